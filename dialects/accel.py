@@ -1,0 +1,54 @@
+"""The operations of the accel dialect (generated from `accel/AccelOps.td`) and what is asked about all of them."""
+
+from collections.abc import Iterator
+
+from mlir import ir
+from mlir.dialects import func
+
+from ._accel_ops_gen import *  # noqa: F403
+from ._accel_ops_gen import BufferOp
+
+
+def _string(value: str, context: ir.Context) -> ir.Attribute:
+    return ir.StringAttr.get(value, context=context)
+
+
+for _kind in ("Accel_Rounding", "Accel_PoolKind"):
+    ir.register_attribute_builder(_kind, replace=True)(_string)
+
+
+def layers(module: ir.Module | ir.Operation) -> Iterator[ir.OpView]:
+    """Yield the layers (accel operations but buffers) of every function of a module, in order."""
+    for function in functions(module):
+        for op in function.body.blocks[0]:
+            if op.operation.name.startswith("accel.") and not isinstance(op, BufferOp):
+                yield op
+
+
+def functions(module: ir.Module | ir.Operation) -> Iterator[func.FuncOp]:
+    """Yield the functions of a module that have a body."""
+    for op in module.operation.regions[0].blocks[0]:
+        if isinstance(op, func.FuncOp) and not op.is_external:
+            yield op
+
+
+def output(layer: ir.OpView) -> ir.Value:
+    """Return what a layer produces: its result, or the memref it writes."""
+    return layer.operation.results[0] if layer.operation.results else layer.out
+
+
+def node(op: ir.OpView | ir.Operation) -> str:
+    """Return the ONNX node that an operation comes from: the name in its location, "a" for loc("a"(...)).
+
+    Fused operations join the names of their parts with " + ".
+    """
+    return _name(op.location) or op.operation.name
+
+
+def _name(location: ir.Location) -> str:
+    if location.is_a_name():
+        return location.name_str
+    if location.is_a_fused():
+        names = (_name(part) for part in location.locations)
+        return " + ".join(dict.fromkeys(name for name in names if name))
+    return ""

@@ -1,0 +1,41 @@
+//===- AccelDialect.td - the accel dialect ------------------------*- tablegen -*-===//
+// SPDX-License-Identifier: Apache-2.0
+//
+// Names the layers of a quantised network from import to C. AccelOps.td has the operations.
+//===----------------------------------------------------------------------===//
+
+#ifndef ACCEL_DIALECT_TD
+#define ACCEL_DIALECT_TD
+
+include "mlir/IR/OpBase.td"
+
+def Accel_Dialect : Dialect {
+  let name = "accel";
+  let summary = "Layers of quantised neural networks for small heterogeneous SoCs";
+  let description = [{
+    One set of operations serves every stage of the compiler. What changes from stage to stage is the type of
+    the values, and which attributes are present:
+
+    | stage      | values                                                 | an operation means                      |
+    |------------|--------------------------------------------------------|-----------------------------------------|
+    | imported   | `tensor<..x!quant.uniform<..>>`, real: `tensor<..xf32>` | exact real arithmetic; the result is real |
+    | fused      | the result is quantised                                | exact real arithmetic, then `accel.quantize` |
+    | integer    | `tensor<..xi8>`, `ui8`, `i16`, `i32`                    | integers, with the constants in `requant` |
+    | dispatched | the same, with a layout (a permutation map as encoding) | and `engine` names who runs it           |
+    | tiled      | `memref<.., "memory">`, destination after `into`        | reads operands, writes the destination   |
+    | planned    | the same; each `accel.buffer` has its byte offset       |                                         |
+
+    The order of dimensions is always ONNX's (N, C, H, W); a physical layout is a property of the type.
+
+    `f32` stands for a real number here. No operation rounds to float32; only `accel.quantize` (and an operation
+    with a quantised result, which includes it) rounds.
+
+    Attributes of function arguments and results: `accel.name` (the ONNX name), `accel.interface` (the ONNX
+    element type: "int8", "float32", ..), `accel.offset` (bytes in the arena, from planning on).
+  }];
+  let cppNamespace = "::htvm::accel";
+  let dependentDialects = ["::mlir::quant::QuantDialect"];
+  let useDefaultAttributePrinterParser = 0;
+}
+
+#endif // ACCEL_DIALECT_TD

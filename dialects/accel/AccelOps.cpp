@@ -1,0 +1,435 @@
+//===- AccelOps.cpp - verifiers and folders of the accel operations ------------===//
+// SPDX-License-Identifier: Apache-2.0
+//
+// Every message says the value found and the value wanted.
+//===----------------------------------------------------------------------===//
+
+#include "Accel.h"
+
+#include "mlir/Dialect/Quant/IR/QuantTypes.h"
+#include "llvm/ADT/SmallVector.h"
+#include "llvm/ADT/StringExtras.h"
+
+#include <optional>
+
+using namespace mlir;
+using namespace htvm::accel;
+
+//===----------------------------------------------------------------------===//
+// What all layers share
+//===----------------------------------------------------------------------===//
+
+void htvm::accel::addDestinationEffects(
+    Operation *layer, MutableOperandRange out,
+    SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>> &effects) {
+  OperandRange destinations = out;
+  for (OpOperand &operand : layer->getOpOperands()) {
+    if (!isa<MemRefType>(operand.get().getType()))
+      continue;
+    bool isDestination = !destinations.empty() && destinations.front() == operand.get() &&
+                         operand.getOperandNumber() == destinations.getBeginOperandIndex();
+    if (isDestination)
+      effects.emplace_back(MemoryEffects::Write::get(), &operand, SideEffects::DefaultResource::get());
+    else
+      effects.emplace_back(MemoryEffects::Read::get(), &operand, SideEffects::DefaultResource::get());
+  }
+}
+
+/// "1x16x32x32", as types print their shape.
+static std::string shapeText(ArrayRef<int64_t> shape) {
+  return shape.empty() ? "scalar" : llvm::join(llvm::map_range(shape, [](int64_t n) { return std::to_string(n); }), "x");
+}
+
+static ShapedType shaped(Value value) { return cast<ShapedType>(value.getType()); }
+
+/// A layer either has a result, on tensors, or writes a memref; and then all its values are of that kind.
+template <typename Layer>
+static LogicalResult verifyForm(Layer layer) {
+  bool onTensors = static_cast<bool>(layer.getResult());
+  bool onMemrefs = static_cast<bool>(layer.getOut());
+  if (onTensors == onMemrefs)
+    return layer.emitOpError() << "has " << (onTensors ? "both" : "neither") << " a result "
+                               << (onTensors ? "and" : "nor")
+                               << " a destination; expected a result on tensors, a destination ('into') on memrefs";
+  for (OpOperand &operand : layer->getOpOperands())
+    if (isa<MemRefType>(operand.get().getType()) != onMemrefs)
+      return layer.emitOpError() << "operand " << operand.getOperandNumber() << " is a "
+                                 << (onMemrefs ? "tensor" : "memref") << ", expected a "
+                                 << (onMemrefs ? "memref" : "tensor") << " like the "
+                                 << (onMemrefs ? "destination" : "result");
+  return success();
+}
+
+template <typename Layer>
+static LogicalResult verifyOutputShape(Layer layer, ArrayRef<int64_t> wanted) {
+  ArrayRef<int64_t> found = layer.getOutputType().getShape();
+  if (found != wanted)
+    return layer.emitOpError() << "result has shape " << shapeText(found) << ", expected " << shapeText(wanted);
+  return success();
+}
+
+static LogicalResult verifyRank(Operation *layer, StringRef what, ShapedType type, int64_t wanted) {
+  if (type.getRank() != wanted)
+    return layer->emitOpError() << what << " has rank " << type.getRank() << " (" << shapeText(type.getShape())
+                                << "), expected " << wanted;
+  return success();
+}
+
+/// Check an array attribute of `count` numbers that are at least `least`.
+static LogicalResult verifyNumbers(Operation *layer, StringRef what, ArrayRef<int64_t> numbers, size_t count,
+                                   int64_t least) {
+  if (numbers.size() != count)
+    return layer->emitOpError() << what << " has " << numbers.size() << " numbers, expected " << count;
+  for (int64_t number : numbers)
+    if (number < least)
+      return layer->emitOpError() << what << " holds " << number << ", expected at least " << least;
+  return success();
+}
+
+/// Check that `axis` names one of `rank` axes.
+static LogicalResult verifyAxis(Operation *layer, int64_t axis, int64_t rank) {
+  if (axis < 0 || axis >= rank)
+    return layer->emitOpError() << "axis is " << axis << ", expected 0 to " << rank - 1;
+  return success();
+}
+
+/// Check the dictionary that turns accumulators into outputs (AccelOps.td says what it means).
+/// `channels` is the number of entries that stands for "one per channel"; `channelsAre` names them.
+static LogicalResult verifyRequant(Operation *layer, std::optional<DictionaryAttr> requant, int64_t channels,
+                                   StringRef channelsAre) {
+  if (!requant)
+    return success();
+  for (StringRef key : {"multiplier", "offset", "shift", "min", "max"})
+    if (!requant->contains(key))
+      return layer->emitOpError() << "requant has no '" << key << "'";
+  auto multiplier = dyn_cast<DenseI32ArrayAttr>(requant->get("multiplier"));
+  if (!multiplier)
+    return layer->emitOpError() << "requant 'multiplier' is " << requant->get("multiplier") << ", expected array<i32>";
+  auto offset = dyn_cast<DenseI64ArrayAttr>(requant->get("offset"));
+  if (!offset)
+    return layer->emitOpError() << "requant 'offset' is " << requant->get("offset") << ", expected array<i64>";
+  for (auto [name, size] : {std::pair<StringRef, int64_t>{"multiplier", multiplier.size()}, {"offset", offset.size()}})
+    if (size != 1 && size != channels)
+      return layer->emitOpError() << "requant '" << name << "' has " << size << " entries, expected 1 or " << channels
+                                  << " (" << channelsAre << ")";
+  auto integer = [&](StringRef key) { return dyn_cast_or_null<IntegerAttr>(requant->get(key)); };
+  for (StringRef key : {"pre_shift", "shift", "min", "max"})
+    if (requant->contains(key) && !integer(key))
+      return layer->emitOpError() << "requant '" << key << "' is " << requant->get(key) << ", expected an integer";
+  int64_t shift = integer("shift").getInt();
+  if (shift < 0 || shift > 62)
+    return layer->emitOpError() << "requant 'shift' is " << shift << ", expected 0 to 62";
+  if (integer("min").getInt() > integer("max").getInt())
+    return layer->emitOpError() << "requant 'min' is " << integer("min").getInt() << ", above 'max', which is "
+                                << integer("max").getInt();
+  if (requant->contains("narrow") && shift < 32)
+    return layer->emitOpError() << "requant 'shift' is " << shift << ", expected at least 32 with 'narrow'";
+  return success();
+}
+
+/// Fold a layer on tensors to an operand that already has the result's type.
+template <typename Layer>
+static LogicalResult foldToInput(Layer layer, Value input, SmallVectorImpl<OpFoldResult> &results) {
+  if (!layer.getResult() || input.getType() != layer.getResult().getType())
+    return failure();
+  results.push_back(input);
+  return success();
+}
+
+/// Elements that fit under a window along one axis, or the reason why there are none.
+static FailureOr<int64_t> windowCount(Operation *layer, StringRef axis, int64_t size, int64_t padBefore,
+                                      int64_t padAfter, int64_t kernel, int64_t dilation, int64_t stride) {
+  int64_t span = (kernel - 1) * dilation + 1, padded = size + padBefore + padAfter;
+  if (span > padded)
+    return layer->emitOpError() << "kernel spans " << span << " " << axis << ", input has " << padded
+                                << " with padding";
+  return (padded - span) / stride + 1;
+}
+
+//===----------------------------------------------------------------------===//
+// Linear layers
+//===----------------------------------------------------------------------===//
+
+static LogicalResult verifyBias(Operation *layer, Value bias, int64_t channels, bool hasRequant) {
+  if (!bias)
+    return success();
+  ArrayRef<int64_t> shape = shaped(bias).getShape();
+  if (shape != ArrayRef<int64_t>{channels})
+    return layer->emitOpError() << "bias has shape " << shapeText(shape) << ", expected " << channels
+                                << " (output channels)";
+  if (hasRequant)
+    return layer->emitOpError() << "has a bias operand beside requant, which holds it in 'offset'";
+  return success();
+}
+
+LogicalResult Conv2dOp::verify() {
+  if (failed(verifyForm(*this)))
+    return failure();
+  ShapedType input = shaped(getInput()), weights = shaped(getWeights());
+  if (failed(verifyRank(*this, "input", input, 4)) || failed(verifyRank(*this, "weights", weights, 4)) ||
+      failed(verifyNumbers(*this, "strides", getStrides(), 2, 1)) ||
+      failed(verifyNumbers(*this, "pads", getPads(), 4, 0)) ||
+      failed(verifyNumbers(*this, "dilations", getDilations(), 2, 1)))
+    return failure();
+  int64_t groups = getGroups(), inputChannels = input.getDimSize(1), outputChannels = weights.getDimSize(0);
+  if (groups < 1 || inputChannels % groups != 0 || outputChannels % groups != 0)
+    return emitOpError() << "groups is " << groups << ", expected a divisor of " << inputChannels
+                         << " input and " << outputChannels << " output channels";
+  if (weights.getDimSize(1) != inputChannels / groups)
+    return emitOpError() << "weights take " << weights.getDimSize(1) << " input channels, expected "
+                         << inputChannels / groups << " (" << inputChannels << " in " << groups << " groups)";
+  ArrayRef<int64_t> pads = getPads(), strides = getStrides(), dilations = getDilations();
+  FailureOr<int64_t> rows = windowCount(*this, "rows", input.getDimSize(2), pads[0], pads[2], weights.getDimSize(2),
+                                        dilations[0], strides[0]);
+  FailureOr<int64_t> columns = windowCount(*this, "columns", input.getDimSize(3), pads[1], pads[3],
+                                           weights.getDimSize(3), dilations[1], strides[1]);
+  if (failed(rows) || failed(columns) ||
+      failed(verifyOutputShape(*this, {input.getDimSize(0), outputChannels, *rows, *columns})) ||
+      failed(verifyBias(*this, getBias(), outputChannels, getRequant().has_value())))
+    return failure();
+  return verifyRequant(*this, getRequant(), outputChannels, "output channels");
+}
+
+LogicalResult DenseOp::verify() {
+  if (failed(verifyForm(*this)))
+    return failure();
+  ShapedType input = shaped(getInput()), weights = shaped(getWeights());
+  if (failed(verifyRank(*this, "weights", weights, 2)))
+    return failure();
+  if (input.getRank() < 1)
+    return emitOpError() << "input is a scalar, expected rank 1 or more";
+  int64_t inputs = input.getShape().back(), outputs = weights.getDimSize(0);
+  if (weights.getDimSize(1) != inputs)
+    return emitOpError() << "weights take " << weights.getDimSize(1) << " inputs, expected " << inputs
+                         << " (the input's last axis)";
+  SmallVector<int64_t> wanted(input.getShape());
+  wanted.back() = outputs;
+  if (failed(verifyOutputShape(*this, wanted)) || failed(verifyBias(*this, getBias(), outputs, getRequant().has_value())))
+    return failure();
+  return verifyRequant(*this, getRequant(), outputs, "outputs");
+}
+
+//===----------------------------------------------------------------------===//
+// Element-wise layers
+//===----------------------------------------------------------------------===//
+
+/// Check that the operands broadcast, as in numpy, to the output.
+template <typename Layer>
+static LogicalResult verifyBroadcast(Layer layer) {
+  if (failed(verifyForm(layer)))
+    return failure();
+  ArrayRef<int64_t> lhs = shaped(layer.getLhs()).getShape(), rhs = shaped(layer.getRhs()).getShape();
+  SmallVector<int64_t> wanted(std::max(lhs.size(), rhs.size()));
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    int64_t a = i < lhs.size() ? lhs[lhs.size() - 1 - i] : 1, b = i < rhs.size() ? rhs[rhs.size() - 1 - i] : 1;
+    if (a != b && a != 1 && b != 1)
+      return layer.emitOpError() << "operands have shapes " << shapeText(lhs) << " and " << shapeText(rhs)
+                                 << ", which do not broadcast";
+    wanted[wanted.size() - 1 - i] = a == 1 ? b : a;
+  }
+  return verifyOutputShape(layer, wanted);
+}
+
+template <typename Layer>
+static LogicalResult verifySameShape(Layer layer) {
+  if (failed(verifyForm(layer)))
+    return failure();
+  return verifyOutputShape(layer, shaped(layer.getInput()).getShape());
+}
+
+LogicalResult AddOp::verify() {
+  if (failed(verifyBroadcast(*this)))
+    return failure();
+  return verifyRequant(*this, getRequant(), 2, "operands");
+}
+
+LogicalResult SubOp::verify() { return verifyBroadcast(*this); }
+
+LogicalResult MulOp::verify() {
+  if (failed(verifyBroadcast(*this)))
+    return failure();
+  if (std::optional<ArrayRef<int64_t>> points = getZeroPoints(); points && points->size() != 2)
+    return emitOpError() << "zero_points has " << points->size() << " numbers, expected 2";
+  return verifyRequant(*this, getRequant(), 1, "tensors");
+}
+
+LogicalResult DivOp::verify() { return verifyBroadcast(*this); }
+LogicalResult ReluOp::verify() { return verifySameShape(*this); }
+LogicalResult SigmoidOp::verify() { return verifySameShape(*this); }
+
+LogicalResult ClampOp::verify() {
+  double low = getMin().convertToDouble(), high = getMax().convertToDouble();
+  if (!(low <= high))
+    return emitOpError() << "min is " << low << ", expected at most max, which is " << high;
+  return verifySameShape(*this);
+}
+
+LogicalResult LookupOp::verify() {
+  if (failed(verifyRank(*this, "table", shaped(getTable()), 1)))
+    return failure();
+  return verifySameShape(*this);
+}
+
+LogicalResult QuantizeOp::verify() {
+  Type element = getOutputType() ? getOutputType().getElementType() : Type();
+  if (element && !isa<quant::QuantizedType>(element))
+    return emitOpError() << "result has elements " << element << ", expected a quantised type";
+  return verifySameShape(*this);
+}
+
+LogicalResult QuantizeOp::fold(FoldAdaptor, SmallVectorImpl<OpFoldResult> &results) {
+  // A value that already has the type lies on its grid and in its range.
+  return foldToInput(*this, getInput(), results);
+}
+
+//===----------------------------------------------------------------------===//
+// Reductions
+//===----------------------------------------------------------------------===//
+
+LogicalResult Pool2dOp::verify() {
+  if (failed(verifyForm(*this)))
+    return failure();
+  ShapedType input = shaped(getInput());
+  if (failed(verifyRank(*this, "input", input, 4)) || failed(verifyNumbers(*this, "kernel", getKernel(), 2, 1)) ||
+      failed(verifyNumbers(*this, "strides", getStrides(), 2, 1)) ||
+      failed(verifyNumbers(*this, "pads", getPads(), 4, 0)))
+    return failure();
+  ArrayRef<int64_t> pads = getPads(), strides = getStrides(), kernel = getKernel();
+  for (int side = 0; side < 4; ++side)
+    if (pads[side] >= kernel[side % 2])
+      return emitOpError() << "pads holds " << pads[side] << ", expected less than the kernel, which is "
+                           << kernel[side % 2] << ": a window must hold an element";
+  FailureOr<int64_t> rows =
+      windowCount(*this, "rows", input.getDimSize(2), pads[0], pads[2], kernel[0], 1, strides[0]);
+  FailureOr<int64_t> columns =
+      windowCount(*this, "columns", input.getDimSize(3), pads[1], pads[3], kernel[1], 1, strides[1]);
+  if (failed(rows) || failed(columns) ||
+      failed(verifyOutputShape(*this, {input.getDimSize(0), input.getDimSize(1), *rows, *columns})))
+    return failure();
+  if (getRequant() && !getCounts())
+    return emitOpError() << "has requant without 'counts'";
+  return verifyRequant(*this, getRequant(), getCounts() ? getCounts()->size() : 1, "counts");
+}
+
+LogicalResult SoftmaxOp::verify() {
+  if (failed(verifySameShape(*this)))
+    return failure();
+  if (getTable())
+    for (StringRef key : {"scale_multiplier", "scale_shift", "zero_point", "min", "max"})
+      if (!(*this)->hasAttr(key))
+        return emitOpError() << "has a table without '" << key << "'";
+  return verifyAxis(*this, getAxis(), shaped(getInput()).getRank());
+}
+
+//===----------------------------------------------------------------------===//
+// Data movement
+//===----------------------------------------------------------------------===//
+
+LogicalResult ConcatOp::verify() {
+  if (failed(verifyForm(*this)))
+    return failure();
+  if (getInputs().empty())
+    return emitOpError() << "has 0 inputs, expected at least 1";
+  int64_t axis = getAxis();
+  SmallVector<int64_t> wanted(shaped(getInputs().front()).getShape());
+  if (failed(verifyAxis(*this, axis, wanted.size())))
+    return failure();
+  wanted[axis] = 0;
+  for (auto [number, input] : llvm::enumerate(getInputs())) {
+    SmallVector<int64_t> shape(shaped(input).getShape());
+    int64_t length = static_cast<int64_t>(shape.size()) > axis ? shape[axis] : 0;
+    if (static_cast<int64_t>(shape.size()) > axis)
+      shape[axis] = wanted[axis];
+    if (shape != wanted)
+      return emitOpError() << "input " << number << " has shape " << shapeText(shaped(input).getShape())
+                           << ", expected that of input 0 (" << shapeText(shaped(getInputs().front()).getShape())
+                           << ") but for axis " << axis;
+    wanted[axis] += length;
+  }
+  return verifyOutputShape(*this, wanted);
+}
+
+LogicalResult ConcatOp::fold(FoldAdaptor, SmallVectorImpl<OpFoldResult> &results) {
+  return getInputs().size() == 1 ? foldToInput(*this, getInputs().front(), results) : failure();
+}
+
+LogicalResult PadOp::verify() {
+  if (failed(verifyForm(*this)))
+    return failure();
+  SmallVector<int64_t> wanted(shaped(getInput()).getShape());
+  if (failed(verifyNumbers(*this, "low", getLow(), wanted.size(), 0)) ||
+      failed(verifyNumbers(*this, "high", getHigh(), wanted.size(), 0)))
+    return failure();
+  for (size_t axis = 0; axis < wanted.size(); ++axis)
+    wanted[axis] += getLow()[axis] + getHigh()[axis];
+  return verifyOutputShape(*this, wanted);
+}
+
+LogicalResult PadOp::fold(FoldAdaptor, SmallVectorImpl<OpFoldResult> &results) {
+  return foldToInput(*this, getInput(), results);
+}
+
+LogicalResult TransposeOp::verify() {
+  if (failed(verifyForm(*this)))
+    return failure();
+  ArrayRef<int64_t> shape = shaped(getInput()).getShape(), permutation = getPermutation();
+  SmallVector<int64_t> sorted(permutation), wanted;
+  llvm::sort(sorted);
+  if (sorted != llvm::to_vector(llvm::seq<int64_t>(shape.size())))
+    return emitOpError() << "permutation is [" << llvm::join(llvm::map_range(permutation, [](int64_t n) {
+             return std::to_string(n); }), ", ") << "], expected each of 0 to " << shape.size() - 1 << " once";
+  for (int64_t axis : permutation)
+    wanted.push_back(shape[axis]);
+  return verifyOutputShape(*this, wanted);
+}
+
+LogicalResult TransposeOp::fold(FoldAdaptor, SmallVectorImpl<OpFoldResult> &results) {
+  return llvm::is_sorted(getPermutation()) ? foldToInput(*this, getInput(), results) : failure();
+}
+
+LogicalResult ReshapeOp::verify() {
+  if (failed(verifyForm(*this)))
+    return failure();
+  ShapedType input = shaped(getInput()), output = getOutputType();
+  if (input.getNumElements() != output.getNumElements())
+    return emitOpError() << "result has " << output.getNumElements() << " elements (" << shapeText(output.getShape())
+                         << "), expected " << input.getNumElements() << " (" << shapeText(input.getShape()) << ")";
+  return success();
+}
+
+LogicalResult ReshapeOp::fold(FoldAdaptor, SmallVectorImpl<OpFoldResult> &results) {
+  if (succeeded(foldToInput(*this, getInput(), results)))
+    return success();
+  // A reshape of a reshape is one reshape, where the first changed neither the elements' type nor the layout.
+  auto previous = getResult() ? getInput().getDefiningOp<ReshapeOp>() : ReshapeOp();
+  if (!previous)
+    return failure();
+  auto source = cast<RankedTensorType>(previous.getInput().getType());
+  auto middle = cast<RankedTensorType>(getInput().getType());
+  if (source.getElementType() != middle.getElementType() || source.getEncoding() || middle.getEncoding())
+    return failure();
+  getInputMutable().assign(previous.getInput());
+  results.push_back(getResult());
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Memory
+//===----------------------------------------------------------------------===//
+
+LogicalResult BufferOp::verify() {
+  auto type = cast<MemRefType>(getMemref().getType());
+  if (!isa_and_nonnull<StringAttr>(type.getMemorySpace()))
+    return emitOpError() << "has memory space " << type.getMemorySpace() << ", expected the name of a memory (a string)";
+  if (std::optional<uint64_t> offset = getOffset(); offset && static_cast<int64_t>(*offset) < 0)
+    return emitOpError() << "offset is " << static_cast<int64_t>(*offset) << ", expected at least 0";
+  return success();
+}
+
+void BufferOp::getEffects(SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>> &effects) {
+  effects.emplace_back(MemoryEffects::Allocate::get(), cast<OpResult>(getMemref()),
+                       SideEffects::DefaultResource::get());
+}
+
+#define GET_OP_CLASSES
+#include "AccelOps.cpp.inc"

@@ -1,0 +1,300 @@
+//===- AccelOps.td - operations of the accel dialect --------------*- tablegen -*-===//
+// SPDX-License-Identifier: Apache-2.0
+//
+// Axis letters: N batch, C and K input and output channels, H W rows and columns, R S kernel.
+// The meaning of each operation is executable: dialects/interpreter.py.
+//===----------------------------------------------------------------------===//
+
+#ifndef ACCEL_OPS_TD
+#define ACCEL_OPS_TD
+
+include "AccelDialect.td"
+include "mlir/IR/CommonAttrConstraints.td"
+include "mlir/IR/CommonTypeConstraints.td"
+include "mlir/IR/OpAsmInterface.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+
+//===----------------------------------------------------------------------===//
+// Types and attributes
+//===----------------------------------------------------------------------===//
+
+/// A tensor in the stages up to 'scheduled', a memref from 'tiled' on. The shape is always static.
+def Accel_Value : AnyTypeOf<[AnyStaticShapeTensor, AnyStaticShapeMemRef],
+    "statically shaped tensor or memref">;
+def Accel_Tensor : AnyTypeOf<[AnyStaticShapeTensor], "statically shaped tensor">;
+def Accel_MemRef : AnyTypeOf<[AnyStaticShapeMemRef], "statically shaped memref">;
+
+def Accel_Rounding : StringBasedAttr<
+    CPred<"::llvm::is_contained({\"half_even\", \"floor\"}, ::llvm::cast<::mlir::StringAttr>($_self).getValue())">,
+    "rounding 'half_even' or 'floor'"> {
+  let storageType = "::mlir::StringAttr";
+  let returnType = "::llvm::StringRef";
+  let valueType = NoneType;
+}
+
+def Accel_PoolKind : StringBasedAttr<
+    CPred<"::llvm::is_contained({\"average\", \"max\", \"sum\"}, ::llvm::cast<::mlir::StringAttr>($_self).getValue())">,
+    "pooling 'average', 'max' or 'sum'"> {
+  let storageType = "::mlir::StringAttr";
+  let returnType = "::llvm::StringRef";
+  let valueType = NoneType;
+}
+
+//===----------------------------------------------------------------------===//
+// Bases
+//===----------------------------------------------------------------------===//
+
+class Accel_Op<string mnemonic, list<Trait> traits = []> : Op<Accel_Dialect, mnemonic, traits>;
+
+/// A layer. On tensors it has a result and no side effect; on memrefs it writes the operand after `into`.
+///
+/// requant (stage 'integer' on) is a dictionary of what turns an accumulator into an output:
+///     y = clamp((((acc << pre_shift) + offset[c]) * multiplier[c]) >> shift, min, max)
+/// `multiplier` (array<i32>) and `offset` (array<i64>) have one entry, or one per output channel (conv2d, dense),
+/// or one per entry of `counts` (pool2d); accel.add has one multiplier per operand. The product has 64 bits and the
+/// shift rounds towards minus infinity. Optional keys: `narrow` - the sum before the multiplication fits 32 bits for
+/// every accumulator that can occur, and shift >= 32; `round = "half_even"` - when the bits shifted out are
+/// exactly zero and the quotient was a tie, the even neighbour is taken (offset then contains the half).
+class Accel_Layer<string mnemonic, dag inputs, dag attributes, list<Trait> traits = []>
+    : Accel_Op<mnemonic, !listconcat(traits, [DeclareOpInterfaceMethods<MemoryEffectsOpInterface>])> {
+  dag common = (ins OptionalAttr<StrAttr>:$engine);
+  let arguments = !con(inputs, (ins Optional<Accel_MemRef>:$out), attributes, common);
+  let results = (outs Optional<Accel_Tensor>:$result);
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    /// The type of what the layer produces: its result, or the memref it writes.
+    ::mlir::ShapedType getOutputType() {
+      ::mlir::Value value = getResult() ? ::mlir::Value(getResult()) : ::mlir::Value(getOut());
+      return value ? ::llvm::cast<::mlir::ShapedType>(value.getType()) : ::mlir::ShapedType();
+    }
+  }];
+  let extraClassDefinition = [{
+    void $cppClass::getEffects(
+        ::llvm::SmallVectorImpl<::mlir::SideEffects::EffectInstance<::mlir::MemoryEffects::Effect>> &effects) {
+      ::htvm::accel::addDestinationEffects(getOperation(), getOutMutable(), effects);
+    }
+  }];
+}
+
+class Accel_UnaryLayer<string mnemonic, dag attributes = (ins), list<Trait> traits = []>
+    : Accel_Layer<mnemonic, (ins Accel_Value:$input), attributes, traits> {
+  let assemblyFormat = [{
+    $input (`into` $out^)? attr-dict `:` functional-type(operands, results)
+  }];
+}
+
+class Accel_BinaryLayer<string mnemonic, dag attributes = (ins), list<Trait> traits = []>
+    : Accel_Layer<mnemonic, (ins Accel_Value:$lhs, Accel_Value:$rhs), attributes, traits> {
+  let assemblyFormat = [{
+    $lhs `,` $rhs (`into` $out^)? attr-dict `:` functional-type(operands, results)
+  }];
+}
+
+//===----------------------------------------------------------------------===//
+// Between real numbers and integers
+//===----------------------------------------------------------------------===//
+
+def Accel_QuantizeOp : Accel_UnaryLayer<"quantize",
+    (ins DefaultValuedAttr<Accel_Rounding, "\"half_even\"">:$rounding)> {
+  let summary = "Round real numbers to a quantised type";
+  let description = [{
+    Stages imported and fused. `q = clamp(round(x / scale) + zero_point, storage minimum, storage maximum)`, where x is the
+    real value of the operand, itself real or quantised (then this is a change of scale). Rounding is half to
+    even, or towards minus infinity (`floor`).
+
+    ```mlir
+    %q = accel.quantize %x : (tensor<4xf32>) -> tensor<4x!quant.uniform<i8:f32, 5.000000e-01:3>>
+    ```
+  }];
+  let hasFolder = 1;
+}
+
+//===----------------------------------------------------------------------===//
+// Linear layers
+//===----------------------------------------------------------------------===//
+
+def Accel_Conv2dOp : Accel_Layer<"conv2d",
+    (ins Accel_Value:$input, Accel_Value:$weights, Optional<Accel_Value>:$bias),
+    (ins DenseI64ArrayAttr:$strides, DenseI64ArrayAttr:$pads, DenseI64ArrayAttr:$dilations, I64Attr:$groups,
+         OptionalAttr<Accel_Rounding>:$rounding, OptionalAttr<I64Attr>:$pad_value,
+         OptionalAttr<DictionaryAttr>:$requant),
+    [AttrSizedOperandSegments]> {
+  let summary = "Convolve a feature map with a kernel per output channel";
+  let description = [{
+    input [N, C, H, W], weights [K, C / groups, R, S], bias [K], result [N, K, H', W'].
+    strides = [rows, columns], pads = [top, left, bottom, right], dilations = [rows, columns].
+
+    Taps outside the map contribute nothing to the real sum. In stage integer, where no zero points are left,
+    they read `pad_value` (the input's zero point): acc = sum of all taps of x * w; the zero point's contribution is
+    in the offset. A bias operand is left only with a raw result (no `requant`): y = acc + bias.
+  }];
+  let assemblyFormat = [{
+    $input `,` $weights (`bias` $bias^)? (`into` $out^)? attr-dict `:` functional-type(operands, results)
+  }];
+}
+
+def Accel_DenseOp : Accel_Layer<"dense",
+    (ins Accel_Value:$input, Accel_Value:$weights, Optional<Accel_Value>:$bias),
+    (ins OptionalAttr<Accel_Rounding>:$rounding, OptionalAttr<DictionaryAttr>:$requant),
+    [AttrSizedOperandSegments]> {
+  let summary = "Multiply rows by a matrix: y[m, k] = sum over c of x[m, c] * w[k, c]";
+  let description = [{
+    input [.., C], weights [K, C], bias [K], result [.., K]. In stage integer acc = sum of x * w; the zero point's
+    contribution is in the offset. A bias operand is left only with a raw result (no `requant`): y = acc + bias.
+  }];
+  let assemblyFormat = [{
+    $input `,` $weights (`bias` $bias^)? (`into` $out^)? attr-dict `:` functional-type(operands, results)
+  }];
+}
+
+//===----------------------------------------------------------------------===//
+// Element-wise layers
+//===----------------------------------------------------------------------===//
+
+def Accel_AddOp : Accel_BinaryLayer<"add",
+    (ins OptionalAttr<Accel_Rounding>:$rounding, OptionalAttr<F64Attr>:$offset, OptionalAttr<DictionaryAttr>:$requant)> {
+  let summary = "Add two tensors, with numpy broadcasting";
+  let description = [{
+    `offset` is a real number added to each sum (stage fused). In stage integer
+    y = clamp((a * multiplier[0] + b * multiplier[1] + offset[0]) >> shift), all in 32 bits.
+  }];
+}
+
+def Accel_SubOp : Accel_BinaryLayer<"sub", (ins OptionalAttr<Accel_Rounding>:$rounding)> {
+  let summary = "Subtract two tensors, with numpy broadcasting (stages imported and fused)";
+}
+
+def Accel_MulOp : Accel_BinaryLayer<"mul",
+    (ins OptionalAttr<Accel_Rounding>:$rounding, OptionalAttr<DenseI64ArrayAttr>:$zero_points,
+         OptionalAttr<DictionaryAttr>:$requant)> {
+  let summary = "Multiply two tensors, with numpy broadcasting";
+  let description = [{
+    In stage integer acc = (a - zero_points[0]) * (b - zero_points[1]).
+  }];
+}
+
+def Accel_DivOp : Accel_BinaryLayer<"div", (ins OptionalAttr<Accel_Rounding>:$rounding)> {
+  let summary = "Divide by a constant, with numpy broadcasting (stage imported)";
+}
+
+def Accel_ReluOp : Accel_UnaryLayer<"relu", (ins OptionalAttr<Accel_Rounding>:$rounding)> {
+  let summary = "max(x, 0)";
+}
+
+def Accel_ClampOp : Accel_UnaryLayer<"clamp", (ins F64Attr:$min, F64Attr:$max, OptionalAttr<Accel_Rounding>:$rounding)> {
+  let summary = "min(max(x, min), max), real bounds";
+}
+
+def Accel_SigmoidOp : Accel_UnaryLayer<"sigmoid", (ins OptionalAttr<Accel_Rounding>:$rounding)> {
+  let summary = "1 / (1 + exp(-x))";
+}
+
+def Accel_LookupOp : Accel_Layer<"lookup",
+    (ins Accel_Value:$input, Accel_Value:$table), (ins I64Attr:$lowest)> {
+  let summary = "Replace each element by an entry of a table: y = table[x - lowest]";
+  let description = [{
+    Stage integer. Any function of one quantised value, computed exactly when compiling. `lowest` is the storage
+    value that the table's first entry belongs to; the table has one entry per value that can occur.
+  }];
+  let assemblyFormat = [{
+    $input `,` $table (`into` $out^)? attr-dict `:` functional-type(operands, results)
+  }];
+}
+
+//===----------------------------------------------------------------------===//
+// Reductions
+//===----------------------------------------------------------------------===//
+
+def Accel_Pool2dOp : Accel_UnaryLayer<"pool2d",
+    (ins Accel_PoolKind:$kind, DenseI64ArrayAttr:$kernel, DenseI64ArrayAttr:$strides, DenseI64ArrayAttr:$pads,
+         DefaultValuedAttr<BoolAttr, "false">:$count_include_pad, OptionalAttr<Accel_Rounding>:$rounding,
+         OptionalAttr<F64Attr>:$offset, OptionalAttr<DenseI64ArrayAttr>:$counts,
+         OptionalAttr<DictionaryAttr>:$requant)> {
+  let summary = "Average, maximum or sum of the elements under a window";
+  let description = [{
+    input [N, C, H, W], result [N, C, H', W']; pads = [top, left, bottom, right]. Elements outside the map are left
+    out; an average divides by the number of elements inside, or by R*S with `count_include_pad`.
+    `offset` is a real number added to each average or sum (stage fused).
+
+    In stage integer acc = sum of the elements inside; `counts` lists the numbers of elements inside that occur,
+    in rising order, and `requant` has one multiplier and offset for each. A maximum is taken on the storage.
+  }];
+}
+
+def Accel_SoftmaxOp : Accel_Layer<"softmax",
+    (ins Accel_Value:$input, Optional<Accel_Value>:$table),
+    (ins I64Attr:$axis, OptionalAttr<Accel_Rounding>:$rounding, OptionalAttr<I64Attr>:$scale_multiplier,
+         OptionalAttr<I64Attr>:$scale_shift, OptionalAttr<I64Attr>:$zero_point,
+         OptionalAttr<I64Attr>:$min, OptionalAttr<I64Attr>:$max),
+    [AttrSizedOperandSegments]> {
+  let summary = "exp(x) / sum of exp(x) along an axis";
+  let description = [{
+    In stage integer, `table` (i64, all entries >= 0) holds exp(-s * d) in fixed point for d = 0, 1, .., where s is the
+    input's scale; entries beyond its end are 0. With d = largest x on the axis - x, e = table[d], S = sum of e on the axis:
+
+        k = the largest integer with e * 2^(scale_shift + 1) >= (2k - 1) * scale_multiplier * S
+        y = clamp(k + zero_point, min, max)
+
+    that is e / S divided by the output's scale (scale_multiplier * 2^-scale_shift) and rounded to nearest; on
+    equality the even one of k and k - 1. Both sides fit 64 bits (unsigned) for every k in [min - zero_point, max - zero_point].
+  }];
+  let assemblyFormat = [{
+    $input (`table` $table^)? (`into` $out^)? attr-dict `:` functional-type(operands, results)
+  }];
+}
+
+//===----------------------------------------------------------------------===//
+// Data movement
+//===----------------------------------------------------------------------===//
+
+def Accel_ConcatOp : Accel_Layer<"concat",
+    (ins Variadic<Accel_Value>:$inputs), (ins I64Attr:$axis, OptionalAttr<Accel_Rounding>:$rounding),
+    [AttrSizedOperandSegments]> {
+  let summary = "Join tensors along an axis";
+  let assemblyFormat = [{
+    $inputs (`into` $out^)? attr-dict `:` functional-type(operands, results)
+  }];
+  let hasFolder = 1;
+}
+
+def Accel_PadOp : Accel_UnaryLayer<"pad",
+    (ins DenseI64ArrayAttr:$low, DenseI64ArrayAttr:$high, F64Attr:$value, OptionalAttr<Accel_Rounding>:$rounding)> {
+  let summary = "Surround a tensor with a constant";
+  let description = [{
+    `low` and `high` give the elements added before and after each axis. `value` is a real number; in stage integer it
+    is a storage value.
+  }];
+  let hasFolder = 1;
+}
+
+def Accel_TransposeOp : Accel_UnaryLayer<"transpose",
+    (ins DenseI64ArrayAttr:$permutation, OptionalAttr<Accel_Rounding>:$rounding)> {
+  let summary = "Reorder axes: axis i of the result is axis permutation[i] of the input";
+  let hasFolder = 1;
+}
+
+def Accel_ReshapeOp : Accel_UnaryLayer<"reshape", (ins OptionalAttr<Accel_Rounding>:$rounding)> {
+  let summary = "The same elements, in row-major order, under another shape";
+  let hasFolder = 1;
+}
+
+//===----------------------------------------------------------------------===//
+// Memory
+//===----------------------------------------------------------------------===//
+
+def Accel_BufferOp : Accel_Op<"buffer", [DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
+  let summary = "A piece of one of the target's memories, live from its first to its last use";
+  let description = [{
+    The memory is the memref's memory space. The memory planner gives each buffer its byte offset in that memory's arena.
+
+    ```mlir
+    %b = accel.buffer "conv0" at 3072 : memref<1x16x32x32xi8, strided<[16384, 1, 512, 16]>, "ram">
+    ```
+  }];
+  let arguments = (ins StrAttr:$name, OptionalAttr<I64Attr>:$offset);
+  let results = (outs Accel_MemRef:$memref);
+  let assemblyFormat = "$name (`at` $offset^)? attr-dict `:` type($memref)";
+  let hasVerifier = 1;
+}
+
+#endif // ACCEL_OPS_TD
