@@ -1,0 +1,54 @@
+"""htvm.backend.targets: the machines that htvm compiles for. A target is one file here that exports `SOC`.
+
+A target outside this folder is a Python file given by its path, or an installed package's entry point in the
+group `htvm.targets` whose value is a `Soc`.
+"""
+
+import importlib
+import importlib.util
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from htvm.backend.targets.soc import Soc
+
+BUILT_IN = ("rv32",)
+ENTRY_POINT_GROUP = "htvm.targets"
+
+
+def names() -> tuple[str, ...]:
+    """Return the names that `load` knows: built-in targets, then installed ones."""
+    return (*BUILT_IN, *sorted(point.name for point in entry_points(group=ENTRY_POINT_GROUP)))
+
+
+def load(name_or_path: str) -> Soc:
+    """Return the target of that name, or the one that the Python file of that path exports as SOC.
+
+    Raises ValueError if there is no such target, or if what is there is not a Soc.
+    """
+    if name_or_path in BUILT_IN:
+        return checked(importlib.import_module(f"{__name__}.{name_or_path}").SOC, f"target '{name_or_path}'")
+    if name_or_path.endswith(".py"):
+        return load_file(Path(name_or_path))
+    for point in entry_points(group=ENTRY_POINT_GROUP, name=name_or_path):
+        return checked(point.load(), f"entry point '{point.name} = {point.value}'")
+    raise ValueError(f"unknown target '{name_or_path}'; known are {', '.join(names())}, or the path of a .py file")
+
+
+def load_file(path: Path) -> Soc:
+    """Run a target's file and return its SOC."""
+    if not path.is_file():
+        raise ValueError(f"target file '{path}' does not exist")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise ValueError(f"target file '{path}' fails: {type(error).__name__}: {error}") from error
+    return checked(getattr(module, "SOC", None), f"target file '{path}'")
+
+
+def checked(found: object, where: str) -> Soc:
+    """Return `found` if it is a Soc."""
+    if not isinstance(found, Soc):
+        raise ValueError(f"{where} must give a htvm.backend.targets.soc.Soc as SOC, got {type(found).__name__}")
+    return found
