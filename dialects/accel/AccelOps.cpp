@@ -94,36 +94,44 @@ static LogicalResult verifyAxis(Operation *layer, int64_t axis, int64_t rank) {
 }
 
 /// Check the dictionary that turns accumulators into outputs (AccelOps.td says what it means).
-/// `channels` is the number of entries that stands for "one per channel"; `channelsAre` names them.
-static LogicalResult verifyRequant(Operation *layer, std::optional<DictionaryAttr> requant, int64_t channels,
-                                   StringRef channelsAre) {
+/// Arrays have 1 entry, or as many as there are `what`; accel.add has exactly one multiplier per operand.
+static LogicalResult verifyRequant(Operation *layer, std::optional<DictionaryAttr> requant, int64_t count,
+                                   StringRef what, bool multiplierPerOperand = false) {
   if (!requant)
     return success();
   for (StringRef key : {"multiplier", "offset", "shift", "min", "max"})
     if (!requant->contains(key))
       return layer->emitOpError() << "requant has no '" << key << "'";
   auto multiplier = dyn_cast<DenseI32ArrayAttr>(requant->get("multiplier"));
-  if (!multiplier)
-    return layer->emitOpError() << "requant 'multiplier' is " << requant->get("multiplier") << ", expected array<i32>";
   auto offset = dyn_cast<DenseI64ArrayAttr>(requant->get("offset"));
-  if (!offset)
-    return layer->emitOpError() << "requant 'offset' is " << requant->get("offset") << ", expected array<i64>";
-  for (auto [name, size] : {std::pair<StringRef, int64_t>{"multiplier", multiplier.size()}, {"offset", offset.size()}})
-    if (size != 1 && size != channels)
-      return layer->emitOpError() << "requant '" << name << "' has " << size << " entries, expected 1 or " << channels
-                                  << " (" << channelsAre << ")";
-  auto integer = [&](StringRef key) { return dyn_cast_or_null<IntegerAttr>(requant->get(key)); };
-  for (StringRef key : {"pre_shift", "shift", "min", "max"})
-    if (requant->contains(key) && !integer(key))
+  auto shift = dyn_cast<DenseI32ArrayAttr>(requant->get("shift"));
+  for (auto [key, type, matches] : {std::tuple<StringRef, StringRef, bool>{"multiplier", "array<i32>", !!multiplier},
+                                    {"offset", "array<i64>", !!offset},
+                                    {"shift", "array<i32>", !!shift}})
+    if (!matches)
+      return layer->emitOpError() << "requant '" << key << "' is " << requant->get(key) << ", expected " << type;
+  for (StringRef key : {"pre_shift", "zero_point", "min", "max"})
+    if (requant->contains(key) && !isa<IntegerAttr>(requant->get(key)))
       return layer->emitOpError() << "requant '" << key << "' is " << requant->get(key) << ", expected an integer";
-  int64_t shift = integer("shift").getInt();
-  if (shift < 0 || shift > 62)
-    return layer->emitOpError() << "requant 'shift' is " << shift << ", expected 0 to 62";
-  if (integer("min").getInt() > integer("max").getInt())
-    return layer->emitOpError() << "requant 'min' is " << integer("min").getInt() << ", above 'max', which is "
-                                << integer("max").getInt();
-  if (requant->contains("narrow") && shift < 32)
-    return layer->emitOpError() << "requant 'shift' is " << shift << ", expected at least 32 with 'narrow'";
+  if (multiplierPerOperand && multiplier.size() != count)
+    return layer->emitOpError() << "requant 'multiplier' has " << multiplier.size() << " entries, expected " << count
+                                << " (" << what << ")";
+  int64_t entries = multiplierPerOperand ? 1 : count;
+  for (auto [key, size] : {std::pair<StringRef, int64_t>{"multiplier", multiplierPerOperand ? 1 : multiplier.size()},
+                           {"offset", offset.size()},
+                           {"shift", shift.size()}})
+    if (size != 1 && size != entries)
+      return layer->emitOpError() << "requant '" << key << "' has " << size << " entries, expected "
+                                  << (entries == 1 ? "1" : "1 or " + std::to_string(entries)) << " (" << what << ")";
+  // accel.add shifts a sum of 32 bits; the other layers take the high half of a product first.
+  int32_t least = requant->contains("narrow") && !multiplierPerOperand ? 32 : 0;
+  for (int32_t bits : shift.asArrayRef())
+    if (bits < least || bits > 62)
+      return layer->emitOpError() << "requant 'shift' holds " << bits << ", expected " << least << " to 62"
+                                  << (least ? " with 'narrow'" : "");
+  int64_t min = cast<IntegerAttr>(requant->get("min")).getInt(), max = cast<IntegerAttr>(requant->get("max")).getInt();
+  if (min > max)
+    return layer->emitOpError() << "requant 'min' is " << min << ", above 'max', which is " << max;
   return success();
 }
 
@@ -240,7 +248,7 @@ static LogicalResult verifySameShape(Layer layer) {
 LogicalResult AddOp::verify() {
   if (failed(verifyBroadcast(*this)))
     return failure();
-  return verifyRequant(*this, getRequant(), 2, "operands");
+  return verifyRequant(*this, getRequant(), 2, "operands", /*multiplierPerOperand=*/true);
 }
 
 LogicalResult SubOp::verify() { return verifyBroadcast(*this); }

@@ -49,12 +49,16 @@ class Accel_Op<string mnemonic, list<Trait> traits = []> : Op<Accel_Dialect, mne
 /// A layer. On tensors it has a result and no side effect; on memrefs it writes the operand after `into`.
 ///
 /// requant (stage 'integer' on) is a dictionary of what turns an accumulator into an output:
-///     y = clamp((((acc << pre_shift) + offset[c]) * multiplier[c]) >> shift, min, max)
-/// `multiplier` (array<i32>) and `offset` (array<i64>) have one entry, or one per output channel (conv2d, dense),
-/// or one per entry of `counts` (pool2d); accel.add has one multiplier per operand. The product has 64 bits and the
-/// shift rounds towards minus infinity. Optional keys: `narrow` - the sum before the multiplication fits 32 bits for
-/// every accumulator that can occur, and shift >= 32; `round = "half_even"` - when the bits shifted out are
-/// exactly zero and the quotient was a tie, the even neighbour is taken (offset then contains the half).
+///     y = clamp((((acc << pre_shift) + offset[c]) * multiplier[c]) >> shift[c], min, max)
+/// `multiplier` (array<i32>), `offset` (array<i64>) and `shift` (array<i32>) have one entry, or one per output channel
+/// (conv2d, dense) or per entry of `counts` (pool2d). `pre_shift`, `min`, `max` are integers. The product has 64 bits,
+/// the shift rounds towards minus infinity. Optional keys:
+///   narrow (unit)         the sum before the multiplication fits 32 bits for every accumulator that can occur, and
+///                         every shift is at least 32: a high multiplication and a shift do
+///   round = "half_even"   the offset holds a half; when the bits shifted out are all zero, the value was a tie, and the
+///                         even one of the quotient and the one below is taken. `zero_point` is then added, before
+///                         the clamp.
+/// accel.add has one multiplier per operand; see there.
 class Accel_Layer<string mnemonic, dag inputs, dag attributes, list<Trait> traits = []>
     : Accel_Op<mnemonic, !listconcat(traits, [DeclareOpInterfaceMethods<MemoryEffectsOpInterface>])> {
   dag common = (ins OptionalAttr<StrAttr>:$engine);
@@ -125,8 +129,8 @@ def Accel_Conv2dOp : Accel_Layer<"conv2d",
     strides = [rows, columns], pads = [top, left, bottom, right], dilations = [rows, columns].
 
     Taps outside the map contribute nothing to the real sum. In stage integer, where no zero points are left,
-    they read `pad_value` (the input's zero point): acc = sum of all taps of x * w; the zero point's contribution is
-    in the offset. A bias operand is left only with a raw result (no `requant`): y = acc + bias.
+    they read `pad_value` (the input's zero point): acc = sum of all taps of x * w, in 32 bits; the zero point's
+    contribution is in the offset. Weights are i8, or i16 where 8 signed bits do not hold them. A bias operand is left only with a raw result (no `requant`): y = acc + bias.
   }];
   let assemblyFormat = [{
     $input `,` $weights (`bias` $bias^)? (`into` $out^)? attr-dict `:` functional-type(operands, results)
@@ -156,7 +160,8 @@ def Accel_AddOp : Accel_BinaryLayer<"add",
   let summary = "Add two tensors, with numpy broadcasting";
   let description = [{
     `offset` is a real number added to each sum (stage fused). In stage integer
-    y = clamp((a * multiplier[0] + b * multiplier[1] + offset[0]) >> shift), all in 32 bits.
+    y = clamp((a * multiplier[0] + b * multiplier[1] + offset[0]) >> shift[0], min, max), where the sum fits 32 bits
+    with `narrow`, else 64 bits; `round = "half_even"` and `zero_point` as for all layers.
   }];
 }
 
@@ -194,7 +199,9 @@ def Accel_LookupOp : Accel_Layer<"lookup",
   let summary = "Replace each element by an entry of a table: y = table[x - lowest]";
   let description = [{
     Stage integer. Any function of one quantised value, computed exactly when compiling. `lowest` is the storage
-    value that the table's first entry belongs to; the table has one entry per value that can occur.
+    value that the table's first entry belongs to; the table has one entry per value that can occur. Entries have
+    the width of the result's elements; constants being signless, a table for `ui8` results is an i8 constant
+    that holds the bits.
   }];
   let assemblyFormat = [{
     $input `,` $table (`into` $out^)? attr-dict `:` functional-type(operands, results)

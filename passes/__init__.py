@@ -1,0 +1,1 @@
+"""The passes: each rewrites a module of the accel dialect; `pipeline.py` has their order."""

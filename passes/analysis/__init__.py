@@ -1,0 +1,1 @@
+"""Questions about the IR and about numbers that change nothing."""

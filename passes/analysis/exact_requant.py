@@ -1,0 +1,288 @@
+"""Find integer constants that reproduce an exact requantisation, and prove that they do.
+
+What a network asks for is, per channel, a step function of the integer accumulator a:
+
+    exact(a) = clamp(round(slope * a + intercept) + zero_point, lowest, highest)
+
+with rational slope and intercept. What a processor can do cheaply is
+
+    fast(a) = clamp((((a << pre_shift) + offset) * multiplier) >> shift, lowest, highest)
+
+Both are monotone, so they agree on all accumulators from `first` to `last` if and only if they step at the same
+places; there are at most highest - lowest steps. For a multiplier m, `fast` reaches k at a = T exactly when
+
+    (T << pre_shift) + offset >= ceil(k * 2^shift / m) > ((T - 1) << pre_shift) + offset
+
+so each step bounds the offset from both sides, and any offset between the largest lower and the smallest upper
+bound is a proof. All channels of a layer are searched together, as arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import numpy as np
+
+INT32_LIMIT = 1 << 31
+FAR = 1 << 61
+"""A bound that binds nothing; far from overflow when a pre-shifted accumulator is added."""
+
+
+@dataclass(frozen=True)
+class Steps:
+    """A layer's exact requantisation: slope[c] * a + intercept[c], rounded, for a in first[c]..last[c]."""
+
+    slope: Sequence[Fraction]
+    intercept: Sequence[Fraction]
+    first: np.ndarray
+    last: np.ndarray
+    zero_point: int
+    lowest: int
+    highest: int
+    rounding: str
+
+    def places(self) -> np.ndarray:
+        """Return [channels, highest - lowest]: the smallest a where the output reaches lowest + 1, lowest + 2, ...
+
+        A step before the first accumulator is put there; one after the last, right behind it. Exact: float64
+        says about where each step is, and those within its error of an integer are computed again with rationals.
+        """
+        wanted = np.arange(self.lowest + 1, self.highest + 1) - self.zero_point
+        half = Fraction(1, 2) if self.rounding == "half_even" else Fraction(0)
+        first, last = self.first[:, None], self.last[:, None]
+        slope = np.array([float(value) for value in self.slope])[:, None]
+        intercept = np.array([float(value) for value in self.intercept])[:, None]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            goal = wanted - float(half)
+            place = (goal - intercept) / slope
+            # Three roundings of float64, each relative to no more than the sum of the magnitudes.
+            error = 2.0**-50 * (np.abs(goal) + np.abs(intercept)) / slope
+        near = (np.abs(place - np.rint(place)) <= error) & (place > first - 2) & (place < last + 2)
+        found = np.clip(np.nan_to_num(np.ceil(place)), first, last + 1).astype(np.int64)
+        for channel, index in np.argwhere(near):
+            step = (int(wanted[index]) - half - self.intercept[channel]) / self.slope[channel]
+            up = -(-step.numerator // step.denominator)
+            if step == up and half and wanted[index] % 2:
+                up += 1  # a tie goes to the even neighbour, which is below
+            found[channel, index] = min(max(up, int(self.first[channel])), int(self.last[channel]) + 1)
+        for channel in np.flatnonzero(slope[:, 0] == 0):
+            value = exact_round(self.intercept[channel], self.rounding)
+            found[channel] = np.where(wanted <= value, self.first[channel], self.last[channel] + 1)
+        return found
+
+    def exact(self, channel: int, accumulator: int) -> int:
+        """Return the output for one accumulator."""
+        value = exact_round(self.slope[channel] * accumulator + self.intercept[channel], self.rounding)
+        return min(max(value + self.zero_point, self.lowest), self.highest)
+
+
+@dataclass(frozen=True)
+class Requant:
+    """Integer constants of a layer; the attribute `requant` of the accel dialect holds the same fields.
+
+    `multiplier`, `offset` and `shift` have one entry per channel.
+    """
+
+    multiplier: np.ndarray
+    offset: np.ndarray
+    pre_shift: int
+    shift: np.ndarray
+    lowest: int
+    highest: int
+    narrow: bool
+    zero_point: int = 0
+    ties_to_even: bool = False
+    wrong: tuple[tuple[int, int], ...] = ()
+    """(channel, accumulator) where the constants differ from the exact meaning: empty when proved."""
+
+    def __call__(self, channel: int, accumulator: int) -> int:
+        """Return what the integer code computes for one accumulator."""
+        product = ((accumulator << self.pre_shift) + int(self.offset[channel])) * int(self.multiplier[channel])
+        shift = int(self.shift[channel])
+        value = product >> shift
+        if self.ties_to_even and product & ((1 << shift) - 1) == 0:
+            value &= ~1
+        return min(max(value + self.zero_point, self.lowest), self.highest)
+
+
+def exact_round(value: Fraction, rounding: str) -> int:
+    """Round a rational half to even, or towards minus infinity."""
+    return round(value) if rounding == "half_even" else value.numerator // value.denominator
+
+
+def solve(steps: Steps) -> Requant:
+    """Return integer constants for a layer, exact if any of the forms is; else the best with what is wrong.
+
+    Tried in this order: 32-bit sums (one high multiplication on the host) with one shift for all channels, then
+    with a shift for each; 64-bit sums; and 64-bit sums with ties to even, which power-of-two scales need.
+    """
+    search = _Search(steps, steps.places())
+    narrow = ((INT32_LIMIT, 31, shared) for shared in (True, False))
+    wide = ((INT32_LIMIT << 32 - bits, bits, False) for bits in (28, 26, 24))
+    for limit, bits, shared_shift in (*narrow, *wide):
+        for pre_shift in search.pre_shifts():
+            found = search.run(pre_shift, limit, bits, shared_shift)
+            if found is not None:
+                return found
+    return _ties_to_even(steps) or _nearest(steps, search)
+
+
+class _Search:
+    """The multipliers and offsets that a layer's steps admit."""
+
+    def __init__(self, steps: Steps, places: np.ndarray):
+        self.steps, self.places = steps, places
+        self.first, self.last = steps.first.astype(np.int64), steps.last.astype(np.int64)
+        early, late = places <= self.first[:, None], places > self.last[:, None]
+        self.level = (early | late).all(axis=1)
+        self.clamped = early.all(axis=1) | late.all(axis=1)
+        self.magnitude = max(1, int(np.abs(self.first).max()), int(np.abs(self.last).max()))
+
+    def pre_shifts(self) -> range:
+        """Return the pre-shifts worth trying: the largest first, for it has the finest offsets.
+
+        Accumulator and offset share 32 bits; the offset is about where the unclamped output is 0, in accumulators.
+        """
+        zero = [
+            abs(intercept + self.steps.zero_point) / slope
+            for slope, intercept in zip(self.steps.slope, self.steps.intercept)
+            if slope > 0
+        ]
+        most = 31 - self.magnitude.bit_length()
+        least = 31 - (self.magnitude + int(max(zero, default=0))).bit_length()
+        return range(most, max(min(least, most - 2), 0) - 1, -1)
+
+    def run(self, pre_shift: int, limit: int, bits: int, shared_shift: bool) -> Requant | None:
+        """Search with sums below `limit` in magnitude and multipliers of `bits` bits; None if a channel has none.
+
+        Where the multiplier nearest to the slope admits no offset, the one with most room for it is looked for.
+        """
+        shift = self.shifts(pre_shift, bits, shared_shift)
+        if shift.min() < 32:
+            return None
+        multiplier = self.nearest(pre_shift, shift, bits)
+        lower, upper = self.offsets(multiplier, np.arange(len(multiplier)), pre_shift, shift, limit)
+        for row in np.flatnonzero(lower > upper):
+            multiplier[row] = self.roomiest(row, pre_shift, shift, limit, bits)
+            low, high = self.offsets(multiplier[row : row + 1], np.array([row]), pre_shift, shift, limit)
+            if low[0] > high[0]:
+                return None
+            lower[row], upper[row] = low[0], high[0]
+        offset = lower + (upper - lower) // 2
+        narrow = limit == INT32_LIMIT
+        return Requant(multiplier, offset, pre_shift, shift, self.steps.lowest, self.steps.highest, narrow)
+
+    def shifts(self, pre_shift: int, bits: int, shared: bool) -> np.ndarray:
+        """Return for each channel the largest shift at which its multiplier, or the steepest's, has `bits` bits."""
+        slopes = [max(self.steps.slope)] if shared else self.steps.slope
+        # 2^52 keeps the largest output, of 9 bits, times 2^shift below 2^61.
+        most = np.array([52 if slope <= 0 else bits + pre_shift - _log2(slope) for slope in slopes])
+        return np.broadcast_to(np.clip(most, 0, 52), len(self.steps.slope)).copy()
+
+    def nearest(self, pre_shift: int, shift: np.ndarray, bits: int) -> np.ndarray:
+        """Return each channel's multiplier nearest to its slope.
+
+        A channel that never steps may have any slope: the steepest where the output is clamped, else one that
+        crosses half a step from the first to the last accumulator.
+        """
+        most = (1 << bits) - 1
+        scaled = [round(slope * 2 ** int(s - pre_shift)) for slope, s in zip(self.steps.slope, shift)]
+        gentle = (np.int64(1) << shift) // (2 * (((self.last - self.first) << pre_shift) + 1))
+        level = np.where(self.clamped, most, gentle)
+        return np.clip(np.where(self.level, level, np.array(scaled, np.int64)), 1, most)
+
+    def offsets(
+        self, multiplier: np.ndarray, rows: np.ndarray, pre_shift: int, shift: np.ndarray, limit: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the smallest and largest offset that every step of the channels `rows` admits (none if crossed)."""
+        first, last, place = self.first[rows, None], self.last[rows, None], self.places[rows]
+        outputs = np.arange(self.steps.lowest + 1, self.steps.highest + 1, dtype=np.int64) << shift[rows, None]
+        reach = -(-outputs // multiplier[:, None])  # ceil(k * 2^shift / m)
+        lower = np.where(place <= last, reach - (place << pre_shift), -FAR).max(axis=1, initial=-FAR)
+        upper = np.where(place > first, reach - 1 - ((place - 1) << pre_shift), FAR).min(axis=1, initial=FAR)
+        lower = np.maximum(lower, -limit - (first[:, 0] << pre_shift))
+        return lower, np.minimum(upper, limit - 1 - (last[:, 0] << pre_shift))
+
+    def roomiest(self, row: int, pre_shift: int, shift: np.ndarray, limit: int, bits: int) -> int:
+        """Return the multiplier with the widest range of offsets.
+
+        The range is the smallest of some functions minus the largest of others, all nearly linear in 1 / m: it has
+        one peak, found by narrowing an interval. n steps over d accumulators bound the slope to (n - 2) / d .. n / d.
+        """
+        place = self.places[row]
+        inside = place[(place > self.first[row]) & (place <= self.last[row])]
+        low, high = 1, (1 << bits) - 1
+        if inside.size > 1 and np.ptp(inside):
+            unit, distance = 1 << int(shift[row] - pre_shift), int(np.ptp(inside))
+            low = max(low, (inside.size - 2) * unit // distance)
+            high = min(high, inside.size * unit // distance + 1)
+        while high - low > 16:
+            trials = np.linspace(low, high, 17).astype(np.int64)
+            lower, upper = self.offsets(trials, np.full(len(trials), row), pre_shift, shift, limit)
+            best = int(np.argmax(upper - lower))
+            low, high = int(trials[max(best - 1, 0)]), int(trials[min(best + 1, len(trials) - 1)])
+        trials = np.arange(low, high + 1)
+        lower, upper = self.offsets(trials, np.full(len(trials), row), pre_shift, shift, limit)
+        return int(trials[np.argmax(upper - lower)])
+
+
+def _log2(value: Fraction) -> int:
+    """Return the smallest e with value < 2^e, for value > 0."""
+    e = value.numerator.bit_length() - value.denominator.bit_length()
+    return e + (value >= Fraction(2) ** e)
+
+
+def _ties_to_even(steps: Steps) -> Requant | None:
+    """Represent slope and intercept exactly: then a product that is a multiple of 2^shift is a tie and nothing else."""
+    if steps.rounding != "half_even" or any(slope <= 0 for slope in steps.slope):
+        return None
+    shift = max(slope.denominator.bit_length() - 1 for slope in steps.slope)
+    multipliers = [slope * (1 << shift) for slope in steps.slope]
+    if any(m.denominator != 1 or m >= INT32_LIMIT for m in multipliers):
+        return None
+    ideal = [(intercept + Fraction(1, 2)) / slope for slope, intercept in zip(steps.slope, steps.intercept)]
+    pre_shift = max(offset.denominator.bit_length() - 1 for offset in ideal)
+    offsets = [offset * (1 << pre_shift) for offset in ideal]
+    largest = max(abs(int(value)) for value in (*steps.first, *steps.last)) << pre_shift
+    most = max((largest + abs(o)) * m for o, m in zip(offsets, multipliers))
+    if any(o.denominator != 1 for o in offsets) or most >= 1 << 62 or shift + pre_shift > 62:
+        return None
+    return Requant(
+        np.array([int(m) for m in multipliers]),
+        np.array([int(o) for o in offsets]),
+        pre_shift,
+        np.full(len(offsets), shift + pre_shift),
+        steps.lowest,
+        steps.highest,
+        narrow=False,
+        zero_point=steps.zero_point,
+        ties_to_even=True,
+    )
+
+
+def _nearest(steps: Steps, search: _Search) -> Requant:
+    """Round slope and intercept to the finest constants, and list every accumulator where that is wrong."""
+    pre_shift = max(0, 30 - search.magnitude.bit_length())
+    shift = search.shifts(pre_shift, 31, shared=False)
+    multiplier = search.nearest(pre_shift, shift, 31)
+    half = Fraction(1, 2) if steps.rounding == "half_even" else Fraction(0)
+    wanted = [(intercept + half + steps.zero_point) for intercept in steps.intercept]
+    offset = np.array([round(w * 2 ** int(s) / int(m)) for w, s, m in zip(wanted, shift, multiplier)], np.int64)
+    found = Requant(multiplier, offset, pre_shift, shift, steps.lowest, steps.highest, narrow=False)
+    return replace(found, wrong=tuple(differences(steps, found, search.places)))
+
+
+def differences(steps: Steps, found: Requant, places: np.ndarray) -> list[tuple[int, int]]:
+    """Return every (channel, accumulator) for which `found` is not exact: those between its steps and the exact ones."""
+    wrong = set()
+    for channel in range(len(steps.slope)):
+        first, last = int(steps.first[channel]), int(steps.last[channel])
+        for k, place in enumerate(places[channel], steps.lowest + 1):
+            low, high = first, last + 1  # bisect for the smallest accumulator where the integer code reaches k
+            while low < high:
+                middle = (low + high) // 2
+                low, high = (low, middle) if found(channel, middle) >= k else (middle + 1, high)
+            wrong.update((channel, a) for a in range(min(low, int(place)), max(low, int(place))) if first <= a <= last)
+    return sorted(wrong)

@@ -1,0 +1,134 @@
+"""The order of the passes, and how a textual pipeline becomes a pass manager.
+
+A phase is a list of passes that takes a module to the next stage:
+
+    imported -> integer -> dispatched -> scheduled -> tiled -> planned
+
+A pipeline mixes our passes, upstream's and whole phases, separated by commas: `fuse-epilogues,canonicalize,planned`.
+Options follow in braces, as upstream: `verify-stage{stage=integer}`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import typing
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from mlir import ir
+from mlir.passmanager import PassManager
+
+from htvm.backend.targets.soc import Soc
+
+from . import registry
+
+PHASES: dict[str, tuple[str, ...]] = {
+    "integer": (
+        "fold-arithmetic",
+        "fuse-epilogues",
+        "canonicalize",  # scales of constants that were folded are now unused
+        "integerize",
+        "canonicalize",
+        "verify-stage{stage=integer}",
+    ),
+    "dispatched": ("dispatch-engines", "assign-layouts", "verify-stage{stage=dispatched}"),
+    "scheduled": ("order-layers", "verify-stage{stage=scheduled}"),
+    "tiled": ("bufferize-layers", "verify-stage{stage=tiled}"),
+    "planned": ("plan-memory", "verify-stage{stage=planned}"),
+}
+"""The passes of each phase; the key is the stage that the phase ends in."""
+
+STAGES: tuple[str, ...] = ("imported", *PHASES)
+
+
+class PipelineError(ValueError):
+    """A textual pipeline that cannot be built; the message says which part and why."""
+
+
+def up_to(stage: str) -> str:
+    """Return the pipeline that takes an imported module to `stage`."""
+    return ",".join(STAGES[1 : STAGES.index(stage) + 1])
+
+
+def build(pipeline: str, target: Soc | None, context: ir.Context) -> PassManager:
+    """Return a pass manager for a textual pipeline.
+
+    Raises PipelineError for an unknown pass, an unknown option or a missing target.
+    """
+    manager = PassManager("builtin.module", context=context)
+    for name, options in _expand(_split(pipeline)):
+        own = registry.passes().get(name)
+        if own is not None:
+            manager.add(_instance(own, options, target), name)
+        else:
+            _add_upstream(manager, name, options, context)
+    return manager
+
+
+def _expand(elements: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Replace phases by their passes."""
+    for name, options in elements:
+        if name in PHASES:
+            yield from _expand(element for text in PHASES[name] for element in _split(text))
+        else:
+            yield name, options
+
+
+def _split(pipeline: str) -> Iterator[tuple[str, str]]:
+    """Yield (name, options) of each element at the top level of a pipeline; `builtin.module(...)` is looked into."""
+    text = pipeline.strip()
+    whole = re.fullmatch(r"builtin\.module\((.*)\)", text, re.DOTALL)
+    text = whole[1] if whole else text
+    depth, start = 0, 0
+    for index, letter in enumerate(text + ","):
+        depth += (letter in "({") - (letter in ")}")
+        if depth < 0:
+            raise PipelineError(f"pipeline '{pipeline}': unbalanced '{letter}'")
+        if letter == "," and depth == 0:
+            element = text[start:index].strip()
+            start = index + 1
+            if element:
+                named = re.fullmatch(r"([\w.-]+)\s*(.*)", element, re.DOTALL)
+                if named is None:
+                    raise PipelineError(f"pipeline '{pipeline}': '{element}' is not a pass")
+                yield named[1], named[2]
+    if depth:
+        raise PipelineError(f"pipeline '{pipeline}': a bracket is not closed")
+
+
+def _instance(own: type, options: str, target: Soc | None) -> Any:
+    """Make a pass from its class: `target` comes from the caller, the other fields from the options in braces."""
+    kinds = typing.get_type_hints(own)
+    fields = {field.name: field for field in dataclasses.fields(own)}
+    values: dict[str, Any] = {}
+    if "target" in fields:
+        if target is None:
+            raise PipelineError(f"pass '{own.name}' needs a target: give --target")
+        values["target"] = target
+    for option in options.strip("{}").split():
+        key, _, value = option.partition("=")
+        key = key.replace("-", "_")
+        if key not in fields or key == "target":
+            known = ", ".join(name for name in fields if name != "target") or "none"
+            raise PipelineError(f"pass '{own.name}' has no option '{key}'; it has: {known}")
+        values[key] = kinds[key](value)
+    missing = [name for name, field in fields.items() if name not in values and field.default is dataclasses.MISSING]
+    if missing:
+        raise PipelineError(f"pass '{own.name}' needs the option '{missing[0]}'")
+    try:
+        return own(**values)
+    except ValueError as error:
+        raise PipelineError(f"pass '{own.name}': {error}") from None
+
+
+def _add_upstream(manager: PassManager, name: str, options: str, context: ir.Context) -> None:
+    try:
+        with context:
+            PassManager.parse(f"builtin.module({name}{options})")  # a better message than `add` gives
+            manager.add(f"{name}{options}")
+    except ValueError as error:
+        known = ", ".join([*registry.passes(), *PHASES])
+        raise PipelineError(
+            f"'{name}{options}' is neither a pass of htvm ({known}) nor one of MLIR: {str(error).strip()}"
+        ) from None
