@@ -1,8 +1,8 @@
 """Arithmetic on arrays of integers that never overflows and never rounds.
 
 An array is int64 where 64 bits are sure to hold every result, and an object array of Python's own integers
-where they are not; results choose for themselves. Sums of products go through float64 (and so through BLAS) as
-long as no partial sum can leave the 53 bits that float64 holds exactly.
+where they are not; results choose for themselves. Sums of products go through float64 (and so through BLAS)
+as long as no partial sum can leave the 53 bits that float64 holds exactly.
 
 Axis letters: N batch, C and K input and output channels, R S kernel. Spatial axes come last, in any number.
 """
@@ -91,13 +91,24 @@ def taps(
     padded = pad(x, [*others, *pads[:rank]], [*others, *pads[rank:]], pad_value)
     spans = [
         (size - dilation * (length - 1) - 1) // stride * stride + 1
-        for size, length, stride, dilation in zip(padded.shape[-rank:], kernel, strides, dilations, strict=True)
+        for size, length, stride, dilation in zip(
+            padded.shape[-rank:], kernel, strides, dilations, strict=True
+        )
     ]
     for tap in np.ndindex(*kernel):
         starts = [position * dilation for position, dilation in zip(tap, dilations, strict=True)]
-        yield tap, padded[
-            (..., *(slice(start, start + span, step) for start, span, step in zip(starts, spans, strides, strict=True)))
-        ]
+        yield (
+            tap,
+            padded[
+                (
+                    ...,
+                    *(
+                        slice(start, start + span, step)
+                        for start, span, step in zip(starts, spans, strides, strict=True)
+                    ),
+                )
+            ],
+        )
 
 
 def pad(x: np.ndarray, low: Sequence[int], high: Sequence[int], value: object) -> np.ndarray:
@@ -115,14 +126,18 @@ def axis_sums(x: np.ndarray, axes: Sequence[int]) -> np.ndarray:
     return x.sum(tuple(axes), keepdims=True)
 
 
-def window_sums(x: np.ndarray, kernel: Sequence[int], strides: Sequence[int], pads: Sequence[int]) -> np.ndarray:
+def window_sums(
+    x: np.ndarray, kernel: Sequence[int], strides: Sequence[int], pads: Sequence[int]
+) -> np.ndarray:
     """Return the sum under each window; elements outside the map count as 0."""
     if magnitude(x) * math.prod(kernel) >= 2**63:
         x = x.astype(object)
     return sum(seen for _, seen in taps(x, kernel, strides, pads, [1] * len(kernel), 0))
 
 
-def window_maxima(x: np.ndarray, kernel: Sequence[int], strides: Sequence[int], pads: Sequence[int]) -> np.ndarray:
+def window_maxima(
+    x: np.ndarray, kernel: Sequence[int], strides: Sequence[int], pads: Sequence[int]
+) -> np.ndarray:
     """Return the maximum under each window; elements outside the map never win."""
     views = taps(x, kernel, strides, pads, [1] * len(kernel), int(x.min()))
     result = next(views)[1]

@@ -2,11 +2,12 @@
 
 Every number of a quantised network is an integer times a unit: q - zero_point times a float32 scale, an
 accumulator times the product of two scales. A `Real` array is a sum of such terms, with the units kept as
-fractions, so additions of different scales, products, averages and convolutions stay exact. Only `quantise` and
-the conversions to floating point round, each once, correctly.
+fractions, so additions of different scales, products, averages and convolutions stay exact. Only `quantise`
+and the conversions to floating point round, each once, correctly.
 
-The fast path is float64 for units and integers for everything else: `quantise` computes in float64, proves for each
-element that the error cannot change the result, and repeats the few elements where it could with exact integers.
+What makes it fast: units are few, one per tensor or channel, and the integers stay in numpy. `quantise`
+computes in float64, with a bound of its error, and repeats with exact integers only the elements so near to a
+rounding boundary that the error could change them.
 
 Values of exp and its relatives are no fractions; they are taken to 2^-128.
 """
@@ -24,8 +25,8 @@ import numpy as np
 from htvm.dialects import integers
 
 TRANSCENDENTAL_UNIT = Fraction(1, 2**128)
-"""The grid on which values of exp, sigmoid and softmax lie. No such value but an exact one can come nearer to a
-rounding boundary than this by anything but a coincidence of 100 bits."""
+"""The grid that values of exp, sigmoid and softmax are rounded to. Where such a value is a simple fraction,
+as sigmoid(0) is, the grid holds it; other values are too far from any rounding boundary to notice."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,11 @@ class Term:
 
     integers: np.ndarray
     unit: np.ndarray
+
+    def __post_init__(self) -> None:
+        """Undo numpy's habit to turn results without axes into scalars."""
+        object.__setattr__(self, "integers", np.asarray(self.integers))
+        object.__setattr__(self, "unit", np.asarray(self.unit, object))
 
     def map(self, function: Callable[[np.ndarray], np.ndarray]) -> "Term":
         """Apply a change of shape to both parts."""
@@ -54,17 +60,20 @@ class Real:
     def of_integers(array: np.ndarray, unit: Fraction = Fraction(1)) -> "Real":
         """Return the array times `unit`, which is positive."""
         array = np.asarray(array)
-        return Real((Term(array if array.dtype == object else array.astype(np.int64), _like(unit, array.ndim)),))
+        array = array if array.dtype == object else array.astype(np.int64)
+        return Real((Term(array, _like(unit, array.ndim)),))
 
     @staticmethod
-    def of_storage(storage: np.ndarray, scale: np.ndarray | float, zero_point: np.ndarray | int = 0) -> "Real":
-        """Return (storage - zero_point) * scale; scale and zero point broadcast and the scale is taken as written."""
+    def of_storage(
+        storage: np.ndarray, scale: np.ndarray | float, zero_point: np.ndarray | int = 0
+    ) -> "Real":
+        """Return (storage - zero_point) * scale, broadcasting, the scale being exactly the float written."""
         difference = np.asarray(storage).astype(np.int64) - np.asarray(zero_point).astype(np.int64)
         return Real((Term(difference, _units(scale, difference.ndim)),))
 
     @staticmethod
     def of_floats(array: np.ndarray | float) -> "Real":
-        """Return exactly the numbers that the floats of `array` are. Raises ValueError on infinities and NaN."""
+        """Return exactly the numbers that floats are. Raises ValueError on infinities and NaN."""
         array = np.asarray(array, np.float64)
         if not np.isfinite(array).all():
             raise ValueError(f"{array[~np.isfinite(array)][0]} is not a real number")
@@ -81,7 +90,9 @@ class Real:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return np.broadcast_shapes(*(part.shape for term in self.terms for part in (term.integers, term.unit)))
+        return np.broadcast_shapes(
+            *(part.shape for term in self.terms for part in (term.integers, term.unit))
+        )
 
     @property
     def ndim(self) -> int:
@@ -97,10 +108,12 @@ class Real:
         return self.exact().astype(np.float64)
 
     def to_float32(self) -> np.ndarray:
-        """Return the nearest float32 of each element (not by way of float64, which could round a tie twice)."""
+        """Return the nearest float32 of each element."""
         exact, nearest = self.exact(), self.to_float64()
         below, above = np.nextafter(nearest, -np.inf), np.nextafter(nearest, np.inf)
-        for index in zip(*np.nonzero(below.astype(np.float32) != above.astype(np.float32)), strict=True):
+        # On the middle of two float32, or beside it, the second rounding must know what the first one did.
+        critical = np.argwhere(np.asarray(below.astype(np.float32) != above.astype(np.float32)))
+        for index in map(tuple, critical):
             remainder = exact[index] - Fraction(float(nearest[index]))
             if remainder:
                 nearest[index] = (above if remainder > 0 else below)[index]
@@ -124,35 +137,34 @@ class Real:
         steps, error = self._steps(step)
         if rounding == "half_even":
             steps += 0.5
-        floor = np.floor(steps)
         doubtful = np.abs(steps - np.rint(steps)) <= error
-        rounded = np.clip(floor, -(2.0**62), 2.0**62).astype(np.int64)
+        rounded = np.asarray(np.clip(np.floor(steps), -(2.0**62), 2.0**62), np.int64)
         if doubtful.any():
             exact = integers.divide(*self._ratios(step, doubtful), rounding)
             rounded[doubtful] = np.clip(exact, -(2**62), 2**62)
         for bound, limit in self._bounds():
             rounded = limit(rounded, integers.divide(*_numerators_denominators(bound / step), rounding))
-        return np.clip(rounded + zero_point, low, high).astype(np.int64)
+        return np.asarray(np.clip(rounded + zero_point, low, high), np.int64)
 
     def floor(self) -> "Real":
         """Return the largest integer that is not above each element."""
         return Real.of_integers(self.quantise(1, 0, -(2**62), 2**62, "floor"))
 
     def _steps(self, step: np.ndarray) -> tuple[np.ndarray, float]:
-        """Return the sum of the terms in units of `step`, in float64, and a bound of the error of any element.
+        """Return the sum of the terms in units of `step`, in float64, and a bound of every element's error.
 
-        Each term is rounded three times (its integer, its unit, their product) and each sum once, and adding a
-        half rounds once more: relative errors of 2^-53 each of at most `spread` plus one.
+        Each term is rounded three times (its integer, its unit, their product), each sum once, and adding a
+        half rounds once more: each time by at most 2^-53 of a number that is not above `spread`.
         """
         value, spread = np.zeros(self.shape), 1.0
         for term in self.terms:
-            part = term.integers.astype(np.float64) * (term.unit / step).astype(np.float64)
+            part = term.integers.astype(np.float64) * np.asarray(term.unit / step, np.float64)
             spread += max(part.max(initial=0), -part.min(initial=0))
             value = value + part
         return value, (len(self.terms) + 4) * 2.0**-53 * spread
 
     def _ratios(self, step: np.ndarray, where: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the sum of the terms in units of `step` at the positions `where`, as numerators and denominators."""
+        """Return the sum of the terms in units of `step`, where told, as numerators and denominators."""
         common = reduce(_common_unit, (term.unit for term in self.terms), step)
 
         def select(array: np.ndarray) -> np.ndarray:
@@ -177,7 +189,9 @@ class Real:
         ndim = max(self.ndim, other.ndim)
         left, right = (real._raised_to(ndim).unclamped().terms for real in (self, other))
         return Real(
-            tuple(Term(integers.multiply(a.integers, b.integers), a.unit * b.unit) for a in left for b in right)
+            tuple(
+                Term(integers.multiply(a.integers, b.integers), a.unit * b.unit) for a in left for b in right
+            )
         )
 
     def __truediv__(self, other: "Real") -> "Real":
@@ -210,7 +224,9 @@ class Real:
         unit = reduce(_common_unit, [term.unit for term in self.terms] + bounds)
         for axis in varying:
             unit = _common_unit.reduce(unit, axis=axis, keepdims=True)
-        total = reduce(integers.add, (integers.multiply(t.integers, _whole(t.unit / unit)) for t in self.terms))
+        total = reduce(
+            integers.add, (integers.multiply(t.integers, _whole(t.unit / unit)) for t in self.terms)
+        )
         for bound, limit in self._bounds():
             total = limit(total, _whole(bound / unit))
         return Term(total, unit)
@@ -229,31 +245,33 @@ class Real:
         full = self.shape
 
         def reshaped(part: np.ndarray) -> np.ndarray:
-            return np.broadcast_to(part, full).reshape(shape)
+            return (
+                part.reshape([1] * len(shape))
+                if part.size == 1
+                else np.broadcast_to(part, full).reshape(shape)
+            )
 
-        return Real(
-            tuple(
-                Term(reshaped(t.integers), _like(t.unit.item(), len(shape)) if t.unit.size == 1 else reshaped(t.unit))
-                for t in self.terms
-            ),
-            self.low,
-            self.high,
-        )
+        return Real(tuple(_filled(self, term).map(reshaped) for term in self.terms), self.low, self.high)
 
     def __getitem__(self, slices: tuple[slice, ...]) -> "Real":
         """Return the elements that one slice for each axis selects."""
 
         def sliced(part: np.ndarray) -> np.ndarray:
-            return part[tuple(s if size != 1 else slice(None) for s, size in zip(slices, part.shape, strict=True))]
+            return part[
+                tuple(s if size != 1 else slice(None) for s, size in zip(slices, part.shape, strict=True))
+            ]
 
-        full = (Term(np.broadcast_to(term.integers, self.shape), term.unit) for term in self.terms)
+        full = (_filled(self, term) for term in self.terms)
         return Real(tuple(Term(t.integers[slices], sliced(t.unit)) for t in full), self.low, self.high)
 
     def pad(self, low: Sequence[int], high: Sequence[int], value: Fraction = Fraction(0)) -> "Real":
         """Surround the array with `low` elements before and `high` after each axis, all `value`."""
 
         def stretched(unit: np.ndarray) -> np.ndarray:
-            ends = ([0 if size == 1 else n for n, size in zip(side, unit.shape, strict=True)] for side in (low, high))
+            ends = (
+                [0 if size == 1 else n for n, size in zip(side, unit.shape, strict=True)]
+                for side in (low, high)
+            )
             return integers.pad(unit, *ends, Fraction(1))
 
         terms = [_filled(self, term) for term in self.unclamped().terms]
@@ -307,9 +325,13 @@ def window_sum(x: Real, kernel: Sequence[int], strides: Sequence[int], pads: Seq
 
 
 def window_mean(
-    x: Real, kernel: Sequence[int], strides: Sequence[int], pads: Sequence[int], count_include_pad: bool = False
+    x: Real,
+    kernel: Sequence[int],
+    strides: Sequence[int],
+    pads: Sequence[int],
+    count_include_pad: bool = False,
 ) -> Real:
-    """Return the mean under each window of x [N, C, ..], of the elements inside the map unless told otherwise."""
+    """Return the mean under each window of x [N, C, ..], of the elements inside the map or also outside."""
     counts = integers.window_counts(x.shape[2:], kernel, strides, pads)
     if count_include_pad or (counts == counts.flat[0]).all():
         counts = np.array(math.prod(kernel) if count_include_pad else counts.flat[0])
@@ -418,4 +440,4 @@ def _filled(real: Real, term: Term) -> Term:
 
 def _with_size(shape: tuple[int, ...], axis: int, size: int) -> tuple[int, ...]:
     axis %= len(shape)
-    return shape[:axis] + (size,) + shape[axis + 1 :]
+    return (*shape[:axis], size, *shape[axis + 1 :])
