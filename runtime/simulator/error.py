@@ -1,0 +1,5 @@
+"""What the simulator raises."""
+
+
+class SimulationError(Exception):
+    """A program that cannot be loaded, or did what the simulated SoC forbids. The message says what and where."""
