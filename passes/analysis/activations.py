@@ -1,0 +1,32 @@
+"""Which values of a function are activations: made anew in each run, so that they need room in memory."""
+
+from collections.abc import Iterator
+
+from mlir import ir
+from mlir.dialects import func
+
+from htvm.dialects import accel
+
+
+def layers(function: func.FuncOp) -> Iterator[ir.OpView]:
+    """Yield the layers of one function, in order."""
+    for op in function.body.blocks[0]:
+        if op.operation.name.startswith("accel.") and not isinstance(op, accel.BufferOp):
+            yield op
+
+
+def read_by(layer: ir.OpView) -> list[ir.Value]:
+    """Return the activations that a layer reads, each once."""
+    output = accel.output(layer)
+    operands = dict.fromkeys(layer.operation.operands)
+    return [value for value in operands if value != output and not is_constant(value)]
+
+
+def is_constant(value: ir.Value) -> bool:
+    """Say whether a value is known when compiling: on tensors, or as a global on memrefs."""
+    return not is_argument(value) and value.owner.operation.name in ("arith.constant", "memref.get_global")
+
+
+def is_argument(value: ir.Value) -> bool:
+    """Say whether a value is an argument of the function."""
+    return isinstance(value.owner, ir.Block)

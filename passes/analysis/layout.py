@@ -1,0 +1,73 @@
+"""Where the elements of a value lie in memory.
+
+The axes of a value keep their logical order (N, C, H, W) from import to C. Their physical order is, on a tensor, the
+encoding, a permutation such as `affine_map<(n, c, h, w) -> (n, h, w, c)>`, outermost axis first; on a memref, the
+strides. No encoding means row-major, and where it makes no difference a layout is always written as row-major.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
+from math import prod
+from operator import mul
+
+from mlir import ir
+
+CHANNELS_LAST = (0, 2, 3, 1)
+"""N, H, W, C: the physical order of axes, outermost first."""
+
+
+def strides(value_type: ir.Type) -> tuple[int, ...]:
+    """Return the distance, in elements, between neighbours along each logical axis of a tensor or memref."""
+    if isinstance(value_type, ir.MemRefType):
+        return tuple(value_type.get_strides_and_offset()[0])
+    order = _order(value_type)
+    inner_sizes = [value_type.shape[axis] for axis in reversed(order[1:])]
+    steps = list(accumulate([1, *inner_sizes], mul))[: len(order)]
+    return tuple(step for _, step in sorted(zip(reversed(order), steps, strict=True)))
+
+
+def same_places(one: ir.Type, other: ir.Type) -> bool:
+    """Say whether two types of the same shape put each element in the same place, counted in elements."""
+    if list(one.shape) != list(other.shape):
+        return False
+    steps = zip(one.shape, strides(one), strides(other), strict=True)
+    return all(a == b for size, a, b in steps if size > 1)
+
+
+def is_row_major(value_type: ir.Type) -> bool:
+    """Say whether the elements lie one after the other in logical order."""
+    return same_places(value_type, ir.RankedTensorType.get(value_type.shape, value_type.element_type))
+
+
+def with_order(tensor_type: ir.RankedTensorType, order: Sequence[int]) -> ir.RankedTensorType:
+    """Return the type with its axes in a physical order, outermost first; no encoding if that is row-major."""
+    encoding = ir.AffineMapAttr.get(ir.AffineMap.get_permutation(list(order)))
+    laid_out = ir.RankedTensorType.get(tensor_type.shape, tensor_type.element_type, encoding)
+    plain = ir.RankedTensorType.get(tensor_type.shape, tensor_type.element_type)
+    return plain if same_places(laid_out, plain) else laid_out
+
+
+def memref(tensor_type: ir.RankedTensorType, memory: str) -> ir.MemRefType:
+    """Return the memref type that holds a tensor, with its layout, in a memory."""
+    layout = None if is_row_major(tensor_type) else ir.StridedLayoutAttr.get(0, list(strides(tensor_type)))
+    space = ir.StringAttr.get(memory)
+    return ir.MemRefType.get(tensor_type.shape, tensor_type.element_type, layout, space)
+
+
+def size_bytes(value_type: ir.Type) -> int:
+    """Return the bytes that a tensor or memref occupies; layouts have no gaps."""
+    return prod(value_type.shape) * element_bytes(value_type)
+
+
+def element_bytes(value_type: ir.Type) -> int:
+    """Return the bytes of one integer element."""
+    return (value_type.element_type.width + 7) // 8
+
+
+def _order(tensor_type: ir.RankedTensorType) -> tuple[int, ...]:
+    """Return the axes of a tensor, outermost in memory first."""
+    if tensor_type.encoding is None:
+        return tuple(range(tensor_type.rank))
+    return tuple(ir.AffineDimExpr(axis).position for axis in tensor_type.encoding.value.results)

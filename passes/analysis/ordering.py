@@ -1,0 +1,197 @@
+"""Find the order of execution that needs the least memory at once.
+
+A task reads some values and makes one. A value takes memory from the task that makes it to the last task that
+reads it; a network input from the beginning, an output to the end. The peak is the largest sum over all tasks of
+what is live while a task runs: its operands, its result, and whatever waits for a later one. A task that may
+overwrite an operand takes no memory for its result when nothing else needs the operand any more.
+
+The search walks the sets of finished tasks, depth first, and gives up a path whose peak passes a limit. The limit
+starts at the largest single task, which no order avoids, and rises to the next peak that was seen until an order
+exists: that one is optimal. The sets number about one per task in a chain with residual branches, and 2^n for n
+parallel branches; so the search stops after a number of sets and says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+SEARCH_LIMIT_SETS = 50_000
+"""Sets of finished tasks that are looked at before the search gives up; about a second."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """Reads values `operands`, makes value `result`, and may put it in the place of one of `overwritable`."""
+
+    operands: frozenset[int]
+    result: int
+    overwritable: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
+class Network:
+    """Tasks in their source order; sizes_bytes[v] is the size of value v."""
+
+    tasks: Sequence[Task]
+    sizes_bytes: Sequence[int]
+    inputs: frozenset[int]
+    outputs: frozenset[int]
+
+
+@dataclass(frozen=True)
+class Order:
+    """Task numbers in order of execution, their peak, and whether no order has a smaller one."""
+
+    sequence: tuple[int, ...]
+    peak_bytes: int
+    is_optimal: bool
+
+
+def best_order(network: Network, limit_sets: int = SEARCH_LIMIT_SETS) -> Order:
+    """Return the order with the smallest peak; the source order if it is as good as any."""
+    memory = _Memory(network)
+    source = tuple(range(len(network.tasks)))
+    source_peak = memory.peak(source)
+    search = _Search(memory, limit_sets)
+    limit = memory.least()
+    while limit < source_peak:
+        found = search.within(limit)
+        if search.is_exhausted:
+            # A short look ahead finds good orders where the exact search finds none in time.
+            candidates = [source, memory.follow(memory.cheapest)]
+            best = min(candidates, key=memory.peak)
+            return Order(best, memory.peak(best), is_optimal=False)
+        if found is not None:
+            return Order(found, limit, is_optimal=True)
+        limit = search.next_limit
+    return Order(source, source_peak, is_optimal=True)
+
+
+class _Memory:
+    """What is live after a set of tasks, as a bit mask, has run."""
+
+    def __init__(self, network: Network) -> None:
+        self.tasks = network.tasks
+        self.sizes = network.sizes_bytes
+        self.never_overwritten = network.inputs
+        self.kept = network.outputs
+        self.readers = [0] * len(self.sizes)
+        maker = {task.result: number for number, task in enumerate(self.tasks)}
+        self.needs = [0] * len(self.tasks)
+        for number, task in enumerate(self.tasks):
+            for value in task.operands:
+                self.readers[value] |= 1 << number
+                if value in maker:
+                    self.needs[number] |= 1 << maker[value]
+        self.at_start = sum(self.sizes[value] for value in network.inputs)
+        self.unread = sum(self.sizes[value] for value in network.inputs - self.kept if not self.readers[value])
+        self.everything = (1 << len(self.tasks)) - 1
+
+    def ready(self, done: int) -> Iterator[int]:
+        """Yield the tasks that can run next, in source order."""
+        for number, needed in enumerate(self.needs):
+            if not done >> number & 1 and needed & ~done == 0:
+                yield number
+
+    def step(self, done: int, live: int, number: int) -> tuple[int, int]:
+        """Return the bytes live while task `number` runs, and those after it."""
+        task = self.tasks[number]
+        after = done | 1 << number
+        dying = [value for value in task.operands if value not in self.kept and self.readers[value] & ~after == 0]
+        result = self.sizes[task.result]
+        during = live if self._in_place(task, dying) else live + result
+        remains = result if self.readers[task.result] or task.result in self.kept else 0
+        return during, live + remains - sum(self.sizes[value] for value in dying)
+
+    def _in_place(self, task: Task, dying: Sequence[int]) -> bool:
+        return any(value in task.overwritable and value not in self.never_overwritten for value in dying)
+
+    def least(self) -> int:
+        """Return a peak that no order goes below: that of the inputs, or of the largest task alone."""
+        alone = []
+        for task in self.tasks:
+            operands = sum(self.sizes[value] for value in task.operands)
+            in_place = self._in_place(task, [value for value in task.operands if value not in self.kept])
+            alone.append(operands if in_place else operands + self.sizes[task.result])
+        return max([self.at_start, *alone])
+
+    def peak(self, sequence: Sequence[int]) -> int:
+        """Return the largest number of bytes live at once in an order of all tasks."""
+        done, live, peak = 0, self.at_start - self.unread, self.at_start
+        for number in sequence:
+            during, live = self.step(done, live, number)
+            peak = max(peak, during)
+            done |= 1 << number
+        return peak
+
+    def follow(self, choose: Callable[[int, int], int]) -> tuple[int, ...]:
+        """Return the order in which `choose(done, live)` gives each next task."""
+        done, live, sequence = 0, self.at_start - self.unread, []
+        while done != self.everything:
+            number = choose(done, live)
+            _, live = self.step(done, live, number)
+            done |= 1 << number
+            sequence.append(number)
+        return tuple(sequence)
+
+    def cheapest(self, done: int, live: int) -> int:
+        """Return the ready task that leaves the least memory live, the first in source order of equals."""
+        return min(self.ready(done), key=lambda number: (self.step(done, live, number)[::-1], number))
+
+
+class _Search:
+    """Depth-first search for an order whose peak stays within a limit."""
+
+    def __init__(self, memory: _Memory, limit_sets: int) -> None:
+        self.memory = memory
+        self.sets_left = limit_sets
+        self.next_limit = 0
+
+    @property
+    def is_exhausted(self) -> bool:
+        return self.sets_left <= 0
+
+    def within(self, limit: int) -> tuple[int, ...] | None:
+        """Return an order whose peak is at most `limit`; if there is none, `next_limit` is the next peak to try."""
+        exceeded: list[int] = []
+        visited = {0}
+        start = self.memory.at_start - self.memory.unread
+        path: list[int] = []
+        pending = [self._choices(0, start, limit, exceeded)]
+        states = [(0, start)]
+        while pending:
+            done, live = states[-1]
+            if done == self.memory.everything:
+                return tuple(path)
+            number = next(pending[-1], None)
+            if number is None or self.is_exhausted:
+                pending.pop()
+                states.pop()
+                if path:
+                    path.pop()
+                continue
+            after = done | 1 << number
+            if after in visited:
+                continue
+            visited.add(after)
+            self.sets_left -= 1
+            _, live = self.memory.step(done, live, number)
+            path.append(number)
+            states.append((after, live))
+            pending.append(self._choices(after, live, limit, exceeded))
+        self.next_limit = min(exceeded, default=limit)
+        return None
+
+    def _choices(self, done: int, live: int, limit: int, exceeded: list[int]) -> Iterator[int]:
+        """Return the tasks worth trying next within the limit."""
+        allowed = []
+        for number in self.memory.ready(done):
+            during, after = self.memory.step(done, live, number)
+            if during > limit:
+                exceeded.append(during)
+            elif after <= live:
+                return iter([number])  # it frees as much as it takes: whatever comes later only gains from it
+            else:
+                allowed.append(number)
+        return iter(allowed)
