@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * From an accumulator to an output element, in registers.
+ *
+ *     y = clamp((((acc << pre_shift) + offset) * multiplier) >> shift, min, max)
+ *
+ * The product has 64 bits, the shift rounds towards minus infinity. Zero points, bias and the half of rounding to
+ * nearest are inside `offset`.
+ */
+#ifndef HTVM_REQUANT_H
+#define HTVM_REQUANT_H
+
+#include "htvm_element.h"
+
+/* The forms that a kernel can be specialised for, and the constants of a channel in each. */
+typedef enum {
+    HTVM_RAW,         /* y = acc + bias                                                       int32_t bias */
+    HTVM_NARROW,      /* the sum fits 32 bits, shift >= 32 and is the layer's: `mulh`, `sra`   htvm_scale */
+    HTVM_NARROW_EACH, /* as HTVM_NARROW, with a shift for each channel                         htvm_scale_each */
+    HTVM_WIDE,        /* a sum of 64 bits                                                     htvm_scale_wide */
+    HTVM_HALF_EVEN,   /* as HTVM_WIDE; if all bits shifted out are zero the value was a tie, and the result is made
+                         even; zero_point is added before the clamp                           htvm_scale_wide */
+} htvm_output;
+
+typedef struct {
+    int32_t offset;
+    int32_t multiplier;
+} htvm_scale;
+
+typedef struct {
+    int32_t offset;
+    int32_t multiplier;
+    int32_t shift; /* less 32 */
+} htvm_scale_each;
+
+typedef struct {
+    int64_t offset;
+    int32_t multiplier;
+    int32_t shift;
+} htvm_scale_wide;
+
+/* What is the same for all channels of a layer. */
+typedef struct {
+    int32_t pre_shift;
+    int32_t shift; /* HTVM_NARROW: less 32 */
+    int32_t zero_point;
+    int32_t min;
+    int32_t max;
+} htvm_requant;
+
+/* Return value * 2^shift, also for a negative value. */
+HTVM_KERNEL int32_t htvm_shift_left(int32_t value, int32_t shift)
+{
+    return (int32_t)((uint32_t)value << shift);
+}
+
+/* Return value * 2^shift modulo 2^64, 0 <= shift <= 63, in 32-bit operations: RV32 calls a library for 64-bit shifts. */
+HTVM_KERNEL uint64_t htvm_shift_left_64(uint64_t value, int32_t shift)
+{
+    const uint32_t low = (uint32_t)(value & 0xFFFFFFFFu);
+    const uint32_t high = (uint32_t)(value >> 32);
+
+    if (shift >= 32) {
+        return (uint64_t)(low << (shift - 32)) << 32;
+    }
+    if (shift == 0) {
+        return value;
+    }
+    return (uint64_t)(high << shift | low >> (32 - shift)) << 32 | low << shift;
+}
+
+/* Return floor(value / 2^shift), 0 <= shift <= 63, in 32-bit operations. */
+HTVM_KERNEL int64_t htvm_shift_right_64(int64_t value, int32_t shift)
+{
+    const uint32_t low = (uint32_t)((uint64_t)value & 0xFFFFFFFFu);
+    const int32_t high = (int32_t)(value >> 32);
+
+    if (shift >= 32) {
+        return high >> (shift - 32);
+    }
+    if (shift == 0) {
+        return value;
+    }
+    return (int64_t)((uint64_t)(uint32_t)(high >> shift) << 32 | ((uint32_t)high << (32 - shift) | low >> shift));
+}
+
+/* Return the output element for what remains to be shifted, in 64 bits. */
+HTVM_KERNEL int32_t htvm_requantize_wide(int64_t scaled, int32_t shift, htvm_output output, htvm_requant requant)
+{
+    int64_t value = htvm_shift_right_64(scaled, shift);
+
+    if (output == HTVM_HALF_EVEN) {
+        if (shift > 0 && htvm_shift_left_64((uint64_t)value, shift) == (uint64_t)scaled) {
+            value &= ~(int64_t)1;
+        }
+        value += requant.zero_point;
+    }
+    if (value < requant.min) {
+        return requant.min;
+    }
+    return value > requant.max ? requant.max : (int32_t)value;
+}
+
+/* Return the output element for `acc` with the constants of channel `k`. */
+HTVM_KERNEL int32_t htvm_requantize(int32_t acc, const void *constants, int32_t k, htvm_output output,
+                                    htvm_requant requant)
+{
+    if (output == HTVM_RAW) {
+        return acc + ((const int32_t *)constants)[k];
+    }
+    if (output == HTVM_NARROW || output == HTVM_NARROW_EACH) {
+        const htvm_scale *scale = (const htvm_scale *)constants + k;
+        const htvm_scale_each *scale_each = (const htvm_scale_each *)constants + k;
+        const int32_t offset = output == HTVM_NARROW ? scale->offset : scale_each->offset;
+        const int32_t multiplier = output == HTVM_NARROW ? scale->multiplier : scale_each->multiplier;
+        const int32_t shift = output == HTVM_NARROW ? requant.shift : scale_each->shift;
+        const int32_t sum = htvm_shift_left(acc, requant.pre_shift) + offset;
+        const int32_t high = (int32_t)(((int64_t)sum * multiplier) >> 32);
+
+        return htvm_clamp(high >> shift, requant.min, requant.max);
+    } else {
+        const htvm_scale_wide *scale = (const htvm_scale_wide *)constants + k;
+        const int64_t sum = (int64_t)htvm_shift_left_64((uint64_t)(int64_t)acc, requant.pre_shift) + scale->offset;
+
+        return htvm_requantize_wide(sum * scale->multiplier, scale->shift, output, requant);
+    }
+}
+
+/* Return the address of the constants of channel `k`. */
+HTVM_KERNEL const void *htvm_constants_at(const void *constants, int32_t k, htvm_output output)
+{
+    const size_t bytes = output == HTVM_RAW           ? sizeof(int32_t)
+                         : output == HTVM_NARROW      ? sizeof(htvm_scale)
+                         : output == HTVM_NARROW_EACH ? sizeof(htvm_scale_each)
+                                                      : sizeof(htvm_scale_wide);
+
+    return (const unsigned char *)constants + (size_t)k * bytes;
+}
+
+#endif
