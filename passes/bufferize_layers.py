@@ -69,7 +69,11 @@ class BufferizeLayers:
         results = move_results_to_arguments(function, self.target.arena_memory)
         place = {argument: argument for argument in function.arguments}
         # Of several results that are one value the first is written: it is set last.
-        place |= {value: result for value, result in reversed([*zip(returned, results, strict=True)]) if is_made(value)}
+        place |= {
+            value: result
+            for value, result in reversed([*zip(returned, results, strict=True)])
+            if is_made(value)
+        }
 
         for layer in old:
             if layer.operation.name == "arith.constant":
@@ -112,7 +116,9 @@ class Globals:
             name = self.free(identifier(f"{accel.node(reader)}_{role(constant, reader)}"))
             self.names[elements] = name
             with self.place:
-                memref.GlobalOp(name, memref_type, sym_visibility="private", initial_value=elements, constant=True)
+                memref.GlobalOp(
+                    name, memref_type, sym_visibility="private", initial_value=elements, constant=True
+                )
         return memref.GetGlobalOp(memref_type, self.names[elements]).result
 
     def free(self, wanted: str) -> str:
@@ -129,9 +135,13 @@ def move_results_to_arguments(function: func.FuncOp, memory: str) -> list[ir.Val
     kept, moved = attributes_of_signature(function)
     for argument in function.arguments:
         argument.set_type(layout.memref(argument.type, memory))
-    results = [entry.add_argument(layout.memref(each, memory), function.location) for each in function.type.results]
+    results = [
+        entry.add_argument(layout.memref(each, memory), function.location) for each in function.type.results
+    ]
     moved = [each | {"accel.result": ir.UnitAttr.get()} for each in moved]
-    function.attributes["function_type"] = ir.TypeAttr.get(ir.FunctionType.get([x.type for x in entry.arguments], []))
+    function.attributes["function_type"] = ir.TypeAttr.get(
+        ir.FunctionType.get([x.type for x in entry.arguments], [])
+    )
     function.attributes["arg_attrs"] = ir.ArrayAttr.get([ir.DictAttr.get(each) for each in kept + moved])
     if "res_attrs" in function.attributes:
         del function.attributes["res_attrs"]
@@ -150,7 +160,9 @@ def write_into(layer: ir.OpView, operands: list[ir.Value], destination: ir.Value
     attributes = dict(layer.operation.attributes.items())
     segments = attributes.get("operandSegmentSizes")
     if segments is not None:
-        attributes["operandSegmentSizes"] = ir.DenseI32ArrayAttr.get([*list(segments)[:-1], 1])  # the last is `into`
+        attributes["operandSegmentSizes"] = ir.DenseI32ArrayAttr.get(
+            [*list(segments)[:-1], 1]
+        )  # the last is `into`
     ir.Operation.create(layer.operation.name, operands=[*operands, destination], attributes=attributes)
 
 
@@ -169,7 +181,9 @@ def is_made(value: ir.Value) -> bool:
 
 def role(constant: ir.Value, reader: ir.OpView) -> str:
     """Return what a constant is to the op that reads it, as a noun."""
-    roles = {getattr(reader, name): name for name in ("weights", "bias", "table") if getattr(reader, name, None)}
+    roles = {
+        getattr(reader, name): name for name in ("weights", "bias", "table") if getattr(reader, name, None)
+    }
     return roles.get(constant, "constant")
 
 

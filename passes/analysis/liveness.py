@@ -1,0 +1,71 @@
+"""From which layer to which layer each piece of memory of a bufferized function holds something that is needed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mlir import ir
+from mlir.dialects import func
+
+from htvm.dialects import accel
+
+from . import activations, in_place, layout
+
+
+@dataclass(frozen=True)
+class Lifetime:
+    """A buffer or an argument of the function, needed while the layers first..last run, both included.
+
+    Layers are numbered from 0 in order of execution. An input is there before the first layer (-1), a result is
+    needed after the last one.
+    """
+
+    value: ir.Value
+    name: str
+    size_bytes: int
+    first: int
+    last: int
+
+    @property
+    def is_argument(self) -> bool:
+        return activations.is_argument(self.value)
+
+
+def lifetimes(function: func.FuncOp) -> list[Lifetime]:
+    """Return the lifetimes of all arguments and buffers of a function on memrefs."""
+    layers = list(activations.layers(function))
+    uses: dict[ir.Value, list[int]] = {}
+    for number, layer in enumerate(layers):
+        for value in [*activations.read_by(layer), accel.output(layer)]:
+            uses.setdefault(value, []).append(number)
+
+    found = []
+    for argument, attributes in zip(function.arguments, function.arg_attrs, strict=True):
+        name = attributes["accel.name"].value if "accel.name" in attributes else argument.get_name()
+        used = uses.get(argument, [])
+        if "accel.result" in attributes:
+            used = [*used, len(layers)]
+        else:
+            used = [-1, *used]
+        found.append(Lifetime(argument, name, layout.size_bytes(argument.type), used[0], used[-1]))
+    for op in function.body.blocks[0]:
+        if isinstance(op, accel.BufferOp) and op.memref in uses:
+            used = uses[op.memref]
+            found.append(
+                Lifetime(op.memref, op.name.value, layout.size_bytes(op.memref.type), used[0], used[-1])
+            )
+    return found
+
+
+def shareable(function: func.FuncOp, lives: Sequence[Lifetime]) -> set[tuple[int, int]]:
+    """Return pairs (i, j): the layer that last reads buffer i may write buffer j, made there, in the same place.
+
+    Arguments take no part: a caller may pass its own pointers, so that they are never in a place of our choice.
+    """
+    index = {life.value: number for number, life in enumerate(lives) if not life.is_argument}
+    pairs = set()
+    for number, layer in enumerate(activations.layers(function)):
+        made = index.get(accel.output(layer))
+        if made is not None and lives[made].first == number:
+            sources = (index.get(value) for value in in_place.overwritable(layer))
+            pairs |= {(read, made) for read in sources if read is not None and lives[read].last == number}
+    return pairs
