@@ -1,0 +1,7 @@
+"""ONNX in, the stage 'imported' out: `accel` operations on tensors of quantised types."""
+
+from htvm.importer.errors import ModelError, ModelWarning
+from htvm.importer.graph import import_onnx
+from htvm.importer.operators import OPERATORS
+
+__all__ = ["OPERATORS", "ModelError", "ModelWarning", "import_onnx"]

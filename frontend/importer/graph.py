@@ -1,0 +1,219 @@
+"""Walk an ONNX graph in order and write each node as accel operations; collect every problem on the way."""
+
+import os
+from collections.abc import Mapping
+
+import onnx
+from mlir import ir
+from mlir.dialects import func
+
+from htvm import dialects
+from htvm.importer.errors import ModelError, Problem
+from htvm.importer.interface import Arguments, interface_name, result_of, static_shape
+from htvm.importer.model import ONNX_DOMAINS, Model, read_model
+from htvm.importer.node import DependsOnProblem, Node
+from htvm.importer.operators import OPERATORS
+from htvm.importer.quantisation import ACCUMULATOR, Quantisation, storage_of
+from htvm.importer.values import Constant, Tensor, Unknown, Value, quantised_type, real_type
+
+
+def import_onnx(
+    model: str | os.PathLike | onnx.ModelProto,
+    *,
+    input_types: Mapping[str, str] | None = None,
+    context: ir.Context | None = None,
+) -> ir.Module:
+    """Return a module of stage 'imported' with one function, named after the model's file (or graph).
+
+    input_types: for float32 inputs that hold integers and have no QuantizeLinear, what they hold: "i8", "u8", "i16",
+    "u16", "i32", or a range such as "0..127". The default is -128..255, with a ModelWarning.
+
+    Raises ModelError with all the problems that were found.
+    """
+    read = read_model(model)
+    if context is None:
+        context = dialects.context()
+    else:
+        dialects.load(context)
+    with context, ir.Location.name(read.label):
+        return _Import(read, dict(input_types or {})).module()
+
+
+class _Import:
+    """One run over a model's graph. `values` has what each tensor's name stands for."""
+
+    def __init__(self, model: Model, input_types: dict[str, str]) -> None:
+        self.model = model
+        self.input_types = input_types
+        self.problems: list[str] = []
+        self.values: dict[str, Value | Unknown] = {}
+
+    def module(self) -> ir.Module:
+        """Return the imported module. Raises ModelError."""
+        graph = self.model.graph
+        module = ir.Module.create()
+        for tensor in graph.initializer:
+            self._read_initialiser(tensor)
+        if graph.sparse_initializer:
+            self._report("", "sparse initialisers are not supported")
+        self._read_constant_nodes()
+        arguments = [value for value in graph.input if value.name not in self.values]
+        quantisations = self._argument_quantisations(arguments)
+        with ir.InsertionPoint(module.body):
+            function = self._function(arguments, quantisations)
+        with ir.InsertionPoint(function.entry_block):
+            for index, proto in enumerate(graph.node):
+                if proto.op_type != "Constant":
+                    self._import_node(proto, self.model.problems.get(index))
+            self._return(function)
+        if self.problems:
+            raise ModelError(self.problems)
+        self._verify(module)
+        return module
+
+    # Problems
+
+    def _report(self, place: str, message: object) -> None:
+        self.problems.append(": ".join(part for part in (self.model.label, place, str(message)) if part))
+
+    def _verify(self, module: ir.Module) -> None:
+        """Let the dialect's verifiers have the last word; what they find is said of the node in its location."""
+        try:
+            module.operation.verify()
+        except ir.MLIRError as error:
+            for diagnostic in error.error_diagnostics:
+                node = diagnostic.location.name_str if diagnostic.location.is_a_name() else str(diagnostic.location)
+                self._report(f"node '{node}'", diagnostic.message)
+            raise ModelError(self.problems) from None
+
+    # Constants
+
+    def _read_initialiser(self, tensor: onnx.TensorProto) -> None:
+        try:
+            self.values[tensor.name] = Constant(onnx.numpy_helper.to_array(tensor), tensor.name)
+        except Exception as error:  # numpy_helper raises exceptions of several unrelated types
+            self.values[tensor.name] = Unknown()
+            self._report(f"initialiser '{tensor.name}'", f"cannot be read: {error}")
+
+    def _read_constant_nodes(self) -> None:
+        """Read constants before all else: what the inputs are depends on scales and zero points."""
+        for index, proto in enumerate(self.model.graph.node):
+            if proto.op_type == "Constant":
+                self._import_node(proto, self.model.problems.get(index))
+
+    # The function
+
+    def _argument_quantisations(self, arguments: list[onnx.ValueInfoProto]) -> list[Quantisation | None]:
+        """Return the quantisation of each graph input, None where there is a problem."""
+        look_ahead = Arguments(self.model, self.values, self.input_types)
+        found: list[Quantisation | None] = []
+        for value in arguments:
+            try:
+                found.append(look_ahead.quantisation(value))
+            except Problem as problem:
+                self._report(f"input '{value.name}'", problem)
+                found.append(None)
+            except DependsOnProblem:
+                found.append(None)
+        names = [value.name for value in arguments]
+        for name in sorted(self.input_types.keys() - set(names)):
+            self._report("", f"an input type is given for '{name}', the model's inputs are {', '.join(names) or 'none'}")
+        return found
+
+    def _function(
+        self, arguments: list[onnx.ValueInfoProto], quantisations: list[Quantisation | None]
+    ) -> func.FuncOp:
+        """Write the function with its arguments, and let their names stand for them."""
+        known = [(value, grid) for value, grid in zip(arguments, quantisations, strict=True) if grid]
+        types = [quantised_type(static_shape(value.type.tensor_type), grid) for value, grid in known]
+        function = func.FuncOp(self.model.name, (types, []))
+        block = function.add_entry_block([ir.Location.name(value.name) for value, _ in known])
+        function.arg_attrs = [_interface(value) for value, _ in known]
+        for (value, grid), argument in zip(known, block.arguments, strict=True):
+            stored = value.type.tensor_type.elem_type != onnx.TensorProto.FLOAT
+            self.values[value.name] = Tensor(argument, grid, stored)
+        return function
+
+    def _return(self, function: func.FuncOp) -> None:
+        """Write the function's return, and its results into its type."""
+        results = []
+        for output in self.model.graph.output:
+            try:
+                results.append(result_of(self.values.get(output.name, Unknown())))
+            except Problem as problem:
+                self._report(f"output '{output.name}'", problem)
+            except DependsOnProblem:
+                pass
+        if self.problems:
+            return
+        func.ReturnOp([result.value for result in results])
+        types = ir.FunctionType.get(function.type.inputs, [result.value.type for result in results])
+        function.attributes["function_type"] = ir.TypeAttr.get(types)
+        function.attributes["res_attrs"] = ir.ArrayAttr.get([_interface(value) for value in self.model.graph.output])
+
+    # Nodes
+
+    def _import_node(self, proto: onnx.NodeProto, problem: str | None) -> None:
+        """Let the outputs of a node stand for what its operator's function makes of it."""
+        node = Node(proto, self.model.opset, self.values)
+        result: Value | Unknown | None = None
+        with node.location:
+            try:
+                if problem is not None:
+                    raise Problem(problem)
+                result = _import(node)
+            except Problem as found:
+                self._report(_place(node), found)
+            except DependsOnProblem:
+                pass
+            for name in proto.output:
+                self.values[name] = result or self._stand_in(proto, name)
+
+    def _stand_in(self, proto: onnx.NodeProto, name: str) -> Tensor | Unknown:
+        """Return a tensor to go on with after a node with a problem, if its type and shape are known to onnx."""
+        tensor = self.model.tensors.get(name)
+        if tensor is None or all(isinstance(self.values.get(read), Constant) for read in proto.input if read):
+            return Unknown()
+        try:
+            shape = static_shape(tensor)
+            if tensor.elem_type == onnx.TensorProto.FLOAT:
+                grid, type_ = ACCUMULATOR, real_type(shape)
+            else:
+                storage = storage_of(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type))
+                if storage is None:
+                    return Unknown()
+                grid = Quantisation.integers(storage.low, storage.high, storage)
+                type_ = quantised_type(shape, grid)
+        except (Problem, KeyError):
+            return Unknown()
+        value = ir.Operation.create("builtin.unrealized_conversion_cast", results=[type_]).result
+        return Tensor(value, grid, stored=tensor.elem_type != onnx.TensorProto.FLOAT)
+
+
+def _import(node: Node) -> Value:
+    """Call the function of the node's operator. Raises Problem if there is none."""
+    domain, kind = node.proto.domain, node.proto.op_type
+    if domain not in ONNX_DOMAINS:
+        raise Problem(f"operators of the domain '{domain}' are not supported")
+    if kind not in OPERATORS:
+        raise Problem("the operator is not supported")
+    result = OPERATORS[kind](node)
+    node.check_all_read()
+    return result
+
+
+def _place(node: Node) -> str:
+    """Return how messages name a node: node 'Softmax_42' (Softmax-13)."""
+    kind, known = node.proto.op_type, node.proto.domain in ONNX_DOMAINS and onnx.defs.has(node.proto.op_type, node.opset, "")
+    version = f"-{onnx.defs.get_schema(kind, node.opset, '').since_version}" if known else ""
+    return f"node '{node.name}' ({kind}{version})"
+
+
+def _interface(value: onnx.ValueInfoProto) -> ir.DictAttr:
+    """Return what the function says of an argument or result: its name and type in ONNX."""
+    return ir.DictAttr.get(
+        {
+            "accel.name": ir.StringAttr.get(value.name),
+            "accel.interface": ir.StringAttr.get(interface_name(value)),
+        }
+    )

@@ -1,0 +1,175 @@
+"""Read an ONNX file and check what onnx can check, without trusting any of it."""
+
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import onnx
+import onnx.checker
+import onnx.shape_inference
+from google.protobuf.message import DecodeError
+
+from htvm.importer.errors import ModelError
+
+OPSETS = range(13, onnx.defs.onnx_opset_version() + 1)
+"""The versions of ONNX's operators whose meaning the importer knows."""
+
+MAX_FILE_BYTES = 256 * 2**20
+"""A larger file is no model for a microcontroller; importing it could take four times its size in memory."""
+
+ONNX_DOMAINS = ("", "ai.onnx")
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that onnx accepts, but for operators it does not know.
+
+    label: what messages call it, the file's name. name: a C identifier.
+    tensors: the type and shape of each tensor as far as onnx can infer them.
+    problems: what onnx found wrong with single nodes, by the node's index.
+    """
+
+    label: str
+    name: str
+    graph: onnx.GraphProto
+    opset: int
+    tensors: dict[str, onnx.TypeProto.Tensor] = field(repr=False)
+    problems: dict[int, str]
+
+
+def read_model(source: str | os.PathLike | onnx.ModelProto) -> Model:
+    """Return the model of a file or of a protobuf. Raises ModelError."""
+    if isinstance(source, onnx.ModelProto):
+        label = source.graph.name or "model"
+        return _check(source, source.SerializeToString(), label, c_identifier(label), folder=None)
+    path = Path(source)
+    try:
+        if path.is_dir():
+            raise ModelError([f"{path}: is a folder, expected an ONNX file"])
+        size_bytes = path.stat().st_size
+        if size_bytes > MAX_FILE_BYTES:
+            raise ModelError([f"{path}: has {size_bytes:,} bytes, expected at most {MAX_FILE_BYTES:,}"])
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise ModelError([f"{path}: no such file"]) from None
+    except (OSError, ValueError) as error:
+        raise ModelError([f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}"]) from None
+    if not content:
+        raise ModelError([f"{path}: is empty, expected an ONNX file"])
+    try:
+        proto = onnx.ModelProto.FromString(content)
+    except DecodeError:
+        message = f"{path.name}: is no ONNX file, or only the beginning of one ({len(content):,} bytes do not parse)"
+        raise ModelError([message]) from None
+    return _check(proto, content, path.name, c_identifier(path.stem), path.parent)
+
+
+def c_identifier(text: str) -> str:
+    """Return a C identifier that resembles `text`: other characters become underscores."""
+    name = re.sub(r"[^A-Za-z0-9_]", "_", text)[:64]
+    return name if re.match(r"[A-Za-z]", name) else f"model_{name}".rstrip("_")
+
+
+def _check(proto: onnx.ModelProto, content: bytes, label: str, name: str, folder: Path | None) -> Model:
+    """Return the model, or raise ModelError if onnx's checker refuses more than operators it does not know."""
+    if not proto.HasField("graph") or not proto.graph.node:
+        raise ModelError([f"{label}: holds no graph with nodes: is no ONNX file, or only a part of one"])
+    opset = next((entry.version for entry in proto.opset_import if entry.domain in ONNX_DOMAINS), None)
+    if opset not in OPSETS:
+        found = "no version" if opset is None else f"version {opset}"
+        wanted = f"expected {OPSETS.start} to {OPSETS.stop - 1}"
+        hint = "; onnx.version_converter converts models" if opset is not None and opset < OPSETS.start else ""
+        raise ModelError([f"{label}: uses {found} of ONNX's operators (opset), {wanted}{hint}"])
+    if _has_external_data(proto.graph):
+        _load_external_data(proto.graph, label, folder)
+        content = proto.SerializeToString()
+    all_known = all(_known_to_onnx(node, opset) for node in proto.graph.node)
+    try:
+        onnx.checker.check_model(content)
+    except Exception as error:  # the checker raises exceptions of several unrelated types
+        if all_known or not re.search("No Op registered|No opset import|No schema registered", str(error)):
+            raise ModelError([f"{label}: is no valid ONNX model: {_first_sentence(error)}"]) from None
+    tensors, problems = _infer(content, proto.graph, label, strict=all_known)
+    return Model(label, name, proto.graph, opset, tensors, problems)
+
+
+def _known_to_onnx(node: onnx.NodeProto, opset: int) -> bool:
+    return node.domain in ONNX_DOMAINS and onnx.defs.has(node.op_type, opset, "")
+
+
+def _infer(
+    content: bytes, graph: onnx.GraphProto, label: str, strict: bool
+) -> tuple[dict[str, onnx.TypeProto.Tensor], dict[int, str]]:
+    """Return the inferred types of tensors, and what is contradictory about nodes."""
+    try:
+        inferred = onnx.shape_inference.infer_shapes(content, check_type=strict, strict_mode=strict).graph
+    except Exception as error:  # the inference raises exceptions of several unrelated types
+        if not strict:
+            return {}, {}
+        tensors, _ = _infer(content, graph, label, strict=False)
+        problems = _problems_of_nodes(str(error), graph)
+        if not problems:
+            raise ModelError([f"{label}: is no valid ONNX model: {_first_sentence(error)}"]) from None
+        return tensors, problems
+    values = (*inferred.input, *inferred.value_info, *inferred.output)
+    return {value.name: value.type.tensor_type for value in values if value.type.HasField("tensor_type")}, {}
+
+
+def _problems_of_nodes(message: str, graph: onnx.GraphProto) -> dict[int, str]:
+    """Return what a message of onnx's shape inference says about each node, by the node's index."""
+    parts = re.split(r"\(op_type: ?(\w+)(?:, node name: (.*?))?\): ", message)
+    problems = {}
+    for kind, name, text in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
+        for index, node in enumerate(graph.node):
+            if node.op_type == kind and node.name == (name or ""):
+                problems.setdefault(index, _first_sentence(text))
+    return problems
+
+
+def _first_sentence(error: object) -> str:
+    """Return the first line of a message of onnx, without its brackets and the place in onnx's source."""
+    text = re.sub(r"\[(ShapeInferenceError|TypeInferenceError)\]\s*", "", str(error)).strip()
+    lines = [line for line in text.splitlines() if line.strip()] or [type(error).__name__]
+    return lines[0].strip().removesuffix(".")[:500]
+
+
+def _has_external_data(graph: onnx.GraphProto) -> bool:
+    return any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in graph.initializer)
+
+
+def _load_external_data(graph: onnx.GraphProto, label: str, folder: Path | None) -> None:
+    """Read the initialisers that lie in other files into the model. Only files below `folder` are touched."""
+    problems, total_bytes = [], 0
+    for tensor in graph.initializer:
+        if tensor.data_location != onnx.TensorProto.EXTERNAL:
+            continue
+        entries = {entry.key: entry.value for entry in tensor.external_data}
+        location, place = entries.get("location", ""), f"{label}: initialiser '{tensor.name}'"
+        if folder is None:
+            problems.append(f"{place}: its data is in the file '{location}'; load it first, or give the model's path")
+            continue
+        path = Path(os.path.realpath(folder / location)) if "\0" not in location else folder
+        if not location or not path.is_relative_to(os.path.realpath(folder)):
+            problems.append(f"{place}: its data is in '{location}', which is outside the model's folder")
+            continue
+        try:
+            offset, length = int(entries.get("offset", 0)), int(entries.get("length", -1))
+            size_bytes = path.stat().st_size
+            length = size_bytes - offset if length < 0 else length
+            if not 0 <= offset <= offset + length <= size_bytes:
+                raise ValueError(f"bytes {offset:,} to {offset + length:,} of a file of {size_bytes:,}")
+            total_bytes += length
+            if total_bytes > MAX_FILE_BYTES:
+                raise ValueError(f"more than {MAX_FILE_BYTES:,} bytes in all")
+            with path.open("rb") as file:
+                file.seek(offset)
+                tensor.raw_data = file.read(length)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            problems.append(f"{place}: its data cannot be read from '{location}': {reason}")
+            continue
+        tensor.ClearField("external_data")
+        tensor.data_location = onnx.TensorProto.DEFAULT
+    if problems:
+        raise ModelError(problems)
