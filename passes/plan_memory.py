@@ -30,9 +30,6 @@ from .analysis import activations, layout
 from .analysis.liveness import Lifetime, lifetimes, shareable
 from .analysis.packing import Item, Packing, loads, pack
 
-ALIGNMENT_BYTES = 4
-"""Buffers begin, and arenas end, at multiples of a word: elements have up to 32 bits and kernels load words."""
-
 
 @dataclass(frozen=True)
 class Plan:
@@ -103,15 +100,10 @@ def memory_of(memref_type: ir.MemRefType) -> str:
 
 def plan_arena(function: func.FuncOp, lives: list[Lifetime]) -> Plan:
     """Pack the lifetimes of one memory."""
-    items = [Item(aligned(life.size_bytes), life.first, life.last) for life in lives]
+    items = [Item(layout.aligned(life.size_bytes), life.first, life.last) for life in lives]
     may_share = shareable(function, lives)
     peak, _ = max(loads(items, may_share), key=lambda load: load[1])
     return Plan(function, lives, pack(items, may_share), peak)
-
-
-def aligned(size_bytes: int) -> int:
-    """Round up to the alignment."""
-    return -(-size_bytes // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
 
 
 def constant_bytes(module: ir.Operation) -> dict[str, int]:
@@ -120,7 +112,7 @@ def constant_bytes(module: ir.Operation) -> dict[str, int]:
     for op in module.regions[0].blocks[0]:
         if isinstance(op, memref.GlobalOp):
             memref_type = op.attributes["type"].value
-            found[memory_of(memref_type)] += aligned(layout.size_bytes(memref_type))
+            found[memory_of(memref_type)] += layout.aligned(layout.size_bytes(memref_type))
     return found
 
 

@@ -17,6 +17,9 @@ from mlir import ir
 CHANNELS_LAST = (0, 2, 3, 1)
 """N, H, W, C: the physical order of axes, outermost first."""
 
+ALIGNMENT_BYTES = 4
+"""Buffers begin, and arenas end, at multiples of a word: elements have up to 32 bits, kernels load words."""
+
 
 def strides(value_type: ir.Type) -> tuple[int, ...]:
     """Return the distance, in elements, between neighbours along each logical axis of a tensor or memref."""
@@ -41,6 +44,16 @@ def is_row_major(value_type: ir.Type) -> bool:
     return same_places(value_type, ir.RankedTensorType.get(value_type.shape, value_type.element_type))
 
 
+def is_permutation(value_type: ir.Type) -> bool:
+    """Say whether a type's layout is one of ours: none, or on a tensor a permutation of its axes."""
+    if not isinstance(value_type, ir.RankedTensorType) or value_type.encoding is None:
+        return True
+    if not isinstance(value_type.encoding, ir.AffineMapAttr):
+        return False
+    order = value_type.encoding.value
+    return order.is_permutation and order.n_dims == value_type.rank
+
+
 def with_order(tensor_type: ir.RankedTensorType, order: Sequence[int]) -> ir.RankedTensorType:
     """Return the type with its axes in a physical order, outermost first; no encoding if that is row-major."""
     encoding = ir.AffineMapAttr.get(ir.AffineMap.get_permutation(list(order)))
@@ -59,6 +72,11 @@ def memref(tensor_type: ir.RankedTensorType, memory: str) -> ir.MemRefType:
 def size_bytes(value_type: ir.Type) -> int:
     """Return the bytes that a tensor or memref occupies; layouts have no gaps."""
     return prod(value_type.shape) * element_bytes(value_type)
+
+
+def aligned(size_bytes: int) -> int:
+    """Return the bytes to the next multiple of the alignment."""
+    return -(-size_bytes // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
 
 
 def element_bytes(value_type: ir.Type) -> int:

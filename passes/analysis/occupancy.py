@@ -1,0 +1,107 @@
+"""Follow a planned function through memory: whose bytes are where after each layer.
+
+This trusts no lifetime. It does what the machine does: a layer takes the bytes of its output away from whoever had
+them, and whoever reads must still have all of its own.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mlir import ir
+from mlir.dialects import func
+
+from htvm.dialects import accel
+
+from . import activations, in_place, layout
+
+
+@dataclass(frozen=True)
+class Region:
+    """The place of a buffer or an argument, in bytes of its memory's arena."""
+
+    value: ir.Value
+    name: str
+    memory: str
+    begin: int
+    end: int
+
+    def overlaps(self, other: "Region") -> bool:
+        return self.memory == other.memory and self.begin < other.end and other.begin < self.end
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """At `layer` (None: when the function returns) the bytes of `region` are not its own.
+
+    `taker` has taken them at node `taken_at` ("": as another input); without a taker they were never written.
+    """
+
+    layer: ir.OpView | None
+    region: Region
+    taker: Region | None
+    taken_at: str
+
+
+def regions(function: func.FuncOp) -> dict[ir.Value, Region]:
+    """Return the place of every argument and buffer that has an offset."""
+    found = {}
+    for argument, attributes in zip(function.arguments, function.arg_attrs, strict=True):
+        if "accel.offset" in attributes:
+            name = attributes["accel.name"].value if "accel.name" in attributes else argument.get_name()
+            found[argument] = _region(argument, name, attributes["accel.offset"].value)
+    for op in function.body.blocks[0]:
+        if isinstance(op, accel.BufferOp) and op.offset is not None:
+            found[op.memref] = _region(op.memref, op.name.value, op.offset.value)
+    return found
+
+
+def conflicts(function: func.FuncOp) -> Iterator[Conflict]:
+    """Yield every read of bytes that were taken or never written, in order of execution."""
+    places = regions(function)
+    inputs, results = _interface(function)
+    owned: list[Region] = []
+    taken: dict[ir.Value, tuple[Region, str]] = {}
+
+    def take(region: Region, node: str) -> None:
+        """Give a region its bytes; who had any of them has lost its own."""
+        for other in [other for other in owned if other.overlaps(region)]:
+            taken[other.value] = (region, node)
+            owned.remove(other)
+        owned.append(region)
+
+    def missing(layer: ir.OpView | None, region: Region) -> Iterator[Conflict]:
+        if region not in owned:
+            yield Conflict(layer, region, *taken.get(region.value, (None, "")))
+
+    for value in inputs:
+        take(places[value], "")
+    for layer in activations.layers(function):
+        output = places[accel.output(layer)]
+        for value in activations.read_by(layer):
+            yield from missing(layer, places[value])
+            if places[value].overlaps(output) and not _may_replace(layer, places[value], output):
+                yield Conflict(layer, places[value], output, accel.node(layer))
+        take(output, accel.node(layer))
+    for value in results:
+        yield from missing(None, places[value])
+
+
+def _may_replace(layer: ir.OpView, source: Region, output: Region) -> bool:
+    """Say whether a layer may write its output where it reads `source`: element by element, and only in buffers."""
+    if activations.is_argument(source.value) or activations.is_argument(output.value):
+        return False
+    return source.begin == output.begin and source.value in in_place.overwritable(layer)
+
+
+def _interface(function: func.FuncOp) -> tuple[list[ir.Value], list[ir.Value]]:
+    """Return the inputs and the results among the arguments of a function."""
+    inputs: list[ir.Value] = []
+    results: list[ir.Value] = []
+    for argument, attributes in zip(function.arguments, function.arg_attrs, strict=True):
+        (results if "accel.result" in attributes else inputs).append(argument)
+    return inputs, results
+
+
+def _region(value: ir.Value, name: str, offset: int) -> Region:
+    memory = value.type.memory_space.value
+    return Region(value, name, memory, offset, offset + layout.size_bytes(value.type))

@@ -1,0 +1,242 @@
+"""verify-stage: check that a module keeps every promise of its stage.
+
+    verify-stage{stage=planned}
+
+Stage    any, given by the option
+Reads    everything that the stage promises, and for 'planned' the memory, layer by layer
+Writes   nothing
+Needs    nothing
+Fails    on every broken promise, with the value found and the value wanted
+
+    imported     values are quantised or real (f32)
+    integer      values are i8, ui8, i16 or i32; no layer of a real meaning is left
+    dispatched   and every layer has an engine; layouts are permutations; what must be row-major is
+    scheduled    and every function says how good its order is
+    tiled        all values are memrefs in a named memory; layers write their destinations
+    planned      and buffers and arguments have offsets, aligned and inside the arena; nobody reads what another
+                 layer has overwritten; the arena fits its memory
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from mlir import ir
+from mlir.dialects import func, quant
+from mlir.passmanager import ExternalPass
+
+from htvm.dialects import accel
+
+from .analysis import activations, layout, occupancy
+from .analysis.occupancy import Conflict, Region
+
+Problem = tuple[ir.Location, str]
+Check = Callable[[func.FuncOp], Iterator[Problem]]
+
+REAL_LAYERS = (
+    accel.QuantizeOp,
+    accel.SubOp,
+    accel.DivOp,
+    accel.ReluOp,
+    accel.ClampOp,
+    accel.SigmoidOp,
+)
+"""Layers that are gone at stage integer: they have become constants of others, or tables."""
+
+INTEGER_TYPES = ("i8", "ui8", "i16", "i32")
+
+
+@dataclass(frozen=True)
+class VerifyStage:
+    """Emit an error for each promise of the stage that does not hold."""
+
+    name: ClassVar[str] = "verify-stage"
+
+    stage: str
+
+    def __post_init__(self) -> None:
+        if self.stage not in CHECKS:
+            raise ValueError(f"unknown stage '{self.stage}'; stages are {', '.join(CHECKS)}")
+
+    def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
+        for check in CHECKS[self.stage]:
+            # What a later check takes for granted is what an earlier one has found.
+            problems = [problem for function in accel.functions(module) for problem in check(function)]
+            for location, message in problems:
+                location.emit_error(f"stage '{self.stage}': {message}")
+                this_pass.signal_pass_failure()
+            if problems:
+                return
+
+
+def only_operations(*known: str) -> Check:
+    """Return a check that functions hold layers and the operations in `known`, nothing else."""
+
+    def check(function: func.FuncOp) -> Iterator[Problem]:
+        for op in function.body.blocks[0]:
+            name = op.operation.name
+            if name not in known and not (name.startswith("accel.") and name != "accel.buffer"):
+                yield op.location, f"found '{name}', expected layers and {', '.join(known)}"
+
+    return check
+
+
+def quantised_or_real(function: func.FuncOp) -> Iterator[Problem]:
+    for layer in activations.layers(function):
+        for value in values(layer):
+            element = value.type.element_type
+            if not isinstance(element, (quant.QuantizedType, ir.F32Type)):
+                yield (
+                    layer.location,
+                    f"{operation(layer)} has elements {element}, expected a quantised type or f32",
+                )
+
+
+def integers(function: func.FuncOp) -> Iterator[Problem]:
+    for layer in activations.layers(function):
+        if isinstance(layer, REAL_LAYERS):
+            yield layer.location, f"{operation(layer)} is left, expected integer layers only"
+        # The exponentials of a softmax are constants that no other layer sees.
+        seen = values(layer)[:1] if isinstance(layer, accel.SoftmaxOp) else values(layer)
+        for value in seen:
+            element = str(value.type.element_type)
+            if element not in INTEGER_TYPES:
+                yield (
+                    layer.location,
+                    f"{operation(layer)} has elements {element}, expected {', '.join(INTEGER_TYPES)}",
+                )
+
+
+def engines(function: func.FuncOp) -> Iterator[Problem]:
+    for layer in activations.layers(function):
+        if layer.engine is None:
+            yield (
+                layer.location,
+                f"{operation(layer)} has no engine, expected dispatch-engines to have named one",
+            )
+
+
+def layouts(function: func.FuncOp) -> Iterator[Problem]:
+    for op in function.body.blocks[0]:
+        for value in values(op):
+            if not layout.is_permutation(value.type):
+                yield (
+                    op.location,
+                    f"{operation(op)} has a value of {value.type}, expected a permutation of its axes",
+                )
+            elif isinstance(op, (accel.ReshapeOp, func.ReturnOp)) and not layout.is_row_major(value.type):
+                yield op.location, f"{operation(op)} has a value of {value.type}, expected it to be row-major"
+
+
+def order(function: func.FuncOp) -> Iterator[Problem]:
+    found = function.attributes["accel.order"] if "accel.order" in function.attributes else "missing"
+    if str(found) not in ('"optimal"', '"bounded"'):
+        yield (
+            function.location,
+            f'accel.order of \'{function.name.value}\' is {found}, expected "optimal" or "bounded"',
+        )
+
+
+def memrefs(function: func.FuncOp) -> Iterator[Problem]:
+    for value in function.arguments:
+        if not is_placed(value.type):
+            yield function.location, f"an argument is a {value.type}, expected a memref in a named memory"
+    for op in function.body.blocks[0]:
+        for value in values(op):
+            if not is_placed(value.type):
+                yield (
+                    op.location,
+                    f"{operation(op)} has a value of {value.type}, expected a memref in a named memory",
+                )
+
+
+def offsets(function: func.FuncOp) -> Iterator[Problem]:
+    placed = occupancy.regions(function)
+    arena = numbers(function, "accel.arena")
+    owners = [(value, function.location) for value in function.arguments]
+    owners += [(op.memref, op.location) for op in function.body.blocks[0] if isinstance(op, accel.BufferOp)]
+    for value, location in owners:
+        region = placed.get(value)
+        if region is None:
+            yield location, f"a value of {value.type} has no offset"
+        elif region.begin % layout.ALIGNMENT_BYTES:
+            yield (
+                location,
+                f"{place(region)} begins at {region.begin:,}, expected a multiple of {layout.ALIGNMENT_BYTES}",
+            )
+        elif region.end > arena.get(region.memory, 0):
+            yield (
+                location,
+                f"{place(region)} ends beyond the arena, which has {arena.get(region.memory, 0):,} bytes",
+            )
+
+
+def undisturbed(function: func.FuncOp) -> Iterator[Problem]:
+    for conflict in occupancy.conflicts(function):
+        location = (conflict.layer or function).location
+        yield location, disturbed(conflict)
+
+
+def fits(function: func.FuncOp) -> Iterator[Problem]:
+    bound, capacity = (numbers(function, name) for name in ("accel.lower_bound", "accel.capacity"))
+    for memory, size in numbers(function, "accel.arena").items():
+        if not bound.get(memory, -1) <= size <= capacity.get(memory, -1):
+            yield (
+                function.location,
+                f"the arena of '{memory}' has {size:,} bytes, expected at least its lower bound "
+                f"({bound.get(memory, 'missing')}) and at most its capacity ({capacity.get(memory, 'missing')})",
+            )
+
+
+IMPORTED = (only_operations("arith.constant", "quant.scast", "func.return"), quantised_or_real)
+INTEGER = (only_operations("arith.constant", "func.return"), integers)
+DISPATCHED = (*INTEGER, engines, layouts)
+SCHEDULED = (*DISPATCHED, order)
+TILED = (
+    only_operations("memref.get_global", "accel.buffer", "func.return"),
+    integers,
+    engines,
+    order,
+    memrefs,
+)
+PLANNED = (*TILED, offsets, undisturbed, fits)
+
+CHECKS: dict[str, tuple[Check, ...]] = {
+    "imported": IMPORTED,
+    "integer": INTEGER,
+    "dispatched": DISPATCHED,
+    "scheduled": SCHEDULED,
+    "tiled": TILED,
+    "planned": PLANNED,
+}
+
+
+def values(op: ir.OpView) -> list[ir.Value]:
+    return [*op.operation.operands, *op.operation.results]
+
+
+def is_placed(value_type: ir.Type) -> bool:
+    return isinstance(value_type, ir.MemRefType) and isinstance(value_type.memory_space, ir.StringAttr)
+
+
+def numbers(function: func.FuncOp, name: str) -> dict[str, int]:
+    """Return what the module's attribute `name` says of each memory; nothing if it is missing."""
+    attributes = function.operation.parent.attributes
+    return {entry.name: entry.attr.value for entry in attributes[name]} if name in attributes else {}
+
+
+def operation(op: ir.OpView) -> str:
+    return f"'{op.operation.name}'"
+
+
+def place(region: Region) -> str:
+    return f"'{region.name}' at {region.memory} {region.begin:,} to {region.end:,}"
+
+
+def disturbed(conflict: Conflict) -> str:
+    """Say who needs bytes that are not there, and who has overwritten them."""
+    reader = "the caller" if conflict.layer is None else f"node '{accel.node(conflict.layer)}'"
+    if conflict.taker is None:
+        return f"{reader} reads {place(conflict.region)}, which nothing has written"
+    by = f"node '{conflict.taken_at}'" if conflict.taken_at else "the caller"
+    return f"{reader} reads {place(conflict.region)}, overwritten by {by} with {place(conflict.taker)}"
