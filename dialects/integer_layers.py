@@ -1,0 +1,198 @@
+"""What each layer means from stage 'integer' on: a function of stored integers.
+
+Accumulators have 32 bits, products with a multiplier 64. Where a number leaves its bits the module is wrong,
+and the layer raises OverflowError.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from mlir import ir
+
+from htvm.dialects import accel, integers
+
+Meaning = Callable[..., np.ndarray]
+
+MEANINGS: dict[str, Meaning] = {}
+
+
+def meaning(name: str) -> Callable[[Meaning], Meaning]:
+    """Register the meaning of accel.`name`."""
+
+    def register(function: Meaning) -> Meaning:
+        MEANINGS[f"accel.{name}"] = function
+        return function
+
+    return register
+
+
+# From accumulators to outputs
+
+
+def requantise(
+    acc: np.ndarray, requant: ir.DictAttr, arrange: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """Return clamp((((acc << pre_shift) + offset) * multiplier) >> shift, min, max).
+
+    `arrange` makes the entries of multiplier, offset and shift broadcast against `acc`. With `narrow` the sum
+    fits 32 bits. With round = "half_even" a quotient whose shifted-out bits are all zero was a tie and is made
+    even, and zero_point is added.
+    """
+    pre_shift = requant["pre_shift"].value if "pre_shift" in requant else 0
+    offset, multiplier = (arrange(np.array(requant[key], np.int64)) for key in ("offset", "multiplier"))
+    scaled = integers.add(integers.multiply(fit(acc, 32, "an accumulator"), np.int64(1 << pre_shift)), offset)
+    total = fit(scaled, 32 if "narrow" in requant else 64, "an accumulator with its offset")
+    product = fit(integers.multiply(total, multiplier), 64, "a product")
+    return shift_and_clamp(product, requant, arrange(np.array(requant["shift"], np.int64)))
+
+
+def shift_and_clamp(scaled: np.ndarray, requant: ir.DictAttr, shift: np.ndarray) -> np.ndarray:
+    """Return clamp(scaled >> shift, min, max), with ties and zero point as `requantise` says."""
+    quotient = scaled >> shift
+    if "round" in requant:
+        tie = (shift > 0) & (quotient << shift == scaled)
+        quotient = np.where(tie, quotient & ~1, quotient)
+        quotient += requant["zero_point"].value if "zero_point" in requant else 0
+    return np.clip(quotient, requant["min"].value, requant["max"].value)
+
+
+def fit(array: np.ndarray, bits: int, what: str) -> np.ndarray:
+    """Return `array` as int64. Raises OverflowError, which calls it `what`, if `bits` bits do not hold it."""
+    limit = 1 << (bits - 1)
+    outside = array[(array < -limit) | (array >= limit)]
+    if outside.size:
+        raise OverflowError(f"{what} is {outside[0]}, beyond {bits} bits")
+    return array.astype(np.int64)
+
+
+def _along(axis: int, ndim: int) -> Callable[[np.ndarray], np.ndarray]:
+    """Return what arranges one entry, or one for each index of `axis`, against `ndim` axes."""
+    return lambda entries: entries.reshape([-1 if index == axis else 1 for index in range(ndim)])
+
+
+def _finish(
+    acc: np.ndarray, op: accel.Conv2dOp | accel.DenseOp, bias: np.ndarray | None, axis: int
+) -> np.ndarray:
+    """Return the outputs, whose channels lie along `axis`: requantised, or raw with the bias added."""
+    arrange = _along(axis, acc.ndim)
+    if op.requant is not None:
+        return requantise(acc, op.requant, arrange)
+    return (
+        fit(acc, 32, "an accumulator")
+        if bias is None
+        else fit(acc + arrange(bias), 32, "a biased accumulator")
+    )
+
+
+# Layers
+
+
+@meaning("conv2d")
+def conv2d(op: accel.Conv2dOp, x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
+    """acc = sum of x * w over all taps, x being `pad_value` outside the map; `requant`, or acc + bias."""
+    pad_value = 0 if op.pad_value is None else op.pad_value.value
+    acc = integers.convolve(
+        x, w, list(op.strides), list(op.pads), list(op.dilations), op.groups.value, pad_value
+    )
+    return _finish(acc, op, bias, axis=1)
+
+
+@meaning("dense")
+def dense(op: accel.DenseOp, x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
+    """acc[.., k] = sum over c of x[.., c] * w[k, c]; then `requant`, or acc + bias."""
+    return _finish(integers.matmul(x, w.T), op, bias, axis=x.ndim - 1)
+
+
+@meaning("add")
+def add(op: accel.AddOp, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """clamp((a * multiplier[0] + b * multiplier[1] + offset) >> shift, min, max)."""
+    (first, second), (offset,) = op.requant["multiplier"], op.requant["offset"]
+    total = fit(a * first + b * second + offset, 32 if "narrow" in op.requant else 64, "a sum")
+    return shift_and_clamp(total, op.requant, np.int64(op.requant["shift"][0]))
+
+
+@meaning("mul")
+def mul(op: accel.MulOp, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """acc = (a - zero_points[0]) * (b - zero_points[1]); then `requant`."""
+    first, second = (0, 0) if op.zero_points is None else op.zero_points
+    return requantise((a - first) * (b - second), op.requant, lambda entry: entry)
+
+
+@meaning("lookup")
+def lookup(op: accel.LookupOp, x: np.ndarray, table: np.ndarray) -> np.ndarray:
+    """table[x - lowest]; where the result is unsigned, an entry is what its bits mean then."""
+    places = x - op.lowest.value
+    outside = x[(places < 0) | (places >= len(table))]
+    if outside.size:
+        highest = op.lowest.value + len(table) - 1
+        raise ValueError(f"an element is {outside[0]}, the table is for {op.lowest.value} to {highest}")
+    element = ir.IntegerType(ir.ShapedType(op.result.type).element_type)
+    return (table % (1 << element.width) if element.is_unsigned else table)[places]
+
+
+@meaning("pool2d")
+def pool2d(op: accel.Pool2dOp, x: np.ndarray) -> np.ndarray:
+    """The maximum of the elements inside the map; or acc = their sum, then `requant` for their number.
+
+    A sum without `requant` is raw.
+    """
+    window = (list(op.kernel), list(op.strides), list(op.pads))
+    kind = ir.StringAttr(op.kind).value
+    if kind == "max":
+        return integers.window_maxima(x, *window)
+    acc = integers.window_sums(x, *window)
+    if op.requant is None and kind == "sum":
+        return fit(acc, 32, "an accumulator")
+    if op.requant is None:
+        raise ValueError("an average of integers has no 'requant'")
+    places = _places(integers.window_counts(x.shape[2:], *window), list(op.counts))
+    return requantise(acc, op.requant, lambda entries: entries[places] if entries.size > 1 else entries)
+
+
+def _places(counts: np.ndarray, listed: list[int]) -> np.ndarray:
+    """Return the place of each count in `listed`."""
+    missing = sorted(set(counts.flat) - set(listed))
+    if missing:
+        raise ValueError(f"windows hold {missing[0]} elements, 'counts' lists {listed}")
+    return np.searchsorted(listed, counts)
+
+
+@meaning("softmax")
+def softmax(op: accel.SoftmaxOp, x: np.ndarray, table: np.ndarray) -> np.ndarray:
+    """e = table[largest x - x], 0 beyond its end; clamp(e / sum of e / scale + zero_point, min, max).
+
+    The axis is the layer's, the scale is scale_multiplier / 2^scale_shift, and the quotient is rounded to
+    nearest, ties to even.
+    """
+    below = x.max(op.axis.value, keepdims=True) - x
+    powers = np.append(table, 0)[np.minimum(below, len(table))].astype(object)
+    sums = powers.sum(op.axis.value, keepdims=True)
+    quotients = integers.divide(powers << op.scale_shift.value, sums * op.scale_multiplier.value, "half_even")
+    return np.clip(quotients + op.zero_point.value, op.min.value, op.max.value).astype(np.int64)
+
+
+# Moves
+
+
+@meaning("concat")
+def concat(op: accel.ConcatOp, *parts: np.ndarray) -> np.ndarray:
+    """The parts one after the other along the axis."""
+    return np.concatenate(parts, op.axis.value)
+
+
+@meaning("pad")
+def pad(op: accel.PadOp, x: np.ndarray) -> np.ndarray:
+    """x, with low[axis] elements before and high[axis] after it, all the stored integer `value`."""
+    return integers.pad(x, list(op.low), list(op.high), int(op.value.value))
+
+
+@meaning("transpose")
+def transpose(op: accel.TransposeOp, x: np.ndarray) -> np.ndarray:
+    """Axis i of the result is axis permutation[i] of x."""
+    return x.transpose(list(op.permutation))
+
+
+@meaning("reshape")
+def reshape(op: accel.ReshapeOp, x: np.ndarray) -> np.ndarray:
+    """The same elements, in row-major order, under the result's shape."""
+    return x.reshape(list(ir.ShapedType(op.result.type).shape))
