@@ -37,6 +37,11 @@ def output(layer: ir.OpView) -> ir.Value:
     return layer.operation.results[0] if layer.operation.results else layer.out
 
 
+def producer(value: ir.Value) -> ir.OpView | None:
+    """Return the operation that a value is a result of; None for a function's argument."""
+    return None if isinstance(value.owner, ir.Block) else value.owner.operation.opview
+
+
 def node(op: ir.OpView | ir.Operation) -> str:
     """Return the ONNX node that an operation comes from: the name in its location, "a" for loc("a"(...)).
 

@@ -26,6 +26,7 @@ from . import registry
 PHASES: dict[str, tuple[str, ...]] = {
     "integer": (
         "fold-arithmetic",
+        "propagate-scales",
         "fuse-epilogues",
         "canonicalize",  # scales of constants that were folded are now unused
         "integerize",

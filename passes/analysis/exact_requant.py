@@ -50,27 +50,42 @@ class Steps:
         says about where each step is, and those within its error of an integer are computed again with rationals.
         """
         wanted = np.arange(self.lowest + 1, self.highest + 1) - self.zero_point
-        half = Fraction(1, 2) if self.rounding == "half_even" else Fraction(0)
+        half = 0.5 if self.rounding == "half_even" else 0.0
         first, last = self.first[:, None], self.last[:, None]
         slope = np.array([float(value) for value in self.slope])[:, None]
         intercept = np.array([float(value) for value in self.intercept])[:, None]
         with np.errstate(divide="ignore", invalid="ignore"):
-            goal = wanted - float(half)
+            goal = wanted - half
             place = (goal - intercept) / slope
             # Three roundings of float64, each relative to no more than the sum of the magnitudes.
             error = 2.0**-50 * (np.abs(goal) + np.abs(intercept)) / slope
         near = (np.abs(place - np.rint(place)) <= error) & (place > first - 2) & (place < last + 2)
         found = np.clip(np.nan_to_num(np.ceil(place)), first, last + 1).astype(np.int64)
-        for channel, index in np.argwhere(near):
-            step = (int(wanted[index]) - half - self.intercept[channel]) / self.slope[channel]
-            up = -(-step.numerator // step.denominator)
-            if step == up and half and wanted[index] % 2:
-                up += 1  # a tie goes to the even neighbour, which is below
-            found[channel, index] = min(max(up, int(self.first[channel])), int(self.last[channel]) + 1)
+        for channel in np.flatnonzero(near.any(axis=1)):
+            where = near[channel]
+            exact = self._exact_places(channel, wanted[where])
+            found[channel, where] = np.clip(exact, self.first[channel], self.last[channel] + 1)
         for channel in np.flatnonzero(slope[:, 0] == 0):
             value = exact_round(self.intercept[channel], self.rounding)
             found[channel] = np.where(wanted <= value, self.first[channel], self.last[channel] + 1)
         return found
+
+    def _exact_places(self, channel: int, wanted: np.ndarray) -> np.ndarray:
+        """Return the smallest a with round(slope * a + intercept) >= wanted, in integers.
+
+        2 * wanted - 1 (or 2 * wanted, for floor) halves minus the intercept, over the slope, on one denominator.
+        """
+        slope, intercept = self.slope[channel], self.intercept[channel]
+        ties = self.rounding == "half_even"
+        factor = intercept.denominator * slope.denominator
+        constant = 2 * intercept.numerator * slope.denominator
+        denominator = 2 * intercept.denominator * slope.numerator
+        largest = (2 * int(np.abs(wanted).max(initial=0)) + 1) * factor + abs(constant)
+        halves = (2 * wanted - ties).astype(np.int64 if max(largest, denominator) < 1 << 62 else object)
+        numerators = halves * factor - constant
+        places = -(-numerators // denominator)
+        # A tie goes to the even neighbour, which is below for an odd output.
+        return places + (ties * (wanted % 2) * (numerators % denominator == 0))
 
     def exact(self, channel: int, accumulator: int) -> int:
         """Return the output for one accumulator."""

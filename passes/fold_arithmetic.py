@@ -1,0 +1,282 @@
+"""fold-arithmetic: turn arithmetic with constants into scales, biases and offsets.
+
+    %1 = accel.conv2d %x, %w : -> f32          (w: scale 1)
+    %2 = accel.mul %1, %m                       (m: 5 per channel 0, 7 per channel 1)
+    %3 = accel.add %2, %a
+    %4 = accel.div %3, %d                       (d: 32768)
+    %5 = accel.quantize %4 {floor} : -> u8, scale 1
+    ==>
+    %1 = accel.conv2d %x, %w' bias %a'          (w': scales {5, 7}; a': i32)
+    %2 = accel.quantize %1 {floor} : -> u8, scale 32768
+    %5 = the integers of %2, read with scale 1  (quant.scast)
+
+Stage    imported -> imported
+Reads    constants; values that are real or quantised
+Writes   quantised types of weights and biases, bias operands, the attribute `offset` of add and pool2d
+Needs    nothing; models in QDQ form have little of this, those with integer arithmetic consist of it
+Fails    never: arithmetic that is not folded exactly stays, and integerize says what it cannot do
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from math import gcd
+from typing import ClassVar
+
+import numpy as np
+from mlir import ir
+from mlir.dialects import arith
+from mlir.passmanager import ExternalPass
+
+from htvm.dialects import accel, quantisation
+from htvm.dialects.quantisation import Quantisation
+
+Linear = accel.Conv2dOp | accel.DenseOp
+INT32 = range(-(1 << 31), 1 << 31)
+
+
+@dataclass(frozen=True)
+class FoldArithmetic:
+    """Fold each mul, div, add and sub that has a constant operand into its neighbours."""
+
+    name: ClassVar[str] = "fold-arithmetic"
+
+    def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
+        for op in list(accel.layers(module)):
+            fold = FOLDS.get(type(op))
+            if fold is None:
+                continue
+            value, factors = _operands(op)
+            if factors is None:
+                continue
+            with ir.InsertionPoint(op), op.location:
+                folded = fold(op, value, factors)
+            if folded is not None:
+                op.result.replace_all_uses_with(folded)
+                op.operation.erase()
+
+
+def _multiply(op: accel.MulOp, value: ir.Value, factors: _Constant) -> ir.Value | None:
+    """x * c: into the scales of weights, or of the value itself."""
+    source = _only_used_by(value, op)
+    if isinstance(source, Linear):
+        per_channel = factors.per_channel(source)
+        return None if per_channel is None else _scale_linear(source, per_channel, op)
+    if len(factors.numbers) != 1:
+        return None
+    if Quantisation.of(value) is not None:
+        return _rescale(value, factors.numbers[0])
+    if isinstance(source, accel.Pool2dOp) and Quantisation.of(source.input) is not None and source.offset is None:
+        scaled = _rescale_before(source, factors.numbers[0])
+        if scaled is not None:
+            source.operation.operands[0] = scaled
+            _join_location(source, op)
+            return value
+    return None
+
+
+def _divide(op: accel.DivOp, value: ir.Value, factors: _Constant) -> ir.Value | None:
+    """x / c, then quantised: quantise with a scale c times as large, and read the integers with the scale as it was."""
+    users = list(op.result.uses)
+    quantize = users[0].owner if len(users) == 1 else None
+    q = Quantisation.of(quantize.result) if isinstance(quantize, accel.QuantizeOp) else None
+    if q is None or op.operation.operands[0] != value:
+        return None
+    scaled = q.scaled(factors.numbers, axis=1)
+    rank = len(ir.RankedTensorType(value.type).shape)
+    if scaled is None or not factors.along_axis(rank, 1):
+        return None
+    with ir.InsertionPoint.after(quantize.operation), quantize.location:
+        quantize.result.set_type(quantisation.tensor(ir.RankedTensorType(value.type).shape, scaled.type()))
+        restored = quantisation.reinterpret(quantize.result, q)
+        quantize.result.replace_all_uses_except(restored, accel.producer(accel.producer(restored).operands[0]).operation)
+    _join_location(quantize, op)
+    return value
+
+
+def _add(op: accel.AddOp | accel.SubOp, value: ir.Value, terms: _Constant) -> ir.Value | None:
+    """x + c: into the bias of a linear layer, or the offset of a sum."""
+    sign = -1 if isinstance(op, accel.SubOp) else 1
+    if sign < 0 and op.operation.operands[0] != value:
+        return None
+    source = _only_used_by(value, op)
+    if isinstance(source, Linear):
+        per_channel = terms.per_channel(source)
+        return None if per_channel is None else _bias_linear(source, [sign * t for t in per_channel], terms.units, op)
+    if isinstance(source, accel.AddOp | accel.Pool2dOp) and len(terms.numbers) == 1:
+        total = sign * terms.numbers[0] + Fraction(source.offset.value if source.offset is not None else 0)
+        if Fraction(float(total)) == total:
+            source.operation.attributes["offset"] = ir.FloatAttr.get_f64(float(total))
+            _join_location(source, op)
+            return value
+    return None
+
+
+FOLDS: dict[type, Callable[..., ir.Value | None]] = {
+    accel.MulOp: _multiply,
+    accel.DivOp: _divide,
+    accel.AddOp: _add,
+    accel.SubOp: _add,
+}
+
+
+@dataclass(frozen=True)
+class _Constant:
+    """A constant operand: its shape and its real numbers in row-major order, one of them if all are equal.
+
+    The numbers are multiples of `units`: one, or one per channel.
+    """
+
+    shape: tuple[int, ...]
+    numbers: list[Fraction]
+    units: list[Fraction]
+
+    def along_axis(self, rank: int, axis: int) -> bool:
+        """Say whether the constant varies along no axis of a value of `rank` but `axis`."""
+        padded = (1,) * (rank - len(self.shape)) + self.shape
+        return len(self.numbers) == 1 or all(n == 1 or i == axis for i, n in enumerate(padded))
+
+    def per_channel(self, layer: Linear) -> list[Fraction] | None:
+        """Return a number for each output channel, or None if the constant varies along another axis."""
+        shape = ir.RankedTensorType(layer.result.type).shape
+        axis = 1 if isinstance(layer, accel.Conv2dOp) else len(shape) - 1
+        if len(self.shape) > len(shape) or not self.along_axis(len(shape), axis):
+            return None
+        return self.numbers * shape[axis] if len(self.numbers) == 1 else self.numbers
+
+
+def _operands(op: ir.OpView) -> tuple[ir.Value, _Constant | None]:
+    """Return the operand that varies and the one that is constant."""
+    first, second = op.operation.operands
+    constant = _constant(second)
+    if constant is None and not isinstance(op, accel.DivOp):
+        first, constant = second, _constant(first)
+    return first, constant
+
+
+def _constant(value: ir.Value) -> _Constant | None:
+    """Return the exact real numbers of a constant, real or quantised."""
+    q, source = Quantisation.of(value), accel.producer(value)
+    if q is not None:
+        numbers = quantisation.stored(value)
+        if numbers is None:
+            return None
+        shape, units = numbers.shape, [Fraction(scale) for scale in q.scales]
+        index = np.zeros(shape, int) if q.axis is None else np.indices(shape)[q.axis]
+        exact = [(int(n) - q.zero_points[i]) * units[i] for n, i in zip(numbers.flat, index.flat)]
+    elif isinstance(source, arith.ConstantOp):
+        numbers = np.array(source.value)
+        shape, units = numbers.shape, [Fraction(1)]
+        exact = [Fraction(float(n)) for n in numbers.flat]
+    else:
+        return None
+    return _Constant(shape, exact[:1] if len(set(exact)) == 1 else exact, units)
+
+
+def _only_used_by(value: ir.Value, op: ir.OpView) -> ir.OpView | None:
+    """Return the layer that makes a value, if `op` alone uses it and the layer rounds nothing."""
+    real = Quantisation.of(value) is None
+    return accel.producer(value) if real and len(list(value.uses)) == 1 else None
+
+
+def _rescale(value: ir.Value, factor: Fraction) -> ir.Value | None:
+    """Read the integers of a quantised value with a scale `factor` times as large."""
+    q = Quantisation.of(value).scaled([factor], None)
+    return None if q is None else quantisation.reinterpret(value, q)
+
+
+def _rescale_before(op: ir.OpView, factor: Fraction) -> ir.Value | None:
+    with ir.InsertionPoint(op):
+        return _rescale(op.operation.operands[0], factor)
+
+
+def _scale_linear(layer: Linear, factors: list[Fraction], because: ir.OpView) -> ir.Value | None:
+    """Multiply each output channel of a linear layer: the scales of its weights and its bias."""
+    q, numbers = Quantisation.of(layer.weights), quantisation.stored(layer.weights)
+    if q is None or numbers is None or q.axis not in (None, 0) or any(q.zero_points):
+        return None
+    numbers = numbers.copy()
+    # A factor of 0 is a channel of zero weights, a negative one turns them round: scales are positive.
+    for channel, factor in enumerate(factors):
+        numbers[channel] *= (factor > 0) - (factor < 0)
+    scaled = q.scaled([abs(factor) or Fraction(1) for factor in factors], 0)
+    if scaled is None:
+        return None
+    if numbers.max(initial=0) > q.highest:
+        scaled = replace(scaled, bits=16, lowest=-(1 << 15), highest=(1 << 15) - 1)
+    biases = [bias * factor for bias, factor in zip(_biases(layer, len(factors)), factors)]
+    with ir.InsertionPoint(layer):
+        weights = quantisation.constant(numbers, scaled)
+        units = _constant(layer.bias).units if layer.bias is not None else [Fraction(1)]
+        bias = _bias(biases, [abs(unit * factor) for unit, factor in zip(units * len(factors), factors)])
+        return _rebuilt(layer, weights, bias, because)
+
+
+def _bias_linear(layer: Linear, terms: list[Fraction], units: list[Fraction], because: ir.OpView) -> ir.Value | None:
+    """Add a number, a multiple of `units`, to each output channel of a linear layer."""
+    biases = [bias + term for bias, term in zip(_biases(layer, len(terms)), terms)]
+    with ir.InsertionPoint(layer):
+        return _rebuilt(layer, layer.weights, _bias(biases, units), because)
+
+
+def _biases(layer: Linear, channels: int) -> list[Fraction]:
+    """Return the bias of each channel as a real number; 0 without one."""
+    if layer.bias is None:
+        return [Fraction(0)] * channels
+    numbers = _constant(layer.bias).numbers
+    return numbers * channels if len(numbers) == 1 else numbers
+
+
+def _bias(biases: list[Fraction], units: list[Fraction]) -> ir.Value | None | bool:
+    """Build the constant of new biases: None without any, False if 32 bits do not hold them exactly.
+
+    A bias's scale is the unit proposed for it (one for all, or one per channel) if the bias is a multiple of that,
+    else 1, else the largest number that both are multiples of.
+    """
+    if not any(biases):
+        return None
+    numbers, scales = [], []
+    for channel, bias in enumerate(biases):
+        unit = units[channel % len(units)]
+        for scale in (unit, Fraction(1), _divisor(bias, unit)):
+            if scale and (bias / scale).denominator == 1 and int(bias / scale) in INT32 and Fraction(float(scale)) == scale:
+                numbers.append(int(bias / scale))
+                scales.append(float(scale))
+                break
+        else:
+            return False
+    held = Quantisation(32, True, INT32[0], INT32[-1], tuple(scales), (0,) * len(scales), 0)
+    return quantisation.constant(np.array(numbers), held)
+
+
+def _divisor(a: Fraction, b: Fraction) -> Fraction:
+    """Return the largest rational that both are multiples of."""
+    return Fraction(gcd(a.numerator * b.denominator, b.numerator * a.denominator), a.denominator * b.denominator)
+
+
+def _rebuilt(
+    layer: Linear, weights: ir.Value, bias: ir.Value | None | bool, because: ir.OpView
+) -> ir.Value | None:
+    """Replace a linear layer by one with other weights and bias; return its result."""
+    if bias is False:
+        return None
+    segments = {"operandSegmentSizes"}
+    attributes = {name: value for name, value in layer.operation.attributes.items() if name not in segments}
+    operands = [layer.input, weights] + ([bias] if bias is not None else [])
+    attributes["operandSegmentSizes"] = ir.DenseI32ArrayAttr.get([1, 1, int(bias is not None), 0])
+    made = ir.Operation.create(
+        layer.operation.name,
+        results=[layer.result.type],
+        operands=operands,
+        attributes=attributes,
+        loc=ir.Location.fused([layer.location, because.location]),
+    )
+    layer.result.replace_all_uses_with(made.result)
+    layer.operation.erase()
+    return made.result
+
+
+def _join_location(layer: ir.OpView, folded: ir.OpView) -> None:
+    layer.operation.location = ir.Location.fused([layer.location, folded.location])
