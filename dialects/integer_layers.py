@@ -35,8 +35,8 @@ def requantise(
     """Return clamp((((acc << pre_shift) + offset) * multiplier) >> shift, min, max).
 
     `arrange` makes the entries of multiplier, offset and shift broadcast against `acc`. With `narrow` the sum
-    fits 32 bits. With round = "half_even" a quotient whose shifted-out bits are all zero was a tie and is made
-    even, and zero_point is added.
+    fits 32 bits. With round = "half_even" a quotient whose shifted-out bits are all zero was a tie: it is
+    made even, and then zero_point is added to all.
     """
     pre_shift = requant["pre_shift"].value if "pre_shift" in requant else 0
     offset, multiplier = (arrange(np.array(requant[key], np.int64)) for key in ("offset", "multiplier"))

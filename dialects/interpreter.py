@@ -27,8 +27,8 @@ def interpret(
     """Return the results of the module's function by name, stored integers in an array of their own type.
 
     Names are those of `accel.name`, else arg0, arg1, .. and result0, result1, .. Inputs hold what the
-    function takes: stored integers, or real numbers as floats or `Real`. `observe` is called with each layer and
-    its result.
+    function takes: stored integers, or real numbers as floats or `Real`. `observe` is called with each layer
+    and its result.
 
     Raises ValueError on inputs that do not fit and operations without meaning here, OverflowError where an
     accumulator or a result leaves its type.

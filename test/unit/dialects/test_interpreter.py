@@ -255,7 +255,8 @@ def test_integer_pool2d_has_constants_for_each_count():
     text = (
         'accel.pool2d %0 {kind = "average", kernel = array<i64: 2, 2>, strides = array<i64: 1, 1>, '
         "pads = array<i64: 1, 1, 0, 0>, counts = array<i64: 1, 2, 4>, "
-        "requant = {multiplier = array<i32: 16, 8, 4>, offset = array<i64: 0, 1, 2>, shift = array<i32: 4>, min = -128 : i64, max = 127 : i64}}"
+        "requant = {multiplier = array<i32: 16, 8, 4>, offset = array<i64: 0, 1, 2>, "
+        "shift = array<i32: 4>, min = -128 : i64, max = 127 : i64}}"
     )
     y = layer(text, ["1x2x3x3xi8"], "1x2x3x3xi8", x)
     sums = windows(np.pad(x[0].astype(int), [(0, 0), (1, 0), (1, 0)]), 2, 2).sum((-1, -2))
