@@ -19,8 +19,8 @@ class HostEngine:
         return None if name.startswith("accel.") else f"runs ops of the accel dialect, got '{name}'"
 
 
-# After DIANA, whose host is of this class: 512 KiB of L2 where a PULPissimo-class SoC has it, and the clock behind
-# every published millisecond figure (HTVM, Van Delm et al., DAC 2023, and the profiler of its artefact).
+# After DIANA, whose host is of this class: 512 KiB of L2 where a PULPissimo-class SoC has it, and the clock
+# behind every published millisecond figure (HTVM, Van Delm et al., DAC 2023, and the profiler of its artefact).
 SOC = Soc(
     name="rv32",
     description="a RISC-V host alone: RV32IMC, one memory without wait states",

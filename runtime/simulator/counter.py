@@ -133,7 +133,10 @@ class Counter:
         record.status = RUNNING
 
     def resume(self) -> bool:
-        """After the machine stopped: say whether it must go on where it is. Raises what stopped it, if it was this."""
+        """After the machine has stopped: say whether it must go on where it is.
+
+        Raises SimulationError if it was stopped for what it was about to execute.
+        """
         if self.problem:
             problem, self.problem = self.problem, None
             raise problem
@@ -171,7 +174,7 @@ class Counter:
         assert status == 0, f"uc_hook_add answers {status}"
 
     def new_block(self, address: int, size: int, carry: int) -> int | None:
-        """Make the record of a block that was never entered like this; None to stop the machine in front of it."""
+        """Make the record of a block never entered like this; None to stop the machine in front of it."""
         try:
             block = analyse(address, self.instructions(address, size), self.carries[carry])
         except SimulationError as error:
@@ -255,7 +258,9 @@ def term_record(term: Term) -> TermRecord:
 def load_library() -> ctypes.CDLL:
     """Load the compiled hooks."""
     if not LIBRARY.is_file():
-        raise SimulationError(f"{LIBRARY} is missing: build it from block_hook.c, as README.md beside it says")
+        raise SimulationError(
+            f"{LIBRARY} is missing: build it from block_hook.c, as README.md beside it says"
+        )
     library = ctypes.CDLL(str(LIBRARY))
     library.htvm_enter_block.argtypes = (ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint32, ctypes.c_void_p)
     library.htvm_enter_block.restype = None

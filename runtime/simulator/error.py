@@ -2,4 +2,4 @@
 
 
 class SimulationError(Exception):
-    """A program that cannot be loaded, or did what the simulated SoC forbids. The message says what and where."""
+    """A program cannot be loaded, or did what the simulated SoC forbids. The message says what and where."""

@@ -39,7 +39,10 @@ READS = (UC_MEM_READ_UNMAPPED, UC_MEM_READ_PROT)
 
 @dataclass(frozen=True)
 class StepProfile:
-    """What one step took: from its function's first instruction to the next step's. The start-up has index -1."""
+    """What one step took, from its function's first instruction to the next step's.
+
+    The start-up has index -1.
+    """
 
     index: int
     instructions: int
@@ -50,8 +53,8 @@ class StepProfile:
 class Execution:
     """One run, from _start to htvm_done.
 
-    start_up: what precedes step 0. steps: one per htvm_step_<n>, in order; what follows the last step, up to the
-    end, is charged to it. stack_bytes: the most that was used of the stack.
+    start_up: what precedes step 0. steps: one per htvm_step_<n>, in order; what follows the last step, up to
+    the end, is charged to it. stack_bytes: the most that was used of the stack.
     """
 
     instructions: int
@@ -104,7 +107,7 @@ class Host:
         return bytes(self.machine.mem_read(address, size_bytes))
 
     def run(self, max_instructions: int = DEFAULT_MAX_INSTRUCTIONS) -> Execution:
-        """Run the program once. Raises SimulationError if it does what the target forbids, or does not end."""
+        """Run the program once. Raises SimulationError if it does what it must not, or does not end."""
         self.reset()
         self.counter.begin(max_instructions)
         at = self.start
@@ -120,7 +123,7 @@ class Host:
                 break
         if self.counter.out_of_instructions:
             raise SimulationError(
-                f"{self.here(at)}: still running after {max_instructions:,} instructions, the limit of this run"
+                f"{self.here(at)}: still running after {max_instructions:,} instructions, this run's limit"
             )
         self.counter.finish()
         self.check_guarded()
@@ -195,7 +198,8 @@ class Host:
         if not any(one.address <= address and address + size_bytes <= one.end for one in allowed):
             ranges = ", ".join(f"{one.address:#x}..{one.end:#x}" for one in allowed)
             raise SimulationError(
-                f"{self.program.path.name}: cannot {verb} {size_bytes:,} bytes at {address:#x}; can {verb} {ranges}"
+                f"{self.program.path.name}: cannot {verb} {size_bytes:,} bytes at {address:#x}; "
+                f"can {verb} {ranges}"
             )
 
     def check_guarded(self) -> None:
@@ -227,7 +231,11 @@ class Host:
         if isinstance(error, SimulationError):
             return f"{self.here(pc)}: {error}"
         if self.fault is None:
-            what = "illegal instruction" if error.errno in (UC_ERR_EXCEPTION, UC_ERR_INSN_INVALID) else str(error)
+            what = (
+                "illegal instruction"
+                if error.errno in (UC_ERR_EXCEPTION, UC_ERR_INSN_INVALID)
+                else str(error)
+            )
             return f"{self.here(pc)}: {what}"
         fault = self.fault
         if fault.access in FETCHES:
@@ -238,7 +246,9 @@ class Host:
         reason = f"code or constants ({self.program.data_place(fault.address)})"
         if fault.access != UC_MEM_WRITE_PROT:
             reason = "no memory of the program"
-        return f"{self.here(pc)}: {verb} of {fault.size_bytes} bytes at {fault.address:#010x}, which is {reason}"
+        return (
+            f"{self.here(pc)}: {verb} of {fault.size_bytes} bytes at {fault.address:#010x}, which is {reason}"
+        )
 
 
 def segment_pages(segment: Segment) -> Iterator[int]:

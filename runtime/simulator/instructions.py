@@ -31,7 +31,7 @@ class IllegalInstruction(ValueError):
     """These bits are not an RV32IMC instruction that the simulated host runs."""
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def decode(code: int) -> Instruction:
     """Decode the instruction in the low 16 or 32 bits of `code`. Raises IllegalInstruction."""
     if code & 3 == 3:
@@ -41,8 +41,8 @@ def decode(code: int) -> Instruction:
 
 def decode_word(word: int, size: int) -> Instruction:
     """Decode a 32-bit instruction that takes `size` bytes in the code."""
-    opcode, rd, funct3, rs1, rs2, funct7 = (
-        word & 0x7F, word >> 7 & 31, word >> 12 & 7, word >> 15 & 31, word >> 20 & 31, word >> 25)  # fmt: skip
+    opcode, rd, funct3, funct7 = word & 0x7F, word >> 7 & 31, word >> 12 & 7, word >> 25
+    rs1, rs2 = word >> 15 & 31, word >> 20 & 31
     imm = signed(word >> 20, 12)
     if opcode == 0x03 and funct3 in LOADS:
         return Instruction(LOAD, "load", size, rd, (rs1,), imm, LOADS[funct3])
@@ -88,7 +88,7 @@ def signed(value: int, width: int) -> int:
 
 
 def expand(half: int) -> int:
-    """Return the 32-bit form of a 16-bit instruction (quadrants 0 to 2 of the C extension). Raises IllegalInstruction."""
+    """Return the 32-bit form of a 16-bit instruction. Raises IllegalInstruction."""
     quadrant, funct3 = half & 3, half >> 13
     rd, rs2 = half >> 7 & 31, half >> 2 & 31
     short_high, short_low = (half >> 7 & 7) + 8, (half >> 2 & 7) + 8
@@ -176,4 +176,8 @@ def store_word(rs1: int, rs2: int, offset: int) -> int:
 def branch_zero(rs1: int, funct3: int, offset: int) -> int:
     """Encode beq or bne of a register with x0."""
     word = bits(offset & 0x1FFF, (12, 31), (11, 7)) | rs1 << 15 | funct3 << 12 | 0x63
-    return word | bits(offset, *((5 + k, 25 + k) for k in range(6))) | bits(offset, *((1 + k, 8 + k) for k in range(4)))
+    return (
+        word
+        | bits(offset, *((5 + k, 25 + k) for k in range(6)))
+        | bits(offset, *((1 + k, 8 + k) for k in range(4)))
+    )

@@ -50,7 +50,9 @@ class Program:
 
     def place(self, address: int) -> str:
         """Name the code at `address`: the symbol before it and the distance."""
-        if not any(segment.executable and segment.address <= address < segment.end for segment in self.segments):
+        if not any(
+            segment.executable and segment.address <= address < segment.end for segment in self.segments
+        ):
             return "outside the code"
         return self.nearest(address, lambda segment: segment.executable)
 
@@ -62,9 +64,7 @@ class Program:
         """Name the last symbol up to `address` that is in one of the segments wanted."""
         ranges = [(segment.address, segment.end) for segment in self.segments if wanted(segment)]
         named = sorted(
-            (at, name)
-            for name, at in self.symbols.items()
-            if any(first <= at < end for first, end in ranges)
+            (at, name) for name, at in self.symbols.items() if any(first <= at < end for first, end in ranges)
         )
         index = bisect_right(named, address, key=lambda one: one[0])
         if not index:
@@ -109,18 +109,18 @@ def read_segments(elf: ELFFile):
 
 def read_symbols(elf: ELFFile) -> dict[str, int]:
     """Return the addresses of the program's symbols, without the compiler's marks."""
-    return {
-        symbol.name: symbol["st_value"]
-        for table in elf.iter_sections()
-        if isinstance(table, SymbolTableSection)
-        for symbol in table.iter_symbols()
-        if symbol.name and symbol.name[0] not in "$." and symbol["st_info"]["type"] not in ("STT_FILE", "STT_SECTION")
-        and symbol["st_shndx"] != "SHN_UNDEF"
-    }  # fmt: skip
+    found = {}
+    for table in elf.iter_sections():
+        if isinstance(table, SymbolTableSection):
+            for symbol in table.iter_symbols():
+                of_program = symbol["st_info"]["type"] not in ("STT_FILE", "STT_SECTION")
+                if of_program and symbol.name[:1] not in ("", "$", ".") and symbol["st_shndx"] != "SHN_UNDEF":
+                    found[symbol.name] = symbol["st_value"]
+    return found
 
 
 def read_steps(path: Path, symbols: dict[str, int]) -> tuple[int, ...]:
-    """Return the addresses of the step functions. Raises SimulationError if one is missing between two others."""
+    """Return the addresses of the step functions. Raises SimulationError if a number is missing."""
     numbers = sorted(
         int(name.removeprefix(STEP_PREFIX))
         for name in symbols
@@ -139,13 +139,18 @@ def check_fit(path: Path, segments: tuple[Segment, ...], soc: Soc) -> None:
         memory = memory_at(soc, segment.address)
         if memory is None:
             known = ", ".join(f"{one.name} {one.base:#x}..{one.end:#x}" for one in soc.memories)
-            problems.append(f"loads {segment.size_bytes:,} bytes at {segment.address:#x}, outside the memories ({known})")
+            problems.append(
+                f"loads {segment.size_bytes:,} bytes at {segment.address:#x}, outside the memories ({known})"
+            )
         elif segment.end > memory.end:
             problems.append(
-                f"needs {segment.end - memory.base:,} bytes of memory '{memory.name}', which has {memory.size_bytes:,}"
+                f"needs {segment.end - memory.base:,} bytes of memory '{memory.name}', "
+                f"which has {memory.size_bytes:,}"
             )
     if problems:
-        raise SimulationError("\n".join(f"{path.name}: does not fit target '{soc.name}': {one}" for one in problems))
+        raise SimulationError(
+            "\n".join(f"{path.name}: does not fit target '{soc.name}': {one}" for one in problems)
+        )
 
 
 def memory_at(soc: Soc, address: int) -> Memory | None:

@@ -1,23 +1,24 @@
 """Cycles of straight-line code on the host: what is fixed, and what depends on values at run time.
 
-The core is a RI5CY-class in-order pipeline with memories that never wait. Eleven terms describe it; each was
-measured on the RTL of CV32E40P, and `test/inputs/rtl_timing` holds the programs that this model equals to the cycle.
-An instruction costs 1, and more where one of these applies:
+The core is a RI5CY-class in-order pipeline with memories that never wait. Eleven terms describe it, each measured
+on the RTL of CV32E40P; test/inputs/rtl_timing holds the programs that this model equals to the cycle. An instruction
+costs 1, and more where one of these applies:
 
-     1  load-use          +1   the next instruction reads the loaded register, or overwrites it without being a load
-     2  taken branch      +2
-     3  jal, jalr         +1
-     4  unaligned target  +1   a jump or taken branch goes to a 32-bit instruction at an address 4n+2
-     5  jalr-use          +1   the base of a jalr is written right before it, or by a load two before, 1 cycle between
-     6  jalr-self         +1   jalr with rd = rs1, if it waits at all for its target
-     7  mulh, mulhu, mulhsu  +4
-     8  div, divu, rem, remu  2 + leading zeros of rs2; signed and negative: 2 + leading ones - 1
-     9  misaligned access +1   a word not at 4n, a half word at 4n+3
-    10  csr, fence        +3   but for the CSRs in `CHEAP_CSRS`
-    11  overlap           -1   a jump right behind an instruction that keeps it waiting has fetched its target meanwhile
+     1  load-use       +1   the next instruction reads the loaded register, or overwrites it and is no load
+     2  taken branch   +2
+     3  jal, jalr      +1
+     4  unaligned      +1   a jump or taken branch goes to a 32-bit instruction at an address 4n+2,
+                            or a fence is followed by one
+     5  jalr-use       +1   the base of a jalr is written right before it, or by a load two before with 1 cycle between
+     6  jalr-self      +1   jalr with rd = rs1, if it waits at all for its target
+     7  mulh*          +4
+     8  division       +2   and the leading zeros of rs2; signed and negative: and its leading ones less 1
+     9  misaligned     +1   a word not at 4n, a half word at 4n+3
+    10  csr, fence     +3   but for the CSRs in `CHEAP_CSRS`
+    11  overlap        -1   a jump right behind an instruction that keeps it waiting has its target fetched meanwhile
 
-The cost of an instruction is known when the next one is: so a block is charged for all its instructions but the last,
-and for the last one of the block before it when nothing jumped between them (`carry`).
+The cost of an instruction is known when the next one is. So a block is charged for all its instructions but the
+last, and for the last one of the block before it when nothing jumped between them (`carry`).
 """
 
 from collections.abc import Sequence
@@ -68,8 +69,9 @@ class InFlight(NamedTuple):
 class Term(NamedTuple):
     """Cycles that depend on registers.
 
-    An access has `sums`: the registers and their factors whose sum, modulo 4, picks the extra cycles from `cycles`, and
-    from `tail` whether the access that a following jump may wait for is misaligned. A division has `divisor`.
+    An access has `sums`: the registers and their factors whose sum, modulo 4, picks the extra cycles from
+    `cycles`, and from `tail` whether the access that a following jump may wait for is misaligned. A division
+    has `divisor`.
     """
 
     when: int  # AT_ENTRY, AT_EXIT, or an address
@@ -84,8 +86,9 @@ class Block(NamedTuple):
     """What a block costs.
 
     cycles: of the carried instruction and of all its own but the last, without its terms.
-    taken: cycles of the last one if it jumps, by whether the access before it was misaligned, and by whether the
-    target is unaligned. carry: what is in flight if it does not jump, by whether the access at the end was misaligned.
+    taken: cycles of the last one if it jumps, by whether the access before it was misaligned, and by whether
+    the target is unaligned. carry: what is in flight if it does not jump, by whether the access at the end was
+    misaligned.
     """
 
     instructions: int
@@ -99,26 +102,34 @@ class Block(NamedTuple):
 
 def analyse(start: int, code: Sequence[Instruction], carry: InFlight | None) -> Block:
     """Return the costs of a block that is entered behind `carry`, or by a jump if that is None."""
-    cycles, before, flight = 0, None, carry
+    cycles, before, flight, address = 0, None, carry, start
     for instruction in code:
         before, recent = flight, 0
         if before is not None:
             gap, _, recent = charge(before, instruction)
             cycles += gap
+            if before.kind == FENCE:
+                cycles += is_unaligned(address, instruction)
         flight = in_flight(instruction, recent)
+        address += instruction.size
     last = code[-1]
     ends = ending(last)
-    # Whether the carried instruction is misaligned is known already; only an access of this block may be either.
+    # Whether a carried access is misaligned is known already; one of this block may be either.
     tails = (before, before) if len(code) == 1 or before is None else misaligned_or_not(before)
     return Block(
         instructions=len(code),
         cycles=cycles,
-        unaligned=bool(start & 2) and code[0].size == 4,
+        unaligned=is_unaligned(start, code[0]),
         ends=ends,
         taken=tuple(taken_cycles(last, tail, tails[0]) for tail in tails),
         carry=misaligned_or_not(flight) if ends == SPLIT else (flight, flight),
         terms=terms(start, code, ends),
     )
+
+
+def is_unaligned(address: int, instruction: Instruction) -> bool:
+    """Say whether an instruction that is fetched anew needs two words (term 4)."""
+    return address % 4 == 2 and instruction.size == 4
 
 
 def in_flight(instruction: Instruction, recent: int) -> InFlight:
@@ -134,8 +145,8 @@ def in_flight(instruction: Instruction, recent: int) -> InFlight:
 def charge(flight: InFlight, after: Instruction) -> tuple[int, bool, int]:
     """Return what `flight` costs before `after`, with no jump between.
 
-    With it, whether `after` has fetched its target while it waited, and the register of the load that is still on its
-    way when `after` is in flight. The one cycle of a misaligned access itself is not included: its term has it.
+    With it, whether `after` has fetched its target while it waited, and the register of the load that is still
+    on its way when `after` is in flight. The one cycle of a misaligned access is not included: its term has it.
     """
     cycles = flight.cycles
     stall = cycles - 1 + flight.misaligned if flight.kind in MAY_STALL else 0
@@ -188,7 +199,7 @@ def ending(last: Instruction) -> int:
 
 
 def terms(start: int, code: Sequence[Instruction], ends: int) -> tuple[Term, ...]:
-    """Return the terms of a block's divisions and of the accesses that may be misaligned, one per set of registers."""
+    """Return the terms of a block's divisions and possibly misaligned accesses, one per set of registers."""
     # A jump may wait for the access right before it, here or in the block that follows a split.
     tail = {JUMPS: len(code) - 2, SPLIT: len(code) - 1}.get(ends)
     found: list[Term] = []
@@ -218,7 +229,7 @@ def terms(start: int, code: Sequence[Instruction], ends: int) -> tuple[Term, ...
 
 
 class Residue(NamedTuple):
-    """A value modulo 4, as a constant and a sum of registers at the block's entry, each with its factor 1 to 3."""
+    """A value modulo 4: a constant plus registers as the block is entered, each with a factor 1 to 3."""
 
     constant: int
     sums: tuple[tuple[int, int], ...]

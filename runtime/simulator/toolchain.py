@@ -1,0 +1,106 @@
+"""From C to an executable for the host: the clang of the `ziglang` package, or any RISC-V gcc or clang.
+
+The code is freestanding: no C library, and no compiler library either, so that nothing is linked but what was
+written or generated. A 64-bit division, for one, is then an undefined symbol, and an error that names it.
+"""
+
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from elftools.elf.constants import SH_FLAGS
+from elftools.elf.elffile import ELFFile
+
+from htvm.backend.targets.soc import Host
+
+# `zig clang` is the driver inside, which takes options as given (`zig cc` makes -O2 of every level above).
+ZIG = (sys.executable, "-m", "ziglang")
+WARNINGS = ("-Wall", "-Wextra", "-Wconversion")
+
+
+class BuildError(Exception):
+    """The compiler or the linker has refused. The message is what it said."""
+
+
+@dataclass(frozen=True)
+class Toolchain:
+    """The commands that compile one file and that link."""
+
+    compile_command: tuple[str, ...]
+    link_command: tuple[str, ...]
+
+    def build(
+        self, sources: Sequence[Path], script: Path, elf: Path, options: Sequence[str] = ("-O3",)
+    ) -> str:
+        """Compile C and assembly and link them as `script` says; return the warnings.
+
+        Raises BuildError.
+        """
+        warnings = ""
+        with tempfile.TemporaryDirectory(prefix="htvm-") as folder:
+            objects = [Path(folder, f"{number}.o") for number in range(len(sources))]
+            for source, object_file in zip(sources, objects, strict=True):
+                command = [*self.compile_command, *options, "-c", str(source), "-o", str(object_file)]
+                warnings += run(command, f"cannot compile {source}")
+            command = [*self.link_command, *map(str, objects), "-T", str(script), "-o", str(elf)]
+            warnings += run(command, f"cannot link {elf}")
+        return warnings
+
+
+def toolchain(host: Host, cc: str | None = None) -> Toolchain:
+    """Return the tools for `host`: those of `ziglang`, or the compiler that the command `cc` runs."""
+    machine = (f"-march={host.march}", f"-mabi={host.mabi}")
+    if cc is None:
+        headers = Path(find_spec("ziglang").origin).parent / "lib" / "include"  # stdint.h and the like
+        driver = (*ZIG, "clang", "--target=riscv32-freestanding", "-isystem", str(headers))
+        link = (*ZIG, "ld.lld", "-m", "elf32lriscv")
+    else:
+        driver = tuple(shlex.split(cc))
+        link = (*driver, *machine, "-nostdlib", "-nostartfiles")
+    return Toolchain((*driver, *machine, "-std=c99", "-ffreestanding", *WARNINGS), link)
+
+
+def run(command: Sequence[str], problem: str) -> str:
+    """Run a tool and return what it wrote to its error stream; BuildError if it fails."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True)
+    except OSError as error:
+        raise BuildError(f"{problem}: cannot run '{command[0]}': {error.strerror}") from error
+    if done.returncode:
+        missing = sorted(set(re.findall(r"undefined (?:symbol: |reference to `)(\w+)", done.stderr)))
+        reason = f": nothing defines {', '.join(missing)}" if missing else ""
+        raise BuildError(f"{problem}{reason}\n{shlex.join(command)}\n{done.stderr}")
+    return done.stderr
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Bytes of a linked program. `bss_bytes` is all that the file does not fill: arena and stack too."""
+
+    code_bytes: int
+    rodata_bytes: int
+    data_bytes: int
+    bss_bytes: int
+
+
+def sizes(elf: Path) -> Sizes:
+    """Measure an executable by its sections."""
+    found = dict.fromkeys(("code_bytes", "rodata_bytes", "data_bytes", "bss_bytes"), 0)
+    with elf.open("rb") as file:
+        for section in ELFFile(file).iter_sections():
+            flags = section["sh_flags"]
+            if flags & SH_FLAGS.SHF_ALLOC:
+                if section["sh_type"] == "SHT_NOBITS":
+                    kind = "bss_bytes"
+                elif flags & SH_FLAGS.SHF_EXECINSTR:
+                    kind = "code_bytes"
+                else:
+                    kind = "data_bytes" if flags & SH_FLAGS.SHF_WRITE else "rodata_bytes"
+                found[kind] += section["sh_size"]
+    return Sizes(**found)
