@@ -3,17 +3,19 @@
 import os
 from collections.abc import Mapping
 
+import numpy as np
 import onnx
 from mlir import ir
 from mlir.dialects import func
 
 from htvm import dialects
+from htvm.dialects.quantisation import Quantisation
+from htvm.importer import quantisation as q
 from htvm.importer.errors import ModelError, Problem
-from htvm.importer.interface import Arguments, interface_name, result_of, static_shape
+from htvm.importer.interface import Arguments, dtype_of, result_of, static_shape
 from htvm.importer.model import ONNX_DOMAINS, Model, read_model
 from htvm.importer.node import DependsOnProblem, Node
 from htvm.importer.operators import OPERATORS
-from htvm.importer.quantisation import ACCUMULATOR, Quantisation, storage_of
 from htvm.importer.values import Constant, Tensor, Unknown, Value, quantised_type, real_type
 
 
@@ -25,8 +27,8 @@ def import_onnx(
 ) -> ir.Module:
     """Return a module of stage 'imported' with one function, named after the model's file (or graph).
 
-    input_types: for float32 inputs that hold integers and have no QuantizeLinear, what they hold: "i8", "u8", "i16",
-    "u16", "i32", or a range such as "0..127". The default is -128..255, with a ModelWarning.
+    input_types: for float32 inputs that hold integers and have no QuantizeLinear, what they hold: "i8", "u8",
+    "i16", "u16", "i32", or a range such as "0..127". The default is -128..255, with a ModelWarning.
 
     Raises ModelError with all the problems that were found.
     """
@@ -52,58 +54,58 @@ class _Import:
         """Return the imported module. Raises ModelError."""
         graph = self.model.graph
         module = ir.Module.create()
-        for tensor in graph.initializer:
-            self._read_initialiser(tensor)
-        if graph.sparse_initializer:
-            self._report("", "sparse initialisers are not supported")
-        self._read_constant_nodes()
+        self._read_constants()
         arguments = [value for value in graph.input if value.name not in self.values]
-        quantisations = self._argument_quantisations(arguments)
+        quantisations = self._quantisations(arguments)
         with ir.InsertionPoint(module.body):
             function = self._function(arguments, quantisations)
         with ir.InsertionPoint(function.entry_block):
             for index, proto in enumerate(graph.node):
                 if proto.op_type != "Constant":
-                    self._import_node(proto, self.model.problems.get(index))
-            self._return(function)
-        if self.problems:
-            raise ModelError(self.problems)
+                    self._import_node(index, proto)
+            results = self._results()
+            if self.problems:
+                raise ModelError(self.problems)
+            func.ReturnOp(results)
+        types = ir.FunctionType.get(function.type.inputs, [result.type for result in results])
+        function.attributes["function_type"] = ir.TypeAttr.get(types)
+        function.attributes["res_attrs"] = ir.ArrayAttr.get([_interface(value) for value in graph.output])
         self._verify(module)
         return module
-
-    # Problems
 
     def _report(self, place: str, message: object) -> None:
         self.problems.append(": ".join(part for part in (self.model.label, place, str(message)) if part))
 
     def _verify(self, module: ir.Module) -> None:
-        """Let the dialect's verifiers have the last word; what they find is said of the node in its location."""
+        """Let the verifiers have the last word; what they find is said of the node in its location."""
         try:
             module.operation.verify()
         except ir.MLIRError as error:
             for diagnostic in error.error_diagnostics:
-                node = diagnostic.location.name_str if diagnostic.location.is_a_name() else str(diagnostic.location)
-                self._report(f"node '{node}'", diagnostic.message)
+                location = diagnostic.location
+                name = location.name_str if location.is_a_name() else str(location)
+                self._report(f"node '{name}'", diagnostic.message)
             raise ModelError(self.problems) from None
 
     # Constants
 
-    def _read_initialiser(self, tensor: onnx.TensorProto) -> None:
-        try:
-            self.values[tensor.name] = Constant(onnx.numpy_helper.to_array(tensor), tensor.name)
-        except Exception as error:  # numpy_helper raises exceptions of several unrelated types
-            self.values[tensor.name] = Unknown()
-            self._report(f"initialiser '{tensor.name}'", f"cannot be read: {error}")
-
-    def _read_constant_nodes(self) -> None:
+    def _read_constants(self) -> None:
         """Read constants before all else: what the inputs are depends on scales and zero points."""
+        for tensor in self.model.graph.initializer:
+            try:
+                self.values[tensor.name] = Constant(onnx.numpy_helper.to_array(tensor), tensor.name)
+            except Exception as error:  # numpy_helper raises exceptions of several unrelated types
+                self.values[tensor.name] = Unknown()
+                self._report(f"initialiser '{tensor.name}'", f"cannot be read: {error}")
+        for sparse in self.model.graph.sparse_initializer:
+            self._report(f"initialiser '{sparse.values.name}'", "is sparse, expected a dense tensor")
         for index, proto in enumerate(self.model.graph.node):
             if proto.op_type == "Constant":
-                self._import_node(proto, self.model.problems.get(index))
+                self._import_node(index, proto)
 
     # The function
 
-    def _argument_quantisations(self, arguments: list[onnx.ValueInfoProto]) -> list[Quantisation | None]:
+    def _quantisations(self, arguments: list[onnx.ValueInfoProto]) -> list[Quantisation | None]:
         """Return the quantisation of each graph input, None where there is a problem."""
         look_ahead = Arguments(self.model, self.values, self.input_types)
         found: list[Quantisation | None] = []
@@ -117,12 +119,10 @@ class _Import:
                 found.append(None)
         names = [value.name for value in arguments]
         for name in sorted(self.input_types.keys() - set(names)):
-            self._report("", f"an input type is given for '{name}', the model's inputs are {', '.join(names) or 'none'}")
+            self._report("", f"an input type is given for '{name}', the inputs are {', '.join(names) or 'none'}")
         return found
 
-    def _function(
-        self, arguments: list[onnx.ValueInfoProto], quantisations: list[Quantisation | None]
-    ) -> func.FuncOp:
+    def _function(self, arguments: list[onnx.ValueInfoProto], quantisations: list[Quantisation | None]) -> func.FuncOp:
         """Write the function with its arguments, and let their names stand for them."""
         known = [(value, grid) for value, grid in zip(arguments, quantisations, strict=True) if grid]
         types = [quantised_type(static_shape(value.type.tensor_type), grid) for value, grid in known]
@@ -134,36 +134,31 @@ class _Import:
             self.values[value.name] = Tensor(argument, grid, stored)
         return function
 
-    def _return(self, function: func.FuncOp) -> None:
-        """Write the function's return, and its results into its type."""
+    def _results(self) -> list[ir.Value]:
+        """Return the function's results, quantising those that are not."""
         results = []
         for output in self.model.graph.output:
             try:
-                results.append(result_of(self.values.get(output.name, Unknown())))
+                results.append(result_of(self.values.get(output.name, Unknown())).value)
             except Problem as problem:
                 self._report(f"output '{output.name}'", problem)
             except DependsOnProblem:
                 pass
-        if self.problems:
-            return
-        func.ReturnOp([result.value for result in results])
-        types = ir.FunctionType.get(function.type.inputs, [result.value.type for result in results])
-        function.attributes["function_type"] = ir.TypeAttr.get(types)
-        function.attributes["res_attrs"] = ir.ArrayAttr.get([_interface(value) for value in self.model.graph.output])
+        return results
 
     # Nodes
 
-    def _import_node(self, proto: onnx.NodeProto, problem: str | None) -> None:
+    def _import_node(self, index: int, proto: onnx.NodeProto) -> None:
         """Let the outputs of a node stand for what its operator's function makes of it."""
         node = Node(proto, self.model.opset, self.values)
-        result: Value | Unknown | None = None
+        result: Value | None = None
         with node.location:
             try:
-                if problem is not None:
-                    raise Problem(problem)
+                if index in self.model.problems:
+                    raise Problem(self.model.problems[index])
                 result = _import(node)
-            except Problem as found:
-                self._report(_place(node), found)
+            except Problem as problem:
+                self._report(_place(node), problem)
             except DependsOnProblem:
                 pass
             for name in proto.output:
@@ -175,19 +170,14 @@ class _Import:
         if tensor is None or all(isinstance(self.values.get(read), Constant) for read in proto.input if read):
             return Unknown()
         try:
-            shape = static_shape(tensor)
-            if tensor.elem_type == onnx.TensorProto.FLOAT:
-                grid, type_ = ACCUMULATOR, real_type(shape)
-            else:
-                storage = storage_of(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type))
-                if storage is None:
-                    return Unknown()
-                grid = Quantisation.integers(storage.low, storage.high, storage)
-                type_ = quantised_type(shape, grid)
-        except (Problem, KeyError):
+            shape, dtype = static_shape(tensor), dtype_of(tensor)
+        except Problem:
             return Unknown()
+        stored = dtype != np.float32
+        grid = q.integers(dtype) if stored else q.ACCUMULATOR
+        type_ = quantised_type(shape, grid) if stored else real_type(shape)
         value = ir.Operation.create("builtin.unrealized_conversion_cast", results=[type_]).result
-        return Tensor(value, grid, stored=tensor.elem_type != onnx.TensorProto.FLOAT)
+        return Tensor(value, grid, stored)
 
 
 def _import(node: Node) -> Value:
@@ -204,16 +194,15 @@ def _import(node: Node) -> Value:
 
 def _place(node: Node) -> str:
     """Return how messages name a node: node 'Softmax_42' (Softmax-13)."""
-    kind, known = node.proto.op_type, node.proto.domain in ONNX_DOMAINS and onnx.defs.has(node.proto.op_type, node.opset, "")
-    version = f"-{onnx.defs.get_schema(kind, node.opset, '').since_version}" if known else ""
-    return f"node '{node.name}' ({kind}{version})"
+    kind = node.proto.op_type
+    if node.proto.domain not in ONNX_DOMAINS or not onnx.defs.has(kind, node.opset, ""):
+        return f"node '{node.name}' ({kind})"
+    return f"node '{node.name}' ({kind}-{onnx.defs.get_schema(kind, node.opset, '').since_version})"
 
 
 def _interface(value: onnx.ValueInfoProto) -> ir.DictAttr:
     """Return what the function says of an argument or result: its name and type in ONNX."""
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
     return ir.DictAttr.get(
-        {
-            "accel.name": ir.StringAttr.get(value.name),
-            "accel.interface": ir.StringAttr.get(interface_name(value)),
-        }
+        {"accel.name": ir.StringAttr.get(value.name), "accel.interface": ir.StringAttr.get(dtype.name)}
     )

@@ -1,8 +1,8 @@
 """The inputs and outputs of a graph: which quantised types they have in the function.
 
-The function's types are always quantised. Where the graph has float32, the attribute accel.interface says so, and the
-C can offer floats: an input that a QuantizeLinear rounds, an output that a DequantizeLinear made, or either that holds
-integers.
+The function's types are always quantised. Where the graph has float32, the attribute accel.interface says so,
+and the C can offer floats: an input that a QuantizeLinear rounds, an output that a DequantizeLinear made, or
+either that holds integers.
 """
 
 import warnings
@@ -12,38 +12,45 @@ from collections.abc import Mapping
 import numpy as np
 import onnx
 
+from htvm.dialects.quantisation import Quantisation
+from htvm.importer import quantisation as q
 from htvm.importer.errors import ModelWarning, Problem, choices_text
 from htvm.importer.model import Model
-from htvm.importer.node import DependsOnProblem, Node, quantise
+from htvm.importer.node import DependsOnProblem, Node, floor, quantise
 from htvm.importer.operators.quantise import parameters
 from htvm.importer.operators.shape import MOVES
-from htvm.importer.quantisation import ACCUMULATOR, STORAGES, Quantisation, parse_input_type, storage_of
 from htvm.importer.values import Constant, Floored, QuantisedConstant, Tensor, Unknown, Value, check_shape
 
-ANY_8_BIT_INTEGER = Quantisation.integers(-128, 255, STORAGES["i16"])
+ANY_8_BIT_INTEGER = q.integers(np.dtype(np.int16), -128, 255)
 """What a float32 input without QuantizeLinear is taken to hold: an 8-bit integer of either sign."""
 
 
 def static_shape(tensor: onnx.TypeProto.Tensor) -> tuple[int, ...]:
-    """Return the shape of an ONNX type. Raises Problem if it is not fixed, or no microcontroller's tensor has it."""
+    """Return the shape of an ONNX type. Raises Problem if it is not fixed or not possible."""
     if not tensor.HasField("shape"):
         raise Problem("has no shape, expected a fixed one")
     for axis, size in enumerate(tensor.shape.dim):
         if not size.HasField("dim_value"):
-            found = f"'{size.dim_param}'" if size.dim_param else "unknown"
-            raise Problem(f"the size of axis {axis} is {found}, expected a number: export the model with fixed shapes")
+            found = f"axis {axis} has size '{size.dim_param}'" if size.dim_param else f"axis {axis} has no size"
+            raise Problem(f"{found}, expected a number: export the model with fixed shapes")
     shape = tuple(size.dim_value for size in tensor.shape.dim)
     check_shape(shape)
     return shape
 
 
-def interface_name(value: onnx.ValueInfoProto) -> str:
-    """Return the element type that a graph input or output has in ONNX: "int8", "float32", .."""
-    return onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type).name
+def dtype_of(tensor: onnx.TypeProto.Tensor) -> np.dtype:
+    """Return the element type of an ONNX type: float32 or a storage. Raises Problem on others."""
+    known = (np.dtype(np.float32), *q.STORAGES.values())
+    for dtype in known:
+        if onnx.helper.np_dtype_to_tensor_dtype(dtype) == tensor.elem_type:
+            return dtype
+    numbers = onnx.TensorProto.DataType
+    found = numbers.Name(tensor.elem_type).lower() if tensor.elem_type in numbers.values() else "unknown"
+    raise Problem(f"is {found}, expected {choices_text(map(str, known))}")
 
 
 class Arguments:
-    """Finds the quantised types of graph inputs, by looking ahead to the nodes that quantise or dequantise them."""
+    """Finds the quantised types of graph inputs by looking ahead to the nodes that quantise or dequantise them."""
 
     def __init__(self, model: Model, values: Mapping[str, Value | Unknown], input_types: Mapping[str, str]) -> None:
         self._model = model
@@ -61,49 +68,36 @@ class Arguments:
         if not value.type.HasField("tensor_type"):
             raise Problem(f"is a {value.type.WhichOneof('value') or 'value without type'}, expected a tensor")
         static_shape(value.type.tensor_type)
-        if value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT:
+        dtype = dtype_of(value.type.tensor_type)
+        if dtype == np.float32:
             return self._of_float(value.name)
-        try:
-            storage = storage_of(onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type))
-        except KeyError:
-            storage = None
-        if storage is None:
-            known = choices_text(["float32", *(str(known.dtype) for known in STORAGES.values())])
-            found = onnx.TensorProto.DataType.Name(value.type.tensor_type.elem_type).lower()
-            raise Problem(f"is {found}, expected {known}")
-        self._refuse_input_type(value.name, f"is {storage.dtype}")
+        self._refuse_input_type(value.name, f"is {dtype}")
         for node in self._ends(value.name):
             if node.proto.op_type == "DequantizeLinear":
-                return _parameters(node, storage.dtype)
-        return Quantisation.integers(storage.low, storage.high, storage)
+                return _parameters(node, dtype)
+        return q.integers(dtype)
 
     def _of_float(self, name: str) -> Quantisation:
+        """Return what the graph's QuantizeLinear makes of an input, or what integers it holds."""
         ends = self._ends(name)
         quantisers = [node for node in ends if node.proto.op_type == "QuantizeLinear"]
         others = [node for node in ends if node.proto.op_type != "QuantizeLinear"]
         if quantisers:
             self._refuse_input_type(name, f"is quantised by node '{quantisers[0].name}'")
-            first, *rest = (_parameters(node) for node in quantisers)
-            if others:
-                raise Problem(
-                    f"is quantised by node '{quantisers[0].name}', but node '{others[0].name}' reads it as float32; "
-                    "expected one QuantizeLinear before all"
-                )
-            if any(quantisation != first for quantisation in rest):
-                names = choices_text([f"'{node.name}'" for node in quantisers])
-                raise Problem(f"is quantised differently by nodes {names}, expected one QuantizeLinear before all")
-            return first
+            return _one_quantisation(quantisers, others)
         if name in self._input_types:
-            return parse_input_type(self._input_types[name])
+            return q.from_text(self._input_types[name])
         if self._has_quantisers and others:
             raise Problem(
-                f"is float32 and reaches node '{others[0].name}' without QuantizeLinear; expected one, "
-                f"or, if it holds integers, an input type for it such as {name}=u8"
+                f"is float32 and reaches node '{others[0].name}' without QuantizeLinear, expected one "
+                f"(or, if it holds integers, an input type such as {name}=u8)"
             )
         if others:
-            message = f"is float32; it is taken to hold integers from {ANY_8_BIT_INTEGER.low} to "
-            message += f"{ANY_8_BIT_INTEGER.high} in 16 bits; an input type such as {name}=u8 makes it smaller"
-            warnings.warn(ModelWarning(f"{self._model.label}: input '{name}': {message}"), stacklevel=2)
+            lowest, highest = ANY_8_BIT_INTEGER.lowest, ANY_8_BIT_INTEGER.highest
+            message = f"is float32 and taken to hold integers from {lowest} to {highest}, in 16 bits"
+            hint = f"an input type such as {name}=u8 makes it smaller"
+            text = f"{self._model.label}: input '{name}': {message}; {hint}"
+            warnings.warn(ModelWarning(text), stacklevel=2)
         return ANY_8_BIT_INTEGER
 
     def _refuse_input_type(self, name: str, reason: str) -> None:
@@ -124,10 +118,22 @@ class Arguments:
         return ends
 
 
+def _one_quantisation(quantisers: list[Node], others: list[Node]) -> Quantisation:
+    """Return the quantisation of an input that `quantisers` read, and `others` should not."""
+    found, wanted = f"is quantised by node '{quantisers[0].name}'", "expected one QuantizeLinear before all"
+    if others:
+        raise Problem(f"{found}, but node '{others[0].name}' reads it as float32; {wanted}")
+    first, *rest = (_parameters(node) for node in quantisers)
+    for node, quantisation in zip(quantisers[1:], rest, strict=True):
+        if quantisation != first:
+            raise Problem(f"{found}, and differently by node '{node.name}'; {wanted}")
+    return first
+
+
 def _parameters(node: Node, stored: np.dtype | None = None) -> Quantisation:
     """Return what a quantising node's scale and zero point say, naming the node if they are wrong."""
     try:
-        return parameters(node, stored=stored)
+        return parameters(node, stored)
     except Problem as problem:
         raise Problem(f"node '{node.name}': {problem}") from None
 
@@ -139,14 +145,11 @@ def result_of(value: Value | Unknown) -> Tensor:
     if isinstance(value, Constant | QuantisedConstant):
         raise Problem("is constant, expected a tensor that is computed")
     if isinstance(value, Floored):
-        with value.location:
-            return quantise(value.tensor, ACCUMULATOR, rounding="floor")
+        return floor(value)
     if value.quantised:
         return value
     if value.grid is None:
-        raise Problem(
-            "is float32 that nothing quantises, expected a QuantizeLinear and DequantizeLinear before it, "
-            "or integer arithmetic"
-        )
+        wanted = "expected QuantizeLinear and DequantizeLinear before it, or integer arithmetic"
+        raise Problem(f"is float32 that nothing quantises, {wanted}")
     with value.value.owner.location:
         return quantise(value, value.grid)

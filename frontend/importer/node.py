@@ -9,8 +9,9 @@ import onnx
 from mlir import ir
 
 from htvm.dialects import accel
+from htvm.dialects.quantisation import Quantisation
+from htvm.importer import quantisation as q
 from htvm.importer.errors import Problem
-from htvm.importer.quantisation import ACCUMULATOR, Quantisation
 from htvm.importer.values import (
     Constant,
     Floored,
@@ -39,8 +40,6 @@ class Node:
         self._attributes = {attribute.name: attribute for attribute in proto.attribute}
         self._unread = set(self._attributes)
 
-    # The node itself
-
     @property
     def name(self) -> str:
         """The name in the file; a node without one is called after its operator and first output."""
@@ -50,6 +49,11 @@ class Node:
     def location(self) -> ir.Location:
         return ir.Location.name(self.name)
 
+    # Attributes
+
+    def has_attribute(self, name: str) -> bool:
+        return name in self._attributes
+
     def attribute(self, name: str, default: Any = None) -> Any:
         """Return an attribute's value; a list for those with several, str for text."""
         self._unread.discard(name)
@@ -58,18 +62,15 @@ class Node:
         value = onnx.helper.get_attribute_value(self._attributes[name])
         return value.decode(errors="replace") if isinstance(value, bytes) else value
 
-    def has_attribute(self, name: str) -> bool:
-        return name in self._attributes
-
-    def ignore(self, *names: str) -> None:
-        """Say that these attributes do not matter."""
-        self._unread.difference_update(names)
-
     def expect(self, name: str, wanted: Any) -> None:
         """Raise Problem if an attribute is there and has another value than the one that is supported."""
         found = self.attribute(name, wanted)
         if found != wanted:
             raise Problem(f"{name} is {found}, expected {wanted}")
+
+    def ignore(self, *names: str) -> None:
+        """Say that these attributes do not matter."""
+        self._unread.difference_update(names)
 
     def check_all_read(self) -> None:
         """Raise Problem on attributes and outputs that the operator's function never asked for."""
@@ -106,7 +107,7 @@ class Node:
         if isinstance(value, Constant):
             return value.array
         if isinstance(value, QuantisedConstant):
-            return value.quantisation.real(value.integers)
+            return q.numbers(value.quantisation, value.stored)
         raise Problem(f"{what} ('{self.proto.input[index]}') is computed, expected a constant")
 
     def number(self, index: int, what: str) -> float:
@@ -116,17 +117,17 @@ class Node:
             raise Problem(f"{what} has {array.size} numbers, expected 1")
         return float(array.reshape(()))
 
-    def integers(self, index: int, attribute: str) -> list[int] | None:
-        """Return a list of integers that is an input or, in older versions of the operator, an attribute."""
-        if self.has(index):
-            array = self.array(index, attribute)
-            if array.dtype.kind not in "iu" or array.ndim > 1:
-                raise Problem(f"{attribute} is {array.dtype} of rank {array.ndim}, expected a list of int64")
-            return array.reshape(-1).tolist()
-        return self.attribute(attribute)
+    def integers(self, index: int, name: str) -> list[int] | None:
+        """Return a list of integers that is an input or, in other versions of the operator, an attribute."""
+        if not self.has(index):
+            return self.attribute(name)
+        array = self.array(index, name)
+        if array.dtype.kind not in "iu" or array.ndim > 1:
+            raise Problem(f"{name} is {array.dtype} of rank {array.ndim}, expected a list of int64")
+        return array.reshape(-1).tolist()
 
     def axes(self, index: int, rank: int) -> list[int] | None:
-        """Return `axes`, counted from the first axis of `rank`."""
+        """Return the input or attribute `axes`, counted from the first axis of `rank`."""
         axes = self.integers(index, "axes")
         return None if axes is None else [axis_of(axis, rank, "axes holds") for axis in axes]
 
@@ -134,8 +135,8 @@ class Node:
         """Return an input that holds real numbers, written into the function if it is constant."""
         tensor = self.any_tensor(index)
         if tensor.stored:
-            name, dtype = self.proto.input[index], tensor.grid.storage.dtype
-            raise Problem(f"input '{name}' is {dtype}, expected float32 (from DequantizeLinear)")
+            found = f"input '{self.proto.input[index]}' is {q.storage(tensor.grid)}"
+            raise Problem(f"{found}, expected float32 (from DequantizeLinear)")
         return tensor
 
     def any_tensor(self, index: int) -> Tensor:
@@ -145,32 +146,32 @@ class Node:
             return emit_real(value)
         if isinstance(value, QuantisedConstant):
             return emit_quantised(value)
-        if isinstance(value, Floored):
-            with value.location:
-                return quantise(value.tensor, ACCUMULATOR, rounding="floor")
-        return value
+        return floor(value) if isinstance(value, Floored) else value
 
     # Outputs
 
     def emit(
-        self, op: Callable[..., ir.Value], shape: Sequence[int], *operands: Any,
-        grid: Quantisation | None = None, **attributes: Any,
+        self,
+        op: Callable[..., ir.Value],
+        shape: Sequence[int],
+        *operands: Any,
+        grid: Quantisation | None = None,
+        **attributes: Any,
     ) -> Tensor:
-        """Write an accel operation whose result has real numbers, which keep to `grid`."""
+        """Write an accel operation whose result has real numbers, all of which `grid` can store."""
         return Tensor(op(real_type(tuple(shape)), *operands, **attributes), grid)
 
     def emit_move(
-        self, op: Callable[..., ir.Value], shape: Sequence[int], inputs: Sequence[Tensor], *operands: Any,
-        **attributes: Any,
+        self, op: Callable[..., ir.Value], shape: Sequence[int], inputs: Sequence[Tensor], *operands: Any
     ) -> Tensor:
         """Write an operation whose result holds elements of its inputs.
 
-        ONNX has them on real numbers and on stored integers; here they always are on real numbers, so that both
-        forms become the same.
+        ONNX has them on real numbers and on stored integers; here they always are on real numbers, so that
+        both forms become the same.
         """
         grids = {tensor.grid for tensor in inputs}
         grid = grids.pop() if len(grids) == 1 else None
-        moved = self.emit(op, shape, *operands, grid=grid, **attributes)
+        moved = self.emit(op, shape, *operands, grid=grid)
         if not any(tensor.stored for tensor in inputs):
             return moved
         if grid is None:
@@ -184,6 +185,12 @@ def quantise(tensor: Tensor, quantisation: Quantisation, rounding: str | None = 
     if type_ == tensor.value.type:
         return tensor
     return Tensor(accel.quantize(type_, tensor.value, rounding=rounding), quantisation)
+
+
+def floor(floored: Floored) -> Tensor:
+    """Write a Floor that no Clip bounds."""
+    with floored.location:
+        return quantise(floored.tensor, q.ACCUMULATOR, rounding="floor")
 
 
 def axis_of(axis: int, rank: int, what: str = "axis is") -> int:

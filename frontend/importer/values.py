@@ -7,8 +7,10 @@ import numpy as np
 from mlir import ir
 from mlir.dialects import arith
 
+from htvm.dialects import quantisation as dialect
+from htvm.dialects.quantisation import Quantisation
+from htvm.importer import quantisation as q
 from htvm.importer.errors import Problem, shape_text
-from htvm.importer.quantisation import ACCUMULATOR, Quantisation, storage_for
 
 MAX_ELEMENTS = 2**31 - 1
 MAX_RANK = 8
@@ -30,21 +32,21 @@ class Constant:
 class QuantisedConstant:
     """A known array of stored integers and what they mean: what DequantizeLinear makes of an initialiser."""
 
-    integers: np.ndarray
+    stored: np.ndarray
     quantisation: Quantisation
     name: str
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return self.integers.shape
+        return self.stored.shape
 
     def transposed(self, permutation: tuple[int, ...]) -> "QuantisedConstant":
-        moved = self.quantisation.transposed(permutation)
-        return replace(self, integers=self.integers.transpose(permutation), quantisation=moved)
+        moved = q.transposed(self.quantisation, permutation)
+        return replace(self, stored=self.stored.transpose(permutation), quantisation=moved)
 
     def reshaped(self, shape: tuple[int, ...]) -> "QuantisedConstant":
-        moved = self.quantisation.reshaped(self.integers.shape, shape)
-        return replace(self, integers=self.integers.reshape(shape), quantisation=moved)
+        moved = q.reshaped(self.quantisation, self.shape, shape)
+        return replace(self, stored=self.stored.reshape(shape), quantisation=moved)
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Tensor:
     """A tensor that is computed.
 
     value: of a quantised type, or f32, which stands for a real number.
-    grid: a quantisation all whose numbers the tensor keeps to, None if none is known.
+    grid: a quantisation that could store all its numbers, None if none is known.
     stored: the ONNX tensor holds the integers that `value` is stored in, not the numbers that they mean.
     """
 
@@ -70,7 +72,7 @@ class Tensor:
 
     @property
     def integral(self) -> bool:
-        return self.grid is not None and self.grid.integral
+        return self.grid is not None and q.is_integral(self.grid)
 
 
 @dataclass(frozen=True)
@@ -101,33 +103,27 @@ def check_shape(shape: tuple[int, ...]) -> None:
     if any(size < 1 for size in shape):
         raise Problem(f"has shape {shape_text(shape)}, expected at least 1 along each axis")
     if math.prod(shape) > MAX_ELEMENTS:
-        raise Problem(f"has shape {shape_text(shape)}, {math.prod(shape):,} elements; expected at most {MAX_ELEMENTS:,}")
-
-
-def tensor_type(shape: tuple[int, ...], element: ir.Type) -> ir.RankedTensorType:
-    """Return a tensor type. Raises Problem as check_shape does."""
-    check_shape(shape)
-    return ir.RankedTensorType.get(shape, element)
+        found = f"{math.prod(shape):,} elements ({shape_text(shape)})"
+        raise Problem(f"has {found}, expected at most {MAX_ELEMENTS:,}")
 
 
 def real_type(shape: tuple[int, ...]) -> ir.RankedTensorType:
-    """Return the type of a tensor of real numbers."""
-    return tensor_type(shape, ir.F32Type.get())
+    """Return the type of a tensor of real numbers. Raises Problem as check_shape does."""
+    check_shape(shape)
+    return ir.RankedTensorType.get(shape, ir.F32Type.get())
 
 
 def quantised_type(shape: tuple[int, ...], quantisation: Quantisation) -> ir.RankedTensorType:
-    """Return the type of a quantised tensor."""
-    return tensor_type(shape, quantisation.type())
+    """Return the type of a quantised tensor. Raises Problem as check_shape does."""
+    check_shape(shape)
+    return ir.RankedTensorType.get(shape, quantisation.type())
 
 
 def emit_quantised(constant: QuantisedConstant) -> Tensor:
-    """Write the integers as an arith.constant, and what they mean as a quant.scast."""
-    storage = constant.quantisation.storage
-    integers = np.ascontiguousarray(constant.integers, storage.dtype)
-    signless = integers.view(np.dtype(f"int{storage.bits}"))
+    """Write a constant's integers, and what they mean."""
+    check_shape(constant.shape)
     with ir.Location.name(constant.name):
-        stored = _emit(signless, tensor_type(integers.shape, storage.type()))
-        return cast_storage(stored, constant.quantisation)
+        return Tensor(dialect.constant(constant.stored, constant.quantisation), constant.quantisation)
 
 
 def emit_real(constant: Constant) -> Tensor:
@@ -135,23 +131,18 @@ def emit_real(constant: Constant) -> Tensor:
     if constant.array.dtype != np.float32:
         raise Problem(f"constant '{constant.name}' is {constant.array.dtype}, expected float32")
     check_finite(constant)
+    type_ = real_type(constant.shape)
+    numbers = ir.DenseElementsAttr.get(np.ascontiguousarray(constant.array), type=type_)
     with ir.Location.name(constant.name):
-        value = _emit(np.ascontiguousarray(constant.array), real_type(constant.array.shape))
-    return Tensor(value, ACCUMULATOR if holds_integers(constant.array) else None)
-
-
-def cast_storage(stored: ir.Value, quantisation: Quantisation) -> Tensor:
-    """Give stored integers a meaning."""
-    type_ = quantised_type(tuple(stored.type.shape), quantisation)
-    cast = ir.Operation.create("quant.scast", results=[type_], operands=[stored])
-    return Tensor(cast.result, quantisation)
+        value = arith.ConstantOp(type_, numbers).result
+    return Tensor(value, q.ACCUMULATOR if holds_integers(constant.array) else None)
 
 
 def check_finite(constant: Constant) -> None:
     """Raise Problem on infinities and NaN."""
     finite = np.isfinite(constant.array)
     if not finite.all():
-        raise Problem(f"constant '{constant.name}' holds {constant.array[~finite][0]}")
+        raise Problem(f"constant '{constant.name}' holds {constant.array[~finite][0]}, expected finite numbers")
 
 
 def holds_integers(array: np.ndarray) -> bool:
@@ -159,16 +150,8 @@ def holds_integers(array: np.ndarray) -> bool:
     return bool((np.isfinite(array) & (np.floor(array) == array)).all())
 
 
-def quantised_integers(constant: Constant, candidates: tuple[str, ...]) -> QuantisedConstant:
-    """Return a float array of integers as integers that mean themselves, stored in the first fit of `candidates`."""
-    low, high = (int(bound) for bound in (constant.array.min(initial=0), constant.array.max(initial=0)))
-    storage = storage_for(low, high, candidates)
-    return QuantisedConstant(
-        constant.array.astype(storage.dtype),
-        Quantisation.integers(storage.low, storage.high, storage),
-        constant.name,
-    )
-
-
-def _emit(array: np.ndarray, type_: ir.RankedTensorType) -> ir.Value:
-    return arith.ConstantOp(type_, ir.DenseElementsAttr.get(array, type=type_)).result
+def as_integers(constant: Constant, candidates: tuple[str, ...]) -> QuantisedConstant:
+    """Return a float array of integers as integers, stored in the first of `candidates` that holds them."""
+    lowest, highest = int(constant.array.min(initial=0)), int(constant.array.max(initial=0))
+    dtype = q.storage_for(lowest, highest, candidates)
+    return QuantisedConstant(constant.array.astype(dtype), q.integers(dtype), constant.name)

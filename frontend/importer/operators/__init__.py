@@ -1,8 +1,8 @@
 """Every ONNX operator that can be imported: its name, and the function that imports a node of it.
 
-Such a function reads all attributes and inputs that the operator has in the versions of `model.OPSETS`, writes accel
-operations, and returns what the node's output is. It raises Problem on a form that it does not take. The first
-paragraph of its docstring says to users which forms it takes.
+Such a function reads all attributes and inputs that the operator has in the versions of `model.OPSETS`, writes
+accel operations, and returns what the node's output is. It raises Problem on a form that it does not take. Its
+docstring says to users which forms it takes.
 """
 
 from collections.abc import Callable

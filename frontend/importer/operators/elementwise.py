@@ -1,5 +1,6 @@
 """Operators that work on each element, and Softmax."""
 
+import math
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -8,9 +9,9 @@ import numpy as np
 from mlir import ir
 
 from htvm.dialects import accel
+from htvm.importer import quantisation as q
 from htvm.importer.errors import Problem, shape_text
 from htvm.importer.node import Node, axis_of, quantise
-from htvm.importer.quantisation import ACCUMULATOR, STORAGES, Quantisation, storage_for
 from htvm.importer.values import Constant, Floored, Tensor, Value
 
 MAX_FOLDED = 65_536
@@ -55,14 +56,14 @@ def clip(node: Node) -> Tensor:
         raise Problem(f"min is {low:g}, expected at most max, which is {high:g}")
     if isinstance(value, Floored) and (bounds := _integer_bounds(low, high)):
         with ir.Location.fused([value.location, node.location]):
-            return quantise(value.tensor, Quantisation.integers(*bounds, storage_for(*bounds)), rounding="floor")
+            return quantise(value.tensor, q.integers(q.storage_for(*bounds), *bounds), rounding="floor")
     x = node.tensor(0)
     if (low, high) == (-LARGEST_FLOAT32, LARGEST_FLOAT32):
         return x
     if (low, high) == (0, LARGEST_FLOAT32):
         return _relu(node, x)
-    keeps_integers = x.integral and all(bound.is_integer() for bound in (low, high))
-    return node.emit(accel.clamp, x.shape, x.value, low, high, grid=ACCUMULATOR if keeps_integers else None)
+    integral = x.integral and low.is_integer() and high.is_integer()
+    return node.emit(accel.clamp, x.shape, x.value, low, high, grid=q.ACCUMULATOR if integral else None)
 
 
 def relu(node: Node) -> Tensor:
@@ -83,7 +84,7 @@ def softmax(node: Node) -> Tensor:
 
 
 def _relu(node: Node, x: Tensor) -> Tensor:
-    grid = x.grid if x.grid and x.grid.holds_zero else None
+    grid = x.grid if x.grid and q.holds_zero(x.grid) else None
     return node.emit(accel.relu, x.shape, x.value, grid=grid)
 
 
@@ -99,11 +100,12 @@ def _binary(
         raise Problem(f"inputs have shapes {found}, which do not broadcast") from None
     known = node.constants()
     if known and all(constant.array.dtype.kind in "iu" for constant in known):
-        if np.prod(shape, dtype=object) > MAX_FOLDED:
-            raise Problem(f"computes a constant of shape {shape_text(shape)}, expected at most {MAX_FOLDED:,} elements")
+        if math.prod(shape) > MAX_FOLDED:
+            found = f"computes a constant of {math.prod(shape):,} elements"
+            raise Problem(f"{found}, expected at most {MAX_FOLDED:,}")
         return Constant(compute(known[0].array, known[1].array), node.proto.output[0])
     a, b = node.tensor(0), node.tensor(1)
-    grid = ACCUMULATOR if keeps_integers and a.integral and b.integral else None
+    grid = q.ACCUMULATOR if keeps_integers and a.integral and b.integral else None
     return node.emit(op, shape, a.value, b.value, grid=grid)
 
 
@@ -116,5 +118,4 @@ def _integer_bounds(low: float, high: float) -> tuple[int, int] | None:
     """Return bounds that are integers as such, limited to those of i32."""
     if not (low.is_integer() and high.is_integer()):
         return None
-    widest = STORAGES["i32"]
-    return max(int(low), widest.low), min(int(high), widest.high)
+    return max(int(low), q.ACCUMULATOR.lowest), min(int(high), q.ACCUMULATOR.highest)

@@ -5,57 +5,67 @@ from dataclasses import replace
 import numpy as np
 
 from htvm.dialects import accel
+from htvm.dialects.quantisation import Quantisation
 from htvm.importer.errors import Problem, shape_text
 from htvm.importer.node import Node
 from htvm.importer.operators.windows import expect_map, windows
-from htvm.importer.quantisation import ACCUMULATOR, Quantisation
+from htvm.importer.quantisation import ACCUMULATOR
 from htvm.importer.values import (
     Constant,
     QuantisedConstant,
     Tensor,
+    as_integers,
     check_finite,
     emit_quantised,
     emit_real,
     holds_integers,
-    quantised_integers,
 )
 
 
 def conv(node: Node) -> Tensor:
-    """Two-dimensional; any stride, dilation, group and padding. Constant weights, quantised per tensor or per output
-    channel, or float32 integers; constant bias or none.
+    """Two-dimensional; any stride, dilation, group and padding.
+
+    Constant weights, quantised per tensor or per output channel, or float32 integers; constant bias or none.
     """
     groups = node.attribute("group", 1)
     kernel_shape = node.attribute("kernel_shape")
     kernels = _weights(node)
-    expect_map(node, kernels.shape, "weights")
+    expect_map(kernels.shape, "weights")
     out_channels, group_channels, *kernel = kernels.shape
     if kernel_shape not in (None, kernel):
         raise Problem(f"kernel_shape is {kernel_shape}, the weights have {kernel}")
     x = node.tensor(0)
-    expect_map(node, x.shape)
+    expect_map(x.shape)
     batch, in_channels, *sizes = x.shape
     if groups < 1 or in_channels != groups * group_channels or out_channels % groups:
-        raise Problem(
-            f"weights {shape_text(kernels.shape)} in {groups} groups do not fit the input's "
-            f"{in_channels} channels"
-        )
+        found = f"weights {shape_text(kernels.shape)} in {groups} groups"
+        raise Problem(f"{found} do not fit the input's {in_channels} channels")
     slide = windows(node, sizes, kernel)
     weights = emit_quantised(kernels)
     bias = _bias(node, out_channels, x.integral and weights.integral)
     return node.emit(
-        accel.conv2d, (batch, out_channels, *slide.places), x.value, weights.value,
-        slide.strides, slide.pads, slide.dilations, groups,
-        bias=bias.value if bias else None, grid=_sum_grid(x, weights, bias),
-    )  # fmt: skip
+        accel.conv2d,
+        (batch, out_channels, *slide.places),
+        x.value,
+        weights.value,
+        slide.strides,
+        slide.pads,
+        slide.dilations,
+        groups,
+        bias=bias.value if bias else None,
+        grid=_grid_of_sums(x, weights, bias),
+    )
 
 
 def gemm(node: Node) -> Tensor:
-    """A times constant B plus constant C; transA 0, alpha and beta 1."""
+    """A times constant B plus constant C; transA 0, alpha and beta 1.
+
+    B is quantised per tensor or per output, or float32 integers.
+    """
     node.expect("transA", 0)
     node.expect("alpha", 1.0)
     node.expect("beta", 1.0)
-    matrix = _weights(node, transpose=not node.attribute("transB", 0))
+    matrix = _matrix(node, transpose=not node.attribute("transB", 0))
     x = node.tensor(0)
     if len(x.shape) != 2:
         raise Problem(f"input has rank {len(x.shape)}, expected 2")
@@ -63,8 +73,11 @@ def gemm(node: Node) -> Tensor:
 
 
 def matmul(node: Node) -> Tensor:
-    """An input of rank 2 or more times a constant matrix, quantised per tensor or per column."""
-    matrix = _weights(node, transpose=True)
+    """An input of rank 2 or more times a constant matrix.
+
+    The matrix is quantised per tensor or per column, or float32 integers.
+    """
+    matrix = _matrix(node, transpose=True)
     x = node.tensor(0)
     if len(x.shape) < 2:
         raise Problem(f"input has rank {len(x.shape)}, expected at least 2")
@@ -79,24 +92,34 @@ def _dense(node: Node, x: Tensor, matrix: QuantisedConstant) -> Tensor:
     weights = emit_quantised(matrix)
     bias = _bias(node, outputs, x.integral and weights.integral)
     return node.emit(
-        accel.dense, (*x.shape[:-1], outputs), x.value, weights.value,
-        bias=bias.value if bias else None, grid=_sum_grid(x, weights, bias),
-    )  # fmt: skip
+        accel.dense,
+        (*x.shape[:-1], outputs),
+        x.value,
+        weights.value,
+        bias=bias.value if bias else None,
+        grid=_grid_of_sums(x, weights, bias),
+    )
 
 
-def _weights(node: Node, transpose: bool | None = None) -> QuantisedConstant:
-    """Return the weights, output channels first. With `transpose` given they must be a matrix."""
+def _matrix(node: Node, transpose: bool) -> QuantisedConstant:
+    """Return weights [K, C], of a node that has them transposed or not."""
+    value = _weights(node, channel_axis=1 if transpose else 0)
+    if len(value.shape) != 2:
+        raise Problem(f"weights have shape {shape_text(value.shape)}, expected a matrix")
+    return value.transposed((1, 0)) if transpose else value
+
+
+def _weights(node: Node, channel_axis: int = 0) -> QuantisedConstant:
+    """Return the weights, whose output channels are along `channel_axis`."""
     name, value = node.proto.input[1], node.value(1)
     if isinstance(value, Constant):
         value = _integer_weights(value)
     if not isinstance(value, QuantisedConstant):
         raise Problem(f"weights ('{name}') are computed, expected a constant")
-    if transpose is not None and value.integers.ndim != 2:
-        raise Problem(f"weights have shape {shape_text(value.shape)}, expected a matrix")
-    if transpose:
-        value = value.transposed((1, 0))
-    if value.quantisation.axis not in (None, 0):
-        raise Problem(f"weights ('{name}') are quantised along another axis than that of the output channels")
+    axis = value.quantisation.axis
+    if axis not in (None, channel_axis):
+        found = f"weights ('{name}') are quantised along axis {axis}"
+        raise Problem(f"{found}, expected {channel_axis} (output channels)")
     return value
 
 
@@ -107,39 +130,35 @@ def _integer_weights(constant: Constant) -> QuantisedConstant:
     check_finite(constant)
     if not holds_integers(constant.array):
         example = constant.array[np.floor(constant.array) != constant.array].flat[0]
-        raise Problem(
-            f"weights ('{constant.name}') are real numbers such as {example:g}, expected DequantizeLinear of integers "
-            "(the model is to be quantised first) or float32 integers"
-        )
-    return quantised_integers(constant, ("i8", "i16", "i32"))
+        found = f"weights ('{constant.name}') are real numbers such as {example:g}"
+        raise Problem(f"{found}, expected integers, or DequantizeLinear of integers: the model is not quantised")
+    return as_integers(constant, ("i8", "i16", "i32"))
 
 
 def _bias(node: Node, channels: int, integral: bool) -> Tensor | None:
-    """Return the bias [channels]. integral: it is added to integers, so it is stored as integers if it holds such."""
+    """Return the bias [channels]. integral: the products are integers, so a bias of such is stored as integers."""
     if not node.has(2):
         return None
     value = node.value(2)
     if isinstance(value, Constant):
-        if value.array.size == 1 and channels > 1:
-            value = replace(value, array=np.full(channels, value.array.reshape(())))
-        _expect_bias_shape(value.array, channels)
-        value = replace(value, array=value.array.reshape(channels))
+        value = replace(value, array=_one_per_channel(value.array, channels))
         if integral and holds_integers(value.array):
-            return emit_quantised(quantised_integers(value, ("i32",)))
+            return emit_quantised(as_integers(value, ("i32",)))
         return emit_real(value)
     if isinstance(value, QuantisedConstant):
-        if value.integers.size == 1 and channels > 1:
-            value = replace(value.reshaped(()), integers=np.full(channels, value.integers.reshape(())))
-        _expect_bias_shape(value.integers, channels)
-        return emit_quantised(value.reshaped((channels,)))
+        stored = _one_per_channel(value.stored, channels)
+        one_scale = value.quantisation.axis is None
+        return emit_quantised(replace(value, stored=stored) if one_scale else value.reshaped(stored.shape))
     raise Problem(f"bias ('{node.proto.input[2]}') is computed, expected a constant")
 
 
-def _expect_bias_shape(bias: np.ndarray, channels: int) -> None:
-    if bias.size != channels or bias.ndim > 0 and bias.shape[-1] != channels:
+def _one_per_channel(bias: np.ndarray, channels: int) -> np.ndarray:
+    """Return a bias, which Gemm may broadcast, as one number per channel."""
+    if bias.size not in (1, channels) or (bias.size > 1 and bias.shape[-1] != channels):
         raise Problem(f"bias has shape {shape_text(bias.shape)}, expected {channels} (output channels)")
+    return np.array(np.broadcast_to(bias.reshape(-1), channels))
 
 
-def _sum_grid(*terms: Tensor | None) -> Quantisation | None:
-    """Return what is known of sums of products of these tensors."""
+def _grid_of_sums(*terms: Tensor | None) -> Quantisation | None:
+    """Return what can store sums of products of these tensors."""
     return ACCUMULATOR if all(term.integral for term in terms if term) else None

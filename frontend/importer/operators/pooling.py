@@ -26,7 +26,7 @@ def max_pool(node: Node) -> Tensor:
 def global_average_pool(node: Node) -> Tensor:
     """Two-dimensional."""
     x = node.tensor(0)
-    expect_map(node, x.shape)
+    expect_map(x.shape)
     return _whole_map(node, x, "average", [2, 3])
 
 
@@ -42,13 +42,14 @@ def reduce_sum(node: Node) -> Tensor:
 
 def _pool(node: Node, x: Tensor, kind: str, **attributes: bool | None) -> Tensor:
     """Write a pool whose windows the node's attributes describe."""
-    expect_map(node, x.shape)
+    expect_map(x.shape)
     batch, channels, *sizes = x.shape
     slide = windows(node, sizes, node.attribute("kernel_shape"))
     for side, pad in enumerate(slide.pads):
         if pad >= slide.kernel[side % 2]:
             raise Problem(f"pads is {slide.pads}, expected less than the kernel, {slide.kernel}")
-    shape, operands = (batch, channels, *slide.places), (x.value, kind, slide.kernel, slide.strides, slide.pads)
+    shape = (batch, channels, *slide.places)
+    operands = (x.value, kind, slide.kernel, slide.strides, slide.pads)
     if kind == "max":
         return node.emit_move(accel.pool2d, shape, [x], *operands)
     return node.emit(accel.pool2d, shape, *operands, **attributes)
@@ -64,7 +65,8 @@ def _reduce(node: Node, kind: str) -> Tensor:
         return x
     axes = sorted(axes or range(len(x.shape)))
     if len(x.shape) != 4 or not set(axes) <= {2, 3}:
-        raise Problem(f"axes is {axes} of {len(x.shape)}, expected 2, 3 or both of an input of rank 4 (N, C, H, W)")
+        found = f"axes is {axes} of an input of rank {len(x.shape)}"
+        raise Problem(f"{found}, expected 2, 3 or both of rank 4 (N, C, H, W)")
     pooled = _whole_map(node, x, kind, axes)
     if keepdims:
         return pooled

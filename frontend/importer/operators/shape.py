@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 
 from htvm.dialects import accel
+from htvm.importer import quantisation as q
 from htvm.importer.errors import Problem, shape_text
 from htvm.importer.node import Node, axis_of
 from htvm.importer.operators.elementwise import MAX_FOLDED
@@ -42,7 +43,7 @@ def reshape(node: Node) -> Value:
     for axis, size in enumerate(wanted):
         if size == 0 and not keeps_zeros:
             if axis >= len(old):
-                raise Problem(f"shape is {wanted}, but the input has no axis {axis} (it is {shape_text(old)})")
+                raise Problem(f"shape is {wanted}, the input has no axis {axis} ({shape_text(old)})")
             new[axis] = old[axis]
     if new.count(-1) == 1:
         others = math.prod(size for size in new if size != -1)
@@ -133,7 +134,7 @@ def pad(node: Node) -> Tensor:
     value = _pad_value(node, x)
     shape = [before + size + after for before, size, after in zip(low, x.shape, high, strict=True)]
     moved = node.emit_move(accel.pad, shape, [x], x.value, low, high, value)
-    on_grid = moved.stored or value == 0 and x.grid and x.grid.holds_zero
+    on_grid = moved.stored or value == 0 and x.grid and q.holds_zero(x.grid)
     return moved if on_grid else replace(moved, grid=None)
 
 
@@ -142,7 +143,7 @@ def _pad_value(node: Node, x: Tensor) -> float:
     value = node.number(2, "constant_value") if node.has(2) else 0.0
     if not math.isfinite(value):
         raise Problem(f"constant_value is {value:g}, expected a finite number")
-    return float(x.grid.real(np.array(int(value))).reshape(())) if x.stored else value
+    return float(q.numbers(x.grid, np.array(int(value)))) if x.stored else value
 
 
 def _reshaped(node: Node, shape: Sequence[int]) -> Value:

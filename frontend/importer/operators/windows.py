@@ -7,7 +7,6 @@ from htvm.importer.errors import Problem, choices_text
 from htvm.importer.node import Node
 
 AUTO_PADS = ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
-AXES = ("rows", "columns")
 
 
 @dataclass(frozen=True)
@@ -26,35 +25,34 @@ class Windows:
 
 def windows(node: Node, sizes: Sequence[int], kernel: Sequence[int]) -> Windows:
     """Return what a node's attributes say of the windows of `kernel` in a map of `sizes` [H, W]."""
-    kernel = list(kernel)
-    strides = _positive(node, "strides", node.attribute("strides", [1, 1]))
-    dilations = _positive(node, "dilations", node.attribute("dilations", [1, 1]))
+    strides, dilations = _positive(node, "strides"), _positive(node, "dilations")
     spans = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
     pads = _pads(node, sizes, spans, strides)
+    rounds_up = node.attribute("ceil_mode", 0)
     places = []
-    for axis, (name, size, span, stride) in enumerate(zip(AXES, sizes, spans, strides, strict=True)):
-        padded = size + pads[axis] + pads[axis + 2]
+    for axis, name in enumerate(("rows", "columns")):
+        span, stride, padded = spans[axis], strides[axis], sizes[axis] + pads[axis] + pads[axis + 2]
         if span > padded:
             raise Problem(f"kernel spans {span} {name}, input has {padded} with padding")
-        if node.attribute("ceil_mode", 0) and (padded - span) % stride:
-            raise Problem(
-                f"ceil_mode is 1 and {name} do not come out even: {padded} with padding, kernel spans {span}, "
-                f"stride {stride}; expected ceil_mode 0"
-            )
+        if rounds_up and (padded - span) % stride:
+            found = f"{padded} {name} with padding, kernel {span}, stride {stride}"
+            raise Problem(f"ceil_mode is 1 with {found}, which do not come out even; expected ceil_mode 0")
         places.append((padded - span) // stride + 1)
-    return Windows(kernel, strides, pads, dilations, places)
+    return Windows(list(kernel), strides, pads, dilations, places)
 
 
-def expect_map(node: Node, shape: Sequence[int], what: str = "input") -> None:
+def expect_map(shape: Sequence[int], what: str = "input") -> None:
     """Raise Problem unless `shape` is that of a two-dimensional map: [N, C, H, W]."""
     if len(shape) != 4:
         raise Problem(f"{what} has rank {len(shape)}, expected 4 (N, C, H, W)")
 
 
-def _positive(node: Node, name: str, numbers: Sequence[int]) -> list[int]:
+def _positive(node: Node, name: str) -> list[int]:
+    """Return an attribute that has a number for rows and one for columns."""
+    numbers = list(node.attribute(name, [1, 1]))
     if len(numbers) != 2 or min(numbers) < 1:
-        raise Problem(f"{name} is {list(numbers)}, expected 2 numbers of at least 1")
-    return list(numbers)
+        raise Problem(f"{name} is {numbers}, expected 2 numbers of at least 1")
+    return numbers
 
 
 def _pads(node: Node, sizes: Sequence[int], spans: Sequence[int], strides: Sequence[int]) -> list[int]:
