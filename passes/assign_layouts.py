@@ -4,11 +4,11 @@
     ==>
     %y = accel.conv2d %x, %w {..} : (tensor<1x3x32x32xi8>, ..) -> tensor<1x16x32x32xi8, #nhwc>
 
-with #nhwc = affine_map<(n, c, h, w) -> (n, h, w, c)>. The rule: maps inside the network have their channels innermost,
-which the host's convolutions read and write fastest. What others see or reinterpret is row-major: inputs and outputs of
-the network, operands and results of a reshape, constants. Values that an element-wise layer reads and writes in one
-sweep share one layout; one that must be row-major makes all of them so. Every other layer reads and writes any
-layout, so no conversion is ever needed.
+with #nhwc = affine_map<(n, c, h, w) -> (n, h, w, c)>. The rule: maps inside the network have their channels
+innermost, which the host's convolutions read and write fastest. What others see or reinterpret is row-major:
+inputs and outputs of the network, operands and results of a reshape, constants. Values that an element-wise
+layer reads and writes in one sweep share one layout; one that must be row-major makes all of them so. Every
+other layer reads and writes any layout, so no conversion is ever needed.
 
 Stage    dispatched
 Reads    shapes and uses of values
@@ -39,12 +39,13 @@ class AssignLayouts:
     name: ClassVar[str] = "assign-layouts"
 
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
-        for values in tied(accel.layers(module)):
-            is_plain = any(must_be_row_major(value) for value in values)
-            for value in values:
-                if not activations.is_argument(value):
-                    order = range(value.type.rank) if is_plain else layout.CHANNELS_LAST
-                    value.set_type(layout.with_order(value.type, order))
+        with module.location:
+            for values in tied(accel.layers(module)):
+                is_plain = any(must_be_row_major(value) for value in values)
+                for value in values:
+                    if not activations.is_argument(value):
+                        order = range(value.type.rank) if is_plain else layout.CHANNELS_LAST
+                        value.set_type(layout.with_order(value.type, order))
 
 
 def tied(layers: Iterable[ir.OpView]) -> list[list[ir.Value]]:

@@ -1,20 +1,21 @@
 """bufferize-layers: let every layer write a buffer in memory.
 
     %w = arith.constant dense<..> : tensor<16x3x3x3xi8>
-    %y = accel.conv2d %x, %w {..} : (tensor<1x3x32x32xi8>, tensor<16x3x3x3xi8>) -> tensor<1x16x32x32xi8, #nhwc>
+    %y = accel.conv2d %x, %w {..} : (tensor<1x3x32x32xi8>, ..) -> tensor<1x16x32x32xi8, #nhwc>
     ==>
     %w = memref.get_global @conv0_weights : memref<16x3x3x3xi8, "ram">
     %y = accel.buffer "conv0" : memref<1x16x32x32xi8, strided<[16384, 1, 512, 16]>, "ram">
     accel.conv2d %x, %w into %y {..} : (..) -> ()
 
-Results of the function become its last arguments, marked `accel.result`, and the layer that makes one writes there.
-A result that no layer can write, because it is an argument, a constant or another result too, is copied by a reshape
-that changes nothing. A reshape is a copy at most: none where the planner puts both buffers in one place.
+Results of the function become its last arguments, marked `accel.result`, and the layer that makes one writes
+there. A result that no layer can write, because it is an argument, a constant or another result too, is
+copied by a reshape that changes nothing. A reshape is a copy at most: none where the planner puts both
+buffers in one place.
 
 Stage    scheduled -> tiled
 Reads    layouts of values; the target's memories for activations and constants
 Writes   the function's signature, every op; a `memref.global` for each different constant, named after the node
-         that reads it
+         that reads it first
 Needs    order-layers before it: the order of the layers is the order of execution from here on
 Fails    on an op that is neither a layer nor a constant; on a copy that no engine makes
 """
@@ -44,23 +45,24 @@ class BufferizeLayers:
     target: Soc
 
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
-        functions = list(accel.functions(module))
-        strangers = [op for function in functions for op in operations(function)[:-1] if not is_known(op)]
-        for op in strangers:
-            op.location.emit_error(unknown_operation(op))
-            this_pass.signal_pass_failure()
-        if strangers:
-            return
-        constants = Globals(module, self.target.program_memory)
-        for function in functions:
-            for copy in self.bufferize(function, constants):
-                refusals = {engine.name: engine.refuses(copy) for engine in self.target.engines}
-                willing = [name for name, why in refusals.items() if why is None]
-                if willing:
-                    copy.engine = ir.StringAttr.get(willing[0])
-                else:
-                    copy.location.emit_error(no_copier(self.target, refusals))
-                    this_pass.signal_pass_failure()
+        with module.location:
+            functions = list(accel.functions(module))
+            strangers = [op for function in functions for op in operations(function)[:-1] if not is_known(op)]
+            for op in strangers:
+                op.location.emit_error(unknown_operation(op))
+                this_pass.signal_pass_failure()
+            if strangers:
+                return
+            constants = Globals(module, self.target.program_memory)
+            for function in functions:
+                for copy in self.bufferize(function, constants):
+                    refusals = {engine.name: engine.refuses(copy) for engine in self.target.engines}
+                    willing = [name for name, why in refusals.items() if why is None]
+                    if willing:
+                        copy.engine = ir.StringAttr.get(willing[0])
+                    else:
+                        copy.location.emit_error(no_copier(self.target, refusals))
+                        this_pass.signal_pass_failure()
 
     def bufferize(self, function: func.FuncOp, constants: "Globals") -> list[accel.ReshapeOp]:
         """Rewrite one function; return the copies that its results need, which have no engine yet."""
@@ -83,7 +85,7 @@ class BufferizeLayers:
                 output = accel.output(layer)
                 if output not in place:
                     memref_type = layout.memref(output.type, self.target.arena_memory)
-                    place[output] = accel.BufferOp(memref_type, accel.node(layer)).memref
+                    place[output] = accel.BufferOp(memref_type, activations.short_name(layer)).memref
                 write_into(layer, operands, place[output])
 
         copies = []
@@ -113,7 +115,7 @@ class Globals:
         elements = constant.owner.value
         memref_type = layout.memref(constant.type, self.memory)
         if elements not in self.names:
-            name = self.free(identifier(f"{accel.node(reader)}_{role(constant, reader)}"))
+            name = self.free(identifier(f"{activations.short_name(reader)}_{role(constant, reader)}"))
             self.names[elements] = name
             with self.place:
                 memref.GlobalOp(

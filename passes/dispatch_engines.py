@@ -31,18 +31,19 @@ class DispatchEngines:
     target: Soc
 
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
-        for layer in accel.layers(module):
-            refusals = {engine.name: engine.refuses(layer) for engine in self.target.engines}
-            willing = [name for name, why in refusals.items() if why is None]
-            pinned = layer.engine and layer.engine.value
-            if pinned and pinned not in willing:
-                layer.location.emit_error(pin_refused(layer, pinned, self.target, refusals))
-                this_pass.signal_pass_failure()
-            elif not willing:
-                layer.location.emit_error(no_engine(layer, self.target, refusals))
-                this_pass.signal_pass_failure()
-            elif not pinned:
-                layer.engine = ir.StringAttr.get(willing[0])
+        with module.location:
+            for layer in accel.layers(module):
+                refusals = {engine.name: engine.refuses(layer) for engine in self.target.engines}
+                willing = [name for name, why in refusals.items() if why is None]
+                pinned = layer.engine and layer.engine.value
+                if pinned and pinned not in willing:
+                    layer.location.emit_error(pin_refused(layer, pinned, self.target, refusals))
+                    this_pass.signal_pass_failure()
+                elif not willing:
+                    layer.location.emit_error(no_engine(layer, self.target, refusals))
+                    this_pass.signal_pass_failure()
+                elif not pinned:
+                    layer.engine = ir.StringAttr.get(willing[0])
 
 
 def no_engine(layer: ir.OpView, target: Soc, refusals: dict[str, str]) -> str:

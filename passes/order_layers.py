@@ -32,16 +32,17 @@ class OrderLayers:
     name: ClassVar[str] = "order-layers"
 
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
-        for function in accel.functions(module):
-            layers = list(activations.layers(function))
-            order = best_order(network(function, layers))
-            if order.sequence != tuple(range(len(layers))):
-                end = function.body.blocks[0].operations[-1]
-                for number in order.sequence:
-                    layers[number].operation.move_before(end.operation)
-            function.attributes["accel.order"] = ir.StringAttr.get(
-                "optimal" if order.is_optimal else "bounded"
-            )
+        with module.location:
+            for function in accel.functions(module):
+                layers = list(activations.layers(function))
+                order = best_order(network(function, layers))
+                if order.sequence != tuple(range(len(layers))):
+                    end = function.body.blocks[0].operations[-1]
+                    for number in order.sequence:
+                        layers[number].operation.move_before(end.operation)
+                function.attributes["accel.order"] = ir.StringAttr.get(
+                    "optimal" if order.is_optimal else "bounded"
+                )
 
 
 def network(function: func.FuncOp, layers: list[ir.OpView]) -> Network:

@@ -4,14 +4,14 @@
     ==>
     %y = accel.buffer "conv0" at 3072 : memref<1x16x32x32xi8, strided<[16384, 1, 512, 16]>, "ram">
 
-and on the module, for each memory: `accel.arena`, the bytes its arena needs; `accel.lower_bound`, what no plan for this
-order of layers goes below; `accel.peak`, the node where most is live; `accel.capacity`, what the memory has.
+and on the module, for each memory: `accel.arena`, the bytes its arena needs; `accel.lower_bound`, what no
+plan for this order of layers goes below; `accel.peak`, the node where most is live; `accel.capacity`, what
+the memory has. An element-wise layer works in place where its operand is needed no more.
 
-Stage    tiled -> planned
-Reads    the order of the layers, sizes of memrefs and globals; the target's memories
-Writes   `offset` of each buffer, `accel.offset` of each argument, the attributes of the module
-Needs    bufferize-layers before it
-Fails    on a memory too small for its arena and its constants, with what is live at the peak; on a memref in a
+Stage    tiled -> planned Reads    the order of the layers, sizes of memrefs and globals; the target's
+memories Writes   `offset` of each buffer, `accel.offset` of each argument, the attributes of the module Needs
+bufferize-layers before it Fails    on a memory too small for its arena and its constants, with what is live
+at the peak; on a memref in a
          memory that the target does not have
 """
 
@@ -32,21 +32,6 @@ from .analysis.packing import Item, Packing, loads, pack
 
 
 @dataclass(frozen=True)
-class Plan:
-    """The arena of one memory for one function. `peak` is the number of the layer at which most is live."""
-
-    function: func.FuncOp
-    lives: list[Lifetime]
-    packing: Packing
-    peak: int
-
-    @property
-    def peak_layer(self) -> ir.OpView:
-        layers = list(activations.layers(self.function))
-        return layers[max(self.peak, 0)] if layers else self.function
-
-
-@dataclass(frozen=True)
 class PlanMemory:
     """Pack what is live into as few bytes as possible and write down where everything is."""
 
@@ -55,39 +40,66 @@ class PlanMemory:
     target: Soc
 
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
-        capacity = {memory.name: memory for memory in self.target.memories}
-        largest: dict[str, Plan] = {}
-        for function in accel.functions(module):
-            for memory, lives in by_memory(lifetimes(function)).items():
-                if memory not in capacity:
-                    function.location.emit_error(no_memory(memory, lives, self.target))
+        with module.location:
+            memories = {memory.name: memory for memory in self.target.memories}
+            largest: dict[str, Plan] = {}
+            for function in accel.functions(module):
+                for memory, lives in by_memory(function).items():
+                    if memory not in memories:
+                        function.location.emit_error(no_memory(memory, lives, self.target))
+                        this_pass.signal_pass_failure()
+                        return
+                    plan = Plan.of(function, lives)
+                    plan.write_offsets()
+                    largest[memory] = max(largest.get(memory, plan), plan, key=lambda each: each.packing.peak)
+
+            constants = constant_bytes(module)
+            for name, plan in largest.items():
+                if plan.packing.peak + constants[name] > memories[name].size_bytes:
+                    message = does_not_fit(self.target, memories[name], plan, constants[name])
+                    plan.peak_layer.location.emit_error(message)
                     this_pass.signal_pass_failure()
-                    return
-                plan = plan_arena(function, lives)
-                write_offsets(plan)
-                largest[memory] = max(largest.get(memory, plan), plan, key=lambda each: each.packing.peak)
-
-        constants = constant_bytes(module)
-        for memory, plan in largest.items():
-            if plan.packing.peak + constants[memory] > capacity[memory].size_bytes:
-                message = does_not_fit(self.target, capacity[memory], plan, constants[memory])
-                plan.peak_layer.location.emit_error(message)
-                this_pass.signal_pass_failure()
-        write_numbers(module, "accel.arena", {memory: plan.packing.peak for memory, plan in largest.items()})
-        write_numbers(
-            module,
-            "accel.lower_bound",
-            {memory: plan.packing.lower_bound for memory, plan in largest.items()},
-        )
-        write_numbers(module, "accel.capacity", {memory: capacity[memory].size_bytes for memory in largest})
-        peaks = {memory: ir.StringAttr.get(accel.node(plan.peak_layer)) for memory, plan in largest.items()}
-        module.attributes["accel.peak"] = ir.DictAttr.get(peaks)
+            write_summary(module, largest, memories)
 
 
-def by_memory(lives: list[Lifetime]) -> dict[str, list[Lifetime]]:
-    """Return the lifetimes of each memory."""
+@dataclass(frozen=True)
+class Plan:
+    """The arena of one memory for one function. `peak` is the number of the layer at which most is live."""
+
+    function: func.FuncOp
+    lives: list[Lifetime]
+    packing: Packing
+    peak: int
+
+    @staticmethod
+    def of(function: func.FuncOp, lives: list[Lifetime]) -> "Plan":
+        """Pack lifetimes, all in one memory."""
+        items = [Item(layout.aligned(life.size_bytes), life.first, life.last) for life in lives]
+        may_share = shareable(function, lives)
+        peak, _ = max(loads(items, may_share), key=lambda load: load[1])
+        return Plan(function, lives, pack(items, may_share), peak)
+
+    @property
+    def peak_layer(self) -> ir.OpView:
+        layers = list(activations.layers(self.function))
+        return layers[max(self.peak, 0)] if layers else self.function
+
+    def write_offsets(self) -> None:
+        """Write the offset of each buffer and argument into the IR."""
+        arguments = [{entry.name: entry.attr for entry in each} for each in self.function.arg_attrs]
+        for life, offset in zip(self.lives, self.packing.offsets, strict=True):
+            if life.is_argument:
+                arguments[life.value.arg_number]["accel.offset"] = integer(offset)
+            else:
+                life.value.owner.offset = integer(offset)
+        attributes = ir.ArrayAttr.get([ir.DictAttr.get(each) for each in arguments])
+        self.function.attributes["arg_attrs"] = attributes
+
+
+def by_memory(function: func.FuncOp) -> dict[str, list[Lifetime]]:
+    """Return the lifetimes in each memory; those in none under ""."""
     found = defaultdict(list)
-    for life in lives:
+    for life in lifetimes(function):
         found[memory_of(life.value.type)].append(life)
     return found
 
@@ -96,14 +108,6 @@ def memory_of(memref_type: ir.MemRefType) -> str:
     """Return the memory that a memref is in; "" if it names none."""
     space = memref_type.memory_space
     return space.value if isinstance(space, ir.StringAttr) else ""
-
-
-def plan_arena(function: func.FuncOp, lives: list[Lifetime]) -> Plan:
-    """Pack the lifetimes of one memory."""
-    items = [Item(layout.aligned(life.size_bytes), life.first, life.last) for life in lives]
-    may_share = shareable(function, lives)
-    peak, _ = max(loads(items, may_share), key=lambda load: load[1])
-    return Plan(function, lives, pack(items, may_share), peak)
 
 
 def constant_bytes(module: ir.Operation) -> dict[str, int]:
@@ -116,46 +120,43 @@ def constant_bytes(module: ir.Operation) -> dict[str, int]:
     return found
 
 
-def write_offsets(plan: Plan) -> None:
-    """Write the offset of each buffer and argument into the IR."""
-    attributes = [{entry.name: entry.attr for entry in each} for each in plan.function.arg_attrs]
-    for life, offset in zip(plan.lives, plan.packing.offsets, strict=True):
-        if life.is_argument:
-            attributes[life.value.arg_number]["accel.offset"] = number(offset)
-        else:
-            life.value.owner.offset = number(offset)
-    plan.function.attributes["arg_attrs"] = ir.ArrayAttr.get([ir.DictAttr.get(each) for each in attributes])
+def write_summary(module: ir.Operation, plans: dict[str, Plan], memories: dict[str, Memory]) -> None:
+    """Write the module's attributes: what each memory needs, at least needs and has, and where the peak is."""
+    by_name = {
+        "accel.arena": {name: integer(plan.packing.peak) for name, plan in plans.items()},
+        "accel.lower_bound": {name: integer(plan.packing.lower_bound) for name, plan in plans.items()},
+        "accel.capacity": {name: integer(memories[name].size_bytes) for name in plans},
+        "accel.peak": {
+            name: ir.StringAttr.get(activations.short_name(plan.peak_layer)) for name, plan in plans.items()
+        },
+    }
+    for name, of_memories in by_name.items():
+        module.attributes[name] = ir.DictAttr.get(of_memories)
 
 
-def write_numbers(module: ir.Operation, name: str, numbers: dict[str, int]) -> None:
-    module.attributes[name] = ir.DictAttr.get({memory: number(value) for memory, value in numbers.items()})
-
-
-def number(value: int) -> ir.IntegerAttr:
+def integer(value: int) -> ir.IntegerAttr:
     return ir.IntegerAttr.get(ir.IntegerType.get_signless(64), value)
 
 
 def does_not_fit(target: Soc, memory: Memory, plan: Plan, constants: int) -> str:
     """Say that a memory is too small, what fills it at the worst node, largest first, and what would help."""
-    needed = plan.packing.peak + constants
+    needed, left = plan.packing.peak + constants, memory.size_bytes - constants
     live = [life for life in plan.lives if life.first <= plan.peak <= life.last]
-    sizes = [("constants", constants), *((f"'{life.name}'", life.size_bytes) for life in live)]
-    parts = "\n".join(
-        f"  {size:>9,} bytes: {name}" for name, size in sorted(sizes, key=lambda part: -part[1]) if size
+    sizes = [(constants, "constants"), *((life.size_bytes, f"'{life.name}'") for life in live)]
+    parts = "\n".join(f"  {size:>9,} bytes: {name}" for size, name in sorted(sizes, reverse=True) if size)
+    advice = (
+        f"the constants leave {left:,} bytes for activations: smaller maps or fewer channels at this node help"
+        if left > 0
+        else f"the constants alone do not fit: fewer weights help, or a target with more {memory.name}"
     )
-    if constants > memory.size_bytes:
-        help_ = f"the constants alone do not fit: use fewer weights or a target whose {memory.name} is larger"
-    else:
-        left = memory.size_bytes - constants
-        help_ = f"beside the constants {left:,} bytes are left for activations: use smaller maps or fewer channels there"
     return (
         f"does not fit target '{target.name}': {memory.name} needs {needed:,} bytes at node "
-        f"'{accel.node(plan.peak_layer)}', has {memory.size_bytes:,}\n{parts}\n  {help_}"
+        f"'{activations.short_name(plan.peak_layer)}', has {memory.size_bytes:,}\n{parts}\n  {advice}"
     )
 
 
 def no_memory(memory: str, lives: list[Lifetime], target: Soc) -> str:
-    """Say that values are in a memory that `target` does not have, or in none."""
-    place = f"memory '{memory}', which target '{target.name}' does not have" if memory else "no memory"
+    """Say that a value is in a memory that `target` does not have, or in none."""
+    found = f"memory '{memory}', which target '{target.name}' does not have" if memory else "no memory"
     known = ", ".join(f"'{each.name}'" for each in target.memories)
-    return f"'{lives[0].name}' is in {place}; the target has {known}"
+    return f"'{lives[0].name}' is in {found}; its memories are {known}"

@@ -8,12 +8,11 @@ Writes   nothing
 Needs    nothing
 Fails    on every broken promise, with the value found and the value wanted
 
-    imported     values are quantised or real (f32)
-    integer      values are i8, ui8, i16 or i32; no layer of a real meaning is left
-    dispatched   and every layer has an engine; layouts are permutations; what must be row-major is
-    scheduled    and every function says how good its order is
-    tiled        all values are memrefs in a named memory; layers write their destinations
-    planned      and buffers and arguments have offsets, aligned and inside the arena; nobody reads what another
+    imported     values are quantised or real (f32) integer      values are i8, ui8, i16 or i32; no layer of a
+    real meaning is left dispatched   and every layer has an engine; layouts are permutations; what must be
+    row-major is scheduled    and every function says how good its order is tiled        all values are
+    memrefs in a named memory; layers write their destinations planned      and buffers and arguments have
+    offsets, aligned and inside the arena; nobody reads what another
                  layer has overwritten; the arena fits its memory
 """
 
@@ -59,14 +58,15 @@ class VerifyStage:
             raise ValueError(f"unknown stage '{self.stage}'; stages are {', '.join(CHECKS)}")
 
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
-        for check in CHECKS[self.stage]:
-            # What a later check takes for granted is what an earlier one has found.
-            problems = [problem for function in accel.functions(module) for problem in check(function)]
-            for location, message in problems:
-                location.emit_error(f"stage '{self.stage}': {message}")
-                this_pass.signal_pass_failure()
-            if problems:
-                return
+        with module.location:
+            for check in CHECKS[self.stage]:
+                # What a later check takes for granted is what an earlier one has found.
+                problems = [problem for function in accel.functions(module) for problem in check(function)]
+                for location, message in problems:
+                    location.emit_error(f"stage '{self.stage}': {message}")
+                    this_pass.signal_pass_failure()
+                if problems:
+                    return
 
 
 def only_operations(*known: str) -> Check:

@@ -22,6 +22,11 @@ def read_by(layer: ir.OpView) -> list[ir.Value]:
     return [value for value in operands if value != output and not is_constant(value)]
 
 
+def short_name(layer: ir.OpView) -> str:
+    """Return the first of the ONNX nodes that a layer comes from, which names it well enough: "conv0"."""
+    return accel.node(layer).split(" + ")[0]
+
+
 def is_constant(value: ir.Value) -> bool:
     """Say whether a value is known when compiling: on tensors, or as a global on memrefs."""
     return not is_argument(value) and value.owner.operation.name in ("arith.constant", "memref.get_global")

@@ -1,7 +1,8 @@
 """Which layers may write their output over one of their inputs.
 
 An element-wise kernel reads an element of each operand before it writes the element of the output in the same
-place, so output and operand may be one piece of memory. A reshape in place does nothing at all.
+place, and a softmax reads a whole row before it writes one; so output and operand may be one piece of memory.
+A reshape in place does nothing at all.
 """
 
 from mlir import ir
@@ -22,11 +23,11 @@ def overwritable(layer: ir.OpView) -> list[ir.Value]:
 
 
 def _read_once(layer: ir.OpView) -> list[ir.Value]:
-    """Return the operands of which the kernel reads an element only to make the one in the same place."""
+    """Return the operands whose elements the kernel has all read before it writes anything in their places."""
     match layer:
         case accel.AddOp() | accel.MulOp():
             return [layer.lhs, layer.rhs]
-        case accel.LookupOp() | accel.ReshapeOp():
+        case accel.LookupOp() | accel.SoftmaxOp() | accel.ReshapeOp():
             return [layer.input]
         case _:
             return []

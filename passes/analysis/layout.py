@@ -1,8 +1,9 @@
 """Where the elements of a value lie in memory.
 
-The axes of a value keep their logical order (N, C, H, W) from import to C. Their physical order is, on a tensor, the
-encoding, a permutation such as `affine_map<(n, c, h, w) -> (n, h, w, c)>`, outermost axis first; on a memref, the
-strides. No encoding means row-major, and where it makes no difference a layout is always written as row-major.
+The axes of a value keep their logical order (N, C, H, W) from import to C. Their physical order is, on a
+tensor, the encoding, a permutation such as `affine_map<(n, c, h, w) -> (n, h, w, c)>`, outermost axis first;
+on a memref, the strides. No encoding means row-major, and where it makes no difference a layout is always
+written as row-major.
 """
 
 from __future__ import annotations

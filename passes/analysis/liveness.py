@@ -15,8 +15,8 @@ from . import activations, in_place, layout
 class Lifetime:
     """A buffer or an argument of the function, needed while the layers first..last run, both included.
 
-    Layers are numbered from 0 in order of execution. An input is there before the first layer (-1), a result is
-    needed after the last one.
+    Layers are numbered from 0 in order of execution. An input is there before the first layer (-1), a result
+    is needed after the last one.
     """
 
     value: ir.Value
@@ -59,7 +59,8 @@ def lifetimes(function: func.FuncOp) -> list[Lifetime]:
 def shareable(function: func.FuncOp, lives: Sequence[Lifetime]) -> set[tuple[int, int]]:
     """Return pairs (i, j): the layer that last reads buffer i may write buffer j, made there, in the same place.
 
-    Arguments take no part: a caller may pass its own pointers, so that they are never in a place of our choice.
+    Arguments take no part: a caller may pass its own pointers, so that they are never in a place of our
+    choice.
     """
     index = {life.value: number for number, life in enumerate(lives) if not life.is_argument}
     pairs = set()

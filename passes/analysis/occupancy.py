@@ -1,7 +1,7 @@
 """Follow a planned function through memory: whose bytes are where after each layer.
 
-This trusts no lifetime. It does what the machine does: a layer takes the bytes of its output away from whoever had
-them, and whoever reads must still have all of its own.
+This trusts no lifetime. It does what the machine does: a layer takes the bytes of its output away from
+whoever had them, and whoever reads must still have all of its own.
 """
 
 from collections.abc import Iterator

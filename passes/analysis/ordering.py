@@ -1,14 +1,14 @@
 """Find the order of execution that needs the least memory at once.
 
 A task reads some values and makes one. A value takes memory from the task that makes it to the last task that
-reads it; a network input from the beginning, an output to the end. The peak is the largest sum over all tasks of
-what is live while a task runs: its operands, its result, and whatever waits for a later one. A task that may
-overwrite an operand takes no memory for its result when nothing else needs the operand any more.
+reads it; a network input from the beginning, an output to the end. The peak is the largest sum over all tasks
+of what is live while a task runs: its operands, its result, and whatever waits for a later one. A task that
+may overwrite an operand takes no memory for its result when nothing else needs the operand any more.
 
-The search walks the sets of finished tasks, depth first, and gives up a path whose peak passes a limit. The limit
-starts at the largest single task, which no order avoids, and rises to the next peak that was seen until an order
-exists: that one is optimal. The sets number about one per task in a chain with residual branches, and 2^n for n
-parallel branches; so the search stops after a number of sets and says so.
+The search walks the sets of finished tasks, depth first, and gives up a path whose peak passes a limit. The
+limit starts at the largest single task, which no order avoids, and rises to the next peak that was seen until
+an order exists: that one is optimal. The sets number about one per task in a chain with residual branches,
+and 2^n for n parallel branches; so the search stops after a number of sets and says so.
 """
 
 from __future__ import annotations

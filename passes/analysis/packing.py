@@ -1,12 +1,13 @@
 """Pack pieces of memory with known lifetimes into the fewest bytes.
 
-Items that live at the same time get disjoint places. One exception: a pair (i, j) that may share, because j begins
-where i ends and replaces it, may also have exactly the same place; a chain of such pairs is memory worked on in place.
+Items that live at the same time get disjoint places. One exception: a pair (i, j) that may share, because j
+begins where i ends and replaces it, may also have exactly the same place; a chain of such pairs is memory
+worked on in place.
 
-The lower bound is the largest sum of what lives at one time, less what can be shared there; no packing is smaller. A
-greedy packing usually reaches it and is then optimal. Where it does not, a constraint solver (CP-SAT) looks
-for the optimum, with a fixed seed, one thread and a limit counted in its own steps, so that the result is
-the same on every machine.
+The lower bound is the largest sum of what lives at one time, less what can be shared there; no packing is
+smaller. A greedy packing usually reaches it and is then optimal. Where it does not, the constraint solver
+CP-SAT looks for the optimum, with a fixed seed, one thread and a limit counted in its own steps, so that the
+result is the same on every machine.
 """
 
 from __future__ import annotations
