@@ -147,7 +147,7 @@ class Real:
         return np.asarray(np.clip(rounded + zero_point, low, high), np.int64)
 
     def floor(self) -> "Real":
-        """Return the largest integer that is not above each element."""
+        """Return the largest integer that is not above each element; elements lie within 2^62."""
         return Real.of_integers(self.quantise(1, 0, -(2**62), 2**62, "floor"))
 
     def _steps(self, step: np.ndarray) -> tuple[np.ndarray, float]:
