@@ -1,0 +1,38 @@
+"""htvm: deploy quantised ONNX networks on small heterogeneous SoCs.
+
+    compiled = htvm.compile("resnet8.onnx", target="rv32", output="resnet8_c")
+    result = htvm.run(compiled, {"input": image})
+    print(result.outputs["output"], result.metrics["cycles"])
+    assert htvm.verify(compiled, {"input": image}).exact
+
+The work is done in the folders beside this one; driver.py has the path of a model through them.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from htvm.diagnostics import CompileError
+    from htvm.driver import CompiledModel, compile
+    from htvm.execution import RunResult, run
+    from htvm.verification import Verification, verify
+
+__all__ = ["CompileError", "CompiledModel", "RunResult", "Verification", "compile", "run", "verify"]
+__version__ = "0.1.0"
+
+_MODULE_OF = {
+    "CompileError": "diagnostics",
+    "CompiledModel": "driver",
+    "compile": "driver",
+    "RunResult": "execution",
+    "run": "execution",
+    "Verification": "verification",
+    "verify": "verification",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a part of the library when it is first used: MLIR and onnx take a while to load."""
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    return getattr(importlib.import_module(f"htvm.{_MODULE_OF[name]}"), name)
