@@ -1,0 +1,77 @@
+"""Constant data: the order in which kernels want weights and scales, and how it is written in C."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .requant import Requant
+
+LINE_LENGTH = 112
+BLOCK = 4
+"""Output channels whose weights lie together (htvm_conv2d.h)."""
+
+
+def conv2d_weights(weights: np.ndarray, groups: int, collected: bool) -> np.ndarray:
+    """Return weights [K, C, R, S] in the order of htvm_conv2d.h.
+
+    In blocks of 4 output channels of a group, the last one filled up with zeros: [group][block][r][s][c][4], or
+    [group][block][c][r][s][4] where windows are collected.
+    """
+    k, c, r, s = weights.shape
+    per_group = weights.reshape(groups, k // groups, c, r, s)
+    missing = -per_group.shape[1] % BLOCK
+    padded = np.pad(per_group, [(0, 0), (0, missing), (0, 0), (0, 0), (0, 0)])
+    blocks = padded.reshape(groups, -1, BLOCK, c, r, s)
+    order = (0, 1, 3, 4, 5, 2) if collected else (0, 1, 4, 5, 3, 2)
+    return blocks.transpose(order).reshape(-1)
+
+
+@dataclass
+class Constants:
+    """The constant arrays of one C file; equal ones are written once."""
+
+    definitions: list[str] = field(default_factory=list)
+    size_bytes: int = 0
+    _names: dict[tuple[str, bytes], str] = field(default_factory=dict)
+
+    def array(self, name: str, c_type: str, values: np.ndarray) -> str:
+        """Define an array of integers, and return its name: `name`, or that of an equal one."""
+        key = (c_type, values.tobytes())
+        if key not in self._names:
+            self._names[key] = name
+            self.size_bytes += values.nbytes
+            self.definitions.append(f"static const {c_type} {name}[{values.size}] = {{\n{_lines(values)}\n}};\n")
+        return self._names[key]
+
+    def scales(self, name: str, requant: Requant, channels: int) -> str:
+        """Define the constants of each channel of a layer (htvm_requant.h), and return their name."""
+        struct = requant.scale_type
+        rows = requant.scales(channels)
+        key = (struct, np.array(rows, np.int64).tobytes())
+        if key not in self._names:
+            self._names[key] = name
+            self.size_bytes += requant.scale_bytes * channels
+            text = _wrapped("{" + ", ".join(map(str, row)) + "}" for row in rows)
+            self.definitions.append(f"static const {struct} {name}[{channels}] = {{\n{text}\n}};\n")
+        return self._names[key]
+
+
+def _lines(values: np.ndarray) -> str:
+    """Return integers as text, separated by commas, in lines of about LINE_LENGTH."""
+    numbers = values.reshape(-1).tolist()
+    widest = max(map(len, map(str, (min(numbers), max(numbers))))) + 2 if numbers else 1
+    per_line = max(8, LINE_LENGTH // widest // 8 * 8)
+    rows = (numbers[start : start + per_line] for start in range(0, len(numbers), per_line))
+    return ",\n".join(f"    {str(row)[1:-1]}" for row in rows)
+
+
+def _wrapped(items: Iterable[str]) -> str:
+    """Return items separated by commas, as many in a line as fit."""
+    lines, line = [], ""
+    for item in items:
+        if line and len(line) + len(item) + 2 > LINE_LENGTH:
+            lines.append(line)
+            line = ""
+        line += f", {item}" if line else item
+    return ",\n".join(f"    {each}" for each in [*lines, line])

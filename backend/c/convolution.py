@@ -1,0 +1,180 @@
+"""How a conv2d or dense layer is computed: its geometry, and which kernel suits it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from math import prod
+
+import numpy as np
+from mlir import ir
+
+from htvm.dialects import accel
+
+from . import values
+from .requant import NARROW, NARROW_EACH, Requant
+
+COLLECT_TAP = 6
+COLLECT_ROW = 10
+"""Instructions for collecting one element of a window, and for each of its rows (htvm_collect, gcc -O3)."""
+IN_PLACE_ROW = 10
+"""Instructions for each row of a window read in place, per block of 4 channels and 2 pixels."""
+CONV2D_CODE_BYTES = 4600
+DEPTHWISE_CODE_BYTES = 1400
+"""Code of one more function with other types (gcc -O3)."""
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """A conv2d layer, or a dense one: then a map of one row whose pixels are the rows of the matrix.
+
+    channels and out_channels are of one group; x and y are strides of (N, C, H, W).
+    """
+
+    batch: int
+    groups: int
+    channels: int
+    out_channels: int
+    height: int
+    width: int
+    out_height: int
+    out_width: int
+    kernel: tuple[int, int]
+    strides: tuple[int, int]
+    dilations: tuple[int, int]
+    pad_top: int
+    pad_left: int
+    pad_value: int
+    x: tuple[int, ...]
+    y: tuple[int, ...]
+
+    @staticmethod
+    def of(layer: accel.Conv2dOp | accel.DenseOp) -> Convolution:
+        return (_of_conv2d(layer) if isinstance(layer, accel.Conv2dOp) else _of_dense(layer))._flat()
+
+    def _flat(self) -> Convolution:
+        """Return the same layer with its map as one row, if it has a 1x1 kernel and walks along memory."""
+        whole = (self.height, self.width) == (self.out_height, self.out_width)
+        in_line = self.x[2] == self.width * self.x[3] and self.y[2] == self.out_width * self.y[3]
+        if self.kernel != (1, 1) or self.strides != (1, 1) or not whole or not in_line:
+            return self
+        pixels = self.height * self.width
+        return replace(self, height=1, width=pixels, out_height=1, out_width=pixels)
+
+    @property
+    def macs(self) -> int:
+        outputs = self.batch * self.groups * self.out_channels * self.out_height * self.out_width
+        return outputs * self.channels * prod(self.kernel)
+
+    @property
+    def taps(self) -> int:
+        """Elements of a window."""
+        return self.channels * prod(self.kernel)
+
+    @property
+    def is_depthwise(self) -> bool:
+        return self.groups > 1 and self.channels == 1
+
+    @property
+    def has_3x3_depthwise_kernel(self) -> bool:
+        """Whether htvm_depthwise3x3 computes this depthwise layer."""
+        pad_bottom = (self.out_height - 1) * self.strides[0] + 3 - self.pad_top - self.height
+        pad_right = (self.out_width - 1) * self.strides[1] + 3 - self.pad_left - self.width
+        return (
+            self.kernel == (3, 3)
+            and self.strides in ((1, 1), (2, 2))
+            and self.dilations == (1, 1)
+            and max(self.pad_top, self.pad_left, pad_bottom, pad_right) <= 1
+        )
+
+    @property
+    def collects(self) -> bool:
+        """Whether windows are copied together before they are multiplied, see htvm_conv2d.h."""
+        rows, columns = self.kernel
+        one_run = self.channels == 1 or self.x[1] == 1
+        gapless = columns == 1 or (self.x[3] == self.channels and self.dilations[1] == 1)
+        if self.groups > 1 or not one_run or not gapless:
+            return True
+        collecting = rows * (COLLECT_ROW + COLLECT_TAP * columns * self.channels)
+        return collecting < rows * IN_PLACE_ROW * self.out_channels / 8
+
+
+def forms(layers: Iterable[accel.Conv2dOp | accel.DenseOp]) -> dict[ir.OpView, Requant]:
+    """Return the requantisation of each layer, such that as few functions as is worth it do them all.
+
+    Layers with one shift take the form with a shift per channel if others of the same types need that, and the
+    shifts are less data than one more function is code.
+    """
+    alike: dict[tuple, dict[ir.OpView, Requant]] = {}
+    for layer in layers:
+        types = (values.element_type(v).short for v in (layer.input, layer.weights, accel.output(layer)))
+        kind = (Convolution.of(layer).is_depthwise, *types)
+        requant = Requant.of(layer) if layer.requant is not None else None
+        if requant is not None:
+            alike.setdefault(kind, {})[layer] = requant
+    chosen: dict[ir.OpView, Requant] = {}
+    for (is_depthwise, *_), found in alike.items():
+        shared = {layer: requant for layer, requant in found.items() if requant.form == NARROW}
+        shift_bytes = 4 * sum(values.shape(layer.weights)[0] for layer in shared)
+        code_bytes = DEPTHWISE_CODE_BYTES if is_depthwise else CONV2D_CODE_BYTES
+        if any(requant.form == NARROW_EACH for requant in found.values()) and shift_bytes < code_bytes:
+            found |= {layer: replace(requant, form=NARROW_EACH) for layer, requant in shared.items()}
+        chosen |= found
+    return chosen
+
+
+def _of_conv2d(layer: accel.Conv2dOp) -> Convolution:
+    batch, channels, height, width = values.shape(layer.input)
+    _, out_channels, out_height, out_width = values.shape(accel.output(layer))
+    groups = layer.groups.value
+    pad_top, pad_left, _, _ = layer.pads
+    return Convolution(
+        batch=batch,
+        groups=groups,
+        channels=channels // groups,
+        out_channels=out_channels // groups,
+        height=height,
+        width=width,
+        out_height=out_height,
+        out_width=out_width,
+        kernel=values.shape(layer.weights)[2:],
+        strides=tuple(layer.strides),
+        dilations=tuple(layer.dilations),
+        pad_top=pad_top,
+        pad_left=pad_left,
+        pad_value=layer.pad_value.value if layer.pad_value is not None else 0,
+        x=values.strides(layer.input),
+        y=values.strides(accel.output(layer)),
+    )
+
+
+def _of_dense(layer: accel.DenseOp) -> Convolution:
+    """All axes but the last are rows: they become N, H and W."""
+    x, y = layer.input, accel.output(layer)
+    *rows, channels = values.shape(x)
+    *x_rows, x_c = values.strides(x)
+    *y_rows, y_c = values.strides(y)
+    (batch, height, width), x_steps, y_steps = values.loop_axes(rows, x_rows, y_rows, rank=3)
+    return Convolution(
+        batch=batch,
+        groups=1,
+        channels=channels,
+        out_channels=values.shape(y)[-1],
+        height=height,
+        width=width,
+        out_height=height,
+        out_width=width,
+        kernel=(1, 1),
+        strides=(1, 1),
+        dilations=(1, 1),
+        pad_top=0,
+        pad_left=0,
+        pad_value=0,
+        x=(x_steps[0], x_c, *x_steps[1:]),
+        y=(y_steps[0], y_c, *y_steps[1:]),
+    )
+
+
+def weights_4d(weights: np.ndarray) -> np.ndarray:
+    """Return weights [K, C, R, S], of a dense layer's [K, C] with a kernel of 1x1."""
+    return weights if weights.ndim == 4 else weights[:, :, None, None]

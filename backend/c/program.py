@@ -1,0 +1,159 @@
+"""What a planned module says about its program: interface, arena, steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+from mlir import ir
+from mlir.dialects import func
+
+from htvm.backend.targets.soc import Soc
+from htvm.dialects import accel
+
+from . import convolution, steps, values
+from .constants import Constants
+from .names import identifier, project_name
+from .steps import Shared, Step
+from .values import ElementType
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or output of the network.
+
+    onnx_name, onnx_type: as the ONNX file has them. offset: bytes in the arena. scale, zero_point: what a stored
+    integer means, None if the module does not say.
+    """
+
+    value: ir.Value
+    name: str
+    onnx_name: str
+    onnx_type: str
+    is_result: bool
+    offset: int
+    scale: float | None
+    zero_point: int | None
+
+    @property
+    def type(self) -> ElementType:
+        return values.element_type(self.value)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return values.shape(self.value)
+
+    @property
+    def elements(self) -> int:
+        return prod(self.shape)
+
+    @property
+    def size_bytes(self) -> int:
+        return self.elements * self.type.size_bytes
+
+    @property
+    def declaration(self) -> str:
+        """The parameter of the network's function."""
+        return f"{'' if self.is_result else 'const '}{self.type.c} *{self.name}"
+
+
+@dataclass(frozen=True)
+class ArenaMemory:
+    """The bytes that activations take in a memory: planned, and what no plan for this order goes below."""
+
+    name: str
+    peak_bytes: int
+    lower_bound_bytes: int
+
+
+@dataclass(frozen=True)
+class Program:
+    """A network as C: `ports` are its inputs, then its outputs; `calls` has the argument of each step's parameters."""
+
+    name: str
+    model: str
+    ports: tuple[Port, ...]
+    arena: ArenaMemory
+    steps: tuple[Step, ...]
+    calls: tuple[tuple[str, ...], ...]
+    shared: Shared
+
+    @property
+    def inputs(self) -> tuple[Port, ...]:
+        return tuple(port for port in self.ports if not port.is_result)
+
+    @property
+    def outputs(self) -> tuple[Port, ...]:
+        return tuple(port for port in self.ports if port.is_result)
+
+
+def read_program(module: ir.Module, soc: Soc) -> Program:
+    """Return the program of a planned module, which has one function.
+
+    Raises ValueError for a module that is not in stage planned, and where no kernel computes a layer.
+    """
+    functions = list(accel.functions(module))
+    if len(functions) != 1:
+        raise ValueError(f"the module has {len(functions)} functions, expected one")
+    function = functions[0]
+    model = function.name.value
+    arena = _arena(module, soc)
+    ports = tuple(_ports(function))
+    places = {port.value: port.name for port in ports} | dict(_places(function))
+    data = {op.sym_name.value: np.array(op.initial_value) for op in module.body if op.operation.name == "memref.global"}
+    layers = [layer for layer in accel.layers(module) if not _is_nothing(layer, places)]
+    linear = [layer for layer in layers if isinstance(layer, accel.Conv2dOp | accel.DenseOp)]
+    shared = Shared(Constants(), data, convolution.forms(linear))
+    written = tuple(steps.write_step(number, layer, shared) for number, layer in enumerate(layers))
+    calls = tuple(tuple(places[value] for value in step.parameters) for step in written)
+    return Program(project_name(model), model, ports, arena, written, calls, shared)
+
+
+def _arena(module: ir.Module, soc: Soc) -> ArenaMemory:
+    numbers = {}
+    for key in ("accel.arena", "accel.lower_bound"):
+        if key not in module.operation.attributes:
+            raise ValueError(f"the module has no attribute '{key}': it is not in stage planned")
+        numbers[key] = {entry.name: entry.attr.value for entry in module.operation.attributes[key]}
+    others = [name for name in numbers["accel.arena"] if name != soc.arena_memory]
+    if others:
+        raise ValueError(f"activations are in '{others[0]}', C for '{soc.name}' has them in '{soc.arena_memory}' only")
+    return ArenaMemory(soc.arena_memory, *(each.get(soc.arena_memory, 0) for each in numbers.values()))
+
+
+def _ports(function: func.FuncOp) -> Iterator[Port]:
+    taken = {"arena", "base"}
+    for argument, attributes in zip(function.arguments, function.arg_attrs, strict=True):
+        facts = {entry.name: entry.attr for entry in attributes}
+        onnx_name = facts["accel.name"].value if "accel.name" in facts else f"arg{argument.arg_number}"
+        name = identifier(onnx_name, taken)
+        taken.add(name)
+        own_type = values.element_type(argument).numpy
+        yield Port(
+            value=argument,
+            name=name,
+            onnx_name=onnx_name,
+            onnx_type=facts["accel.interface"].value if "accel.interface" in facts else own_type,
+            is_result="accel.result" in facts,
+            offset=facts["accel.offset"].value,
+            scale=facts["accel.scale"].value if "accel.scale" in facts else None,
+            zero_point=facts["accel.zero_point"].value if "accel.zero_point" in facts else None,
+        )
+
+
+def _places(function: func.FuncOp) -> Iterator[tuple[ir.Value, str]]:
+    """Yield each buffer with the C expression of its address."""
+    for op in function.body.blocks[0]:
+        if isinstance(op, accel.BufferOp):
+            yield op.memref, f"({values.element_type(op.memref).c} *)(base + {op.offset.value})"
+
+
+def _is_nothing(layer: ir.OpView, places: dict[ir.Value, str]) -> bool:
+    """Say whether a layer is a reshape whose input and output are in one place."""
+    if not isinstance(layer, accel.ReshapeOp) or values.global_name(layer.input) is not None:
+        return False
+    source, target = layer.input, accel.output(layer)
+    same_buffer = "base" in places[source] and places[source] == places[target]
+    return source == target or same_buffer

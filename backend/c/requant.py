@@ -1,0 +1,77 @@
+"""The attribute `requant` of a layer, and which of the forms of htvm_requant.h computes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from mlir import ir
+
+RAW, NARROW, NARROW_EACH, WIDE, HALF_EVEN = "RAW", "NARROW", "NARROW_EACH", "WIDE", "HALF_EVEN"
+
+SCALE_TYPES = {
+    RAW: ("int32_t", 4),
+    NARROW: ("htvm_scale", 8),
+    NARROW_EACH: ("htvm_scale_each", 12),
+    WIDE: ("htvm_scale_wide", 16),
+    HALF_EVEN: ("htvm_scale_wide", 16),
+}
+"""For each form the C type of a channel's constants, and its size in bytes."""
+
+
+@dataclass(frozen=True)
+class Requant:
+    """Integer constants of a layer; the arrays have one entry, or one per channel."""
+
+    form: str
+    multiplier: np.ndarray
+    offset: np.ndarray
+    shift: np.ndarray
+    pre_shift: int = 0
+    zero_point: int = 0
+    min: int = 0
+    max: int = 0
+
+    @staticmethod
+    def of(layer: ir.OpView) -> Requant:
+        """Read the attribute `requant` of a layer that has one."""
+        fields: dict[str, Any] = {entry.name: entry.attr for entry in layer.requant}
+        shift = np.array(list(fields["shift"]), np.int64)
+        if "round" in fields:
+            form = HALF_EVEN
+        elif "narrow" not in fields:
+            form = WIDE
+        else:
+            form = NARROW if shift.size == 1 else NARROW_EACH
+        numbers = {key: fields[key].value if key in fields else 0 for key in ("pre_shift", "zero_point", "min", "max")}
+        multiplier = np.array(list(fields["multiplier"]), np.int64)
+        return Requant(form, multiplier, np.array(list(fields["offset"]), np.int64), shift, **numbers)
+
+    @staticmethod
+    def raw(bias: np.ndarray) -> Requant:
+        """Return the form of a layer whose results are accumulators plus bias."""
+        return Requant(RAW, np.ones(1, np.int64), bias.astype(np.int64), np.zeros(1, np.int64))
+
+    @property
+    def scale_type(self) -> str:
+        return SCALE_TYPES[self.form][0]
+
+    @property
+    def scale_bytes(self) -> int:
+        return SCALE_TYPES[self.form][1]
+
+    @property
+    def layer_shift(self) -> int:
+        """The shift in the layer's C description: 32 less where the high half of a product is taken first."""
+        return int(self.shift[0]) - 32 if self.form == NARROW else 0
+
+    def scales(self, channels: int) -> list[tuple[int, ...]]:
+        """Return the constants of each channel, in the order of the C struct."""
+        columns = {
+            RAW: [self.offset],
+            NARROW: [self.offset, self.multiplier],
+            NARROW_EACH: [self.offset, self.multiplier, self.shift - 32],
+        }.get(self.form, [self.offset, self.multiplier, self.shift])
+        rows = [np.broadcast_to(column, channels).tolist() for column in columns]
+        return list(zip(*rows, strict=True))

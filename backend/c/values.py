@@ -1,0 +1,99 @@
+"""The values of a planned module as C sees them: element types, strides, places in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+from mlir import ir
+
+RANK = 4
+"""Axes of the element-wise kernels (htvm_elementwise.h)."""
+
+
+@dataclass(frozen=True)
+class ElementType:
+    """An integer type: how C, the kernels' enumeration, kernel names and numpy call it."""
+
+    c: str
+    enumerator: str
+    short: str
+    numpy: str
+
+    @property
+    def size_bytes(self) -> int:
+        return np.dtype(self.numpy).itemsize
+
+
+ELEMENT_TYPES = {
+    "i8": ElementType("int8_t", "HTVM_INT8", "i8", "int8"),
+    "ui8": ElementType("uint8_t", "HTVM_UINT8", "u8", "uint8"),
+    "i16": ElementType("int16_t", "HTVM_INT16", "i16", "int16"),
+    "i32": ElementType("int32_t", "HTVM_INT32", "i32", "int32"),
+}
+
+
+def element_type(value: ir.Value) -> ElementType:
+    """Return the element type of an activation or of weights."""
+    return ELEMENT_TYPES[str(value.type.element_type)]
+
+
+def shape(value: ir.Value) -> tuple[int, ...]:
+    return tuple(value.type.shape)
+
+
+def strides(value: ir.Value) -> tuple[int, ...]:
+    """Return the elements between neighbours along each axis."""
+    return tuple(value.type.get_strides_and_offset()[0])
+
+
+def size_bytes(value: ir.Value) -> int:
+    """Return the bytes of a value; layouts have no gaps."""
+    return prod(shape(value)) * element_type(value).size_bytes
+
+
+def global_name(value: ir.Value) -> str | None:
+    """Return the name of the constant that a value is, None if it is an activation."""
+    owner = value.owner
+    if isinstance(owner, ir.Block) or owner.operation.name != "memref.get_global":
+        return None
+    return ir.FlatSymbolRefAttr(owner.operation.attributes["name"]).value
+
+
+def broadcast_strides(value: ir.Value, to: Sequence[int]) -> tuple[int, ...]:
+    """Return the strides with which a value is read as if it had shape `to`: 0 where it is repeated (numpy's rules)."""
+    missing = len(to) - len(shape(value))
+    own = zip(shape(value), strides(value), strict=True)
+    return (0,) * missing + tuple(0 if size == 1 else stride for size, stride in own)
+
+
+def merge_axes(sizes: Sequence[int], *tensors: Sequence[int]) -> list[tuple[int, ...]]:
+    """Return (size, stride in each tensor) of the fewest axes that visit the same elements, outermost first.
+
+    Order of visits is that of the last tensor, which is the one written: neighbours in memory become neighbours in
+    the loop.
+    """
+    axes = sorted(
+        (axis for axis in zip(sizes, *tensors, strict=True) if axis[0] != 1), key=lambda axis: axis[-1], reverse=True
+    )
+    merged: list[tuple[int, ...]] = []
+    for size, *steps in axes:
+        if merged and all(outer == size * inner for outer, inner in zip(merged[-1][1:], steps, strict=True)):
+            merged[-1] = (merged[-1][0] * size, *steps)
+        else:
+            merged.append((size, *steps))
+    return merged
+
+
+def loop_axes(sizes: Sequence[int], *tensors: Sequence[int], rank: int = RANK) -> list[tuple[int, ...]]:
+    """Return the sizes, then each tensor's strides, of `rank` axes that visit all elements.
+
+    Raises ValueError if more axes are needed.
+    """
+    merged = merge_axes(sizes, *tensors)
+    if len(merged) > rank:
+        raise ValueError(f"{len(merged)} axes of shape {list(sizes)} cannot be merged, kernels take {rank}")
+    padding = [(1, *(0 for _ in tensors))] * (rank - len(merged))
+    return list(zip(*[*padding, *merged], strict=True))
