@@ -87,6 +87,7 @@ def finish(function: func.FuncOp, old: list[ir.OpView], integers: dict[ir.Value,
     """Return the integer results, drop the quantised operations and correct the function's type."""
     block = function.body.blocks[0]
     terminator = old[-1].operation
+    describe_interface(function, list(block.arguments), list(terminator.operands))
     for index, value in enumerate(list(terminator.operands)):
         terminator.operands[index] = integers[value]
     for op in reversed(old[:-1]):
@@ -98,6 +99,22 @@ def finish(function: func.FuncOp, old: list[ir.OpView], integers: dict[ir.Value,
             argument.set_type(quantisation.tensor(ir.RankedTensorType(argument.type).shape, q.storage_type()))
     types = [value.type for value in block.arguments], [value.type for value in terminator.operands]
     function.operation.attributes["function_type"] = ir.TypeAttr.get(ir.FunctionType.get(*types))
+
+
+def describe_interface(function: func.FuncOp, arguments: list[ir.Value], results: list[ir.Value]) -> None:
+    """Keep what the types of named arguments and results say and integers do not: scale, zero point, range."""
+    for key, values in (("arg_attrs", arguments), ("res_attrs", results)):
+        if key not in function.operation.attributes:
+            continue
+        described = []
+        for known, value in zip(ir.ArrayAttr(function.operation.attributes[key]), values):
+            facts, q = {entry.name: entry.attr for entry in ir.DictAttr(known)}, Quantisation.of(value)
+            if "accel.name" in facts and q is not None and q.axis is None:
+                facts["accel.scale"] = ir.FloatAttr.get_f64(q.scales[0])
+                facts["accel.zero_point"] = _integer(q.zero_point)
+                facts["accel.range"] = ir.DenseI64ArrayAttr.get([q.lowest, q.highest])
+            described.append(ir.DictAttr.get(facts))
+        function.operation.attributes[key] = ir.ArrayAttr.get(described)
 
 
 # Linear layers
@@ -190,8 +207,8 @@ def _add(op: accel.AddOp | accel.SubOp, operands: list[ir.Value]) -> ir.Value:
     }
     if solved.narrow:
         requant["narrow"] = ir.UnitAttr.get()
-    if solved.ties_to_even:
-        requant |= {"round": ir.StringAttr.get("half_even"), "zero_point": _integer(solved.zero_point)}
+    if solved.tie_below:
+        requant |= {"tie_below": _integer(solved.tie_below), "zero_point": _integer(solved.zero_point)}
     return _made(op, _with_constants(op, operands), {"requant": ir.DictAttr.get(requant)}, name="accel.add")
 
 
@@ -384,8 +401,8 @@ def _requant(solved: exact_requant.Requant) -> dict[str, ir.Attribute]:
     }
     if solved.narrow:
         requant["narrow"] = ir.UnitAttr.get()
-    if solved.ties_to_even:
-        requant |= {"round": ir.StringAttr.get("half_even"), "zero_point": _integer(solved.zero_point)}
+    if solved.tie_below:
+        requant |= {"tie_below": _integer(solved.tie_below), "zero_point": _integer(solved.zero_point)}
     attributes: dict[str, ir.Attribute] = {"requant": ir.DictAttr.get(requant)}
     if solved.wrong:
         attributes["accel.inexact"] = ir.DenseI64ArrayAttr.get([number for pair in solved.wrong for number in pair])
