@@ -24,8 +24,8 @@ from .values import ElementType
 class Port:
     """An input or output of the network.
 
-    onnx_name, onnx_type: as the ONNX file has them. offset: bytes in the arena. scale, zero_point: what a stored
-    integer means, None if the module does not say.
+    onnx_name, onnx_type: as the ONNX file has them. offset: bytes in the arena. scale, zero_point, range: what a
+    stored integer means and which occur, None if the module does not say.
     """
 
     value: ir.Value
@@ -36,6 +36,7 @@ class Port:
     offset: int
     scale: float | None
     zero_point: int | None
+    range: tuple[int, int] | None
 
     @property
     def type(self) -> ElementType:
@@ -140,6 +141,7 @@ def _ports(function: func.FuncOp) -> Iterator[Port]:
             offset=facts["accel.offset"].value,
             scale=facts["accel.scale"].value if "accel.scale" in facts else None,
             zero_point=facts["accel.zero_point"].value if "accel.zero_point" in facts else None,
+            range=tuple(facts["accel.range"]) if "accel.range" in facts else None,
         )
 
 

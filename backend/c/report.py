@@ -56,4 +56,5 @@ def port_facts(port: Port) -> dict[str, Any]:
         "bytes": port.size_bytes,
         "scale": port.scale,
         "zero_point": port.zero_point,
+        "range": port.range,
     }
