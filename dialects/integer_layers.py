@@ -35,7 +35,7 @@ def requantise(
     """Return clamp((((acc << pre_shift) + offset) * multiplier) >> shift, min, max).
 
     `arrange` makes the entries of multiplier, offset and shift broadcast against `acc`. With `narrow` the sum
-    fits 32 bits. With round = "half_even" a quotient whose shifted-out bits are all zero was a tie: it is
+    fits 32 bits. With `tie_below`, a value of which less than that is shifted out was a tie: its quotient is
     made even, and then zero_point is added to all.
     """
     pre_shift = requant["pre_shift"].value if "pre_shift" in requant else 0
@@ -49,8 +49,8 @@ def requantise(
 def shift_and_clamp(scaled: np.ndarray, requant: ir.DictAttr, shift: np.ndarray) -> np.ndarray:
     """Return clamp(scaled >> shift, min, max), with ties and zero point as `requantise` says."""
     quotient = scaled >> shift
-    if "round" in requant:
-        tie = (shift > 0) & (quotient << shift == scaled)
+    if "tie_below" in requant:
+        tie = scaled - (quotient << shift) < requant["tie_below"].value
         quotient = np.where(tie, quotient & ~1, quotient)
         quotient += requant["zero_point"].value if "zero_point" in requant else 0
     return np.clip(quotient, requant["min"].value, requant["max"].value)

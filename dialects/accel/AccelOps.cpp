@@ -110,7 +110,7 @@ static LogicalResult verifyRequant(Operation *layer, std::optional<DictionaryAtt
                                     {"shift", "array<i32>", !!shift}})
     if (!matches)
       return layer->emitOpError() << "requant '" << key << "' is " << requant->get(key) << ", expected " << type;
-  for (StringRef key : {"pre_shift", "zero_point", "min", "max"})
+  for (StringRef key : {"pre_shift", "tie_below", "zero_point", "min", "max"})
     if (requant->contains(key) && !isa<IntegerAttr>(requant->get(key)))
       return layer->emitOpError() << "requant '" << key << "' is " << requant->get(key) << ", expected an integer";
   if (multiplierPerOperand && multiplier.size() != count)

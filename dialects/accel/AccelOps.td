@@ -55,9 +55,9 @@ class Accel_Op<string mnemonic, list<Trait> traits = []> : Op<Accel_Dialect, mne
 /// the shift rounds towards minus infinity. Optional keys:
 ///   narrow (unit)         the sum before the multiplication fits 32 bits for every accumulator that can occur, and
 ///                         every shift is at least 32: a high multiplication and a shift do
-///   round = "half_even"   the offset holds a half; when the bits shifted out are all zero, the value was a tie, and the
-///                         even one of the quotient and the one below is taken. `zero_point` is then added, before
-///                         the clamp.
+///   tie_below (integer)   the offset holds a half; where what is shifted out is less than `tie_below`, the value was a
+///                         tie, and the even one of the quotient and the one below is taken; `zero_point` is
+///                         then added, before the clamp
 /// accel.add has one multiplier per operand; see there.
 class Accel_Layer<string mnemonic, dag inputs, dag attributes, list<Trait> traits = []>
     : Accel_Op<mnemonic, !listconcat(traits, [DeclareOpInterfaceMethods<MemoryEffectsOpInterface>])> {
@@ -161,7 +161,7 @@ def Accel_AddOp : Accel_BinaryLayer<"add",
   let description = [{
     `offset` is a real number added to each sum (stage fused). In stage integer
     y = clamp((a * multiplier[0] + b * multiplier[1] + offset[0]) >> shift[0], min, max), where the sum fits 32 bits
-    with `narrow`, else 64 bits; `round = "half_even"` and `zero_point` as for all layers.
+    with `narrow`, else 64 bits; `tie_below` and `zero_point` as for all layers.
   }];
 }
 

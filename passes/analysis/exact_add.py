@@ -54,13 +54,13 @@ class AddRequant:
     shift: int
     narrow: bool
     zero_point: int = 0
-    ties_to_even: bool = False
+    tie_below: int = 0
 
 
 def solve(wanted: Sum) -> AddRequant | None:
     """Return constants that are exact for every pair; None if there are none.
 
-    Tried in this order: 32-bit sums, 64-bit sums, and 64-bit sums with ties to even.
+    Tried in this order: 32-bit sums, 64-bit sums, and 64-bit sums in which ties can be seen and made even.
     """
     table = wanted.table()
     for narrow, shift in ((True, _largest_shift(wanted, INT32_LIMIT)), (False, 40)):
@@ -113,4 +113,4 @@ def _ties_to_even(wanted: Sum) -> AddRequant | None:
         return None
     offset = int(whole[2]) + (1 << (shift - 1))
     multipliers = (int(whole[0]), int(whole[1]))
-    return AddRequant(multipliers, offset, shift, False, zero_point=wanted.zero_point, ties_to_even=True)
+    return AddRequant(multipliers, offset, shift, False, zero_point=wanted.zero_point, tie_below=1)

@@ -26,6 +26,8 @@ from fractions import Fraction
 import numpy as np
 
 INT32_LIMIT = 1 << 31
+MOST_ACCUMULATORS_LOOKED_AT = 1 << 18
+"""Ties are told apart one accumulator at a time; above this, only networks with contrived scales have any."""
 FAR = 1 << 61
 """A bound that binds nothing; far from overflow when a pre-shifted accumulator is added."""
 
@@ -97,7 +99,7 @@ class Steps:
 class Requant:
     """Integer constants of a layer; the attribute `requant` of the accel dialect holds the same fields.
 
-    `multiplier`, `offset` and `shift` have one entry per channel.
+    `multiplier`, `offset` and `shift` have one entry per channel. `tie_below` is 0 where no ties must be told apart.
     """
 
     multiplier: np.ndarray
@@ -108,7 +110,7 @@ class Requant:
     highest: int
     narrow: bool
     zero_point: int = 0
-    ties_to_even: bool = False
+    tie_below: int = 0
     wrong: tuple[tuple[int, int], ...] = ()
     """(channel, accumulator) where the constants differ from the exact meaning: empty when proved."""
 
@@ -117,7 +119,7 @@ class Requant:
         product = ((accumulator << self.pre_shift) + int(self.offset[channel])) * int(self.multiplier[channel])
         shift = int(self.shift[channel])
         value = product >> shift
-        if self.ties_to_even and product & ((1 << shift) - 1) == 0:
+        if product & ((1 << shift) - 1) < self.tie_below:
             value &= ~1
         return min(max(value + self.zero_point, self.lowest), self.highest)
 
@@ -131,9 +133,14 @@ def solve(steps: Steps) -> Requant:
     """Return integer constants for a layer, exact if any of the forms is; else the best with what is wrong.
 
     Tried in this order: 32-bit sums (one high multiplication on the host) with one shift for all channels, then
-    with a shift for each; 64-bit sums; and 64-bit sums with ties to even, which power-of-two scales need.
+    with a shift for each; 64-bit sums; and sums that tell ties from other values, which alternating ties need.
     """
     search = _Search(steps, steps.places())
+    return _linear(search) or _ties_to_even(steps) or _nearest(steps, search)
+
+
+def _linear(search: _Search) -> Requant | None:
+    """Return constants for the plain form, if there are any."""
     narrow = ((INT32_LIMIT, 31, shared) for shared in (True, False))
     wide = ((INT32_LIMIT << 32 - bits, bits, False) for bits in (28, 26, 24))
     for limit, bits, shared_shift in (*narrow, *wide):
@@ -141,14 +148,14 @@ def solve(steps: Steps) -> Requant:
             found = search.run(pre_shift, limit, bits, shared_shift)
             if found is not None:
                 return found
-    return _ties_to_even(steps) or _nearest(steps, search)
+    return None
 
 
 class _Search:
-    """The multipliers and offsets that a layer's steps admit."""
+    """The multipliers and offsets that a layer's steps admit; of the offsets, the middle one or the lowest is taken."""
 
-    def __init__(self, steps: Steps, places: np.ndarray):
-        self.steps, self.places = steps, places
+    def __init__(self, steps: Steps, places: np.ndarray, take_lowest: bool = False):
+        self.steps, self.places, self.take_lowest = steps, places, take_lowest
         self.first, self.last = steps.first.astype(np.int64), steps.last.astype(np.int64)
         early, late = places <= self.first[:, None], places > self.last[:, None]
         self.level = (early | late).all(axis=1)
@@ -185,7 +192,7 @@ class _Search:
             if low[0] > high[0]:
                 return None
             lower[row], upper[row] = low[0], high[0]
-        offset = lower + (upper - lower) // 2
+        offset = lower if self.take_lowest else lower + (upper - lower) // 2
         narrow = limit == INT32_LIMIT
         return Requant(multiplier, offset, pre_shift, shift, self.steps.lowest, self.steps.highest, narrow)
 
@@ -250,30 +257,50 @@ def _log2(value: Fraction) -> int:
 
 
 def _ties_to_even(steps: Steps) -> Requant | None:
-    """Represent slope and intercept exactly: then a product that is a multiple of 2^shift is a tie and nothing else."""
-    if steps.rounding != "half_even" or any(slope <= 0 for slope in steps.slope):
+    """Round halves up, find the ties by what the shift drops, and make those even.
+
+    Where the exact value is a tie, the product is a little above a multiple of 2^shift (by nothing, if the scales are
+    powers of two); elsewhere it must be further above. Both are looked at for every accumulator that can occur.
+    The zero point is added last: it is the value without it that becomes even.
+    """
+    if steps.rounding != "half_even" or int((steps.last - steps.first).max()) >= MOST_ACCUMULATORS_LOOKED_AT:
         return None
-    shift = max(slope.denominator.bit_length() - 1 for slope in steps.slope)
-    multipliers = [slope * (1 << shift) for slope in steps.slope]
-    if any(m.denominator != 1 or m >= INT32_LIMIT for m in multipliers):
+    half_up = Steps(
+        steps.slope,
+        [intercept + Fraction(1, 2) for intercept in steps.intercept],
+        steps.first,
+        steps.last,
+        0,
+        steps.lowest - steps.zero_point,
+        steps.highest - steps.zero_point,
+        "floor",
+    )
+    # The lowest offset leaves the ties least above a multiple.
+    found = _linear(_Search(half_up, half_up.places(), take_lowest=True))
+    if found is None:
         return None
-    ideal = [(intercept + Fraction(1, 2)) / slope for slope, intercept in zip(steps.slope, steps.intercept)]
-    pre_shift = max(offset.denominator.bit_length() - 1 for offset in ideal)
-    offsets = [offset * (1 << pre_shift) for offset in ideal]
-    largest = max(abs(int(value)) for value in (*steps.first, *steps.last)) << pre_shift
-    most = max((largest + abs(o)) * m for o, m in zip(offsets, multipliers))
-    if any(o.denominator != 1 for o in offsets) or most >= 1 << 62 or shift + pre_shift > 62:
+    above_ties, above_others = 0, 1 << 62
+    for channel, (slope, intercept) in enumerate(zip(steps.slope, steps.intercept)):
+        accumulators = np.arange(int(steps.first[channel]), int(steps.last[channel]) + 1)
+        product = ((accumulators << found.pre_shift) + found.offset[channel]) * found.multiplier[channel]
+        dropped = product & ((1 << int(found.shift[channel])) - 1)
+        inside = (product >> found.shift[channel] > half_up.lowest) & (product >> found.shift[channel] <= half_up.highest)
+        # 2 * (slope * a + intercept) is an odd integer, on one denominator.
+        common = slope.denominator * intercept.denominator
+        numerators = accumulators.astype(object) * (2 * slope.numerator * intercept.denominator)
+        numerators = numerators + 2 * intercept.numerator * slope.denominator
+        ties = ((numerators % common == 0) & (numerators // common % 2 == 1)).astype(bool)
+        above_ties = max(above_ties, int(dropped[ties & inside].max(initial=0)))
+        above_others = min(above_others, int(dropped[~ties & inside].min(initial=1 << 62)))
+    if above_ties >= above_others:
         return None
-    return Requant(
-        np.array([int(m) for m in multipliers]),
-        np.array([int(o) for o in offsets]),
-        pre_shift,
-        np.full(len(offsets), shift + pre_shift),
-        steps.lowest,
-        steps.highest,
+    return replace(
+        found,
+        lowest=steps.lowest,
+        highest=steps.highest,
         narrow=False,
         zero_point=steps.zero_point,
-        ties_to_even=True,
+        tie_below=above_ties + 1,
     )
 
 

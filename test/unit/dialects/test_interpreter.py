@@ -231,7 +231,7 @@ def test_integer_dense_without_requant_adds_the_bias():
 def test_ties_go_to_even_before_the_zero_point():
     text = (
         "accel.mul %0, %1 {zero_points = array<i64: 1, 0>, requant = {multiplier = array<i32: 1>, "
-        'offset = array<i64: 2>, shift = array<i32: 2>, round = "half_even", zero_point = 3 : i64, '
+        'offset = array<i64: 2>, shift = array<i32: 2>, tie_below = 1 : i64, zero_point = 3 : i64, '
         "min = -128 : i64, max = 127 : i64}}"
     )
     acc = np.arange(-20, 21)

@@ -1,0 +1,68 @@
+"""Integer constants for an addition equal its exact meaning for every pair of operands."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from htvm.passes.analysis import exact_add
+from htvm.passes.analysis.exact_add import AddRequant, Sum
+
+
+def run(found: AddRequant, wanted: Sum) -> np.ndarray:
+    """What the integer code computes for every pair."""
+    a, b = np.array(wanted.first, object), np.array(wanted.second, object)
+    sums = np.add.outer(a * found.multipliers[0], b * found.multipliers[1]) + found.offset
+    if found.narrow:
+        assert sums.min() >= -(1 << 31) and sums.max() < 1 << 31
+    values = sums >> found.shift
+    if found.tie_below:
+        ties = (sums & ((1 << found.shift) - 1)) < found.tie_below
+        values = np.where(ties, values & ~1, values) + found.zero_point
+    return np.clip(values, wanted.lowest, wanted.highest).astype(int)
+
+
+def meaning(wanted: Sum) -> np.ndarray:
+    """The definition, one pair at a time, in rationals."""
+    def one(a: int, b: int) -> int:
+        value = wanted.slopes[0] * a + wanted.slopes[1] * b + wanted.intercept
+        rounded = round(value) if wanted.rounding == "half_even" else value.numerator // value.denominator
+        return min(max(rounded + wanted.zero_point, wanted.lowest), wanted.highest)
+
+    return np.array([[one(a, b) for b in wanted.second] for a in wanted.first])
+
+
+BYTES = range(-128, 128)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_random_scales_of_float32(seed):
+    rng = np.random.default_rng(seed)
+    scale = [Fraction(float(np.float32(s))) for s in rng.uniform(0.01, 0.2, 3)]
+    slopes = scale[0] / scale[2], scale[1] / scale[2]
+    wanted = Sum(slopes, -slopes[0] * 7 + slopes[1] * 20, BYTES, BYTES, -5, -128, 127, "half_even")
+    assert (run(exact_add.solve(wanted), wanted) == meaning(wanted)).all()
+
+
+@pytest.mark.parametrize(
+    ("slopes", "intercept"),
+    [((1, 1), 0), ((Fraction(1, 2), Fraction(1, 2)), 0), ((Fraction(1, 2), Fraction(-1, 4)), Fraction(3, 4))],
+)
+@pytest.mark.parametrize("rounding", ["half_even", "floor"])
+def test_powers_of_two(slopes, intercept, rounding):
+    wanted = Sum(tuple(map(Fraction, slopes)), Fraction(intercept), BYTES, BYTES, 3, -128, 127, rounding)
+    assert (run(exact_add.solve(wanted), wanted) == meaning(wanted)).all()
+
+
+def test_integer_factors_and_a_divisor():
+    # As integer networks write it: floor((25338 a + 69656 b + 16384) / 32768).
+    slopes = Fraction(25338, 32768), Fraction(69656, 32768)
+    wanted = Sum(slopes, Fraction(1, 2), range(256), BYTES, 0, 0, 255, "floor")
+    assert (run(exact_add.solve(wanted), wanted) == meaning(wanted)).all()
+
+
+def test_nothing_is_claimed_that_is_not_exact():
+    # Thirds of both operands tie never, halves alternate: together no linear form rounds them right.
+    wanted = Sum((Fraction(1, 2), Fraction(1, 2) + Fraction(1, 3)), Fraction(0), BYTES, BYTES, 0, -128, 127, "half_even")
+    found = exact_add.solve(wanted)
+    assert found is None or (run(found, wanted) == meaning(wanted)).all()

@@ -1,0 +1,126 @@
+"""Integer constants for a requantisation equal its exact meaning for every accumulator, or say where they do not."""
+
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from htvm.passes.analysis import exact_requant
+from htvm.passes.analysis.exact_requant import Steps
+
+
+def steps(slope, intercept, first, last, zero_point=0, lowest=-128, highest=127, rounding="half_even") -> Steps:
+    """A layer of one channel."""
+    return Steps(
+        [Fraction(slope)], [Fraction(intercept)], np.array([first]), np.array([last]), zero_point, lowest, highest, rounding
+    )
+
+
+def assert_exact(wanted: Steps, found: exact_requant.Requant) -> None:
+    """Compare all accumulators of every channel, one by one."""
+    assert found.wrong == ()
+    for channel in range(len(wanted.slope)):
+        for a in range(int(wanted.first[channel]), int(wanted.last[channel]) + 1):
+            assert found(channel, a) == wanted.exact(channel, a), (channel, a)
+
+
+def assert_narrow_is_true(wanted: Steps, found: exact_requant.Requant) -> None:
+    """`narrow` promises sums of 32 bits and shifts that a high multiplication can begin."""
+    for channel, offset in enumerate(found.offset):
+        for a in (int(wanted.first[channel]), int(wanted.last[channel])):
+            assert -(1 << 31) <= (a << found.pre_shift) + int(offset) < 1 << 31
+    assert found.shift.min() >= 32
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_random_scales_of_float32_are_exact_for_every_accumulator(seed):
+    rng = np.random.default_rng(seed)
+    reach = int(10 ** rng.uniform(1, 4))
+    channels = 4
+    scale = [Fraction(float(np.float32(s))) for s in 10 ** rng.uniform(-1, 1, channels) / reach * 100]
+    bias = [Fraction(float(np.float32(b))) for b in rng.normal(0, 50, channels)]
+    wanted = Steps(
+        scale,
+        bias,
+        -rng.integers(1, reach, channels),
+        rng.integers(1, reach, channels),
+        int(rng.integers(-128, 128)),
+        -128,
+        127,
+        "half_even",
+    )
+    found = exact_requant.solve(wanted)
+    assert_exact(wanted, found)
+    assert found.narrow
+    assert_narrow_is_true(wanted, found)
+
+
+@pytest.mark.parametrize("zero_point", [0, 3, -128, 127])
+@pytest.mark.parametrize("exponent", [0, 1, 2, 5, 9])
+def test_powers_of_two_round_ties_to_even(exponent, zero_point):
+    wanted = steps(Fraction(1, 1 << exponent), 0, -3000, 3000, zero_point)
+    assert_exact(wanted, exact_requant.solve(wanted))
+
+
+@pytest.mark.parametrize("divisor", [3, 6, 49, 125])
+def test_averages_round_ties_to_even(divisor):
+    wanted = steps(Fraction(1, divisor), Fraction(5, divisor), -128 * divisor, 127 * divisor, -5)
+    assert_exact(wanted, exact_requant.solve(wanted))
+
+
+@pytest.mark.parametrize("divisor", [1, 256, 1000, 384, 1 << 15])
+def test_floor_of_integer_arithmetic(divisor):
+    wanted = steps(Fraction(7, divisor), Fraction(-13, divisor), -40000, 40000, 0, 0, 255, "floor")
+    assert_exact(wanted, exact_requant.solve(wanted))
+
+
+def test_dead_channels_beside_live_ones():
+    # A channel of zero weights, one far below its clamp, one whose slope is a millionth: all share one shift.
+    wanted = Steps(
+        [Fraction(1, 300), Fraction(1, 300), Fraction(1, 77), Fraction(1, 10**6)],
+        [Fraction(20), Fraction(-5000), Fraction(1, 3), Fraction(11, 2)],
+        np.array([0, -2000, -9000, -30000]),
+        np.array([0, 2000, 9000, 30000]),
+        -128,
+        -128,
+        127,
+        "half_even",
+    )
+    assert_exact(wanted, exact_requant.solve(wanted))
+
+
+def test_steps_are_where_the_exact_function_steps():
+    wanted = steps(Fraction(1, 7), Fraction(1, 2), -1000, 1000, 4)
+    places = wanted.places()[0]
+    for k, place in zip(range(-127, 128), places):
+        if place > -1000:
+            assert wanted.exact(0, int(place) - 1) < k
+        if place <= 1000:
+            assert wanted.exact(0, int(place)) >= k
+
+
+def test_alternating_ties_beside_a_channel_without_ties():
+    wanted = Steps(
+        [Fraction(1, 2), Fraction(1, 3)], [Fraction(0), Fraction(0)], np.array([-99, -99]), np.array([99, 99]), 0, -50, 50, "half_even"
+    )
+    assert_exact(wanted, exact_requant.solve(wanted))
+
+
+def test_what_no_constants_match_is_listed():
+    # Ties that alternate, and more accumulators than are looked at one by one to tell them apart.
+    reach = exact_requant.MOST_ACCUMULATORS_LOOKED_AT
+    wanted = steps(Fraction(1, 2), 0, -reach, reach)
+    found = exact_requant.solve(wanted)
+    wrong = {(0, a) for a in range(-300, 300) if found(0, a) != wanted.exact(0, a)}
+    assert wrong and set(found.wrong) == wrong
+
+
+def test_a_wrong_constant_is_noticed():
+    wanted = steps(Fraction(1, 7), 0, -1000, 1000)
+    found = exact_requant.solve(wanted)
+    spoilt = replace(found, multiplier=found.multiplier + (1 << 22))
+    assert exact_requant.differences(wanted, found, wanted.places()) == []
+    differing = exact_requant.differences(wanted, spoilt, wanted.places())
+    assert differing == [(0, a) for a in range(-1000, 1001) if spoilt(0, a) != wanted.exact(0, a)]
+    assert differing
