@@ -31,6 +31,7 @@ from htvm.runtime.simulator.program import DONE, STACK_BOTTOM, STACK_TOP, START,
 
 PAGE_BYTES = 4096  # what Unicorn protects at once
 UNDEFINED = 0xA5  # memory before anything was written to it, and the stack before each run
+TRANSLATION_BYTES = 64 << 20  # of translated code; Unicorn's default is 1 GiB of addresses per machine
 DEFAULT_MAX_INSTRUCTIONS = 1 << 40
 
 FETCHES = (UC_MEM_FETCH_UNMAPPED, UC_MEM_FETCH_PROT)
@@ -85,6 +86,7 @@ class Host:
         self.soc = soc
         self.program = read_program(Path(elf), soc)
         self.machine = Uc(UC_ARCH_RISCV, UC_MODE_RISCV32)
+        self.machine.ctl_set_tcg_buffer_size(TRANSLATION_BYTES)
         self.start, self.done = self.symbol(START), self.symbol(DONE)
         self.stack_bottom, self.stack_top = self.symbol(STACK_BOTTOM), self.symbol(STACK_TOP)
         self.fault: Fault | None = None
