@@ -52,7 +52,9 @@ class Constants:
         if key not in self._names:
             self._names[key] = name
             self.size_bytes += requant.scale_bytes * channels
-            text = _wrapped("{" + ", ".join(map(str, row)) + "}" for row in rows)
+            text = _wrapped(
+                ", ".join(map(str, row)) if len(row) == 1 else f"{{{', '.join(map(str, row))}}}" for row in rows
+            )
             self.definitions.append(f"static const {struct} {name}[{channels}] = {{\n{text}\n}};\n")
         return self._names[key]
 

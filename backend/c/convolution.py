@@ -18,7 +18,7 @@ COLLECT_TAP = 6
 COLLECT_ROW = 10
 """Instructions for collecting one element of a window, and for each of its rows (htvm_collect, gcc -O3)."""
 IN_PLACE_ROW = 10
-"""Instructions for each row of a window read in place, per block of 4 channels and 2 pixels."""
+"""Instructions for each further row of a window read in place, per block of 4 channels and 2 pixels."""
 CONV2D_CODE_BYTES = 4600
 DEPTHWISE_CODE_BYTES = 1400
 """Code of one more function with other types (gcc -O3)."""
@@ -96,7 +96,7 @@ class Convolution:
         if self.groups > 1 or not one_run or not gapless:
             return True
         collecting = rows * (COLLECT_ROW + COLLECT_TAP * columns * self.channels)
-        return collecting < rows * IN_PLACE_ROW * self.out_channels / 8
+        return collecting < (rows - 1) * IN_PLACE_ROW * self.out_channels / 8
 
 
 def forms(layers: Iterable[accel.Conv2dOp | accel.DenseOp]) -> dict[ir.OpView, Requant]:

@@ -29,16 +29,17 @@ class Requant:
     offset: np.ndarray
     shift: np.ndarray
     pre_shift: int = 0
-    zero_point: int = 0
     min: int = 0
     max: int = 0
+    zero_point: int = 0
+    tie_below: int = 0
 
     @staticmethod
     def of(layer: ir.OpView) -> Requant:
         """Read the attribute `requant` of a layer that has one."""
         fields: dict[str, Any] = {entry.name: entry.attr for entry in layer.requant}
         shift = np.array(list(fields["shift"]), np.int64)
-        if "round" in fields:
+        if "tie_below" in fields:
             form = HALF_EVEN
         elif "narrow" not in fields:
             form = WIDE

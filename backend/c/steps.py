@@ -18,7 +18,7 @@ from htvm.dialects import accel
 from . import values
 from .constants import Constants, conv2d_weights
 from .convolution import Convolution, weights_4d
-from .requant import Requant
+from .requant import HALF_EVEN, Requant
 from .values import ElementType, element_type, shape, strides
 
 
@@ -129,10 +129,13 @@ def _initializer(fields: Mapping[str, Any], depth: int) -> str:
 
 
 def _requant_fields(requant: Requant) -> dict[str, Any]:
-    fields: dict[str, Any] = {"pre_shift": requant.pre_shift, "shift": requant.layer_shift}
-    if requant.zero_point:
-        fields["zero_point"] = requant.zero_point
-    return fields | {"min max": (requant.min, requant.max)}
+    fields: dict[str, Any] = {
+        "pre_shift shift": (requant.pre_shift, requant.layer_shift),
+        "min max": (requant.min, requant.max),
+    }
+    if requant.form == HALF_EVEN:
+        fields["zero_point tie_below"] = (requant.zero_point, requant.tie_below)
+    return fields
 
 
 def _by(sizes: Sequence[int]) -> str:
@@ -234,7 +237,7 @@ def _add(step: Step) -> None:
         "shape": _binary_shape(step),
         "a_multiplier b_multiplier": np.broadcast_to(requant.multiplier, 2).tolist(),
         "offset": requant.offset[0],
-        "requant": _requant_fields(requant) | {"shift": requant.shift[0]},
+        "requant": _requant_fields(requant) | {"pre_shift shift": (0, requant.shift[0])},
     }
     step.call(kernel, step.struct("htvm_add_layer", "layer", fields), a, b, y)
 

@@ -18,8 +18,8 @@ typedef enum {
     HTVM_NARROW,      /* the sum fits 32 bits, shift >= 32 and is the layer's: `mulh`, `sra`   htvm_scale */
     HTVM_NARROW_EACH, /* as HTVM_NARROW, with a shift for each channel                         htvm_scale_each */
     HTVM_WIDE,        /* a sum of 64 bits                                                     htvm_scale_wide */
-    HTVM_HALF_EVEN,   /* as HTVM_WIDE; if all bits shifted out are zero the value was a tie, and the result is made
-                         even; zero_point is added before the clamp                           htvm_scale_wide */
+    HTVM_HALF_EVEN,   /* as HTVM_WIDE; where what is shifted out is less than tie_below the value was a tie, and the
+                         even one is taken; zero_point is added before the clamp              htvm_scale_wide */
 } htvm_output;
 
 typedef struct {
@@ -43,9 +43,10 @@ typedef struct {
 typedef struct {
     int32_t pre_shift;
     int32_t shift; /* HTVM_NARROW: less 32 */
-    int32_t zero_point;
     int32_t min;
     int32_t max;
+    int32_t zero_point; /* HTVM_HALF_EVEN, as tie_below */
+    uint64_t tie_below;
 } htvm_requant;
 
 /* Return value * 2^shift, also for a negative value. */
@@ -90,7 +91,7 @@ HTVM_KERNEL int32_t htvm_requantize_wide(int64_t scaled, int32_t shift, htvm_out
     int64_t value = htvm_shift_right_64(scaled, shift);
 
     if (output == HTVM_HALF_EVEN) {
-        if (shift > 0 && htvm_shift_left_64((uint64_t)value, shift) == (uint64_t)scaled) {
+        if ((uint64_t)scaled - htvm_shift_left_64((uint64_t)value, shift) < requant.tie_below) {
             value &= ~(int64_t)1;
         }
         value += requant.zero_point;
