@@ -191,7 +191,7 @@ def role(constant: ir.Value, reader: ir.OpView) -> str:
 
 def identifier(text: str) -> str:
     """Return a C identifier as like `text` as can be."""
-    name = re.sub(r"\W+", "_", text, flags=re.ASCII).strip("_")
+    name = re.sub(r"[\W_]+", "_", text, flags=re.ASCII).strip("_")
     return name if name[:1].isalpha() else f"node_{name}"
 
 

@@ -1,8 +1,11 @@
 """order-layers: put the layers in the order that needs the least memory at once.
 
-    %wide = accel.conv2d %x .. ; %narrow = accel.pool2d %x .. ; %y = accel.pool2d %wide ..
+    %a = accel.conv2d %x ..       wide
+    %b = accel.conv2d %x ..       wide
+    %c = accel.pool2d %a ..       narrow
+    %d = accel.pool2d %b ..       narrow
     ==>
-    %narrow = accel.pool2d %x .. ; %wide = accel.conv2d %x .. ; %y = accel.pool2d %wide ..
+    %a, %c, %b, %d: the wide values are never there together
 
 Stage    dispatched -> scheduled
 Reads    sizes and uses of values; which layers can work in place

@@ -8,12 +8,13 @@ Writes   nothing
 Needs    nothing
 Fails    on every broken promise, with the value found and the value wanted
 
-    imported     values are quantised or real (f32) integer      values are i8, ui8, i16 or i32; no layer of a
-    real meaning is left dispatched   and every layer has an engine; layouts are permutations; what must be
-    row-major is scheduled    and every function says how good its order is tiled        all values are
-    memrefs in a named memory; layers write their destinations planned      and buffers and arguments have
-    offsets, aligned and inside the arena; nobody reads what another
-                 layer has overwritten; the arena fits its memory
+    imported     values are quantised or real (f32)
+    integer      values are i8, ui8, i16 or i32; no layer on real numbers is left
+    dispatched   and every layer has an engine; layouts are permutations; what must be row-major is
+    scheduled    and every function says how good its order is
+    tiled        all values are memrefs in a named memory, which layers write; nothing else has changed
+    planned      and buffers and arguments have offsets, aligned and inside the arena; nobody reads what
+                 another layer has overwritten; the arena fits its memory
 """
 
 from collections.abc import Callable, Iterator
@@ -122,10 +123,13 @@ def layouts(function: func.FuncOp) -> Iterator[Problem]:
             if not layout.is_permutation(value.type):
                 yield (
                     op.location,
-                    f"{operation(op)} has a value of {value.type}, expected a permutation of its axes",
+                    f"{operation(op)} has a value of '{value.type}', expected a permutation of its axes",
                 )
             elif isinstance(op, (accel.ReshapeOp, func.ReturnOp)) and not layout.is_row_major(value.type):
-                yield op.location, f"{operation(op)} has a value of {value.type}, expected it to be row-major"
+                yield (
+                    op.location,
+                    f"{operation(op)} has a value of '{value.type}', expected it to be row-major",
+                )
 
 
 def order(function: func.FuncOp) -> Iterator[Problem]:
@@ -140,13 +144,13 @@ def order(function: func.FuncOp) -> Iterator[Problem]:
 def memrefs(function: func.FuncOp) -> Iterator[Problem]:
     for value in function.arguments:
         if not is_placed(value.type):
-            yield function.location, f"an argument is a {value.type}, expected a memref in a named memory"
+            yield function.location, f"an argument is a '{value.type}', expected a memref in a named memory"
     for op in function.body.blocks[0]:
         for value in values(op):
             if not is_placed(value.type):
                 yield (
                     op.location,
-                    f"{operation(op)} has a value of {value.type}, expected a memref in a named memory",
+                    f"{operation(op)} has a value of '{value.type}', expected a memref in a named memory",
                 )
 
 
@@ -158,7 +162,7 @@ def offsets(function: func.FuncOp) -> Iterator[Problem]:
     for value, location in owners:
         region = placed.get(value)
         if region is None:
-            yield location, f"a value of {value.type} has no offset"
+            yield location, f"a value of '{value.type}' has no offset, expected plan-memory to have given one"
         elif region.begin % layout.ALIGNMENT_BYTES:
             yield (
                 location,

@@ -1,0 +1,16 @@
+// RUN: not htvm-opt %s -p bufferize-layers --target=%S/targets/choosy.py --split-input-file 2>&1 | FileCheck %s
+
+// CHECK: bufferize_layers_invalid.mlir:[[#@LINE+2]]:8: error: 'arith.addi' has no form on buffers; expected layers of the accel dialect and constants
+func.func @no_layer(%x: tensor<4xi8>) -> tensor<4xi8> {
+  %y = arith.addi %x, %x : tensor<4xi8>
+  return %y : tensor<4xi8>
+}
+
+// -----
+
+// CHECK: bufferize_layers_invalid.mlir:[[#@LINE+4]]:3: error: a result must be copied, and no engine of target 'choosy' runs 'accel.reshape'
+// CHECK-NEXT: adder: does not implement 'accel.reshape'
+// CHECK-NEXT: tables: does not implement 'accel.reshape'
+func.func @nobody_copies(%x: tensor<4xi8>) -> tensor<4xi8> {
+  return %x : tensor<4xi8>
+}

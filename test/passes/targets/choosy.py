@@ -1,0 +1,31 @@
+"""choosy: a target for tests whose engines run one op each, and whose memory holds 4 KiB."""
+
+from dataclasses import dataclass
+
+from mlir import ir
+
+from htvm.backend.targets.soc import Host, Memory, Soc
+
+
+@dataclass(frozen=True)
+class OneOp:
+    """An engine that runs one op of the accel dialect."""
+
+    name: str
+    op: str
+
+    def refuses(self, op: ir.Operation) -> str | None:
+        found = op.operation.name
+        return None if found == self.op else f"does not implement '{found}'"
+
+
+SOC = Soc(
+    name="choosy",
+    description="for tests: an adder, and an engine that looks up",
+    clock_hz=100_000_000,
+    host=Host(march="rv32imc", mabi="ilp32"),
+    memories=(Memory("ram", base=0x1C000000, size_bytes=4096),),
+    program_memory="ram",
+    arena_memory="ram",
+    engines=(OneOp("adder", "accel.add"), OneOp("tables", "accel.lookup")),
+)

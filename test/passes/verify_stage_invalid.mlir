@@ -1,0 +1,116 @@
+// RUN: not htvm-opt %s -p 'verify-stage{stage=imported}' --split-input-file 2>&1 | FileCheck %s --check-prefix=IMPORTED
+// RUN: not htvm-opt %s -p 'verify-stage{stage=scheduled}' --split-input-file 2>&1 | FileCheck %s --check-prefix=SCHEDULED
+// RUN: not htvm-opt %s -p 'verify-stage{stage=planned}' --split-input-file 2>&1 | FileCheck %s --check-prefix=PLANNED
+// RUN: not htvm-opt %s -p 'verify-stage{stage=done}' 2>&1 | FileCheck %s --check-prefix=STAGE
+
+// STAGE: pass 'verify-stage': unknown stage 'done'; stages are imported, integer, dispatched, scheduled, tiled, planned
+
+// IMPORTED: verify_stage_invalid.mlir:[[#@LINE+2]]:8: error: stage 'imported': 'accel.relu' has elements i8, expected a quantised type or f32
+func.func @integer_too_early(%x: tensor<4xi8>) -> tensor<4xi8> {
+  %y = accel.relu %x : (tensor<4xi8>) -> tensor<4xi8>
+  return %y : tensor<4xi8>
+}
+
+// -----
+
+// IMPORTED: error: stage 'imported': found 'arith.addi', expected layers and arith.constant, quant.scast, func.return
+// SCHEDULED: error: stage 'scheduled': found 'arith.addi', expected layers and arith.constant, func.return
+// PLANNED: error: stage 'planned': found 'arith.addi', expected layers and memref.get_global, accel.buffer, func.return
+func.func @other_operation(%x: tensor<4xi8>) -> tensor<4xi8> {
+  %y = arith.addi %x, %x : tensor<4xi8>
+  return %y : tensor<4xi8>
+}
+
+// -----
+
+// SCHEDULED: error: stage 'scheduled': 'accel.relu' is left, expected integer layers only
+// SCHEDULED: error: stage 'scheduled': 'accel.add' has elements f32, expected i8, ui8, i16, i32
+func.func @real(%x: tensor<4xi8>, %r: tensor<4xf32>) -> tensor<4xi8> {
+  %y = accel.relu %x : (tensor<4xi8>) -> tensor<4xi8>
+  %z = accel.add %y, %r : (tensor<4xi8>, tensor<4xf32>) -> tensor<4xi8>
+  return %z : tensor<4xi8>
+}
+
+// -----
+
+// SCHEDULED: error: stage 'scheduled': 'accel.add' has no engine, expected dispatch-engines to have named one
+func.func @no_engine(%x: tensor<4xi8>) -> tensor<4xi8> {
+  %y = accel.add %x, %x : (tensor<4xi8>, tensor<4xi8>) -> tensor<4xi8>
+  return %y : tensor<4xi8>
+}
+
+// -----
+
+#nhwc = affine_map<(n, c, h, w) -> (n, h, w, c)>
+
+// SCHEDULED: error: stage 'scheduled': 'accel.add' has a value of {{.*}}, expected a permutation of its axes
+// SCHEDULED: error: stage 'scheduled': 'accel.reshape' has a value of {{.*}}, expected it to be row-major
+func.func @layouts(%x: tensor<1x2x2x2xi8, #nhwc>) -> tensor<8xi8> {
+  %s = accel.add %x, %x {engine = "host"} : (tensor<1x2x2x2xi8, #nhwc>, tensor<1x2x2x2xi8, #nhwc>) -> tensor<1x2x2x2xi8, "sideways">
+  %y = accel.reshape %x {engine = "host"} : (tensor<1x2x2x2xi8, #nhwc>) -> tensor<8xi8>
+  return %y : tensor<8xi8>
+}
+
+// -----
+
+// SCHEDULED: error: stage 'scheduled': accel.order of 'main' is missing, expected "optimal" or "bounded"
+func.func @main(%x: tensor<4xi8>) -> tensor<4xi8> {
+  return %x : tensor<4xi8>
+}
+
+// -----
+
+// PLANNED: error: stage 'planned': an argument is a 'tensor<4xi8>', expected a memref in a named memory
+// PLANNED: error: stage 'planned': 'func.return' has a value of 'tensor<4xi8>', expected a memref in a named memory
+func.func @tensor_left(%x: tensor<4xi8>) -> tensor<4xi8> attributes {accel.order = "optimal"} {
+  return %x : tensor<4xi8>
+}
+
+// -----
+
+// PLANNED: error: stage 'planned': 'x' at ram 2 to 6 begins at 2, expected a multiple of 4
+// PLANNED: error: stage 'planned': 'y' at ram 8 to 12 ends beyond the arena, which has 8 bytes
+// PLANNED: error: stage 'planned': a value of 'memref<4xi8, "ram">' has no offset, expected plan-memory to have given one
+module attributes {accel.arena = {ram = 8 : i64}, accel.lower_bound = {ram = 8 : i64}, accel.capacity = {ram = 8 : i64}} {
+  func.func @offsets(%x: memref<4xi8, "ram"> {accel.name = "x", accel.offset = 2 : i64},
+                     %y: memref<4xi8, "ram"> {accel.name = "y", accel.offset = 8 : i64, accel.result}) attributes {accel.order = "optimal"} {
+    %a = accel.buffer "a" : memref<4xi8, "ram">
+    return
+  }
+}
+
+// -----
+
+// An addition may work in place, a transposition may not; nobody may write in place of an argument.
+// PLANNED: error: stage 'planned': node 'turn' reads 'a' at ram 16 to 32, overwritten by node 'turn' with 'b' at ram 16 to 32
+// PLANNED: error: stage 'planned': node 'sum' reads 'x' at ram 0 to 16, overwritten by node 'sum' with 'c' at ram 0 to 16
+// PLANNED: error: stage 'planned': node 'late' reads 'a' at ram 16 to 32, overwritten by node 'turn' with 'b' at ram 16 to 32
+// PLANNED: error: stage 'planned': node 'late' reads 'z' at ram 64 to 80, which nothing has written
+// PLANNED: error: stage 'planned': the caller reads 'y' at ram 32 to 48, overwritten by node 'end' with 'e' at ram 40 to 56
+module attributes {accel.arena = {ram = 80 : i64}, accel.lower_bound = {ram = 80 : i64}, accel.capacity = {ram = 80 : i64}} {
+  func.func @memory(%x: memref<4x4xi8, "ram"> {accel.name = "x", accel.offset = 0 : i64},
+                    %y: memref<4x4xi8, "ram"> {accel.name = "y", accel.offset = 32 : i64, accel.result}) attributes {accel.order = "optimal"} {
+    %z = accel.buffer "z" at 64 : memref<4x4xi8, "ram">
+    %a = accel.buffer "a" at 16 : memref<4x4xi8, "ram">
+    accel.transpose %x into %a {engine = "host", permutation = array<i64: 1, 0>} : (memref<4x4xi8, "ram">, memref<4x4xi8, "ram">) -> () loc("begin")
+    %b = accel.buffer "b" at 16 : memref<4x4xi8, "ram">
+    accel.transpose %a into %b {engine = "host", permutation = array<i64: 1, 0>} : (memref<4x4xi8, "ram">, memref<4x4xi8, "ram">) -> () loc("turn")
+    %c = accel.buffer "c" at 0 : memref<4x4xi8, "ram">
+    accel.add %x, %b into %c {engine = "host"} : (memref<4x4xi8, "ram">, memref<4x4xi8, "ram">, memref<4x4xi8, "ram">) -> () loc("sum")
+    %d = accel.buffer "d" at 0 : memref<4x4xi8, "ram">
+    accel.add %c, %b into %d {engine = "host"} : (memref<4x4xi8, "ram">, memref<4x4xi8, "ram">, memref<4x4xi8, "ram">) -> () loc("in place")
+    accel.add %a, %z into %y {engine = "host"} : (memref<4x4xi8, "ram">, memref<4x4xi8, "ram">, memref<4x4xi8, "ram">) -> () loc("late")
+    %e = accel.buffer "e" at 40 : memref<4x4xi8, "ram">
+    accel.transpose %d into %e {engine = "host", permutation = array<i64: 1, 0>} : (memref<4x4xi8, "ram">, memref<4x4xi8, "ram">) -> () loc("end")
+    return
+  }
+}
+
+// -----
+
+// PLANNED: error: stage 'planned': the arena of 'ram' has 8 bytes, expected at least its lower bound (4) and at most its capacity (4)
+module attributes {accel.arena = {ram = 8 : i64}, accel.lower_bound = {ram = 4 : i64}, accel.capacity = {ram = 4 : i64}} {
+  func.func @does_not_fit(%x: memref<4xi8, "ram"> {accel.offset = 0 : i64}) attributes {accel.order = "optimal"} {
+    return
+  }
+}
