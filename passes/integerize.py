@@ -209,7 +209,6 @@ def _add(op: accel.AddOp | accel.SubOp, operands: list[ir.Value]) -> ir.Value:
         requant["narrow"] = ir.UnitAttr.get()
     if solved.tie_below:
         requant |= {"tie_below": _integer(solved.tie_below), "zero_point": _integer(solved.zero_point)}
-        requant |= {"round": ir.StringAttr.get("half_even")}  # TEMPORARY
     return _made(op, _with_constants(op, operands), {"requant": ir.DictAttr.get(requant)}, name="accel.add")
 
 
@@ -404,7 +403,6 @@ def _requant(solved: exact_requant.Requant) -> dict[str, ir.Attribute]:
         requant["narrow"] = ir.UnitAttr.get()
     if solved.tie_below:
         requant |= {"tie_below": _integer(solved.tie_below), "zero_point": _integer(solved.zero_point)}
-        requant |= {"round": ir.StringAttr.get("half_even")}  # TEMPORARY
     attributes: dict[str, ir.Attribute] = {"requant": ir.DictAttr.get(requant)}
     if solved.wrong:
         attributes["accel.inexact"] = ir.DenseI64ArrayAttr.get([number for pair in solved.wrong for number in pair])
