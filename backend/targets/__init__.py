@@ -31,9 +31,7 @@ def load(name_or_path: str) -> Soc:
         return load_file(Path(name_or_path))
     for point in entry_points(group=ENTRY_POINT_GROUP, name=name_or_path):
         return checked(point.load(), f"entry point '{point.name} = {point.value}'")
-    raise ValueError(
-        f"unknown target '{name_or_path}'; known are {', '.join(names())}, or the path of a .py file"
-    )
+    raise ValueError(f"unknown target '{name_or_path}'; known are {', '.join(names())}, or the path of a .py file")
 
 
 def load_file(path: Path) -> Soc:
@@ -52,7 +50,5 @@ def load_file(path: Path) -> Soc:
 def checked(found: object, where: str) -> Soc:
     """Return `found` if it is a Soc."""
     if not isinstance(found, Soc):
-        raise ValueError(
-            f"{where} must give a htvm.backend.targets.soc.Soc as SOC, got {type(found).__name__}"
-        )
+        raise ValueError(f"{where} must give a htvm.backend.targets.soc.Soc as SOC, got {type(found).__name__}")
     return found

@@ -258,9 +258,7 @@ def term_record(term: Term) -> TermRecord:
 def load_library() -> ctypes.CDLL:
     """Load the compiled hooks."""
     if not LIBRARY.is_file():
-        raise SimulationError(
-            f"{LIBRARY} is missing: build it from block_hook.c, as README.md beside it says"
-        )
+        raise SimulationError(f"{LIBRARY} is missing: build it from block_hook.c, as README.md beside it says")
     library = ctypes.CDLL(str(LIBRARY))
     library.htvm_enter_block.argtypes = (ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint32, ctypes.c_void_p)
     library.htvm_enter_block.restype = None

@@ -159,9 +159,9 @@ class Host:
         for segment in self.program.segments:
             for page in segment_pages(segment):
                 pages[page] = pages.get(page, 0) | rights(segment)
-        for page, allowed in pages.items():
-            self.machine.mem_map(page, PAGE_BYTES, allowed)
-            self.machine.mem_write(page, bytes([UNDEFINED]) * PAGE_BYTES)
+        for first, end, allowed in regions(pages):  # as few as possible: Unicorn looks them up
+            self.machine.mem_map(first, end - first, allowed)
+            self.machine.mem_write(first, bytes([UNDEFINED]) * (end - first))
         guarded = []
         for segment in self.program.segments:
             self.machine.mem_write(segment.address, segment.data)
@@ -200,8 +200,7 @@ class Host:
         if not any(one.address <= address and address + size_bytes <= one.end for one in allowed):
             ranges = ", ".join(f"{one.address:#x}..{one.end:#x}" for one in allowed)
             raise SimulationError(
-                f"{self.program.path.name}: cannot {verb} {size_bytes:,} bytes at {address:#x}; "
-                f"can {verb} {ranges}"
+                f"{self.program.path.name}: cannot {verb} {size_bytes:,} bytes at {address:#x}; can {verb} {ranges}"
             )
 
     def check_guarded(self) -> None:
@@ -233,11 +232,7 @@ class Host:
         if isinstance(error, SimulationError):
             return f"{self.here(pc)}: {error}"
         if self.fault is None:
-            what = (
-                "illegal instruction"
-                if error.errno in (UC_ERR_EXCEPTION, UC_ERR_INSN_INVALID)
-                else str(error)
-            )
+            what = "illegal instruction" if error.errno in (UC_ERR_EXCEPTION, UC_ERR_INSN_INVALID) else str(error)
             return f"{self.here(pc)}: {what}"
         fault = self.fault
         if fault.access in FETCHES:
@@ -248,9 +243,7 @@ class Host:
         reason = f"code or constants ({self.program.data_place(fault.address)})"
         if fault.access != UC_MEM_WRITE_PROT:
             reason = "no memory of the program"
-        return (
-            f"{self.here(pc)}: {verb} of {fault.size_bytes} bytes at {fault.address:#010x}, which is {reason}"
-        )
+        return f"{self.here(pc)}: {verb} of {fault.size_bytes} bytes at {fault.address:#010x}, which is {reason}"
 
 
 def segment_pages(segment: Segment) -> Iterator[int]:
@@ -258,10 +251,16 @@ def segment_pages(segment: Segment) -> Iterator[int]:
     yield from range(segment.address // PAGE_BYTES * PAGE_BYTES, segment.end, PAGE_BYTES)
 
 
+def regions(pages: dict[int, int]) -> Iterator[tuple[int, int, int]]:
+    """Join neighbouring pages with the same rights; yield first address, end and rights of each region."""
+    for first, allowed in sorted(pages.items()):
+        if pages.get(first - PAGE_BYTES) != allowed:
+            end = first + PAGE_BYTES
+            while pages.get(end) == allowed:
+                end += PAGE_BYTES
+            yield first, end, allowed
+
+
 def rights(segment: Segment) -> int:
     """Return what the host may do in a segment."""
-    return (
-        UC_PROT_READ
-        | (UC_PROT_WRITE if segment.writable else 0)
-        | (UC_PROT_EXEC if segment.executable else 0)
-    )
+    return UC_PROT_READ | (UC_PROT_WRITE if segment.writable else 0) | (UC_PROT_EXEC if segment.executable else 0)

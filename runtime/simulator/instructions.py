@@ -176,8 +176,4 @@ def store_word(rs1: int, rs2: int, offset: int) -> int:
 def branch_zero(rs1: int, funct3: int, offset: int) -> int:
     """Encode beq or bne of a register with x0."""
     word = bits(offset & 0x1FFF, (12, 31), (11, 7)) | rs1 << 15 | funct3 << 12 | 0x63
-    return (
-        word
-        | bits(offset, *((5 + k, 25 + k) for k in range(6)))
-        | bits(offset, *((1 + k, 8 + k) for k in range(4)))
-    )
+    return word | bits(offset, *((5 + k, 25 + k) for k in range(6))) | bits(offset, *((1 + k, 8 + k) for k in range(4)))

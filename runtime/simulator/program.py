@@ -50,9 +50,7 @@ class Program:
 
     def place(self, address: int) -> str:
         """Name the code at `address`: the symbol before it and the distance."""
-        if not any(
-            segment.executable and segment.address <= address < segment.end for segment in self.segments
-        ):
+        if not any(segment.executable and segment.address <= address < segment.end for segment in self.segments):
             return "outside the code"
         return self.nearest(address, lambda segment: segment.executable)
 
@@ -144,13 +142,10 @@ def check_fit(path: Path, segments: tuple[Segment, ...], soc: Soc) -> None:
             )
         elif segment.end > memory.end:
             problems.append(
-                f"needs {segment.end - memory.base:,} bytes of memory '{memory.name}', "
-                f"which has {memory.size_bytes:,}"
+                f"needs {segment.end - memory.base:,} bytes of memory '{memory.name}', which has {memory.size_bytes:,}"
             )
     if problems:
-        raise SimulationError(
-            "\n".join(f"{path.name}: does not fit target '{soc.name}': {one}" for one in problems)
-        )
+        raise SimulationError("\n".join(f"{path.name}: does not fit target '{soc.name}': {one}" for one in problems))
 
 
 def memory_at(soc: Soc, address: int) -> Memory | None:

@@ -35,9 +35,7 @@ class Toolchain:
     compile_command: tuple[str, ...]
     link_command: tuple[str, ...]
 
-    def build(
-        self, sources: Sequence[Path], script: Path, elf: Path, options: Sequence[str] = ("-O3",)
-    ) -> str:
+    def build(self, sources: Sequence[Path], script: Path, elf: Path, options: Sequence[str] = ("-O3",)) -> str:
         """Compile C and assembly and link them as `script` says; return the warnings.
 
         Raises BuildError.

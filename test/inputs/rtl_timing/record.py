@@ -42,9 +42,7 @@ def main() -> None:
         command = [sys.executable, HERE / "stress.py", str(STRESS_PROGRAMS), str(STRESS_SEED)]
         subprocess.run(command, check=True, stdout=source)
         build("stress", [source.name, f"-DREGIONS={2 * STRESS_PROGRAMS}", "-DKEEP_REGISTERS"])
-    expected["stress"] = {
-        f"program {number}": found for number, found in enumerate(regions(simulator, "stress"))
-    }
+    expected["stress"] = {f"program {number}": found for number, found in enumerate(regions(simulator, "stress"))}
     (HERE / "expected.json").write_text(dump(expected))
 
 
@@ -59,9 +57,7 @@ def build(name: str, arguments: list) -> None:
 def regions(simulator: Path, name: str) -> list[tuple[int, int]]:
     """Run NAME.elf on the RTL; return the instructions and cycles between each pair of markers."""
     with tempfile.NamedTemporaryFile(suffix=".bin") as image:
-        subprocess.run(
-            ["riscv64-unknown-elf-objcopy", "-O", "binary", HERE / f"{name}.elf", image.name], check=True
-        )
+        subprocess.run(["riscv64-unknown-elf-objcopy", "-O", "binary", HERE / f"{name}.elf", image.name], check=True)
         output = subprocess.run([simulator, image.name], check=True, capture_output=True, text=True).stdout
     marks = [tuple(map(int, line.split())) for line in output.splitlines()]
     return [

@@ -100,18 +100,14 @@ class Programs:
 
     def straight(self) -> list[str]:
         """Return a long program without jumps."""
-        return [
-            self.plain(self.rng.choices(list(KINDS), list(KINDS.values()))[0]) for _ in range(STRAIGHT_SIZE)
-        ]
+        return [self.plain(self.rng.choices(list(KINDS), list(KINDS.values()))[0]) for _ in range(STRAIGHT_SIZE)]
 
     def setup(self) -> list[str]:
         """Return code that fills the registers and the buffer."""
         rng = self.rng
         lines = ["la s0, buffer", "addi s4, s0, 8"]
         for register in REGISTERS[:-1]:
-            value = rng.choice(
-                (rng.randrange(-8, 9), rng.getrandbits(32), rng.getrandbits(rng.randrange(1, 32)))
-            )
+            value = rng.choice((rng.randrange(-8, 9), rng.getrandbits(32), rng.getrandbits(rng.randrange(1, 32))))
             lines.append(f"li {register}, {value}")
         lines += [f"li s10, {rng.randrange(16)}"]
         lines += [f"sw {rng.choice(REGISTERS)}, {4 * k}(s0)" for k in range(16)]

@@ -29,7 +29,6 @@ BENCH = Soc(
 def test_every_region_takes_what_it_takes_on_the_rtl(program):
     steps = Host(RECORDED / f"{program}.elf", BENCH).run().steps[0::2]
     simulated = {
-        region: [step.instructions, step.cycles]
-        for region, step in zip(EXPECTED[program], steps, strict=True)
+        region: [step.instructions, step.cycles] for region, step in zip(EXPECTED[program], steps, strict=True)
     }
     assert simulated == EXPECTED[program]
