@@ -22,7 +22,6 @@ Fails    on an op that is neither a layer nor a constant; on a copy that no engi
 
 import itertools
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -106,7 +105,7 @@ class Globals:
     def __init__(self, module: ir.Operation, memory: str) -> None:
         top_level = list(module.regions[0].blocks[0])
         self.memory = memory
-        self.place = ir.InsertionPoint(top_level[0])
+        self.first = top_level[0] if top_level else None
         self.names: dict[ir.Attribute, str] = {}
         self.taken = {op.attributes["sym_name"].value for op in top_level if "sym_name" in op.attributes}
 
@@ -117,7 +116,7 @@ class Globals:
         if elements not in self.names:
             name = self.free(identifier(f"{activations.short_name(reader)}_{role(constant, reader)}"))
             self.names[elements] = name
-            with self.place:
+            with ir.InsertionPoint(self.first):
                 memref.GlobalOp(
                     name, memref_type, sym_visibility="private", initial_value=elements, constant=True
                 )
@@ -134,7 +133,8 @@ class Globals:
 def move_results_to_arguments(function: func.FuncOp, memory: str) -> list[ir.Value]:
     """Make the arguments memrefs and return new ones for the results, which keep their attributes."""
     entry = function.body.blocks[0]
-    kept, moved = attributes_of_signature(function)
+    kept = activations.attributes_of_arguments(function)
+    moved = activations.attributes_of(function, "res_attrs", len(function.type.results))
     for argument in function.arguments:
         argument.set_type(layout.memref(argument.type, memory))
     results = [
@@ -148,13 +148,6 @@ def move_results_to_arguments(function: func.FuncOp, memory: str) -> list[ir.Val
     if "res_attrs" in function.attributes:
         del function.attributes["res_attrs"]
     return results
-
-
-def attributes_of_signature(function: func.FuncOp) -> Iterator[list[dict[str, ir.Attribute]]]:
-    """Yield the attributes of each argument, then those of each result."""
-    for name, count in (("arg_attrs", len(function.type.inputs)), ("res_attrs", len(function.type.results))):
-        present = function.attributes[name] if name in function.attributes else [ir.DictAttr.get({})] * count
-        yield [{entry.name: entry.attr for entry in each} for each in present]
 
 
 def write_into(layer: ir.OpView, operands: list[ir.Value], destination: ir.Value) -> None:

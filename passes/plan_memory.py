@@ -86,7 +86,7 @@ class Plan:
 
     def write_offsets(self) -> None:
         """Write the offset of each buffer and argument into the IR."""
-        arguments = [{entry.name: entry.attr for entry in each} for each in self.function.arg_attrs]
+        arguments = activations.attributes_of_arguments(self.function)
         for life, offset in zip(self.lives, self.packing.offsets, strict=True):
             if life.is_argument:
                 arguments[life.value.arg_number]["accel.offset"] = integer(offset)

@@ -30,17 +30,12 @@ from htvm.dialects import accel
 from .analysis import activations, layout, occupancy
 from .analysis.occupancy import Conflict, Region
 
-Problem = tuple[ir.Location, str]
+Problem = tuple[ir.OpView, str]
+"""Where a promise is broken, and how."""
+
 Check = Callable[[func.FuncOp], Iterator[Problem]]
 
-REAL_LAYERS = (
-    accel.QuantizeOp,
-    accel.SubOp,
-    accel.DivOp,
-    accel.ReluOp,
-    accel.ClampOp,
-    accel.SigmoidOp,
-)
+REAL_LAYERS = (accel.QuantizeOp, accel.SubOp, accel.DivOp, accel.ReluOp, accel.ClampOp, accel.SigmoidOp)
 """Layers that are gone at stage integer: they have become constants of others, or tables."""
 
 INTEGER_TYPES = ("i8", "ui8", "i16", "i32")
@@ -61,13 +56,12 @@ class VerifyStage:
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
         with module.location:
             for check in CHECKS[self.stage]:
-                # What a later check takes for granted is what an earlier one has found.
                 problems = [problem for function in accel.functions(module) for problem in check(function)]
-                for location, message in problems:
-                    location.emit_error(f"stage '{self.stage}': {message}")
+                for op, message in problems:
+                    op.location.emit_error(f"stage '{self.stage}': {message}")
                     this_pass.signal_pass_failure()
                 if problems:
-                    return
+                    return  # later checks take for granted what earlier ones have found
 
 
 def only_operations(*known: str) -> Check:
@@ -75,9 +69,9 @@ def only_operations(*known: str) -> Check:
 
     def check(function: func.FuncOp) -> Iterator[Problem]:
         for op in function.body.blocks[0]:
-            name = op.operation.name
-            if name not in known and not (name.startswith("accel.") and name != "accel.buffer"):
-                yield op.location, f"found '{name}', expected layers and {', '.join(known)}"
+            is_layer = op.operation.name.startswith("accel.") and not isinstance(op, accel.BufferOp)
+            if not is_layer and op.operation.name not in known:
+                yield op, f"found {name(op)}, expected layers and {', '.join(known)}"
 
     return check
 
@@ -87,109 +81,82 @@ def quantised_or_real(function: func.FuncOp) -> Iterator[Problem]:
         for value in values(layer):
             element = value.type.element_type
             if not isinstance(element, (quant.QuantizedType, ir.F32Type)):
-                yield (
-                    layer.location,
-                    f"{operation(layer)} has elements {element}, expected a quantised type or f32",
-                )
+                yield layer, f"{name(layer)} has elements {element}, expected a quantised type or f32"
 
 
 def integers(function: func.FuncOp) -> Iterator[Problem]:
     for layer in activations.layers(function):
         if isinstance(layer, REAL_LAYERS):
-            yield layer.location, f"{operation(layer)} is left, expected integer layers only"
+            yield layer, f"{name(layer)} is left, expected integer layers only"
         # The exponentials of a softmax are constants that no other layer sees.
-        seen = values(layer)[:1] if isinstance(layer, accel.SoftmaxOp) else values(layer)
-        for value in seen:
+        for value in values(layer)[:1] if isinstance(layer, accel.SoftmaxOp) else values(layer):
             element = str(value.type.element_type)
             if element not in INTEGER_TYPES:
-                yield (
-                    layer.location,
-                    f"{operation(layer)} has elements {element}, expected {', '.join(INTEGER_TYPES)}",
-                )
+                yield layer, f"{name(layer)} has elements {element}, expected {', '.join(INTEGER_TYPES)}"
 
 
 def engines(function: func.FuncOp) -> Iterator[Problem]:
     for layer in activations.layers(function):
         if layer.engine is None:
-            yield (
-                layer.location,
-                f"{operation(layer)} has no engine, expected dispatch-engines to have named one",
-            )
+            yield layer, f"{name(layer)} has no engine, expected dispatch-engines to have named one"
 
 
 def layouts(function: func.FuncOp) -> Iterator[Problem]:
     for op in function.body.blocks[0]:
         for value in values(op):
+            found = f"{name(op)} has a value of '{value.type}'"
             if not layout.is_permutation(value.type):
-                yield (
-                    op.location,
-                    f"{operation(op)} has a value of '{value.type}', expected a permutation of its axes",
-                )
+                yield op, f"{found}, expected a permutation of its axes"
             elif isinstance(op, (accel.ReshapeOp, func.ReturnOp)) and not layout.is_row_major(value.type):
-                yield (
-                    op.location,
-                    f"{operation(op)} has a value of '{value.type}', expected it to be row-major",
-                )
+                yield op, f"{found}, expected it to be row-major"
 
 
 def order(function: func.FuncOp) -> Iterator[Problem]:
     found = function.attributes["accel.order"] if "accel.order" in function.attributes else "missing"
     if str(found) not in ('"optimal"', '"bounded"'):
-        yield (
-            function.location,
-            f'accel.order of \'{function.name.value}\' is {found}, expected "optimal" or "bounded"',
-        )
+        wanted = '"optimal" or "bounded"'
+        yield function, f"accel.order of '{function.name.value}' is {found}, expected {wanted}"
 
 
 def memrefs(function: func.FuncOp) -> Iterator[Problem]:
     for value in function.arguments:
         if not is_placed(value.type):
-            yield function.location, f"an argument is a '{value.type}', expected a memref in a named memory"
+            yield function, f"an argument is a '{value.type}', expected a memref in a named memory"
     for op in function.body.blocks[0]:
         for value in values(op):
             if not is_placed(value.type):
-                yield (
-                    op.location,
-                    f"{operation(op)} has a value of '{value.type}', expected a memref in a named memory",
-                )
+                yield op, f"{name(op)} has a value of '{value.type}', expected a memref in a named memory"
 
 
 def offsets(function: func.FuncOp) -> Iterator[Problem]:
-    placed = occupancy.regions(function)
-    arena = numbers(function, "accel.arena")
-    owners = [(value, function.location) for value in function.arguments]
-    owners += [(op.memref, op.location) for op in function.body.blocks[0] if isinstance(op, accel.BufferOp)]
-    for value, location in owners:
-        region = placed.get(value)
-        if region is None:
-            yield location, f"a value of '{value.type}' has no offset, expected plan-memory to have given one"
-        elif region.begin % layout.ALIGNMENT_BYTES:
-            yield (
-                location,
-                f"{place(region)} begins at {region.begin:,}, expected a multiple of {layout.ALIGNMENT_BYTES}",
-            )
-        elif region.end > arena.get(region.memory, 0):
-            yield (
-                location,
-                f"{place(region)} ends beyond the arena, which has {arena.get(region.memory, 0):,} bytes",
-            )
+    regions = occupancy.regions(function)
+    arenas = numbers(function, "accel.arena")
+    owners = [(value, function) for value in function.arguments]
+    owners += [(op.memref, op) for op in function.body.blocks[0] if isinstance(op, accel.BufferOp)]
+    for value, op in owners:
+        if value not in regions:
+            yield op, f"a value of '{value.type}' has no offset, expected plan-memory to have given one"
+            continue
+        region = regions[value]
+        arena = arenas.get(region.memory, 0)
+        if region.begin % layout.ALIGNMENT_BYTES:
+            yield op, f"{place(region)} begins at no multiple of {layout.ALIGNMENT_BYTES}"
+        if region.end > arena:
+            yield op, f"{place(region)} ends beyond the arena, which has {arena:,} bytes"
 
 
 def undisturbed(function: func.FuncOp) -> Iterator[Problem]:
     for conflict in occupancy.conflicts(function):
-        location = (conflict.layer or function).location
-        yield location, disturbed(conflict)
+        yield conflict.layer or function, disturbed(conflict)
 
 
 def fits(function: func.FuncOp) -> Iterator[Problem]:
-    bound, capacity = (numbers(function, name) for name in ("accel.lower_bound", "accel.capacity"))
+    bounds, capacities = numbers(function, "accel.lower_bound"), numbers(function, "accel.capacity")
     for memory, size in numbers(function, "accel.arena").items():
-        if not bound.get(memory, -1) <= size <= capacity.get(memory, -1):
-            yield (
-                function.location,
-                f"the arena of '{memory}' has {size:,} bytes, expected at least its lower bound "
-                f"({bound.get(memory, 'missing')}) and at most its capacity ({capacity.get(memory, 'missing')})",
-            )
+        bound, capacity = bounds.get(memory, 0), capacities.get(memory, 0)
+        if not bound <= size <= capacity:
+            wanted = f"from {bound:,} (its lower bound) to {capacity:,} (its capacity)"
+            yield function, f"the arena of '{memory}' has {size:,} bytes, expected {wanted}"
 
 
 IMPORTED = (only_operations("arith.constant", "quant.scast", "func.return"), quantised_or_real)
@@ -229,7 +196,7 @@ def numbers(function: func.FuncOp, name: str) -> dict[str, int]:
     return {entry.name: entry.attr.value for entry in attributes[name]} if name in attributes else {}
 
 
-def operation(op: ir.OpView) -> str:
+def name(op: ir.OpView) -> str:
     return f"'{op.operation.name}'"
 
 

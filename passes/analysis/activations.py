@@ -22,6 +22,23 @@ def read_by(layer: ir.OpView) -> list[ir.Value]:
     return [value for value in operands if value != output and not is_constant(value)]
 
 
+def attributes_of_arguments(function: func.FuncOp) -> list[dict[str, ir.Attribute]]:
+    """Return the attributes of each argument by name."""
+    return attributes_of(function, "arg_attrs", len(function.arguments))
+
+
+def attributes_of(function: func.FuncOp, which: str, count: int) -> list[dict[str, ir.Attribute]]:
+    """Return `count` sets of attributes from a function's "arg_attrs" or "res_attrs", which can be missing."""
+    if which not in function.attributes:
+        return [{} for _ in range(count)]
+    return [{entry.name: entry.attr for entry in each} for each in function.attributes[which]]
+
+
+def named(argument: ir.Value, attributes: dict[str, ir.Attribute]) -> str:
+    """Return the name of the ONNX tensor that an argument is, or what the IR calls it."""
+    return attributes["accel.name"].value if "accel.name" in attributes else argument.get_name()
+
+
 def short_name(layer: ir.OpView) -> str:
     """Return the first of the ONNX nodes that a layer comes from, which names it well enough: "conv0"."""
     return accel.node(layer).split(" + ")[0]

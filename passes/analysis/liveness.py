@@ -39,8 +39,9 @@ def lifetimes(function: func.FuncOp) -> list[Lifetime]:
             uses.setdefault(value, []).append(number)
 
     found = []
-    for argument, attributes in zip(function.arguments, function.arg_attrs, strict=True):
-        name = attributes["accel.name"].value if "accel.name" in attributes else argument.get_name()
+    attributes_of_arguments = activations.attributes_of_arguments(function)
+    for argument, attributes in zip(function.arguments, attributes_of_arguments, strict=True):
+        name = activations.named(argument, attributes)
         used = uses.get(argument, [])
         if "accel.result" in attributes:
             used = [*used, len(layers)]

@@ -45,9 +45,10 @@ class Conflict:
 def regions(function: func.FuncOp) -> dict[ir.Value, Region]:
     """Return the place of every argument and buffer that has an offset."""
     found = {}
-    for argument, attributes in zip(function.arguments, function.arg_attrs, strict=True):
+    attributes_of_arguments = activations.attributes_of_arguments(function)
+    for argument, attributes in zip(function.arguments, attributes_of_arguments, strict=True):
         if "accel.offset" in attributes:
-            name = attributes["accel.name"].value if "accel.name" in attributes else argument.get_name()
+            name = activations.named(argument, attributes)
             found[argument] = _region(argument, name, attributes["accel.offset"].value)
     for op in function.body.blocks[0]:
         if isinstance(op, accel.BufferOp) and op.offset is not None:
@@ -58,7 +59,9 @@ def regions(function: func.FuncOp) -> dict[ir.Value, Region]:
 def conflicts(function: func.FuncOp) -> Iterator[Conflict]:
     """Yield every read of bytes that were taken or never written, in order of execution."""
     places = regions(function)
-    inputs, results = _interface(function)
+    is_result = ["accel.result" in each for each in activations.attributes_of_arguments(function)]
+    inputs = [value for value, is_out in zip(function.arguments, is_result, strict=True) if not is_out]
+    results = [value for value, is_out in zip(function.arguments, is_result, strict=True) if is_out]
     owned: list[Region] = []
     taken: dict[ir.Value, tuple[Region, str]] = {}
 
@@ -91,15 +94,6 @@ def _may_replace(layer: ir.OpView, source: Region, output: Region) -> bool:
     if activations.is_argument(source.value) or activations.is_argument(output.value):
         return False
     return source.begin == output.begin and source.value in in_place.overwritable(layer)
-
-
-def _interface(function: func.FuncOp) -> tuple[list[ir.Value], list[ir.Value]]:
-    """Return the inputs and the results among the arguments of a function."""
-    inputs: list[ir.Value] = []
-    results: list[ir.Value] = []
-    for argument, attributes in zip(function.arguments, function.arg_attrs, strict=True):
-        (results if "accel.result" in attributes else inputs).append(argument)
-    return inputs, results
 
 
 def _region(value: ir.Value, name: str, offset: int) -> Region:

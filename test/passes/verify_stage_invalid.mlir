@@ -68,7 +68,7 @@ func.func @tensor_left(%x: tensor<4xi8>) -> tensor<4xi8> attributes {accel.order
 
 // -----
 
-// PLANNED: error: stage 'planned': 'x' at ram 2 to 6 begins at 2, expected a multiple of 4
+// PLANNED: error: stage 'planned': 'x' at ram 2 to 6 begins at no multiple of 4
 // PLANNED: error: stage 'planned': 'y' at ram 8 to 12 ends beyond the arena, which has 8 bytes
 // PLANNED: error: stage 'planned': a value of 'memref<4xi8, "ram">' has no offset, expected plan-memory to have given one
 module attributes {accel.arena = {ram = 8 : i64}, accel.lower_bound = {ram = 8 : i64}, accel.capacity = {ram = 8 : i64}} {
@@ -108,7 +108,7 @@ module attributes {accel.arena = {ram = 80 : i64}, accel.lower_bound = {ram = 80
 
 // -----
 
-// PLANNED: error: stage 'planned': the arena of 'ram' has 8 bytes, expected at least its lower bound (4) and at most its capacity (4)
+// PLANNED: error: stage 'planned': the arena of 'ram' has 8 bytes, expected from 4 (its lower bound) to 4 (its capacity)
 module attributes {accel.arena = {ram = 8 : i64}, accel.lower_bound = {ram = 4 : i64}, accel.capacity = {ram = 4 : i64}} {
   func.func @does_not_fit(%x: memref<4xi8, "ram"> {accel.offset = 0 : i64}) attributes {accel.order = "optimal"} {
     return
