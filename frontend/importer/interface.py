@@ -18,7 +18,7 @@ from htvm.importer.errors import ModelWarning, Problem, choices_text
 from htvm.importer.model import Model
 from htvm.importer.node import DependsOnProblem, Node, floor, quantise
 from htvm.importer.operators.quantise import parameters
-from htvm.importer.operators.shape import MOVES
+from htvm.importer.operators.shape import JOINS, MOVES
 from htvm.importer.values import Constant, Floored, QuantisedConstant, Tensor, Unknown, Value, check_shape
 
 ANY_8_BIT_INTEGER = q.integers(np.dtype(np.int16), -128, 255)
@@ -72,14 +72,14 @@ class Arguments:
         if dtype == np.float32:
             return self._of_float(value.name)
         self._refuse_input_type(value.name, f"is {dtype}")
-        for node in self._ends(value.name):
+        for node in self._ends(value.name, through=MOVES | JOINS):
             if node.proto.op_type == "DequantizeLinear":
                 return _parameters(node, dtype)
         return q.integers(dtype)
 
     def _of_float(self, name: str) -> Quantisation:
         """Return what the graph's QuantizeLinear makes of an input, or what integers it holds."""
-        ends = self._ends(name)
+        ends = self._ends(name, through=MOVES)
         quantisers = [node for node in ends if node.proto.op_type == "QuantizeLinear"]
         others = [node for node in ends if node.proto.op_type != "QuantizeLinear"]
         if quantisers:
@@ -104,15 +104,16 @@ class Arguments:
         if name in self._input_types:
             raise Problem(f"{reason}, expected no input type for it (got '{self._input_types[name]}')")
 
-    def _ends(self, name: str) -> list[Node]:
-        """Return the nodes that read a tensor, or elements of it that other nodes have only moved."""
+    def _ends(self, name: str, through: frozenset[str]) -> list[Node]:
+        """Return the nodes that read a tensor, or what operators of `through` make of it."""
         ends, seen, ahead = [], {name}, [name]
         while ahead:
             moved = ahead.pop()
             for proto in self._readers[moved]:
-                if proto.op_type not in MOVES or proto.input[0] != moved:
+                is_moved = moved == proto.input[0] or proto.op_type == "Concat"
+                if proto.op_type not in through or not is_moved:
                     ends.append(Node(proto, self._model.opset, self._values))
-                elif proto.output[0] not in seen:
+                elif proto.output and proto.output[0] not in seen:
                     seen.add(proto.output[0])
                     ahead.append(proto.output[0])
         return ends

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,11 +24,11 @@ ONNX_DOMAINS = ("", "ai.onnx")
 
 @dataclass(frozen=True)
 class Model:
-    """A model that onnx accepts, but for operators it does not know.
+    """A model that onnx accepts, but for operators it does not know and what it found wrong with single nodes.
 
     label: what messages call it, the file's name. name: a C identifier.
     tensors: the type and shape of each tensor as far as onnx can infer them.
-    problems: what onnx found wrong with single nodes, by the node's index.
+    problems: what onnx found wrong with nodes, by the node's index.
     """
 
     label: str
@@ -72,9 +73,11 @@ def c_identifier(text: str) -> str:
 
 
 def _check(proto: onnx.ModelProto, content: bytes, label: str, name: str, folder: Path | None) -> Model:
-    """Return the model, or raise ModelError if onnx's checker refuses more than operators it does not know."""
+    """Return the model, or raise ModelError if something is wrong that is not a single node's fault."""
     if not proto.HasField("graph") or not proto.graph.node:
         raise ModelError([f"{label}: holds no graph with nodes: is no ONNX file, or only a part of one"])
+    if wrong := [name for name in _names(proto.graph) if isinstance(name, bytes)]:
+        raise ModelError(f"{label}: the name {name!r} is not UTF-8 text" for name in wrong)
     opset = next((entry.version for entry in proto.opset_import if entry.domain in ONNX_DOMAINS), None)
     if opset not in OPSETS:
         found = "no version" if opset is None else f"version {opset}"
@@ -84,18 +87,35 @@ def _check(proto: onnx.ModelProto, content: bytes, label: str, name: str, folder
     if _has_external_data(proto.graph):
         _load_external_data(proto.graph, label, folder)
         content = proto.SerializeToString()
-    all_known = all(_known_to_onnx(node, opset) for node in proto.graph.node)
+    unknown = {index for index, node in enumerate(proto.graph.node) if not _known_to_onnx(node, opset)}
+    problems: dict[int, str] = {}
     try:
         onnx.checker.check_model(content)
     except Exception as error:  # the checker raises exceptions of several unrelated types
-        if all_known or not re.search("No Op registered|No opset import|No schema registered", str(error)):
-            raise ModelError([f"{label}: is no valid ONNX model: {_first_sentence(error)}"]) from None
-    tensors, problems = _infer(content, proto.graph, label, strict=all_known)
-    return Model(label, name, proto.graph, opset, tensors, problems)
+        problems = _check_nodes(proto, opset, skip=unknown)
+        if not problems and not unknown:
+            raise ModelError([f"{label}: is no valid ONNX model: {_one_line(error)}"]) from None
+    tensors, contradictions = _infer(content, proto.graph, label, strict=not problems and not unknown)
+    return Model(label, name, proto.graph, opset, tensors, problems | contradictions)
 
 
 def _known_to_onnx(node: onnx.NodeProto, opset: int) -> bool:
     return node.domain in ONNX_DOMAINS and onnx.defs.has(node.op_type, opset, "")
+
+
+def _check_nodes(proto: onnx.ModelProto, opset: int, skip: set[int]) -> dict[int, str]:
+    """Return what onnx's checker says of each node but those in `skip`: the check of a model stops at the first."""
+    context = onnx.checker.C.CheckerContext()
+    context.ir_version = proto.ir_version
+    context.opset_imports = {"": opset}
+    problems = {}
+    for index, node in enumerate(proto.graph.node):
+        try:
+            if index not in skip:
+                onnx.checker.check_node(node, context)
+        except Exception as error:  # the checker raises exceptions of several unrelated types
+            problems[index] = _one_line(error)
+    return problems
 
 
 def _infer(
@@ -110,7 +130,7 @@ def _infer(
         tensors, _ = _infer(content, graph, label, strict=False)
         problems = _problems_of_nodes(str(error), graph)
         if not problems:
-            raise ModelError([f"{label}: is no valid ONNX model: {_first_sentence(error)}"]) from None
+            raise ModelError([f"{label}: is no valid ONNX model: {_one_line(error)}"]) from None
         return tensors, problems
     values = (*inferred.input, *inferred.value_info, *inferred.output)
     return {value.name: value.type.tensor_type for value in values if value.type.HasField("tensor_type")}, {}
@@ -123,15 +143,24 @@ def _problems_of_nodes(message: str, graph: onnx.GraphProto) -> dict[int, str]:
     for kind, name, text in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
         for index, node in enumerate(graph.node):
             if node.op_type == kind and node.name == (name or ""):
-                problems.setdefault(index, _first_sentence(text))
+                problems.setdefault(index, _one_line(text))
     return problems
 
 
-def _first_sentence(error: object) -> str:
-    """Return the first line of a message of onnx, without its brackets and the place in onnx's source."""
-    text = re.sub(r"\[(ShapeInferenceError|TypeInferenceError)\]\s*", "", str(error)).strip()
-    lines = [line for line in text.splitlines() if line.strip()] or [type(error).__name__]
-    return lines[0].strip().removesuffix(".")[:500]
+def _one_line(error: object) -> str:
+    """Return a message of onnx without line breaks, its brackets and the context it prints."""
+    text = re.sub(r"\[(ShapeInferenceError|TypeInferenceError)\]\s*", "", str(error)).partition("==> Context")[0]
+    return (" ".join(text.split()) or type(error).__name__).removesuffix(".")[:300]
+
+
+def _names(graph: onnx.GraphProto) -> Iterator[str | bytes]:
+    """Yield every name in a graph; protobuf gives bytes for those that are not UTF-8."""
+    yield graph.name
+    for named in (*graph.input, *graph.output, *graph.initializer, *graph.node):
+        yield named.name
+    for node in graph.node:
+        yield from (node.op_type, node.domain, *node.input, *node.output)
+        yield from (attribute.name for attribute in node.attribute)
 
 
 def _has_external_data(graph: onnx.GraphProto) -> bool:

@@ -17,6 +17,9 @@ from htvm.importer.values import Constant, QuantisedConstant, Tensor, Value
 MOVES = frozenset(("Flatten", "Identity", "MaxPool", "Reshape", "Squeeze", "Transpose", "Unsqueeze"))
 """Operators whose result holds elements of their first input, and nothing else."""
 
+JOINS = frozenset(("Concat", "Pad"))
+"""Operators whose result, if it is of stored integers, means what their inputs mean."""
+
 
 def identity(node: Node) -> Value:
     """Disappears."""
