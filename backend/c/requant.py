@@ -20,6 +20,9 @@ SCALE_TYPES = {
 """For each form the C type of a channel's constants, and its size in bytes."""
 
 
+SCALARS = ("pre_shift", "zero_point", "tie_below", "min", "max")
+
+
 @dataclass(frozen=True)
 class Requant:
     """Integer constants of a layer; the arrays have one entry, or one per channel."""
@@ -45,7 +48,7 @@ class Requant:
             form = WIDE
         else:
             form = NARROW if shift.size == 1 else NARROW_EACH
-        numbers = {key: fields[key].value if key in fields else 0 for key in ("pre_shift", "zero_point", "min", "max")}
+        numbers = {key: fields[key].value if key in fields else 0 for key in SCALARS}
         multiplier = np.array(list(fields["multiplier"]), np.int64)
         return Requant(form, multiplier, np.array(list(fields["offset"]), np.int64), shift, **numbers)
 
