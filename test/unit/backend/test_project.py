@@ -1,0 +1,77 @@
+"""Writing a project: all of it or nothing, and never over somebody else's files."""
+
+import os
+
+import pytest
+
+from htvm.backend.c import ProjectFolderError, write_project
+
+PROJECT = {"net.c": "int x;\n", "data.bin": b"\x00\xff", "report.json": '{"generator": "htvm"}'}
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_writes_into_a_new_folder(tmp_path):
+    write_project(PROJECT, tmp_path / "a" / "b")
+    assert contents(tmp_path / "a" / "b") == {
+        "net.c": b"int x;\n",
+        "data.bin": b"\x00\xff",
+        "report.json": b'{"generator": "htvm"}',
+    }
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["b"]
+
+
+def test_writes_into_an_empty_folder(tmp_path):
+    (tmp_path / "out").mkdir()
+    write_project(PROJECT, tmp_path / "out")
+    assert len(contents(tmp_path / "out")) == 3
+
+
+def test_replaces_its_own_project_whole(tmp_path):
+    write_project({**PROJECT, "old.c": ""}, tmp_path / "out")
+    write_project(PROJECT, tmp_path / "out")
+    assert set(contents(tmp_path / "out")) == set(PROJECT)
+
+
+@pytest.mark.parametrize("report", [None, "not json", "[]", '{"generator": "other"}'])
+def test_leaves_foreign_folders_alone(tmp_path, report):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "thesis.txt").write_text("precious")
+    if report is not None:
+        (out / "report.json").write_text(report)
+    before = contents(out)
+    with pytest.raises(ProjectFolderError, match="out: is not empty and was not written by htvm"):
+        write_project(PROJECT, out)
+    assert contents(out) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_leaves_a_file_alone(tmp_path):
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(ProjectFolderError):
+        write_project(PROJECT, tmp_path / "out")
+    assert (tmp_path / "out").read_text() == "a file"
+
+
+def test_failure_leaves_what_was_there(tmp_path):
+    write_project(PROJECT, tmp_path / "out")
+    before = contents(tmp_path / "out")
+    with pytest.raises(ProjectFolderError, match="out: cannot be written"):
+        write_project({**PROJECT, "no/such/folder.c": ""}, tmp_path / "out")
+    assert contents(tmp_path / "out") == before
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_failure_leaves_nothing_new(tmp_path):
+    with pytest.raises(ProjectFolderError):
+        write_project({"no/such/folder.c": ""}, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folder_has_ordinary_permissions(tmp_path):
+    write_project(PROJECT, tmp_path / "out")
+    (tmp_path / "made").mkdir()
+    assert os.stat(tmp_path / "out").st_mode == os.stat(tmp_path / "made").st_mode

@@ -1,0 +1,104 @@
+"""Requantisation constants for tests, and what they mean: the formula of htvm_requant.h in Python's integers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+FORMS = ("RAW", "NARROW", "NARROW_EACH", "WIDE", "HALF_EVEN")
+TYPES = {
+    "RAW": np.dtype("<i4"),
+    "NARROW": np.dtype([("offset", "<i4"), ("multiplier", "<i4")]),
+    "NARROW_EACH": np.dtype([("offset", "<i4"), ("multiplier", "<i4"), ("shift", "<i4")]),
+    "WIDE": np.dtype([("offset", "<i8"), ("multiplier", "<i4"), ("shift", "<i4")]),
+}
+TYPES["HALF_EVEN"] = TYPES["WIDE"]
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """One layer's constants. offset, multiplier, shift: one per channel."""
+
+    form: str
+    offset: np.ndarray
+    multiplier: np.ndarray
+    shift: np.ndarray
+    pre_shift: int
+    min: int
+    max: int
+    zero_point: int = 0
+    tie_below: int = 0
+
+    def __call__(self, accumulators: np.ndarray, axis: int = 1) -> np.ndarray:
+        """Return the outputs for accumulators whose channels are along `axis`."""
+        shape = [1] * accumulators.ndim
+        shape[axis] = -1
+        offset, multiplier, shift = (
+            each.astype(object).reshape(shape) for each in (self.offset, self.multiplier, self.shift)
+        )
+        accumulators = accumulators.astype(object)
+        if self.form == "RAW":
+            return accumulators + offset
+        product = ((accumulators << self.pre_shift) + offset) * multiplier
+        value = product >> shift
+        tie = (product - (value << shift)) < self.tie_below
+        value = np.where(tie, value - value % 2, value) + self.zero_point
+        return np.minimum(np.maximum(value, self.min), self.max)
+
+    @property
+    def constants(self) -> np.ndarray:
+        """The array that a kernel reads."""
+        if self.form == "RAW":
+            return self.offset.astype("<i4")
+        rows = np.zeros(len(self.offset), TYPES[self.form])
+        rows["offset"], rows["multiplier"] = self.offset, self.multiplier
+        if "shift" in rows.dtype.names:
+            rows["shift"] = self.shift - (32 if self.form == "NARROW_EACH" else 0)
+        return rows
+
+    @property
+    def fields(self) -> dict[str, int]:
+        """The fields of htvm_requant."""
+        return {
+            "pre_shift": self.pre_shift,
+            "shift": int(self.shift[0]) - 32 if self.form == "NARROW" else 0,
+            "min": self.min,
+            "max": self.max,
+            "zero_point": self.zero_point,
+            "tie_below": self.tie_below,
+        }
+
+
+def random_scaling(
+    generator: np.random.Generator, form: str, channels: int, largest: int, limits: Sequence[int]
+) -> Scaling:
+    """Return constants that spread accumulators up to `largest` in magnitude over the outputs between `limits`."""
+    largest = max(largest, 1)
+    low, high = limits
+    bits = largest.bit_length()
+    if form == "RAW":
+        offset = generator.integers(-(1 << 20), 1 << 20, channels)
+        return Scaling(form, offset, np.ones(channels), np.zeros(channels), 0, 0, 0)
+    if form == "HALF_EVEN":  # scales that are powers of two: every other value is a tie
+        shift = max(1, bits - 7)
+        offset = np.full(channels, 1 << (shift - 1))
+        multiplier = np.ones(channels, np.int64)
+        return Scaling(
+            form, offset, multiplier, np.full(channels, shift), 0, low, high, int(generator.integers(-9, 9)), 1
+        )
+    pre_shift = int(generator.integers(0, 31 - bits)) if bits < 31 else 0
+    # Sum and multiplier share 63 bits: in the wide form the sum has two more, and the multiplier two less.
+    extra = 2 if form == "WIDE" else 0
+    room = (1 << 31 + extra) - 1 - (largest << pre_shift)
+    offset = generator.integers(-room, room, channels, endpoint=True)
+    multiplier = generator.integers(1 << 29 - extra, 1 << 31 - extra, channels)
+    shift = np.maximum(32, 31 - extra + bits + pre_shift - 8 + generator.integers(-1, 2, channels))
+    if form == "NARROW":
+        shift[:] = shift[0]
+    return Scaling(form, offset, multiplier, shift, pre_shift, low, high)
+
+
+def limits_of(dtype: str, generator: np.random.Generator) -> tuple[int, int]:
+    """Return the range of a type, or, as an activation would, part of it."""
+    info = np.iinfo(dtype)
+    return (int(info.min), int(info.max)) if generator.integers(2) else (int(info.min) + 3, int(info.max) - 20)

@@ -1,0 +1,135 @@
+"""conv2d and depthwise kernels against the formula, on random shapes, layouts, types and extreme weights."""
+
+import native
+import numpy as np
+import pytest
+import reference
+from native import Case
+from scaling import limits_of, random_scaling
+
+from htvm.backend.c.constants import conv2d_weights
+
+NCHW, NHWC = (0, 1, 2, 3), (0, 2, 3, 1)
+TYPES = [
+    ("int8", "int8", "int8", "NARROW"),
+    ("uint8", "int8", "uint8", "NARROW_EACH"),
+    ("int16", "int16", "int8", "WIDE"),
+    ("int8", "int8", "int32", "RAW"),
+    ("uint8", "int8", "int16", "HALF_EVEN"),
+]
+"""Of input, weights and output, and how accumulators become outputs: each occurs."""
+
+
+def random_array(generator, dtype, shape):
+    """Return random elements; now and then all the smallest, all the largest or all zero.
+
+    Those of 16 bits are as far from their limits as real ones, so that accumulators fit 32 bits.
+    """
+    low, high = (-1000, 1000) if dtype == "int16" else (int(np.iinfo(dtype).min), int(np.iinfo(dtype).max))
+    kind = generator.integers(8)
+    if kind < 3:
+        return np.full(shape, [low, high, 0][kind], dtype)
+    return generator.integers(low, high, shape, dtype, endpoint=True)
+
+
+def conv2d_case(seed: int, depthwise: str | None = None) -> Case:
+    """depthwise: "3x3" or "any" for the kernels of that name."""
+    generator = np.random.default_rng(seed)
+
+    def pick(*choices):
+        return choices[generator.integers(len(choices))]
+
+    x_type, w_type, y_type, form = TYPES[seed % len(TYPES)]
+    if depthwise == "3x3":
+        stride = pick(1, 2)
+        kernel, strides, dilations = (3, 3), (stride, stride), (1, 1)
+        pads = tuple(int(pad) for pad in generator.integers(0, 2, 4))
+    else:
+        kernel = tuple(int(size) for size in generator.integers(1, 5, 2))
+        strides = tuple(int(size) for size in generator.integers(1, 4, 2))
+        dilations = pick((1, 1), (1, 1), (2, 1), (1, 2), (3, 2))
+        pads = pick((0, 0, 0, 0), tuple(int(pad) for pad in generator.integers(0, 5, 4)))
+    groups = int(pick(1, 1, 1, 2, 3)) if depthwise is None else int(pick(1, 2, 5))
+    channels = int(pick(1, 2, 3, 4, 7, 8, 13)) if depthwise is None else 1
+    out_channels = int(pick(1, 2, 3, 4, 5, 8, 9, 16)) if depthwise is None else int(pick(1, 1, 2))
+    sizes = []
+    for axis in range(2):
+        least = max(1, dilations[axis] * (kernel[axis] - 1) + 1 - pads[axis] - pads[axis + 2])
+        sizes.append(least + int(pick(0, 0, 1, 2, 5, 9)))
+    pad_value = (
+        pick(0, 5, 1000) if x_type == "int16" else pick(0, 5, int(np.iinfo(x_type).min), int(np.iinfo(x_type).max))
+    )
+
+    x = random_array(generator, x_type, (1, groups * channels, *sizes))
+    weights = random_array(generator, w_type, (groups * out_channels, channels, *kernel))
+    acc = reference.conv2d(x, weights, strides, pads, dilations, groups, pad_value)
+    scaling = random_scaling(generator, form, len(weights), int(np.abs(acc).max()), limits_of(y_type, generator))
+    expected = scaling(acc).astype(y_type)
+
+    x_order, y_order = pick(NHWC, NHWC, NCHW), pick(NHWC, NHWC, NCHW)
+    x_memory, x_strides = native.laid_out(x, x_order)
+    y_memory, y_strides = native.laid_out(expected, y_order)
+    in_place = groups == 1 and (x_strides[1] == 1 or channels == 1)
+    in_place = (
+        in_place and (kernel[1] == 1 or (x_strides[3] == channels and dilations[1] == 1)) and pick(True, True, False)
+    )
+    fields = {
+        "in_height": sizes[0],
+        "in_width": sizes[1],
+        "out_height": acc.shape[2],
+        "out_width": acc.shape[3],
+        "kernel_h": kernel[0],
+        "kernel_w": kernel[1],
+        "stride_h": strides[0],
+        "stride_w": strides[1],
+        "dilation_h": dilations[0],
+        "dilation_w": dilations[1],
+        "pad_top": pads[0],
+        "pad_left": pads[1],
+        "pad_value": pad_value,
+        **dict(zip(("x_c", "x_h", "x_w"), x_strides[1:])),
+        **dict(zip(("y_c", "y_h", "y_w"), y_strides[1:])),
+        "requant": scaling.fields,
+    }
+    buffers = {"x": x_memory, "scales": scaling.constants, "y": np.full_like(y_memory, 77)}
+    types = ", ".join(native.ENUMERATORS[each] for each in (x_type, w_type, y_type))
+    short = f"{x_type}_{w_type}_{y_type}_{form.lower()}"
+    title = f"seed {seed}: {x_type} {x.shape} * {w_type} {weights.shape} strides {strides} pads {pads} {dilations}"
+    if depthwise is not None:
+        layer = {"channels": len(weights), "multiplier": out_channels, **fields}
+        stride = f"{strides[0]}, " if depthwise == "3x3" else ""
+        name = f"depthwise{depthwise}_{strides[0] if stride else 0}_{short}"
+        macro = "HTVM_DEFINE_DEPTHWISE3X3" if depthwise == "3x3" else "HTVM_DEFINE_DEPTHWISE"
+        return Case(
+            title,
+            "htvm_depthwise.h",
+            f"{macro}({name}, {stride}{types}, HTVM_{form})",
+            f"    {name}({native.struct('htvm_depthwise_layer', layer)}, x, weights, scales, y);",
+            {**buffers, "weights": weights.reshape(-1)},
+            y_memory,
+        )
+    layer = {"groups": groups, "in_channels": channels, "out_channels": out_channels, **fields}
+    buffers["weights"] = conv2d_weights(weights, groups, collected=not in_place)
+    if not in_place:
+        buffers["window"] = np.zeros(2 * channels * kernel[0] * kernel[1], x_type)
+    name = f"conv2d_{short}"
+    window = "NULL" if in_place else "window"
+    return Case(
+        title,
+        "htvm_conv2d.h",
+        f"HTVM_DEFINE_CONV2D({name}, {types}, HTVM_{form})",
+        f"    {name}({native.struct('htvm_conv2d_layer', layer)}, x, weights, scales, {window}, y);",
+        buffers,
+        y_memory,
+    )
+
+
+@pytest.mark.parametrize("compiler", native.COMPILERS)
+def test_conv2d_equals_formula(compiler, tmp_path):
+    native.check([conv2d_case(seed) for seed in range(400)], compiler, tmp_path)
+
+
+@pytest.mark.parametrize("compiler", native.COMPILERS)
+def test_depthwise_equals_formula(compiler, tmp_path):
+    cases = [conv2d_case(seed, "3x3") for seed in range(200)] + [conv2d_case(seed, "any") for seed in range(100)]
+    native.check(cases, compiler, tmp_path)
