@@ -1,9 +1,9 @@
 """htvm: deploy quantised ONNX networks on small heterogeneous SoCs.
 
     compiled = htvm.compile("resnet8.onnx", target="rv32", output="resnet8_c")
-    result = htvm.run(compiled, {"input": image})
+    result = compiled.run({"input": image})
     print(result.outputs["output"], result.metrics["cycles"])
-    assert htvm.verify(compiled, {"input": image}).exact
+    assert htvm.verify("resnet8.onnx", inputs={"input": image}).exact
 
 The work is done in the folders beside this one; driver.py has the path of a model through them.
 """
@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from htvm.diagnostics import CompileError
     from htvm.driver import CompiledModel, compile
-    from htvm.execution import RunResult, run
+    from htvm.execution import RunResult
     from htvm.verification import Verification, verify
 
-__all__ = ["CompileError", "CompiledModel", "RunResult", "Verification", "compile", "run", "verify"]
+__all__ = ["CompileError", "CompiledModel", "RunResult", "Verification", "compile", "verify"]
 __version__ = "0.1.0"
 
 _MODULE_OF = {
@@ -25,7 +25,6 @@ _MODULE_OF = {
     "CompiledModel": "driver",
     "compile": "driver",
     "RunResult": "execution",
-    "run": "execution",
     "Verification": "verification",
     "verify": "verification",
 }

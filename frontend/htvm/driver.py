@@ -1,0 +1,131 @@
+"""From a model to a C project: the importer, the passes phase by phase, the backend."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import onnx
+from mlir import ir
+
+from htvm import dialects
+from htvm.backend import targets
+from htvm.backend.c import emit_c, write_project
+from htvm.backend.targets.soc import Soc
+from htvm.diagnostics import CompileError, collected
+from htvm.importer import ModelError, import_onnx
+from htvm.interface import Samples
+from htvm.passes import pipeline
+from htvm.project import Project
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from htvm.execution import Program, RunResult
+
+Model = str | os.PathLike | onnx.ModelProto
+
+
+@dataclass(frozen=True)
+class CompiledModel:
+    """A network as C for one target.
+
+    module: the stage 'planned'. stages: the texts of the stages that were asked for. project: the C.
+    """
+
+    model: Model
+    soc: Soc
+    module: ir.Module
+    stages: dict[str, str]
+    project: Project
+
+    @cached_property
+    def program(self) -> Program:
+        """The C, built with the default compiler and loaded into the simulator."""
+        from htvm.execution import Program
+
+        return Program(self.project, self.soc)
+
+    def run(self, inputs: Mapping[str, np.ndarray] | None = None, *, seed: int = 0) -> RunResult:
+        """Execute all samples that `inputs` hold, or a seeded random one, on the simulated target.
+
+        Raises ValueError if the inputs do not fit the network.
+        """
+        given = self.project.random_inputs(seed) if inputs is None else inputs
+        return self.program.run(Samples.of(self.project.inputs, given))
+
+
+def compile(
+    model: Model,
+    target: str | Soc = "rv32",
+    output: str | os.PathLike | None = None,
+    *,
+    input_types: Mapping[str, str] | None = None,
+    keep_stages: Sequence[str] = (),
+) -> CompiledModel:
+    """Compile an ONNX model to C for a target; write the project into the folder `output`, if that is given.
+
+    input_types: what float32 inputs hold that no QuantizeLinear describes, such as {"input": "u8"}.
+    keep_stages: the stages whose text the result has.
+
+    Raises CompileError with all problems of the model, and ValueError for an unknown target.
+    """
+    soc = target if isinstance(target, Soc) else targets.load(target)
+    module, stages = lower(model, soc, "planned", input_types, keep_stages)
+    with module.context, ir.Location.name(label(model)):
+        project = Project(emit_c(module, soc))
+    if output is not None:
+        write_project(project.files, output)
+    return CompiledModel(model, soc, module, stages, project)
+
+
+def lower(
+    model: Model,
+    soc: Soc,
+    stage: str,
+    input_types: Mapping[str, str] | None = None,
+    keep_stages: Sequence[str] = (),
+) -> tuple[ir.Module, dict[str, str]]:
+    """Import a model and take it to a stage; return the module and the texts of the stages to keep."""
+    context, stages = dialects.context(), {}
+    with problems_of(label(model), context):
+        module = import_onnx(model, input_types=input_types, context=context)
+        for reached in pipeline.STAGES[: pipeline.STAGES.index(stage) + 1]:
+            if reached in pipeline.PHASES:
+                pipeline.build(reached, soc, context).run(module.operation)
+            if reached in keep_stages:
+                stages[reached] = text(module)
+    return module, stages
+
+
+@contextmanager
+def problems_of(model: str, context: ir.Context) -> Iterator[None]:
+    """Turn what the importer and the passes say about a model into one CompileError."""
+    with collected(context) as diagnostics, context, ir.Location.name(model):
+        try:
+            yield
+        except ModelError as error:
+            raise CompileError(error.problems) from None
+        except ir.MLIRError:
+            errors = [found.about(model) for found in diagnostics if found.severity == "error"]
+            raise CompileError(errors) from None
+
+
+def text(module: ir.Module) -> str:
+    """Print a module so that it can be read back with nothing lost: the names of the nodes are in it."""
+    return module.operation.get_asm(enable_debug_info=True)
+
+
+def label(model: Model) -> str:
+    """Return what messages call a model."""
+    return (model.graph.name or "model") if isinstance(model, onnx.ModelProto) else Path(model).name
+
+
+def loaded(model: Model) -> onnx.ModelProto:
+    """Return a model's protobuf."""
+    return model if isinstance(model, onnx.ModelProto) else onnx.load(model)

@@ -1,0 +1,130 @@
+"""The inputs and outputs of a network, between what ONNX calls them and what the generated code holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from htvm.dialects.real import Real
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or output.
+
+    dtype: the type in ONNX, float32 or that of what is stored. offset: bytes in the arena.
+    A stored integer, of type `storage` and in `range`, stands for scale * (integer - zero point).
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    storage: np.dtype
+    offset: int
+    scale: float
+    zero_point: int
+    range: tuple[int, int]
+
+    @staticmethod
+    def of(facts: Mapping[str, Any]) -> Port:
+        """Read what a project's report.json says about an input or output."""
+        storage = np.dtype(facts["dtype"])
+        whole = np.iinfo(storage)
+        return Port(
+            name=facts["name"],
+            shape=tuple(facts["shape"]),
+            dtype=np.dtype(facts["onnx_type"]),
+            storage=storage,
+            offset=facts["offset"],
+            scale=1.0 if facts["scale"] is None else facts["scale"],
+            zero_point=facts["zero_point"] or 0,
+            range=tuple(facts["range"] or (int(whole.min), int(whole.max))),
+        )
+
+    @property
+    def size_bytes(self) -> int:
+        return prod(self.shape) * self.storage.itemsize
+
+    def stored(self, values: np.ndarray) -> bytes:
+        """Return the bytes that hold ONNX values: floats are quantised, exactly as QuantizeLinear says."""
+        if self.dtype != self.storage:
+            values = Real.of_floats(values).quantise(Fraction(self.scale), self.zero_point, *self.range)
+        return np.ascontiguousarray(values, self.storage.newbyteorder("<")).tobytes()
+
+    def values(self, stored: bytes) -> np.ndarray:
+        """Return the ONNX values of stored bytes: floats are the nearest to the exact real numbers."""
+        integers = np.frombuffer(stored, self.storage.newbyteorder("<")).reshape(self.shape).astype(self.storage)
+        if self.dtype == self.storage:
+            return integers
+        return Real.of_storage(integers, self.scale, self.zero_point).to_float32().astype(self.dtype)
+
+    def random(self, generator: np.random.Generator) -> np.ndarray:
+        """Return random ONNX values: every integer of the range is as likely as any other."""
+        low, high = self.range
+        return self.values(generator.integers(low, high + 1, self.shape).astype(self.storage).tobytes())
+
+    @property
+    def takes_many(self) -> bool:
+        """Whether the first axis stands for samples, of which the network takes one."""
+        return self.shape[:1] == (1,)
+
+    def count(self, found: np.ndarray) -> int:
+        """Return how many samples an array holds. Raises ValueError on another type or shape than the network's."""
+        if found.dtype != self.dtype:
+            raise ValueError(f"input '{self.name}' has type {found.dtype}, expected {self.dtype}")
+        if found.shape == self.shape:
+            return 1
+        if self.takes_many and found.ndim == len(self.shape) and found.shape[1:] == self.shape[1:] and len(found):
+            return len(found)
+        more = ", or more than 1 on axis 0" if self.takes_many else ""
+        raise ValueError(
+            f"input '{self.name}' has shape {shape_text(found.shape)}, expected {shape_text(self.shape)}{more}"
+        )
+
+
+@dataclass(frozen=True)
+class Samples(Sequence[dict[str, np.ndarray]]):
+    """Inputs of a network for one run or several: `inputs` has all samples of each input, on axis 0."""
+
+    inputs: dict[str, np.ndarray]
+    count: int
+
+    @staticmethod
+    def of(ports: Sequence[Port], given: Mapping[str, np.ndarray]) -> Samples:
+        """Take the inputs from what is given. Raises ValueError, naming all that are missing or do not fit."""
+        problems: list[str] = []
+        counts: dict[str, int] = {}
+        for port in ports:
+            if port.name not in given:
+                problems.append(f"input '{port.name}' is missing; given: {', '.join(given) or 'none'}")
+                continue
+            try:
+                counts[port.name] = port.count(given[port.name])
+            except ValueError as error:
+                problems.append(str(error))
+        if not problems and len(set(counts.values())) > 1:
+            found = ", ".join(f"'{name}' {count}" for name, count in counts.items())
+            problems.append(f"the inputs hold different numbers of samples: {found}")
+        if problems:
+            raise ValueError("\n".join(problems))
+        return Samples({port.name: given[port.name] for port in ports}, max(counts.values(), default=1))
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, number: int) -> dict[str, np.ndarray]:
+        if not 0 <= number < self.count:
+            raise IndexError(number)
+        if self.count == 1:
+            return self.inputs
+        return {name: values[number : number + 1] for name, values in self.inputs.items()}
+
+
+def shape_text(shape: tuple[int, ...]) -> str:
+    """Return a shape as messages show it."""
+    return "x".join(map(str, shape)) or "scalar"

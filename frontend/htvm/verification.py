@@ -1,0 +1,218 @@
+"""Comparing what the generated code computes with what the ONNX file says, value by value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import onnx
+from mlir import ir
+from unicorn import UC_HOOK_CODE
+
+from htvm.backend.c.program import read_program
+from htvm.backend.c.steps import Step
+from htvm.backend.c.values import element_type, size_bytes
+from htvm.backend.targets.soc import Soc
+from htvm.dialects import accel
+from htvm.dialects.real import Real
+from htvm.driver import CompiledModel, Model, compile, loaded
+from htvm.execution import Program, Progress
+from htvm.interface import Samples, shape_text
+from htvm.reference import evaluate
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One output of the code beside what it should be. wanted_from: where the values wanted come from."""
+
+    output: str
+    wanted_from: str
+    found: np.ndarray = field(repr=False)
+    wanted: np.ndarray = field(repr=False)
+    binding: bool = True
+
+    @property
+    def values(self) -> int:
+        return self.found.size
+
+    @property
+    def differing(self) -> int:
+        return int(np.count_nonzero(self.found != self.wanted))
+
+    def __str__(self) -> str:
+        what = f"output '{self.output}' and {self.wanted_from}: "
+        if not self.differing:
+            return what + f"{self.values:,} values, all equal"
+        index = tuple(int(axis) for axis in np.argwhere(self.found != self.wanted)[0])
+        largest = np.abs(self.found.astype(np.float64) - self.wanted.astype(np.float64)).max()
+        return (
+            f"{what}{self.differing:,} of {self.values:,} values differ, by at most {largest:g}; the first is "
+            f"{list(index)}: computed {self.found[index]}, expected {self.wanted[index]}"
+        )
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The comparisons of one set of inputs; of several samples, outputs are joined on axis 0.
+
+    diverging: where the code first leaves the meaning of the model, as a sentence that names the ONNX node.
+    """
+
+    samples: int
+    comparisons: tuple[Comparison, ...]
+    diverging: str | None
+
+    @property
+    def exact(self) -> bool:
+        """Whether every value is what it must be."""
+        return not any(comparison.differing for comparison in self.comparisons if comparison.binding)
+
+    @property
+    def values(self) -> int:
+        """How many values were compared."""
+        return sum(comparison.values for comparison in self.comparisons)
+
+
+def verify(
+    model: Model | CompiledModel,
+    target: str | Soc = "rv32",
+    inputs: Mapping[str, np.ndarray] | None = None,
+    *,
+    seed: int = 0,
+) -> Verification:
+    """Compile a model, execute it, and compare every output with the exact meaning of the ONNX graph.
+
+    inputs: by ONNX name, with several samples on axis 0 if there are; None: seeded random ones. Keys
+    `<output>.exact` are compared as well; keys `<output>`, which may have float32's rounding, are not binding.
+
+    Raises CompileError, and ValueError if the inputs do not fit.
+    """
+    compiled = model if isinstance(model, CompiledModel) else compile(model, target)
+    return check(compiled, compiled.program, inputs or compiled.project.random_inputs(seed))
+
+
+def check(
+    compiled: CompiledModel,
+    program: Program,
+    given: Mapping[str, np.ndarray],
+    *,
+    goldens_bind: bool = False,
+    progress: Progress | None = None,
+) -> Verification:
+    """Run a program on all samples that are given and compare; goldens_bind: keys `<output>` are exact too."""
+    proto = loaded(compiled.model)
+    samples = Samples.of(program.project.inputs, given)
+    result = program.run(samples, progress)
+    meant = evaluate(proto, samples.inputs)
+    comparisons = []
+    for name, found in result.outputs.items():
+        comparisons.append(Comparison(name, "the exact meaning", found, meant[name]))
+        for key, binding in ((f"{name}.exact", True), (name, goldens_bind)):
+            if key in given:
+                comparisons.append(Comparison(name, f"'{key}'", found, _alike(given[key], found, key), binding))
+                break
+    wrong = [comparison for comparison in comparisons if comparison.differing and comparison.binding]
+    diverging = None
+    if wrong:
+        sample = samples[_first_wrong(wrong, len(samples))]
+        diverging = first_divergence(compiled, program, proto, sample)
+    return Verification(len(samples), tuple(comparisons), diverging)
+
+
+def _alike(golden: np.ndarray, found: np.ndarray, key: str) -> np.ndarray:
+    if golden.shape != found.shape:
+        raise ValueError(f"'{key}' has shape {shape_text(golden.shape)}, expected {shape_text(found.shape)}")
+    return golden
+
+
+def _first_wrong(wrong: Sequence[Comparison], samples: int) -> int:
+    """Return the number of the first sample in which a value differs."""
+    if samples == 1:
+        return 0
+    return min(int(np.argwhere(one.found != one.wanted)[0][0]) * samples // len(one.found) for one in wrong)
+
+
+def first_divergence(
+    compiled: CompiledModel, program: Program, proto: onnx.ModelProto, sample: Mapping[str, np.ndarray]
+) -> str | None:
+    """Say at which ONNX node the values of a run first differ from the exact meaning; None if at none.
+
+    Only nodes whose results the program has in memory, as integers, can be compared.
+    """
+    steps = read_program(compiled.module, compiled.soc).steps
+    tensors = {step.number: tensor for step in steps if (tensor := _tensor(step, proto))}
+    meant = evaluate(proto, sample, keep=[tensor for tensor, _ in tensors.values()])
+    for step, found in _observed(program, steps, sample):
+        if step.number not in tensors:
+            continue
+        tensor, node = tensors[step.number]
+        wanted = meant[tensor]
+        if isinstance(wanted, Real):
+            wanted = wanted.exact()
+            if any(value.denominator != 1 for value in wanted.flat):
+                continue  # the program has these values on a grid of its own
+        differing = np.argwhere(found.reshape(wanted.shape) != wanted)
+        if len(differing):
+            index = tuple(int(axis) for axis in differing[0])
+            return (
+                f"node '{node}' is the first that differs: {len(differing):,} of {found.size:,} values of '{tensor}', "
+                f"the first is {list(index)}: computed {found.reshape(wanted.shape)[index]}, expected {wanted[index]} "
+                f"(step {step.number}, {step.summary})"
+            )
+    return None
+
+
+def _tensor(step: Step, proto: onnx.ModelProto) -> tuple[str, str] | None:
+    """Return the ONNX tensor that a step computes and the node that makes it: the last of the step's nodes."""
+    names = accel.node(step.layer).split(" + ")
+    made = [node for node in proto.graph.node if _name(node) in names]
+    return (made[-1].output[0], _name(made[-1])) if made else None
+
+
+def _name(node: onnx.NodeProto) -> str:
+    """Return what the importer calls a node."""
+    return node.name or f"{node.op_type}:{node.output[0]}"
+
+
+def _observed(
+    program: Program, steps: Sequence[Step], sample: Mapping[str, np.ndarray]
+) -> list[tuple[Step, np.ndarray]]:
+    """Run a sample and return what each step has left in memory when the next one began."""
+    host = program.host
+    found: list[tuple[Step, np.ndarray]] = []
+
+    def on_entry(_: object, address: int, *__: object) -> None:
+        ended = host.program.steps.index(address) - 1
+        if ended >= 0:
+            found.append((steps[ended], _value(program, steps[ended].output)))
+
+    hooks = [host.machine.hook_add(UC_HOOK_CODE, on_entry, begin=at, end=at) for at in host.program.steps]
+    try:
+        program.run_one(sample)
+    finally:
+        for hook in hooks:
+            host.machine.hook_del(hook)
+    return [*found, (steps[-1], _value(program, steps[-1].output))]
+
+
+def _value(program: Program, value: ir.Value) -> np.ndarray:
+    """Read an activation, in its logical order of axes, from its place in the arena."""
+    kind = ir.MemRefType(value.type)
+    strides, _ = kind.get_strides_and_offset()
+    element = element_type(value)
+    stored = program.host.read(program.arena + _offset(value), size_bytes(value))
+    return np.lib.stride_tricks.as_strided(
+        np.frombuffer(stored, np.dtype(element.numpy).newbyteorder("<")),
+        kind.shape,
+        [stride * element.size_bytes for stride in strides],
+    )
+
+
+def _offset(value: ir.Value) -> int:
+    """Return where in the arena an activation lies, in bytes."""
+    if isinstance(value.owner, ir.Block):
+        argument = ir.BlockArgument(value)
+        attributes = value.owner.owner.opview.arg_attrs[argument.arg_number]
+        return ir.IntegerAttr(attributes["accel.offset"]).value
+    return value.owner.opview.offset.value

@@ -1,0 +1,32 @@
+"""The versions of what results depend on."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from importlib.metadata import version
+
+from htvm import __version__
+
+PACKAGES = {
+    "mlir": "xtc-mlir-python-bindings",
+    "onnx": "onnx",
+    "numpy": "numpy",
+    "ortools": "ortools",
+    "unicorn": "unicorn",
+}
+"""Each with the package of PyPI that has it."""
+
+
+def versions(cc: str | None = None) -> dict[str, str]:
+    """Return the version of each part, and of the C compiler: the default one, or the command `cc`."""
+    packages = {name: version(package) for name, package in PACKAGES.items()}
+    return {"htvm": __version__, **packages, "compiler": compiler(cc)}
+
+
+def compiler(cc: str | None) -> str:
+    """Say which C compiler is used: the clang of the ziglang package, or what a command says that it is."""
+    if cc is None:
+        return f"clang of ziglang {version('ziglang')}"
+    told = subprocess.run([*shlex.split(cc), "--version"], capture_output=True, text=True)
+    return told.stdout.partition("\n")[0] or cc
