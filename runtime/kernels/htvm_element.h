@@ -11,8 +11,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A kernel: no call remains of it, and its constant arguments specialise it. */
+/* A kernel: no call remains of it, and its constant arguments specialise it. Without optimisation it is an ordinary
+ * function: inlined, its copies of arguments would fill the stack. */
+#if defined(__OPTIMIZE__)
 #define HTVM_KERNEL static inline __attribute__((always_inline))
+#else
+#define HTVM_KERNEL static inline
+#endif
 
 /* A function that stays one function, shared by all its callers. */
 #if defined(__GNUC__) && !defined(__clang__)
