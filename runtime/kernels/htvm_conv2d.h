@@ -246,35 +246,52 @@ HTVM_KERNEL void htvm_write_one_pixel(htvm_quad acc, int32_t channels, const voi
     }
 }
 
-/* Copy the elements under the window at (top, left) of one group to `window`, [c][r][s], with the padding. */
+/* Copy the elements under one window, or two neighbouring ones, of a group to `window`: [pixel][c][r][s], with padding.
+ *
+ * top, left: of the first window. pixels: 1 or 2.
+ */
 HTVM_KERNEL void htvm_collect(const htvm_conv2d_layer *layer, const void *x, htvm_type x_type, int32_t top,
-                              int32_t left, void *window)
+                              int32_t left, int32_t pixels, void *window)
 {
-    const int32_t kernel_w = layer->kernel_w, in_width = layer->in_width, pad_value = layer->pad_value;
-    const int32_t x_w = layer->x_w, dilation_w = layer->dilation_w;
-    const int inside = left >= 0 && left + (kernel_w - 1) * dilation_w < in_width;
+    const int32_t kernel_w = layer->kernel_w, kernel_h = layer->kernel_h, pad_value = layer->pad_value;
+    const int32_t in_width = layer->in_width, in_height = layer->in_height;
+    const int32_t x_h = layer->x_h, x_w = layer->x_w, dilation_h = layer->dilation_h, dilation_w = layer->dilation_w;
+    const int32_t stride_w = layer->stride_w;
+    const int32_t all = kernel_h * kernel_w * layer->in_channels;
+    const int32_t right = left + (pixels - 1) * stride_w + (kernel_w - 1) * dilation_w;
+    const int both_inside = pixels == 2 && left >= 0 && right < in_width;
 
-    for (int32_t c = 0; c < layer->in_channels; c++) {
-        for (int32_t r = 0; r < layer->kernel_h; r++) {
-            const int32_t h = top + r * layer->dilation_h;
-            const int32_t row = c * layer->x_c + h * layer->x_h;
+    for (int32_t c = layer->in_channels; c > 0; c--) {
+        int32_t h = top;
 
-            if (inside && h >= 0 && h < layer->in_height) {
-                for (int32_t s = 0; s < kernel_w; s++) {
-                    htvm_store(window, x_type, s, htvm_load(x, x_type, row + (left + s * dilation_w) * x_w));
+        for (int32_t r = kernel_h; r > 0; r--) {
+            const int row_inside = h >= 0 && h < in_height;
+
+            if (both_inside && row_inside) {
+                const void *from = htvm_at(x, x_type, h * x_h + left * x_w);
+                void *end = htvm_at_mutable(window, x_type, kernel_w);
+
+                while (window != end) {
+                    htvm_store(window, x_type, 0, htvm_load(from, x_type, 0));
+                    htvm_store(window, x_type, all, htvm_load(from, x_type, stride_w * x_w));
+                    from = htvm_at(from, x_type, dilation_w * x_w);
+                    window = htvm_at_mutable(window, x_type, 1);
                 }
             } else {
-                const int row_inside = h >= 0 && h < layer->in_height;
-
                 for (int32_t s = 0; s < kernel_w; s++) {
-                    const int32_t w = left + s * dilation_w;
-                    const int tap_inside = row_inside && w >= 0 && w < in_width;
+                    for (int32_t pixel = 0; pixel < pixels; pixel++) {
+                        const int32_t w = left + pixel * stride_w + s * dilation_w;
+                        const int inside = row_inside && w >= 0 && w < in_width;
 
-                    htvm_store(window, x_type, s, tap_inside ? htvm_load(x, x_type, row + w * x_w) : pad_value);
+                        htvm_store(window, x_type, pixel * all,
+                                   inside ? htvm_load(x, x_type, h * x_h + w * x_w) : pad_value);
+                    }
+                    window = htvm_at_mutable(window, x_type, 1);
                 }
             }
-            window = htvm_at_mutable(window, x_type, kernel_w);
+            h += dilation_h;
         }
+        x = htvm_at(x, x_type, layer->x_c);
     }
 }
 
@@ -392,11 +409,7 @@ HTVM_KERNEL void htvm_conv2d(const htvm_conv2d_layer *layer, const void *x, htvm
 
                 pixels = htvm_min(layer->out_width - w, 2);
                 if (window) {
-                    htvm_collect(layer, x, x_type, top, left, window);
-                    if (pixels == 2) {
-                        htvm_collect(layer, x, x_type, top, left + layer->stride_w,
-                                     htvm_at_mutable(window, x_type, all));
-                    }
+                    htvm_collect(layer, x, x_type, top, left, pixels, window);
                 } else {
                     taps = htvm_clip(layer, top, left);
                     x_pixel = taps.rows > 0 ? htvm_at(x, x_type, taps.x_first) : x;
