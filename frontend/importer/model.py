@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import onnx
@@ -26,8 +27,7 @@ ONNX_DOMAINS = ("", "ai.onnx")
 class Model:
     """A model that onnx accepts, but for operators it does not know and what it found wrong with single nodes.
 
-    label: what messages call it, the file's name. name: a C identifier.
-    tensors: the type and shape of each tensor as far as onnx can infer them.
+    label: what messages call it, the file's name. name: a C identifier. content: the protobuf's bytes.
     problems: what onnx found wrong with nodes, by the node's index.
     """
 
@@ -35,8 +35,18 @@ class Model:
     name: str
     graph: onnx.GraphProto
     opset: int
-    tensors: dict[str, onnx.TypeProto.Tensor] = field(repr=False)
+    content: bytes = field(repr=False)
     problems: dict[int, str]
+
+    @cached_property
+    def tensors(self) -> dict[str, onnx.TypeProto.Tensor]:
+        """The types of tensors as far as onnx can infer them, whatever is wrong."""
+        try:
+            graph = onnx.shape_inference.infer_shapes(self.content).graph
+        except Exception:  # the inference raises exceptions of several unrelated types
+            return {}
+        values = (*graph.input, *graph.value_info, *graph.output)
+        return {value.name: value.type.tensor_type for value in values if value.type.HasField("tensor_type")}
 
 
 def read_model(source: str | os.PathLike | onnx.ModelProto) -> Model:
@@ -95,8 +105,9 @@ def _check(proto: onnx.ModelProto, content: bytes, label: str, name: str, folder
         problems = _check_nodes(proto, opset, skip=unknown)
         if not problems and not unknown:
             raise ModelError([f"{label}: is no valid ONNX model: {_one_line(error)}"]) from None
-    tensors, contradictions = _infer(content, proto.graph, label, strict=not problems and not unknown)
-    return Model(label, name, proto.graph, opset, tensors, problems | contradictions)
+    if not problems and not unknown:
+        problems = _contradictions(content, label)
+    return Model(label, name, proto.graph, opset, content, problems)
 
 
 def _known_to_onnx(node: onnx.NodeProto, opset: int) -> bool:
@@ -118,33 +129,25 @@ def _check_nodes(proto: onnx.ModelProto, opset: int, skip: set[int]) -> dict[int
     return problems
 
 
-def _infer(
-    content: bytes, graph: onnx.GraphProto, label: str, strict: bool
-) -> tuple[dict[str, onnx.TypeProto.Tensor], dict[int, str]]:
-    """Return the inferred types of tensors, and what is contradictory about nodes."""
+def _contradictions(content: bytes, label: str) -> dict[int, str]:
+    """Return what onnx's shape inference finds wrong with nodes, by the node's index."""
     try:
-        inferred = onnx.shape_inference.infer_shapes(content, check_type=strict, strict_mode=strict).graph
-    except Exception as error:  # the inference raises exceptions of several unrelated types
-        if not strict:
-            return {}, {}
-        tensors, _ = _infer(content, graph, label, strict=False)
-        problems = _problems_of_nodes(str(error), graph)
+        onnx.shape_inference.infer_shapes(content, check_type=True, strict_mode=True)
+        return {}
+    except Exception:  # the inference raises exceptions of several unrelated types
+        # Its message calls nodes by their names, which need not be different, or there at all.
+        numbered = onnx.ModelProto.FromString(content)
+        for index, node in enumerate(numbered.graph.node):
+            node.name = str(index)
+    try:
+        onnx.shape_inference.infer_shapes(numbered, check_type=True, strict_mode=True)
+    except Exception as error:
+        parts = re.split(r"\(op_type: ?\w+, node name: (\d+)\): ", str(error))
+        problems = {int(index): _one_line(text) for index, text in zip(parts[1::2], parts[2::2], strict=True)}
         if not problems:
             raise ModelError([f"{label}: is no valid ONNX model: {_one_line(error)}"]) from None
-        return tensors, problems
-    values = (*inferred.input, *inferred.value_info, *inferred.output)
-    return {value.name: value.type.tensor_type for value in values if value.type.HasField("tensor_type")}, {}
-
-
-def _problems_of_nodes(message: str, graph: onnx.GraphProto) -> dict[int, str]:
-    """Return what a message of onnx's shape inference says about each node, by the node's index."""
-    parts = re.split(r"\(op_type: ?(\w+)(?:, node name: (.*?))?\): ", message)
-    problems = {}
-    for kind, name, text in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
-        for index, node in enumerate(graph.node):
-            if node.op_type == kind and node.name == (name or ""):
-                problems.setdefault(index, _one_line(text))
-    return problems
+        return problems
+    return {}
 
 
 def _one_line(error: object) -> str:

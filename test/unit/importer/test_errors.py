@@ -1,6 +1,7 @@
 """What is said of models that cannot be imported: file, node, value found and value wanted; all at once."""
 
 import random
+import time
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from htvm.importer import ModelError, import_onnx
+
+pytestmark = pytest.mark.filterwarnings("ignore::htvm.importer.ModelWarning")
 
 MODELS = Path(__file__).parents[2] / "inputs" / "models"
 LAYER = MODELS / "layers" / "conv3x3_s2_first.onnx"
@@ -138,6 +141,19 @@ def test_all_problems_are_reported_at_once(graph):
         "which do not come out even; expected ceil_mode 0",
         "g: node 'Pad:l' (Pad-19): mode is reflect, expected constant",
     ]
+
+
+def test_a_problem_of_a_node_without_name_is_not_that_of_others(graph):
+    model = graph(after_input("c = Softmax<axis = 1>(a) \n d = Softmax<axis = 4>(a) \n b = Add(c, d)"))
+    (message,) = problems(model)
+    assert message.startswith("g: node 'Softmax:d' (Softmax-13): 'axis' must be in [-4 , 3]")
+
+
+def test_many_problems_take_little_time(graph):
+    nodes = "\n".join(f"c{i} = Softmax<axis = 9>(a)" for i in range(2000))
+    started = time.monotonic()
+    assert len(problems(graph(after_input(f"{nodes} \n b = Relu(a)")))) == 2000
+    assert time.monotonic() - started < 5
 
 
 def test_an_operator_of_another_domain():

@@ -14,6 +14,8 @@ from htvm.dialects.real import Real
 from htvm.importer import ModelWarning, import_onnx
 from htvm.reference import evaluate
 
+pytestmark = pytest.mark.filterwarnings("ignore::htvm.importer.ModelWarning")
+
 
 def ir_text(model: onnx.ModelProto) -> str:
     return str(import_onnx(model))
