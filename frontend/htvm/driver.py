@@ -54,7 +54,7 @@ class CompiledModel:
     def run(self, inputs: Mapping[str, np.ndarray] | None = None, *, seed: int = 0) -> RunResult:
         """Execute all samples that `inputs` hold, or a seeded random one, on the simulated target.
 
-        Raises ValueError if the inputs do not fit the network.
+        Raises InputError if the inputs do not fit the network.
         """
         given = self.project.random_inputs(seed) if inputs is None else inputs
         return self.program.run(Samples.of(self.project.inputs, given))
@@ -77,8 +77,7 @@ def compile(
     """
     soc = target if isinstance(target, Soc) else targets.load(target)
     module, stages = lower(model, soc, "planned", input_types, keep_stages)
-    with module.context, ir.Location.name(label(model)):
-        project = Project(emit_c(module, soc))
+    project = emit(module, soc, label(model))
     if output is not None:
         write_project(project.files, output)
     return CompiledModel(model, soc, module, stages, project)
@@ -103,14 +102,29 @@ def lower(
     return module, stages
 
 
+def parsed(text: str, name: str) -> ir.Module:
+    """Return the module of a text; `name` is what messages call it. Raises CompileError."""
+    context = dialects.context()
+    with problems_of(name, context):
+        return ir.Module.parse(text, context)
+
+
+def emit(module: ir.Module, soc: Soc, name: str) -> Project:
+    """Return the C project of a module of stage 'planned'. Raises CompileError."""
+    with problems_of(name, module.context):
+        return Project(emit_c(module, soc))
+
+
 @contextmanager
 def problems_of(model: str, context: ir.Context) -> Iterator[None]:
-    """Turn what the importer and the passes say about a model into one CompileError."""
+    """Turn what the importer, the passes and the backend say about a model into one CompileError."""
     with collected(context) as diagnostics, context, ir.Location.name(model):
         try:
             yield
         except ModelError as error:
             raise CompileError(error.problems) from None
+        except ValueError as error:  # what the backend cannot write
+            raise CompileError([f"{model}: {error}"]) from None
         except ir.MLIRError:
             errors = [found.about(model) for found in diagnostics if found.severity == "error"]
             raise CompileError(errors) from None

@@ -87,9 +87,7 @@ class Program:
     def bytes_in(self, memory: Memory) -> int:
         """Return how much of a memory the program takes."""
         return sum(
-            segment.size_bytes
-            for segment in self.host.program.segments
-            if memory.base <= segment.address < memory.end
+            segment.size_bytes for segment in self.host.program.segments if memory.base <= segment.address < memory.end
         )
 
     def output(self, port: Port) -> np.ndarray:

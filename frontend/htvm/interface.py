@@ -13,6 +13,10 @@ import numpy as np
 from htvm.dialects.real import Real
 
 
+class InputError(ValueError):
+    """Inputs that do not fit the network; the message names each and says what was found and expected."""
+
+
 @dataclass(frozen=True)
 class Port:
     """An input or output.
@@ -74,15 +78,15 @@ class Port:
         return self.shape[:1] == (1,)
 
     def count(self, found: np.ndarray) -> int:
-        """Return how many samples an array holds. Raises ValueError on another type or shape than the network's."""
+        """Return how many samples an array holds. Raises InputError on another type or shape than the network's."""
         if found.dtype != self.dtype:
-            raise ValueError(f"input '{self.name}' has type {found.dtype}, expected {self.dtype}")
+            raise InputError(f"input '{self.name}' has type {found.dtype}, expected {self.dtype}")
         if found.shape == self.shape:
             return 1
         if self.takes_many and found.ndim == len(self.shape) and found.shape[1:] == self.shape[1:] and len(found):
             return len(found)
         more = ", or more than 1 on axis 0" if self.takes_many else ""
-        raise ValueError(
+        raise InputError(
             f"input '{self.name}' has shape {shape_text(found.shape)}, expected {shape_text(self.shape)}{more}"
         )
 
@@ -96,7 +100,7 @@ class Samples(Sequence[dict[str, np.ndarray]]):
 
     @staticmethod
     def of(ports: Sequence[Port], given: Mapping[str, np.ndarray]) -> Samples:
-        """Take the inputs from what is given. Raises ValueError, naming all that are missing or do not fit."""
+        """Take the inputs from what is given. Raises InputError, naming all that are missing or do not fit."""
         problems: list[str] = []
         counts: dict[str, int] = {}
         for port in ports:
@@ -105,13 +109,13 @@ class Samples(Sequence[dict[str, np.ndarray]]):
                 continue
             try:
                 counts[port.name] = port.count(given[port.name])
-            except ValueError as error:
+            except InputError as error:
                 problems.append(str(error))
         if not problems and len(set(counts.values())) > 1:
             found = ", ".join(f"'{name}' {count}" for name, count in counts.items())
             problems.append(f"the inputs hold different numbers of samples: {found}")
         if problems:
-            raise ValueError("\n".join(problems))
+            raise InputError("\n".join(problems))
         return Samples({port.name: given[port.name] for port in ports}, max(counts.values(), default=1))
 
     def __len__(self) -> int:

@@ -14,9 +14,7 @@ if TYPE_CHECKING:
     from htvm.execution import Program
 
 
-def metrics(
-    program: Program, execution: Execution, outputs: dict[str, np.ndarray], samples: int
-) -> dict[str, Any]:
+def metrics(program: Program, execution: Execution, outputs: dict[str, np.ndarray], samples: int) -> dict[str, Any]:
     """Return the metrics of a run; counts and cycles are those of one sample, the first.
 
     ram_bytes: variables and the arena of activations, scratch included. stack_bytes: what was used of the stack.

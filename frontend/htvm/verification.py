@@ -18,7 +18,7 @@ from htvm.dialects import accel
 from htvm.dialects.real import Real
 from htvm.driver import CompiledModel, Model, compile, loaded
 from htvm.execution import Program, Progress
-from htvm.interface import Samples, shape_text
+from htvm.interface import InputError, Samples, shape_text
 from htvm.reference import evaluate
 
 
@@ -86,7 +86,7 @@ def verify(
     inputs: by ONNX name, with several samples on axis 0 if there are; None: seeded random ones. Keys
     `<output>.exact` are compared as well; keys `<output>`, which may have float32's rounding, are not binding.
 
-    Raises CompileError, and ValueError if the inputs do not fit.
+    Raises CompileError, and InputError if the inputs do not fit.
     """
     compiled = model if isinstance(model, CompiledModel) else compile(model, target)
     return check(compiled, compiled.program, inputs or compiled.project.random_inputs(seed))
@@ -122,7 +122,7 @@ def check(
 
 def _alike(golden: np.ndarray, found: np.ndarray, key: str) -> np.ndarray:
     if golden.shape != found.shape:
-        raise ValueError(f"'{key}' has shape {shape_text(golden.shape)}, expected {shape_text(found.shape)}")
+        raise InputError(f"'{key}' has shape {shape_text(golden.shape)}, expected {shape_text(found.shape)}")
     return golden
 
 

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from htvm.backend.targets.soc import Soc
 
 
 def parser(name: str, summary: str, examples: str) -> argparse.ArgumentParser:
@@ -27,13 +34,39 @@ def add_target(to: argparse.ArgumentParser, help: str, default: str | None = Non
     to.add_argument("--target", type=_target, default=default, metavar="T", help=help)
 
 
-def _target(name: str):
+def _target(name: str) -> Soc:
     from htvm.backend import targets
 
     try:
         return targets.load(name)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def add_cc(to: argparse.ArgumentParser) -> None:
+    """Add --cc, the C compiler."""
+    to.add_argument("--cc", metavar="CC", help="a RISC-V gcc or clang to compile with (default: the clang of ziglang)")
+
+
+def add_input_types(to: argparse.ArgumentParser) -> None:
+    """Add --input-type; the argument's value is a dictionary."""
+    to.add_argument(
+        "--input-type",
+        action=_InputTypes,
+        default={},
+        metavar="NAME=TYPE",
+        help="what a float32 input without QuantizeLinear holds: u8, i16, a range such as 0..127; may be repeated",
+    )
+
+
+class _InputTypes(argparse.Action):
+    """Collect NAME=TYPE in a dictionary."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, text: str, *_: object) -> None:
+        name, equals, kind = text.rpartition("=")
+        if not (name and equals and kind):
+            parser.error(f"argument --input-type: '{text}' is not NAME=TYPE, such as input=u8")
+        setattr(namespace, self.dest, {**getattr(namespace, self.dest), name: kind})
 
 
 def usage_error(command: str, message: str) -> NoReturn:
@@ -44,30 +77,81 @@ def usage_error(command: str, message: str) -> NoReturn:
 
 @contextmanager
 def failing_politely(command: str) -> Iterator[None]:
-    """Turn the user's mistakes into one message and exit status 1."""
+    """Turn the user's mistakes into messages and exit status 1; what is not one of them is a bug of ours."""
     try:
         yield
-    except BrokenPipeError:
-        sys.stderr.close()  # whoever reads our output has seen enough
-        raise SystemExit(1) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
+    except BrokenPipeError:  # whoever reads our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        print(f"{command}: error: {where}{error.strerror or error}", file=sys.stderr)
-        raise SystemExit(1) from None
+        _fail(command, f"{where}{error.strerror or error}")
+    except Exception as error:
+        if not isinstance(error, _users_mistakes()):
+            raise
+        _fail(command, str(error))
+
+
+def _users_mistakes() -> tuple[type[Exception], ...]:
+    """Return the exceptions whose message is for the user."""
+    from htvm.backend.c import ProjectFolderError
+    from htvm.diagnostics import CompileError
+    from htvm.interface import InputError
+    from htvm.project import ProjectError
+    from htvm.runtime.simulator import SimulationError
+    from htvm.runtime.simulator.toolchain import BuildError
+
+    return CompileError, InputError, ProjectError, ProjectFolderError, BuildError, SimulationError
+
+
+def _fail(command: str, message: str) -> NoReturn:
+    print(*(f"{command}: error: {line}" if line[:1].strip() else line for line in message.splitlines()),
+          sep="\n", file=sys.stderr)  # fmt: skip
+    raise SystemExit(1) from None
+
+
+@contextmanager
+def model_warnings() -> Iterator[None]:
+    """Show what the importer warns of as one line each on standard error."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            yield
+        finally:
+            for warning in caught:
+                print(f"warning: {warning.message}", file=sys.stderr)
+
+
+def read_arrays(path: str) -> dict[str, np.ndarray]:
+    """Read an .npz file. Raises InputError if it is none."""
+    import zipfile
+
+    import numpy as np
+
+    from htvm.interface import InputError
+
+    if Path(path).is_file() and not zipfile.is_zipfile(path):
+        raise InputError(f"{path}: is no .npz file, or only a part of one")
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from None
 
 
 def read_text(path: str) -> tuple[str, str]:
     """Return a file's text and the name to call it by; '-' is standard input."""
     if path == "-":
         return sys.stdin.read(), "<stdin>"
-    return Path(path).read_text(), path
+    return Path(path).read_text(encoding="utf-8"), path
 
 
 def write_text(path: str, text: str) -> None:
     """Write a text to a file; '-' is standard output."""
     if path == "-":
         sys.stdout.write(text)
+        sys.stdout.flush()
     else:
-        Path(path).write_text(text)
+        Path(path).write_text(text, encoding="utf-8")

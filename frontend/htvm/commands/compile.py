@@ -1,0 +1,54 @@
+"""htvm compile: from an ONNX file to a C project."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from htvm.commands.arguments import add_input_types, add_target, model_warnings, usage_error
+
+EXAMPLES = """\
+examples:
+  htvm compile resnet8.onnx -o resnet8_c                              C for a bare RV32IMC host
+  htvm compile resnet8.onnx -o resnet8_c --emit-ir planned            and the last stage, as MLIR, beside it
+  htvm compile resnet8_shift.onnx -o out --input-type input=0..127    a float32 input that holds small integers
+
+The folder gets the sources, a header that describes inputs and outputs, a linker script, a Makefile, report.json
+and a README. A project of htvm that is there already is replaced; nothing else ever is.
+"""
+
+
+def add_arguments(to: argparse.ArgumentParser) -> None:
+    to.add_argument("model", metavar="MODEL", help="a quantised ONNX file")
+    add_target(to, default="rv32", help="the machine to compile for (default: rv32)")
+    to.add_argument("-o", dest="output", required=True, metavar="DIR", help="the folder to write")
+    add_input_types(to)
+    to.add_argument(
+        "--emit-ir",
+        action="append",
+        default=[],
+        metavar="STAGE",
+        help="also write the module at this stage, as STAGE.mlir; may be repeated",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from htvm import driver
+    from htvm.backend.c import write_project
+    from htvm.passes.pipeline import STAGES
+
+    for stage in arguments.emit_ir:
+        if stage not in STAGES:
+            usage_error("htvm compile", f"--emit-ir: unknown stage '{stage}', expected one of {', '.join(STAGES)}")
+    with model_warnings():
+        compiled = driver.compile(
+            arguments.model, arguments.target, input_types=arguments.input_type, keep_stages=arguments.emit_ir
+        )
+    stages = {f"{stage}.mlir": text for stage, text in compiled.stages.items()}
+    write_project({**compiled.project.files, **stages}, arguments.output)
+    memory, facts = next(iter(compiled.project.report["memories"].items()))
+    print(
+        f"{Path(arguments.output)}: C of '{compiled.project.report['name']}' for target '{compiled.soc.name}': "
+        f"{len(compiled.project.steps)} steps, {facts['peak_bytes']:,} bytes of activations in {memory}"
+    )
+    return 0

@@ -1,0 +1,64 @@
+"""htvm: the command, with one subcommand per file of this folder."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib import import_module
+
+from htvm.commands.arguments import failing_politely, parser
+
+SUMMARY = "Compile quantised ONNX networks to self-contained C for small RISC-V SoCs, exactly."
+
+EXAMPLES = """\
+examples:
+  htvm compile resnet8.onnx --target rv32 -o resnet8_c    a C project in the folder resnet8_c
+  htvm run resnet8.onnx                                   execute it on simulated RISC-V, layer by layer
+  htvm verify resnet8.onnx                                is every output exactly what the ONNX file says?
+  htvm targets                                            the machines that can be compiled for
+
+`htvm COMMAND --help` explains a command. htvm-opt and htvm-translate do single steps of the way, on MLIR's text.
+"""
+
+SUBCOMMANDS = {
+    "compile": "turn an ONNX file into a C project",
+    "run": "execute a model or a C project on the simulated target",
+    "verify": "compare every output with the exact meaning of the ONNX file",
+    "targets": "list the machines that can be compiled for",
+}
+
+
+def main() -> int:
+    """Entry point of `htvm`."""
+    top = parser("htvm", SUMMARY, EXAMPLES)
+    top.add_argument("--version", action=Version, nargs=0, help="print the versions of htvm and of what it stands on")
+    commands = top.add_subparsers(metavar="COMMAND", required=True)
+    chosen = next((word for word in sys.argv[1:] if not word.startswith("-")), None)
+    for name, summary in SUBCOMMANDS.items():
+        if name == chosen:
+            command = import_module(f"htvm.commands.{name}")
+            made = commands.add_parser(
+                name,
+                help=summary,
+                description=f"{summary[0].upper()}{summary[1:]}.",
+                epilog=command.EXAMPLES,
+                formatter_class=argparse.RawDescriptionHelpFormatter,
+                allow_abbrev=False,
+            )
+            command.add_arguments(made)
+            made.set_defaults(run=command.run)
+        else:
+            commands.add_parser(name, help=summary)
+    arguments = top.parse_args()
+    with failing_politely(f"htvm {chosen}"):
+        return arguments.run(arguments)
+
+
+class Version(argparse.Action):
+    """Print versions and end."""
+
+    def __call__(self, *_: object) -> None:
+        from htvm.versions import versions
+
+        print(*(f"{name} {found}" for name, found in versions().items()), sep="\n")
+        raise SystemExit(0)

@@ -1,0 +1,130 @@
+"""htvm run: execute a model or a C project on the simulated target."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from htvm.commands.arguments import (
+    add_cc,
+    add_input_types,
+    add_target,
+    model_warnings,
+    read_arrays,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from htvm.backend.targets.soc import Soc
+    from htvm.driver import CompiledModel
+    from htvm.execution import RunResult
+    from htvm.project import Project
+
+EXAMPLES = """\
+examples:
+  htvm run resnet8.onnx                                         one sample of random inputs
+  htvm run resnet8_c --inputs photo.npz --outputs result.npz    a project that `htvm compile` wrote
+  htvm run ds_cnn.onnx --inputs ds_cnn_accuracy.npz             1000 labelled samples: the accuracy
+
+An .npz file has one array per input, called as in ONNX, of its ONNX type; several samples lie on axis 0. With the
+labels of the samples in an array 'label', the accuracy is printed.
+"""
+
+
+def add_arguments(to: argparse.ArgumentParser) -> None:
+    to.add_argument("model", metavar="MODEL|DIR", help="an ONNX file, or a project of htvm compile")
+    add_target(to, help="the machine (default: rv32, or the one that the project was made for)")
+    add_input_types(to)
+    to.add_argument("--inputs", metavar="X.npz", help="the inputs; without it, random ones")
+    to.add_argument("--seed", type=int, default=0, metavar="N", help="where random inputs start from (default: 0)")
+    to.add_argument("--outputs", metavar="Y.npz", help="file to write the outputs to")
+    to.add_argument("--json", metavar="M.json", help="file to write the metrics to")
+    add_cc(to)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    import numpy as np
+
+    from htvm.commands import tables
+    from htvm.execution import Program
+    from htvm.interface import Samples
+
+    given = read_arrays(arguments.inputs) if arguments.inputs else None
+    compiled, project, soc = _subject(arguments)
+    inputs = project.random_inputs(arguments.seed) if given is None else given
+    samples = Samples.of(project.inputs, inputs)
+    program = Program(project, soc, arguments.cc)
+    with tables.progress("samples") as progress:
+        result = program.run(samples, progress)
+    if arguments.outputs:
+        np.savez(arguments.outputs, **result.outputs)
+    if arguments.json:
+        Path(arguments.json).write_text(json.dumps(result.metrics, indent=1) + "\n")
+    tables.layers(result.metrics)
+    tables.totals(_answers(result, compiled, inputs) | _costs(result))
+    return 0
+
+
+def _subject(arguments: argparse.Namespace) -> tuple[CompiledModel | None, Project, Soc]:
+    """Return what to run: a model, compiled, or a project that was compiled before."""
+    from htvm import driver
+    from htvm.backend import targets
+    from htvm.project import Project
+
+    if Path(arguments.model).is_dir():
+        project = Project.read(Path(arguments.model))
+        return None, project, arguments.target or targets.load(project.report["target"])
+    with model_warnings():
+        compiled = driver.compile(arguments.model, arguments.target or "rv32", input_types=arguments.input_type)
+    return compiled, compiled.project, compiled.soc
+
+
+def _answers(result: RunResult, compiled: CompiledModel | None, given: dict[str, np.ndarray]) -> dict[str, str]:
+    """Say what was computed: the class, the accuracy, whether it is exact."""
+    import numpy as np
+
+    from htvm import driver
+    from htvm.reference import evaluate
+
+    said = {}
+    scores = {name: values for name, values in result.outputs.items() if values.ndim == 2 and values.shape[1] > 1}
+    classes = {name: values.argmax(axis=1) for name, values in scores.items()}
+    count = result.metrics["samples"]
+    for name, found in classes.items():
+        if count == 1:
+            said["class"] = f"{found[0]} (output '{name}': {scores[name][0, found[0]]})"
+    labels = given.get("label")
+    if labels is not None and labels.shape == (count,) and len(classes) == 1:
+        (found,) = classes.values()
+        right = int(np.count_nonzero(found == labels))
+        said["accuracy"] = f"{100 * right / count:.2f} % ({right:,} of {count:,} labels)"
+    if compiled:
+        meant = evaluate(driver.loaded(compiled.model), result.inputs)
+        values = sum(found.size for found in result.outputs.values())
+        differing = sum(int(np.count_nonzero(found != meant[name])) for name, found in result.outputs.items())
+        said["exact"] = (
+            f"yes: all {values:,} output values equal the exact meaning of the ONNX file"
+            if not differing
+            else f"NO: {differing:,} of {values:,} output values differ; `htvm verify` tells where"
+        )
+        if "accuracy" in said:
+            (name,) = classes
+            right = int(np.count_nonzero(meant[name].argmax(axis=1) == labels))
+            said["accuracy"] += f"; of the exact meaning {100 * right / count:.2f} %"
+    return said
+
+
+def _costs(result: RunResult) -> dict[str, str]:
+    """Say what one sample cost."""
+    metrics = result.metrics
+    macs, instructions = metrics["macs"], metrics["host"]["instructions"]
+    per_mac = f", {instructions / macs:.2f} per MAC" if macs else ""
+    return {
+        "cycles": f"{metrics['cycles']:,} ({metrics['latency_ms']:.2f} ms at {metrics['clock_hz'] / 1e6:g} MHz)",
+        "instructions": f"{instructions:,}{per_mac}",
+        "RAM": f"{metrics['ram_bytes']:,} bytes of activations and variables, {metrics['stack_bytes']:,} of stack",
+        "code": f"{metrics['code_bytes']:,} bytes, and {metrics['rodata_bytes']:,} of constants",
+    }

@@ -1,0 +1,75 @@
+"""htvm verify: is every output exactly what the ONNX file says?"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from htvm.commands.arguments import (
+    add_cc,
+    add_input_types,
+    add_target,
+    model_warnings,
+    read_arrays,
+)
+
+EXAMPLES = """\
+examples:
+  htvm verify resnet8.onnx                               four samples of random inputs
+  htvm verify resnet8.onnx --inputs golden/*.npz         recorded inputs, and the outputs recorded with them
+
+The exact meaning is what ONNX says in real arithmetic, rounding half to even. An .npz file may have recorded outputs:
+'<output>.exact' must be equal; '<output>', usually from a runtime that computes in float32, is compared and may differ,
+unless --exact-key says that it is exact. The exit status is 1 if a value differs that must not.
+"""
+
+
+def add_arguments(to: argparse.ArgumentParser) -> None:
+    to.add_argument("model", metavar="MODEL", help="a quantised ONNX file")
+    add_target(to, default="rv32", help="the machine to compile for (default: rv32)")
+    add_input_types(to)
+    to.add_argument("--inputs", nargs="+", default=[], metavar="X.npz", help="files with inputs; without, random ones")
+    to.add_argument("--exact-key", action="store_true", help="recorded outputs '<output>' must be equal as well")
+    to.add_argument("--seed", type=int, default=0, metavar="N", help="where random inputs start from (default: 0)")
+    add_cc(to)
+
+
+RANDOM_SAMPLES = 4
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from htvm import driver
+    from htvm.commands import tables
+    from htvm.execution import Program
+    from htvm.interface import InputError
+    from htvm.verification import check
+
+    given = {path: read_arrays(path) for path in arguments.inputs}
+    with model_warnings():
+        compiled = driver.compile(arguments.model, arguments.target, input_types=arguments.input_type)
+    if not given:
+        seeds = range(arguments.seed, arguments.seed + RANDOM_SAMPLES)
+        given = {f"random inputs, seed {seed}": compiled.project.random_inputs(seed) for seed in seeds}
+    program = Program(compiled.project, compiled.soc, arguments.cc)
+    values, wrong = 0, 0
+    for name, arrays in given.items():
+        try:
+            with tables.progress(Path(name).name) as progress:
+                found = check(compiled, program, arrays, goldens_bind=arguments.exact_key, progress=progress)
+        except InputError as error:
+            raise InputError("\n".join(f"{name}: {line}" for line in str(error).splitlines())) from None
+        values += found.values
+        wrong += not found.exact
+        for comparison in found.comparisons:
+            if comparison.differing:
+                note = "" if comparison.binding else " (allowed: float32 rounding)"
+                print(f"{name}: {comparison}{note}")
+        if found.diverging:
+            print(f"{name}: {found.diverging}")
+    sets = f"{len(given)} set{'s' if len(given) != 1 else ''} of inputs"
+    model = driver.label(compiled.model)
+    if wrong:
+        print(f"{model}: NOT exact on target '{compiled.soc.name}': {wrong} of {sets} give other values")
+        return 1
+    print(f"{model}: exact on target '{compiled.soc.name}': {values:,} values compared, of {sets}")
+    return 0
