@@ -91,7 +91,8 @@ def _divide(op: accel.DivOp, value: ir.Value, factors: _Constant) -> ir.Value | 
     with ir.InsertionPoint.after(quantize.operation), quantize.location:
         quantize.result.set_type(quantisation.tensor(ir.RankedTensorType(value.type).shape, scaled.type()))
         restored = quantisation.reinterpret(quantize.result, q)
-        quantize.result.replace_all_uses_except(restored, accel.producer(accel.producer(restored).operands[0]).operation)
+        storage = accel.producer(accel.producer(restored).operands[0])
+        quantize.result.replace_all_uses_except(restored, storage.operation)
     _join_location(quantize, op)
     return value
 
@@ -241,8 +242,9 @@ def _bias(biases: list[Fraction], units: list[Fraction]) -> ir.Value | None | bo
     for channel, bias in enumerate(biases):
         unit = units[channel % len(units)]
         for scale in (unit, Fraction(1), _divisor(bias, unit)):
-            if scale and (bias / scale).denominator == 1 and int(bias / scale) in INT32 and Fraction(float(scale)) == scale:
-                numbers.append(int(bias / scale))
+            number = bias / scale if scale else Fraction(1, 2)
+            if number.denominator == 1 and int(number) in INT32 and Fraction(float(scale)) == scale:
+                numbers.append(int(number))
                 scales.append(float(scale))
                 break
         else:

@@ -13,11 +13,11 @@ from __future__ import annotations
 import dataclasses
 import re
 import typing
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from mlir import ir
-from mlir.passmanager import PassManager
+from mlir.passmanager import ExternalPass, PassManager
 
 from htvm.backend.targets.soc import Soc
 
@@ -61,10 +61,20 @@ def build(pipeline: str, target: Soc | None, context: ir.Context) -> PassManager
     for name, options in _expand(_split(pipeline)):
         own = registry.passes().get(name)
         if own is not None:
-            manager.add(_instance(own, options, target), name)
+            manager.add(_located(_instance(own, options, target)), name)
         else:
             _add_upstream(manager, name, options, context)
     return manager
+
+
+def _located(own: registry.Pass) -> Callable[[ir.Operation, ExternalPass], None]:
+    """Run a pass with the module's context and location as the current ones: building operations needs them."""
+
+    def run(module: ir.Operation, this_pass: ExternalPass) -> None:
+        with module.location:
+            own(module, this_pass)
+
+    return run
 
 
 def _expand(elements: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:

@@ -1,8 +1,10 @@
 """propagate-scales: what only moves numbers keeps their quantised type.
 
-    %1 = accel.reshape %x : (tensor<1x64x1x1x!quant.uniform<i8:f32, 0.5:3>>) -> tensor<1x64xf32>
+    %1 = accel.reshape %x : (tensor<1x64x1x1x!quant.uniform<i8:f32, 0.5:3>>)
+             -> tensor<1x64xf32>
     ==>
-    %1 = accel.reshape %x : (tensor<1x64x1x1x!quant.uniform<i8:f32, 0.5:3>>) -> tensor<1x64x!quant.uniform<i8:f32, 0.5:3>>
+    %1 = accel.reshape %x : (tensor<1x64x1x1x!quant.uniform<i8:f32, 0.5:3>>)
+             -> tensor<1x64x!quant.uniform<i8:f32, 0.5:3>>
 
 Stage    imported -> imported
 Reads    quantised operands of reshape, transpose, concat and max pooling

@@ -284,7 +284,8 @@ def _ties_to_even(steps: Steps) -> Requant | None:
         accumulators = np.arange(int(steps.first[channel]), int(steps.last[channel]) + 1)
         product = ((accumulators << found.pre_shift) + found.offset[channel]) * found.multiplier[channel]
         dropped = product & ((1 << int(found.shift[channel])) - 1)
-        inside = (product >> found.shift[channel] > half_up.lowest) & (product >> found.shift[channel] <= half_up.highest)
+        rounded = product >> found.shift[channel]
+        inside = (rounded > half_up.lowest) & (rounded <= half_up.highest)
         # 2 * (slope * a + intercept) is an odd integer, on one denominator.
         common = slope.denominator * intercept.denominator
         numerators = accumulators.astype(object) * (2 * slope.numerator * intercept.denominator)
@@ -317,7 +318,7 @@ def _nearest(steps: Steps, search: _Search) -> Requant:
 
 
 def differences(steps: Steps, found: Requant, places: np.ndarray) -> list[tuple[int, int]]:
-    """Return every (channel, accumulator) for which `found` is not exact: those between its steps and the exact ones."""
+    """Return every (channel, accumulator) for which `found` is wrong: those between its steps and the exact ones."""
     wrong = set()
     for channel in range(len(steps.slope)):
         first, last = int(steps.first[channel]), int(steps.last[channel])

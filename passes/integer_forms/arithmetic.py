@@ -1,0 +1,82 @@
+"""Integer forms of sums, products and pools."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+from mlir import ir
+
+from htvm.dialects import accel
+
+from ..analysis import exact_add, exact_requant
+from .shared import NotExact, bounds, exact_steps, integer, made, requant, rounding, uniform, with_constants
+from .tables import converted
+
+
+def add(op: accel.AddOp | accel.SubOp, operands: list[ir.Value]) -> ir.Value:
+    a, b, y = uniform(op.lhs, "left operand"), uniform(op.rhs, "right operand"), uniform(op.result, "result")
+    sign = -1 if isinstance(op, accel.SubOp) else 1
+    offset = Fraction(op.offset.value) if isinstance(op, accel.AddOp) and op.offset is not None else Fraction(0)
+    slopes = a.scale / y.scale, sign * b.scale / y.scale
+    intercept = offset / y.scale - slopes[0] * a.zero_point - slopes[1] * b.zero_point
+    ranges = range(a.lowest, a.highest + 1), range(b.lowest, b.highest + 1)
+    wanted = exact_add.Sum(slopes, intercept, *ranges, y.zero_point, y.lowest, y.highest, rounding(op))
+    solved = exact_add.solve(wanted)
+    if solved is None:
+        raise NotExact(f"has scale ratios {float(slopes[0])} and {float(slopes[1])}, for which no 64-bit sum is exact")
+    requant = {
+        "multiplier": ir.DenseI32ArrayAttr.get(list(solved.multipliers)),
+        "offset": ir.DenseI64ArrayAttr.get([solved.offset]),
+        "shift": ir.DenseI32ArrayAttr.get([solved.shift]),
+        **bounds(y),
+    }
+    if solved.narrow:
+        requant["narrow"] = ir.UnitAttr.get()
+    if solved.tie_below:
+        requant |= {"tie_below": integer(solved.tie_below), "zero_point": integer(solved.zero_point)}
+    return made(op, with_constants(op, operands), {"requant": ir.DictAttr.get(requant)}, name="accel.add")
+
+
+def mul(op: accel.MulOp, operands: list[ir.Value]) -> ir.Value:
+    a, b, y = uniform(op.lhs, "left operand"), uniform(op.rhs, "right operand"), uniform(op.result, "result")
+    corners = [(p - a.zero_point) * (q - b.zero_point) for p in (a.lowest, a.highest) for q in (b.lowest, b.highest)]
+    slope = a.scale * b.scale / y.scale
+    solved = exact_requant.solve(
+        exact_steps(op, [slope], [Fraction(0)], np.array([min(corners)]), np.array([max(corners)]), y)
+    )
+    points = ir.DenseI64ArrayAttr.get([a.zero_point, b.zero_point])
+    return made(op, with_constants(op, operands), {"zero_points": points, **requant(solved)})
+
+
+def pool(op: accel.Pool2dOp, operands: list[ir.Value]) -> ir.Value:
+    """A sum per window; each number of elements that a window can hold has its own constants."""
+    x, y = uniform(op.input, "input"), uniform(op.result, "result")
+    if op.kind.value == "max":
+        largest = made(op, operands, {}, element=x.storage_type())
+        return converted(largest, x, y, rounding(op))
+    counts = window_counts(op)
+    area = op.kernel[0] * op.kernel[1]
+    divisors = {
+        "sum": [1] * len(counts),
+        "average": [area] * len(counts) if op.count_include_pad.value else counts,
+    }[op.kind.value]
+    slope = [x.scale / y.scale / divisor for divisor in divisors]
+    offset = Fraction(op.offset.value if op.offset is not None else 0) / y.scale
+    intercept = [offset - a * count * x.zero_point for a, count in zip(slope, counts)]
+    first, last = (np.array([count * bound for count in counts]) for bound in (x.lowest, x.highest))
+    solved = exact_requant.solve(exact_steps(op, slope, intercept, first, last, y))
+    return made(op, operands, {"counts": ir.DenseI64ArrayAttr.get(counts), **requant(solved)})
+
+
+def window_counts(op: accel.Pool2dOp) -> list[int]:
+    """Return the numbers of elements that windows hold, in rising order: fewer at padded borders."""
+    _, _, height, width = ir.ShapedType(op.input.type).shape
+    _, _, rows, columns = ir.ShapedType(op.result.type).shape
+    pads, kernel, strides = list(op.pads), list(op.kernel), list(op.strides)
+
+    def inside(length: int, windows: int, axis: int) -> set[int]:
+        starts = (index * strides[axis] - pads[axis] for index in range(windows))
+        return {min(start + kernel[axis], length) - max(start, 0) for start in starts}
+
+    return sorted({r * c for r in inside(height, rows, 0) for c in inside(width, columns, 1)})

@@ -1,0 +1,84 @@
+"""Integer forms of linear layers: acc = sum of x * w, then constants that round it exactly."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+from mlir import ir
+
+from htvm.dialects import accel, quantisation
+from htvm.dialects.quantisation import Quantisation
+
+from ..analysis import exact_requant
+from .shared import NotExact, channel_steps, exact_steps, fits, integer, made, requant, uniform
+
+INT32_LIMIT = 1 << 31
+
+
+def linear(op: accel.Conv2dOp | accel.DenseOp, operands: list[ir.Value]) -> ir.Value:
+    """acc = sum of x * w; the zero points and the bias go into the offset."""
+    x, y = uniform(op.input, "input"), Quantisation.of(op.result)
+    w, weights = Quantisation.of(op.weights), quantisation.stored(op.weights)
+    if weights is None:
+        raise NotExact("has weights that are not constant")
+    if w.axis not in (None, 0):
+        raise NotExact(f"has weight scales along axis {w.axis}, expected axis 0 (output channels)")
+    channels = weights.shape[0]
+    weights = weights - np.array(w.zero_points).reshape(-1, *(1 for _ in weights.shape[1:]))
+    sums = weights.reshape(channels, -1).sum(axis=1)
+    steps = channel_steps(op, y, channels)
+    slope = [x.scale * Fraction(w.scales[c % len(w.scales)]) / steps[c] for c in range(channels)]
+    bias = _bias(op, channels)
+    intercept = [bias[c] / steps[c] - slope[c] * x.zero_point * int(sums[c]) for c in range(channels)]
+    first, last = _reach(op, weights, x)
+    held = quantisation.integers(weights.astype(np.int8 if fits(weights, 8) else np.int16))
+    extra = {"pad_value": integer(x.zero_point)} if isinstance(op, accel.Conv2dOp) else {}
+    if y.bits == 32:
+        return _raw(op, operands[0], held, slope, intercept, y, extra)
+    solved = exact_requant.solve(exact_steps(op, slope, intercept, first, last, y))
+    return made(op, [operands[0], held], {**extra, **requant(solved)})
+
+
+def _raw(
+    op: accel.Conv2dOp | accel.DenseOp,
+    x: ir.Value,
+    weights: ir.Value,
+    slope: list[Fraction],
+    intercept: list[Fraction],
+    y: Quantisation,
+    extra: dict[str, ir.Attribute],
+) -> ir.Value:
+    """A 32-bit result is the accumulator itself, so its scale must be that of the products."""
+    for channel, (a, b) in enumerate(zip(slope, intercept)):
+        if a != 1 or b.denominator != 1 or y.zero_points != (0,):
+            raise NotExact(
+                f"has 32-bit results with scale ratio {float(a)} in channel {channel}, "
+                "expected accumulators as they are (1)"
+            )
+    bias = quantisation.integers(np.array([int(b) for b in intercept], np.int32))
+    return made(op, [x, weights, bias], extra)
+
+
+def _reach(op: ir.OpView, weights: np.ndarray, x: Quantisation) -> tuple[np.ndarray, np.ndarray]:
+    """Return the smallest and largest accumulator of each channel."""
+    lowest, highest = x.lowest, x.highest
+    if isinstance(op, accel.Conv2dOp) and any(op.pads):
+        lowest, highest = min(lowest, x.zero_point), max(highest, x.zero_point)
+    rows = weights.reshape(weights.shape[0], -1)
+    first = np.minimum(rows * lowest, rows * highest).sum(axis=1)
+    last = np.maximum(rows * lowest, rows * highest).sum(axis=1)
+    if -first.min() > INT32_LIMIT or last.max() >= INT32_LIMIT:
+        raise NotExact(f"has accumulators from {first.min():,} to {last.max():,}, which 32 bits do not hold")
+    return first, last
+
+
+def _bias(op: accel.Conv2dOp | accel.DenseOp, channels: int) -> list[Fraction]:
+    """Return each channel's bias as a real number."""
+    if op.bias is None:
+        return [Fraction(0)] * channels
+    q, numbers = Quantisation.of(op.bias), quantisation.stored(op.bias)
+    if q is None or numbers is None:
+        raise NotExact("has a bias that is not a quantised constant")
+    count = len(q.scales)
+    return [Fraction(q.scales[c % count]) * (int(n) - q.zero_points[c % count]) for c, n in enumerate(numbers)]

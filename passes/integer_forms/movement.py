@@ -1,0 +1,28 @@
+"""Integer form of data movement: the stored integers as they are."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from mlir import ir
+
+from htvm.dialects import accel
+
+from ..analysis.exact_requant import exact_round
+from .shared import made, rounding, uniform, with_constants
+from .tables import converted
+
+
+def moved(op: ir.OpView, operands: list[ir.Value]) -> ir.Value:
+    """Move integers as they are; where the scale changes, change it before, where there are fewest elements."""
+    y = uniform(op.result, "result")
+    inputs = list(op.operation.operands)
+    parts = [
+        converted(value, uniform(source, f"input {number}"), y, rounding(op))
+        for number, (source, value) in enumerate(zip(inputs, with_constants(op, operands)))
+    ]
+    attributes: dict[str, ir.Attribute] = {}
+    if isinstance(op, accel.PadOp):
+        pad = exact_round(Fraction(op.value.value) / y.scale, rounding(op)) + y.zero_point
+        attributes["value"] = ir.FloatAttr.get_f64(float(min(max(pad, y.lowest), y.highest)))
+    return made(op, parts, attributes)
