@@ -151,7 +151,7 @@ def step_text(step: Step) -> str:
     parameters = ", ".join(step.parameters.values())
     body = "\n".join(f"    {line}" if line else "" for text in step.body for line in _body_lines(text))
     return (
-        f"/* Step {step.number}, ONNX node '{comment_text(step.node)}'\n * {step.summary}{macs} */\n"
+        f"/* Step {step.number}, ONNX {comment_text(step.nodes)}\n * {step.summary}{macs} */\n"
         f"HTVM_SHARED void htvm_step_{step.number}({parameters})\n{{\n{body}\n}}\n"
     )
 

@@ -35,6 +35,7 @@ def report(program: Program, soc: Soc, versions: dict[str, str]) -> dict[str, An
         "steps": [
             {
                 "name": step.node,
+                "nodes": accel.nodes(step.layer),
                 "op": step.layer.operation.name.removeprefix("accel."),
                 "engine": step.engine,
                 "macs": step.macs,

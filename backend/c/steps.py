@@ -56,8 +56,14 @@ class Step:
 
     @property
     def node(self) -> str:
-        """The ONNX node, or nodes, that the layer comes from."""
+        """The ONNX node that names the layer."""
         return accel.node(self.layer)
+
+    @property
+    def nodes(self) -> str:
+        """The ONNX node or nodes that the layer comes from, as a comment says it."""
+        names = accel.nodes(self.layer)
+        return f"node{'s' if len(names) > 1 else ''} {', '.join(repr(name) for name in names)}"
 
     @property
     def engine(self) -> str:
