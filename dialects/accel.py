@@ -42,18 +42,19 @@ def producer(value: ir.Value) -> ir.OpView | None:
     return None if isinstance(value.owner, ir.Block) else value.owner.operation.opview
 
 
+def nodes(op: ir.OpView | ir.Operation) -> list[str]:
+    """Return the ONNX nodes that an operation comes from, the one that names it first: the names in its location."""
+    return list(dict.fromkeys(_names(op.location))) or [op.operation.name]
+
+
 def node(op: ir.OpView | ir.Operation) -> str:
-    """Return the ONNX node that an operation comes from: the name in its location, "a" for loc("a"(...)).
-
-    Fused operations join the names of their parts with " + ".
-    """
-    return _name(op.location) or op.operation.name
+    """Return the ONNX node that names an operation; what was fused into it is left out."""
+    return nodes(op)[0]
 
 
-def _name(location: ir.Location) -> str:
+def _names(location: ir.Location) -> list[str]:
     if location.is_a_name():
-        return location.name_str
+        return [location.name_str]
     if location.is_a_fused():
-        names = (_name(part) for part in location.locations)
-        return " + ".join(dict.fromkeys(name for name in names if name))
-    return ""
+        return [name for part in location.locations for name in _names(part)]
+    return []

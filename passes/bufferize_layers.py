@@ -84,7 +84,7 @@ class BufferizeLayers:
                 output = accel.output(layer)
                 if output not in place:
                     memref_type = layout.memref(output.type, self.target.arena_memory)
-                    place[output] = accel.BufferOp(memref_type, activations.short_name(layer)).memref
+                    place[output] = accel.BufferOp(memref_type, accel.node(layer)).memref
                 write_into(layer, operands, place[output])
 
         copies = []
@@ -114,7 +114,7 @@ class Globals:
         elements = constant.owner.value
         memref_type = layout.memref(constant.type, self.memory)
         if elements not in self.names:
-            name = self.free(identifier(f"{activations.short_name(reader)}_{role(constant, reader)}"))
+            name = self.free(identifier(f"{accel.node(reader)}_{role(constant, reader)}"))
             self.names[elements] = name
             with ir.InsertionPoint(self.first):
                 memref.GlobalOp(

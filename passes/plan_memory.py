@@ -127,7 +127,7 @@ def write_summary(module: ir.Operation, plans: dict[str, Plan], memories: dict[s
         "accel.lower_bound": {name: integer(plan.packing.lower_bound) for name, plan in plans.items()},
         "accel.capacity": {name: integer(memories[name].size_bytes) for name in plans},
         "accel.peak": {
-            name: ir.StringAttr.get(activations.short_name(plan.peak_layer)) for name, plan in plans.items()
+            name: ir.StringAttr.get(accel.node(plan.peak_layer)) for name, plan in plans.items()
         },
     }
     for name, of_memories in by_name.items():
@@ -151,7 +151,7 @@ def does_not_fit(target: Soc, memory: Memory, plan: Plan, constants: int) -> str
     )
     return (
         f"does not fit target '{target.name}': {memory.name} needs {needed:,} bytes at node "
-        f"'{activations.short_name(plan.peak_layer)}', has {memory.size_bytes:,}\n{parts}\n  {advice}"
+        f"'{accel.node(plan.peak_layer)}', has {memory.size_bytes:,}\n{parts}\n  {advice}"
     )
 
 

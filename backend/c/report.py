@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from htvm.backend.targets.soc import Soc
+from htvm.dialects import accel
 
 from .program import Port, Program
 

@@ -165,7 +165,7 @@ def first_divergence(
 
 def _tensor(step: Step, proto: onnx.ModelProto) -> tuple[str, str] | None:
     """Return the ONNX tensor that a step computes and the node that makes it: the last of the step's nodes."""
-    names = accel.node(step.layer).split(" + ")
+    names = accel.nodes(step.layer)
     made = [node for node in proto.graph.node if _name(node) in names]
     return (made[-1].output[0], _name(made[-1])) if made else None
 

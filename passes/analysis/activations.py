@@ -39,11 +39,6 @@ def named(argument: ir.Value, attributes: dict[str, ir.Attribute]) -> str:
     return attributes["accel.name"].value if "accel.name" in attributes else argument.get_name()
 
 
-def short_name(layer: ir.OpView) -> str:
-    """Return the first of the ONNX nodes that a layer comes from, which names it well enough: "conv0"."""
-    return accel.node(layer).split(" + ")[0]
-
-
 def is_constant(value: ir.Value) -> bool:
     """Say whether a value is known when compiling: on tensors, or as a global on memrefs."""
     return not is_argument(value) and value.owner.operation.name in ("arith.constant", "memref.get_global")
