@@ -62,8 +62,8 @@ class Step:
     @property
     def nodes(self) -> str:
         """The ONNX node or nodes that the layer comes from, as a comment says it."""
-        names = accel.nodes(self.layer)
-        return f"node{'s' if len(names) > 1 else ''} {', '.join(repr(name) for name in names)}"
+        names = [f"'{name}'" for name in accel.nodes(self.layer)]
+        return f"{'nodes' if len(names) > 1 else 'node'} {', '.join(names)}"
 
     @property
     def engine(self) -> str:
