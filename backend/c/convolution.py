@@ -61,6 +61,24 @@ class Convolution:
         pixels = self.height * self.width
         return replace(self, height=1, width=pixels, out_height=1, out_width=pixels)
 
+    def transposed(self) -> Convolution:
+        """Return the layer with rows and columns exchanged: the same sums, if the weights [.., R, S] are, too."""
+        n, c, h, w = range(4)
+        return replace(
+            self,
+            height=self.width,
+            width=self.height,
+            out_height=self.out_width,
+            out_width=self.out_height,
+            kernel=self.kernel[::-1],
+            strides=self.strides[::-1],
+            dilations=self.dilations[::-1],
+            pad_top=self.pad_left,
+            pad_left=self.pad_top,
+            x=tuple(self.x[axis] for axis in (n, c, w, h)),
+            y=tuple(self.y[axis] for axis in (n, c, w, h)),
+        )
+
     @property
     def macs(self) -> int:
         outputs = self.batch * self.groups * self.out_channels * self.out_height * self.out_width

@@ -191,6 +191,8 @@ def _conv2d(step: Step, conv: Convolution, weights: np.ndarray, requant: Requant
 def _depthwise(step: Step, conv: Convolution, weights: np.ndarray, requant: Requant) -> None:
     layer = step.layer
     types = element_type(layer.input), element_type(layer.weights), element_type(step.output)
+    if conv.out_height > conv.out_width:  # the kernel slides along rows: the longer, the fewer begin anew
+        conv, weights = conv.transposed(), np.swapaxes(weights, 2, 3)
     if conv.has_3x3_depthwise_kernel:
         define, arguments = "HTVM_DEFINE_DEPTHWISE3X3", (conv.strides[0], *types)
     else:
