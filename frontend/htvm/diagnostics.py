@@ -28,7 +28,7 @@ class Place:
 
     @staticmethod
     def of(location: ir.Location) -> Place:
-        """Read a location: names are ONNX nodes; a fused location joins those of its parts."""
+        """Read a location: names are ONNX nodes; of a fused location's parts the first says where."""
         if location.is_a_file():
             return Place(location.filename, location.start_line, location.start_col)
         if location.is_a_name():
@@ -38,9 +38,7 @@ class Place:
             return Place.of(location.callee)
         if location.is_a_fused():
             parts = [Place.of(part) for part in location.locations]
-            first = next((part for part in parts if part.file), Place())
-            nodes = dict.fromkeys(part.node for part in parts if part.node)
-            return Place(first.file, first.line, first.column, " + ".join(nodes))
+            return next((part for part in parts if part != Place()), Place())
         return Place()
 
 

@@ -142,11 +142,11 @@ def first_divergence(
     """
     steps = read_program(compiled.module, compiled.soc).steps
     tensors = {step.number: tensor for step in steps if (tensor := _tensor(step, proto))}
-    meant = evaluate(proto, sample, keep=[tensor for tensor, _ in tensors.values()])
+    meant = evaluate(proto, sample, keep=list(tensors.values()))
     for step, found in _observed(program, steps, sample):
         if step.number not in tensors:
             continue
-        tensor, node = tensors[step.number]
+        tensor = tensors[step.number]
         wanted = meant[tensor]
         if isinstance(wanted, Real):
             wanted = wanted.exact()
@@ -156,18 +156,17 @@ def first_divergence(
         if len(differing):
             index = tuple(int(axis) for axis in differing[0])
             return (
-                f"node '{node}' is the first that differs: {len(differing):,} of {found.size:,} values of '{tensor}', "
-                f"the first is {list(index)}: computed {found.reshape(wanted.shape)[index]}, expected {wanted[index]} "
-                f"(step {step.number}, {step.summary})"
+                f"node '{step.node}' is the first that differs (step {step.number}, {step.summary}): "
+                f"{len(differing):,} of {found.size:,} values of '{tensor}'; the first is {list(index)}: "
+                f"computed {found.reshape(wanted.shape)[index]}, expected {wanted[index]}"
             )
     return None
 
 
-def _tensor(step: Step, proto: onnx.ModelProto) -> tuple[str, str] | None:
-    """Return the ONNX tensor that a step computes and the node that makes it: the last of the step's nodes."""
+def _tensor(step: Step, proto: onnx.ModelProto) -> str | None:
+    """Return the ONNX tensor that a step computes: the output of the last of its nodes."""
     names = accel.nodes(step.layer)
-    made = [node for node in proto.graph.node if _name(node) in names]
-    return (made[-1].output[0], _name(made[-1])) if made else None
+    return next((node.output[0] for node in reversed(proto.graph.node) if _name(node) in names), None)
 
 
 def _name(node: onnx.NodeProto) -> str:
@@ -188,6 +187,7 @@ def _observed(
             found.append((steps[ended], _value(program, steps[ended].output)))
 
     hooks = [host.machine.hook_add(UC_HOOK_CODE, on_entry, begin=at, end=at) for at in host.program.steps]
+    host.machine.ctl_flush_tb()  # blocks that were translated before do not call the hooks
     try:
         program.run_one(sample)
     finally:

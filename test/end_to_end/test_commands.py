@@ -1,0 +1,170 @@
+"""The commands as a user meets them: what they print, what they leave behind, how they fail."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import models
+import numpy as np
+import onnx
+import pytest
+
+RESNET8 = models.path("mlperf_tiny/resnet8")
+GOLDEN = models.golden_files("mlperf_tiny/resnet8")[0]
+METRICS = set(
+    "target cycles clock_hz latency_ms host engines transfers memories code_bytes rodata_bytes ram_bytes energy_uj "
+    "layers outputs versions".split()
+)
+
+
+def htvm(*arguments: object, status: int = 0) -> subprocess.CompletedProcess:
+    """Run the command and check its exit status; a traceback is a bug."""
+    script = "import sys; from htvm.commands.htvm import main; sys.exit(main())"
+    command = [sys.executable, "-c", script, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert "Traceback" not in done.stderr, done.stderr
+    assert done.returncode == status, done.stdout + done.stderr
+    return done
+
+
+def test_run_prints_layers_and_totals_and_writes_files(tmp_path: Path) -> None:
+    outputs, metrics = tmp_path / "y.npz", tmp_path / "m.json"
+    done = htvm("run", RESNET8, "--inputs", GOLDEN, "--outputs", outputs, "--json", metrics)
+    assert "conv0     conv2d" in done.stdout
+    assert "class         5 (output 'output': -16)" in done.stdout
+    assert "exact         yes: all 10 output values" in done.stdout
+    assert not done.stderr
+    np.testing.assert_array_equal(np.load(outputs)["output"], np.load(GOLDEN)["output.exact"])
+    written = json.loads(metrics.read_text())
+    assert METRICS <= set(written)
+    assert written["cycles"] == written["host"]["cycles"] > written["host"]["instructions"]
+    assert {"name", "op", "engine", "cycles", "predicted_cycles"} <= set(written["layers"][0])
+
+
+def test_compiled_folder_runs_like_the_model(tmp_path: Path) -> None:
+    folder = tmp_path / "c"
+    htvm("compile", RESNET8, "-o", folder, "--emit-ir", "planned")
+    assert "accel.buffer" in (folder / "planned.mlir").read_text()
+    of_folder, of_model = tmp_path / "folder.json", tmp_path / "model.json"
+    htvm("run", folder, "--seed", 7, "--json", of_folder)
+    htvm("run", RESNET8, "--seed", 7, "--json", of_model)
+    assert json.loads(of_folder.read_text()) == json.loads(of_model.read_text())
+
+
+def test_several_samples_with_labels_give_the_accuracy(tmp_path: Path) -> None:
+    inputs = tmp_path / "x.npz"
+    with np.load(models.FOLDER / "mlperf_tiny" / "ds_cnn_accuracy.npz") as arrays:
+        np.savez(inputs, input=arrays["input"][:20], label=arrays["label"][:20])
+    done = htvm("run", models.path("mlperf_tiny/ds_cnn"), "--inputs", inputs)
+    assert "accuracy      90.00 % (18 of 20 labels); of the exact meaning 90.00 %" in done.stdout
+
+
+def test_verify_says_how_many_values_are_equal() -> None:
+    done = htvm("verify", RESNET8, "--inputs", *models.golden_files("mlperf_tiny/resnet8"))
+    assert done.stdout == "resnet8.onnx: exact on target 'rv32': 160 values compared, of 8 sets of inputs\n"
+
+
+def test_verify_names_the_node_that_a_broken_kernel_spoils(tmp_path: Path) -> None:
+    """The compiler breaks accel.add on its way: it adds one too much before the shift."""
+    compiler = tmp_path / "cc"
+    compiler.write_text(f"""#!{sys.executable}
+import subprocess, sys
+from pathlib import Path
+from htvm.backend.targets.rv32 import SOC
+from htvm.runtime.simulator.toolchain import toolchain
+for source in map(Path, sys.argv):
+    header = source.parent / "htvm_elementwise.h"
+    if source.suffix == ".c" and header.exists():
+        text = header.read_text()
+        header.write_text(text.replace("+ (int32_t)offset;", "+ (int32_t)offset + (1 << 20);"))
+tools = toolchain(SOC.host)
+wanted = tools.compile_command if "-c" in sys.argv else tools.link_command
+own = [one for one in sys.argv[1:] if "-c" in sys.argv or not one.startswith(("-march", "-mabi", "-nost"))]
+sys.exit(subprocess.call([*wanted, *own]))
+""")
+    compiler.chmod(0o755)
+    done = htvm("verify", RESNET8, "--inputs", GOLDEN, "--cc", compiler, status=1)
+    assert "node 'add0' is the first that differs" in done.stdout
+    assert "resnet8.onnx: NOT exact on target 'rv32'" in done.stdout
+
+
+def with_unknown_operator(model: onnx.ModelProto) -> None:
+    model.graph.node[3].op_type = "Frobnicate"
+
+
+def with_wrong_dtype(model: onnx.ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.INT64
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (with_unknown_operator, "Frobnicate"),
+        (with_wrong_dtype, "int64"),
+    ],
+)
+def test_refused_model_leaves_nothing(change, message: str, tmp_path: Path) -> None:
+    model = onnx.load(RESNET8)
+    change(model)
+    path = tmp_path / "changed.onnx"
+    path.write_bytes(model.SerializeToString())
+    done = htvm("compile", path, "-o", tmp_path / "c", status=1)
+    assert "changed.onnx" in done.stderr and message in done.stderr
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_missing_file_is_one_clear_error(tmp_path: Path) -> None:
+    done = htvm("compile", tmp_path / "none.onnx", "-o", tmp_path / "c", status=1)
+    assert done.stderr == f"htvm compile: error: {tmp_path}/none.onnx: no such file\n"
+    assert not list(tmp_path.iterdir())
+
+
+def test_truncated_file_is_one_clear_error(tmp_path: Path) -> None:
+    path = tmp_path / "cut.onnx"
+    path.write_bytes(RESNET8.read_bytes()[:3000])
+    done = htvm("compile", path, "-o", tmp_path / "c", status=1)
+    assert done.stderr.startswith("htvm compile: error: cut.onnx: is no ONNX file, or only the beginning of one")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_too_large_model_names_memory_and_numbers(tmp_path: Path) -> None:
+    target = tmp_path / "tiny.py"
+    target.write_text(
+        "import dataclasses\n"
+        "from htvm.backend.targets.rv32 import SOC\n"
+        "(ram,) = SOC.memories\n"
+        "SOC = dataclasses.replace(SOC, name='tiny', memories=(dataclasses.replace(ram, size_bytes=40_000),))\n"
+    )
+    done = htvm("compile", RESNET8, "--target", target, "-o", tmp_path / "c", status=1)
+    assert "does not fit target 'tiny'" in done.stderr and "40,000" in done.stderr and "resnet8.onnx" in done.stderr
+    assert not (tmp_path / "c").exists()
+
+
+def test_folder_of_others_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    htvm("compile", RESNET8, "-o", tmp_path, status=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_inputs_that_do_not_fit_are_all_named(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", image=np.zeros((1, 3, 32, 32), np.int8))
+    done = htvm("run", RESNET8, "--inputs", tmp_path / "x.npz", status=1)
+    assert "input 'input' is missing; given: image" in done.stderr
+    np.savez(tmp_path / "x.npz", input=np.zeros((1, 3, 32, 31), np.int8))
+    done = htvm("run", RESNET8, "--inputs", tmp_path / "x.npz", status=1)
+    assert "input 'input' has shape 1x3x32x31, expected 1x3x32x32" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["compile", RESNET8], "-o"),
+        (["compile", RESNET8, "-o", "c", "--target", "z80"], "unknown target 'z80'"),
+        (["compile", RESNET8, "-o", "c", "--emit-ir", "done"], "unknown stage 'done'"),
+        (["compile", RESNET8, "-o", "c", "--input-type", "u8"], "is not NAME=TYPE"),
+        (["frobnicate"], "frobnicate"),
+    ],
+)
+def test_wrong_usage_has_status_2(arguments: list, message: str) -> None:
+    assert message in htvm(*arguments, status=2).stderr

@@ -1,0 +1,79 @@
+"""The same C on the machine at hand, with the sanitizers looking on: no undefined behaviour, no stray access."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import models
+import numpy as np
+import pytest
+
+from htvm.backend.c import write_project
+from htvm.project import Project
+
+CC = next((found for name in ("cc", "gcc", "clang") if (found := shutil.which(name))), None)
+FLAGS = ["-std=c99", "-O1", "-Wall", "-Wextra", "-Wconversion", "-Werror"]
+SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+
+pytestmark = pytest.mark.skipif(CC is None, reason="no C compiler")
+
+RUNNER = """\
+/* Reads the inputs from standard input, runs the network twice, and writes the outputs of the second run. */
+#include <stdio.h>
+#include <string.h>
+#include "{name}.h"
+
+static unsigned char arena[{upper}_ARENA_BYTES + 1] __attribute__((aligned({upper}_ARENA_ALIGNMENT)));
+{buffers}
+int main(void)
+{{
+{reads}
+    for (int run = 0; run < 2; run++) {{
+        memset(arena, 0xA5, sizeof arena);
+        {name}_run({arguments}, arena);
+    }}
+{writes}
+    return 0;
+}}
+"""
+
+
+def runner(project: Project) -> str:
+    """Return a program that holds inputs and outputs outside the arena, as a caller may."""
+    report = project.report
+    ports = [*report["inputs"], *report["outputs"]]
+    buffers = "".join(f"static {port['dtype']}_t {port['c_name']}[{int(np.prod(port['shape']))}];\n" for port in ports)
+    reads = "\n".join(
+        f"    if (fread({port['c_name']}, 1, sizeof {port['c_name']}, stdin) != sizeof {port['c_name']}) return 1;"
+        for port in report["inputs"]
+    )
+    writes = "\n".join(
+        f"    fwrite({port['c_name']}, 1, sizeof {port['c_name']}, stdout);" for port in report["outputs"]
+    )
+    return RUNNER.format(
+        name=report["name"],
+        upper=report["name"].upper(),
+        buffers=buffers,
+        reads=reads,
+        writes=writes,
+        arguments=", ".join(port["c_name"] for port in ports),
+    )
+
+
+@pytest.mark.parametrize("name", models.NAMES)
+def test_native_build_is_clean_and_computes_the_golden(name: str, tmp_path: Path) -> None:
+    project = models.compiled(name).project
+    write_project({**project.files, "main.c": runner(project)}, tmp_path / "project")
+    executable = tmp_path / "network"
+    sources = [str(path) for path in (tmp_path / "project").glob("*.c")]
+    built = subprocess.run([CC, *FLAGS, *SANITIZERS, *sources, "-o", str(executable)], capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr
+    given, wanted = models.golden(models.golden_files(name)[-1], [port.name for port in project.outputs])
+    stored = b"".join(port.stored(given[port.name]) for port in project.inputs)
+    ran = subprocess.run([executable], input=stored, capture_output=True)
+    assert ran.returncode == 0, ran.stderr.decode()
+    place = 0
+    for port in project.outputs:
+        found = port.values(ran.stdout[place : place + port.size_bytes])
+        np.testing.assert_array_equal(found, wanted[port.name])
+        place += port.size_bytes
