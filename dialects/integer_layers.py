@@ -32,11 +32,11 @@ def meaning(name: str) -> Callable[[Meaning], Meaning]:
 def requantise(
     acc: np.ndarray, requant: ir.DictAttr, arrange: Callable[[np.ndarray], np.ndarray]
 ) -> np.ndarray:
-    """Return clamp((((acc << pre_shift) + offset) * multiplier) >> shift, min, max).
+    """Return clamp(((((acc << pre_shift) + offset) * multiplier) >> shift) + zero_point, min, max).
 
     `arrange` makes the entries of multiplier, offset and shift broadcast against `acc`. With `narrow` the sum
     fits 32 bits. With `tie_below`, a value of which less than that is shifted out was a tie: its quotient is
-    made even, and then zero_point is added to all.
+    made even.
     """
     pre_shift = requant["pre_shift"].value if "pre_shift" in requant else 0
     offset, multiplier = (arrange(np.array(requant[key], np.int64)) for key in ("offset", "multiplier"))
@@ -52,7 +52,7 @@ def shift_and_clamp(scaled: np.ndarray, requant: ir.DictAttr, shift: np.ndarray)
     if "tie_below" in requant:
         tie = scaled - (quotient << shift) < requant["tie_below"].value
         quotient = np.where(tie, quotient & ~1, quotient)
-        quotient += requant["zero_point"].value if "zero_point" in requant else 0
+    quotient = quotient + (requant["zero_point"].value if "zero_point" in requant else 0)
     return np.clip(quotient, requant["min"].value, requant["max"].value)
 
 

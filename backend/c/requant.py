@@ -47,7 +47,7 @@ class Requant:
         elif "narrow" not in fields:
             form = WIDE
         else:
-            form = NARROW if shift.size == 1 else NARROW_EACH
+            form = NARROW if shift.size == 1 and "zero_point" not in fields else NARROW_EACH
         numbers = {key: fields[key].value if key in fields else 0 for key in SCALARS}
         multiplier = np.array(list(fields["multiplier"]), np.int64)
         return Requant(form, multiplier, np.array(list(fields["offset"]), np.int64), shift, **numbers)

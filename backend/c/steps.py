@@ -18,7 +18,7 @@ from htvm.dialects import accel
 from . import values
 from .constants import Constants, conv2d_weights
 from .convolution import Convolution, weights_4d
-from .requant import HALF_EVEN, Requant
+from .requant import HALF_EVEN, NARROW_EACH, Requant
 from .values import ElementType, element_type, shape, strides
 
 
@@ -139,6 +139,8 @@ def _requant_fields(requant: Requant) -> dict[str, Any]:
         "pre_shift shift": (requant.pre_shift, requant.layer_shift),
         "min max": (requant.min, requant.max),
     }
+    if requant.form == NARROW_EACH:
+        fields["zero_point"] = requant.zero_point
     if requant.form == HALF_EVEN:
         fields["zero_point tie_below"] = (requant.zero_point, requant.tie_below)
     return fields

@@ -49,15 +49,14 @@ class Accel_Op<string mnemonic, list<Trait> traits = []> : Op<Accel_Dialect, mne
 /// A layer. On tensors it has a result and no side effect; on memrefs it writes the operand after `into`.
 ///
 /// requant (stage 'integer' on) is a dictionary of what turns an accumulator into an output:
-///     y = clamp((((acc << pre_shift) + offset[c]) * multiplier[c]) >> shift[c], min, max)
+///     y = clamp(((((acc << pre_shift) + offset[c]) * multiplier[c]) >> shift[c]) + zero_point, min, max)
 /// `multiplier` (array<i32>), `offset` (array<i64>) and `shift` (array<i32>) have one entry, or one per output channel
 /// (conv2d, dense) or per entry of `counts` (pool2d). `pre_shift`, `min`, `max` are integers. The product has 64 bits,
-/// the shift rounds towards minus infinity. Optional keys:
+/// the shift rounds towards minus infinity. `zero_point` is 0 where it is missing: it is in the offset. Optional keys:
 ///   narrow (unit)         the sum before the multiplication fits 32 bits for every accumulator that can occur, and
 ///                         every shift is at least 32: a high multiplication and a shift do
 ///   tie_below (integer)   the offset holds a half; where what is shifted out is less than `tie_below`, the value was a
-///                         tie, and the even one of the quotient and the one below is taken; `zero_point` is
-///                         then added, before the clamp
+///                         tie, and the even one of the quotient and the one below is taken
 /// accel.add has one multiplier per operand; see there.
 class Accel_Layer<string mnemonic, dag inputs, dag attributes, list<Trait> traits = []>
     : Accel_Op<mnemonic, !listconcat(traits, [DeclareOpInterfaceMethods<MemoryEffectsOpInterface>])> {

@@ -89,6 +89,11 @@ class Steps:
         # A tie goes to the even neighbour, which is below for an odd output.
         return places + (ties * (wanted % 2) * (numerators % denominator == 0))
 
+    def without_zero_point(self) -> Steps:
+        """Return the same steps with outputs counted from the zero point: the same places, smaller outputs."""
+        lowest, highest = self.lowest - self.zero_point, self.highest - self.zero_point
+        return replace(self, zero_point=0, lowest=lowest, highest=highest)
+
     def exact(self, channel: int, accumulator: int) -> int:
         """Return the output for one accumulator."""
         value = exact_round(self.slope[channel] * accumulator + self.intercept[channel], self.rounding)
@@ -132,20 +137,41 @@ def exact_round(value: Fraction, rounding: str) -> int:
 def solve(steps: Steps) -> Requant:
     """Return integer constants for a layer, exact if any of the forms is; else the best with what is wrong.
 
-    Tried in this order: 32-bit sums (one high multiplication on the host) with one shift for all channels, then
-    with a shift for each; 64-bit sums; and sums that tell ties from other values, which alternating ties need.
+    Tried in this order: 32-bit sums (one high multiplication on the host) with one shift for all channels; 32-bit
+    sums with a shift for each channel and the zero point added last; 64-bit sums; and sums that tell ties from
+    other values, which alternating ties need.
     """
     search = _Search(steps, steps.places())
-    return _linear(search) or _ties_to_even(steps) or _nearest(steps, search)
+    apart = steps.without_zero_point()
+    return (
+        _linear(search, NARROW_SHARED)
+        or _linear(_Search(apart, search.places), NARROW_EACH, steps)
+        or _linear(search, WIDE)
+        or _ties_to_even(steps)
+        or _nearest(steps, search)
+    )
 
 
-def _linear(search: _Search) -> Requant | None:
-    """Return constants for the plain form, if there are any."""
-    narrow = ((INT32_LIMIT, 31, shared) for shared in (True, False))
-    wide = ((INT32_LIMIT << 32 - bits, bits, False) for bits in (28, 26, 24))
-    for limit, bits, shared_shift in (*narrow, *wide):
+NARROW_SHARED = ((INT32_LIMIT, 31, True),)
+NARROW_EACH = ((INT32_LIMIT, 31, False),)
+WIDE = tuple((INT32_LIMIT << 32 - bits, bits, False) for bits in (28, 26, 24))
+"""Forms to search: the limit of sums, the bits of multipliers, and whether all channels share a shift."""
+
+
+def _linear(
+    search: _Search, forms: Sequence[tuple[int, int, bool]], zero_point_of: Steps | None = None
+) -> Requant | None:
+    """Return constants of one of the forms, if there are any; the search may be one for steps without zero point."""
+    for limit, bits, shared_shift in forms:
         for pre_shift in search.pre_shifts():
             found = search.run(pre_shift, limit, bits, shared_shift)
+            if found is not None and zero_point_of is not None:
+                return replace(
+                    found,
+                    zero_point=zero_point_of.zero_point,
+                    lowest=zero_point_of.lowest,
+                    highest=zero_point_of.highest,
+                )
             if found is not None:
                 return found
     return None
@@ -265,18 +291,13 @@ def _ties_to_even(steps: Steps) -> Requant | None:
     """
     if steps.rounding != "half_even" or int((steps.last - steps.first).max()) >= MOST_ACCUMULATORS_LOOKED_AT:
         return None
-    half_up = Steps(
-        steps.slope,
-        [intercept + Fraction(1, 2) for intercept in steps.intercept],
-        steps.first,
-        steps.last,
-        0,
-        steps.lowest - steps.zero_point,
-        steps.highest - steps.zero_point,
-        "floor",
+    half_up = replace(
+        steps.without_zero_point(),
+        intercept=[intercept + Fraction(1, 2) for intercept in steps.intercept],
+        rounding="floor",
     )
     # The lowest offset leaves the ties least above a multiple.
-    found = _linear(_Search(half_up, half_up.places(), take_lowest=True))
+    found = _linear(_Search(half_up, half_up.places(), take_lowest=True), NARROW_SHARED + NARROW_EACH + WIDE)
     if found is None:
         return None
     above_ties, above_others = 0, 1 << 62

@@ -65,7 +65,9 @@ def requant(solved: exact_requant.Requant) -> dict[str, ir.Attribute]:
     if solved.narrow:
         requant["narrow"] = ir.UnitAttr.get()
     if solved.tie_below:
-        requant |= {"tie_below": integer(solved.tie_below), "zero_point": integer(solved.zero_point)}
+        requant["tie_below"] = integer(solved.tie_below)
+    if solved.zero_point:
+        requant["zero_point"] = integer(solved.zero_point)
     attributes: dict[str, ir.Attribute] = {"requant": ir.DictAttr.get(requant)}
     if solved.wrong:
         attributes["accel.inexact"] = ir.DenseI64ArrayAttr.get([number for pair in solved.wrong for number in pair])

@@ -2,7 +2,7 @@
  *
  * From an accumulator to an output element, in registers.
  *
- *     y = clamp((((acc << pre_shift) + offset) * multiplier) >> shift, min, max)
+ *     y = clamp(((((acc << pre_shift) + offset) * multiplier) >> shift) + zero_point, min, max)
  *
  * The product has 64 bits, the shift rounds towards minus infinity. Zero points, bias and the half of rounding to
  * nearest are inside `offset`.
@@ -16,10 +16,10 @@
 typedef enum {
     HTVM_RAW,         /* y = acc + bias                                                       int32_t bias */
     HTVM_NARROW,      /* the sum fits 32 bits, shift >= 32 and is the layer's: `mulh`, `sra`   htvm_scale */
-    HTVM_NARROW_EACH, /* as HTVM_NARROW, with a shift for each channel                         htvm_scale_each */
+    HTVM_NARROW_EACH, /* as HTVM_NARROW, with a shift for each channel; zero_point is added last  htvm_scale_each */
     HTVM_WIDE,        /* a sum of 64 bits                                                     htvm_scale_wide */
     HTVM_HALF_EVEN,   /* as HTVM_WIDE; where what is shifted out is less than tie_below the value was a tie, and the
-                         even one is taken; zero_point is added before the clamp              htvm_scale_wide */
+                         even one is taken; zero_point is added last                          htvm_scale_wide */
 } htvm_output;
 
 typedef struct {
@@ -45,7 +45,7 @@ typedef struct {
     int32_t shift; /* HTVM_NARROW: less 32 */
     int32_t min;
     int32_t max;
-    int32_t zero_point; /* HTVM_HALF_EVEN, as tie_below */
+    int32_t zero_point; /* HTVM_NARROW_EACH and HTVM_HALF_EVEN; in the other forms the offset holds it */
     uint64_t tie_below;
 } htvm_requant;
 
@@ -118,7 +118,9 @@ HTVM_KERNEL int32_t htvm_requantize(int32_t acc, const void *constants, int32_t 
         const int32_t sum = htvm_shift_left(acc, requant.pre_shift) + offset;
         const int32_t high = (int32_t)(((int64_t)sum * multiplier) >> 32);
 
-        return htvm_clamp(high >> shift, requant.min, requant.max);
+        const int32_t zero_point = output == HTVM_NARROW ? 0 : requant.zero_point;
+
+        return htvm_clamp((high >> shift) + zero_point, requant.min, requant.max);
     } else {
         const htvm_scale_wide *scale = (const htvm_scale_wide *)constants + k;
         const int64_t sum = (int64_t)htvm_shift_left_64((uint64_t)(int64_t)acc, requant.pre_shift) + scale->offset;
