@@ -15,7 +15,7 @@ config.name = "htvm"  # noqa: F821  (lit defines `config`)
 config.suffixes = [".mlir", ".test"]  # noqa: F821
 config.test_format = lit.formats.ShTest(execute_external=False)  # noqa: F821
 config.test_source_root = Path(__file__).parent  # noqa: F821
-config.excludes = ["inputs", "unit", "end_to_end"]  # noqa: F821
+config.excludes = ["inputs", "Inputs", "unit", "end_to_end"]  # noqa: F821
 
 folders = [Path(sys.executable).parent]  # htvm, htvm-opt, htvm-translate
 for package in ("mlir", "llvm"):  # mlir-opt; FileCheck, not

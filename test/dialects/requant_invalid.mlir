@@ -1,0 +1,89 @@
+// RUN: htvm-opt %s --split-input-file --verify-diagnostics
+
+// What the verifiers say of the dictionary that turns accumulators into outputs.
+
+func.func @no_shift(%x: tensor<1x4xi8>, %w: tensor<2x4xi8>) {
+  // expected-error@+1 {{requant has no 'shift'}}
+  %y = accel.dense %x, %w {requant = {multiplier = array<i32: 5>, offset = array<i64: 1>, min = -128, max = 127}} : (tensor<1x4xi8>, tensor<2x4xi8>) -> tensor<1x2xi8>
+  return
+}
+
+// -----
+
+func.func @wide_multiplier(%x: tensor<1x4xi8>, %w: tensor<2x4xi8>) {
+  // expected-error@+1 {{requant 'multiplier' is array<i64: 5>, expected array<i32>}}
+  %y = accel.dense %x, %w {requant = {multiplier = array<i64: 5>, offset = array<i64: 1>, shift = array<i32: 4>, min = -128, max = 127}} : (tensor<1x4xi8>, tensor<2x4xi8>) -> tensor<1x2xi8>
+  return
+}
+
+// -----
+
+func.func @narrow_offset(%x: tensor<1x4xi8>, %w: tensor<2x4xi8>) {
+  // expected-error@+1 {{requant 'offset' is array<i32: 1>, expected array<i64>}}
+  %y = accel.dense %x, %w {requant = {multiplier = array<i32: 5>, offset = array<i32: 1>, shift = array<i32: 4>, min = -128, max = 127}} : (tensor<1x4xi8>, tensor<2x4xi8>) -> tensor<1x2xi8>
+  return
+}
+
+// -----
+
+func.func @shift_that_is_no_array(%x: tensor<1x4xi8>, %w: tensor<2x4xi8>) {
+  // expected-error@+1 {{requant 'shift' is 4 : i64, expected array<i32>}}
+  %y = accel.dense %x, %w {requant = {multiplier = array<i32: 5>, offset = array<i64: 1>, shift = 4, min = -128, max = 127}} : (tensor<1x4xi8>, tensor<2x4xi8>) -> tensor<1x2xi8>
+  return
+}
+
+// -----
+
+func.func @real_bound(%x: tensor<1x4xi8>, %w: tensor<2x4xi8>) {
+  // expected-error@+1 {{requant 'max' is 1.270000e+02 : f64, expected an integer}}
+  %y = accel.dense %x, %w {requant = {multiplier = array<i32: 5>, offset = array<i64: 1>, shift = array<i32: 4>, min = -128, max = 127.0}} : (tensor<1x4xi8>, tensor<2x4xi8>) -> tensor<1x2xi8>
+  return
+}
+
+// -----
+
+func.func @three_multipliers_for_two_channels(%x: tensor<1x4xi8>, %w: tensor<2x4xi8>) {
+  // expected-error@+1 {{requant 'multiplier' has 3 entries, expected 1 or 2 (outputs)}}
+  %y = accel.dense %x, %w {requant = {multiplier = array<i32: 5, 6, 7>, offset = array<i64: 1>, shift = array<i32: 4>, min = -128, max = 127}} : (tensor<1x4xi8>, tensor<2x4xi8>) -> tensor<1x2xi8>
+  return
+}
+
+// -----
+
+func.func @add_with_one_multiplier(%x: tensor<4xi8>) {
+  // expected-error@+1 {{requant 'multiplier' has 1 entries, expected 2 (operands)}}
+  %y = accel.add %x, %x {requant = {multiplier = array<i32: 5>, offset = array<i64: 1>, shift = array<i32: 4>, min = -128, max = 127}} : (tensor<4xi8>, tensor<4xi8>) -> tensor<4xi8>
+  return
+}
+
+// -----
+
+func.func @add_with_two_offsets(%x: tensor<4xi8>) {
+  // expected-error@+1 {{requant 'offset' has 2 entries, expected 1 (operands)}}
+  %y = accel.add %x, %x {requant = {multiplier = array<i32: 5, 5>, offset = array<i64: 1, 2>, shift = array<i32: 4>, min = -128, max = 127}} : (tensor<4xi8>, tensor<4xi8>) -> tensor<4xi8>
+  return
+}
+
+// -----
+
+func.func @shift_beyond_64_bits(%x: tensor<1x4xi8>, %w: tensor<2x4xi8>) {
+  // expected-error@+1 {{requant 'shift' holds 63, expected 0 to 62}}
+  %y = accel.dense %x, %w {requant = {multiplier = array<i32: 5>, offset = array<i64: 1>, shift = array<i32: 63>, min = -128, max = 127}} : (tensor<1x4xi8>, tensor<2x4xi8>) -> tensor<1x2xi8>
+  return
+}
+
+// -----
+
+func.func @narrow_shift_below_32(%x: tensor<1x4xi8>, %w: tensor<2x4xi8>) {
+  // expected-error@+1 {{requant 'shift' holds 31, expected 32 to 62 with 'narrow'}}
+  %y = accel.dense %x, %w {requant = {multiplier = array<i32: 5>, offset = array<i64: 1>, shift = array<i32: 31>, narrow, min = -128, max = 127}} : (tensor<1x4xi8>, tensor<2x4xi8>) -> tensor<1x2xi8>
+  return
+}
+
+// -----
+
+func.func @empty_range(%x: tensor<1x4xi8>, %w: tensor<2x4xi8>) {
+  // expected-error@+1 {{requant 'min' is 5, above 'max', which is 4}}
+  %y = accel.dense %x, %w {requant = {multiplier = array<i32: 5>, offset = array<i64: 1>, shift = array<i32: 4>, min = 5, max = 4}} : (tensor<1x4xi8>, tensor<2x4xi8>) -> tensor<1x2xi8>
+  return
+}

@@ -1,0 +1,100 @@
+// RUN: htvm-opt %s -o %t.once
+// RUN: htvm-opt %t.once -o %t.twice && diff %t.once %t.twice
+// RUN: htvm-opt %s --mlir-print-op-generic | htvm-opt -o %t.generic && diff %t.once %t.generic
+// RUN: mlir-opt --load-dialect-plugin=%plugin %s | htvm-opt -o %t.stock && diff %t.once %t.stock
+// RUN: FileCheck %s < %t.once
+
+// Every operation is read back as it is printed, by htvm-opt and by stock mlir-opt, in each of its forms.
+
+!q = !quant.uniform<i8:f32, 5.000000e-01:3>
+#nhwc = affine_map<(n, c, h, w) -> (n, h, w, c)>
+
+// CHECK-LABEL: @quantize
+func.func @quantize(%x: tensor<4xf32>) -> tensor<4x!q> {
+  // CHECK: accel.quantize %{{.*}} {rounding = "floor"} : (tensor<4xf32>) -> tensor<4x!quant.uniform<i8:f32, 5.000000e-01:3>>
+  %y = accel.quantize %x {rounding = "floor"} : (tensor<4xf32>) -> tensor<4x!q>
+  return %y : tensor<4x!q>
+}
+
+// CHECK-LABEL: @conv2d
+func.func @conv2d(%x: tensor<1x4x6x6x!q>, %w: tensor<8x2x3x3x!q>, %b: tensor<8xf32>) -> tensor<1x8x6x6xf32> {
+  // CHECK: accel.conv2d %{{.*}}, %{{.*}} bias %{{.*}} {dilations = array<i64: 1, 1>, groups = 2 : i64, pads = array<i64: 1, 1, 1, 1>, strides = array<i64: 1, 1>} : (
+  %y = accel.conv2d %x, %w bias %b {strides = array<i64: 1, 1>, pads = array<i64: 1, 1, 1, 1>, dilations = array<i64: 1, 1>, groups = 2 : i64} : (tensor<1x4x6x6x!q>, tensor<8x2x3x3x!q>, tensor<8xf32>) -> tensor<1x8x6x6xf32>
+  return %y : tensor<1x8x6x6xf32>
+}
+
+// CHECK-LABEL: @dense_on_integers
+func.func @dense_on_integers(%x: tensor<1x4xi8>, %w: tensor<2x4xi8>) -> tensor<1x2xi8> {
+  // CHECK: accel.dense %{{.*}}, %{{.*}} {engine = "host", requant = {max = 127 : i64, min = -128 : i64, multiplier = array<i32: 5>, narrow, offset = array<i64: 1, 2>, shift = array<i32: 40>}} : (tensor<1x4xi8>, tensor<2x4xi8>) -> tensor<1x2xi8>
+  %y = accel.dense %x, %w {engine = "host", requant = {multiplier = array<i32: 5>, offset = array<i64: 1, 2>, shift = array<i32: 40>, narrow, min = -128, max = 127}} : (tensor<1x4xi8>, tensor<2x4xi8>) -> tensor<1x2xi8>
+  return %y : tensor<1x2xi8>
+}
+
+// CHECK-LABEL: @arithmetic
+func.func @arithmetic(%a: tensor<2x3xf32>, %b: tensor<3xf32>) -> tensor<2x3xf32> {
+  // CHECK: accel.add %{{.*}}, %{{.*}} {offset = 2.500000e-01 : f64} : (tensor<2x3xf32>, tensor<3xf32>) -> tensor<2x3xf32>
+  // CHECK: accel.sub %{{.*}}, %{{.*}} : (
+  // CHECK: accel.mul %{{.*}}, %{{.*}} {zero_points = array<i64: 1, -1>} : (
+  // CHECK: accel.div %{{.*}}, %{{.*}} : (
+  %0 = accel.add %a, %b {offset = 0.25 : f64} : (tensor<2x3xf32>, tensor<3xf32>) -> tensor<2x3xf32>
+  %1 = accel.sub %0, %b : (tensor<2x3xf32>, tensor<3xf32>) -> tensor<2x3xf32>
+  %2 = accel.mul %1, %b {zero_points = array<i64: 1, -1>} : (tensor<2x3xf32>, tensor<3xf32>) -> tensor<2x3xf32>
+  %3 = accel.div %2, %b : (tensor<2x3xf32>, tensor<3xf32>) -> tensor<2x3xf32>
+  return %3 : tensor<2x3xf32>
+}
+
+// CHECK-LABEL: @functions_of_one_value
+func.func @functions_of_one_value(%x: tensor<2x3xf32>) -> tensor<2x3xf32> {
+  // CHECK: accel.relu %{{.*}} : (tensor<2x3xf32>) -> tensor<2x3xf32>
+  // CHECK: accel.clamp %{{.*}} {max = 6.000000e+00 : f64, min = 0.000000e+00 : f64} : (
+  // CHECK: accel.sigmoid %{{.*}} : (
+  // CHECK: accel.softmax %{{.*}} {axis = 1 : i64} : (
+  %0 = accel.relu %x : (tensor<2x3xf32>) -> tensor<2x3xf32>
+  %1 = accel.clamp %0 {min = 0.0 : f64, max = 6.0 : f64} : (tensor<2x3xf32>) -> tensor<2x3xf32>
+  %2 = accel.sigmoid %1 : (tensor<2x3xf32>) -> tensor<2x3xf32>
+  %3 = accel.softmax %2 {axis = 1} : (tensor<2x3xf32>) -> tensor<2x3xf32>
+  return %3 : tensor<2x3xf32>
+}
+
+// CHECK-LABEL: @tables
+func.func @tables(%x: tensor<1x4xi8>, %bytes: tensor<256xi8>, %powers: tensor<9xi64>) -> tensor<1x4xi8> {
+  // CHECK: accel.lookup %{{.*}}, %{{.*}} {lowest = -128 : i64} : (tensor<1x4xi8>, tensor<256xi8>) -> tensor<1x4xi8>
+  // CHECK: accel.softmax %{{.*}} table %{{.*}} {axis = 1 : i64, max = 127 : i64, min = -128 : i64, scale_multiplier = 1 : i64, scale_shift = 8 : i64, zero_point = -128 : i64} : (tensor<1x4xi8>, tensor<9xi64>) -> tensor<1x4xi8>
+  %0 = accel.lookup %x, %bytes {lowest = -128} : (tensor<1x4xi8>, tensor<256xi8>) -> tensor<1x4xi8>
+  %1 = accel.softmax %0 table %powers {axis = 1, scale_multiplier = 1, scale_shift = 8, zero_point = -128, min = -128, max = 127} : (tensor<1x4xi8>, tensor<9xi64>) -> tensor<1x4xi8>
+  return %1 : tensor<1x4xi8>
+}
+
+// CHECK-LABEL: @pool2d_with_layout
+func.func @pool2d_with_layout(%x: tensor<1x4x6x6xi8, #nhwc>) -> tensor<1x4x3x3xi8, #nhwc> {
+  // CHECK: accel.pool2d %{{.*}} {count_include_pad = true, counts = array<i64: 4>, kernel = array<i64: 2, 2>, kind = "average", pads = array<i64: 0, 0, 0, 0>, strides = array<i64: 2, 2>} : (tensor<1x4x6x6xi8, #{{.*}}>) -> tensor<1x4x3x3xi8, #{{.*}}>
+  %y = accel.pool2d %x {kind = "average", kernel = array<i64: 2, 2>, strides = array<i64: 2, 2>, pads = array<i64: 0, 0, 0, 0>, count_include_pad = true, counts = array<i64: 4>} : (tensor<1x4x6x6xi8, #nhwc>) -> tensor<1x4x3x3xi8, #nhwc>
+  return %y : tensor<1x4x3x3xi8, #nhwc>
+}
+
+// CHECK-LABEL: @movement
+func.func @movement(%x: tensor<2x3xi8>, %y: tensor<2x1xi8>) -> tensor<10xi8> {
+  // CHECK: accel.concat %{{.*}}, %{{.*}} {axis = 1 : i64} : (tensor<2x3xi8>, tensor<2x1xi8>) -> tensor<2x4xi8>
+  // CHECK: accel.pad %{{.*}} {high = array<i64: 0, 0>, low = array<i64: 0, 1>, value = -3.000000e+00 : f64} : (
+  // CHECK: accel.transpose %{{.*}} {permutation = array<i64: 1, 0>} : (tensor<2x5xi8>) -> tensor<5x2xi8>
+  // CHECK: accel.reshape %{{.*}} : (tensor<5x2xi8>) -> tensor<10xi8>
+  %0 = accel.concat %x, %y {axis = 1} : (tensor<2x3xi8>, tensor<2x1xi8>) -> tensor<2x4xi8>
+  %1 = accel.pad %0 {low = array<i64: 0, 1>, high = array<i64: 0, 0>, value = -3.0 : f64} : (tensor<2x4xi8>) -> tensor<2x5xi8>
+  %2 = accel.transpose %1 {permutation = array<i64: 1, 0>} : (tensor<2x5xi8>) -> tensor<5x2xi8>
+  %3 = accel.reshape %2 : (tensor<5x2xi8>) -> tensor<10xi8>
+  return %3 : tensor<10xi8>
+}
+
+// CHECK-LABEL: @on_memrefs
+func.func @on_memrefs(%x: memref<1x4x2x2xi8, "ram">, %w: memref<4x4x1x1xi8, "ram">, %b: memref<4xi32, "ram">) {
+  // CHECK: %[[ACC:.*]] = accel.buffer "acc" at 64 : memref<1x4x2x2xi32, strided<[16, 1, 8, 4]>, "ram">
+  // CHECK: %[[Y:.*]] = accel.buffer "joined" : memref<1x8x2x2xi8, "ram">
+  // CHECK: accel.conv2d %{{.*}}, %{{.*}} bias %{{.*}} into %[[ACC]] {
+  // CHECK-SAME: : (memref<1x4x2x2xi8, "ram">, memref<4x4x1x1xi8, "ram">, memref<4xi32, "ram">, memref<1x4x2x2xi32, strided<[16, 1, 8, 4]>, "ram">) -> ()
+  // CHECK: accel.concat %{{.*}}, %{{.*}} into %[[Y]] {axis = 1 : i64} : (memref<1x4x2x2xi8, "ram">, memref<1x4x2x2xi8, "ram">, memref<1x8x2x2xi8, "ram">) -> ()
+  %acc = accel.buffer "acc" at 64 : memref<1x4x2x2xi32, strided<[16, 1, 8, 4]>, "ram">
+  %y = accel.buffer "joined" : memref<1x8x2x2xi8, "ram">
+  accel.conv2d %x, %w bias %b into %acc {strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1 : i64} : (memref<1x4x2x2xi8, "ram">, memref<4x4x1x1xi8, "ram">, memref<4xi32, "ram">, memref<1x4x2x2xi32, strided<[16, 1, 8, 4]>, "ram">) -> ()
+  accel.concat %x, %x into %y {axis = 1} : (memref<1x4x2x2xi8, "ram">, memref<1x4x2x2xi8, "ram">, memref<1x8x2x2xi8, "ram">) -> ()
+  return
+}
