@@ -1,0 +1,91 @@
+"""Which folder may import which: stages talk through the IR, never by importing each other."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+FOLDERS = {
+    "dialects": "dialects",
+    "passes": "passes",
+    "backend.targets": "backend/targets",
+    "backend": "backend",
+    "runtime.simulator": "runtime/simulator",
+    "runtime": "runtime",
+    "importer": "frontend/importer",
+    "reference": "frontend/reference",
+    "front door": "frontend/htvm",
+}
+"""The parts of the package `htvm` and their folders; a part inside another comes first."""
+
+MAY_IMPORT = {
+    "dialects": set(),
+    "backend.targets": {"dialects"},
+    "passes": {"dialects", "backend.targets"},
+    "importer": {"dialects"},
+    "reference": {"dialects"},
+    "backend": {"dialects", "backend.targets", "runtime"},
+    "runtime": set(),
+    "runtime.simulator": {"backend.targets"},
+    "front door": set(FOLDERS),
+}
+"""The arrows. `runtime` is files of C to the backend: only the folder, no module of it."""
+
+
+def part_of(module: str) -> str:
+    """Return the part that a module `htvm...` belongs to."""
+    name = module.removeprefix("htvm").removeprefix(".")
+    return next((part for part in FOLDERS if name == part or name.startswith(f"{part}.")), "front door")
+
+
+def imports(file: Path, package: str) -> Iterator[tuple[int, str]]:
+    """Yield the line and the name of each module of htvm that a file imports."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            modules = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            parents = package.split(".")
+            start = parents[: len(parents) - node.level + 1] if node.level else []
+            base = ".".join([*start, *([node.module] if node.module else [])])
+            modules = [base, *(f"{base}.{alias.name}" for alias in node.names)] if base == "htvm" else [base]
+            modules = modules[1:] if base == "htvm" else modules
+        else:
+            continue
+        yield from ((node.lineno, module) for module in modules if module.split(".")[0] == "htvm")
+
+
+def files(part: str) -> Iterator[tuple[Path, str]]:
+    """Yield each Python file of a part and the package it is in."""
+    folder = ROOT / FOLDERS[part]
+    inner = [ROOT / other for name, other in FOLDERS.items() if name != part and (ROOT / other).is_relative_to(folder)]
+    name = "htvm" if part == "front door" else f"htvm.{part}"
+    for file in folder.rglob("*.py"):
+        links = any(parent.is_symlink() for parent in file.parents)  # a developer's links of folders into the package
+        if not links and not any(file.is_relative_to(other) for other in inner):
+            yield file, ".".join([name, *file.parent.relative_to(folder).parts])
+
+
+@pytest.mark.parametrize("part", FOLDERS)
+def test_imports_follow_the_arrows(part: str) -> None:
+    seen = list(files(part))
+    assert seen, f"no Python file in {FOLDERS[part]}"
+    wrong = [
+        f"{file.relative_to(ROOT)}:{line}: imports {module}"
+        for file, package in seen
+        for line, module in imports(file, package)
+        if part_of(module) not in MAY_IMPORT[part] | {part}
+    ]
+    assert not wrong, f"{part} may import {', '.join(sorted(MAY_IMPORT[part])) or 'no other part'}:\n" + "\n".join(wrong)
+
+
+def test_a_target_is_mentioned_in_its_own_files_only() -> None:
+    """A SoC is one file in backend/targets and one folder in runtime/targets; passes and backend know none by name."""
+    names = [file.stem for file in (ROOT / "backend" / "targets").glob("*.py") if file.stem not in ("__init__", "soc")]
+    assert names
+    for part in ("dialects", "passes", "backend", "importer", "reference"):
+        for file, _ in files(part):
+            text = file.read_text(encoding="utf-8")
+            assert not any(f'"{name}"' in text for name in names), f"{file.relative_to(ROOT)} names a target"
