@@ -52,18 +52,28 @@ def up_to(stage: str) -> str:
     return ",".join(STAGES[1 : STAGES.index(stage) + 1])
 
 
-def build(pipeline: str, target: Soc | None, context: ir.Context) -> PassManager:
-    """Return a pass manager for a textual pipeline.
+Observer = Callable[[str, ir.Operation], None]
+"""Is called with "before NAME" or "after NAME", and the module."""
+
+
+def build(
+    pipeline: str, target: Soc | None, context: ir.Context, observe: Observer | None = None
+) -> PassManager:
+    """Return a pass manager for a textual pipeline; `observe` looks at the module before and after each pass.
 
     Raises PipelineError for an unknown pass, an unknown option or a missing target.
     """
     manager = PassManager("builtin.module", context=context)
     for name, options in _expand(_split(pipeline)):
+        if observe:
+            manager.add(lambda module, _, when=f"before {name}": observe(when, module), f"before {name}")
         own = registry.passes().get(name)
         if own is not None:
             manager.add(_located(_instance(own, options, target)), name)
         else:
             _add_upstream(manager, name, options, context)
+        if observe:
+            manager.add(lambda module, _, when=f"after {name}": observe(when, module), f"after {name}")
     return manager
 
 

@@ -3,7 +3,7 @@
     compiled = htvm.compile("resnet8.onnx", target="rv32", output="resnet8_c")
     result = compiled.run({"input": image})
     print(result.outputs["output"], result.metrics["cycles"])
-    assert htvm.verify("resnet8.onnx", inputs={"input": image}).exact
+    assert htvm.verify(compiled, inputs={"input": image}).exact
 
 The work is done in the folders beside this one; driver.py has the path of a model through them.
 """
@@ -15,15 +15,17 @@ if TYPE_CHECKING:
     from htvm.diagnostics import CompileError
     from htvm.driver import CompiledModel, compile
     from htvm.execution import RunResult
+    from htvm.interface import InputError
     from htvm.verification import Verification, verify
 
-__all__ = ["CompileError", "CompiledModel", "RunResult", "Verification", "compile", "verify"]
+__all__ = ["CompileError", "CompiledModel", "InputError", "RunResult", "Verification", "compile", "verify"]
 __version__ = "0.1.0"
 
 _MODULE_OF = {
     "CompileError": "diagnostics",
     "CompiledModel": "driver",
     "compile": "driver",
+    "InputError": "interface",
     "RunResult": "execution",
     "Verification": "verification",
     "verify": "verification",

@@ -142,10 +142,15 @@ def read_arrays(path: str) -> dict[str, np.ndarray]:
 
 
 def read_text(path: str) -> tuple[str, str]:
-    """Return a file's text and the name to call it by; '-' is standard input."""
-    if path == "-":
-        return sys.stdin.read(), "<stdin>"
-    return Path(path).read_text(encoding="utf-8"), path
+    """Return a file's text and the name to call it by; '-' is standard input. Raises InputError if it is no text."""
+    from htvm.interface import InputError
+
+    name = "<stdin>" if path == "-" else path
+    content = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+    try:
+        return content.decode("utf-8"), name
+    except UnicodeDecodeError as error:
+        raise InputError(f"{name}: is no text: byte {error.start:,} is {content[error.start]:#04x}") from None
 
 
 def write_text(path: str, text: str) -> None:

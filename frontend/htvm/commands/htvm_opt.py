@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from htvm.commands.arguments import add_target, failing_politely, parser, read_text, usage_error, write_text
 
 if TYPE_CHECKING:
+    from mlir import ir
+
     from htvm.diagnostics import Diagnostic
 
 EXAMPLES = """\
@@ -74,6 +76,14 @@ def _parser() -> argparse.ArgumentParser:
             f"--print-ir-{when}",
             action="store_true",
             help=f"print the module to standard error {meaning}",
+        )
+    for when in ("before", "after"):
+        add(
+            f"--mlir-print-ir-{when}",
+            f"--print-ir-{when}",
+            metavar="PASS,..",
+            default="",
+            help=f"print the module to standard error {when} these passes",
         )
     return made
 
@@ -150,20 +160,14 @@ def _transform(text: str, arguments: argparse.Namespace) -> _Outcome:
     context = dialects.context()
     context.allow_unregistered_dialects = arguments.allow_unregistered_dialect
     try:
-        manager = pipeline.build(",".join(arguments.passes), arguments.target, context)
+        manager = pipeline.build(",".join(arguments.passes), arguments.target, context, _observer(arguments))
     except pipeline.PipelineError as error:
         usage_error("htvm-opt", str(error))
     whens = [when.replace("-", "_") for when in DUMPS]
     dumps = {f"print_{when}": getattr(arguments, f"mlir_print_ir_{when}") for when in whens}
     if any(dumps.values()):
         context.enable_multithreading(False)
-        manager.enable_ir_printing(
-            **dumps,
-            print_module_scope=True,
-            large_elements_limit=arguments.mlir_elide_elementsattrs_if_larger,
-            enable_debug_info=arguments.mlir_print_debuginfo,
-            print_generic_op_form=arguments.mlir_print_op_generic,
-        )
+        manager.enable_ir_printing(**dumps, print_module_scope=True, **_printing(arguments))
     if arguments.mlir_timing:
         manager.enable_timing()
     outcome = _Outcome()
@@ -173,12 +177,30 @@ def _transform(text: str, arguments: argparse.Namespace) -> _Outcome:
             manager.run(module.operation)
         except ir.MLIRError:
             return outcome
-    outcome.printed = module.operation.get_asm(
-        enable_debug_info=arguments.mlir_print_debuginfo,
-        print_generic_op_form=arguments.mlir_print_op_generic,
-        large_elements_limit=arguments.mlir_elide_elementsattrs_if_larger,
-    )
+    outcome.printed = module.operation.get_asm(**_printing(arguments))
     return outcome
+
+
+def _observer(arguments: argparse.Namespace) -> Callable[[str, ir.Operation], None] | None:
+    """Return what prints the module before and after the passes that were named."""
+    wanted = {f"before {name}" for name in arguments.mlir_print_ir_before.split(",") if name}
+    wanted |= {f"after {name}" for name in arguments.mlir_print_ir_after.split(",") if name}
+
+    def observe(when: str, module: ir.Operation) -> None:
+        if when in wanted:
+            print(f"// -----// IR Dump {when.capitalize()} //----- //", file=sys.stderr)
+            print(module.get_asm(**_printing(arguments)), file=sys.stderr)
+
+    return observe if wanted else None
+
+
+def _printing(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return how modules are printed."""
+    return {
+        "enable_debug_info": arguments.mlir_print_debuginfo,
+        "print_generic_op_form": arguments.mlir_print_op_generic,
+        "large_elements_limit": arguments.mlir_elide_elementsattrs_if_larger,
+    }
 
 
 def _shown(found: Diagnostic, name: str, text: str) -> str:
@@ -187,7 +209,8 @@ def _shown(found: Diagnostic, name: str, text: str) -> str:
     where, quote = name, ""
     if place.file == "-":  # what MLIR calls a text that came without a name
         where = f"{name}:{place.line}:{place.column}"
-        quote = f"{text.splitlines()[place.line - 1]}\n{' ' * (place.column - 1)}^\n"
+        line = [*text.splitlines(), ""][place.line - 1]  # the end of the text has a line of its own
+        quote = f"{line}\n{' ' * (place.column - 1)}^\n"
     elif place.file:
         where = f"{place.file}:{place.line}:{place.column}"
     elif place.node:
