@@ -78,7 +78,8 @@ def test_imports_follow_the_arrows(part: str) -> None:
         for line, module in imports(file, package)
         if part_of(module) not in MAY_IMPORT[part] | {part}
     ]
-    assert not wrong, f"{part} may import {', '.join(sorted(MAY_IMPORT[part])) or 'no other part'}:\n" + "\n".join(wrong)
+    allowed = ", ".join(sorted(MAY_IMPORT[part])) or "no other part"
+    assert not wrong, "\n".join([f"{part} may import {allowed}:", *wrong])
 
 
 def test_a_target_is_mentioned_in_its_own_files_only() -> None:
