@@ -63,6 +63,7 @@ def test_integer_factors_and_a_divisor():
 
 def test_nothing_is_claimed_that_is_not_exact():
     # Thirds of both operands tie never, halves alternate: together no linear form rounds them right.
-    wanted = Sum((Fraction(1, 2), Fraction(1, 2) + Fraction(1, 3)), Fraction(0), BYTES, BYTES, 0, -128, 127, "half_even")
+    slopes = (Fraction(1, 2), Fraction(1, 2) + Fraction(1, 3))
+    wanted = Sum(slopes, Fraction(0), BYTES, BYTES, 0, -128, 127, "half_even")
     found = exact_add.solve(wanted)
     assert found is None or (run(found, wanted) == meaning(wanted)).all()

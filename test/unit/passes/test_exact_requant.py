@@ -13,7 +13,14 @@ from htvm.passes.analysis.exact_requant import Steps
 def steps(slope, intercept, first, last, zero_point=0, lowest=-128, highest=127, rounding="half_even") -> Steps:
     """A layer of one channel."""
     return Steps(
-        [Fraction(slope)], [Fraction(intercept)], np.array([first]), np.array([last]), zero_point, lowest, highest, rounding
+        [Fraction(slope)],
+        [Fraction(intercept)],
+        np.array([first]),
+        np.array([last]),
+        zero_point,
+        lowest,
+        highest,
+        rounding,
     )
 
 
@@ -102,7 +109,14 @@ def test_steps_are_where_the_exact_function_steps():
 
 def test_alternating_ties_beside_a_channel_without_ties():
     wanted = Steps(
-        [Fraction(1, 2), Fraction(1, 3)], [Fraction(0), Fraction(0)], np.array([-99, -99]), np.array([99, 99]), 0, -50, 50, "half_even"
+        [Fraction(1, 2), Fraction(1, 3)],
+        [Fraction(0), Fraction(0)],
+        np.array([-99, -99]),
+        np.array([99, 99]),
+        0,
+        -50,
+        50,
+        "half_even",
     )
     assert_exact(wanted, exact_requant.solve(wanted))
 
