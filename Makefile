@@ -14,7 +14,7 @@ demo: .venv/installed
 	$(BIN)/htvm run $(MODELS)/mlperf_tiny/resnet8.onnx --target rv32 --inputs $(MODELS)/mlperf_tiny/golden/resnet8_0.npz
 
 test: .venv/installed lint
-	$(BIN)/lit -v --timeout 300 test
+	$(BIN)/lit -v test
 	$(BIN)/python -m pytest -n auto
 
 lint: .venv/installed
