@@ -13,7 +13,7 @@ def _string(value: str, context: ir.Context) -> ir.Attribute:
     return ir.StringAttr.get(value, context=context)
 
 
-for _kind in ("Accel_Rounding", "Accel_PoolKind"):
+for _kind in ("Accel_Rounding", "Accel_PoolKind", "Accel_Kernel"):
     ir.register_attribute_builder(_kind, replace=True)(_string)
 
 

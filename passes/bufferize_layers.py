@@ -85,7 +85,7 @@ class BufferizeLayers:
                 if output not in place:
                     memref_type = layout.memref(output.type, self.target.arena_memory)
                     place[output] = accel.BufferOp(memref_type, accel.node(layer)).memref
-                write_into(layer, operands, place[output])
+                write_into(layer, operands, scratch(layer, self.target.arena_memory), place[output])
 
         copies = []
         with ir.InsertionPoint(old_return), old_return.location:
@@ -150,15 +150,30 @@ def move_results_to_arguments(function: func.FuncOp, memory: str) -> list[ir.Val
     return results
 
 
-def write_into(layer: ir.OpView, operands: list[ir.Value], destination: ir.Value) -> None:
+def scratch(layer: ir.OpView, memory: str) -> list[ir.Value]:
+    """Return a new buffer of the bytes that the layer's kernel needs beside its operands; nothing if none."""
+    if "scratch_bytes" not in layer.operation.attributes:
+        return []
+    size_bytes = layer.operation.attributes["scratch_bytes"].value
+    i8 = ir.IntegerType.get_signless(8)
+    memref_type = ir.MemRefType.get([size_bytes], i8, memory_space=ir.StringAttr.get(memory))
+    return [accel.BufferOp(memref_type, f"{accel.node(layer)} scratch").memref]
+
+
+def write_into(
+    layer: ir.OpView, operands: list[ir.Value], scratch: list[ir.Value], destination: ir.Value
+) -> None:
     """Make the same layer on memrefs, writing `destination`, at the insertion point."""
     attributes = dict(layer.operation.attributes.items())
     segments = attributes.get("operandSegmentSizes")
     if segments is not None:
-        attributes["operandSegmentSizes"] = ir.DenseI32ArrayAttr.get(
-            [*list(segments)[:-1], 1]
-        )  # the last is `into`
-    ir.Operation.create(layer.operation.name, operands=[*operands, destination], attributes=attributes)
+        sizes = [*list(segments)[:-1], 1]  # the last is `into`, the one before, if there is any, `scratch`
+        if scratch:
+            sizes[-2] = 1
+        attributes["operandSegmentSizes"] = ir.DenseI32ArrayAttr.get(sizes)
+    ir.Operation.create(
+        layer.operation.name, operands=[*operands, *scratch, destination], attributes=attributes
+    )
 
 
 def operations(function: func.FuncOp) -> list[ir.OpView]:

@@ -267,7 +267,7 @@ def _rebuilt(
     segments = {"operandSegmentSizes"}
     attributes = {name: value for name, value in layer.operation.attributes.items() if name not in segments}
     operands = [layer.input, weights] + ([bias] if bias is not None else [])
-    attributes["operandSegmentSizes"] = ir.DenseI32ArrayAttr.get([1, 1, int(bias is not None), 0])
+    attributes["operandSegmentSizes"] = ir.DenseI32ArrayAttr.get([1, 1, int(bias is not None), 0, 0])
     made = ir.Operation.create(
         layer.operation.name,
         results=[layer.result.type],

@@ -33,7 +33,7 @@ PHASES: dict[str, tuple[str, ...]] = {
         "canonicalize",
         "verify-stage{stage=integer}",
     ),
-    "dispatched": ("dispatch-engines", "assign-layouts", "verify-stage{stage=dispatched}"),
+    "dispatched": ("dispatch-engines", "assign-layouts", "choose-kernels", "verify-stage{stage=dispatched}"),
     "scheduled": ("order-layers", "verify-stage{stage=scheduled}"),
     "tiled": ("bufferize-layers", "verify-stage{stage=tiled}"),
     "planned": ("plan-memory", "verify-stage{stage=planned}"),

@@ -12,6 +12,12 @@ BLOCK = 4
 """Output channels whose weights lie together (htvm_conv2d.h)."""
 
 
+def window_order(weights: np.ndarray, groups: int, channels_are_neighbours: bool) -> np.ndarray:
+    """Return weights [K, C, R, S] as [group, K, tap], taps in the order in which htvm_packed.h collects a window."""
+    ordered = weights.transpose(0, 2, 3, 1) if channels_are_neighbours else weights
+    return ordered.reshape(groups, len(weights) // groups, -1)
+
+
 def conv2d_weights(weights: np.ndarray, groups: int, collected: bool) -> np.ndarray:
     """Return weights [K, C, R, S] in the order of htvm_conv2d.h.
 

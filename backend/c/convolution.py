@@ -14,14 +14,8 @@ from htvm.dialects import accel
 from . import values
 from .requant import NARROW, NARROW_EACH, Requant
 
-COLLECT_TAP = 6
-COLLECT_ROW = 10
-"""Instructions for collecting one element of a window, and for each of its rows (htvm_collect, gcc -O3)."""
-IN_PLACE_ROW = 10
-"""Instructions for each further row of a window read in place, per block of 4 channels and 2 pixels."""
-CONV2D_CODE_BYTES = 4600
-DEPTHWISE_CODE_BYTES = 1400
-"""Code of one more function with other types (gcc -O3)."""
+CODE_BYTES = {"in_place": 2600, "collected": 2600, "packed": 1400, "depthwise": 1400, "depthwise_3x3": 1400}
+"""Code of one more function with other types (gcc -O3), by kernel."""
 
 
 @dataclass(frozen=True)
@@ -93,28 +87,12 @@ class Convolution:
     def is_depthwise(self) -> bool:
         return self.groups > 1 and self.channels == 1
 
-    @property
-    def has_3x3_depthwise_kernel(self) -> bool:
-        """Whether htvm_depthwise3x3 computes this depthwise layer."""
-        pad_bottom = (self.out_height - 1) * self.strides[0] + 3 - self.pad_top - self.height
-        pad_right = (self.out_width - 1) * self.strides[1] + 3 - self.pad_left - self.width
-        return (
-            self.kernel == (3, 3)
-            and self.strides in ((1, 1), (2, 2))
-            and self.dilations == (1, 1)
-            and max(self.pad_top, self.pad_left, pad_bottom, pad_right) <= 1
-        )
 
-    @property
-    def collects(self) -> bool:
-        """Whether windows are copied together before they are multiplied, see htvm_conv2d.h."""
-        rows, columns = self.kernel
-        one_run = self.channels == 1 or self.x[1] == 1
-        gapless = columns == 1 or (self.x[3] == self.channels and self.dilations[1] == 1)
-        if self.groups > 1 or not one_run or not gapless:
-            return True
-        collecting = rows * (COLLECT_ROW + COLLECT_TAP * columns * self.channels)
-        return collecting < (rows - 1) * IN_PLACE_ROW * self.out_channels / 8
+def kernel_of(layer: accel.Conv2dOp | accel.DenseOp) -> str:
+    """Return the kernel that computes a layer. Raises ValueError if the module does not name one."""
+    if layer.kernel is None:
+        raise ValueError(f"node '{accel.node(layer)}' has no kernel, expected choose-kernels to have named one")
+    return layer.kernel.value
 
 
 def forms(layers: Iterable[accel.Conv2dOp | accel.DenseOp]) -> dict[ir.OpView, Requant]:
@@ -126,16 +104,15 @@ def forms(layers: Iterable[accel.Conv2dOp | accel.DenseOp]) -> dict[ir.OpView, R
     alike: dict[tuple, dict[ir.OpView, Requant]] = {}
     for layer in layers:
         types = (values.element_type(v).short for v in (layer.input, layer.weights, accel.output(layer)))
-        kind = (Convolution.of(layer).is_depthwise, *types)
+        kind = (kernel_of(layer), layer.run.value if layer.run is not None else None, *types)
         requant = Requant.of(layer) if layer.requant is not None else None
         if requant is not None:
             alike.setdefault(kind, {})[layer] = requant
     chosen: dict[ir.OpView, Requant] = {}
-    for (is_depthwise, *_), found in alike.items():
+    for (kernel, *_), found in alike.items():
         shared = {layer: requant for layer, requant in found.items() if requant.form == NARROW}
         shift_bytes = 4 * sum(values.shape(layer.weights)[0] for layer in shared)
-        code_bytes = DEPTHWISE_CODE_BYTES if is_depthwise else CONV2D_CODE_BYTES
-        if any(requant.form == NARROW_EACH for requant in found.values()) and shift_bytes < code_bytes:
+        if any(requant.form == NARROW_EACH for requant in found.values()) and shift_bytes < CODE_BYTES[kernel]:
             found |= {layer: replace(requant, form=NARROW_EACH) for layer, requant in shared.items()}
         chosen |= found
     return chosen

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from mlir import ir
 
-from htvm.dialects import accel
+from htvm.dialects import accel, packed_weights
 
 from . import values
-from .constants import Constants, conv2d_weights
-from .convolution import Convolution, weights_4d
+from .constants import Constants, conv2d_weights, window_order
+from .convolution import Convolution, kernel_of, weights_4d
 from .requant import HALF_EVEN, NARROW_EACH, Requant
 from .values import ElementType, element_type, shape, strides
 
@@ -37,8 +37,8 @@ class Shared:
 class Step:
     """A step being written.
 
-    parameters: for each activation its C declaration, by value. body: C statements. scratch_bytes: of arrays in the
-    function.
+    parameters: for each activation its C declaration, by value. body: C statements. scratch_bytes: of the arena,
+    while the step runs.
     """
 
     number: int
@@ -83,6 +83,11 @@ class Step:
         self.parameters[value] = f"{element_type(value).c} *{name}"
         return name
 
+    def scratch(self) -> str:
+        """Return the name of the memory that the layer's kernel needs beside its operands."""
+        self.scratch_bytes = values.size_bytes(self.layer.scratch)
+        return self.writes(self.layer.scratch, "window")
+
     def array(self, role: str, c_type: str, data: np.ndarray) -> str:
         """Return the name of a constant array."""
         return self.shared.constants.array(f"step_{self.number}_{role}", c_type, data)
@@ -90,12 +95,17 @@ class Step:
     def scales(self, requant: Requant, channels: int) -> str:
         return self.shared.constants.scales(f"step_{self.number}_scales", requant, channels)
 
-    def kernel(self, header: str, define: str, *arguments: ElementType | str | int) -> str:
-        """Return the name of the function that the macro `define` of a kernel header makes for these arguments."""
+    def kernel(
+        self, header: str, define: str, *arguments: ElementType | str | int, more: Sequence[str] = ()
+    ) -> str:
+        """Return the name of the function that the macro `define` of a kernel header makes for these arguments.
+
+        more: arguments that follow from the others, and are not part of the name.
+        """
         kind = define.removeprefix("HTVM_DEFINE_").lower()
         words = [x.short if isinstance(x, ElementType) else str(x).removeprefix("HTVM_").lower() for x in arguments]
         name = "_".join(["htvm_run", kind, *words])
-        text = ", ".join(x.enumerator if isinstance(x, ElementType) else str(x) for x in arguments)
+        text = ", ".join(x.enumerator if isinstance(x, ElementType) else str(x) for x in (*arguments, *more))
         self.shared.headers.add(header)
         self.shared.kernels[name] = f"{define}({name}, {text})"
         return name
@@ -163,30 +173,45 @@ def _linear(step: Step) -> None:
     else:
         requant = step.shared.forms[layer]
     step.macs = conv.macs
-    (_depthwise if conv.is_depthwise else _conv2d)(step, conv, weights, requant)
+    KERNELS[kernel_of(layer)](step, conv, weights, requant)
 
 
 def _conv2d(step: Step, conv: Convolution, weights: np.ndarray, requant: Requant) -> None:
     layer = step.layer
     x_type, w_type, y_type = element_type(layer.input), element_type(layer.weights), element_type(step.output)
     kernel = step.kernel("htvm_conv2d.h", "HTVM_DEFINE_CONV2D", x_type, w_type, y_type, f"HTVM_{requant.form}")
-    ordered = conv2d_weights(weights, conv.groups, conv.collects)
+    collected = layer.kernel.value == "collected"
     x, y = step.reads(layer.input, "x"), step.writes(step.output)
-    address = step.struct(
-        "htvm_conv2d_layer",
-        "layer",
-        {
-            "groups in_channels out_channels": (conv.groups, conv.channels, conv.out_channels),
-            **_map_fields(conv),
-            "requant": _requant_fields(requant),
-        },
+    address = step.struct("htvm_conv2d_layer", "layer", _linear_fields(conv, requant))
+    arrays = (
+        step.array("weights", w_type.c, conv2d_weights(weights, conv.groups, collected)),
+        step.scales(requant, len(weights)),
     )
-    window = "NULL"
-    if conv.collects:
-        window = "window"
-        step.scratch_bytes = 2 * conv.taps * x_type.size_bytes
-        step.body.append(f"{x_type.c} window[{2 * conv.taps}];")
-    arrays = step.array("weights", w_type.c, ordered), step.scales(requant, len(weights))
+    window = step.scratch() if collected else "NULL"
+    step.call_for_each(conv.batch, kernel, {x: conv.x[0], y: conv.y[0]}, address, x, *arrays, window, y)
+
+
+def _packed(step: Step, conv: Convolution, weights: np.ndarray, requant: Requant) -> None:
+    layer, run = step.layer, step.layer.run.value
+    x_type, y_type = element_type(layer.input), element_type(step.output)
+    pack = step.kernel("htvm_packed.h", "HTVM_DEFINE_PACK_WINDOWS", x_type)
+    types = (x_type, y_type, f"HTVM_{requant.form}")
+    kernel = step.kernel("htvm_packed.h", "HTVM_DEFINE_PACKED", run, *types, more=(pack,))
+    limits = np.iinfo(x_type.numpy)
+    groups = [
+        packed_weights.pack_weights(group, run, limits.min, limits.max)
+        for group in window_order(weights, conv.groups, conv.x[1] == 1)
+    ]
+    x, y = step.reads(layer.input, "x"), step.writes(step.output)
+    fields = _linear_fields(conv, requant) | {"runs": groups[0].runs}
+    address = step.struct("htvm_packed_layer", "layer", fields)
+    dense = np.concatenate([group.dense.reshape(-1) for group in groups])
+    arrays = (
+        step.array("weights", "int8_t", dense) if dense.size else "NULL",
+        step.array("rest", "uint8_t", np.concatenate([group.rest for group in groups])),
+        step.scales(requant, len(weights)),
+    )
+    window = f"(int32_t *)(void *){step.scratch()}"
     step.call_for_each(conv.batch, kernel, {x: conv.x[0], y: conv.y[0]}, address, x, *arrays, window, y)
 
 
@@ -195,23 +220,35 @@ def _depthwise(step: Step, conv: Convolution, weights: np.ndarray, requant: Requ
     types = element_type(layer.input), element_type(layer.weights), element_type(step.output)
     if conv.out_height > conv.out_width:  # the kernel slides along rows: the longer, the fewer begin anew
         conv, weights = conv.transposed(), np.swapaxes(weights, 2, 3)
-    if conv.has_3x3_depthwise_kernel:
+    if layer.kernel.value == "depthwise_3x3":
         define, arguments = "HTVM_DEFINE_DEPTHWISE3X3", (conv.strides[0], *types)
     else:
         define, arguments = "HTVM_DEFINE_DEPTHWISE", types
     kernel = step.kernel("htvm_depthwise.h", define, *arguments, f"HTVM_{requant.form}")
     x, y = step.reads(layer.input, "x"), step.writes(step.output)
-    address = step.struct(
-        "htvm_depthwise_layer",
-        "layer",
-        {
-            "channels multiplier": (len(weights), conv.out_channels),
-            **_map_fields(conv),
-            "requant": _requant_fields(requant),
-        },
-    )
+    fields = {"channels multiplier": (len(weights), conv.out_channels)}
+    fields |= _map_fields(conv) | {"requant": _requant_fields(requant)}
+    address = step.struct("htvm_depthwise_layer", "layer", fields)
     arrays = step.array("weights", types[1].c, weights.reshape(-1)), step.scales(requant, len(weights))
     step.call_for_each(conv.batch, kernel, {x: conv.x[0], y: conv.y[0]}, address, x, *arrays, y)
+
+
+KERNELS: dict[str, Callable[[Step, Convolution, np.ndarray, Requant], None]] = {
+    "in_place": _conv2d,
+    "collected": _conv2d,
+    "packed": _packed,
+    "depthwise": _depthwise,
+    "depthwise_3x3": _depthwise,
+}
+"""What writes the step of a linear layer, by the kernel that choose-kernels has named."""
+
+
+def _linear_fields(conv: Convolution, requant: Requant) -> dict[str, Any]:
+    return {
+        "groups in_channels out_channels": (conv.groups, conv.channels, conv.out_channels),
+        **_map_fields(conv),
+        "requant": _requant_fields(requant),
+    }
 
 
 def _map_fields(conv: Convolution) -> dict[str, Any]:
@@ -407,7 +444,7 @@ def write_step(number: int, layer: ir.OpView, shared: Shared) -> Step:
     step = Step(number, layer, shared)
     WRITERS[type(layer)](step)
     read = ", ".join(
-        _by(shape(value)) for value in layer.operation.operands if value in step.parameters and value != step.output
+        _by(shape(value)) for value, declaration in step.parameters.items() if declaration.startswith("const")
     )
     step.summary = f"{layer.operation.name.removeprefix('accel.')} {read} -> {_by(shape(step.output))}"
     return step

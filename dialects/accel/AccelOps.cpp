@@ -170,8 +170,23 @@ static LogicalResult verifyBias(Operation *layer, Value bias, int64_t channels, 
   return success();
 }
 
+/// Check how the host computes a linear layer: `run` belongs to kernel "packed", scratch memory has `scratch_bytes`.
+template <typename Layer>
+static LogicalResult verifyKernel(Layer layer) {
+  bool isPacked = layer.getKernel() && *layer.getKernel() == "packed";
+  if (isPacked != layer.getRun().has_value())
+    return layer.emitOpError() << "has " << (isPacked ? "kernel 'packed' without 'run'" : "'run' without kernel 'packed'");
+  if (!layer.getScratch())
+    return success();
+  auto type = cast<MemRefType>(layer.getScratch().getType());
+  int64_t wanted = layer.getScratchBytes().value_or(0);
+  if (!type.getElementType().isInteger(8) || type.getNumElements() != wanted)
+    return layer.emitOpError() << "scratch is " << type << ", expected " << wanted << " i8 elements ('scratch_bytes')";
+  return success();
+}
+
 LogicalResult Conv2dOp::verify() {
-  if (failed(verifyForm(*this)))
+  if (failed(verifyForm(*this)) || failed(verifyKernel(*this)))
     return failure();
   ShapedType input = shaped(getInput()), weights = shaped(getWeights());
   if (failed(verifyRank(*this, "input", input, 4)) || failed(verifyRank(*this, "weights", weights, 4)) ||
@@ -199,7 +214,7 @@ LogicalResult Conv2dOp::verify() {
 }
 
 LogicalResult DenseOp::verify() {
-  if (failed(verifyForm(*this)))
+  if (failed(verifyForm(*this)) || failed(verifyKernel(*this)))
     return failure();
   ShapedType input = shaped(getInput()), weights = shaped(getWeights());
   if (failed(verifyRank(*this, "weights", weights, 2)))

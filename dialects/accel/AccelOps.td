@@ -116,11 +116,30 @@ def Accel_QuantizeOp : Accel_UnaryLayer<"quantize",
 // Linear layers
 //===----------------------------------------------------------------------===//
 
+/// How the host computes a linear layer (choose-kernels):
+///   in_place       windows are read where they are, one multiplication for each
+///   collected      windows of two pixels are copied together first
+///   packed         windows of six pixels are collected, two pixels share a multiplication
+///   depthwise      one input channel for each output channel, any kernel
+///   depthwise_3x3  as depthwise, for the kernels that htvm_depthwise.h names
+/// `run` is of kernel "packed": how many taps are added up before the sums of two pixels are taken apart, 0 if that
+/// differs from place to place. dialects/packed_weights.py says what it promises.
+/// `scratch_bytes` is what the kernel needs beside its operands; from stage 'tiled' on the operand `scratch` has it.
+def Accel_Kernel : StringBasedAttr<
+    CPred<"::llvm::is_contained({\"in_place\", \"collected\", \"packed\", \"depthwise\", \"depthwise_3x3\"}, "
+          "::llvm::cast<::mlir::StringAttr>($_self).getValue())">,
+    "kernel 'in_place', 'collected', 'packed', 'depthwise' or 'depthwise_3x3'"> {
+  let storageType = "::mlir::StringAttr";
+  let returnType = "::llvm::StringRef";
+  let valueType = NoneType;
+}
+
 def Accel_Conv2dOp : Accel_Layer<"conv2d",
-    (ins Accel_Value:$input, Accel_Value:$weights, Optional<Accel_Value>:$bias),
+    (ins Accel_Value:$input, Accel_Value:$weights, Optional<Accel_Value>:$bias, Optional<Accel_MemRef>:$scratch),
     (ins DenseI64ArrayAttr:$strides, DenseI64ArrayAttr:$pads, DenseI64ArrayAttr:$dilations, I64Attr:$groups,
          OptionalAttr<Accel_Rounding>:$rounding, OptionalAttr<I64Attr>:$pad_value,
-         OptionalAttr<DictionaryAttr>:$requant),
+         OptionalAttr<DictionaryAttr>:$requant, OptionalAttr<Accel_Kernel>:$kernel, OptionalAttr<I64Attr>:$run,
+         OptionalAttr<I64Attr>:$scratch_bytes),
     [AttrSizedOperandSegments]> {
   let summary = "Convolve a feature map with a kernel per output channel";
   let description = [{
@@ -132,13 +151,14 @@ def Accel_Conv2dOp : Accel_Layer<"conv2d",
     contribution is in the offset. Weights are i8, or i16 where 8 signed bits do not hold them. A bias operand is left only with a raw result (no `requant`): y = acc + bias.
   }];
   let assemblyFormat = [{
-    $input `,` $weights (`bias` $bias^)? (`into` $out^)? attr-dict `:` functional-type(operands, results)
+    $input `,` $weights (`bias` $bias^)? (`scratch` $scratch^)? (`into` $out^)? attr-dict `:` functional-type(operands, results)
   }];
 }
 
 def Accel_DenseOp : Accel_Layer<"dense",
-    (ins Accel_Value:$input, Accel_Value:$weights, Optional<Accel_Value>:$bias),
-    (ins OptionalAttr<Accel_Rounding>:$rounding, OptionalAttr<DictionaryAttr>:$requant),
+    (ins Accel_Value:$input, Accel_Value:$weights, Optional<Accel_Value>:$bias, Optional<Accel_MemRef>:$scratch),
+    (ins OptionalAttr<Accel_Rounding>:$rounding, OptionalAttr<DictionaryAttr>:$requant,
+         OptionalAttr<Accel_Kernel>:$kernel, OptionalAttr<I64Attr>:$run, OptionalAttr<I64Attr>:$scratch_bytes),
     [AttrSizedOperandSegments]> {
   let summary = "Multiply rows by a matrix: y[m, k] = sum over c of x[m, c] * w[k, c]";
   let description = [{
@@ -146,7 +166,7 @@ def Accel_DenseOp : Accel_Layer<"dense",
     contribution is in the offset. A bias operand is left only with a raw result (no `requant`): y = acc + bias.
   }];
   let assemblyFormat = [{
-    $input `,` $weights (`bias` $bias^)? (`into` $out^)? attr-dict `:` functional-type(operands, results)
+    $input `,` $weights (`bias` $bias^)? (`scratch` $scratch^)? (`into` $out^)? attr-dict `:` functional-type(operands, results)
   }];
 }
 

@@ -17,9 +17,15 @@ def layers(function: func.FuncOp) -> Iterator[ir.OpView]:
 
 def read_by(layer: ir.OpView) -> list[ir.Value]:
     """Return the activations that a layer reads, each once."""
-    output = accel.output(layer)
+    not_read = [accel.output(layer), *scratch_of(layer)]
     operands = dict.fromkeys(layer.operation.operands)
-    return [value for value in operands if value != output and not is_constant(value)]
+    return [value for value in operands if value not in not_read and not is_constant(value)]
+
+
+def scratch_of(layer: ir.OpView) -> list[ir.Value]:
+    """Return the memory that a layer uses while it runs and nobody else reads: one value or none."""
+    scratch = getattr(layer, "scratch", None)
+    return [] if scratch is None else [scratch]
 
 
 def attributes_of_arguments(function: func.FuncOp) -> list[dict[str, ir.Attribute]]:

@@ -35,7 +35,7 @@ def lifetimes(function: func.FuncOp) -> list[Lifetime]:
     layers = list(activations.layers(function))
     uses: dict[ir.Value, list[int]] = {}
     for number, layer in enumerate(layers):
-        for value in [*activations.read_by(layer), accel.output(layer)]:
+        for value in [*activations.read_by(layer), *activations.scratch_of(layer), accel.output(layer)]:
             uses.setdefault(value, []).append(number)
 
     found = []

@@ -80,11 +80,15 @@ def conflicts(function: func.FuncOp) -> Iterator[Conflict]:
         take(places[value], "")
     for layer in activations.layers(function):
         output = places[accel.output(layer)]
+        for value in activations.scratch_of(layer):
+            take(places[value], accel.node(layer))
         for value in activations.read_by(layer):
             yield from missing(layer, places[value])
             if places[value].overlaps(output) and not _may_replace(layer, places[value], output):
                 yield Conflict(layer, places[value], output, accel.node(layer))
         take(output, accel.node(layer))
+        for value in activations.scratch_of(layer):
+            yield from missing(layer, places[value])
     for value in results:
         yield from missing(None, places[value])
 

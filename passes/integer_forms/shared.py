@@ -136,5 +136,5 @@ def _segments(op: ir.OpView, count: int) -> list[int] | None:
     """Return how `count` operands fill an operation's operand groups; the destination, last, is empty on tensors."""
     if isinstance(op, accel.ConcatOp):
         return [count, 0]
-    groups = {accel.Conv2dOp: 3, accel.DenseOp: 3, accel.SoftmaxOp: 2}.get(type(op))
+    groups = {accel.Conv2dOp: 4, accel.DenseOp: 4, accel.SoftmaxOp: 2}.get(type(op))
     return None if groups is None else [1] * count + [0] * (groups - count) + [0]

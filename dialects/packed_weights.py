@@ -1,0 +1,143 @@
+"""What `kernel = "packed"` promises: runs of taps whose sums fit 16 bits for every input, and how weights are cut into them.
+
+Two pixels share each multiplication (runtime/kernels/htvm_packed.h), which is exact as long as no sum of a run leaves
+16 bits. With all inputs in [low, high] the sums of weights w lie between
+
+    sum of min(w * low, w * high)   and   sum of max(w * low, w * high)
+
+and both ends are reached, by inputs at the ends of their range. So a run fits exactly if these two numbers do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+CHANNELS = 2
+"""Output channels whose weights lie together."""
+PIXELS = 6
+"""Pixels of a block; a packed layer has at least as many in each image."""
+WORDS = 3
+"""Words of a collected tap: two pixels in each."""
+UNITS = (0, 4)
+"""Taps of a run; 0 for no runs, where all taps are listed one by one."""
+TAP_BYTES = 3
+"""Bytes of a tap in a list: its distance from the tap before, and two weights."""
+LONGEST_STEP = 255 // WORDS
+LONGEST_RUN = 255 // TAP_BYTES
+
+
+@dataclass(frozen=True)
+class PackedWeights:
+    """Weights as htvm_packed.h reads them: `runs` runs of `unit` taps for each two channels, and lists.
+
+    dense: [block][runs * unit][2]. lists: for each block its runs of (tap, weight, weight).
+    """
+
+    unit: int
+    runs: int
+    dense: np.ndarray
+    lists: tuple[tuple[list[tuple[int, int, int]], ...], ...]
+
+    @property
+    def rest(self) -> np.ndarray:
+        """The lists in bytes."""
+        return np.frombuffer(b"".join(map(_list_bytes, self.lists)), np.uint8)
+
+    @property
+    def size_bytes(self) -> int:
+        return self.dense.size + self.rest.size
+
+
+def run_fits(weights: np.ndarray, low: int, high: int) -> bool:
+    """Say whether no inputs from `low` to `high` take the sum over a run, in any of its channels, out of 16 bits.
+
+    weights: [channels, taps].
+    """
+    at_low, at_high = weights.astype(np.int64) * low, weights.astype(np.int64) * high
+    least, most = np.minimum(at_low, at_high).sum(axis=1), np.maximum(at_low, at_high).sum(axis=1)
+    return bool((least >= -(1 << 15)).all() and (most < 1 << 15).all())
+
+
+def pack_weights(weights: np.ndarray, unit: int, low: int, high: int) -> PackedWeights:
+    """Cut weights [K, taps] of one group into runs of `unit` taps that fit, and lists of what they cannot hold.
+
+    Raises ValueError if one weight alone does not fit.
+    """
+    k, taps = weights.shape
+    runs = -(-taps // unit) if unit else 0
+    padded = np.zeros((k + k % CHANNELS, max(runs * unit, taps)), np.int64)
+    padded[:k, :taps] = weights
+    blocks = padded.reshape(-1, CHANNELS, padded.shape[1])
+    dense = np.zeros((len(blocks), runs * unit, CHANNELS), np.int8)
+    lists = []
+    for block, kept in zip(blocks, dense, strict=True):
+        for start in range(0, runs * unit, max(unit, 1)):
+            kept[start : start + unit] = _reduced(block[:, start : start + unit], low, high).T
+        excess = block.copy()
+        excess[:, : len(kept)] -= kept.T
+        lists.append(tuple(_listed(excess, low, high)))
+    return PackedWeights(unit, runs, dense, tuple(lists))
+
+
+def _reduced(run: np.ndarray, low: int, high: int) -> np.ndarray:
+    """Return the weights of a run, made smaller in as few taps as possible, such that the run fits."""
+    if run_fits(run, low, high):
+        return run
+    run = run.copy()
+    shared: list[int] = []
+    for channel in run:
+        magnitude = np.abs(channel)
+        order = [*shared, *(tap for tap in np.argsort(-magnitude, kind="stable") if tap not in shared)]
+        for tap in order:
+            if run_fits(channel[None], low, high):
+                break
+            shared.append(tap)
+            channel[tap] = _largest_that_fits(channel, tap, low, high)
+    return run
+
+
+def _largest_that_fits(channel: np.ndarray, tap: int, low: int, high: int) -> int:
+    """Return the weight at `tap` as near to its own as the others allow, 0 if they allow none."""
+    weight, trial = int(channel[tap]), channel.copy()
+    small, large = 0, abs(weight)
+    while small < large:
+        middle = (small + large + 1) // 2
+        trial[tap] = middle if weight > 0 else -middle
+        small, large = (middle, large) if run_fits(trial[None], low, high) else (small, middle - 1)
+    return small if weight > 0 else -small
+
+
+def _listed(excess: np.ndarray, low: int, high: int) -> Iterator[list[tuple[int, int, int]]]:
+    """Yield runs of the taps of [2, taps] that are not zero, each as long as it fits.
+
+    Where two of them are too far apart for a byte, a tap of zeros comes between.
+    """
+    run: list[tuple[int, int, int]] = []
+    at = 0
+    for tap in np.flatnonzero(excess.any(axis=0)).tolist():
+        stops = [*range(at + LONGEST_STEP, tap, LONGEST_STEP), tap]
+        for stop in stops:
+            entry = (stop, *(excess[:, stop].tolist() if stop == tap else (0, 0)))
+            if run and (len(run) == LONGEST_RUN or not run_fits(np.array([*run, entry])[:, 1:].T, low, high)):
+                yield run
+                run = []
+            if not run and not run_fits(np.array([entry])[:, 1:].T, low, high):
+                raise ValueError(f"weights {entry[1:]} times inputs from {low} to {high} do not fit 16 bits")
+            run.append(entry)
+            at = stop
+    if run:
+        yield run
+
+
+def _list_bytes(runs: tuple[list[tuple[int, int, int]], ...]) -> bytes:
+    found, at = bytearray(), 0
+    for run in runs:
+        found.append(TAP_BYTES * len(run))
+        for tap, first, second in run:
+            found += bytes((WORDS * (tap - at), first & 255, second & 255))
+            at = tap
+    found.append(0)
+    return bytes(found)
