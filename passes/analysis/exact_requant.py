@@ -26,8 +26,6 @@ from fractions import Fraction
 import numpy as np
 
 INT32_LIMIT = 1 << 31
-MOST_ACCUMULATORS_LOOKED_AT = 1 << 18
-"""Ties are told apart one accumulator at a time; above this, only networks with contrived scales have any."""
 FAR = 1 << 61
 """A bound that binds nothing; far from overflow when a pre-shifted accumulator is added."""
 
@@ -178,10 +176,14 @@ def _linear(
 
 
 class _Search:
-    """The multipliers and offsets that a layer's steps admit; of the offsets, the middle one or the lowest is taken."""
+    """The multipliers and offsets that a layer's steps admit.
 
-    def __init__(self, steps: Steps, places: np.ndarray, take_lowest: bool = False):
-        self.steps, self.places, self.take_lowest = steps, places, take_lowest
+    Of a channel's offsets the middle one is taken, or the lowest where `take_lowest` says so.
+    """
+
+    def __init__(self, steps: Steps, places: np.ndarray, take_lowest: np.ndarray | None = None):
+        self.steps, self.places = steps, places
+        self.take_lowest = np.zeros(len(steps.slope), bool) if take_lowest is None else take_lowest
         self.first, self.last = steps.first.astype(np.int64), steps.last.astype(np.int64)
         early, late = places <= self.first[:, None], places > self.last[:, None]
         self.level = (early | late).all(axis=1)
@@ -218,7 +220,7 @@ class _Search:
             if low[0] > high[0]:
                 return None
             lower[row], upper[row] = low[0], high[0]
-        offset = lower if self.take_lowest else lower + (upper - lower) // 2
+        offset = np.where(self.take_lowest, lower, lower + (upper - lower) // 2)
         narrow = limit == INT32_LIMIT
         return Requant(multiplier, offset, pre_shift, shift, self.steps.lowest, self.steps.highest, narrow)
 
@@ -253,14 +255,23 @@ class _Search:
         lower = np.maximum(lower, -limit - (first[:, 0] << pre_shift))
         return lower, np.minimum(upper, limit - 1 - (last[:, 0] << pre_shift))
 
+    def inside(self, row: int) -> np.ndarray:
+        """Return the steps of a channel that accumulators can take."""
+        place = self.places[row]
+        return place[(place > self.first[row]) & (place <= self.last[row])]
+
+    def stepping(self, row: int) -> tuple[int, int]:
+        """Return the first and last accumulator of a channel beside a step, between which the output is not clamped."""
+        inside = self.inside(row)
+        return (int(inside.min()) - 1, int(inside.max())) if inside.size else (0, 0)
+
     def roomiest(self, row: int, pre_shift: int, shift: np.ndarray, limit: int, bits: int) -> int:
         """Return the multiplier with the widest range of offsets.
 
         The range is the smallest of some functions minus the largest of others, all nearly linear in 1 / m: it has
         one peak, found by narrowing an interval. n steps over d accumulators bound the slope to (n - 2) / d .. n / d.
         """
-        place = self.places[row]
-        inside = place[(place > self.first[row]) & (place <= self.last[row])]
+        inside = self.inside(row)
         low, high = 1, (1 << bits) - 1
         if inside.size > 1 and np.ptp(inside):
             unit, distance = 1 << int(shift[row] - pre_shift), int(np.ptp(inside))
@@ -285,35 +296,34 @@ def _log2(value: Fraction) -> int:
 def _ties_to_even(steps: Steps) -> Requant | None:
     """Round halves up, find the ties by what the shift drops, and make those even.
 
-    Where the exact value is a tie, the product is a little above a multiple of 2^shift (by nothing, if the scales are
-    powers of two); elsewhere it must be further above. Both are looked at for every accumulator that can occur.
-    The zero point is added last: it is the value without it that becomes even.
+    Write q for a slope's denominator. The exact value plus a half lies on a grid of 1 / q; a tie is a whole number of
+    it, so its fraction is 0, and that of the nearest other value at least 1 / q above (or where the grid begins,
+    if it misses the whole numbers). The integer code differs from that by a constant, from the offset, and by the
+    error of the slope times the accumulator. The zero point is added last: the value without it becomes even.
     """
-    if steps.rounding != "half_even" or int((steps.last - steps.first).max()) >= MOST_ACCUMULATORS_LOOKED_AT:
+    if steps.rounding != "half_even":
         return None
+    half = Fraction(1, 2)
     half_up = replace(
-        steps.without_zero_point(),
-        intercept=[intercept + Fraction(1, 2) for intercept in steps.intercept],
-        rounding="floor",
+        steps.without_zero_point(), intercept=[value + half for value in steps.intercept], rounding="floor"
     )
-    # The lowest offset leaves the ties least above a multiple.
-    found = _linear(_Search(half_up, half_up.places(), take_lowest=True), NARROW_SHARED + NARROW_EACH + WIDE)
+    begins = [value % Fraction(1, slope.denominator) for slope, value in zip(half_up.slope, half_up.intercept)]
+    # Of the offsets that round halves up, the lowest leaves ties least above a whole number.
+    search = _Search(half_up, half_up.places(), take_lowest=np.array([begin == 0 for begin in begins]))
+    found = _linear(search, NARROW_SHARED + NARROW_EACH + WIDE)
     if found is None:
         return None
-    above_ties, above_others = 0, 1 << 62
-    for channel, (slope, intercept) in enumerate(zip(steps.slope, steps.intercept)):
-        accumulators = np.arange(int(steps.first[channel]), int(steps.last[channel]) + 1)
-        product = ((accumulators << found.pre_shift) + found.offset[channel]) * found.multiplier[channel]
-        dropped = product & ((1 << int(found.shift[channel])) - 1)
-        rounded = product >> found.shift[channel]
-        inside = (rounded > half_up.lowest) & (rounded <= half_up.highest)
-        # 2 * (slope * a + intercept) is an odd integer, on one denominator.
-        common = slope.denominator * intercept.denominator
-        numerators = accumulators.astype(object) * (2 * slope.numerator * intercept.denominator)
-        numerators = numerators + 2 * intercept.numerator * slope.denominator
-        ties = ((numerators % common == 0) & (numerators // common % 2 == 1)).astype(bool)
-        above_ties = max(above_ties, int(dropped[ties & inside].max(initial=0)))
-        above_others = min(above_others, int(dropped[~ties & inside].min(initial=1 << 62)))
+    above_ties, above_others = Fraction(0), Fraction(1 << 62)
+    for channel, begin in enumerate(begins):
+        scale = Fraction(1 << int(found.shift[channel]))
+        multiplier = int(found.multiplier[channel])
+        constant = int(found.offset[channel]) * multiplier / scale - half_up.intercept[channel]
+        slope_error = (multiplier << found.pre_shift) / scale - half_up.slope[channel]
+        errors = [constant + slope_error * accumulator for accumulator in search.stepping(channel)]
+        nearest_other = begin or Fraction(1, half_up.slope[channel].denominator)
+        if begin == 0:
+            above_ties = max(above_ties, max(errors) * scale)
+        above_others = min(above_others, (nearest_other + min(errors)) * scale)
     if above_ties >= above_others:
         return None
     return replace(
@@ -322,7 +332,7 @@ def _ties_to_even(steps: Steps) -> Requant | None:
         highest=steps.highest,
         narrow=False,
         zero_point=steps.zero_point,
-        tie_below=above_ties + 1,
+        tie_below=above_ties.numerator // above_ties.denominator + 1,
     )
 
 

@@ -121,12 +121,46 @@ def test_alternating_ties_beside_a_channel_without_ties():
     assert_exact(wanted, exact_requant.solve(wanted))
 
 
-def test_what_no_constants_match_is_listed():
-    # Ties that alternate, and more accumulators than are looked at one by one to tell them apart.
-    reach = exact_requant.MOST_ACCUMULATORS_LOOKED_AT
-    wanted = steps(Fraction(1, 2), 0, -reach, reach)
+def test_alternating_ties_beside_channels_that_never_tie():
+    # As an average of padded windows has them; and a slope of 1 with a whole intercept is on whole numbers always.
+    counts = [1, 2, 3, 4, 6, 9]
+    wanted = Steps(
+        [Fraction(1, count) for count in counts],
+        [Fraction(-36)] * len(counts),
+        np.array([-128 * count for count in counts]),
+        np.array([127 * count for count in counts]),
+        36,
+        -128,
+        127,
+        "half_even",
+    )
+    assert_exact(wanted, exact_requant.solve(wanted))
+
+
+@pytest.mark.parametrize("denominator", [2, 32, 512, 3 * 64])
+def test_alternating_ties_among_many_accumulators(denominator):
+    wanted = steps(Fraction(1, denominator), Fraction(6461, 4), -700_000, 600_000, 68, 68, 255)
     found = exact_requant.solve(wanted)
-    wrong = {(0, a) for a in range(-300, 300) if found(0, a) != wanted.exact(0, a)}
+    assert found.wrong == ()
+    inside = range(-1_000 * denominator, -1_000 * denominator + 5000)
+    for a in (*inside, *range(-700_000, 600_000, 997)):
+        assert found(0, a) == wanted.exact(0, a), a
+
+
+def test_what_no_constants_match_is_listed():
+    # Ties that alternate, beside a channel that comes nearer to ties than 64 bits tell.
+    wanted = Steps(
+        [Fraction(1, 2), Fraction((1 << 45) + 1, 3 << 45)],
+        [Fraction(0), Fraction(1, 2)],
+        np.array([-900, -900]),
+        np.array([900, 900]),
+        0,
+        -128,
+        127,
+        "half_even",
+    )
+    found = exact_requant.solve(wanted)
+    wrong = {(c, a) for c in (0, 1) for a in range(-900, 901) if found(c, a) != wanted.exact(c, a)}
     assert wrong and set(found.wrong) == wrong
 
 
