@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from math import ceil, prod
 
 import numpy as np
-from mlir import ir
 
 from htvm.dialects import accel, packed_weights
 from htvm.dialects.packed_weights import CHANNELS, PIXELS, WORDS
