@@ -14,9 +14,8 @@ PEERS_BYTES = {
 
 @pytest.mark.parametrize("name", models.NETWORKS)
 def test_activations_fit_where_the_best_peer_fits(name: str) -> None:
-    report = models.compiled(name).project.report
-    facts = report["memories"]["ram"]
-    assert facts["peak_bytes"] + report["scratch_bytes"] <= PEERS_BYTES[name]
+    facts = models.compiled(name).project.report["memories"]["ram"]  # scratch of kernels is planned with the rest
+    assert facts["peak_bytes"] <= PEERS_BYTES[name]
 
 
 @pytest.mark.parametrize("name", models.NAMES)
