@@ -111,3 +111,35 @@ func.func @pooling_without_counts(%x: tensor<1x4x6x6xi8>) {
   %y = accel.pool2d %x {kind = "sum", kernel = array<i64: 2, 2>, strides = array<i64: 2, 2>, pads = array<i64: 0, 0, 0, 0>, requant = {multiplier = array<i32: 5>, offset = array<i64: 1>, shift = array<i32: 4>, min = -128, max = 127}} : (tensor<1x4x6x6xi8>) -> tensor<1x4x3x3xi8>
   return
 }
+
+// -----
+
+func.func @unknown_kernel(%x: tensor<1x4xi8>, %w: tensor<2x4xi8>) {
+  // expected-error@+1 {{attribute 'kernel' failed to satisfy constraint: kernel 'in_place', 'collected', 'packed', 'depthwise' or 'depthwise_3x3'}}
+  %y = accel.dense %x, %w {kernel = "fast"} : (tensor<1x4xi8>, tensor<2x4xi8>) -> tensor<1x2xi32>
+  return
+}
+
+// -----
+
+func.func @packed_without_run(%x: tensor<1x4xi8>, %w: tensor<2x4xi8>) {
+  // expected-error@+1 {{has kernel 'packed' without 'run'}}
+  %y = accel.dense %x, %w {kernel = "packed"} : (tensor<1x4xi8>, tensor<2x4xi8>) -> tensor<1x2xi32>
+  return
+}
+
+// -----
+
+func.func @run_without_packed(%x: tensor<1x4xi8>, %w: tensor<2x4xi8>) {
+  // expected-error@+1 {{has 'run' without kernel 'packed'}}
+  %y = accel.dense %x, %w {kernel = "in_place", run = 4} : (tensor<1x4xi8>, tensor<2x4xi8>) -> tensor<1x2xi32>
+  return
+}
+
+// -----
+
+func.func @scratch_of_other_size(%x: memref<1x4xi8, "ram">, %w: memref<2x4xi8, "ram">, %s: memref<31xi8, "ram">, %y: memref<1x2xi32, "ram">) {
+  // expected-error@+1 {{scratch is 'memref<31xi8, "ram">', expected 32 i8 elements ('scratch_bytes')}}
+  accel.dense %x, %w scratch %s into %y {kernel = "collected", scratch_bytes = 32} : (memref<1x4xi8, "ram">, memref<2x4xi8, "ram">, memref<31xi8, "ram">, memref<1x2xi32, "ram">) -> ()
+  return
+}

@@ -98,3 +98,12 @@ func.func @on_memrefs(%x: memref<1x4x2x2xi8, "ram">, %w: memref<4x4x1x1xi8, "ram
   accel.concat %x, %x into %y {axis = 1} : (memref<1x4x2x2xi8, "ram">, memref<1x4x2x2xi8, "ram">, memref<1x8x2x2xi8, "ram">) -> ()
   return
 }
+
+// CHECK-LABEL: @scratch_memory
+func.func @scratch_memory(%x: memref<1x4xi8, "ram">, %w: memref<2x4xi8, "ram">, %y: memref<1x2xi32, "ram">) {
+  // CHECK: %[[S:.*]] = accel.buffer "scratch" : memref<32xi8, "ram">
+  // CHECK: accel.dense %{{.*}}, %{{.*}} scratch %[[S]] into %{{.*}} {kernel = "packed", run = 4 : i64, scratch_bytes = 32 : i64} : (
+  %s = accel.buffer "scratch" : memref<32xi8, "ram">
+  accel.dense %x, %w scratch %s into %y {kernel = "packed", run = 4, scratch_bytes = 32} : (memref<1x4xi8, "ram">, memref<2x4xi8, "ram">, memref<32xi8, "ram">, memref<1x2xi32, "ram">) -> ()
+  return
+}
