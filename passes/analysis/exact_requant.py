@@ -275,8 +275,8 @@ class _Search:
         low, high = 1, (1 << bits) - 1
         if inside.size > 1 and np.ptp(inside):
             unit, distance = 1 << int(shift[row] - pre_shift), int(np.ptp(inside))
-            low = max(low, (inside.size - 2) * unit // distance)
             high = min(high, inside.size * unit // distance + 1)
+            low = min(max(low, (inside.size - 2) * unit // distance), high)
         while high - low > 16:
             trials = np.linspace(low, high, 17).astype(np.int64)
             lower, upper = self.offsets(trials, np.full(len(trials), row), pre_shift, shift, limit)
