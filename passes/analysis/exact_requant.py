@@ -263,7 +263,7 @@ class _Search:
     def stepping(self, row: int) -> tuple[int, int]:
         """Return the first and last accumulator of a channel beside a step, between which the output is not clamped."""
         inside = self.inside(row)
-        return (int(inside.min()) - 1, int(inside.max())) if inside.size else (0, 0)
+        return int(inside.min()) - 1, int(inside.max())
 
     def roomiest(self, row: int, pre_shift: int, shift: np.ndarray, limit: int, bits: int) -> int:
         """Return the multiplier with the widest range of offsets.
@@ -315,6 +315,8 @@ def _ties_to_even(steps: Steps) -> Requant | None:
         return None
     above_ties, above_others = Fraction(0), Fraction(1 << 62)
     for channel, begin in enumerate(begins):
+        if search.level[channel]:
+            continue  # its slope may be any
         scale = Fraction(1 << int(found.shift[channel]))
         multiplier = int(found.multiplier[channel])
         constant = int(found.offset[channel]) * multiplier / scale - half_up.intercept[channel]
@@ -326,7 +328,7 @@ def _ties_to_even(steps: Steps) -> Requant | None:
         above_others = min(above_others, (nearest_other + min(errors)) * scale)
     if above_ties >= above_others:
         return None
-    return replace(
+    told_apart = replace(
         found,
         lowest=steps.lowest,
         highest=steps.highest,
@@ -334,6 +336,9 @@ def _ties_to_even(steps: Steps) -> Requant | None:
         zero_point=steps.zero_point,
         tie_below=above_ties.numerator // above_ties.denominator + 1,
     )
+    # Where nothing steps the code is still monotone: right at both ends is right between them.
+    ends = ((c, int(end[c])) for c in np.flatnonzero(search.level) for end in (steps.first, steps.last))
+    return told_apart if all(told_apart(*end) == steps.exact(*end) for end in ends) else None
 
 
 def _nearest(steps: Steps, search: _Search) -> Requant:

@@ -137,6 +137,20 @@ def test_alternating_ties_beside_channels_that_never_tie():
     assert_exact(wanted, exact_requant.solve(wanted))
 
 
+def test_alternating_ties_beside_channels_that_are_always_clamped():
+    wanted = Steps(
+        [Fraction(1, 4), Fraction(4), Fraction(1, 2), Fraction(1), Fraction(1, 2), Fraction(1, 2)],
+        [Fraction(-67, 4), Fraction(74728), Fraction(21900), Fraction(11743), Fraction(-53169, 2), Fraction(1, 2)],
+        np.array([-1761, -21821, -47244, -12570, 52605, 0]),
+        np.array([2502, -18440, -44640, -11000, 56322, 0]),
+        -128,
+        -128,
+        127,
+        "half_even",
+    )
+    assert_exact(wanted, exact_requant.solve(wanted))
+
+
 @pytest.mark.parametrize("denominator", [2, 32, 512, 3 * 64])
 def test_alternating_ties_among_many_accumulators(denominator):
     wanted = steps(Fraction(1, denominator), Fraction(6461, 4), -700_000, 600_000, 68, 68, 255)
