@@ -12,7 +12,7 @@ from htvm import dialects
 from htvm.dialects.quantisation import Quantisation
 from htvm.importer import quantisation as q
 from htvm.importer.errors import ModelError, Problem
-from htvm.importer.interface import Arguments, dtype_of, result_of, static_shape
+from htvm.importer.interface import Argument, Arguments, dtype_of, result_of, static_shape
 from htvm.importer.model import ONNX_DOMAINS, Model, read_model
 from htvm.importer.node import DependsOnProblem, Node
 from htvm.importer.operators import OPERATORS
@@ -55,10 +55,10 @@ class _Import:
         graph = self.model.graph
         module = ir.Module.create()
         self._read_constants()
-        arguments = [value for value in graph.input if value.name not in self.values]
-        quantisations = self._quantisations(arguments)
+        inputs = [value for value in graph.input if value.name not in self.values]
+        arguments = self._arguments(inputs)
         with ir.InsertionPoint(module.body):
-            function = self._function(arguments, quantisations)
+            function = self._function(inputs, arguments)
         with ir.InsertionPoint(function.entry_block):
             for index, proto in enumerate(graph.node):
                 if proto.op_type != "Constant":
@@ -105,33 +105,35 @@ class _Import:
 
     # The function
 
-    def _quantisations(self, arguments: list[onnx.ValueInfoProto]) -> list[Quantisation | None]:
-        """Return the quantisation of each graph input, None where there is a problem."""
+    def _arguments(self, inputs: list[onnx.ValueInfoProto]) -> list[Argument | None]:
+        """Return what each graph input becomes, None where there is a problem."""
         look_ahead = Arguments(self.model, self.values, self.input_types)
-        found: list[Quantisation | None] = []
-        for value in arguments:
+        found: list[Argument | None] = []
+        for value in inputs:
             try:
-                found.append(look_ahead.quantisation(value))
+                found.append(look_ahead.argument(value))
             except Problem as problem:
                 self._report(f"input '{value.name}'", problem)
                 found.append(None)
             except DependsOnProblem:
                 found.append(None)
-        names = [value.name for value in arguments]
+        names = [value.name for value in inputs]
         for name in sorted(self.input_types.keys() - set(names)):
             self._report("", f"an input type is given for '{name}', the inputs are {', '.join(names) or 'none'}")
         return found
 
-    def _function(self, arguments: list[onnx.ValueInfoProto], quantisations: list[Quantisation | None]) -> func.FuncOp:
+    def _function(self, inputs: list[onnx.ValueInfoProto], arguments: list[Argument | None]) -> func.FuncOp:
         """Write the function with its arguments, and let their names stand for them."""
-        known = [(value, grid) for value, grid in zip(arguments, quantisations, strict=True) if grid]
-        types = [quantised_type(static_shape(value.type.tensor_type), grid) for value, grid in known]
+        known = [(value, argument) for value, argument in zip(inputs, arguments, strict=True) if argument]
+        types = [
+            quantised_type(static_shape(value.type.tensor_type), argument.quantisation) for value, argument in known
+        ]
         function = func.FuncOp(self.model.name, (types, []))
         block = function.add_entry_block([ir.Location.name(value.name) for value, _ in known])
-        function.arg_attrs = [_interface(value) for value, _ in known]
-        for (value, grid), argument in zip(known, block.arguments, strict=True):
+        function.arg_attrs = [_interface(value, argument.rounding) for value, argument in known]
+        for (value, argument), written in zip(known, block.arguments, strict=True):
             stored = value.type.tensor_type.elem_type != onnx.TensorProto.FLOAT
-            self.values[value.name] = Tensor(argument, grid, stored)
+            self.values[value.name] = Tensor(written, argument.quantisation, stored)
         return function
 
     def _results(self) -> list[ir.Value]:
@@ -200,9 +202,10 @@ def _place(node: Node) -> str:
     return f"node '{node.name}' ({kind}-{onnx.defs.get_schema(kind, node.opset, '').since_version})"
 
 
-def _interface(value: onnx.ValueInfoProto) -> ir.DictAttr:
-    """Return what the function says of an argument or result: its name and type in ONNX."""
+def _interface(value: onnx.ValueInfoProto, rounding: str = "half_even") -> ir.DictAttr:
+    """Return what the function says of an argument or result: its name and type in ONNX, how floats are rounded."""
     dtype = onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
-    return ir.DictAttr.get(
-        {"accel.name": ir.StringAttr.get(value.name), "accel.interface": ir.StringAttr.get(dtype.name)}
-    )
+    facts = {"accel.name": value.name, "accel.interface": dtype.name}
+    if rounding != "half_even":
+        facts["accel.rounding"] = rounding
+    return ir.DictAttr.get({key: ir.StringAttr.get(text) for key, text in facts.items()})

@@ -5,9 +5,12 @@ and the C can offer floats: an input that a QuantizeLinear rounds, an output tha
 either that holds integers.
 """
 
+import math
 import warnings
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import numpy as np
 import onnx
@@ -16,10 +19,20 @@ from htvm.dialects.quantisation import Quantisation
 from htvm.importer import quantisation as q
 from htvm.importer.errors import ModelWarning, Problem, choices_text
 from htvm.importer.model import Model
-from htvm.importer.node import DependsOnProblem, Node, floor, quantise
+from htvm.importer.node import DependsOnProblem, Node, quantise, settle, stored_integers
+from htvm.importer.operators.elementwise import BOUNDS, ROUNDINGS, bounds
 from htvm.importer.operators.quantise import parameters
 from htvm.importer.operators.shape import JOINS, MOVES
-from htvm.importer.values import Constant, Floored, QuantisedConstant, Tensor, Unknown, Value, check_shape
+from htvm.importer.values import (
+    Constant,
+    Integers,
+    QuantisedConstant,
+    Rounded,
+    Tensor,
+    Unknown,
+    Value,
+    check_shape,
+)
 
 ANY_8_BIT_INTEGER = q.integers(np.dtype(np.int16), -128, 255)
 """What a float32 input without QuantizeLinear is taken to hold: an 8-bit integer of either sign."""
@@ -49,6 +62,14 @@ def dtype_of(tensor: onnx.TypeProto.Tensor) -> np.dtype:
     raise Problem(f"is {found}, expected {choices_text(map(str, known))}")
 
 
+@dataclass(frozen=True)
+class Argument:
+    """What a graph input becomes. rounding: how floats are rounded to it, if the graph has floats."""
+
+    quantisation: Quantisation
+    rounding: str = "half_even"
+
+
 class Arguments:
     """Finds the quantised types of graph inputs by looking ahead to the nodes that quantise or dequantise them."""
 
@@ -63,8 +84,8 @@ class Arguments:
         kinds = {node.op_type for node in model.graph.node}
         self._has_quantisers = not kinds.isdisjoint(("QuantizeLinear", "DequantizeLinear"))
 
-    def quantisation(self, value: onnx.ValueInfoProto) -> Quantisation:
-        """Return the quantisation of a graph input. Raises Problem if there is not exactly one."""
+    def argument(self, value: onnx.ValueInfoProto) -> Argument:
+        """Return what a graph input becomes. Raises Problem if it is quantised in no way, or in several."""
         if not value.type.HasField("tensor_type"):
             raise Problem(f"is a {value.type.WhichOneof('value') or 'value without type'}, expected a tensor")
         static_shape(value.type.tensor_type)
@@ -74,19 +95,22 @@ class Arguments:
         self._refuse_input_type(value.name, f"is {dtype}")
         for node in self._ends(value.name, through=MOVES | JOINS):
             if node.proto.op_type == "DequantizeLinear":
-                return _parameters(node, dtype)
-        return q.integers(dtype)
+                return Argument(_parameters(node, dtype))
+        return Argument(q.integers(dtype))
 
-    def _of_float(self, name: str) -> Quantisation:
-        """Return what the graph's QuantizeLinear makes of an input, or what integers it holds."""
+    def _of_float(self, name: str) -> Argument:
+        """Return what the graph's QuantizeLinear or Floor makes of an input, or what integers it holds."""
         ends = self._ends(name, through=MOVES)
         quantisers = [node for node in ends if node.proto.op_type == "QuantizeLinear"]
         others = [node for node in ends if node.proto.op_type != "QuantizeLinear"]
         if quantisers:
             self._refuse_input_type(name, f"is quantised by node '{quantisers[0].name}'")
-            return _one_quantisation(quantisers, others)
+            return Argument(_one_quantisation(quantisers, others))
         if name in self._input_types:
-            return q.from_text(self._input_types[name])
+            return Argument(q.from_text(self._input_types[name]))
+        rounded = [self._rounded(node) for node in others]
+        if rounded and all(argument == rounded[0] for argument in rounded) and rounded[0]:
+            return rounded[0]
         if self._has_quantisers and others:
             raise Problem(
                 f"is float32 and reaches node '{others[0].name}' without QuantizeLinear, expected one "
@@ -98,7 +122,35 @@ class Arguments:
             hint = f"an input type such as {name}=u8 makes it smaller"
             text = f"{self._model.label}: input '{name}': {message}; {hint}"
             warnings.warn(ModelWarning(text), stacklevel=2)
-        return ANY_8_BIT_INTEGER
+        return Argument(ANY_8_BIT_INTEGER)
+
+    def _rounded(self, node: Node) -> Argument | None:
+        """Return what [Div or Mul ->] Floor or Round -> bounds, of which `node` is the first, make of an input."""
+        try:
+            scale = 1.0
+            if node.proto.op_type in ("Div", "Mul"):
+                factor = node.number(1, "factor")
+                scale = factor if node.proto.op_type == "Div" else 1 / factor
+                if factor <= 0 or (node.proto.op_type == "Mul" and Fraction(scale) * Fraction(factor) != 1):
+                    return None
+                node = self._only_reader(node)
+            if node is None or node.proto.op_type not in ROUNDINGS:
+                return None
+            rounding, low, high = ROUNDINGS[node.proto.op_type], -math.inf, math.inf
+            while (node := self._only_reader(node)) and node.proto.op_type in BOUNDS:
+                _, *limits = bounds(node)
+                low, high = (min(max(bound, limits[0]), limits[1]) for bound in (low, high))
+            if not low < high or not low.is_integer() or not high.is_integer():
+                return None
+            grid = q.integers(q.storage_for(int(low), int(high)), int(low), int(high))
+        except (Problem, DependsOnProblem):  # said when the node is imported
+            return None
+        return Argument(replace(grid, scales=(scale,)), rounding)
+
+    def _only_reader(self, node: Node) -> Node | None:
+        """Return the node that reads another's output, if it is one."""
+        readers = self._readers[node.proto.output[0]]
+        return Node(readers[0], self._model.opset, self._values) if len(readers) == 1 else None
 
     def _refuse_input_type(self, name: str, reason: str) -> None:
         if name in self._input_types:
@@ -145,8 +197,10 @@ def result_of(value: Value | Unknown) -> Tensor:
         raise DependsOnProblem
     if isinstance(value, Constant | QuantisedConstant):
         raise Problem("is constant, expected a tensor that is computed")
-    if isinstance(value, Floored):
-        return floor(value)
+    if isinstance(value, Rounded):
+        return settle(value)
+    if isinstance(value, Integers):
+        return stored_integers(value.numbers, value.dtype)
     if value.quantised:
         return value
     if value.grid is None:

@@ -14,8 +14,8 @@ from google.protobuf.message import DecodeError
 
 from htvm.importer.errors import ModelError
 
-OPSETS = range(13, onnx.defs.onnx_opset_version() + 1)
-"""The versions of ONNX's operators whose meaning the importer knows."""
+OPSETS = range(7, onnx.defs.onnx_opset_version() + 1)
+"""The versions of ONNX's operators whose meaning the importer knows; before 7, broadcasting was another."""
 
 MAX_FILE_BYTES = 256 * 2**20
 """A larger file is no model for a microcontroller; importing it could take four times its size in memory."""

@@ -9,13 +9,14 @@ import onnx
 from mlir import ir
 
 from htvm.dialects import accel
-from htvm.dialects.quantisation import Quantisation
+from htvm.dialects.quantisation import Quantisation, reinterpret
 from htvm.importer import quantisation as q
 from htvm.importer.errors import Problem
 from htvm.importer.values import (
     Constant,
-    Floored,
+    Integers,
     QuantisedConstant,
+    Rounded,
     Tensor,
     Unknown,
     Value,
@@ -33,12 +34,27 @@ class DependsOnProblem(Exception):
 class Node:
     """The attributes and inputs of a node, and how to write operations at its location."""
 
-    def __init__(self, proto: onnx.NodeProto, opset: int, values: Mapping[str, Value | Unknown]) -> None:
+    def __init__(
+        self,
+        proto: onnx.NodeProto,
+        opset: int,
+        values: Mapping[str, Value | Unknown],
+        operands: Sequence[Value | None] | None = None,
+    ) -> None:
+        """values: what tensors' names stand for. operands: what the inputs are, if not what their names say."""
         self.proto = proto
         self.opset = opset
         self._values = values
+        self._operands = operands
         self._attributes = {attribute.name: attribute for attribute in proto.attribute}
         self._unread = set(self._attributes)
+
+    def with_operands(self, operator: str, operands: Sequence[Value | None], names: Sequence[str]) -> "Node":
+        """Return a node of another operator on other inputs, with the attributes that nobody has read yet."""
+        proto = onnx.NodeProto(op_type=operator, name=self.name, input=names, output=self.proto.output)
+        proto.attribute.extend(self._attributes[name] for name in sorted(self._unread))
+        self._unread.clear()
+        return Node(proto, self.opset, self._values, operands)
 
     @property
     def name(self) -> str:
@@ -91,10 +107,16 @@ class Node:
 
     def value(self, index: int) -> Value:
         """Return an input as it is."""
-        value = self._values.get(self.proto.input[index], Unknown())
+        if self._operands is not None:
+            value = self._operands[index]
+        else:
+            value = self._values.get(self.proto.input[index], Unknown())
         if isinstance(value, Unknown):
             raise DependsOnProblem
         return value
+
+    def is_constant(self, index: int) -> bool:
+        return isinstance(self._values.get(self.proto.input[index]), Constant)
 
     def constants(self) -> list[Constant] | None:
         """Return all inputs if they are known arrays, else None."""
@@ -116,6 +138,10 @@ class Node:
         if array.size != 1:
             raise Problem(f"{what} has {array.size} numbers, expected 1")
         return float(array.reshape(()))
+
+    def bound(self, index: int, name: str) -> float | None:
+        """Return a number that is an input or, in other versions of the operator, an attribute."""
+        return self.number(index, name) if self.has(index) else self.attribute(name)
 
     def integers(self, index: int, name: str) -> list[int] | None:
         """Return a list of integers that is an input or, in other versions of the operator, an attribute."""
@@ -146,7 +172,9 @@ class Node:
             return emit_real(value)
         if isinstance(value, QuantisedConstant):
             return emit_quantised(value)
-        return floor(value) if isinstance(value, Floored) else value
+        if isinstance(value, Rounded):
+            return settle(value)
+        return stored_integers(value.numbers, value.dtype) if isinstance(value, Integers) else value
 
     # Outputs
 
@@ -187,10 +215,28 @@ def quantise(tensor: Tensor, quantisation: Quantisation, rounding: str | None = 
     return Tensor(accel.quantize(type_, tensor.value, rounding=rounding), quantisation)
 
 
-def floor(floored: Floored) -> Tensor:
-    """Write a Floor that no Clip bounds."""
-    with floored.location:
-        return quantise(floored.tensor, q.ACCUMULATOR, rounding="floor")
+def meaning(stored: Tensor, quantisation: Quantisation) -> Tensor:
+    """Return the numbers that stored integers mean in a quantisation."""
+    if quantisation.same_numbers(stored.grid):
+        return Tensor(stored.value, stored.grid)
+    return Tensor(reinterpret(stored.value, quantisation), quantisation)
+
+
+def settle(rounded: Rounded) -> Tensor:
+    """Write integers that are rounded, in the smallest storage for their bounds; without bounds in 32 bits."""
+    lowest = int(max(rounded.lowest, q.ACCUMULATOR.lowest))
+    highest = int(min(rounded.highest, q.ACCUMULATOR.highest))
+    if lowest >= highest:
+        raise Problem(f"is clamped to the one value {lowest}, expected a range")
+    with rounded.location:
+        grid = q.integers(q.storage_for(lowest, highest), lowest, highest)
+        return quantise(rounded.tensor, grid, rounded.rounding)
+
+
+def stored_integers(numbers: Tensor, dtype: np.dtype) -> Tensor:
+    """Write real numbers that are integers as stored integers of a type."""
+    grid = q.integers(dtype)
+    return Tensor(quantise(numbers, grid).value, grid, stored=True)
 
 
 def axis_of(axis: int, rank: int, what: str = "axis is") -> int:

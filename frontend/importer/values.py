@@ -14,6 +14,8 @@ from htvm.importer.errors import Problem, shape_text
 
 MAX_ELEMENTS = 2**31 - 1
 MAX_RANK = 8
+FLOAT32_BITS = 24
+"""Of a float32's significand."""
 
 
 @dataclass(frozen=True)
@@ -76,15 +78,46 @@ class Tensor:
 
 
 @dataclass(frozen=True)
-class Floored:
-    """A Floor whose Clip has not been seen yet; together they are one accel.quantize."""
+class Rounded:
+    """A Floor or Round whose bounds have not all been seen; with them, it is one accel.quantize.
+
+    lowest, highest: the bounds, integers or infinite, that Clip, Max, Min and Relu gave so far.
+    """
 
     tensor: Tensor
+    rounding: str
     location: ir.Location
+    lowest: float = -math.inf
+    highest: float = math.inf
 
     @property
     def shape(self) -> tuple[int, ...]:
         return self.tensor.shape
+
+    @property
+    def bounded(self) -> bool:
+        return math.isfinite(self.lowest) and math.isfinite(self.highest)
+
+    def clamped(self, low: float, high: float, location: ir.Location) -> "Rounded":
+        """Return what min(max(x, low), high) makes of it; the bounds are integers or infinite."""
+        lowest, highest = (min(max(bound, low), high) for bound in (self.lowest, self.highest))
+        both = ir.Location.fused([self.location, location])
+        return replace(self, lowest=lowest, highest=highest, location=both)
+
+
+@dataclass(frozen=True)
+class Integers:
+    """The sums of ConvInteger or MatMulInteger, which need no storage unless something other than Cast reads them.
+
+    numbers: the same integers as real numbers.
+    """
+
+    numbers: Tensor
+    dtype: np.dtype
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.numbers.shape
 
 
 @dataclass(frozen=True)
@@ -92,7 +125,7 @@ class Unknown:
     """The result of a node that has a problem; nothing is said about what depends on it."""
 
 
-Value = Constant | QuantisedConstant | Tensor | Floored
+Value = Constant | QuantisedConstant | Tensor | Rounded | Integers
 """What a node reads and returns."""
 
 
@@ -155,3 +188,25 @@ def as_integers(constant: Constant, candidates: tuple[str, ...]) -> QuantisedCon
     lowest, highest = int(constant.array.min(initial=0)), int(constant.array.max(initial=0))
     dtype = q.storage_for(lowest, highest, candidates)
     return QuantisedConstant(constant.array.astype(dtype), q.integers(dtype), constant.name)
+
+
+def as_bias(constant: Constant, integral: bool) -> QuantisedConstant:
+    """Return a float array [K] as 32-bit integers, exactly.
+
+    Integers are stored as such if `integral`, and if they fit. A float is at most 2^24 steps of a power of two: that
+    is the scale, the same one for all if 32 bits allow it.
+    """
+    check_finite(constant)
+    array = constant.array.astype(np.float64)
+    limits = np.iinfo(np.int32)
+    if integral and holds_integers(array) and limits.min <= array.min() and array.max() <= limits.max:
+        return QuantisedConstant(array.astype(np.int32), q.integers(np.dtype(np.int32)), constant.name)
+    steps = np.exp2(np.frexp(array)[1] - FLOAT32_BITS)
+    smallest = steps[array != 0].min(initial=1.0)
+    scales = [smallest] if np.abs(array).max() / smallest <= limits.max else steps.tolist()
+    scales = [max(scale, q.SMALLEST_SCALE) for scale in scales]
+    stored = array / scales
+    if not holds_integers(stored):
+        raise Problem(f"bias ('{constant.name}') holds numbers below {q.SMALLEST_SCALE:g}, expected 0 or larger ones")
+    grid = q.from_arrays(np.array(scales, np.float32), None, 0, np.dtype(np.int32), array.shape)
+    return QuantisedConstant(stored.astype(np.int32), grid, constant.name)

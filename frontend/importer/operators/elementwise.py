@@ -3,16 +3,20 @@
 import math
 import operator
 from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
+import onnx
 from mlir import ir
 
 from htvm.dialects import accel
+from htvm.dialects.quantisation import Quantisation
 from htvm.importer import quantisation as q
-from htvm.importer.errors import Problem, shape_text
-from htvm.importer.node import Node, axis_of, quantise
-from htvm.importer.values import Constant, Floored, Tensor, Value
+from htvm.importer.errors import Problem, choices_text, shape_text
+from htvm.importer.node import Node, axis_of, meaning, settle, stored_integers
+from htvm.importer.values import Constant, Integers, Rounded, Tensor, Value, check_finite
 
 MAX_FOLDED = 65_536
 """Arithmetic on known integers computes shapes; results of more elements are refused."""
@@ -42,33 +46,111 @@ def div(node: Node) -> Value:
     return _binary(node, accel.div, _divide, keeps_integers=False)
 
 
-def floor(node: Node) -> Floored:
-    """With a Clip to integer bounds after it, this is the rounding of integer arithmetic."""
-    return Floored(node.tensor(0), node.location)
+def floor(node: Node) -> Rounded:
+    """With bounds after it (Clip, or Max and Min), this is the rounding of integer arithmetic."""
+    return Rounded(node.tensor(0), ROUNDINGS["Floor"], node.location)
 
 
-def clip(node: Node) -> Tensor:
+def round_(node: Node) -> Rounded:
+    """With bounds after it (Clip, or Max and Min), this is a rounding of integer arithmetic."""
+    return Rounded(node.tensor(0), ROUNDINGS["Round"], node.location)
+
+
+ROUNDINGS = {"Floor": "floor", "Round": "half_even"}
+
+
+def clip(node: Node) -> Tensor | Rounded:
     """Between constant bounds, or only one."""
-    value = node.value(0)
-    low = node.number(1, "min") if node.has(1) else -LARGEST_FLOAT32
-    high = node.number(2, "max") if node.has(2) else LARGEST_FLOAT32
-    if not low <= high:
-        raise Problem(f"min is {low:g}, expected at most max, which is {high:g}")
-    if isinstance(value, Floored) and (bounds := _integer_bounds(low, high)):
-        with ir.Location.fused([value.location, node.location]):
-            return quantise(value.tensor, q.integers(q.storage_for(*bounds), *bounds), rounding="floor")
-    x = node.tensor(0)
-    if (low, high) == (-LARGEST_FLOAT32, LARGEST_FLOAT32):
-        return x
-    if (low, high) == (0, LARGEST_FLOAT32):
-        return _relu(node, x)
-    integral = x.integral and low.is_integer() and high.is_integer()
-    return node.emit(accel.clamp, x.shape, x.value, low, high, grid=q.ACCUMULATOR if integral else None)
+    return _clamped(node, *bounds(node))
 
 
-def relu(node: Node) -> Tensor:
+def maximum(node: Node) -> Tensor | Rounded:
+    """Of one tensor and constant numbers."""
+    return _clamped(node, *bounds(node))
+
+
+def minimum(node: Node) -> Tensor | Rounded:
+    """Of one tensor and constant numbers."""
+    return _clamped(node, *bounds(node))
+
+
+def relu(node: Node) -> Tensor | Rounded:
     """On any shape."""
-    return _relu(node, node.tensor(0))
+    return _clamped(node, *bounds(node))
+
+
+BOUNDS = frozenset(("Clip", "Max", "Min", "Relu"))
+"""Operators that clamp their one computed input."""
+
+
+def bounds(node: Node) -> tuple[int, float, float]:
+    """Return which input a node of BOUNDS clamps, and between which numbers; either can be infinite."""
+    kind = node.proto.op_type
+    if kind == "Relu":
+        return 0, 0.0, math.inf
+    if kind == "Clip":
+        given = (node.bound(index, name) for index, name in ((1, "min"), (2, "max")))
+        limits = (-math.inf, math.inf)
+        # Exporters write the largest float where there is no bound.
+        low, high = (
+            none if bound is None or abs(bound) >= LARGEST_FLOAT32 else bound
+            for bound, none in zip(given, limits, strict=True)
+        )
+        if not low <= high:
+            raise Problem(f"min is {low:g}, expected at most max, which is {high:g}")
+        return 0, low, high
+    computed = [index for index in range(len(node)) if not node.is_constant(index)]
+    if len(computed) != 1:
+        raise Problem(f"{len(computed)} of its {len(node)} inputs are computed, expected one, and numbers as bounds")
+    numbers = [node.number(index, f"input {index}") for index in range(len(node)) if index not in computed]
+    if any(math.isnan(number) for number in numbers):
+        raise Problem(f"bounds are {numbers}, expected numbers")
+    if kind == "Max":
+        return computed[0], max(numbers, default=-math.inf), math.inf
+    return computed[0], -math.inf, min(numbers, default=math.inf)
+
+
+def cast(node: Node) -> Value:
+    """Between float32 and integers: of constants, of integer-valued floats, and of stored integers to float32."""
+    number = node.attribute("to")
+    node.ignore("saturate", "round_mode")  # they concern floats of 8 bits
+    try:
+        dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(number))
+    except KeyError:
+        raise Problem(f"to is {number}, which is no element type") from None
+    value = node.value(0)
+    if isinstance(value, Constant):
+        return _cast_constant(value, dtype)
+    if dtype == np.float32:
+        if isinstance(value, Integers):
+            return value.numbers
+        x = node.any_tensor(0)
+        return meaning(x, q.integers(q.storage(x.grid))) if x.stored else x
+    if dtype not in q.STORAGES.values():
+        raise Problem(f"to is {dtype}, expected {choices_text(['float32', *map(str, q.STORAGES.values())])}")
+    if isinstance(value, Rounded):
+        limits = np.iinfo(dtype)
+        value = settle(value.clamped(float(limits.min), float(limits.max), node.location))
+        return stored_integers(value, dtype)
+    x = value.numbers if isinstance(value, Integers) else node.any_tensor(0)
+    if x.stored:
+        x = meaning(x, q.integers(q.storage(x.grid)))
+    if not x.integral:
+        raise Problem(f"makes {dtype} of real numbers, expected Floor, Round or QuantizeLinear before it")
+    return stored_integers(x, dtype)
+
+
+def _cast_constant(constant: Constant, dtype: np.dtype) -> Constant:
+    """Return an array in another type, if the type holds its numbers; fractions are cut off as ONNX says."""
+    array = constant.array
+    if dtype.kind in "iu" and array.dtype.kind == "f":
+        check_finite(constant)
+        array = np.trunc(array)
+    if dtype.kind in "iu" and array.size:
+        limits, lowest, highest = np.iinfo(dtype), array.min(), array.max()
+        if lowest < limits.min or highest > limits.max:
+            raise Problem(f"constant '{constant.name}' holds {lowest:g} to {highest:g}, which {dtype} does not")
+    return replace(constant, array=array.astype(dtype))
 
 
 def sigmoid(node: Node) -> Tensor:
@@ -78,14 +160,35 @@ def sigmoid(node: Node) -> Tensor:
 
 
 def softmax(node: Node) -> Tensor:
-    """Along any one axis."""
-    axis, x = node.attribute("axis", -1), node.tensor(0)
-    return node.emit(accel.softmax, x.shape, x.value, axis_of(axis, len(x.shape)))
+    """Along any one axis; before opset 13, from an axis to the last."""
+    x = node.tensor(0)
+    rank = len(x.shape)
+    if node.opset >= 13:
+        return node.emit(accel.softmax, x.shape, x.value, axis_of(node.attribute("axis", -1), rank))
+    axis = axis_of(node.attribute("axis", 1), rank)
+    if math.prod(x.shape[axis:]) == x.shape[axis]:
+        return node.emit(accel.softmax, x.shape, x.value, axis)
+    rows = (math.prod(x.shape[:axis]), math.prod(x.shape[axis:]))
+    joined = node.emit_move(accel.reshape, rows, [x], x.value)
+    parts = node.emit(accel.softmax, rows, joined.value, 1)
+    return node.emit_move(accel.reshape, x.shape, [parts], parts.value)
 
 
-def _relu(node: Node, x: Tensor) -> Tensor:
-    grid = x.grid if x.grid and q.holds_zero(x.grid) else None
-    return node.emit(accel.relu, x.shape, x.value, grid=grid)
+def _clamped(node: Node, index: int, low: float, high: float) -> Tensor | Rounded:
+    """Return input `index` between two bounds, either of which can be infinite."""
+    value = node.value(index)
+    whole = all(math.isinf(bound) or bound.is_integer() for bound in map(float, (low, high)))
+    if isinstance(value, Rounded) and whole:
+        rounded = value.clamped(low, high, node.location)
+        return settle(rounded) if rounded.bounded else rounded
+    x = node.tensor(index)
+    if (low, high) == (-math.inf, math.inf):
+        return x
+    if (low, high) == (0, math.inf):
+        return node.emit(accel.relu, x.shape, x.value, grid=x.grid if x.grid and q.holds_zero(x.grid) else None)
+    grid = q.ACCUMULATOR if x.integral and whole else None
+    finite = max(low, -LARGEST_FLOAT32), min(high, LARGEST_FLOAT32)
+    return node.emit(accel.clamp, x.shape, x.value, *finite, grid=grid)
 
 
 def _binary(
@@ -105,17 +208,19 @@ def _binary(
             raise Problem(f"{found}, expected at most {MAX_FOLDED:,}")
         return Constant(compute(known[0].array, known[1].array), node.proto.output[0])
     a, b = node.tensor(0), node.tensor(1)
-    grid = q.ACCUMULATOR if keeps_integers and a.integral and b.integral else None
+    grid = q.ACCUMULATOR if keeps_integers and a.integral and b.integral else _rescaled(node, a)
     return node.emit(op, shape, a.value, b.value, grid=grid)
+
+
+def _rescaled(node: Node, a: Tensor) -> Quantisation | None:
+    """Return what can store `a` times or over one positive number: the same integers with another scale."""
+    value, kind = node.value(1), node.proto.op_type
+    if a.grid is None or kind not in ("Mul", "Div") or not isinstance(value, Constant) or value.array.size != 1:
+        return None
+    factor = Fraction(float(value.array.reshape(())))
+    return a.grid.scaled([factor if kind == "Mul" else 1 / factor], None) if factor > 0 else None
 
 
 def _divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Divide integers as ONNX does: towards zero."""
     return (np.sign(a) * np.sign(b) * (np.abs(a) // np.abs(b))).astype(a.dtype)
-
-
-def _integer_bounds(low: float, high: float) -> tuple[int, int] | None:
-    """Return bounds that are integers as such, limited to those of i32."""
-    if not (low.is_integer() and high.is_integer()):
-        return None
-    return max(int(low), q.ACCUMULATOR.lowest), min(int(high), q.ACCUMULATOR.highest)

@@ -8,46 +8,45 @@ from htvm.dialects import accel
 from htvm.dialects.quantisation import Quantisation
 from htvm.importer.errors import Problem, shape_text
 from htvm.importer.node import Node
-from htvm.importer.operators.windows import expect_map, windows
+from htvm.importer.operators.windows import as_map, expect_map, from_map, windows
 from htvm.importer.quantisation import ACCUMULATOR
 from htvm.importer.values import (
     Constant,
     QuantisedConstant,
     Tensor,
+    as_bias,
     as_integers,
     check_finite,
     emit_quantised,
-    emit_real,
     holds_integers,
 )
 
 
 def conv(node: Node) -> Tensor:
-    """Two-dimensional; any stride, dilation, group and padding.
+    """One- or two-dimensional; any stride, dilation, group and padding.
 
-    Constant weights, quantised per tensor or per output channel, or float32 integers; constant bias or none.
+    Weights are quantised per tensor or per output channel, float32 integers, or computed; the bias is a constant.
     """
     groups = node.attribute("group", 1)
     kernel_shape = node.attribute("kernel_shape")
-    kernels = _weights(node)
-    expect_map(kernels.shape, "weights")
-    out_channels, group_channels, *kernel = kernels.shape
+    weights = _kernels(node)
+    out_channels, group_channels, *kernel = weights.shape
     if kernel_shape not in (None, kernel):
         raise Problem(f"kernel_shape is {kernel_shape}, the weights have {kernel}")
     x = node.tensor(0)
-    expect_map(x.shape)
-    batch, in_channels, *sizes = x.shape
-    if groups < 1 or in_channels != groups * group_channels or out_channels % groups:
-        found = f"weights {shape_text(kernels.shape)} in {groups} groups"
-        raise Problem(f"{found} do not fit the input's {in_channels} channels")
-    slide = windows(node, sizes, kernel)
-    weights = emit_quantised(kernels)
+    if len(x.shape) != len(weights.shape):
+        raise Problem(f"input has rank {len(x.shape)}, the weights have {len(weights.shape)}")
+    if groups < 1 or x.shape[1] != groups * group_channels or out_channels % groups:
+        found = f"weights {shape_text(weights.shape)} in {groups} groups"
+        raise Problem(f"{found} do not fit the input's {x.shape[1]} channels")
+    slide = windows(node, x.shape[2:], kernel)
+    image, kernels = as_map(node, x), as_map(node, weights)
     bias = _bias(node, out_channels, x.integral and weights.integral)
-    return node.emit(
+    sums = node.emit(
         accel.conv2d,
-        (batch, out_channels, *slide.places),
-        x.value,
-        weights.value,
+        (x.shape[0], out_channels, *slide.places),
+        image.value,
+        kernels.value,
         slide.strides,
         slide.pads,
         slide.dilations,
@@ -55,6 +54,7 @@ def conv(node: Node) -> Tensor:
         bias=bias.value if bias else None,
         grid=_grid_of_sums(x, weights, bias),
     )
+    return from_map(node, sums, len(x.shape))
 
 
 def gemm(node: Node) -> Tensor:
@@ -109,6 +109,14 @@ def _matrix(node: Node, transpose: bool) -> QuantisedConstant:
     return value.transposed((1, 0)) if transpose else value
 
 
+def _kernels(node: Node) -> Tensor:
+    """Return the weights of a convolution [K, C / groups, ..]."""
+    value = node.value(1)
+    tensor = emit_quantised(_weights(node)) if isinstance(value, Constant | QuantisedConstant) else node.tensor(1)
+    expect_map(tensor.shape, "weights")
+    return tensor
+
+
 def _weights(node: Node, channel_axis: int = 0) -> QuantisedConstant:
     """Return the weights, whose output channels are along `channel_axis`."""
     name, value = node.proto.input[1], node.value(1)
@@ -142,9 +150,7 @@ def _bias(node: Node, channels: int, integral: bool) -> Tensor | None:
     value = node.value(2)
     if isinstance(value, Constant):
         value = replace(value, array=_one_per_channel(value.array, channels))
-        if integral and holds_integers(value.array):
-            return emit_quantised(as_integers(value, ("i32",)))
-        return emit_real(value)
+        return emit_quantised(as_bias(value, integral))
     if isinstance(value, QuantisedConstant):
         stored = _one_per_channel(value.stored, channels)
         one_scale = value.quantisation.axis is None

@@ -3,31 +3,29 @@
 from htvm.dialects import accel
 from htvm.importer.errors import Problem
 from htvm.importer.node import Node
-from htvm.importer.operators.windows import expect_map, windows
+from htvm.importer.operators.windows import as_map, expect_map, from_map, windows
 from htvm.importer.quantisation import ACCUMULATOR
 from htvm.importer.values import Tensor
 
 
 def average_pool(node: Node) -> Tensor:
-    """Two-dimensional, with any padding, counted or not; dilations 1."""
-    node.expect("dilations", [1, 1])
+    """One- or two-dimensional, with any padding, counted or not; dilations 1."""
     include_pad = bool(node.attribute("count_include_pad", 0))
-    x = node.tensor(0)
-    return _pool(node, x, "average", count_include_pad=include_pad or None)
+    return _pool(node, node.tensor(0), "average", count_include_pad=include_pad or None)
 
 
 def max_pool(node: Node) -> Tensor:
-    """Two-dimensional, with any padding; dilations 1; only its first output."""
-    node.expect("dilations", [1, 1])
+    """One- or two-dimensional, with any padding; dilations 1; only its first output."""
     node.ignore("storage_order")  # says how to number the elements in the second output
     return _pool(node, node.any_tensor(0), "max")
 
 
 def global_average_pool(node: Node) -> Tensor:
-    """Two-dimensional."""
+    """One- or two-dimensional."""
     x = node.tensor(0)
     expect_map(x.shape)
-    return _whole_map(node, x, "average", [2, 3])
+    pooled = _whole_map(node, as_map(node, x), "average", [2, 3])
+    return from_map(node, pooled, len(x.shape))
 
 
 def reduce_mean(node: Node) -> Tensor:
@@ -44,15 +42,18 @@ def _pool(node: Node, x: Tensor, kind: str, **attributes: bool | None) -> Tensor
     """Write a pool whose windows the node's attributes describe."""
     expect_map(x.shape)
     batch, channels, *sizes = x.shape
+    node.expect("dilations", [1] * len(sizes))
     slide = windows(node, sizes, node.attribute("kernel_shape"))
     for side, pad in enumerate(slide.pads):
         if pad >= slide.kernel[side % 2]:
             raise Problem(f"pads is {slide.pads}, expected less than the kernel, {slide.kernel}")
-    shape = (batch, channels, *slide.places)
-    operands = (x.value, kind, slide.kernel, slide.strides, slide.pads)
+    image, shape = as_map(node, x), (batch, channels, *slide.places)
+    operands = (image.value, kind, slide.kernel, slide.strides, slide.pads)
     if kind == "max":
-        return node.emit_move(accel.pool2d, shape, [x], *operands)
-    return node.emit(accel.pool2d, shape, *operands, **attributes)
+        pooled = node.emit_move(accel.pool2d, shape, [image], *operands)
+    else:
+        pooled = node.emit(accel.pool2d, shape, *operands, **attributes)
+    return from_map(node, pooled, len(x.shape))
 
 
 def _reduce(node: Node, kind: str) -> Tensor:

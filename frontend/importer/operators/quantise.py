@@ -3,11 +3,11 @@
 import numpy as np
 import onnx
 
-from htvm.dialects.quantisation import Quantisation, reinterpret
+from htvm.dialects.quantisation import Quantisation
 from htvm.dialects.real import Real
 from htvm.importer import quantisation as q
 from htvm.importer.errors import Problem, choices_text
-from htvm.importer.node import Node, quantise
+from htvm.importer.node import Node, meaning, quantise
 from htvm.importer.values import Constant, QuantisedConstant, Tensor, Value, check_finite
 
 
@@ -29,10 +29,7 @@ def dequantize_linear(node: Node) -> Value:
     tensor = node.any_tensor(0)
     if not tensor.stored:
         raise Problem(f"input '{node.proto.input[0]}' is float32, expected integers")
-    quantisation = parameters(node, q.storage(tensor.grid))
-    if quantisation.same_numbers(tensor.grid):
-        return Tensor(tensor.value, tensor.grid)
-    return Tensor(reinterpret(tensor.value, quantisation), quantisation)
+    return meaning(tensor, parameters(node, q.storage(tensor.grid)))
 
 
 def parameters(node: Node, stored: np.dtype | None = None, constant: Constant | None = None) -> Quantisation:
