@@ -61,6 +61,7 @@ def fuse(quantize: accel.QuantizeOp) -> None:
         if chain[0] is not chain[-1]:
             narrowed = clamped(q, chain[0], quantize.rounding.value)
             if narrowed is None:
+                fuse(rounded_before(chain[0], q, quantize.rounding))
                 break
             q = narrowed
         if len(list(layer.result.uses)) > 1:
@@ -81,6 +82,18 @@ def fuse(quantize: accel.QuantizeOp) -> None:
     quantize.result.replace_all_uses_with(layer.result)
     for link in reversed(chain[1:]):
         link.operation.erase()
+
+
+def rounded_before(
+    activation: accel.ReluOp | accel.ClampOp, q: Quantisation, rounding: ir.StringAttr
+) -> accel.QuantizeOp:
+    """Quantise the operand of an activation, too, which changes nothing where its result is rounded in the same way."""
+    operand = activation.operation.operands[0]
+    shape = ir.RankedTensorType(operand.type).shape
+    with ir.InsertionPoint(activation), activation.location:
+        made = accel.QuantizeOp(ir.RankedTensorType.get(shape, q.type()), operand, rounding=rounding)
+    activation.operation.operands[0] = made.result
+    return made
 
 
 def clamped(q: Quantisation, activation: accel.ReluOp | accel.ClampOp, rounding: str) -> Quantisation | None:

@@ -87,6 +87,10 @@ class Steps:
         # A tie goes to the even neighbour, which is below for an odd output.
         return places + (ties * (wanted % 2) * (numerators % denominator == 0))
 
+    def level(self, places: np.ndarray) -> np.ndarray:
+        """Say of each channel whether no accumulator steps."""
+        return ((places <= self.first[:, None]) | (places > self.last[:, None])).all(axis=1)
+
     def without_zero_point(self) -> Steps:
         """Return the same steps with outputs counted from the zero point: the same places, smaller outputs."""
         lowest, highest = self.lowest - self.zero_point, self.highest - self.zero_point
@@ -186,7 +190,7 @@ class _Search:
         self.take_lowest = np.zeros(len(steps.slope), bool) if take_lowest is None else take_lowest
         self.first, self.last = steps.first.astype(np.int64), steps.last.astype(np.int64)
         early, late = places <= self.first[:, None], places > self.last[:, None]
-        self.level = (early | late).all(axis=1)
+        self.level = steps.level(places)
         self.clamped = early.all(axis=1) | late.all(axis=1)
         self.magnitude = max(1, int(np.abs(self.first).max()), int(np.abs(self.last).max()))
 
@@ -307,9 +311,13 @@ def _ties_to_even(steps: Steps) -> Requant | None:
     half_up = replace(
         steps.without_zero_point(), intercept=[value + half for value in steps.intercept], rounding="floor"
     )
+    # Where nothing steps there is nothing to round: the output is what it is.
+    places, exact_places = half_up.places(), steps.places()
+    level = steps.level(exact_places)
+    places[level] = exact_places[level]
     begins = [value % Fraction(1, slope.denominator) for slope, value in zip(half_up.slope, half_up.intercept)]
     # Of the offsets that round halves up, the lowest leaves ties least above a whole number.
-    search = _Search(half_up, half_up.places(), take_lowest=np.array([begin == 0 for begin in begins]))
+    search = _Search(half_up, places, take_lowest=np.array([begin == 0 for begin in begins]) & ~level)
     found = _linear(search, NARROW_SHARED + NARROW_EACH + WIDE)
     if found is None:
         return None

@@ -63,3 +63,19 @@ func.func @two_roundings(%x: tensor<4x!a>, %y: tensor<4x!a>) -> (tensor<4x!a>, t
   %2 = accel.quantize %0 : (tensor<4xf32>) -> tensor<4x!b>
   return %1, %2 : tensor<4x!a>, tensor<4x!b>
 }
+
+// -----
+
+!a = !quant.uniform<i8:f32, 0.5:127>
+
+// A relu above a zero point of 127 leaves one value, which is no range: it stays, on what was rounded before it.
+// CHECK-LABEL: @one_value_is_no_range
+func.func @one_value_is_no_range(%x: tensor<4x!a>, %y: tensor<4x!a>) -> tensor<4x!a> {
+  // CHECK: %[[SUM:.*]] = accel.add {{.*}} -> tensor<4x!quant.uniform<i8:f32, 5.000000e-01:127>>
+  // CHECK: accel.relu %[[SUM]] : {{.*}} -> tensor<4x!quant.uniform<i8:f32, 5.000000e-01:127>>
+  // CHECK-NOT: accel.quantize
+  %0 = accel.add %x, %y : (tensor<4x!a>, tensor<4x!a>) -> tensor<4xf32>
+  %1 = accel.relu %0 : (tensor<4xf32>) -> tensor<4xf32>
+  %2 = accel.quantize %1 : (tensor<4xf32>) -> tensor<4x!a>
+  return %2 : tensor<4x!a>
+}
