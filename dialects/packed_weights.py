@@ -25,6 +25,8 @@ UNITS = (0, 4)
 """Taps of a run; 0 for no runs, where all taps are listed one by one."""
 TAP_BYTES = 3
 """Bytes of a tap in a list: its distance from the tap before, and two weights."""
+LEAST_SUM, MOST_SUM = -(1 << 15), (1 << 15) - 1
+"""What the sum of a run may be."""
 LONGEST_STEP = 255 // WORDS
 LONGEST_RUN = 255 // TAP_BYTES
 
@@ -56,9 +58,14 @@ def run_fits(weights: np.ndarray, low: int, high: int) -> bool:
 
     weights: [channels, taps].
     """
+    return bool(_fit(weights, low, high).all())
+
+
+def _fit(weights: np.ndarray, low: int, high: int) -> np.ndarray:
+    """Say of each sum along the last axis whether it stays in 16 bits."""
     at_low, at_high = weights.astype(np.int64) * low, weights.astype(np.int64) * high
-    least, most = np.minimum(at_low, at_high).sum(axis=1), np.maximum(at_low, at_high).sum(axis=1)
-    return bool((least >= -(1 << 15)).all() and (most < 1 << 15).all())
+    least, most = np.minimum(at_low, at_high).sum(axis=-1), np.maximum(at_low, at_high).sum(axis=-1)
+    return (least >= LEAST_SUM) & (most <= MOST_SUM)
 
 
 def pack_weights(weights: np.ndarray, unit: int, low: int, high: int) -> PackedWeights:
@@ -71,21 +78,18 @@ def pack_weights(weights: np.ndarray, unit: int, low: int, high: int) -> PackedW
     padded = np.zeros((k + k % CHANNELS, max(runs * unit, taps)), np.int64)
     padded[:k, :taps] = weights
     blocks = padded.reshape(-1, CHANNELS, padded.shape[1])
-    dense = np.zeros((len(blocks), runs * unit, CHANNELS), np.int8)
-    lists = []
-    for block, kept in zip(blocks, dense, strict=True):
-        for start in range(0, runs * unit, max(unit, 1)):
-            kept[start : start + unit] = _reduced(block[:, start : start + unit], low, high).T
-        excess = block.copy()
-        excess[:, : len(kept)] -= kept.T
-        lists.append(tuple(_listed(excess, low, high)))
-    return PackedWeights(unit, runs, dense, tuple(lists))
+    cut = blocks[:, :, : runs * unit].reshape(len(blocks), CHANNELS, runs, unit).copy()
+    for block, run in np.argwhere(~_fit(cut, low, high).all(axis=1)):
+        cut[block, :, run] = _reduced(cut[block, :, run], low, high)
+    kept = cut.reshape(len(blocks), CHANNELS, runs * unit)
+    excess = blocks.copy()
+    excess[:, :, : runs * unit] -= kept
+    lists = tuple(tuple(_listed(each, low, high)) for each in excess)
+    return PackedWeights(unit, runs, kept.transpose(0, 2, 1).astype(np.int8), lists)
 
 
 def _reduced(run: np.ndarray, low: int, high: int) -> np.ndarray:
     """Return the weights of a run, made smaller in as few taps as possible, such that the run fits."""
-    if run_fits(run, low, high):
-        return run
     run = run.copy()
     shared: list[int] = []
     for channel in run:
@@ -116,20 +120,32 @@ def _listed(excess: np.ndarray, low: int, high: int) -> Iterator[list[tuple[int,
     Where two of them are too far apart for a byte, a tap of zeros comes between.
     """
     run: list[tuple[int, int, int]] = []
-    at = 0
+    at, sums = 0, [(0, 0), (0, 0)]
     for tap in np.flatnonzero(excess.any(axis=0)).tolist():
         stops = [*range(at + LONGEST_STEP, tap, LONGEST_STEP), tap]
         for stop in stops:
             entry = (stop, *(excess[:, stop].tolist() if stop == tap else (0, 0)))
-            if run and (len(run) == LONGEST_RUN or not run_fits(np.array([*run, entry])[:, 1:].T, low, high)):
+            longer = [_with_tap(bounds, weight, low, high) for bounds, weight in zip(sums, entry[1:])]
+            if run and (len(run) == LONGEST_RUN or not all(map(_in_16_bits, longer))):
                 yield run
                 run = []
-            if not run and not run_fits(np.array([entry])[:, 1:].T, low, high):
+                longer = [_with_tap((0, 0), weight, low, high) for weight in entry[1:]]
+            if not run and not all(map(_in_16_bits, longer)):
                 raise ValueError(f"weights {entry[1:]} times inputs from {low} to {high} do not fit 16 bits")
             run.append(entry)
-            at = stop
+            at, sums = stop, longer
     if run:
         yield run
+
+
+def _with_tap(bounds: tuple[int, int], weight: int, low: int, high: int) -> tuple[int, int]:
+    """Return the least and the most of a sum after one more tap."""
+    ends = weight * low, weight * high
+    return bounds[0] + min(ends), bounds[1] + max(ends)
+
+
+def _in_16_bits(bounds: tuple[int, int]) -> bool:
+    return LEAST_SUM <= bounds[0] and bounds[1] <= MOST_SUM
 
 
 def _list_bytes(runs: tuple[list[tuple[int, int, int]], ...]) -> bytes:
