@@ -25,8 +25,11 @@ from . import registry
 
 PHASES: dict[str, tuple[str, ...]] = {
     "integer": (
-        "fold-arithmetic",
         "propagate-scales",
+        "convolve-channels",
+        "sink-movement",
+        "fold-arithmetic",
+        "propagate-scales",  # again, for the scales that were folded
         "fuse-epilogues",
         "canonicalize",  # scales of constants that were folded are now unused
         "integerize",

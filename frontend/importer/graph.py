@@ -9,7 +9,6 @@ from mlir import ir
 from mlir.dialects import func
 
 from htvm import dialects
-from htvm.dialects.quantisation import Quantisation
 from htvm.importer import quantisation as q
 from htvm.importer.errors import ModelError, Problem
 from htvm.importer.interface import Argument, Arguments, dtype_of, result_of, static_shape

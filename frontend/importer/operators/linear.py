@@ -29,24 +29,24 @@ def conv(node: Node) -> Tensor:
     """
     groups = node.attribute("group", 1)
     kernel_shape = node.attribute("kernel_shape")
-    weights = _kernels(node)
-    out_channels, group_channels, *kernel = weights.shape
+    weights, shape = _kernels(node)
+    out_channels, group_channels, *kernel = shape
     if kernel_shape not in (None, kernel):
         raise Problem(f"kernel_shape is {kernel_shape}, the weights have {kernel}")
     x = node.tensor(0)
-    if len(x.shape) != len(weights.shape):
-        raise Problem(f"input has rank {len(x.shape)}, the weights have {len(weights.shape)}")
+    if len(x.shape) != len(shape):
+        raise Problem(f"input has rank {len(x.shape)}, the weights have {len(shape)}")
     if groups < 1 or x.shape[1] != groups * group_channels or out_channels % groups:
-        found = f"weights {shape_text(weights.shape)} in {groups} groups"
+        found = f"weights {shape_text(shape)} in {groups} groups"
         raise Problem(f"{found} do not fit the input's {x.shape[1]} channels")
     slide = windows(node, x.shape[2:], kernel)
-    image, kernels = as_map(node, x), as_map(node, weights)
+    image = as_map(node, x)
     bias = _bias(node, out_channels, x.integral and weights.integral)
     sums = node.emit(
         accel.conv2d,
         (x.shape[0], out_channels, *slide.places),
         image.value,
-        kernels.value,
+        weights.value,
         slide.strides,
         slide.pads,
         slide.dilations,
@@ -109,12 +109,17 @@ def _matrix(node: Node, transpose: bool) -> QuantisedConstant:
     return value.transposed((1, 0)) if transpose else value
 
 
-def _kernels(node: Node) -> Tensor:
-    """Return the weights of a convolution [K, C / groups, ..]."""
-    value = node.value(1)
-    tensor = emit_quantised(_weights(node)) if isinstance(value, Constant | QuantisedConstant) else node.tensor(1)
-    expect_map(tensor.shape, "weights")
-    return tensor
+def _kernels(node: Node) -> tuple[Tensor, tuple[int, ...]]:
+    """Return the weights of a convolution [K, C / groups, R, S], and the shape that they have in ONNX."""
+    if not isinstance(node.value(1), Constant | QuantisedConstant):
+        computed = node.tensor(1)
+        expect_map(computed.shape, "weights")
+        return as_map(node, computed), computed.shape
+    value = _weights(node)
+    expect_map(value.shape, "weights")
+    *channels, columns = value.shape
+    in_two = value if len(value.shape) == 4 else value.reshaped((*channels, 1, columns))
+    return emit_quantised(in_two), value.shape
 
 
 def _weights(node: Node, channel_axis: int = 0) -> QuantisedConstant:
