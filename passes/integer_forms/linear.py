@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
+from math import prod
 
 import numpy as np
 from mlir import ir
@@ -12,6 +14,7 @@ from htvm.dialects.quantisation import Quantisation
 
 from ..analysis import exact_requant
 from .shared import NotExact, channel_steps, exact_steps, fits, integer, made, requant, uniform
+from .tables import converted
 
 INT32_LIMIT = 1 << 31
 
@@ -21,7 +24,7 @@ def linear(op: accel.Conv2dOp | accel.DenseOp, operands: list[ir.Value]) -> ir.V
     x, y = uniform(op.input, "input"), Quantisation.of(op.result)
     w, weights = Quantisation.of(op.weights), quantisation.stored(op.weights)
     if weights is None:
-        raise NotExact("has weights that are not constant")
+        return _with_computed_weights(op, operands, x, y)
     if w.axis not in (None, 0):
         raise NotExact(f"has weight scales along axis {w.axis}, expected axis 0 (output channels)")
     channels = weights.shape[0]
@@ -38,6 +41,42 @@ def linear(op: accel.Conv2dOp | accel.DenseOp, operands: list[ir.Value]) -> ir.V
         return _raw(op, operands[0], held, slope, intercept, y, extra)
     solved = exact_requant.solve(exact_steps(op, slope, intercept, first, last, y))
     return made(op, [operands[0], held], {**extra, **requant(solved)})
+
+
+def _with_computed_weights(
+    op: accel.Conv2dOp | accel.DenseOp, operands: list[ir.Value], x: Quantisation, y: Quantisation
+) -> ir.Value:
+    """acc = sum of x * w, where nothing is known of w but its range: both without zero point, else 16 bits wide."""
+    w = uniform(op.weights, "weights")
+    image, kernels = _around_zero(operands[0], x), _around_zero(operands[1], w)
+    channels, *taps = ir.ShapedType(op.weights.type).shape
+    steps = channel_steps(op, y, channels)
+    slope = [x.scale * w.scale / step for step in steps]
+    intercept = [bias / step for bias, step in zip(_bias(op, channels), steps)]
+    most = prod(taps) * max(abs(a * b) for a in _numbers(x) for b in _numbers(w))
+    if most >= INT32_LIMIT:
+        raise NotExact(f"has accumulators up to {most:,}, which 32 bits do not hold")
+    extra = {"pad_value": integer(0)} if isinstance(op, accel.Conv2dOp) else {}
+    if y.bits == 32:
+        return _raw(op, image, kernels, slope, intercept, y, extra)
+    first, last = np.full(channels, -most), np.full(channels, most)
+    solved = exact_requant.solve(exact_steps(op, slope, intercept, first, last, y))
+    return made(op, [image, kernels], {**extra, **requant(solved)})
+
+
+def _around_zero(value: ir.Value, q: Quantisation) -> ir.Value:
+    """Change stored integers, by a table, to the signed ones whose zero point is 0."""
+    lowest, highest = _numbers(q)
+    bits = 8 if -128 <= lowest and highest <= 127 else 16
+    if not -(1 << 15) <= lowest <= highest < 1 << 15:
+        raise NotExact(f"has operands from {lowest:,} to {highest:,} around their zero point, expected 16 bits")
+    signed = replace(q, bits=bits, signed=True, lowest=lowest, highest=highest, zero_points=(0,))
+    return converted(value, q, signed, "half_even")
+
+
+def _numbers(q: Quantisation) -> tuple[int, int]:
+    """Return the smallest and the largest integer that can occur, counted from the zero point."""
+    return q.lowest - q.zero_point, q.highest - q.zero_point
 
 
 def _raw(
