@@ -14,7 +14,7 @@ from htvm.importer.errors import ModelError, Problem
 from htvm.importer.interface import Argument, Arguments, dtype_of, result_of, static_shape
 from htvm.importer.model import ONNX_DOMAINS, Model, read_model
 from htvm.importer.node import DependsOnProblem, Node
-from htvm.importer.operators import OPERATORS
+from htvm.importer.operators import operator
 from htvm.importer.values import Constant, Tensor, Unknown, Value, quantised_type, real_type
 
 
@@ -183,12 +183,7 @@ class _Import:
 
 def _import(node: Node) -> Value:
     """Call the function of the node's operator. Raises Problem if there is none."""
-    domain, kind = node.proto.domain, node.proto.op_type
-    if domain not in ONNX_DOMAINS:
-        raise Problem(f"operators of the domain '{domain}' are not supported")
-    if kind not in OPERATORS:
-        raise Problem("the operator is not supported")
-    result = OPERATORS[kind](node)
+    result = operator(node.proto.domain, node.proto.op_type)(node)
     node.check_all_read()
     return result
 

@@ -21,6 +21,7 @@ from htvm.importer.errors import ModelWarning, Problem, choices_text
 from htvm.importer.model import Model
 from htvm.importer.node import DependsOnProblem, Node, quantise, settle, stored_integers
 from htvm.importer.operators.elementwise import BOUNDS, ROUNDINGS, bounds
+from htvm.importer.operators.qoperators import meaning_of_input
 from htvm.importer.operators.quantise import parameters
 from htvm.importer.operators.shape import JOINS, MOVES
 from htvm.importer.values import (
@@ -93,9 +94,11 @@ class Arguments:
         if dtype == np.float32:
             return self._of_float(value.name)
         self._refuse_input_type(value.name, f"is {dtype}")
-        for node in self._ends(value.name, through=MOVES | JOINS):
+        for name, node in self._named_ends(value.name, through=MOVES | JOINS):
             if node.proto.op_type == "DequantizeLinear":
                 return Argument(_parameters(node, dtype))
+            if grid := meaning_of_input(node, name, dtype):
+                return Argument(grid)
         return Argument(q.integers(dtype))
 
     def _of_float(self, name: str) -> Argument:
@@ -158,13 +161,17 @@ class Arguments:
 
     def _ends(self, name: str, through: frozenset[str]) -> list[Node]:
         """Return the nodes that read a tensor, or what operators of `through` make of it."""
+        return [node for _, node in self._named_ends(name, through)]
+
+    def _named_ends(self, name: str, through: frozenset[str]) -> list[tuple[str, Node]]:
+        """Return the nodes that read a tensor, or what operators of `through` make of it, and what they read."""
         ends, seen, ahead = [], {name}, [name]
         while ahead:
             moved = ahead.pop()
             for proto in self._readers[moved]:
                 is_moved = moved == proto.input[0] or proto.op_type == "Concat"
                 if proto.op_type not in through or not is_moved:
-                    ends.append(Node(proto, self._model.opset, self._values))
+                    ends.append((moved, Node(proto, self._model.opset, self._values)))
                 elif proto.output and proto.output[0] not in seen:
                     seen.add(proto.output[0])
                     ahead.append(proto.output[0])

@@ -116,17 +116,23 @@ def _known_to_onnx(node: onnx.NodeProto, opset: int) -> bool:
 
 def _check_nodes(proto: onnx.ModelProto, opset: int, skip: set[int]) -> dict[int, str]:
     """Return what onnx's checker says of each node but those in `skip`: the check of a model stops at the first."""
-    context = onnx.checker.C.CheckerContext()
-    context.ir_version = proto.ir_version
-    context.opset_imports = {"": opset}
     problems = {}
     for index, node in enumerate(proto.graph.node):
-        try:
-            if index not in skip:
-                onnx.checker.check_node(node, context)
-        except Exception as error:  # the checker raises exceptions of several unrelated types
-            problems[index] = _one_line(error)
+        if index not in skip and (problem := problem_of(node, opset, proto.ir_version)):
+            problems[index] = problem
     return problems
+
+
+def problem_of(node: onnx.NodeProto, opset: int, ir_version: int = onnx.IR_VERSION) -> str | None:
+    """Return what onnx's checker says of a node of ONNX's own operators."""
+    context = onnx.checker.C.CheckerContext()
+    context.ir_version = ir_version
+    context.opset_imports = {"": opset}
+    try:
+        onnx.checker.check_node(node, context)
+    except Exception as error:  # the checker raises exceptions of several unrelated types
+        return _one_line(error)
+    return None
 
 
 def _contradictions(content: bytes, label: str) -> dict[int, str]:

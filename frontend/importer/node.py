@@ -49,12 +49,14 @@ class Node:
         self._attributes = {attribute.name: attribute for attribute in proto.attribute}
         self._unread = set(self._attributes)
 
-    def with_operands(self, operator: str, operands: Sequence[Value | None], names: Sequence[str]) -> "Node":
+    def with_operands(
+        self, operator: str, operands: Sequence[Value], names: Sequence[str], opset: int | None = None
+    ) -> "Node":
         """Return a node of another operator on other inputs, with the attributes that nobody has read yet."""
         proto = onnx.NodeProto(op_type=operator, name=self.name, input=names, output=self.proto.output)
         proto.attribute.extend(self._attributes[name] for name in sorted(self._unread))
         self._unread.clear()
-        return Node(proto, self.opset, self._values, operands)
+        return Node(proto, opset or self.opset, self._values, operands)
 
     @property
     def name(self) -> str:
@@ -105,17 +107,25 @@ class Node:
     def has(self, index: int) -> bool:
         return index < len(self.proto.input) and bool(self.proto.input[index])
 
+    def input_name(self, index: int) -> str:
+        """Return the name of an input. Raises Problem if it is missing."""
+        if not self.has(index):
+            raise Problem(f"input {index} is missing")
+        return self.proto.input[index]
+
     def value(self, index: int) -> Value:
         """Return an input as it is."""
         if self._operands is not None:
             value = self._operands[index]
         else:
-            value = self._values.get(self.proto.input[index], Unknown())
+            value = self._values.get(self.input_name(index), Unknown())
         if isinstance(value, Unknown):
             raise DependsOnProblem
         return value
 
     def is_constant(self, index: int) -> bool:
+        if self._operands is not None:
+            return isinstance(self._operands[index], Constant)
         return isinstance(self._values.get(self.proto.input[index]), Constant)
 
     def constants(self) -> list[Constant] | None:

@@ -24,6 +24,8 @@ def linear(op: accel.Conv2dOp | accel.DenseOp, operands: list[ir.Value]) -> ir.V
     x, y = uniform(op.input, "input"), Quantisation.of(op.result)
     w, weights = Quantisation.of(op.weights), quantisation.stored(op.weights)
     if weights is None:
+        if isinstance(op, accel.DenseOp):
+            raise NotExact("has weights that are not constant")
         return _with_computed_weights(op, operands, x, y)
     if w.axis not in (None, 0):
         raise NotExact(f"has weight scales along axis {w.axis}, expected axis 0 (output channels)")
@@ -44,7 +46,7 @@ def linear(op: accel.Conv2dOp | accel.DenseOp, operands: list[ir.Value]) -> ir.V
 
 
 def _with_computed_weights(
-    op: accel.Conv2dOp | accel.DenseOp, operands: list[ir.Value], x: Quantisation, y: Quantisation
+    op: accel.Conv2dOp, operands: list[ir.Value], x: Quantisation, y: Quantisation
 ) -> ir.Value:
     """acc = sum of x * w, where nothing is known of w but its range: both without zero point, else 16 bits wide."""
     w = uniform(op.weights, "weights")
@@ -56,7 +58,7 @@ def _with_computed_weights(
     most = prod(taps) * max(abs(a * b) for a in _numbers(x) for b in _numbers(w))
     if most >= INT32_LIMIT:
         raise NotExact(f"has accumulators up to {most:,}, which 32 bits do not hold")
-    extra = {"pad_value": integer(0)} if isinstance(op, accel.Conv2dOp) else {}
+    extra = {"pad_value": integer(0)}
     if y.bits == 32:
         return _raw(op, image, kernels, slope, intercept, y, extra)
     first, last = np.full(channels, -most), np.full(channels, most)
