@@ -10,7 +10,8 @@ import onnx
 from htvm.dialects import real
 from htvm.dialects.real import Real
 from htvm.reference.node import Node
-from htvm.reference.operators import OPERATORS, Value, value_of
+from htvm.reference.operators import Operator, Value, value_of
+from htvm.reference.qoperators import meaning_of
 
 
 class UnsupportedOperators(ValueError):
@@ -53,7 +54,7 @@ class _Graph:
 
     inputs: tuple[onnx.ValueInfoProto, ...]
     outputs: tuple[onnx.ValueInfoProto, ...]
-    steps: tuple[tuple[Node, tuple[str, ...]], ...]
+    steps: tuple[tuple[Operator, Node, tuple[str, ...]], ...]
     constants: dict[str, Value]
 
     @staticmethod
@@ -61,16 +62,14 @@ class _Graph:
         graph = model.graph
         _check_operators(graph.node)
         opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 1)
-        constants = {
-            tensor.name: value_of(onnx.numpy_helper.to_array(tensor)) for tensor in graph.initializer
-        }
+        constants = {tensor.name: value_of(onnx.numpy_helper.to_array(tensor)) for tensor in graph.initializer}
         steps = []
         for proto in graph.node:
-            node, operands = Node.of(proto, opset), tuple(proto.input)
+            meaning, node, operands = meaning_of(proto), Node.of(proto, opset), tuple(proto.input)
             if all(name in constants for name in operands if name):
-                constants[node.output] = _result(node, operands, constants)
+                constants[node.output] = _result(meaning, node, operands, constants)
             else:
-                steps.append((node, operands))
+                steps.append((meaning, node, operands))
         inputs = tuple(value for value in graph.input if value.name not in constants)
         return _Graph(inputs, tuple(graph.output), tuple(steps), constants)
 
@@ -86,10 +85,10 @@ class _Graph:
     def run(self, inputs: Mapping[str, np.ndarray], wanted: Sequence[str]) -> dict[str, Value]:
         """Evaluate the graph, dropping each tensor after its last use."""
         values = self.constants | {value.name: value_of(inputs[value.name]) for value in self.inputs}
-        uses = Counter(name for _, operands in self.steps for name in operands)
+        uses = Counter(name for _, _, operands in self.steps for name in operands)
         uses.update(wanted)
-        for node, operands in self.steps:
-            values[node.output] = _result(node, operands, values)
+        for meaning, node, operands in self.steps:
+            values[node.output] = _result(meaning, node, operands, values)
             uses.subtract(operands)
             for name in set(operands):
                 if name and not uses[name]:
@@ -109,9 +108,7 @@ def _sample_count(value: onnx.ValueInfoProto, inputs: Mapping[str, np.ndarray]) 
     found = list(array.shape)
     count = max(found[0], 1) if found and stated[:1] == [1] else 1
     sample = [found[0] // count, *found[1:]] if found else []
-    if len(sample) != len(stated) or any(
-        want not in (0, size) for want, size in zip(stated, sample, strict=True)
-    ):
+    if len(sample) != len(stated) or any(want not in (0, size) for want, size in zip(stated, sample, strict=True)):
         raise ValueError(f"input '{value.name}' has shape {found}, expected {stated}")
     return count
 
@@ -119,7 +116,7 @@ def _sample_count(value: onnx.ValueInfoProto, inputs: Mapping[str, np.ndarray]) 
 def _check_operators(nodes: Sequence[onnx.NodeProto]) -> None:
     unknown: dict[str, list[str]] = {}
     for node in nodes:
-        if node.domain not in ("", "ai.onnx") or node.op_type not in OPERATORS:
+        if meaning_of(node) is None:
             operator = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
             unknown.setdefault(operator, []).append(f"'{node.name or node.output[0]}'")
     if unknown:
@@ -127,10 +124,10 @@ def _check_operators(nodes: Sequence[onnx.NodeProto]) -> None:
         raise UnsupportedOperators(f"no reference for {listing}")
 
 
-def _result(node: Node, operands: Sequence[str], values: Mapping[str, Value]) -> Value:
+def _result(meaning: Operator, node: Node, operands: Sequence[str], values: Mapping[str, Value]) -> Value:
     """Return the result of a node, naming it in the message if that fails."""
     try:
-        return OPERATORS[node.op_type](node, *(values[name] if name else None for name in operands))
+        return meaning(node, *(values[name] if name else None for name in operands))
     except (ValueError, ZeroDivisionError) as error:
         raise type(error)(f"node '{node.name}' ({node.op_type}-{node.version}): {error}") from error
 

@@ -9,10 +9,11 @@ import math
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
+import ml_dtypes
 import numpy as np
 import onnx
 
-from htvm.dialects import real
+from htvm.dialects import integers, real
 from htvm.dialects.real import Real
 from htvm.reference.node import Node
 
@@ -37,10 +38,14 @@ def operator(op_type: str) -> Callable[[Operator], Operator]:
 
 @operator("DequantizeLinear")
 def dequantize_linear(node: Node, x: np.ndarray, scale: Real, zero_point: np.ndarray | None = None) -> Real:
-    node.require("block_size", 0)
     zero_point = np.zeros((), np.int64) if zero_point is None else zero_point
-    axis = node.get("axis", 1)
-    return Real.of_storage(x, _along(scale.exact(), axis, x.ndim), _along(zero_point, axis, x.ndim))
+    axis, block = node.get("axis", 1), node.get("block_size", 0)
+    parameters = scale.exact(), zero_point.astype(np.int64)
+    if block:
+        spread = (np.repeat(p, block, axis).take(range(x.shape[axis]), axis) if p.ndim else p for p in parameters)
+    else:
+        spread = (along(parameter, axis, x.ndim) for parameter in parameters)
+    return Real.of_storage(x, *spread)
 
 
 @operator("QuantizeLinear")
@@ -49,21 +54,26 @@ def quantize_linear(node: Node, x: Real, scale: Real, zero_point: np.ndarray | N
     if zero_point is None:
         stated = node.get("output_dtype", onnx.TensorProto.UINT8) or onnx.TensorProto.UINT8
         zero_point = np.zeros((), onnx.helper.tensor_dtype_to_np_dtype(stated))
-    axis, storage = node.get("axis", 1), np.iinfo(zero_point.dtype)
+    axis = node.get("axis", 1)
     steps = x.quantise(
-        _along(scale.exact(), axis, x.ndim),
-        _along(zero_point, axis, x.ndim),
-        int(storage.min),
-        int(storage.max),
+        along(scale.exact(), axis, x.ndim),
+        along(zero_point.astype(np.int64), axis, x.ndim),
+        *limits(zero_point.dtype),
     )
     return steps.astype(zero_point.dtype)
 
 
-def _along(array: np.ndarray, axis: int, ndim: int) -> np.ndarray:
+def along(array: np.ndarray, axis: int, ndim: int) -> np.ndarray:
     """Shape a parameter, one number or one for each index of `axis`, to broadcast against `ndim` axes."""
     if array.size == 1:
         return array.reshape([1] * ndim)
     return array.reshape([-1 if index == axis % ndim else 1 for index in range(ndim)])
+
+
+def limits(dtype: np.dtype) -> tuple[int, int]:
+    """Return the smallest and the largest integer of a type, which may have less than 8 bits."""
+    found = ml_dtypes.iinfo(dtype)
+    return int(found.min), int(found.max)
 
 
 # Linear layers
@@ -109,8 +119,11 @@ def mul(node: Node, a: Real, b: Real) -> Real:
 
 
 @operator("Div")
-def div(node: Node, a: Real, b: Real) -> Real:
-    return a / b
+def div(node: Node, a: Value, b: Value) -> Value:
+    """Integers are divided towards zero."""
+    if isinstance(a, Real):
+        return a / b
+    return (np.sign(a) * np.sign(b) * (np.abs(a) // np.abs(b))).astype(a.dtype)
 
 
 @operator("Floor")
@@ -118,17 +131,22 @@ def floor(node: Node, x: Real) -> Real:
     return x.floor()
 
 
+@operator("Round")
+def round_(node: Node, x: Real) -> Real:
+    return Real.of_integers(x.quantise(1, 0, -(2**62), 2**62))
+
+
 @operator("Relu")
-def relu(node: Node, x: Real) -> Real:
-    return x.clamp(low=Fraction(0))
+def relu(node: Node, x: Value) -> Value:
+    return x.clamp(low=Fraction(0)) if isinstance(x, Real) else np.maximum(x, np.zeros((), x.dtype))
 
 
 @operator("Clip")
-def clip(node: Node, x: Real, low: Real | None = None, high: Real | None = None) -> Real:
+def clip(node: Node, x: Value, low: Value | None = None, high: Value | None = None) -> Value:
+    if not isinstance(x, Real):
+        return x if low is None and high is None else np.clip(x, low, high)
     if node.version < 11:
-        low, high = (
-            Real.of_floats(node.get(name)) if node.get(name) is not None else None for name in ("min", "max")
-        )
+        low, high = (Real.of_floats(node.get(name)) if node.get(name) is not None else None for name in ("min", "max"))
     return x.clamp(
         low=-math.inf if low is None else low.exact().item(),
         high=math.inf if high is None else high.exact().item(),
@@ -186,8 +204,11 @@ def average_pool(node: Node, x: Real) -> Real:
 
 
 @operator("MaxPool")
-def max_pool(node: Node, x: Real) -> Real:
-    return real.window_max(x, *_window(node, x))
+def max_pool(node: Node, x: Value) -> Value:
+    if isinstance(x, Real):
+        return real.window_max(x, *_window(node, x))
+    largest = real.window_max(Real.of_integers(x), *_window(node, x))
+    return largest.quantise(1, 0, -(2**62), 2**62).astype(x.dtype)
 
 
 @operator("GlobalAveragePool")
@@ -256,34 +277,35 @@ def window_pads(
 
 
 @operator("Concat")
-def concat(node: Node, *parts: Real) -> Real:
-    return real.concat(parts, node.get("axis"))
+def concat(node: Node, *parts: Value) -> Value:
+    join = real.concat if isinstance(parts[0], Real) else np.concatenate
+    return join(parts, node.get("axis"))
 
 
 @operator("Pad")
 def pad(
     node: Node,
-    x: Real,
+    x: Value,
     pads: np.ndarray | None = None,
-    value: Real | None = None,
+    value: Value | None = None,
     axes: np.ndarray | None = None,
-) -> Real:
+) -> Value:
     node.require("mode", "constant")
     stated = node.get("pads") if pads is None else pads.tolist()
     low, high = [0] * x.ndim, [0] * x.ndim
     padded = range(x.ndim) if axes is None else axes.tolist()
     for axis, before, after in zip(padded, stated[: len(padded)], stated[len(padded) :], strict=True):
         low[axis], high[axis] = before, after
+    if not isinstance(x, Real):
+        return integers.pad(x, low, high, 0 if value is None else value.item())
     return x.pad(low, high, Fraction(node.get("value", 0.0)) if value is None else value.exact().item())
 
 
 @operator("Slice")
-def slice_(node: Node, x: Real, *operands: np.ndarray | None) -> Real:
+def slice_(node: Node, x: Value, *operands: np.ndarray | None) -> Value:
     names = ("starts", "ends", "axes", "steps")
     stated = dict.fromkeys(names) | {name: node.get(name) for name in names}
-    stated |= {
-        name: operand.tolist() for name, operand in zip(names, operands, strict=False) if operand is not None
-    }
+    stated |= {name: operand.tolist() for name, operand in zip(names, operands, strict=False) if operand is not None}
     count = len(stated["starts"])
     slices = [slice(None)] * x.ndim
     rows = (stated["axes"] or range(count), stated["starts"], stated["ends"], stated["steps"] or [1] * count)
@@ -295,7 +317,7 @@ def slice_(node: Node, x: Real, *operands: np.ndarray | None) -> Real:
 
 
 @operator("Transpose")
-def transpose(node: Node, x: Real) -> Real:
+def transpose(node: Node, x: Value) -> Value:
     return x.transpose(node.get("perm", list(range(x.ndim))[::-1]))
 
 
@@ -335,6 +357,7 @@ def _reshaped(x: Value, sizes: list[int]) -> Value:
 # No change of value
 
 
+@operator("Dropout")
 @operator("Identity")
 def identity(node: Node, x: Value, *_: Value) -> Value:
     return x

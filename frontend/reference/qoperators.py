@@ -1,0 +1,201 @@
+"""The meaning of operators that read and write stored integers, as what they do to the numbers these stand for.
+
+ONNX's QLinearConv and its like; those of onnxruntime, in the domain com.microsoft; and RequantShift, which quantlib
+and Deeploy write.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import onnx
+
+from htvm.dialects import real
+from htvm.dialects.real import Real
+from htvm.reference import operators
+from htvm.reference.node import Node
+from htvm.reference.operators import (
+    OPERATORS,
+    Operator,
+    Value,
+    along,
+    dequantize_linear,
+    limits,
+    operator,
+    quantize_linear,
+    value_of,
+)
+
+MICROSOFT_OPERATORS: dict[str, Operator] = {
+    "QuantizeLinear": quantize_linear,
+    "DequantizeLinear": dequantize_linear,
+}
+CUSTOM_OPERATORS: dict[str, Operator] = {}
+"""Operators that are the same in whatever domain an exporter puts them."""
+
+Stored = tuple[np.ndarray, Real, np.ndarray | None]
+"""Stored integers, their scale and zero point."""
+
+
+def numbers(stored: Stored, axis: int = 0) -> Real:
+    """Return what stored integers mean; scales can vary along an axis."""
+    x, scale, zero_point = stored
+    zero_point = np.zeros((), np.int64) if zero_point is None else zero_point
+    return Real.of_storage(x, along(scale.exact(), axis, x.ndim), along(zero_point, axis, x.ndim))
+
+
+def rounded(x: Real, scale: Real, zero_point: np.ndarray | None) -> np.ndarray:
+    """Return the integers that store numbers."""
+    zero_point = np.zeros((), np.uint8) if zero_point is None else zero_point
+    steps = x.quantise(scale.exact().item(), int(zero_point.reshape(())), *limits(zero_point.dtype))
+    return steps.astype(zero_point.dtype)
+
+
+def expect_channels_first(node: Node) -> None:
+    node.require("channels_last", 0)
+
+
+@operator("QLinearConv")
+def qlinear_conv(node: Node, *operands: Value | None) -> np.ndarray:
+    x, w, (scale, zero_point), bias = operands[:3], operands[3:6], operands[6:8], (*operands, None)[8]
+    total = operators.conv(node, numbers(x), numbers(w))
+    if bias is not None:
+        per_channel = Real.of_integers(bias) * x[1].reshape([1]) * w[1].reshape([-1])
+        total = total + per_channel.reshape([1, -1] + [1] * (total.ndim - 2))
+    return rounded(total, scale, zero_point)
+
+
+@operator("QLinearMatMul")
+def qlinear_matmul(node: Node, *operands: Value | None) -> np.ndarray:
+    return rounded(real.matmul(numbers(operands[:3]), numbers(operands[3:6], axis=-1)), *operands[6:8])
+
+
+@operator("ConvInteger")
+def conv_integer(
+    node: Node, x: np.ndarray, w: np.ndarray, x_zero: np.ndarray | None = None, w_zero: np.ndarray | None = None
+) -> np.ndarray:
+    return _sums(operators.conv(node, _counted_from(x, x_zero), _counted_from(w, w_zero)))
+
+
+@operator("MatMulInteger")
+def matmul_integer(
+    node: Node, a: np.ndarray, b: np.ndarray, a_zero: np.ndarray | None = None, b_zero: np.ndarray | None = None
+) -> np.ndarray:
+    return _sums(real.matmul(_counted_from(a, a_zero), _counted_from(b, b_zero, axis=-1)))
+
+
+def _counted_from(x: np.ndarray, zero_point: np.ndarray | None, axis: int = 0) -> Real:
+    zero_point = np.zeros((), np.int64) if zero_point is None else zero_point
+    return Real.of_integers(x.astype(np.int64) - along(zero_point.astype(np.int64), axis, x.ndim))
+
+
+def _sums(x: Real) -> np.ndarray:
+    """Return integers as int32, which must hold them."""
+    exact = x.quantise(1, 0, -(2**62), 2**62)
+    if exact.size and (exact.min() < -(2**31) or exact.max() >= 2**31):
+        raise ValueError(f"sums from {exact.min()} to {exact.max()} do not fit int32")
+    return exact.astype(np.int32)
+
+
+def microsoft(op_type: str) -> Operator:
+    """Register the meaning of an operator of onnxruntime."""
+
+    def register(function: Operator) -> Operator:
+        MICROSOFT_OPERATORS[op_type] = function
+        return function
+
+    return register
+
+
+@microsoft("QGemm")
+def qgemm(node: Node, *operands: Value | None) -> Value:
+    operands = (*operands, *[None] * (9 - len(operands)))
+    a, b, bias, (scale, zero_point) = operands[:3], operands[3:6], operands[6], operands[7:9]
+    left, right = numbers(a), numbers(b, axis=0 if node.get("transB", 0) else -1)
+    if node.get("transA", 0):
+        left = left.transpose([1, 0])
+    if node.get("transB", 0):
+        right = right.transpose([1, 0])
+    total = real.matmul(left, right)
+    if bias is not None:
+        total = total + Real.of_integers(bias) * a[1].reshape([1]) * b[1].reshape([-1])
+    total = total * Real.of_floats(node.get("alpha", 1.0))
+    return total if scale is None else rounded(total, scale, zero_point)
+
+
+@microsoft("QLinearAdd")
+def qlinear_add(node: Node, *operands: Value | None) -> np.ndarray:
+    operands = (*operands, *[None] * (8 - len(operands)))
+    return rounded(numbers(operands[:3]) + numbers(operands[3:6]), *operands[6:8])
+
+
+@microsoft("QLinearMul")
+def qlinear_mul(node: Node, *operands: Value | None) -> np.ndarray:
+    operands = (*operands, *[None] * (8 - len(operands)))
+    return rounded(numbers(operands[:3]) * numbers(operands[3:6]), *operands[6:8])
+
+
+@microsoft("QLinearConcat")
+def qlinear_concat(node: Node, scale: Real, zero_point: np.ndarray, *parts: Value | None) -> np.ndarray:
+    triples = [parts[start : start + 3] for start in range(0, len(parts), 3)]
+    return rounded(real.concat([numbers(part) for part in triples], node.get("axis")), scale, zero_point)
+
+
+def _unary(op_type: str, on_numbers: str) -> None:
+    """Register an operator of one tensor of stored integers as another on the numbers."""
+
+    def function(
+        node: Node,
+        x: np.ndarray,
+        scale: Real,
+        zero_point: np.ndarray | None,
+        y_scale: Real,
+        y_zero_point: np.ndarray | None = None,
+    ) -> np.ndarray:
+        expect_channels_first(node)
+        inner = replace(node, version=node.get("opset", node.version))  # QLinearSoftmax says which Softmax
+        return rounded(OPERATORS[on_numbers](inner, numbers((x, scale, zero_point))), y_scale, y_zero_point)
+
+    MICROSOFT_OPERATORS[op_type] = function
+
+
+for _kind in ("AveragePool", "GlobalAveragePool", "LeakyRelu", "ReduceMean", "Sigmoid", "Softmax"):
+    if _kind in OPERATORS:
+        _unary(f"QLinear{_kind}", _kind)
+
+
+def requant_shift(node: Node, x: Value, *operands: Real) -> Real:
+    """clip(floor((x * mul + add) / div)) to n_levels integers, signed or not."""
+    x = x if isinstance(x, Real) else Real.of_integers(x)
+    given = dict(zip(("mul", "add"), operands, strict=False))
+    factor, term = (_along_channels(given.get(name, _attribute(node, name)), x.ndim) for name in ("mul", "add"))
+    levels = int(_attribute(node, "n_levels_out" if "n_levels_out" in node.attributes else "n_levels").exact().item())
+    lowest = -(levels // 2) if _attribute(node, "signed").exact().item() else 0
+    scaled = (x * factor + term) / _attribute(node, "div").reshape([1] * x.ndim)
+    return Real.of_integers(scaled.quantise(1, 0, lowest, lowest + levels - 1, "floor"))
+
+
+CUSTOM_OPERATORS["RequantShift"] = requant_shift
+
+
+def _along_channels(x: Real, ndim: int) -> Real:
+    size = int(np.prod(x.shape))
+    return x.reshape([size if index == 1 else 1 for index in range(ndim)] if size > 1 else [1] * ndim)
+
+
+def _attribute(node: Node, name: str) -> Real:
+    """Return an attribute that is a number, a list of numbers or a tensor."""
+    value: object = node.attributes[name]
+    array = onnx.numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto) else np.asarray(value, np.float64)
+    found = value_of(array)
+    return found if isinstance(found, Real) else Real.of_integers(found)
+
+
+def meaning_of(proto: onnx.NodeProto) -> Operator | None:
+    """Return the meaning of a node's operator; None if it is not defined here."""
+    domains: Sequence[dict[str, Operator]] = [CUSTOM_OPERATORS]
+    if proto.domain in ("", "ai.onnx"):
+        domains = [CUSTOM_OPERATORS, OPERATORS]
+    elif proto.domain == "com.microsoft":
+        domains = [CUSTOM_OPERATORS, MICROSOFT_OPERATORS]
+    return next((known[proto.op_type] for known in domains if proto.op_type in known), None)
