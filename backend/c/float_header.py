@@ -8,9 +8,11 @@ from .names import comment_text
 from .program import Port, Program
 
 ROUNDING = """\
-/* Return the integer nearest to value / scale + zero_point, ties to even, clamped: exactly what QuantizeLinear means.
+/* Return value / scale + zero_point as an integer, clamped: the nearest one, ties to even, which is exactly what
+ * QuantizeLinear means, or with `to_floor` the largest one not above it.
  * (k + 0.5) * scale is exact in double for a float scale and the integers of 8 and 16 bits. NaN becomes the lowest. */
-static inline int32_t {name}_quantize(float value, double scale, int32_t zero_point, int32_t lowest, int32_t highest)
+static inline int32_t {name}_quantize(float value, double scale, int32_t zero_point, int32_t lowest, int32_t highest,
+                                      bool to_floor)
 {{
     const double real = (double)value;
     int32_t k;
@@ -27,6 +29,9 @@ static inline int32_t {name}_quantize(float value, double scale, int32_t zero_po
     }}
     while ((double)(k + 1) * scale <= real) {{
         k++;
+    }}
+    if (to_floor) {{
+        return k + zero_point;
     }}
     if (real > ((double)k + 0.5) * scale || (real >= ((double)k + 0.5) * scale && k % 2 != 0)) {{
         k++;
@@ -53,7 +58,7 @@ def float_header(program: Program) -> str:
     rounding = [] if all(port.is_result for port in ports) else [ROUNDING.format(name=program.name)]
     opening = (
         f"/* Floats for {program.name}, on a host that has them: what its ONNX file's inputs and outputs are. */\n"
-        f'#ifndef {guard}\n#define {guard}\n\n#include "{program.name}.h"\n'
+        f'#ifndef {guard}\n#define {guard}\n\n#include <stdbool.h>\n\n#include "{program.name}.h"\n'
     )
     return "\n".join([opening, *rounding, *functions, "#endif\n"])
 
@@ -61,13 +66,14 @@ def float_header(program: Program) -> str:
 def quantizer(program: Program, port: Port) -> str:
     macro = f"{program.name.upper()}_{port.name.upper()}"
     limits = np.iinfo(port.type.numpy)
+    lowest, highest = port.range or (int(limits.min), int(limits.max))
     return (
         f"/* Convert the input '{comment_text(port.onnx_name)}'. */\n"
         f"static inline void {program.name}_{port.name}_from_float(const float *from, {port.type.c} *to)\n"
         "{\n"
         f"    for (int32_t i = 0; i < {macro}_ELEMENTS; i++) {{\n"
         f"        to[i] = ({port.type.c}){program.name}_quantize(from[i], {macro}_SCALE, {macro}_ZERO_POINT, "
-        f"{limits.min}, {limits.max});\n"
+        f"{lowest}, {highest}, {str(port.rounding == 'floor').lower()});\n"
         "    }\n"
         "}\n"
     )

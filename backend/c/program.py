@@ -25,7 +25,7 @@ class Port:
     """An input or output of the network.
 
     onnx_name, onnx_type: as the ONNX file has them. offset: bytes in the arena. scale, zero_point, range: what a
-    stored integer means and which occur, None if the module does not say.
+    stored integer means and which occur, None if the module does not say. rounding: how floats become integers.
     """
 
     value: ir.Value
@@ -37,6 +37,7 @@ class Port:
     scale: float | None
     zero_point: int | None
     range: tuple[int, int] | None
+    rounding: str
 
     @property
     def type(self) -> ElementType:
@@ -142,6 +143,7 @@ def _ports(function: func.FuncOp) -> Iterator[Port]:
             scale=facts["accel.scale"].value if "accel.scale" in facts else None,
             zero_point=facts["accel.zero_point"].value if "accel.zero_point" in facts else None,
             range=tuple(facts["accel.range"]) if "accel.range" in facts else None,
+            rounding=facts["accel.rounding"].value if "accel.rounding" in facts else "half_even",
         )
 
 

@@ -59,4 +59,5 @@ def port_facts(port: Port) -> dict[str, Any]:
         "scale": port.scale,
         "zero_point": port.zero_point,
         "range": port.range,
+        "rounding": port.rounding,
     }

@@ -22,7 +22,8 @@ class Port:
     """An input or output.
 
     dtype: the type in ONNX, float32 or that of what is stored. offset: bytes in the arena.
-    A stored integer, of type `storage` and in `range`, stands for scale * (integer - zero point).
+    A stored integer, of type `storage` and in `range`, stands for scale * (integer - zero point). rounding: of floats
+    to such integers, 'half_even' or 'floor'.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Port:
     scale: float
     zero_point: int
     range: tuple[int, int]
+    rounding: str = "half_even"
 
     @staticmethod
     def of(facts: Mapping[str, Any]) -> Port:
@@ -48,6 +50,7 @@ class Port:
             scale=1.0 if facts["scale"] is None else facts["scale"],
             zero_point=facts["zero_point"] or 0,
             range=tuple(facts["range"] or (int(whole.min), int(whole.max))),
+            rounding=facts["rounding"],
         )
 
     @property
@@ -55,9 +58,10 @@ class Port:
         return prod(self.shape) * self.storage.itemsize
 
     def stored(self, values: np.ndarray) -> bytes:
-        """Return the bytes that hold ONNX values: floats are quantised, exactly as QuantizeLinear says."""
+        """Return the bytes that hold ONNX values: floats are quantised, exactly as the ONNX graph says."""
         if self.dtype != self.storage:
-            values = Real.of_floats(values).quantise(Fraction(self.scale), self.zero_point, *self.range)
+            real = Real.of_floats(values)
+            values = real.quantise(Fraction(self.scale), self.zero_point, *self.range, self.rounding)
         return np.ascontiguousarray(values, self.storage.newbyteorder("<")).tobytes()
 
     def values(self, stored: bytes) -> np.ndarray:
