@@ -96,8 +96,7 @@ def test_external_data(graph, tmp_path, entries, message):
 def test_old_opset(graph):
     newest = onnx.defs.onnx_opset_version()
     assert problems(graph(after_input("b = Relu(a)"), opset=6)) == [
-        f"g: uses version 6 of ONNX's operators (opset), expected 7 to {newest}; "
-        "onnx.version_converter converts models"
+        f"g: uses version 6 of ONNX's operators (opset), expected 7 to {newest}; onnx.version_converter converts models"
     ]
 
 

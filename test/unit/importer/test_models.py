@@ -7,13 +7,18 @@ import numpy as np
 import pytest
 from mlir import ir
 
+from htvm.backend import targets
 from htvm.dialects import accel
 from htvm.dialects.interpreter import interpret
-from htvm.dialects.quantisation import Quantisation
+from htvm.dialects.real import Real
 from htvm.importer import ModelWarning, import_onnx
+from htvm.passes import pipeline
 
 MODELS = Path(__file__).parents[2] / "inputs" / "models"
 FILES = sorted(MODELS.glob("*/*.onnx"))
+LAYERS = sorted(MODELS.glob("htvm/*/*.onnx"))
+"""Single layers as diana-quantlib exports them, and those that break a rule of HTVM's."""
+NOT_YET = {"aconv_3x3_160x32_partial": "Slice is not imported"}
 SAME_GOLDENS = {"ds_cnn_matmul": "ds_cnn"}
 
 
@@ -24,7 +29,8 @@ def imported(path: Path) -> ir.Module:
 
 
 def test_there_are_models():
-    assert {path.parent.name for path in FILES} >= {"mlperf_tiny", "integer", "layers"}
+    assert {path.parent.name for path in FILES} >= {"mlperf_tiny", "integer", "layers", "htvm"}
+    assert {path.parent.name for path in LAYERS} == {"layers", "refused"}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -35,24 +41,44 @@ def test_prints_and_parses_to_the_same(path):
     assert parsed.operation.get_asm(enable_debug_info=True) == text
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def with_known_gaps(paths: list[Path]) -> list:
+    """Return models as parameters; those that cannot be imported yet are expected to fail."""
+    gaps = {name: pytest.mark.xfail(reason=reason, strict=True) for name, reason in NOT_YET.items()}
+    return [pytest.param(path, id=path.stem, marks=gaps.get(path.stem, ())) for path in paths]
+
+
+@pytest.mark.parametrize("path", with_known_gaps(FILES + LAYERS))
 def test_means_what_the_file_means(path):
+    """After the passes up to stage 'integer', on the last golden: networks are executed in every stage elsewhere."""
     module = imported(path)
+    with module.context:
+        pipeline.build("integer", targets.load("rv32"), module.context).run(module.operation)
     (function,) = accel.functions(module)
-    names = [attributes["accel.name"].value for attributes in function.arg_attrs]
-    types = dict(zip(names, function.type.inputs, strict=True))
-    (result,) = function.type.results
+    arguments, results = (facts_of(function, key) for key in ("arg_attrs", "res_attrs"))
     stem = SAME_GOLDENS.get(path.stem, path.stem)
     golden = np.load(sorted(path.parent.glob(f"golden/{stem}_[0-9].npz"))[-1])
+    given = {name: stored(golden[name], facts) for name, facts in arguments.items()}
     with module.context:
-        (stored,) = interpret(module, {name: integers(golden[name], types[name]) for name in names}).values()
-    wanted = golden["output.exact"] if "output.exact" in golden else golden["output"]
-    np.testing.assert_array_equal(stored, integers(wanted, result))
+        found = interpret(module, given)
+    for name, facts in results.items():
+        wanted = golden[f"{name}.exact"] if f"{name}.exact" in golden else golden[name]
+        np.testing.assert_array_equal(found[name], stored(wanted, facts) if is_float(facts) else wanted)
 
 
-def integers(array: np.ndarray, type_: ir.Type) -> np.ndarray:
-    """Return what a quantised type stores for an array that is stored already, or holds numbers that it can store."""
-    if array.dtype.kind != "f":
+def facts_of(function: ir.OpView, key: str) -> dict[str, dict[str, ir.Attribute]]:
+    """Return the attributes of each argument or result by its name in ONNX."""
+    each = ({entry.name: entry.attr for entry in facts} for facts in function.operation.attributes[key])
+    return {facts["accel.name"].value: facts for facts in each}
+
+
+def is_float(facts: dict[str, ir.Attribute]) -> bool:
+    return facts["accel.interface"].value == "float32"
+
+
+def stored(array: np.ndarray, facts: dict[str, ir.Attribute]) -> np.ndarray:
+    """Return what an argument or result stores for an array of ONNX."""
+    if not is_float(facts):
         return array
-    q = Quantisation.of(type_)
-    return np.rint(array.astype(np.float64) / q.scales[0]).astype(np.int64) + q.zero_point
+    rounding = facts["accel.rounding"].value if "accel.rounding" in facts else "half_even"
+    scale, zero_point = facts["accel.scale"].value, facts["accel.zero_point"].value
+    return Real.of_floats(array).quantise(scale, zero_point, *facts["accel.range"], rounding)
