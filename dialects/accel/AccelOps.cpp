@@ -9,6 +9,7 @@
 #include "mlir/Dialect/Quant/IR/QuantTypes.h"
 #include "llvm/ADT/SmallVector.h"
 #include "llvm/ADT/StringExtras.h"
+#include "llvm/ADT/TypeSwitch.h"
 
 #include <optional>
 
@@ -23,14 +24,17 @@ void htvm::accel::addDestinationEffects(
     Operation *layer, MutableOperandRange out,
     SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>> &effects) {
   OperandRange destinations = out;
+  Value scratch = llvm::TypeSwitch<Operation *, Value>(layer)
+                      .Case<Conv2dOp, DenseOp>([](auto linear) { return linear.getScratch(); })
+                      .Default(Value());
   for (OpOperand &operand : layer->getOpOperands()) {
     if (!isa<MemRefType>(operand.get().getType()))
       continue;
     bool isDestination = !destinations.empty() && destinations.front() == operand.get() &&
                          operand.getOperandNumber() == destinations.getBeginOperandIndex();
-    if (isDestination)
+    if (isDestination || operand.get() == scratch)
       effects.emplace_back(MemoryEffects::Write::get(), &operand, SideEffects::DefaultResource::get());
-    else
+    if (!isDestination)
       effects.emplace_back(MemoryEffects::Read::get(), &operand, SideEffects::DefaultResource::get());
   }
 }
