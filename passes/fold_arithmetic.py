@@ -196,17 +196,18 @@ def _rescale_before(op: ir.OpView, factor: Fraction) -> ir.Value | None:
 def _scale_linear(layer: Linear, factors: list[Fraction], because: ir.OpView) -> ir.Value | None:
     """Multiply each output channel of a linear layer: the scales of its weights and its bias."""
     q, numbers = Quantisation.of(layer.weights), quantisation.stored(layer.weights)
-    if q is None or numbers is None or q.axis not in (None, 0) or any(q.zero_points):
+    if q is None or numbers is None or q.axis not in (None, 0):
         return None
-    numbers = numbers.copy()
+    numbers = numbers - np.reshape(q.zero_points, [-1] + [1] * (numbers.ndim - 1))
     # A factor of 0 is a channel of zero weights, a negative one turns them round: scales are positive.
     for channel, factor in enumerate(factors):
         numbers[channel] *= (factor > 0) - (factor < 0)
     scaled = q.scaled([abs(factor) or Fraction(1) for factor in factors], 0)
     if scaled is None:
         return None
-    if numbers.max(initial=0) > q.highest:
-        scaled = replace(scaled, bits=16, lowest=-(1 << 15), highest=(1 << 15) - 1)
+    scaled = replace(scaled, zero_points=(0,) * len(scaled.scales))
+    if numbers.min(initial=0) < q.lowest or numbers.max(initial=0) > q.highest:
+        scaled = replace(scaled, bits=16, signed=True, lowest=-(1 << 15), highest=(1 << 15) - 1)
     biases = [bias * factor for bias, factor in zip(_biases(layer, len(factors)), factors)]
     with ir.InsertionPoint(layer):
         weights = quantisation.constant(numbers, scaled)
@@ -258,9 +259,7 @@ def _divisor(a: Fraction, b: Fraction) -> Fraction:
     return Fraction(gcd(a.numerator * b.denominator, b.numerator * a.denominator), a.denominator * b.denominator)
 
 
-def _rebuilt(
-    layer: Linear, weights: ir.Value, bias: ir.Value | None | bool, because: ir.OpView
-) -> ir.Value | None:
+def _rebuilt(layer: Linear, weights: ir.Value, bias: ir.Value | None | bool, because: ir.OpView) -> ir.Value | None:
     """Replace a linear layer by one with other weights and bias; return its result."""
     if bias is False:
         return None

@@ -168,7 +168,8 @@ def requant_shift(node: Node, x: Value, *operands: Real) -> Real:
     """clip(floor((x * mul + add) / div)) to n_levels integers, signed or not."""
     x = x if isinstance(x, Real) else Real.of_integers(x)
     given = dict(zip(("mul", "add"), operands, strict=False))
-    factor, term = (_along_channels(given.get(name, _attribute(node, name)), x.ndim) for name in ("mul", "add"))
+    parameters = (given[name] if name in given else _attribute(node, name) for name in ("mul", "add"))
+    factor, term = (_along_channels(parameter, x.ndim) for parameter in parameters)
     levels = int(_attribute(node, "n_levels_out" if "n_levels_out" in node.attributes else "n_levels").exact().item())
     lowest = -(levels // 2) if _attribute(node, "signed").exact().item() else 0
     scaled = (x * factor + term) / _attribute(node, "div").reshape([1] * x.ndim)

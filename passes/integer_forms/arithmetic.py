@@ -14,6 +14,10 @@ from .shared import NotExact, bounds, exact_steps, integer, made, requant, round
 from .tables import converted
 
 
+MOST_PAIRS = 1 << 24
+"""Of operands of a sum, which are all looked at to prove its constants: 12 bits each."""
+
+
 def add(op: accel.AddOp | accel.SubOp, operands: list[ir.Value]) -> ir.Value:
     a, b, y = uniform(op.lhs, "left operand"), uniform(op.rhs, "right operand"), uniform(op.result, "result")
     sign = -1 if isinstance(op, accel.SubOp) else 1
@@ -21,6 +25,9 @@ def add(op: accel.AddOp | accel.SubOp, operands: list[ir.Value]) -> ir.Value:
     slopes = a.scale / y.scale, sign * b.scale / y.scale
     intercept = offset / y.scale - slopes[0] * a.zero_point - slopes[1] * b.zero_point
     ranges = range(a.lowest, a.highest + 1), range(b.lowest, b.highest + 1)
+    if len(ranges[0]) * len(ranges[1]) > MOST_PAIRS:
+        found = f"{len(ranges[0]):,} and {len(ranges[1]):,} values"
+        raise NotExact(f"adds operands of {found}, of which not all pairs can be looked at; expected 8 bits")
     wanted = exact_add.Sum(slopes, intercept, *ranges, y.zero_point, y.lowest, y.highest, rounding(op))
     solved = exact_add.solve(wanted)
     if solved is None:

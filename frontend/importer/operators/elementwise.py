@@ -16,7 +16,16 @@ from htvm.dialects.quantisation import Quantisation
 from htvm.importer import quantisation as q
 from htvm.importer.errors import Problem, choices_text, shape_text
 from htvm.importer.node import Node, axis_of, meaning, settle, stored_integers
-from htvm.importer.values import Constant, Integers, Rounded, Tensor, Value, check_finite
+from htvm.importer.values import (
+    Constant,
+    Integers,
+    QuantisedConstant,
+    Rounded,
+    Tensor,
+    Value,
+    check_finite,
+    emit_quantised,
+)
 
 MAX_FOLDED = 65_536
 """Arithmetic on known integers computes shapes; results of more elements are refused."""
@@ -207,9 +216,22 @@ def _binary(
             found = f"computes a constant of {math.prod(shape):,} elements"
             raise Problem(f"{found}, expected at most {MAX_FOLDED:,}")
         return Constant(compute(known[0].array, known[1].array), node.proto.output[0])
+    if keeps_integers and any(isinstance(node.value(index), Integers) for index in (0, 1)):
+        a, b = (_sums(node, index) for index in (0, 1))
+        return Integers(node.emit(op, shape, a.value, b.value, grid=q.ACCUMULATOR), np.dtype(np.int32))
     a, b = node.tensor(0), node.tensor(1)
     grid = q.ACCUMULATOR if keeps_integers and a.integral and b.integral else _rescaled(node, a)
     return node.emit(op, shape, a.value, b.value, grid=grid)
+
+
+def _sums(node: Node, index: int) -> Tensor:
+    """Return an input of 32-bit integers as numbers."""
+    value = node.value(index)
+    if isinstance(value, Integers):
+        return value.numbers
+    if isinstance(value, Constant) and value.array.dtype == np.int32:
+        return emit_quantised(QuantisedConstant(value.array, q.ACCUMULATOR, value.name))
+    raise Problem(f"input '{node.input_name(index)}' is not int32 as the other one")
 
 
 def _rescaled(node: Node, a: Tensor) -> Quantisation | None:

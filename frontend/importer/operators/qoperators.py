@@ -69,6 +69,14 @@ class QOperator:
         return Tensor(quantise(result, grid).value, grid, stored=True)
 
 
+class Gemm(QOperator):
+    """QGemm: which axis of the second operand has the output channels depends on transB."""
+
+    def operands_of(self, node: Node) -> tuple[Operand, ...]:
+        transposed = next((a.i for a in node.proto.attribute if a.name == "transB"), 0)
+        return X, Operand(3, 4, 5, axis=0 if transposed else -1)
+
+
 class Concat(QOperator):
     """QLinearConcat: any number of operands, behind the result's scale and zero point."""
 
@@ -105,7 +113,7 @@ QOPERATORS: dict[str, QOperator | SumOperator] = {
 """ONNX's own."""
 
 MICROSOFT_QOPERATORS: dict[str, QOperator] = {
-    "QGemm": QOperator("Gemm", linear.gemm, (X, Operand(3, 4, 5, axis=-1)), (7, 8), bias=6),
+    "QGemm": Gemm("Gemm", linear.gemm, (), (7, 8), bias=6),
     "QLinearAdd": QOperator("Add", elementwise.add, (X, Operand(3, 4, 5)), (6, 7)),
     "QLinearAveragePool": QOperator("AveragePool", pooling.average_pool, (X,), (3, 4)),
     "QLinearConcat": Concat("Concat", shape.concat, (), (0, 1)),
