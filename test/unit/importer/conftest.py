@@ -9,6 +9,7 @@ def graph():
     """Return a function that makes a model of onnx's textual form of a graph."""
 
     def parse(text: str, opset: int = 13) -> onnx.ModelProto:
-        return onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : {opset}]>\n{text}')
+        imports = f'"" : {opset}, "com.microsoft" : 1'
+        return onnx.parser.parse_model(f"<ir_version: 10, opset_import: [{imports}]>\n{text}")
 
     return parse

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from agreement import facts_of, stored
 from mlir import ir
 
 from htvm.backend import targets
 from htvm.dialects import accel
 from htvm.dialects.interpreter import interpret
-from htvm.dialects.real import Real
 from htvm.importer import ModelWarning, import_onnx
 from htvm.passes import pipeline
 
@@ -62,23 +62,4 @@ def test_means_what_the_file_means(path):
         found = interpret(module, given)
     for name, facts in results.items():
         wanted = golden[f"{name}.exact"] if f"{name}.exact" in golden else golden[name]
-        np.testing.assert_array_equal(found[name], stored(wanted, facts) if is_float(facts) else wanted)
-
-
-def facts_of(function: ir.OpView, key: str) -> dict[str, dict[str, ir.Attribute]]:
-    """Return the attributes of each argument or result by its name in ONNX."""
-    each = ({entry.name: entry.attr for entry in facts} for facts in function.operation.attributes[key])
-    return {facts["accel.name"].value: facts for facts in each}
-
-
-def is_float(facts: dict[str, ir.Attribute]) -> bool:
-    return facts["accel.interface"].value == "float32"
-
-
-def stored(array: np.ndarray, facts: dict[str, ir.Attribute]) -> np.ndarray:
-    """Return what an argument or result stores for an array of ONNX."""
-    if not is_float(facts):
-        return array
-    rounding = facts["accel.rounding"].value if "accel.rounding" in facts else "half_even"
-    scale, zero_point = facts["accel.scale"].value, facts["accel.zero_point"].value
-    return Real.of_floats(array).quantise(scale, zero_point, *facts["accel.range"], rounding)
+        np.testing.assert_array_equal(found[name], stored(wanted, facts) if wanted.dtype == np.float32 else wanted)
