@@ -13,7 +13,6 @@ from ..analysis import exact_add, exact_requant
 from .shared import NotExact, bounds, exact_steps, integer, made, requant, rounding, uniform, with_constants
 from .tables import converted
 
-
 MOST_PAIRS = 1 << 24
 """Of operands of a sum, which are all looked at to prove its constants: 12 bits each."""
 

@@ -45,9 +45,7 @@ def linear(op: accel.Conv2dOp | accel.DenseOp, operands: list[ir.Value]) -> ir.V
     return made(op, [operands[0], held], {**extra, **requant(solved)})
 
 
-def _with_computed_weights(
-    op: accel.Conv2dOp, operands: list[ir.Value], x: Quantisation, y: Quantisation
-) -> ir.Value:
+def _with_computed_weights(op: accel.Conv2dOp, operands: list[ir.Value], x: Quantisation, y: Quantisation) -> ir.Value:
     """acc = sum of x * w, where nothing is known of w but its range: both without zero point, else 16 bits wide."""
     w = uniform(op.weights, "weights")
     image, kernels = _around_zero(operands[0], x), _around_zero(operands[1], w)

@@ -174,7 +174,7 @@ def test_requant_shift(signed, levels):
             "'QLinearGlobalAveragePool:y' (QLinearGlobalAveragePool): channels_last is 1, expected 0",
         ),
         (
-            "y, p, q = DynamicQuantizeLinear(s)",
+            "y, p, q = DynamicQuantizeLinear(f)",
             "'DynamicQuantizeLinear:y' (DynamicQuantizeLinear-11): the operator is not supported: "
             "its scale is known only at run time; quantise statically",
         ),
@@ -182,6 +182,7 @@ def test_requant_shift(signed, levels):
 )
 def test_messages(graph, node, message):
     model = graph(quantised(node, "1,3,4,4", "1,3,4,4", ", float[2] scales = {1, 2}"))
+    with_constants(model, f=np.zeros((1, 3, 4, 4), np.float32))
     with pytest.raises(ModelError) as caught:
         import_onnx(model)
     assert caught.value.problems[0].startswith(f"g: node {message}")
