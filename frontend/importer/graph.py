@@ -1,7 +1,7 @@
 """Walk an ONNX graph in order and write each node as accel operations; collect every problem on the way."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import onnx
@@ -22,16 +22,18 @@ def import_onnx(
     model: str | os.PathLike | onnx.ModelProto,
     *,
     input_types: Mapping[str, str] | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
     context: ir.Context | None = None,
 ) -> ir.Module:
     """Return a module of stage 'imported' with one function, named after the model's file (or graph).
 
     input_types: for float32 inputs that hold integers and have no QuantizeLinear, what they hold: "i8", "u8",
     "i16", "u16", "i32", or a range such as "0..127". The default is -128..255, with a ModelWarning.
+    shapes: for inputs with axes of no fixed size, such as the batch, their shapes.
 
     Raises ModelError with all the problems that were found.
     """
-    read = read_model(model)
+    read = read_model(model, shapes)
     if context is None:
         context = dialects.context()
     else:

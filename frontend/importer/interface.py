@@ -46,7 +46,7 @@ def static_shape(tensor: onnx.TypeProto.Tensor) -> tuple[int, ...]:
     for axis, size in enumerate(tensor.shape.dim):
         if not size.HasField("dim_value"):
             found = f"axis {axis} has size '{size.dim_param}'" if size.dim_param else f"axis {axis} has no size"
-            raise Problem(f"{found}, expected a number: export the model with fixed shapes")
+            raise Problem(f"{found}, expected a number: give the input's shape, or export the model with fixed ones")
     shape = tuple(size.dim_value for size in tensor.shape.dim)
     check_shape(shape)
     return shape

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,7 @@ import onnx.checker
 import onnx.shape_inference
 from google.protobuf.message import DecodeError
 
-from htvm.importer.errors import ModelError
+from htvm.importer.errors import ModelError, shape_text
 
 OPSETS = range(7, onnx.defs.onnx_opset_version() + 1)
 """The versions of ONNX's operators whose meaning the importer knows; before 7, broadcasting was another."""
@@ -49,11 +49,14 @@ class Model:
         return {value.name: value.type.tensor_type for value in values if value.type.HasField("tensor_type")}
 
 
-def read_model(source: str | os.PathLike | onnx.ModelProto) -> Model:
-    """Return the model of a file or of a protobuf. Raises ModelError."""
+def read_model(source: str | os.PathLike | onnx.ModelProto, shapes: Mapping[str, Sequence[int]] | None = None) -> Model:
+    """Return the model of a file or of a protobuf, with the sizes of inputs that `shapes` gives. Raises ModelError."""
     if isinstance(source, onnx.ModelProto):
         label = source.graph.name or "model"
-        return _check(source, source.SerializeToString(), label, c_identifier(label), folder=None)
+        proto = onnx.ModelProto()
+        proto.CopyFrom(source)
+        _set_shapes(proto.graph, shapes or {}, label)
+        return _check(proto, proto.SerializeToString(), label, c_identifier(label), folder=None)
     path = Path(source)
     try:
         if path.is_dir():
@@ -73,7 +76,36 @@ def read_model(source: str | os.PathLike | onnx.ModelProto) -> Model:
     except DecodeError:
         message = f"{path.name}: is no ONNX file, or only the beginning of one ({len(content):,} bytes do not parse)"
         raise ModelError([message]) from None
+    if shapes:
+        _set_shapes(proto.graph, shapes, path.name)
+        content = proto.SerializeToString()
     return _check(proto, content, path.name, c_identifier(path.stem), path.parent)
+
+
+def _set_shapes(graph: onnx.GraphProto, shapes: Mapping[str, Sequence[int]], label: str) -> None:
+    """Give inputs whose axes have no size, or a symbolic one, the sizes that the user says."""
+    inputs = {value.name: value for value in graph.input}
+    problems = []
+    for name, shape in shapes.items():
+        if name not in inputs:
+            names = ", ".join(map(str, inputs)) or "none"
+            problems.append(f"{label}: a shape is given for '{name}', the inputs are {names}")
+            continue
+        tensor = inputs[name].type.tensor_type
+        stated = [axis.dim_value if axis.HasField("dim_value") else None for axis in tensor.shape.dim]
+        if not tensor.HasField("shape"):
+            stated = [None] * len(shape)
+        fits = len(stated) == len(shape) and all(
+            size > 0 and known in (None, size) for size, known in zip(shape, stated, strict=True)
+        )
+        if not fits:
+            wanted = "x".join("?" if size is None else str(size) for size in stated) or "scalar"
+            problems.append(f"{label}: input '{name}': the shape given is {shape_text(shape)}, expected {wanted}")
+            continue
+        del tensor.shape.dim[:]
+        tensor.shape.dim.extend(onnx.TensorShapeProto.Dimension(dim_value=size) for size in shape)
+    if problems:
+        raise ModelError(problems)
 
 
 def c_identifier(text: str) -> str:

@@ -24,6 +24,7 @@ OPERATORS: dict[str, Callable[[Node], Value]] = {
     "Conv": linear.conv,
     "DequantizeLinear": quantise.dequantize_linear,
     "Div": elementwise.div,
+    "Dropout": shape.identity,
     "Flatten": shape.flatten,
     "Floor": elementwise.floor,
     "Gemm": linear.gemm,

@@ -15,7 +15,7 @@ from htvm.dialects import accel
 from htvm.dialects.quantisation import Quantisation
 from htvm.importer import quantisation as q
 from htvm.importer.errors import Problem, choices_text, shape_text
-from htvm.importer.node import Node, axis_of, meaning, settle, stored_integers
+from htvm.importer.node import Node, axis_of, meaning, quantise, settle, stored_integers
 from htvm.importer.values import (
     Constant,
     Integers,
@@ -186,6 +186,13 @@ def softmax(node: Node) -> Tensor:
 def _clamped(node: Node, index: int, low: float, high: float) -> Tensor | Rounded:
     """Return input `index` between two bounds, either of which can be infinite."""
     value = node.value(index)
+    if isinstance(value, Constant):
+        lowest, highest = (bound if math.isfinite(bound) else None for bound in (low, high))
+        if (lowest, highest) == (None, None):
+            return value
+        return replace(value, array=np.clip(value.array, lowest, highest).astype(value.array.dtype))
+    if isinstance(value, Tensor) and value.stored:
+        return _clamped_storage(value, low, high)
     whole = all(math.isinf(bound) or bound.is_integer() for bound in map(float, (low, high)))
     if isinstance(value, Rounded) and whole:
         rounded = value.clamped(low, high, node.location)
@@ -198,6 +205,15 @@ def _clamped(node: Node, index: int, low: float, high: float) -> Tensor | Rounde
     grid = q.ACCUMULATOR if x.integral and whole else None
     finite = max(low, -LARGEST_FLOAT32), min(high, LARGEST_FLOAT32)
     return node.emit(accel.clamp, x.shape, x.value, *finite, grid=grid)
+
+
+def _clamped_storage(x: Tensor, low: float, high: float) -> Tensor:
+    """Return stored integers between bounds, as Brevitas writes it: a narrower range of the same storage."""
+    lowest, highest = (int(min(max(bound, low), high)) for bound in (x.grid.lowest, x.grid.highest))
+    if lowest >= highest:
+        raise Problem(f"clamps to the one value {lowest}, expected a range")
+    grid = replace(x.grid, lowest=lowest, highest=highest)
+    return Tensor(quantise(Tensor(x.value, x.grid), grid).value, grid, stored=True)
 
 
 def _binary(

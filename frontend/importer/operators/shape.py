@@ -143,7 +143,7 @@ def pad(node: Node) -> Tensor:
 
 def _pad_value(node: Node, x: Tensor) -> float:
     """Return the number to pad with; for stored integers, the number that the stored value means."""
-    value = node.number(2, "constant_value") if node.has(2) else 0.0
+    value = node.number(2, "constant_value") if node.has(2) else node.attribute("value", 0.0)
     if not math.isfinite(value):
         raise Problem(f"constant_value is {value:g}, expected a finite number")
     return float(q.numbers(x.grid, np.array(int(value)))) if x.stored else value

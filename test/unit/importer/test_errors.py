@@ -167,13 +167,16 @@ def test_an_operator_of_another_domain():
 # Inputs and outputs
 
 
+FIX_SHAPE = "give the input's shape, or export the model with fixed ones"
+
+
 @pytest.mark.parametrize(
     ("type_", "message"),
     [
         ("float64[1,4]", "is double, expected float32, int8, uint8, int16, uint16 or int32"),
         ("int64[1,4]", "is int64, expected float32, int8, uint8, int16, uint16 or int32"),
-        ("float[batch,4]", "axis 0 has size 'batch', expected a number: export the model with fixed shapes"),
-        ("float[1,?]", "axis 1 has no size, expected a number: export the model with fixed shapes"),
+        ("float[batch,4]", "axis 0 has size 'batch', expected a number: " + FIX_SHAPE),
+        ("float[1,?]", "axis 1 has no size, expected a number: " + FIX_SHAPE),
         ("float[1,0]", "has shape 1x0, expected at least 1 along each axis"),
         ("float[100000,100000]", "has 10,000,000,000 elements (100000x100000), expected at most 2,147,483,647"),
         ("float[1,1,1,1,1,1,1,1,1]", "has rank 9, expected at most 8"),
@@ -254,7 +257,6 @@ def test_scales_that_are_none(graph, scale):
     ("inner", "message"),
     [
         ("b = Add(x, x)", "'Add:b' (Add-14): input 'x' is int8, expected float32 (from DequantizeLinear)"),
-        ("b = Relu(x)", "'Relu:b' (Relu-14): input 'x' is int8, expected float32 (from DequantizeLinear)"),
         (
             "b = Max(a, a)",
             "'Max:b' (Max-13): 2 of its 2 inputs are computed, expected one, and numbers as bounds",
