@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from mlir import ir
 
 from htvm.backend.targets.soc import Host, Memory, Soc
+from htvm.dialects import accel, quantisation
 
 
 @dataclass(frozen=True)
@@ -14,9 +15,13 @@ class HostEngine:
     name: str = "host"
 
     def refuses(self, op: ir.Operation) -> str | None:
-        """Refuse what is not an accel op."""
+        """Refuse what is not an accel op, and convolutions whose weights are not constant."""
         name = op.operation.name
-        return None if name.startswith("accel.") else f"runs ops of the accel dialect, got '{name}'"
+        if not name.startswith("accel."):
+            return f"runs ops of the accel dialect, got '{name}'"
+        if isinstance(op.operation.opview, accel.Conv2dOp | accel.DenseOp) and quantisation.stored(op.weights) is None:
+            return "has kernels for constant weights, got weights that are computed"
+        return None
 
 
 # After DIANA, whose host is of this class: 512 KiB of L2 where a PULPissimo-class SoC has it, and the clock
