@@ -11,7 +11,8 @@ Needs    assign-layouts before it: which windows can be read in place depends on
 Fails    never
 
 The choice is the smallest estimate of instructions among the kernels that take the layer, that add at most a tenth
-to its weights, and that need no more scratch memory than the layer has inputs and outputs. The estimates and how
+to its weights, and that need no more scratch memory than the layer has inputs and outputs. `most-data=2.1` trades
+constants for speed: one row times a matrix then has its weights in words, two in each. The estimates and how
 they were made are in analysis/linear_kernels.py.
 """
 
@@ -26,8 +27,6 @@ from htvm.dialects import accel
 from .analysis import linear_kernels
 from .analysis.linear_kernels import Linear, Plan
 
-MOST_DATA = 1.1
-"""Constants for the weights of a layer, by their number."""
 FREE_DATA_BYTES = 64
 """Constants that no layer is refused."""
 
@@ -38,27 +37,30 @@ class ChooseKernels:
 
     name: ClassVar[str] = "choose-kernels"
 
+    most_data: float = 1.1
+    """Bytes of constants that a layer may have for each byte of its weights."""
+
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
         with module.location:
             for layer in accel.layers(module):
                 if is_linear(layer) and layer.engine.value == "host" and layer.kernel is None:
-                    write(layer, best(linear_kernels.read(layer)))
+                    write(layer, best(linear_kernels.read(layer), self.most_data))
 
 
 def is_linear(layer: ir.OpView) -> bool:
     return isinstance(layer, (accel.Conv2dOp, accel.DenseOp))
 
 
-def best(linear: Linear) -> Plan:
+def best(linear: Linear, most_data: float) -> Plan:
     """Return the plan with the fewest instructions that is affordable; the first one needs nothing extra."""
     first, *others = linear_kernels.plans(linear)
-    affordable = [plan for plan in others if is_affordable(linear, plan)]
+    affordable = [plan for plan in others if is_affordable(linear, plan, most_data)]
     return min([first, *affordable], key=lambda plan: plan.instructions)
 
 
-def is_affordable(linear: Linear, plan: Plan) -> bool:
-    most_data = MOST_DATA * linear.weights.size + FREE_DATA_BYTES
-    return plan.data_bytes <= most_data and plan.scratch_bytes <= linear.activation_bytes
+def is_affordable(linear: Linear, plan: Plan, most_data: float) -> bool:
+    allowed = most_data * linear.weights.nbytes + FREE_DATA_BYTES
+    return plan.data_bytes <= allowed and plan.scratch_bytes <= linear.activation_bytes
 
 
 def write(layer: ir.OpView, plan: Plan) -> None:

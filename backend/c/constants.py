@@ -1,9 +1,11 @@
 """Constant data: the order in which kernels want weights and scales, and how it is written in C."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+
+from htvm.dialects.packed_weights import WIDE_UNIT, WideBlock
 
 from .requant import Requant
 
@@ -33,6 +35,12 @@ def conv2d_weights(weights: np.ndarray, groups: int, collected: bool) -> np.ndar
     return blocks.transpose(order).reshape(-1)
 
 
+def excess_entries(blocks: Sequence[WideBlock]) -> list[tuple[int, int, int]]:
+    """Return the entries of htvm_excess for each block: a head, and what its runs cannot hold."""
+    heads = ((len(block.excess), block.run // WIDE_UNIT, 0) for block in blocks)
+    return [entry for head, block in zip(heads, blocks, strict=True) for entry in (head, *block.excess)]
+
+
 @dataclass
 class Constants:
     """The constant arrays of one C file; equal ones are written once."""
@@ -52,16 +60,18 @@ class Constants:
 
     def scales(self, name: str, requant: Requant, channels: int) -> str:
         """Define the constants of each channel of a layer (htvm_requant.h), and return their name."""
-        struct = requant.scale_type
-        rows = requant.scales(channels)
+        return self.structs(name, requant.scale_type, requant.scales(channels), requant.scale_bytes)
+
+    def structs(self, name: str, struct: str, rows: Sequence[tuple[int, ...]], struct_bytes: int) -> str:
+        """Define an array of structs of integers, one row each, and return its name, or that of an equal one."""
         key = (struct, np.array(rows, np.int64).tobytes())
         if key not in self._names:
             self._names[key] = name
-            self.size_bytes += requant.scale_bytes * channels
+            self.size_bytes += struct_bytes * len(rows)
             text = _wrapped(
                 ", ".join(map(str, row)) if len(row) == 1 else f"{{{', '.join(map(str, row))}}}" for row in rows
             )
-            self.definitions.append(f"static const {struct} {name}[{channels}] = {{\n{text}\n}};\n")
+            self.definitions.append(f"static const {struct} {name}[{len(rows)}] = {{\n{text}\n}};\n")
         return self._names[key]
 
 

@@ -14,7 +14,15 @@ from htvm.dialects import accel
 from . import values
 from .requant import NARROW, NARROW_EACH, Requant
 
-CODE_BYTES = {"in_place": 2600, "collected": 2600, "packed": 1400, "depthwise": 1400, "depthwise_3x3": 1400}
+CODE_BYTES = {
+    "in_place": 4400,
+    "collected": 4400,
+    "packed": 2300,
+    "row": 1500,
+    "wide_row": 900,
+    "depthwise": 1400,
+    "depthwise_3x3": 1400,
+}
 """Code of one more function with other types (gcc -O3), by kernel."""
 
 

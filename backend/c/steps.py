@@ -16,7 +16,7 @@ from mlir import ir
 from htvm.dialects import accel, packed_weights
 
 from . import values
-from .constants import Constants, conv2d_weights, window_order
+from .constants import Constants, conv2d_weights, excess_entries, window_order
 from .convolution import Convolution, kernel_of, weights_4d
 from .requant import HALF_EVEN, NARROW_EACH, Requant
 from .values import ElementType, element_type, shape, strides
@@ -91,6 +91,10 @@ class Step:
     def array(self, role: str, c_type: str, data: np.ndarray) -> str:
         """Return the name of a constant array."""
         return self.shared.constants.array(f"step_{self.number}_{role}", c_type, data)
+
+    def structs(self, role: str, c_type: str, rows: Sequence[tuple[int, ...]], struct_bytes: int) -> str:
+        """Return the name of a constant array of structs."""
+        return self.shared.constants.structs(f"step_{self.number}_{role}", c_type, rows, struct_bytes)
 
     def scales(self, requant: Requant, channels: int) -> str:
         return self.shared.constants.scales(f"step_{self.number}_scales", requant, channels)
@@ -196,14 +200,14 @@ def _packed(step: Step, conv: Convolution, weights: np.ndarray, requant: Requant
     x_type, y_type = element_type(layer.input), element_type(step.output)
     pack = step.kernel("htvm_packed.h", "HTVM_DEFINE_PACK_WINDOWS", x_type)
     types = (x_type, y_type, f"HTVM_{requant.form}")
-    kernel = step.kernel("htvm_packed.h", "HTVM_DEFINE_PACKED", run, *types, more=(pack,))
+    kernel = step.kernel("htvm_packed.h", "HTVM_DEFINE_PACKED", *types, more=(pack,))
     limits = np.iinfo(x_type.numpy)
     groups = [
         packed_weights.pack_weights(group, run, limits.min, limits.max)
         for group in window_order(weights, conv.groups, conv.x[1] == 1)
     ]
     x, y = step.reads(layer.input, "x"), step.writes(step.output)
-    fields = _linear_fields(conv, requant) | {"runs": groups[0].runs}
+    fields = _linear_fields(conv, requant) | {"unit runs": (run, groups[0].runs)}
     address = step.struct("htvm_packed_layer", "layer", fields)
     dense = np.concatenate([group.dense.reshape(-1) for group in groups])
     arrays = (
@@ -213,6 +217,39 @@ def _packed(step: Step, conv: Convolution, weights: np.ndarray, requant: Requant
     )
     window = f"(int32_t *)(void *){step.scratch()}"
     step.call_for_each(conv.batch, kernel, {x: conv.x[0], y: conv.y[0]}, address, x, *arrays, window, y)
+
+
+def _row(step: Step, conv: Convolution, weights: np.ndarray, requant: Requant) -> None:
+    layer = step.layer
+    x_type, w_type, y_type = element_type(layer.input), element_type(layer.weights), element_type(step.output)
+    kernel = step.kernel("htvm_conv2d.h", "HTVM_DEFINE_ROW", x_type, w_type, y_type, f"HTVM_{requant.form}")
+    x, y = step.reads(layer.input, "x"), step.writes(step.output)
+    address = step.struct("htvm_conv2d_layer", "layer", _linear_fields(conv, requant))
+    ordered = conv2d_weights(weights, groups=1, collected=False)
+    arrays = step.array("weights", w_type.c, ordered), step.scales(requant, len(weights))
+    step.call(kernel, address, x, *arrays, y)
+
+
+def _wide_row(step: Step, conv: Convolution, weights: np.ndarray, requant: Requant) -> None:
+    layer = step.layer
+    x_type, y_type = element_type(layer.input), element_type(step.output)
+    kernel = step.kernel("htvm_wide_row.h", "HTVM_DEFINE_WIDE_ROW", x_type, y_type, f"HTVM_{requant.form}")
+    limits = np.iinfo(x_type.numpy)
+    blocks = packed_weights.widen_weights(weights.reshape(len(weights), -1), limits.min, limits.max)
+    x, y = step.reads(layer.input, "x"), step.writes(step.output)
+    fields = {
+        "in_channels out_channels": (conv.channels, conv.out_channels),
+        "y_c": conv.y[1],
+        "requant": _requant_fields(requant),
+    }
+    address = step.struct("htvm_wide_row_layer", "layer", fields)
+    words = np.concatenate([block.words.reshape(-1) for block in blocks])
+    arrays = (
+        step.array("words", "int32_t", words),
+        step.structs("excess", "htvm_excess", excess_entries(blocks), packed_weights.EXCESS_BYTES),
+        step.scales(requant, len(weights)),
+    )
+    step.call(kernel, address, x, *arrays, y)
 
 
 def _depthwise(step: Step, conv: Convolution, weights: np.ndarray, requant: Requant) -> None:
@@ -237,6 +274,8 @@ KERNELS: dict[str, Callable[[Step, Convolution, np.ndarray, Requant], None]] = {
     "in_place": _conv2d,
     "collected": _conv2d,
     "packed": _packed,
+    "row": _row,
+    "wide_row": _wide_row,
     "depthwise": _depthwise,
     "depthwise_3x3": _depthwise,
 }

@@ -120,15 +120,17 @@ def Accel_QuantizeOp : Accel_UnaryLayer<"quantize",
 ///   in_place       windows are read where they are, one multiplication for each
 ///   collected      windows of two pixels are copied together first
 ///   packed         windows of six pixels are collected, two pixels share a multiplication
+///   row            as in_place, for one row times a matrix
+///   wide_row       one row, two channels share a multiplication; their weights are words
 ///   depthwise      one input channel for each output channel, any kernel
 ///   depthwise_3x3  as depthwise, for the kernels that htvm_depthwise.h names
 /// `run` is of kernel "packed": how many taps are added up before the sums of two pixels are taken apart, 0 if that
-/// differs from place to place. dialects/packed_weights.py says what it promises.
+/// differs from place to place. dialects/packed_weights.py says what it promises, and what "wide_row" does.
 /// `scratch_bytes` is what the kernel needs beside its operands; from stage 'tiled' on the operand `scratch` has it.
 def Accel_Kernel : StringBasedAttr<
-    CPred<"::llvm::is_contained({\"in_place\", \"collected\", \"packed\", \"depthwise\", \"depthwise_3x3\"}, "
-          "::llvm::cast<::mlir::StringAttr>($_self).getValue())">,
-    "kernel 'in_place', 'collected', 'packed', 'depthwise' or 'depthwise_3x3'"> {
+    CPred<"::llvm::is_contained({\"in_place\", \"collected\", \"packed\", \"row\", \"wide_row\", \"depthwise\", "
+          "\"depthwise_3x3\"}, ::llvm::cast<::mlir::StringAttr>($_self).getValue())">,
+    "kernel 'in_place', 'collected', 'packed', 'row', 'wide_row', 'depthwise' or 'depthwise_3x3'"> {
   let storageType = "::mlir::StringAttr";
   let returnType = "::llvm::StringRef";
   let valueType = NoneType;

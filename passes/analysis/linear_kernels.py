@@ -55,6 +55,16 @@ class Linear:
         return self.batch * self.pixels * len(self.weights)
 
     @property
+    def has_bytes(self) -> bool:
+        """Whether inputs and weights have 8 bits, as kernels want them that put two products in a word."""
+        return self.in_type in RANGES and self.weights_type == "i8"
+
+    @property
+    def is_row(self) -> bool:
+        """Whether the layer is one row times a matrix."""
+        return self.batch == self.pixels == 1 and self.taps == self.weights.shape[1]
+
+    @property
     def windows_are_rows(self) -> bool:
         """Whether each row of a window is one run of neighbouring elements, so that it can be read in place."""
         _, channels, _, columns = self.weights.shape
@@ -124,7 +134,11 @@ def plans(linear: Linear) -> Iterator[Plan]:
     yield collected(linear)
     if linear.windows_are_rows:
         yield in_place(linear)
-    if linear.in_type in RANGES and linear.weights_type == "i8" and linear.pixels >= PIXELS:
+        if linear.is_row:
+            yield row(linear)
+            if linear.has_bytes and linear.taps % packed_weights.WIDE_UNIT == 0:
+                yield wide_row(linear)
+    if linear.has_bytes and linear.pixels >= PIXELS:
         for unit in packed_weights.UNITS:
             yield packed(linear, unit)
 
@@ -141,6 +155,11 @@ def in_place(linear: Linear) -> Plan:
     return Plan("in_place", instructions, linear.weights.nbytes)
 
 
+def row(linear: Linear) -> Plan:
+    """As in_place, without anything that only maps need."""
+    return Plan("row", scalar_blocks(linear) * 22 * linear.taps + 12 * linear.outputs, linear.weights.nbytes)
+
+
 def collected(linear: Linear) -> Plan:
     """As in_place, after windows were copied: 6 instructions for a tap, 10 for a row."""
     windows = linear.batch * linear.groups * linear.pixels
@@ -153,6 +172,14 @@ def collected(linear: Linear) -> Plan:
         linear.weights.nbytes,
         scratch_bytes=2 * linear.taps * element_bytes,
     )
+
+
+def wide_row(linear: Linear) -> Plan:
+    """Blocks of 8 channels, see htvm_wide_row.h: 13 instructions for a tap, 3 for each 8 taps."""
+    blocks = packed_weights.widen_weights(linear.weights.reshape(-1, linear.taps), *RANGES[linear.in_type])
+    multiplying = len(blocks) * (linear.taps * (13 + 3 / 8) + 30) + sum(each.extra_instructions for each in blocks)
+    data_bytes = sum(each.size_bytes for each in blocks)
+    return Plan("wide_row", int(multiplying) + 12 * linear.outputs, data_bytes)
 
 
 def packed(linear: Linear, unit: int) -> Plan:

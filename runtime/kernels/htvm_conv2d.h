@@ -451,4 +451,14 @@ HTVM_KERNEL void htvm_conv2d(const htvm_conv2d_layer *layer, const void *x, htvm
                     name##_one_pixel);                                                                               \
     }
 
+/* Define the function `name` that computes dense layers of one row of neighbouring elements, of these types. */
+#define HTVM_DEFINE_ROW(name, x_type, w_type, y_type, output)                                                        \
+    HTVM_SHARED void name(const htvm_conv2d_layer *layer, const void *x, const void *weights, const void *constants, \
+                          void *y)                                                                                   \
+    {                                                                                                                \
+        const htvm_taps taps = {.rows = 1, .row_length = layer->in_channels};                                        \
+                                                                                                                     \
+        htvm_one_pixel(layer, &taps, x, x_type, weights, w_type, constants, output, y, y_type);                      \
+    }
+
 #endif

@@ -19,10 +19,10 @@
  * RV32 has 28 for a compiler, which is why no block is larger.
  *
  * Weights, for each two channels of a group (the last one may be alone, beside zeros):
- *   - in `weights`, `runs` runs of `unit` taps each: [run][tap][2]. Taps beyond the last have weight 0;
+ *   - in `weights`, `runs` runs of `unit` taps each, 3, 4 or 6: [run][tap][2]. Taps beyond the last have weight 0;
  *   - in `rest`, taps one by one, for what does not fit the runs: layers that are mostly zeros have no runs at all,
- *     and a weight too large for its run leaves its excess here. In bytes: runs, each 3 * taps (1 byte) and the taps; then 0.
- *     A tap is 3 * its distance from the tap before, and two weights.
+ *     and a weight too large for its run leaves its excess here. In bytes: runs, each 3 * its number of taps and the
+ *     taps; then 0. A tap is 3 * its distance from the tap before, and two weights.
  */
 #ifndef HTVM_PACKED_H
 #define HTVM_PACKED_H
@@ -44,7 +44,7 @@ typedef struct {
     int32_t pad_value;
     int32_t x_c, x_h, x_w; /* strides of the input, in elements */
     int32_t y_c, y_h, y_w; /* strides of the output, in elements; y_h = out_width * y_w */
-    int32_t runs;
+    int32_t unit, runs; /* a unit is 3, 4 or 6 taps */
     htvm_requant requant;
 } htvm_packed_layer;
 
@@ -111,6 +111,30 @@ HTVM_KERNEL void htvm_end_run(htvm_block acc, htvm_block *all, htvm_block *high)
     htvm_pair_end_run(acc.w2, &all->w2, &high->w2);
 }
 
+/* Add all runs of a block; `unit` is constant. */
+HTVM_KERNEL void htvm_add_runs(int32_t unit, const int32_t *words, const int32_t *end, const int8_t *weights,
+                               uint32_t half, htvm_block *all, htvm_block *high)
+{
+    while (words != end) {
+        htvm_block acc = htvm_block_of(half);
+
+#define HTVM_TAP(tap)                                                                                                \
+    if ((tap) < unit) {                                                                                              \
+        acc = htvm_packed_tap(acc, words + HTVM_PACKED_WORDS * (tap), weights + HTVM_PACKED_CHANNELS * (tap));       \
+    }
+        HTVM_TAP(0)
+        HTVM_TAP(1)
+        HTVM_TAP(2)
+        HTVM_TAP(3)
+        HTVM_TAP(4)
+        HTVM_TAP(5)
+#undef HTVM_TAP
+        words += HTVM_PACKED_WORDS * unit;
+        weights += HTVM_PACKED_CHANNELS * unit;
+        htvm_end_run(acc, all, high);
+    }
+}
+
 /* Requantise and write one channel of six pixels. All are computed before one is stored: constants are loaded once. */
 HTVM_KERNEL void htvm_write_six(htvm_output output, htvm_requant requant, const void *constants, uint32_t low0,
                                 uint32_t low1, uint32_t low2, uint32_t high0, uint32_t high1, uint32_t high2, void *y,
@@ -136,13 +160,14 @@ HTVM_KERNEL void htvm_write_six(htvm_output output, htvm_requant requant, const 
     htvm_store(y, y_type, 0, y5);
 }
 
-/* Compute all channels of a group for six pixels whose windows are collected. Returns where the next group's `rest` begins. */
-HTVM_KERNEL const uint8_t *htvm_packed_six(const htvm_packed_layer *layer, int32_t unit, const int32_t *window,
-                                           const int8_t *weights, const uint8_t *rest, const void *constants,
+/* Compute all channels of a group for six pixels whose windows are collected. Returns the `rest` of the next group. */
+HTVM_KERNEL const uint8_t *htvm_packed_six(const htvm_packed_layer *layer, const int32_t *window, const int8_t *weights,
+                                           const uint8_t *rest, const void *constants,
                                            htvm_output output, void *y, htvm_type y_type)
 {
     const htvm_requant requant = layer->requant;
-    const int32_t *const end = window + HTVM_PACKED_WORDS * unit * layer->runs;
+    const int32_t *const end = window + HTVM_PACKED_WORDS * layer->unit * layer->runs;
+    const int32_t block_weights = HTVM_PACKED_CHANNELS * layer->unit * layer->runs;
     const int32_t y_w = layer->y_w, y_c = layer->y_c;
     const uint32_t excess = (uint32_t)layer->runs << 15;
 
@@ -152,26 +177,14 @@ HTVM_KERNEL const uint8_t *htvm_packed_six(const htvm_packed_layer *layer, int32
         const int32_t *words = window;
 
         HTVM_HOLD(half);
-        while (words != end) {
-            htvm_block acc = htvm_block_of(half);
-#define HTVM_TAP(tap)                                                                                                \
-    if ((tap) < unit) {                                                                                              \
-        acc = htvm_packed_tap(acc, words + HTVM_PACKED_WORDS * (tap), weights + HTVM_PACKED_CHANNELS * (tap));       \
-    }
-            HTVM_TAP(0)
-            HTVM_TAP(1)
-            HTVM_TAP(2)
-            HTVM_TAP(3)
-            HTVM_TAP(4)
-            HTVM_TAP(5)
-            HTVM_TAP(6)
-            HTVM_TAP(7)
-#undef HTVM_TAP
-            words += HTVM_PACKED_WORDS * unit;
-            weights += HTVM_PACKED_CHANNELS * unit;
-            htvm_end_run(acc, &all, &high);
+        if (layer->unit == 3) {
+            htvm_add_runs(3, window, end, weights, half, &all, &high);
+        } else if (layer->unit == 4) {
+            htvm_add_runs(4, window, end, weights, half, &all, &high);
+        } else {
+            htvm_add_runs(6, window, end, weights, half, &all, &high);
         }
-        words = window;
+        weights += block_weights;
         for (int32_t bytes = *rest++; bytes != 0; bytes = *rest++) {
             const uint8_t *const end_of_run = rest + bytes;
             htvm_block acc = htvm_block_of(half);
@@ -252,15 +265,10 @@ HTVM_KERNEL htvm_window htvm_window_of(const htvm_packed_layer *layer, int32_t p
     return window;
 }
 
-HTVM_KERNEL int htvm_row_is_inside(const htvm_packed_layer *layer, htvm_window window, int32_t r)
+HTVM_KERNEL int htvm_is_inside(const htvm_packed_layer *layer, htvm_window window)
 {
-    const int32_t h = window.top + r * layer->dilation_h;
-    return h >= 0 && h < layer->in_height;
-}
-
-HTVM_KERNEL int htvm_columns_are_inside(const htvm_packed_layer *layer, htvm_window window)
-{
-    return window.left >= 0 && window.left + (layer->kernel_w - 1) * layer->dilation_w < layer->in_width;
+    return window.top >= 0 && window.top + (layer->kernel_h - 1) * layer->dilation_h < layer->in_height &&
+           window.left >= 0 && window.left + (layer->kernel_w - 1) * layer->dilation_w < layer->in_width;
 }
 
 /* Return the line that begins at tap (r, s) of a window; `step` is from one element inside to the next. */
@@ -278,30 +286,44 @@ HTVM_KERNEL htvm_line htvm_line_at(const htvm_packed_layer *layer, const void *x
 }
 
 /* Collect the windows of two pixels of one group into every third word, [r][s][c] where channels are neighbours, else
- * [c][r][s]. */
+ * [c][r][s]. Inside the map a line is a row of the window, where its elements are at equal distances; elsewhere it
+ * is as many channels as are neighbours.
+ */
 HTVM_KERNEL void htvm_pack_windows(const htvm_packed_layer *layer, const void *x, htvm_type x_type, htvm_window a,
                                    htvm_window b, int32_t *words)
 {
-    const int columns_inside = htvm_columns_are_inside(layer, a) && htvm_columns_are_inside(layer, b);
-    const int32_t channels = layer->in_channels, kernel_h = layer->kernel_h, kernel_w = layer->kernel_w;
     const int by_channels = layer->x_c == 1;
-    const int in_one = by_channels ? layer->x_w == channels && layer->dilation_w == 1 : 1;
+    const int32_t planes = by_channels ? 1 : layer->in_channels;
+    const int32_t length = by_channels ? layer->in_channels : 1;
+    const int32_t step = by_channels ? 1 : layer->x_w * layer->dilation_w;
+    const int rows_are_lines = !by_channels || (layer->x_w == length && layer->dilation_w == 1);
+    const int32_t row_step = layer->dilation_h * layer->x_h;
     int16_t padding;
 
-    htvm_store(&padding, x_type, 0, layer->pad_value);
-    for (int32_t outer = by_channels ? 1 : channels; outer > 0; outer--) {
-        const int32_t length = by_channels ? channels : 1;
-        const int32_t step = by_channels ? 1 : layer->x_w * layer->dilation_w;
+    if (rows_are_lines && htvm_is_inside(layer, a) && htvm_is_inside(layer, b)) {
+        const int32_t first = a.top * layer->x_h + a.left * layer->x_w;
+        const int32_t apart = (b.top - a.top) * layer->x_h + (b.left - a.left) * layer->x_w;
+        const void *plane = htvm_at(x, x_type, first);
 
-        for (int32_t r = 0; r < kernel_h; r++) {
-            if (columns_inside && in_one && htvm_row_is_inside(layer, a, r) && htvm_row_is_inside(layer, b, r)) {
-                words = htvm_pack(words, htvm_line_at(layer, x, x_type, &padding, a, r, 0, step),
-                                  htvm_line_at(layer, x, x_type, &padding, b, r, 0, step), kernel_w * length, x_type);
-            } else {
-                for (int32_t s = 0; s < kernel_w; s++) {
-                    words = htvm_pack(words, htvm_line_at(layer, x, x_type, &padding, a, r, s, step),
-                                      htvm_line_at(layer, x, x_type, &padding, b, r, s, step), length, x_type);
-                }
+        for (int32_t left = planes; left > 0; left--) {
+            const void *row = plane;
+
+            for (int32_t r = layer->kernel_h; r > 0; r--) {
+                const htvm_line line_a = {row, step}, line_b = {htvm_at(row, x_type, apart), step};
+
+                words = htvm_pack(words, line_a, line_b, layer->kernel_w * length, x_type);
+                row = htvm_at(row, x_type, row_step);
+            }
+            plane = htvm_at(plane, x_type, layer->x_c);
+        }
+        return;
+    }
+    htvm_store(&padding, x_type, 0, layer->pad_value);
+    for (int32_t left = planes; left > 0; left--) {
+        for (int32_t r = 0; r < layer->kernel_h; r++) {
+            for (int32_t s = 0; s < layer->kernel_w; s++) {
+                words = htvm_pack(words, htvm_line_at(layer, x, x_type, &padding, a, r, s, step),
+                                  htvm_line_at(layer, x, x_type, &padding, b, r, s, step), length, x_type);
             }
         }
         x = htvm_at(x, x_type, layer->x_c);
@@ -318,14 +340,14 @@ typedef void htvm_pack_windows_function(const htvm_packed_layer *layer, const vo
  *
  * The last six pixels end at the map's end: some are then computed twice, and none needs a case of its own.
  */
-HTVM_KERNEL void htvm_packed(const htvm_packed_layer *layer, int32_t unit, const void *x, htvm_type x_type,
+HTVM_KERNEL void htvm_packed(const htvm_packed_layer *layer, const void *x, htvm_type x_type,
                              const int8_t *weights, const uint8_t *rest, const void *constants, htvm_output output,
                              int32_t *window, void *y, htvm_type y_type, htvm_pack_windows_function *pack_windows,
                              htvm_packed_six_function *six)
 {
     const int32_t pixels = layer->out_height * layer->out_width;
     const int32_t blocks = (layer->out_channels + HTVM_PACKED_CHANNELS - 1) / HTVM_PACKED_CHANNELS;
-    const int32_t group_weights = blocks * HTVM_PACKED_CHANNELS * unit * layer->runs;
+    const int32_t group_weights = blocks * HTVM_PACKED_CHANNELS * layer->unit * layer->runs;
 
     for (int32_t next = 0; next < pixels; next += HTVM_PACKED_PIXELS) {
         const int32_t pixel = htvm_min(next, pixels - HTVM_PACKED_PIXELS);
@@ -354,18 +376,18 @@ HTVM_KERNEL void htvm_packed(const htvm_packed_layer *layer, int32_t unit, const
         htvm_pack_windows(layer, x, x_type, a, b, words);                                                            \
     }
 
-/* Define the function `name` that computes layers in runs of `unit` (at most 8) taps of these types. */
-#define HTVM_DEFINE_PACKED(name, unit, x_type, y_type, output, pack_windows)                                         \
+/* Define the function `name` that computes layers of these types. */
+#define HTVM_DEFINE_PACKED(name, x_type, y_type, output, pack_windows)                                         \
     HTVM_SHARED const uint8_t *name##_six(const htvm_packed_layer *layer, const int32_t *window,                     \
                                           const int8_t *weights, const uint8_t *rest, const void *constants,         \
                                           void *y)                                                                   \
     {                                                                                                                \
-        return htvm_packed_six(layer, unit, window, weights, rest, constants, output, y, y_type);                    \
+        return htvm_packed_six(layer, window, weights, rest, constants, output, y, y_type);                    \
     }                                                                                                                \
     HTVM_SHARED void name(const htvm_packed_layer *layer, const void *x, const int8_t *weights, const uint8_t *rest, \
                           const void *constants, int32_t *window, void *y)                                           \
     {                                                                                                                \
-        htvm_packed(layer, unit, x, x_type, weights, rest, constants, output, window, y, y_type, pack_windows,       \
+        htvm_packed(layer, x, x_type, weights, rest, constants, output, window, y, y_type, pack_windows,       \
                     name##_six);                                                                                     \
     }
 

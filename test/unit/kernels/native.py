@@ -36,7 +36,7 @@ static void *take(FILE *from, size_t bytes)
 class Case:
     """One call of a kernel.
 
-    definition: a line that defines the function, equal ones are written once. body: C statements that call it; they see
+    definition: lines that define functions; equal ones are written once. body: C statements that call one; they see
     `buffers` under their names. expected: what the buffer `y` holds afterwards, all of it.
     """
 
@@ -80,7 +80,7 @@ def check(cases: Sequence[Case], compiler: str, folder: Path) -> None:
 
 def program_text(cases: Sequence[Case]) -> str:
     includes = [f'#include "{header}"' for header in sorted({case.header for case in cases})]
-    definitions = sorted({case.definition for case in cases})
+    definitions = dict.fromkeys(line for case in cases for line in case.definition.split("\n"))
     functions = [case_text(number, case) for number, case in enumerate(cases)]
     calls = "".join(f"    case_{number}(from);\n" for number in range(len(cases)))
     main = (

@@ -7,7 +7,8 @@ import reference
 from native import Case
 from scaling import limits_of, random_scaling
 
-from htvm.backend.c.constants import conv2d_weights
+from htvm.backend.c.constants import conv2d_weights, window_order
+from htvm.dialects import packed_weights
 
 NCHW, NHWC = (0, 1, 2, 3), (0, 2, 3, 1)
 TYPES = [
@@ -32,14 +33,15 @@ def random_array(generator, dtype, shape):
     return generator.integers(low, high, shape, dtype, endpoint=True)
 
 
-def conv2d_case(seed: int, depthwise: str | None = None) -> Case:
-    """depthwise: "3x3" or "any" for the kernels of that name."""
+def conv2d_case(seed: int, depthwise: str | None = None, unit: int | None = None) -> Case:
+    """depthwise: "3x3" or "any" for the kernels of that name. unit: of the packed kernel."""
     generator = np.random.default_rng(seed)
 
     def pick(*choices):
         return choices[generator.integers(len(choices))]
 
-    x_type, w_type, y_type, form = TYPES[seed % len(TYPES)]
+    types = TYPES if unit is None else [each for each in TYPES if each[0] in ("int8", "uint8")]
+    x_type, w_type, y_type, form = types[seed % len(types)]
     if depthwise == "3x3":
         stride = pick(1, 2)
         kernel, strides, dilations = (3, 3), (stride, stride), (1, 1)
@@ -55,7 +57,8 @@ def conv2d_case(seed: int, depthwise: str | None = None) -> Case:
     sizes = []
     for axis in range(2):
         least = max(1, dilations[axis] * (kernel[axis] - 1) + 1 - pads[axis] - pads[axis + 2])
-        sizes.append(least + int(pick(0, 0, 1, 2, 5, 9)))
+        more = pick(0, 0, 1, 2, 5, 9) if unit is None else strides[axis] * pick(2, 3, 5)  # six pixels at least
+        sizes.append(least + int(more))
     pad_value = (
         pick(0, 5, 1000) if x_type == "int16" else pick(0, 5, int(np.iinfo(x_type).min), int(np.iinfo(x_type).max))
     )
@@ -109,6 +112,26 @@ def conv2d_case(seed: int, depthwise: str | None = None) -> Case:
             y_memory,
         )
     layer = {"groups": groups, "in_channels": channels, "out_channels": out_channels, **fields}
+    if unit is not None:
+        limits = np.iinfo(x_type)
+        ordered = window_order(weights, groups, x_strides[1] == 1)
+        packed = [packed_weights.pack_weights(group, unit, limits.min, limits.max) for group in ordered]
+        layer |= {"unit": unit, "runs": packed[0].runs}
+        buffers["weights"] = np.concatenate([each.dense.reshape(-1) for each in packed])
+        buffers["rest"] = np.concatenate([each.rest for each in packed])
+        taps = channels * kernel[0] * kernel[1]
+        buffers["window"] = np.zeros(packed_weights.WORDS * max(taps, unit * packed[0].runs), np.int32)
+        types = f"{native.ENUMERATORS[x_type]}, {native.ENUMERATORS[y_type]}, HTVM_{form}"
+        pack = f"pack_windows_{x_type}"
+        return Case(
+            f"unit {unit} {title}",
+            "htvm_packed.h",
+            f"HTVM_DEFINE_PACK_WINDOWS({pack}, {native.ENUMERATORS[x_type]})\n"
+            f"HTVM_DEFINE_PACKED(packed_{short}, {types}, {pack})",
+            f"    packed_{short}({native.struct('htvm_packed_layer', layer)}, x, weights, rest, scales, window, y);",
+            buffers,
+            y_memory,
+        )
     buffers["weights"] = conv2d_weights(weights, groups, collected=not in_place)
     if not in_place:
         buffers["window"] = np.zeros(2 * channels * kernel[0] * kernel[1], x_type)
@@ -132,4 +155,10 @@ def test_conv2d_equals_formula(compiler, tmp_path):
 @pytest.mark.parametrize("compiler", native.COMPILERS)
 def test_depthwise_equals_formula(compiler, tmp_path):
     cases = [conv2d_case(seed, "3x3") for seed in range(200)] + [conv2d_case(seed, "any") for seed in range(100)]
+    native.check(cases, compiler, tmp_path)
+
+
+@pytest.mark.parametrize("compiler", native.COMPILERS)
+def test_packed_equals_formula(compiler, tmp_path):
+    cases = [conv2d_case(seed, unit=unit) for unit in packed_weights.UNITS for seed in range(80)]
     native.check(cases, compiler, tmp_path)

@@ -29,9 +29,15 @@ EVERY_FORM = """\
 #include "htvm_conv2d.h"
 #include "htvm_depthwise.h"
 #include "htvm_elementwise.h"
+#include "htvm_packed.h"
 #include "htvm_softmax.h"
+#include "htvm_wide_row.h"
 #define USE(name) void *use_##name(void) { return (void *)(uintptr_t)name; }
+HTVM_DEFINE_PACK_WINDOWS(pack_windows, HTVM_INT8)
 #define FORMS(form) \\
+    HTVM_DEFINE_PACKED(packed_##form, HTVM_INT8, HTVM_INT8, form, pack_windows) USE(packed_##form) \\
+    HTVM_DEFINE_ROW(row_##form, HTVM_INT8, HTVM_INT8, HTVM_INT8, form) USE(row_##form) \\
+    HTVM_DEFINE_WIDE_ROW(wide_row_##form, HTVM_INT8, HTVM_INT8, form) USE(wide_row_##form) \\
     HTVM_DEFINE_CONV2D(conv2d_##form, HTVM_INT8, HTVM_INT8, HTVM_INT8, form) USE(conv2d_##form) \\
     HTVM_DEFINE_DEPTHWISE3X3(depthwise_##form, 1, HTVM_INT8, HTVM_INT8, HTVM_INT8, form) USE(depthwise_##form)
 FORMS(HTVM_RAW)

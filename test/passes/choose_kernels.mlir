@@ -1,0 +1,99 @@
+// RUN: htvm-opt %s -p choose-kernels --target=rv32 --split-input-file | FileCheck %s
+// RUN: htvm-opt %s -p 'choose-kernels{most-data=2.1}' --target=rv32 --split-input-file | FileCheck %s --check-prefix=FAST
+
+#nhwc = affine_map<(n, c, h, w) -> (n, h, w, c)>
+
+// Two pixels share a multiplication. The scratch memory has 3 words for each of 16 taps.
+// CHECK-LABEL: @pointwise_is_packed
+func.func @pointwise_is_packed(%x: tensor<1x16x4x4xi8, #nhwc>) -> tensor<1x32x4x4xi8, #nhwc> {
+  // CHECK: accel.conv2d
+  // CHECK-SAME: kernel = "packed"
+  // CHECK-SAME: run = 4
+  // CHECK-SAME: scratch_bytes = 192
+  %w = arith.constant dense<20> : tensor<32x16x1x1xi8>
+  %y = accel.conv2d %x, %w {engine = "host", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1 : i64} : (tensor<1x16x4x4xi8, #nhwc>, tensor<32x16x1x1xi8>) -> tensor<1x32x4x4xi8, #nhwc>
+  return %y : tensor<1x32x4x4xi8, #nhwc>
+}
+
+// -----
+
+#nhwc = affine_map<(n, c, h, w) -> (n, h, w, c)>
+
+// 64 times 128 is 2^13: four such taps reach 2^15, three do not.
+// CHECK-LABEL: @large_weights_have_short_runs
+func.func @large_weights_have_short_runs(%x: tensor<1x24x4x4xi8, #nhwc>) -> tensor<1x32x4x4xi8, #nhwc> {
+  // CHECK: kernel = "packed"
+  // CHECK-SAME: run = 3
+  %w = arith.constant dense<-64> : tensor<32x24x1x1xi8>
+  %y = accel.conv2d %x, %w {engine = "host", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1 : i64} : (tensor<1x24x4x4xi8, #nhwc>, tensor<32x24x1x1xi8>) -> tensor<1x32x4x4xi8, #nhwc>
+  return %y : tensor<1x32x4x4xi8, #nhwc>
+}
+
+// -----
+
+#nhwc = affine_map<(n, c, h, w) -> (n, h, w, c)>
+
+// Taps of weight 0 are left out: no runs, a list.
+// CHECK-LABEL: @zeros_are_skipped
+func.func @zeros_are_skipped(%x: tensor<1x64x4x4xi8, #nhwc>) -> tensor<1x64x4x4xi8, #nhwc> {
+  // CHECK: kernel = "packed"
+  // CHECK-SAME: run = 0
+  %w = arith.constant dense<0> : tensor<64x64x1x1xi8>
+  %y = accel.conv2d %x, %w {engine = "host", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1 : i64} : (tensor<1x64x4x4xi8, #nhwc>, tensor<64x64x1x1xi8>) -> tensor<1x64x4x4xi8, #nhwc>
+  return %y : tensor<1x64x4x4xi8, #nhwc>
+}
+
+// -----
+
+#nhwc = affine_map<(n, c, h, w) -> (n, h, w, c)>
+
+// Weights of 16 bits, and fewer than six pixels, are multiplied one by one.
+// CHECK-LABEL: @not_for_pairs
+func.func @not_for_pairs(%x: tensor<1x16x4x4xi8, #nhwc>, %p: tensor<1x16x2x2xi8, #nhwc>) -> tensor<1x32x4x4xi8, #nhwc> {
+  // CHECK-NOT: packed
+  // CHECK: return
+  %v = arith.constant dense<300> : tensor<32x16x1x1xi16>
+  %w = arith.constant dense<20> : tensor<32x16x1x1xi8>
+  %y = accel.conv2d %x, %v {engine = "host", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1 : i64} : (tensor<1x16x4x4xi8, #nhwc>, tensor<32x16x1x1xi16>) -> tensor<1x32x4x4xi8, #nhwc>
+  %z = accel.conv2d %p, %w {engine = "host", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1 : i64} : (tensor<1x16x2x2xi8, #nhwc>, tensor<32x16x1x1xi8>) -> tensor<1x32x2x2xi8, #nhwc>
+  return %y : tensor<1x32x4x4xi8, #nhwc>
+}
+
+// -----
+
+// One row times a matrix: with twice the constants, two channels share a multiplication.
+// CHECK-LABEL: @row
+// FAST-LABEL: @row
+func.func @row(%x: tensor<1x64xi8>) -> tensor<1x16xi8> {
+  // CHECK: kernel = "row"
+  // FAST: kernel = "wide_row"
+  %w = arith.constant dense<3> : tensor<16x64xi8>
+  %y = accel.dense %x, %w {engine = "host"} : (tensor<1x64xi8>, tensor<16x64xi8>) -> tensor<1x16xi8>
+  return %y : tensor<1x16xi8>
+}
+
+// -----
+
+// CHECK-LABEL: @depthwise
+func.func @depthwise(%x: tensor<1x2x8x8xi8>) -> tensor<1x2x7x7xi8> {
+  // CHECK: kernel = "depthwise_3x3"
+  // CHECK: kernel = "depthwise"
+  %v = arith.constant dense<1> : tensor<2x1x3x3xi8>
+  %w = arith.constant dense<1> : tensor<2x1x2x2xi8>
+  %m = accel.conv2d %x, %v {engine = "host", strides = array<i64: 1, 1>, pads = array<i64: 1, 1, 1, 1>, dilations = array<i64: 1, 1>, groups = 2 : i64} : (tensor<1x2x8x8xi8>, tensor<2x1x3x3xi8>) -> tensor<1x2x8x8xi8>
+  %y = accel.conv2d %m, %w {engine = "host", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 2 : i64} : (tensor<1x2x8x8xi8>, tensor<2x1x2x2xi8>) -> tensor<1x2x7x7xi8>
+  return %y : tensor<1x2x7x7xi8>
+}
+
+// -----
+
+#nhwc = affine_map<(n, c, h, w) -> (n, h, w, c)>
+
+// What is named already stays.
+// CHECK-LABEL: @pinned
+func.func @pinned(%x: tensor<1x16x4x4xi8, #nhwc>) -> tensor<1x32x4x4xi8, #nhwc> {
+  // CHECK: kernel = "in_place"
+  %w = arith.constant dense<20> : tensor<32x16x1x1xi8>
+  %y = accel.conv2d %x, %w {engine = "host", kernel = "in_place", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1 : i64} : (tensor<1x16x4x4xi8, #nhwc>, tensor<32x16x1x1xi8>) -> tensor<1x32x4x4xi8, #nhwc>
+  return %y : tensor<1x32x4x4xi8, #nhwc>
+}
