@@ -22,6 +22,7 @@ from htvm.importer import ModelError, import_onnx
 from htvm.interface import Samples
 from htvm.passes import pipeline
 from htvm.project import Project
+from htvm.reproduction import emission_error, run_phase
 
 if TYPE_CHECKING:
     import numpy as np
@@ -90,13 +91,16 @@ def lower(
     input_types: Mapping[str, str] | None = None,
     keep_stages: Sequence[str] = (),
 ) -> tuple[ir.Module, dict[str, str]]:
-    """Import a model and take it to a stage; return the module and the texts of the stages to keep."""
+    """Import a model and take it to a stage; return the module and the texts of the stages to keep.
+
+    Raises CompileError, and InternalError if a pass fails without saying what is wrong with the model.
+    """
     context, stages = dialects.context(), {}
     with problems_of(label(model), context):
         module = import_onnx(model, input_types=input_types, context=context)
         for reached in pipeline.STAGES[: pipeline.STAGES.index(stage) + 1]:
             if reached in pipeline.PHASES:
-                pipeline.build(reached, soc, context).run(module.operation)
+                run_phase(reached, module, soc, label(model))
             if reached in keep_stages:
                 stages[reached] = text(module)
     return module, stages
@@ -110,9 +114,14 @@ def parsed(text: str, name: str) -> ir.Module:
 
 
 def emit(module: ir.Module, soc: Soc, name: str) -> Project:
-    """Return the C project of a module of stage 'planned'. Raises CompileError."""
+    """Return the C project of a module of stage 'planned'. Raises CompileError, and InternalError for a bug."""
     with problems_of(name, module.context):
-        return Project(emit_c(module, soc))
+        try:
+            return Project(emit_c(module, soc))
+        except ValueError:  # what cannot become C
+            raise
+        except Exception as error:
+            raise emission_error(error, module, soc, name) from error
 
 
 @contextmanager

@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 
     from htvm.backend.targets.soc import Soc
 
+DEBUG = "HTVM_DEBUG"
+"""The environment variable that makes the commands show the traceback of a bug."""
+
+INTERNAL_ERROR = 70
+"""The exit status of a bug: EX_SOFTWARE of sysexits.h."""
+
 
 def parser(name: str, summary: str, examples: str) -> argparse.ArgumentParser:
     """Return a parser whose help ends with examples."""
@@ -77,7 +83,10 @@ def usage_error(command: str, message: str) -> NoReturn:
 
 @contextmanager
 def failing_politely(command: str) -> Iterator[None]:
-    """Turn the user's mistakes into messages and exit status 1; what is not one of them is a bug of ours."""
+    """Turn the user's mistakes into messages and exit status 1, and a bug of ours into one and exit status 70.
+
+    With HTVM_DEBUG set, a bug shows its traceback instead.
+    """
     try:
         yield
     except KeyboardInterrupt:
@@ -89,9 +98,11 @@ def failing_politely(command: str) -> Iterator[None]:
         where = f"{error.filename}: " if error.filename else ""
         _fail(command, f"{where}{error.strerror or error}")
     except Exception as error:
-        if not isinstance(error, _users_mistakes()):
+        if isinstance(error, _users_mistakes()):
+            _fail(command, str(error))
+        if os.environ.get(DEBUG):
             raise
-        _fail(command, str(error))
+        _fail_inside(command, error)
 
 
 def _users_mistakes() -> tuple[type[Exception], ...]:
@@ -104,6 +115,18 @@ def _users_mistakes() -> tuple[type[Exception], ...]:
     from htvm.runtime.simulator.toolchain import BuildError
 
     return CompileError, InputError, ProjectError, ProjectFolderError, BuildError, SimulationError
+
+
+def _fail_inside(command: str, error: Exception) -> NoReturn:
+    """Tell of a bug of ours."""
+    from htvm.reproduction import InternalError, described
+
+    message = str(error) if isinstance(error, InternalError) else described(error)
+    print(
+        f"{command}: internal error: {message}\nThis is a bug of htvm. {DEBUG}=1 shows the traceback.",
+        file=sys.stderr,
+    )
+    raise SystemExit(INTERNAL_ERROR) from None
 
 
 def _fail(command: str, message: str) -> NoReturn:
