@@ -53,14 +53,14 @@ def is_linear(layer: ir.OpView) -> bool:
 
 def best(linear: Linear, most_data: float) -> Plan:
     """Return the plan with the fewest instructions that is affordable; the first one needs nothing extra."""
-    first, *others = linear_kernels.plans(linear)
-    affordable = [plan for plan in others if is_affordable(linear, plan, most_data)]
+    most_data_bytes = most_data * linear.weights.nbytes + FREE_DATA_BYTES
+    first, *others = linear_kernels.plans(linear, most_data_bytes)
+    affordable = [plan for plan in others if is_affordable(linear, plan, most_data_bytes)]
     return min([first, *affordable], key=lambda plan: plan.instructions)
 
 
-def is_affordable(linear: Linear, plan: Plan, most_data: float) -> bool:
-    allowed = most_data * linear.weights.nbytes + FREE_DATA_BYTES
-    return plan.data_bytes <= allowed and plan.scratch_bytes <= linear.activation_bytes
+def is_affordable(linear: Linear, plan: Plan, most_data_bytes: float) -> bool:
+    return plan.data_bytes <= most_data_bytes and plan.scratch_bytes <= linear.activation_bytes
 
 
 def write(layer: ir.OpView, plan: Plan) -> None:

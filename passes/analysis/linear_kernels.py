@@ -124,8 +124,11 @@ def read(layer: accel.Conv2dOp | accel.DenseOp) -> Linear:
     )
 
 
-def plans(linear: Linear) -> Iterator[Plan]:
-    """Yield every way to compute a layer; the first one takes any."""
+def plans(linear: Linear, most_data_bytes: float) -> Iterator[Plan]:
+    """Yield the ways to compute a layer; the first one takes any.
+
+    Widening weights takes long, so it is not tried where its words alone, 4 bytes for two weights, are too much.
+    """
     if linear.groups > 1 and linear.weights.shape[1] == 1:
         yield Plan("depthwise", 30 * linear.taps * linear.outputs, linear.weights.nbytes)
         if linear.fits_depthwise_3x3:
@@ -136,7 +139,8 @@ def plans(linear: Linear) -> Iterator[Plan]:
         yield in_place(linear)
         if linear.is_row:
             yield row(linear)
-            if linear.has_bytes and linear.taps % packed_weights.WIDE_UNIT == 0:
+            fits = 2 * linear.weights.size <= most_data_bytes
+            if fits and linear.has_bytes and linear.taps % packed_weights.WIDE_UNIT == 0:
                 yield wide_row(linear)
     if linear.has_bytes and linear.pixels >= PIXELS:
         for unit in packed_weights.UNITS:
