@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from mlir import ir
+
 from htvm.backend.targets.soc import Soc
 from htvm.dialects import accel
 
+from . import values
+from .buffers import Place, places, scratch_of
 from .program import Port, Program
+from .steps import Step
 
 GENERATOR = "htvm"
 """Marks a folder as written by htvm, so that it may be written again."""
@@ -15,7 +20,8 @@ GENERATOR = "htvm"
 
 def report(program: Program, soc: Soc, versions: dict[str, str]) -> dict[str, Any]:
     """Return what is written as report.json."""
-    arena = program.arena
+    arena, buffers = program.arena, places(program)
+    numbers = {value: number for number, buffer in enumerate(buffers) for value in buffer.values}
     return {
         "generator": GENERATOR,
         "versions": versions,
@@ -33,17 +39,43 @@ def report(program: Program, soc: Soc, versions: dict[str, str]) -> dict[str, An
         },
         "constant_bytes": program.shared.constants.size_bytes,
         "scratch_bytes": max((step.scratch_bytes for step in program.steps), default=0),
-        "steps": [
-            {
-                "name": step.node,
-                "nodes": accel.nodes(step.layer),
-                "op": step.layer.operation.name.removeprefix("accel."),
-                "engine": step.engine,
-                "macs": step.macs,
-                "scratch_bytes": step.scratch_bytes,
-            }
-            for step in program.steps
-        ],
+        "buffers": [buffer_facts(buffer, arena.name) for buffer in buffers],
+        "steps": [step_facts(step, numbers) for step in program.steps],
+    }
+
+
+def buffer_facts(buffer: Place, memory: str) -> dict[str, Any]:
+    """Describe a buffer. first, last: the steps between which it is needed, both included."""
+    value = buffer.values[0]
+    return {
+        "name": buffer.name,
+        "kind": buffer.kind,
+        "memory": memory,
+        "offset": buffer.offset,
+        "bytes": values.size_bytes(value),
+        "dtype": values.element_type(value).numpy,
+        "shape": list(values.shape(value)),
+        "first": buffer.first,
+        "last": buffer.last,
+    }
+
+
+def step_facts(step: Step, numbers: dict[ir.Value, int]) -> dict[str, Any]:
+    """Describe a step. reads, writes: numbers of buffers; weight_bytes: its constants, as the model has them."""
+    constants = {values.global_name(value) for value in step.layer.operation.operands} - {None}
+    own = [step.output, *scratch_of(step)]
+    return {
+        "name": step.node,
+        "nodes": accel.nodes(step.layer),
+        "op": step.layer.operation.name.removeprefix("accel."),
+        "summary": step.summary,
+        "engine": step.engine,
+        "macs": step.macs,
+        "shape": list(values.shape(step.output)),
+        "scratch_bytes": step.scratch_bytes,
+        "weight_bytes": sum(step.shared.data[name].nbytes for name in constants),
+        "reads": [numbers[value] for value in step.parameters if value not in own],
+        "writes": [numbers[value] for value in own],
     }
 
 

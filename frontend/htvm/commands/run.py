@@ -28,6 +28,7 @@ examples:
   htvm run resnet8.onnx                                         one sample of random inputs
   htvm run resnet8_c --inputs photo.npz --outputs result.npz    a project that `htvm compile` wrote
   htvm run ds_cnn.onnx --inputs ds_cnn_accuracy.npz             1000 labelled samples: the accuracy
+  htvm run resnet8.onnx --trace resnet8.json                    a timeline for ui.perfetto.dev or chrome://tracing
 
 An .npz file has one array per input, called as in ONNX, of its ONNX type; several samples lie on axis 0. With the
 labels of the samples in an array 'label', the accuracy is printed.
@@ -42,6 +43,7 @@ def add_arguments(to: argparse.ArgumentParser) -> None:
     to.add_argument("--seed", type=int, default=0, metavar="N", help="where random inputs start from (default: 0)")
     to.add_argument("--outputs", metavar="Y.npz", help="file to write the outputs to")
     to.add_argument("--json", metavar="M.json", help="file to write the metrics to")
+    to.add_argument("--trace", metavar="T.json", help="file to write a timeline to, for Perfetto and Chrome's tracing")
     add_cc(to)
 
 
@@ -51,6 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     from htvm.commands import tables
     from htvm.execution import Program
     from htvm.interface import Samples
+    from htvm.trace import trace
 
     given = read_arrays(arguments.inputs) if arguments.inputs else None
     compiled, project, soc = _subject(arguments)
@@ -63,6 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
         np.savez(arguments.outputs, **result.outputs)
     if arguments.json:
         Path(arguments.json).write_text(json.dumps(result.metrics, indent=1) + "\n")
+    if arguments.trace:
+        Path(arguments.trace).write_text(json.dumps(trace(project, result), indent=1) + "\n")
     tables.layers(result.metrics)
     tables.totals(_answers(result, compiled, inputs) | _costs(result))
     return 0

@@ -1,0 +1,73 @@
+"""The pieces of memory of a program: where each is, and from which step to which it holds something needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mlir import ir
+
+from htvm.dialects import accel
+
+from .program import Program
+from .steps import Step
+
+
+@dataclass(frozen=True)
+class Place:
+    """An argument or a buffer, needed while the steps first..last run, both included.
+
+    An input is there before the first step (-1), an output is needed after the last one. values: what is in it: a
+    buffer, and what reshapes make of it without moving a byte. kind: "input", "output", "activation", or "scratch" for
+    what one step uses while it runs. offset: bytes in the arena.
+    """
+
+    values: tuple[ir.Value, ...]
+    name: str
+    kind: str
+    offset: int
+    first: int
+    last: int
+
+
+def places(program: Program) -> list[Place]:
+    """Return the arguments, then the buffers, in the order of the module."""
+    uses: dict[ir.Value, list[int]] = {}
+    for step in program.steps:
+        for value in step.parameters:
+            uses.setdefault(value, []).append(step.number)
+    found = []
+    for port in program.ports:
+        kind, end = ("output", len(program.steps)) if port.is_result else ("input", -1)
+        used = [*uses.get(port.value, []), end]
+        found.append(Place((port.value,), port.onnx_name, kind, port.offset, min(used), max(used)))
+    renamed = dict(reshapes_in_place(program))
+    scratch = {value for step in program.steps for value in scratch_of(step)}
+    for op in operations(program):
+        if isinstance(op, accel.BufferOp) and op.memref not in renamed:
+            held = [op.memref]
+            held += (made for made, source in renamed.items() if source in held)
+            used = [number for value in held for number in uses.get(value, [])]
+            if used:
+                kind = "scratch" if op.memref in scratch else "activation"
+                found.append(Place(tuple(held), op.name.value, kind, op.offset.value, min(used), max(used)))
+    return found
+
+
+def reshapes_in_place(program: Program) -> Iterator[tuple[ir.Value, ir.Value]]:
+    """Yield the buffer that a reshape makes and the one it reads, for the reshapes that are no steps."""
+    steps = {step.layer.operation for step in program.steps}
+    for op in operations(program):
+        if isinstance(op, accel.ReshapeOp) and op.operation not in steps and op.input != accel.output(op):
+            yield accel.output(op), op.input
+
+
+def operations(program: Program) -> Iterator[ir.OpView]:
+    """Yield the operations of the network's function; a network without inputs and outputs has none."""
+    return iter(program.ports[0].value.owner if program.ports else ())
+
+
+def scratch_of(step: Step) -> list[ir.Value]:
+    """Return the memory that a step uses beside what it reads and makes: one buffer or none."""
+    scratch = getattr(step.layer, "scratch", None)
+    return [] if scratch is None else [scratch]

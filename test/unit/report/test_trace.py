@@ -1,0 +1,58 @@
+"""The timeline that Perfetto shows: its format, and that no cycle is missing."""
+
+import json
+
+import pytest
+
+from htvm.driver import CompiledModel
+from htvm.execution import RunResult
+from htvm.trace import slices, trace
+
+
+@pytest.fixture(scope="module")
+def written(compiled: CompiledModel, result: RunResult) -> dict:
+    """The trace as it is read back from a file."""
+    return json.loads(json.dumps(trace(compiled.project, result)))
+
+
+def test_events_are_those_of_the_trace_event_format(written: dict) -> None:
+    assert set(written) == {"traceEvents", "displayTimeUnit", "otherData"}
+    assert written["displayTimeUnit"] in ("ms", "ns")
+    for event in written["traceEvents"]:
+        assert isinstance(event["name"], str) and isinstance(event["args"], dict)
+        assert isinstance(event["pid"], int) and isinstance(event["tid"], int)
+        if event["ph"] == "M":
+            assert event["name"] in ("process_name", "thread_name") and isinstance(event["args"]["name"], str)
+        else:
+            assert event["ph"] == "X" and event["cat"]
+            assert event["ts"] >= 0 and event["dur"] >= 0
+
+
+def test_units_are_named_tracks(written: dict) -> None:
+    names = {each["tid"]: each["args"]["name"] for each in written["traceEvents"] if each["name"] == "thread_name"}
+    assert names == {0: "host"}
+    assert {each["tid"] for each in written["traceEvents"] if each["ph"] == "X"} == set(names)
+    (process,) = [each for each in written["traceEvents"] if each["name"] == "process_name"]
+    assert process["args"]["name"] == "resnet8 on rv32"
+
+
+def test_slices_follow_each_other_and_add_up_to_all_cycles(written: dict, result: RunResult) -> None:
+    timed = [each for each in written["traceEvents"] if each["ph"] == "X"]
+    at = 0
+    for each in timed:
+        assert each["args"]["start_cycle"] == at
+        assert each["ts"] == pytest.approx(at / 260)  # the clock is 260 MHz
+        assert each["dur"] == pytest.approx(each["args"]["cycles"] / 260)
+        at += each["args"]["cycles"]
+    assert at == result.metrics["cycles"] == written["otherData"]["cycles"]
+    assert sum(each["args"]["instructions"] for each in timed) == result.metrics["host"]["instructions"]
+    assert written["otherData"]["clock_hz"] == 260_000_000 and "mlir" in written["otherData"]["versions"]
+
+
+def test_a_layer_says_what_it_is(compiled: CompiledModel, result: RunResult) -> None:
+    start_up, conv0, *_ = slices(compiled.project, result)
+    assert (start_up.name, conv0.name, conv0.unit) == ("start-up", "conv0", "host")
+    assert conv0.arguments["nodes"] == ["conv0", "conv0_relu", "conv0_Q"]
+    assert conv0.arguments["op"] == "conv2d" and conv0.arguments["macs"] == 32 * 32 * 16 * 27
+    assert conv0.arguments["read_bytes"] == 3 * 32 * 32 and conv0.arguments["written_bytes"] == 16 * 32 * 32
+    assert conv0.arguments["weight_bytes"] == 16 * 27
