@@ -25,6 +25,9 @@ void addDestinationEffects(
 
 #include "AccelDialect.h.inc"
 
+#define GET_TYPEDEF_CLASSES
+#include "AccelTypes.h.inc"
+
 #define GET_OP_CLASSES
 #include "AccelOps.h.inc"
 

@@ -9,14 +9,23 @@
 
 #include "mlir-c/IR.h"
 #include "mlir/CAPI/IR.h"
+#include "mlir/IR/DialectImplementation.h"
 #include "mlir/Tools/Plugins/DialectPlugin.h"
+#include "llvm/ADT/TypeSwitch.h"
 
 #include "AccelDialect.cpp.inc"
+
+#define GET_TYPEDEF_CLASSES
+#include "AccelTypes.cpp.inc"
 
 void htvm::accel::AccelDialect::initialize() {
   addOperations<
 #define GET_OP_LIST
 #include "AccelOps.cpp.inc"
+      >();
+  addTypes<
+#define GET_TYPEDEF_LIST
+#include "AccelTypes.cpp.inc"
       >();
 }
 

@@ -23,6 +23,7 @@ def Accel_Dialect : Dialect {
     | integer    | `tensor<..xi8>`, `ui8`, `i16`, `i32`                    | integers, with the constants in `requant` |
     | dispatched | the same, with a layout (a permutation map as encoding) | and `engine` names who runs it           |
     | tiled      | `memref<.., "memory">`, destination after `into`        | reads operands, writes the destination   |
+    | tiled      | layers of accelerators have become `accel.launch`, with `accel.copy` and `accel.wait` around them | |
     | planned    | the same; each `accel.buffer` has its byte offset       |                                         |
 
     The order of dimensions is always ONNX's (N, C, H, W); a physical layout is a property of the type.
@@ -36,6 +37,7 @@ def Accel_Dialect : Dialect {
   let cppNamespace = "::htvm::accel";
   let dependentDialects = ["::mlir::quant::QuantDialect"];
   let useDefaultAttributePrinterParser = 0;
+  let useDefaultTypePrinterParser = 1;
 }
 
 #endif // ACCEL_DIALECT_TD

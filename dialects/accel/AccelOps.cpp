@@ -457,5 +457,63 @@ void BufferOp::getEffects(SmallVectorImpl<SideEffects::EffectInstance<MemoryEffe
                        SideEffects::DefaultResource::get());
 }
 
+//===----------------------------------------------------------------------===//
+// Accelerators and transfers
+//===----------------------------------------------------------------------===//
+
+/// What an operation that goes on in the background does to its operands. It does so until its token is waited for;
+/// effects on the default resource keep it in its place among all others that touch memory.
+static void addBackgroundEffects(MutableArrayRef<OpOperand> operands, OpOperand &written,
+                                 SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>> &effects) {
+  for (OpOperand &operand : operands)
+    if (&operand != &written)
+      effects.emplace_back(MemoryEffects::Read::get(), &operand, SideEffects::DefaultResource::get());
+  effects.emplace_back(MemoryEffects::Write::get(), &written, SideEffects::DefaultResource::get());
+}
+
+static LogicalResult verifyMemory(Operation *op, StringRef what, Value value) {
+  auto type = cast<MemRefType>(value.getType());
+  if (isa_and_nonnull<StringAttr>(type.getMemorySpace()))
+    return success();
+  return op->emitOpError() << what << " has memory space " << type.getMemorySpace()
+                           << ", expected the name of a memory (a string)";
+}
+
+LogicalResult CopyOp::verify() {
+  auto source = cast<MemRefType>(getSource().getType()), target = cast<MemRefType>(getTarget().getType());
+  if (failed(verifyMemory(*this, "source", getSource())) || failed(verifyMemory(*this, "target", getTarget())))
+    return failure();
+  if (source.getShape() != target.getShape() || source.getElementType() != target.getElementType())
+    return emitOpError() << "copies " << shapeText(source.getShape()) << " of " << source.getElementType() << " to "
+                         << shapeText(target.getShape()) << " of " << target.getElementType()
+                         << ", expected one shape and element type";
+  if (source.getMemorySpace() == target.getMemorySpace())
+    return emitOpError() << "copies within " << source.getMemorySpace() << ", expected two memories";
+  return success();
+}
+
+void CopyOp::getEffects(SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>> &effects) {
+  addBackgroundEffects(getOperation()->getOpOperands(), getTargetMutable(), effects);
+}
+
+LogicalResult LaunchOp::verify() {
+  if (getInputs().empty())
+    return emitOpError("has no inputs, expected at least one");
+  for (Value operand : getOperands())
+    if (failed(verifyMemory(*this, "an operand", operand)))
+      return failure();
+  return success();
+}
+
+void LaunchOp::getEffects(SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>> &effects) {
+  addBackgroundEffects(getOperation()->getOpOperands(), getOutMutable(), effects);
+}
+
+/// Nothing that touches memory may cross a wait.
+void WaitOp::getEffects(SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>> &effects) {
+  effects.emplace_back(MemoryEffects::Read::get(), SideEffects::DefaultResource::get());
+  effects.emplace_back(MemoryEffects::Write::get(), SideEffects::DefaultResource::get());
+}
+
 #define GET_OP_CLASSES
 #include "AccelOps.cpp.inc"

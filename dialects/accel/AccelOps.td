@@ -11,6 +11,7 @@
 include "AccelDialect.td"
 include "mlir/IR/CommonAttrConstraints.td"
 include "mlir/IR/CommonTypeConstraints.td"
+include "mlir/IR/AttrTypeBase.td"
 include "mlir/IR/OpAsmInterface.td"
 include "mlir/Interfaces/SideEffectInterfaces.td"
 
@@ -323,6 +324,59 @@ def Accel_BufferOp : Accel_Op<"buffer", [DeclareOpInterfaceMethods<MemoryEffects
   let results = (outs Accel_MemRef:$memref);
   let assemblyFormat = "$name (`at` $offset^)? attr-dict `:` type($memref)";
   let hasVerifier = 1;
+}
+
+//===----------------------------------------------------------------------===//
+// Accelerators and transfers
+//===----------------------------------------------------------------------===//
+
+def Accel_Token : TypeDef<Accel_Dialect, "Token"> {
+  let mnemonic = "token";
+  let summary = "What a copy or a launch gives, to be waited for";
+}
+
+def Accel_CopyOp : Accel_Op<"copy", [DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
+  let summary = "Start to copy a piece of memory into another memory";
+  let description = [{
+    Stage tiled on. The copy runs while later operations do, until its token is waited for: before that nobody
+    reads or writes the target, and nobody writes the source. Source and target have one shape; each may be strided
+    (a `memref.subview` of a larger map).
+
+    ```mlir
+    %t = accel.copy %x to %tile : memref<1x16x8x32xi8, strided<[16384, 1024, 32, 1]>, "l2"> to memref<1x16x8x32xi8, "l1">
+    ```
+  }];
+  let arguments = (ins Accel_MemRef:$source, Accel_MemRef:$target);
+  let results = (outs Accel_Token:$token);
+  let assemblyFormat = "$source `to` $target attr-dict `:` type($source) `to` type($target)";
+  let hasVerifier = 1;
+}
+
+def Accel_LaunchOp : Accel_Op<"launch",
+    [AttrSizedOperandSegments, DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
+  let summary = "Start a job of an accelerator";
+  let description = [{
+    Stage tiled on. The engine computes a layer, or a tile of one, from operands in its own memories; `job` is what the
+    target's description of the engine made of it (backend/targets/jobs.py). The job runs while later operations do,
+    until its token is waited for. An engine runs one job at a time: whoever launches the next has waited.
+
+    ```mlir
+    %t = accel.launch "digital" %x weights %w into %y {job = {kind = "conv2d", ..}} : (memref<..>, memref<..>, memref<..>)
+    ```
+  }];
+  let arguments = (ins StrAttr:$engine, Variadic<Accel_MemRef>:$inputs, Optional<Accel_MemRef>:$weights,
+                       Accel_MemRef:$out, DictionaryAttr:$job);
+  let results = (outs Accel_Token:$token);
+  let assemblyFormat = [{
+    $engine $inputs (`weights` $weights^)? `into` $out attr-dict `:` functional-type(operands, results)
+  }];
+  let hasVerifier = 1;
+}
+
+def Accel_WaitOp : Accel_Op<"wait", [DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
+  let summary = "Wait for a copy or a launch to end";
+  let arguments = (ins Accel_Token:$token);
+  let assemblyFormat = "$token attr-dict";
 }
 
 #endif // ACCEL_OPS_TD

@@ -1,0 +1,119 @@
+"""What an accelerator is asked to do: a layer, or a tile of one, in plain numbers.
+
+A job knows nothing of MLIR operations, memories or addresses. It is an attribute of `accel.launch`, what cost
+models count, what a job descriptor encodes and what the simulated engine computes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, replace
+from math import prod
+
+from mlir import ir
+
+Range = tuple[int, int]
+"""First index, and the one behind the last."""
+
+PLANAR, PIXELS = "planar", "pixels"
+"""Orders of a map in an accelerator's memory: N, C, H, W or N, H, W, C."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One launch of an accelerator. Maps are dense in its memory; sizes are (rows, columns).
+
+    kind: "conv2d", "dense" (one pixel), "add" (two inputs of one shape), or "matvec" (a convolution whose sums
+    are read by a converter). groups: 1, or the channels for a depthwise layer, which is cut before it is launched.
+    shift: of the sum, or of the converter. low, high: the clip of the result. order: of the output.
+    rescale_shift, code_low, code_high: of a "matvec", whose converter's code is clipped, scaled and shifted.
+    """
+
+    kind: str
+    channels: int
+    outputs: int
+    size: tuple[int, int]
+    out_size: tuple[int, int]
+    kernel: tuple[int, int] = (1, 1)
+    strides: tuple[int, int] = (1, 1)
+    pads: tuple[int, int, int, int] = (0, 0, 0, 0)
+    groups: int = 1
+    shift: int = 0
+    low: int = -128
+    high: int = 127
+    code_low: int = 0
+    code_high: int = 0
+    rescale_shift: int = 0
+    order: str = PLANAR
+
+    @property
+    def macs(self) -> int:
+        """Multiplications that the layer needs: those with borders count, those of unused lanes do not."""
+        if self.kind == "add":
+            return 0
+        return self.outputs * (self.channels // self.groups) * prod(self.kernel) * prod(self.out_size)
+
+    @property
+    def rows_of_weights(self) -> int:
+        """Products that are summed for one output."""
+        return self.channels // self.groups * prod(self.kernel)
+
+    @property
+    def input_bytes(self) -> int:
+        return self.channels * prod(self.size)
+
+    @property
+    def output_bytes(self) -> int:
+        return self.outputs * prod(self.out_size)
+
+    def tile(self, outputs: Range, rows: Range, columns: Range) -> tuple[Job, Range, Range]:
+        """Return the job of a part of the output, and the rows and columns of the input that it reads.
+
+        Padding stays only where the part lies at the border of the map.
+        """
+        (top, left, bottom, right), height, width = self.pads, *self.size
+        in_rows, (top, bottom) = self._read(rows, height, 0, top, bottom)
+        in_columns, (left, right) = self._read(columns, width, 1, left, right)
+        count = outputs[1] - outputs[0]
+        part = replace(
+            self,
+            channels=count if self.groups > 1 or self.kind == "add" else self.channels,
+            groups=count if self.groups > 1 else 1,
+            outputs=count,
+            size=(in_rows[1] - in_rows[0], in_columns[1] - in_columns[0]),
+            out_size=(rows[1] - rows[0], columns[1] - columns[0]),
+            pads=(top, left, bottom, right),
+        )
+        return part, in_rows, in_columns
+
+    def _read(self, wanted: Range, size: int, axis: int, before: int, after: int) -> tuple[Range, Range]:
+        """Return the inputs along an axis that some outputs need, and the padding on both sides of them."""
+        stride, kernel = self.strides[axis], self.kernel[axis]
+        first, end = wanted[0] * stride - before, (wanted[1] - 1) * stride - before + kernel
+        read = (max(first, 0), min(end, size))
+        return read, (max(-first, 0), max(end - size, 0))
+
+    def attribute(self) -> ir.DictAttr:
+        """Return the job as an attribute of `accel.launch`, in the current context; defaults are left out."""
+        fields = dataclasses.fields(self)
+        values = {field.name: getattr(self, field.name) for field in fields}
+        return ir.DictAttr.get(
+            {field.name: _attribute(values[field.name]) for field in fields if values[field.name] != field.default}
+        )
+
+    @staticmethod
+    def of(attribute: ir.DictAttr) -> Job:
+        """Return the job that an attribute describes."""
+        return Job(**{entry.name: _value(entry.attr) for entry in attribute})
+
+
+def _attribute(value: int | str | tuple[int, ...]) -> ir.Attribute:
+    if isinstance(value, str):
+        return ir.StringAttr.get(value)
+    if isinstance(value, tuple):
+        return ir.DenseI64ArrayAttr.get(value)
+    return ir.IntegerAttr.get(ir.IntegerType.get_signless(64), value)
+
+
+def _value(attribute: ir.Attribute) -> int | str | tuple[int, ...]:
+    return tuple(attribute) if isinstance(attribute, ir.DenseI64ArrayAttr) else attribute.value
