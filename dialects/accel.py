@@ -6,7 +6,7 @@ from mlir import ir
 from mlir.dialects import func
 
 from ._accel_ops_gen import *  # noqa: F403
-from ._accel_ops_gen import BufferOp
+from ._accel_ops_gen import BufferOp, CopyOp, LaunchOp, WaitOp
 
 
 def _string(value: str, context: ir.Context) -> ir.Attribute:
@@ -18,11 +18,14 @@ for _kind in ("Accel_Rounding", "Accel_PoolKind", "Accel_Kernel"):
 
 
 def layers(module: ir.Module | ir.Operation) -> Iterator[ir.OpView]:
-    """Yield the layers (accel operations but buffers) of every function of a module, in order."""
+    """Yield the layers of every function of a module, in order."""
     for function in functions(module):
-        for op in function.body.blocks[0]:
-            if op.operation.name.startswith("accel.") and not isinstance(op, BufferOp):
-                yield op
+        yield from (op for op in function.body.blocks[0] if is_layer(op))
+
+
+def is_layer(op: ir.OpView) -> bool:
+    """Say whether an operation computes values: all of the dialect do but those on memory."""
+    return op.operation.name.startswith("accel.") and not isinstance(op, (BufferOp, CopyOp, LaunchOp, WaitOp))
 
 
 def functions(module: ir.Module | ir.Operation) -> Iterator[func.FuncOp]:

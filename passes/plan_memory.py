@@ -27,6 +27,7 @@ from htvm.backend.targets.soc import Memory, Soc
 from htvm.dialects import accel
 
 from .analysis import activations, layout
+from .analysis.actions import actions
 from .analysis.liveness import Lifetime, lifetimes, shareable
 from .analysis.packing import Item, Packing, loads, pack
 
@@ -64,7 +65,7 @@ class PlanMemory:
 
 @dataclass(frozen=True)
 class Plan:
-    """The arena of one memory for one function. `peak` is the number of the layer at which most is live."""
+    """The arena of one memory for one function. `peak` is the number of the action at which most is live."""
 
     function: func.FuncOp
     lives: list[Lifetime]
@@ -81,8 +82,8 @@ class Plan:
 
     @property
     def peak_layer(self) -> ir.OpView:
-        layers = list(activations.layers(self.function))
-        return layers[max(self.peak, 0)] if layers else self.function
+        doing = actions(self.function)
+        return doing[max(self.peak, 0)].op if doing else self.function
 
     def write_offsets(self) -> None:
         """Write the offset of each buffer and argument into the IR."""

@@ -69,8 +69,7 @@ def only_operations(*known: str) -> Check:
 
     def check(function: func.FuncOp) -> Iterator[Problem]:
         for op in function.body.blocks[0]:
-            is_layer = op.operation.name.startswith("accel.") and not isinstance(op, accel.BufferOp)
-            if not is_layer and op.operation.name not in known:
+            if not accel.is_layer(op) and op.operation.name not in known:
                 yield op, f"found {name(op)}, expected layers and {', '.join(known)}"
 
     return check
@@ -124,7 +123,7 @@ def memrefs(function: func.FuncOp) -> Iterator[Problem]:
             yield function, f"an argument is a '{value.type}', expected a memref in a named memory"
     for op in function.body.blocks[0]:
         for value in values(op):
-            if not is_placed(value.type):
+            if not is_placed(value.type) and not is_token(value):
                 yield op, f"{name(op)} has a value of '{value.type}', expected a memref in a named memory"
 
 
@@ -163,8 +162,9 @@ IMPORTED = (only_operations("arith.constant", "quant.scast", "func.return"), qua
 INTEGER = (only_operations("arith.constant", "func.return"), integers)
 DISPATCHED = (*INTEGER, engines, layouts)
 SCHEDULED = (*DISPATCHED, order)
+ON_MEMORY = ("accel.buffer", "memref.get_global", "memref.subview", "accel.copy", "accel.launch", "accel.wait")
 TILED = (
-    only_operations("memref.get_global", "accel.buffer", "func.return"),
+    only_operations(*ON_MEMORY, "func.return"),
     integers,
     engines,
     order,
@@ -188,6 +188,10 @@ def values(op: ir.OpView) -> list[ir.Value]:
 
 def is_placed(value_type: ir.Type) -> bool:
     return isinstance(value_type, ir.MemRefType) and isinstance(value_type.memory_space, ir.StringAttr)
+
+
+def is_token(value: ir.Value) -> bool:
+    return str(value.type) == "!accel.token"
 
 
 def numbers(function: func.FuncOp, name: str) -> dict[str, int]:

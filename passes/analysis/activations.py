@@ -10,9 +10,7 @@ from htvm.dialects import accel
 
 def layers(function: func.FuncOp) -> Iterator[ir.OpView]:
     """Yield the layers of one function, in order."""
-    for op in function.body.blocks[0]:
-        if op.operation.name.startswith("accel.") and not isinstance(op, accel.BufferOp):
-            yield op
+    yield from (op for op in function.body.blocks[0] if accel.is_layer(op))
 
 
 def read_by(layer: ir.OpView) -> list[ir.Value]:

@@ -9,14 +9,15 @@ from mlir.dialects import func
 from htvm.dialects import accel
 
 from . import activations, in_place, layout
+from .actions import actions
 
 
 @dataclass(frozen=True)
 class Lifetime:
-    """A buffer or an argument of the function, needed while the layers first..last run, both included.
+    """A buffer or an argument of the function, needed while the actions first..last run, both included.
 
-    Layers are numbered from 0 in order of execution. An input is there before the first layer (-1), a result
-    is needed after the last one.
+    Actions are numbered from 0 in order of execution. An input is there before the first one (-1), a result is
+    needed after the last one. A copy or launch needs its memory until it is waited for.
     """
 
     value: ir.Value
@@ -32,11 +33,11 @@ class Lifetime:
 
 def lifetimes(function: func.FuncOp) -> list[Lifetime]:
     """Return the lifetimes of all arguments and buffers of a function on memrefs."""
-    layers = list(activations.layers(function))
+    all_actions = actions(function)
     uses: dict[ir.Value, list[int]] = {}
-    for number, layer in enumerate(layers):
-        for value in [*activations.read_by(layer), *activations.scratch_of(layer), accel.output(layer)]:
-            uses.setdefault(value, []).append(number)
+    for action in all_actions:
+        for value in action.touches:
+            uses.setdefault(value, []).extend([action.number, action.end])
 
     found = []
     attributes_of_arguments = activations.attributes_of_arguments(function)
@@ -44,15 +45,15 @@ def lifetimes(function: func.FuncOp) -> list[Lifetime]:
         name = activations.named(argument, attributes)
         used = uses.get(argument, [])
         if "accel.result" in attributes:
-            used = [*used, len(layers)]
+            used = [*used, len(all_actions)]
         else:
             used = [-1, *used]
-        found.append(Lifetime(argument, name, layout.size_bytes(argument.type), used[0], used[-1]))
+        found.append(Lifetime(argument, name, layout.size_bytes(argument.type), min(used), max(used)))
     for op in function.body.blocks[0]:
         if isinstance(op, accel.BufferOp) and op.memref in uses:
             used = uses[op.memref]
             found.append(
-                Lifetime(op.memref, op.name.value, layout.size_bytes(op.memref.type), used[0], used[-1])
+                Lifetime(op.memref, op.name.value, layout.size_bytes(op.memref.type), min(used), max(used))
             )
     return found
 
@@ -65,9 +66,11 @@ def shareable(function: func.FuncOp, lives: Sequence[Lifetime]) -> set[tuple[int
     """
     index = {life.value: number for number, life in enumerate(lives) if not life.is_argument}
     pairs = set()
-    for number, layer in enumerate(activations.layers(function)):
-        made = index.get(accel.output(layer))
-        if made is not None and lives[made].first == number:
-            sources = (index.get(value) for value in in_place.overwritable(layer))
-            pairs |= {(read, made) for read in sources if read is not None and lives[read].last == number}
+    for action in actions(function):
+        if not accel.is_layer(action.op):
+            continue
+        made = index.get(accel.output(action.op))
+        if made is not None and lives[made].first == action.number:
+            sources = (index.get(value) for value in in_place.overwritable(action.op))
+            pairs |= {(read, made) for read in sources if read is not None and lives[read].last == action.number}
     return pairs

@@ -1,4 +1,4 @@
-"""Follow a planned function through memory: whose bytes are where after each layer.
+"""Follow a planned function through memory: whose bytes are where after each action.
 
 This trusts no lifetime. It does what the machine does: a layer takes the bytes of its output away from
 whoever had them, and whoever reads must still have all of its own.
@@ -13,6 +13,7 @@ from mlir.dialects import func
 from htvm.dialects import accel
 
 from . import activations, in_place, layout
+from .actions import Action, actions
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,8 @@ def conflicts(function: func.FuncOp) -> Iterator[Conflict]:
 
     def take(region: Region, node: str) -> None:
         """Give a region its bytes; who had any of them has lost its own."""
+        if region in owned:  # another part of it is written
+            return
         for other in [other for other in owned if other.overlaps(region)]:
             taken[other.value] = (region, node)
             owned.remove(other)
@@ -78,17 +81,25 @@ def conflicts(function: func.FuncOp) -> Iterator[Conflict]:
 
     for value in inputs:
         take(places[value], "")
-    for layer in activations.layers(function):
-        output = places[accel.output(layer)]
-        for value in activations.scratch_of(layer):
-            take(places[value], accel.node(layer))
-        for value in activations.read_by(layer):
+    ending: dict[int, list[Action]] = {}
+    for action in actions(function):
+        layer, node = action.op, accel.node(action.op)
+        for ended in ending.pop(action.number, []):  # what a copy or launch uses is its own until it has ended
+            for value in ended.touches:
+                yield from missing(ended.op, places[value])
+        for value in action.used:
+            take(places[value], node)
+        for value in action.reads:
             yield from missing(layer, places[value])
-            if places[value].overlaps(output) and not _may_replace(layer, places[value], output):
-                yield Conflict(layer, places[value], output, accel.node(layer))
-        take(output, accel.node(layer))
-        for value in activations.scratch_of(layer):
+            for output in map(places.__getitem__, action.writes):
+                if places[value].overlaps(output) and not _may_replace(layer, places[value], output):
+                    yield Conflict(layer, places[value], output, node)
+        for value in action.writes:
+            take(places[value], node)
+        for value in action.used:
             yield from missing(layer, places[value])
+        if action.end != action.number:
+            ending.setdefault(action.end, []).append(action)
     for value in results:
         yield from missing(None, places[value])
 
@@ -97,7 +108,8 @@ def _may_replace(layer: ir.OpView, source: Region, output: Region) -> bool:
     """Say whether a layer may write its output where it reads `source`: element by element, and only in buffers."""
     if activations.is_argument(source.value) or activations.is_argument(output.value):
         return False
-    return source.begin == output.begin and source.value in in_place.overwritable(layer)
+    is_element_wise = accel.is_layer(layer) and source.value in in_place.overwritable(layer)
+    return source.begin == output.begin and is_element_wise
 
 
 def _region(value: ir.Value, name: str, offset: int) -> Region:
