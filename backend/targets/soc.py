@@ -1,9 +1,20 @@
 """The words a target is described with. A target is one file that builds one `Soc`."""
 
-from dataclasses import dataclass
-from typing import Protocol
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from mlir import ir
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from htvm.backend.targets.jobs import Job
+
+HOST = "host"
+"""The name of the engine that is the RISC-V core itself."""
 
 
 class Engine(Protocol):
@@ -15,19 +26,102 @@ class Engine(Protocol):
     def refuses(self, op: ir.Operation) -> str | None:
         """Say why this engine does not run `op`; None if it does."""
 
+    def cycles(self, op: ir.Operation, cost_model: CostModel | None) -> int:
+        """Predict the cycles of an op that this engine runs, transfers left out."""
+
+
+@runtime_checkable
+class Accelerator(Engine, Protocol):
+    """An engine with memories of its own that the host starts job by job.
+
+    memory: where its inputs and outputs are. weight_memory: where its weights are. base: the address of its registers.
+    reads: the order of maps it reads; writes: the orders it can write, first the natural one (jobs.PLANAR, PIXELS).
+    output_step: the output channels that its lanes take at once.
+    """
+
+    memory: str
+    weight_memory: str
+    base: int
+    reads: str
+    writes: tuple[str, ...]
+    output_step: int
+
+    def job(self, op: ir.Operation) -> Job:
+        """Return an op that this engine does not refuse as one job, however large."""
+
+    def most_outputs(self, job: Job) -> int:
+        """Return the most output channels that one launch can have: its weights must fit the weight memory."""
+
+    def lowered(self, job: Job) -> Job:
+        """Return the job that the hardware is given for a tile: with the same result, of a kind that it has."""
+
+    def weight_bytes(self, job: Job) -> int:
+        """Return the bytes of the packed weights of a job, biases included; 0 if it has none."""
+
+    def pack(self, job: Job, op: ir.Operation, outputs: tuple[int, int]) -> np.ndarray:
+        """Return the packed weights, uint8[weight_bytes], of the output channels of `op` that a tile computes."""
+
+    def words(self, job: Job, addresses: Mapping[str, int]) -> list[int]:
+        """Return the descriptor of a lowered job; addresses of "input", "rhs", "weights", "output"."""
+
+    def read_words(self, words: Sequence[int]) -> tuple[Job, dict[str, int]]:
+        """Return what a descriptor says."""
+
+    def execute(self, job: Job, inputs: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
+        """Compute a lowered job as the hardware does: int8[output_bytes] from int8 inputs and uint8 weights."""
+
 
 @dataclass(frozen=True)
 class Memory:
-    """A memory that software manages, as the host addresses it."""
+    """A memory that software manages. host_visible: whether the host can address it."""
 
     name: str
     base: int
     size_bytes: int
+    host_visible: bool = True
 
     @property
     def end(self) -> int:
         """The address behind the last byte."""
         return self.base + self.size_bytes
+
+
+@dataclass(frozen=True)
+class Route:
+    """A way that data can take, from one memory to another."""
+
+    source: str
+    target: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.source}_to_{self.target}"
+
+
+@dataclass(frozen=True)
+class Dma:
+    """A transfer engine. It copies runs of bytes along its routes, one after the other.
+
+    base: the address of its registers. queue_depth: commands that it takes while it is busy.
+    """
+
+    name: str
+    base: int
+    routes: tuple[Route, ...]
+    queue_depth: int
+
+
+class CostModel(Protocol):
+    """Published figures of what accelerators and transfers take. `source` cites them."""
+
+    name: str
+    source: str
+
+    def job_cycles(self, engine: str, job: Job) -> int:
+        """Return the cycles of a lowered job, from launch to end, weights and maps being in place."""
+
+    def copy_cycles(self, route: Route, size_bytes: int) -> int:
+        """Return the cycles of copying one run of bytes, the set-up of the call included."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +136,10 @@ class Host:
 class Soc:
     """A target: what passes, backend and simulator know of a machine.
 
-    engines: in order of preference; the first that accepts an op runs it.
-    program_memory: where code, constants, variables and stack are. arena_memory: where activations are.
+    engines: in order of preference; of those that accept an op the cheapest runs it.
+    program_memory: where code, constants, variables and stack are. arena_memory: where activations of the host are.
+    cost_models: the first one counts, until another is chosen. power_w: what each unit ("host", an engine) draws while
+    it works, in watts, where a source is known.
     """
 
     name: str
@@ -54,6 +150,18 @@ class Soc:
     program_memory: str
     arena_memory: str
     engines: tuple[Engine, ...]
+    dmas: tuple[Dma, ...] = ()
+    cost_models: tuple[CostModel, ...] = ()
+    power_w: Mapping[str, float] | None = None
+
+    @property
+    def cost_model(self) -> CostModel | None:
+        """The figures that predictions and the simulated timeline use; None if nothing needs any."""
+        return self.cost_models[0] if self.cost_models else None
+
+    @property
+    def accelerators(self) -> tuple[Accelerator, ...]:
+        return tuple(engine for engine in self.engines if isinstance(engine, Accelerator))
 
     def memory(self, name: str) -> Memory:
         """Return the memory of that name; KeyError names those there are."""
@@ -62,3 +170,46 @@ class Soc:
                 return memory
         known = ", ".join(memory.name for memory in self.memories)
         raise KeyError(f"target '{self.name}' has no memory '{name}'; it has {known}")
+
+    def engine(self, name: str) -> Engine:
+        """Return the engine of that name; KeyError names those there are."""
+        for engine in self.engines:
+            if engine.name == name:
+                return engine
+        raise KeyError(f"target '{self.name}' has no engine '{name}'; it has {self.known('engines')}")
+
+    def dma(self, route: Route) -> Dma:
+        """Return the transfer engine that serves a route; KeyError names the routes there are."""
+        for dma in self.dmas:
+            if route in dma.routes:
+                return dma
+        known = ", ".join(each.name for dma in self.dmas for each in dma.routes) or "none"
+        raise KeyError(f"target '{self.name}' has no route '{route.name}'; it has {known}")
+
+    def with_memory(self, name: str, size_bytes: int) -> Soc:
+        """Return the same machine with another size of a memory. Raises ValueError."""
+        if name not in (memory.name for memory in self.memories):
+            raise ValueError(f"target '{self.name}' has no memory '{name}'; it has {self.known('memories')}")
+        if size_bytes <= 0:
+            raise ValueError(f"memory '{name}' cannot have {size_bytes} bytes")
+        sizes = (replace(each, size_bytes=size_bytes) if each.name == name else each for each in self.memories)
+        return replace(self, memories=tuple(sizes))
+
+    def with_engines(self, names: Sequence[str]) -> Soc:
+        """Return the same machine with some of its engines, in their order there. Raises ValueError."""
+        for name in names:
+            if name not in (engine.name for engine in self.engines):
+                raise ValueError(f"target '{self.name}' has no engine '{name}'; it has {self.known('engines')}")
+        return replace(self, engines=tuple(engine for engine in self.engines if engine.name in names))
+
+    def with_cost_model(self, name: str) -> Soc:
+        """Return the same machine with the figures of another cost model. Raises ValueError."""
+        chosen = [model for model in self.cost_models if model.name == name]
+        if not chosen:
+            raise ValueError(f"target '{self.name}' has no cost model '{name}'; it has {self.known('cost_models')}")
+        others = [model for model in self.cost_models if model.name != name]
+        return replace(self, cost_models=(*chosen, *others))
+
+    def known(self, what: str) -> str:
+        """Return the names of all engines, memories or cost models, for a message."""
+        return ", ".join(each.name for each in getattr(self, what)) or "none"

@@ -1,0 +1,42 @@
+"""The host as an engine: a RISC-V core with a C kernel for every op of the accel dialect."""
+
+from dataclasses import dataclass
+from math import prod
+
+from mlir import ir
+
+from htvm.backend.targets.soc import HOST, CostModel
+from htvm.dialects import accel, quantisation
+
+CYCLES_PER_MAC = 2.6
+CYCLES_PER_DEPTHWISE_MAC = 5.5
+CYCLES_PER_ELEMENT = 8
+"""What the host takes, for choosing between engines: MLPerf Tiny's networks on the simulated core, `htvm run`."""
+
+
+@dataclass(frozen=True)
+class HostEngine:
+    """Runs every layer, but those whose weights are computed."""
+
+    name: str = HOST
+
+    def refuses(self, op: ir.Operation) -> str | None:
+        """Refuse what is not an accel op, convolutions whose weights are not constant, and an array's converter."""
+        name = op.operation.name
+        if not name.startswith("accel."):
+            return f"runs ops of the accel dialect, got '{name}'"
+        if isinstance(op.operation.opview, accel.Conv2dOp | accel.DenseOp) and quantisation.stored(op.weights) is None:
+            return "has kernels for constant weights, got weights that are computed"
+        return None
+
+    def cycles(self, op: ir.Operation, cost_model: CostModel | None) -> int:
+        """Estimate from the number of multiplications, or of elements."""
+        layer = op.operation.opview
+        elements = prod(accel.output(layer).type.shape)
+        if isinstance(layer, accel.Conv2dOp | accel.DenseOp):
+            taps = prod(layer.weights.type.shape[1:])
+            is_depthwise = isinstance(layer, accel.Conv2dOp) and layer.groups.value > 1
+            return round(elements * taps * (CYCLES_PER_DEPTHWISE_MAC if is_depthwise else CYCLES_PER_MAC))
+        if isinstance(layer, accel.Pool2dOp):
+            elements = prod(layer.input.type.shape)
+        return elements * CYCLES_PER_ELEMENT
