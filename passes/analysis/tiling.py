@@ -24,7 +24,7 @@ from htvm.backend.targets.soc import Accelerator, Route, Soc
 
 @dataclass(frozen=True)
 class Tiling:
-    """The size of the tiles of a layer. is_streamed: the form. outputs_first: the outer loop is over output channels."""
+    """The size of the tiles of a layer. is_streamed: its form. outputs_first: whether they are the outer loop."""
 
     outputs: int
     rows: int
