@@ -22,6 +22,7 @@ from typing import ClassVar
 from mlir import ir
 from mlir.passmanager import ExternalPass
 
+from htvm.backend.targets.soc import HOST
 from htvm.dialects import accel
 
 from .analysis import linear_kernels
@@ -43,7 +44,7 @@ class ChooseKernels:
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
         with module.location:
             for layer in accel.layers(module):
-                if is_linear(layer) and layer.engine.value == "host" and layer.kernel is None:
+                if is_linear(layer) and layer.engine.value == HOST and layer.kernel is None:
                     write(layer, best(linear_kernels.read(layer), self.most_data))
 
 
