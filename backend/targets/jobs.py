@@ -7,15 +7,21 @@ models count, what a job descriptor encodes and what the simulated engine comput
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
 from mlir import ir
 
+KINDS = ("conv2d", "dense", "add", "matvec")
+
+OPERANDS = ("input", "rhs", "weights", "output")
+"""What a descriptor has addresses of; 0 for one that the job does not have."""
+
 Range = tuple[int, int]
 """First index, and the one behind the last."""
 
-PLANAR, PIXELS = "planar", "pixels"
+PLANAR, PIXELS = ORDERS = "planar", "pixels"
 """Orders of a map in an accelerator's memory: N, C, H, W or N, H, W, C."""
 
 
@@ -93,6 +99,30 @@ class Job:
         read = (max(first, 0), min(end, size))
         return read, (max(-first, 0), max(end - size, 0))
 
+    def words(self, addresses: Mapping[str, int]) -> list[int]:
+        """Return the job's descriptor: DESCRIPTOR_WORDS words, its fields in order, then the addresses of OPERANDS."""
+        numbers = []
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            names = {"kind": KINDS, "order": ORDERS}.get(field.name)
+            numbers += [names.index(value)] if names else value if isinstance(value, tuple) else [value]
+        return [number & 0xFFFFFFFF for number in (*numbers, *(addresses.get(name, 0) for name in OPERANDS))]
+
+    @staticmethod
+    def of_words(words: Sequence[int]) -> tuple[Job, dict[str, int]]:
+        """Return the job and the addresses that a descriptor gives."""
+        numbers = [word - (1 << 32) if word >> 31 else word for word in words]
+        values: dict[str, int | str | tuple[int, ...]] = {}
+        for field in dataclasses.fields(Job):
+            names = {"kind": KINDS, "order": ORDERS}.get(field.name)
+            if names:
+                values[field.name] = names[numbers.pop(0)]
+            elif field.name in TUPLES:
+                values[field.name] = tuple(numbers.pop(0) for _ in range(TUPLES[field.name]))
+            else:
+                values[field.name] = numbers.pop(0)
+        return Job(**values), dict(zip(OPERANDS, words[-len(OPERANDS) :]))
+
     def attribute(self) -> ir.DictAttr:
         """Return the job as an attribute of `accel.launch`, in the current context; defaults are left out."""
         fields = dataclasses.fields(self)
@@ -105,6 +135,12 @@ class Job:
     def of(attribute: ir.DictAttr) -> Job:
         """Return the job that an attribute describes."""
         return Job(**{entry.name: _value(entry.attr) for entry in attribute})
+
+
+TUPLES = {"size": 2, "out_size": 2, "kernel": 2, "strides": 2, "pads": 4}
+"""The fields of a job that have several numbers, and how many."""
+
+DESCRIPTOR_WORDS = len(dataclasses.fields(Job)) + sum(count - 1 for count in TUPLES.values()) + len(OPERANDS)
 
 
 def _attribute(value: int | str | tuple[int, ...]) -> ir.Attribute:

@@ -35,8 +35,8 @@ class Accelerator(Engine, Protocol):
     """An engine with memories of its own that the host starts job by job.
 
     memory: where its inputs and outputs are. weight_memory: where its weights are. base: the address of its registers.
-    reads: the order of maps it reads; writes: the orders it can write, first the natural one (jobs.PLANAR, PIXELS).
-    output_step: the output channels that its lanes take at once.
+    reads: the order of maps that it reads; writes: the orders it can write, first the natural one (jobs.PLANAR,
+    PIXELS). output_step: the output channels that its lanes take at once.
     """
 
     memory: str
@@ -52,23 +52,20 @@ class Accelerator(Engine, Protocol):
     def most_outputs(self, job: Job) -> int:
         """Return the most output channels that one launch can have: its weights must fit the weight memory."""
 
-    def lowered(self, job: Job) -> Job:
-        """Return the job that the hardware is given for a tile: with the same result, of a kind that it has."""
+    def lowered(self, job: Job, plain: bool = False) -> Job:
+        """Return the job that the hardware is given for a tile: with the same result, of a kind that it has.
+
+        plain: without what only saves time.
+        """
 
     def weight_bytes(self, job: Job) -> int:
-        """Return the bytes of the packed weights of a job, biases included; 0 if it has none."""
+        """Return the bytes of the packed weights of a tile (not lowered), biases included; 0 if it has none."""
 
     def pack(self, job: Job, op: ir.Operation, outputs: tuple[int, int]) -> np.ndarray:
         """Return the packed weights, uint8[weight_bytes], of the output channels of `op` that a tile computes."""
 
-    def words(self, job: Job, addresses: Mapping[str, int]) -> list[int]:
-        """Return the descriptor of a lowered job; addresses of "input", "rhs", "weights", "output"."""
-
-    def read_words(self, words: Sequence[int]) -> tuple[Job, dict[str, int]]:
-        """Return what a descriptor says."""
-
     def execute(self, job: Job, inputs: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
-        """Compute a lowered job as the hardware does: int8[output_bytes] from int8 inputs and uint8 weights."""
+        """Compute a lowered job as the hardware does: int8[output_bytes] from flat int8 inputs and uint8 weights."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +99,8 @@ class Route:
 class Dma:
     """A transfer engine. It copies runs of bytes along its routes, one after the other.
 
-    base: the address of its registers. queue_depth: commands that it takes while it is busy.
+    base: the address of its registers. queue_depth: commands that it takes while it is busy; a host that gives it one
+    more waits.
     """
 
     name: str
@@ -137,7 +135,8 @@ class Soc:
     """A target: what passes, backend and simulator know of a machine.
 
     engines: in order of preference; of those that accept an op the cheapest runs it.
-    program_memory: where code, constants, variables and stack are. arena_memory: where activations of the host are.
+    program_memory: where code, variables and stack are. arena_memory: where activations of the host are.
+    constant_memory: where constants are, if not in program_memory.
     cost_models: the first one counts, until another is chosen. power_w: what each unit ("host", an engine) draws while
     it works, in watts, where a source is known.
     """
@@ -150,6 +149,7 @@ class Soc:
     program_memory: str
     arena_memory: str
     engines: tuple[Engine, ...]
+    constant_memory: str | None = None
     dmas: tuple[Dma, ...] = ()
     cost_models: tuple[CostModel, ...] = ()
     power_w: Mapping[str, float] | None = None

@@ -141,8 +141,8 @@ def Accel_Conv2dOp : Accel_Layer<"conv2d",
     (ins Accel_Value:$input, Accel_Value:$weights, Optional<Accel_Value>:$bias, Optional<Accel_MemRef>:$scratch),
     (ins DenseI64ArrayAttr:$strides, DenseI64ArrayAttr:$pads, DenseI64ArrayAttr:$dilations, I64Attr:$groups,
          OptionalAttr<Accel_Rounding>:$rounding, OptionalAttr<I64Attr>:$pad_value,
-         OptionalAttr<DictionaryAttr>:$requant, OptionalAttr<Accel_Kernel>:$kernel, OptionalAttr<I64Attr>:$run,
-         OptionalAttr<I64Attr>:$scratch_bytes),
+         OptionalAttr<DictionaryAttr>:$requant, OptionalAttr<DictionaryAttr>:$rescale, OptionalAttr<Accel_Kernel>:$kernel,
+         OptionalAttr<I64Attr>:$run, OptionalAttr<I64Attr>:$scratch_bytes),
     [AttrSizedOperandSegments]> {
   let summary = "Convolve a feature map with a kernel per output channel";
   let description = [{
@@ -152,6 +152,10 @@ def Accel_Conv2dOp : Accel_Layer<"conv2d",
     Taps outside the map contribute nothing to the real sum. In stage integer, where no zero points are left,
     they read `pad_value` (the input's zero point): acc = sum of all taps of x * w, in 32 bits; the zero point's
     contribution is in the offset. Weights are i8, or i16 where 8 signed bits do not hold them. A bias operand is left only with a raw result (no `requant`): y = acc + bias.
+
+    `rescale` (stage dispatched on) is a second step for engines that read their sums with a converter: what `requant`
+    makes is a code, and y = `rescale` of code * weights[k]; it has the keys of `requant`, and `weights` (array<i32>), one
+    for each output channel.
   }];
   let assemblyFormat = [{
     $input `,` $weights (`bias` $bias^)? (`scratch` $scratch^)? (`into` $out^)? attr-dict `:` functional-type(operands, results)
