@@ -20,6 +20,7 @@ from htvm.backend.targets.soc import Soc
 from htvm.diagnostics import CompileError, collected
 from htvm.importer import ModelError, import_onnx
 from htvm.interface import Samples
+from htvm.origin import with_origin
 from htvm.passes import pipeline
 from htvm.project import Project
 from htvm.reproduction import emission_error, run_phase
@@ -78,7 +79,7 @@ def compile(
     """
     soc = target if isinstance(target, Soc) else targets.load(target)
     module, stages = lower(model, soc, "planned", input_types, keep_stages)
-    project = emit(module, soc, label(model))
+    project = with_origin(emit(module, soc, label(model)), loaded(model), input_types or {})
     if output is not None:
         write_project(project.files, output)
     return CompiledModel(model, soc, module, stages, project)

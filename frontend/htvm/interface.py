@@ -132,6 +132,10 @@ class Samples(Sequence[dict[str, np.ndarray]]):
             return self.inputs
         return {name: values[number : number + 1] for name, values in self.inputs.items()}
 
+    def first(self) -> Samples:
+        """Return the first sample alone."""
+        return Samples(self[0], 1)
+
 
 def shape_text(shape: tuple[int, ...]) -> str:
     """Return a shape as messages show it."""

@@ -19,6 +19,7 @@ from htvm.dialects.real import Real
 from htvm.driver import CompiledModel, Model, compile, loaded
 from htvm.execution import Program, Progress
 from htvm.interface import InputError, Samples, shape_text
+from htvm.origin import tensor
 from htvm.reference import evaluate
 
 
@@ -141,13 +142,13 @@ def first_divergence(
     Only nodes whose results the program has in memory, as integers, can be compared.
     """
     steps = read_program(compiled.module, compiled.soc).steps
-    tensors = {step.number: tensor for step in steps if (tensor := _tensor(step, proto))}
+    tensors = {step.number: found for step in steps if (found := tensor(accel.nodes(step.layer), proto))}
     meant = evaluate(proto, sample, keep=list(tensors.values()))
     for step, found in _observed(program, steps, sample):
         if step.number not in tensors:
             continue
-        tensor = tensors[step.number]
-        wanted = meant[tensor]
+        name = tensors[step.number]
+        wanted = meant[name]
         if isinstance(wanted, Real):
             wanted = wanted.exact()
             if any(value.denominator != 1 for value in wanted.flat):
@@ -159,21 +160,10 @@ def first_divergence(
             index = tuple(int(axis) for axis in differing[0])
             return (
                 f"node '{step.node}' is the first that differs (step {step.number}, {step.summary}): "
-                f"{len(differing):,} of {found.size:,} values of '{tensor}'; the first is {list(index)}: "
+                f"{len(differing):,} of {found.size:,} values of '{name}'; the first is {list(index)}: "
                 f"computed {found.reshape(wanted.shape)[index]}, expected {wanted[index]}"
             )
     return None
-
-
-def _tensor(step: Step, proto: onnx.ModelProto) -> str | None:
-    """Return the ONNX tensor that a step computes: the output of the last of its nodes."""
-    names = accel.nodes(step.layer)
-    return next((node.output[0] for node in reversed(proto.graph.node) if _name(node) in names), None)
-
-
-def _name(node: onnx.NodeProto) -> str:
-    """Return what the importer calls a node."""
-    return node.name or f"{node.op_type}:{node.output[0]}"
 
 
 def _observed(

@@ -15,6 +15,7 @@ examples:
   htvm compile resnet8.onnx --target rv32 -o resnet8_c    a C project in the folder resnet8_c
   htvm run resnet8.onnx                                   execute it on simulated RISC-V, layer by layer
   htvm verify resnet8.onnx                                is every output exactly what the ONNX file says?
+  htvm report resnet8.onnx                                the same as a page: timeline, memory map, layers
   htvm targets                                            the machines that can be compiled for
 
 `htvm COMMAND --help` explains a command. htvm-opt and htvm-translate do single steps of the way, on MLIR's text.
@@ -24,6 +25,7 @@ SUBCOMMANDS = {
     "compile": "turn an ONNX file into a C project",
     "run": "execute a model or a C project on the simulated target",
     "verify": "compare every output with the exact meaning of the ONNX file",
+    "report": "show a run as one HTML page: network, timeline, memory, layers",
     "targets": "list the machines that can be compiled for",
 }
 

@@ -7,21 +7,14 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from htvm.commands.arguments import (
-    add_cc,
-    add_input_types,
-    add_target,
-    model_warnings,
-    read_arrays,
-)
+from htvm.commands.arguments import add_cc, add_input_types, add_target, read_arrays
+from htvm.commands.subject import subject
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from htvm.backend.targets.soc import Soc
     from htvm.driver import CompiledModel
     from htvm.execution import RunResult
-    from htvm.project import Project
 
 EXAMPLES = """\
 examples:
@@ -56,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     from htvm.trace import trace
 
     given = read_arrays(arguments.inputs) if arguments.inputs else None
-    compiled, project, soc = _subject(arguments)
+    compiled, project, soc = subject(arguments)
     inputs = project.random_inputs(arguments.seed) if given is None else given
     samples = Samples.of(project.inputs, inputs)
     program = Program(project, soc, arguments.cc)
@@ -71,20 +64,6 @@ def run(arguments: argparse.Namespace) -> int:
     tables.layers(result.metrics)
     tables.totals(_answers(result, compiled, inputs) | _costs(result))
     return 0
-
-
-def _subject(arguments: argparse.Namespace) -> tuple[CompiledModel | None, Project, Soc]:
-    """Return what to run: a model, compiled, or a project that was compiled before."""
-    from htvm import driver
-    from htvm.backend import targets
-    from htvm.project import Project
-
-    if Path(arguments.model).is_dir():
-        project = Project.read(Path(arguments.model))
-        return None, project, arguments.target or targets.load(project.report["target"])
-    with model_warnings():
-        compiled = driver.compile(arguments.model, arguments.target or "rv32", input_types=arguments.input_type)
-    return compiled, compiled.project, compiled.soc
 
 
 def _answers(result: RunResult, compiled: CompiledModel | None, given: dict[str, np.ndarray]) -> dict[str, str]:

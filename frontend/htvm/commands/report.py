@@ -1,0 +1,45 @@
+"""htvm report: one HTML page that shows a run."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from htvm.commands.arguments import add_cc, add_input_types, add_target, read_arrays
+from htvm.commands.subject import subject
+
+EXAMPLES = """\
+examples:
+  htvm report resnet8.onnx                                  resnet8.html, of a run on random inputs
+  htvm report resnet8_c --inputs photo.npz -o photo.html    a project that `htvm compile` wrote
+
+The page has the network, the timeline of all units, the memory map, a table of layers, and what is needed to repeat
+the run. It is one file that needs no network. In its charts, + and - zoom, the arrow keys move, 0 shows everything.
+"""
+
+
+def add_arguments(to: argparse.ArgumentParser) -> None:
+    to.add_argument("model", metavar="MODEL|DIR", help="an ONNX file, or a project of htvm compile")
+    add_target(to, help="the machine (default: rv32, or the one that the project was made for)")
+    add_input_types(to)
+    to.add_argument("--inputs", metavar="X.npz", help="the inputs, of which the first sample counts; or random ones")
+    to.add_argument("--seed", type=int, default=0, metavar="N", help="where random inputs start from (default: 0)")
+    to.add_argument("-o", dest="output", metavar="PAGE.html", help="file to write (default: NAME.html, here)")
+    add_cc(to)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from htvm.execution import Program
+    from htvm.interface import Samples
+    from htvm.report import page
+    from htvm.report_facts import facts
+
+    given = read_arrays(arguments.inputs) if arguments.inputs else None
+    _, project, soc = subject(arguments)
+    samples = Samples.of(project.inputs, project.random_inputs(arguments.seed) if given is None else given)
+    result = Program(project, soc, arguments.cc).run(samples.first())
+    output = Path(arguments.output or f"{project.report['name']}.html")
+    output.write_text(page(facts(project, soc, result, ["htvm", *sys.argv[1:]])), encoding="utf-8")
+    print(f"{output}: {output.stat().st_size:,} bytes")
+    return 0
