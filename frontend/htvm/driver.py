@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ from htvm.backend import targets
 from htvm.backend.c import emit_c, write_project
 from htvm.backend.targets.soc import Soc
 from htvm.diagnostics import CompileError, collected
-from htvm.importer import ModelError, import_onnx
+from htvm.importer import ModelError, import_onnx, with_shapes
 from htvm.interface import Samples
 from htvm.origin import with_origin
 from htvm.passes import pipeline
@@ -38,6 +38,7 @@ class CompiledModel:
     """A network as C for one target.
 
     module: the stage 'planned'. stages: the texts of the stages that were asked for. project: the C.
+    shapes: of inputs whose shapes the model leaves open.
     """
 
     model: Model
@@ -45,6 +46,12 @@ class CompiledModel:
     module: ir.Module
     stages: dict[str, str]
     project: Project
+    shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
+
+    @cached_property
+    def proto(self) -> onnx.ModelProto:
+        """The model's protobuf, with the shapes that were given."""
+        return with_shapes(loaded(self.model), self.shapes, label(self.model))
 
     @cached_property
     def program(self) -> Program:
@@ -68,21 +75,23 @@ def compile(
     output: str | os.PathLike | None = None,
     *,
     input_types: Mapping[str, str] | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
     keep_stages: Sequence[str] = (),
 ) -> CompiledModel:
     """Compile an ONNX model to C for a target; write the project into the folder `output`, if that is given.
 
     input_types: what float32 inputs hold that no QuantizeLinear describes, such as {"input": "u8"}.
+    shapes: of inputs with axes of no fixed size, such as {"input": (1, 3, 32, 32)}.
     keep_stages: the stages whose text the result has.
 
     Raises CompileError with all problems of the model, and ValueError for an unknown target.
     """
     soc = target if isinstance(target, Soc) else targets.load(target)
-    module, stages = lower(model, soc, "planned", input_types, keep_stages)
-    project = with_origin(emit(module, soc, label(model)), loaded(model), input_types or {})
+    module, stages = lower(model, soc, "planned", input_types, shapes, keep_stages)
+    project = with_origin(emit(module, soc, label(model)), loaded(model), input_types or {}, shapes or {})
     if output is not None:
         write_project(project.files, output)
-    return CompiledModel(model, soc, module, stages, project)
+    return CompiledModel(model, soc, module, stages, project, dict(shapes or {}))
 
 
 def lower(
@@ -90,6 +99,7 @@ def lower(
     soc: Soc,
     stage: str,
     input_types: Mapping[str, str] | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
     keep_stages: Sequence[str] = (),
 ) -> tuple[ir.Module, dict[str, str]]:
     """Import a model and take it to a stage; return the module and the texts of the stages to keep.
@@ -98,7 +108,7 @@ def lower(
     """
     context, stages = dialects.context(), {}
     with problems_of(label(model), context):
-        module = import_onnx(model, input_types=input_types, context=context)
+        module = import_onnx(model, input_types=input_types, shapes=shapes, context=context)
         for reached in pipeline.STAGES[: pipeline.STAGES.index(stage) + 1]:
             if reached in pipeline.PHASES:
                 run_phase(reached, module, soc, label(model))

@@ -16,7 +16,7 @@ from htvm.backend.c.values import element_type, size_bytes
 from htvm.backend.targets.soc import Soc
 from htvm.dialects import accel
 from htvm.dialects.real import Real
-from htvm.driver import CompiledModel, Model, compile, loaded
+from htvm.driver import CompiledModel, Model, compile
 from htvm.execution import Program, Progress
 from htvm.interface import InputError, Samples, shape_text
 from htvm.origin import tensor
@@ -80,16 +80,21 @@ def verify(
     target: str | Soc = "rv32",
     inputs: Mapping[str, np.ndarray] | None = None,
     *,
+    input_types: Mapping[str, str] | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
     seed: int = 0,
 ) -> Verification:
     """Compile a model, execute it, and compare every output with the exact meaning of the ONNX graph.
 
     inputs: by ONNX name, with several samples on axis 0 if there are; None: seeded random ones. Keys
     `<output>.exact` are compared as well; keys `<output>`, which may have float32's rounding, are not binding.
+    input_types, shapes: as `compile` takes them.
 
     Raises CompileError, and InputError if the inputs do not fit.
     """
-    compiled = model if isinstance(model, CompiledModel) else compile(model, target)
+    compiled = model
+    if not isinstance(model, CompiledModel):
+        compiled = compile(model, target, input_types=input_types, shapes=shapes)
     return check(compiled, compiled.program, inputs or compiled.project.random_inputs(seed))
 
 
@@ -102,7 +107,7 @@ def check(
     progress: Progress | None = None,
 ) -> Verification:
     """Run a program on all samples that are given and compare; goldens_bind: keys `<output>` are exact too."""
-    proto = loaded(compiled.model)
+    proto = compiled.proto
     samples = Samples.of(program.project.inputs, given)
     result = program.run(samples, progress)
     meant = evaluate(proto, samples.inputs)

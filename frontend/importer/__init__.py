@@ -2,6 +2,7 @@
 
 from htvm.importer.errors import ModelError, ModelWarning
 from htvm.importer.graph import import_onnx
+from htvm.importer.model import with_shapes
 from htvm.importer.operators import OPERATORS
 
-__all__ = ["OPERATORS", "ModelError", "ModelWarning", "import_onnx"]
+__all__ = ["OPERATORS", "ModelError", "ModelWarning", "import_onnx", "with_shapes"]

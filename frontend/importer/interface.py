@@ -42,14 +42,30 @@ ANY_8_BIT_INTEGER = q.integers(np.dtype(np.int16), -128, 255)
 def static_shape(tensor: onnx.TypeProto.Tensor) -> tuple[int, ...]:
     """Return the shape of an ONNX type. Raises Problem if it is not fixed or not possible."""
     if not tensor.HasField("shape"):
-        raise Problem("has no shape, expected a fixed one")
+        raise Problem("has no shape, expected one with a number for each axis")
     for axis, size in enumerate(tensor.shape.dim):
         if not size.HasField("dim_value"):
             found = f"axis {axis} has size '{size.dim_param}'" if size.dim_param else f"axis {axis} has no size"
-            raise Problem(f"{found}, expected a number: give the input's shape, or export the model with fixed ones")
+            raise Problem(f"{found}, expected a number")
     shape = tuple(size.dim_value for size in tensor.shape.dim)
     check_shape(shape)
     return shape
+
+
+def _check_sizes(value: onnx.ValueInfoProto) -> None:
+    """Raise Problem on an input whose shape is not fixed, and say how to fix it."""
+    tensor = value.type.tensor_type
+    try:
+        static_shape(tensor)
+    except Problem as problem:
+        if all(size.HasField("dim_value") for size in tensor.shape.dim) and tensor.HasField("shape"):
+            raise
+        sizes = [str(size.dim_value) if size.HasField("dim_value") else "?" for size in tensor.shape.dim]
+        if sizes[:1] == ["?"]:  # usually the batch
+            sizes[0] = "1"
+        option = f"--shape {value.name}={'x'.join(sizes) or '..'}"
+        wanted = f"give the input's shape ({option}), or export the model with fixed ones"
+        raise Problem(f"{problem}: {wanted}") from None
 
 
 def dtype_of(tensor: onnx.TypeProto.Tensor) -> np.dtype:
@@ -89,7 +105,7 @@ class Arguments:
         """Return what a graph input becomes. Raises Problem if it is quantised in no way, or in several."""
         if not value.type.HasField("tensor_type"):
             raise Problem(f"is a {value.type.WhichOneof('value') or 'value without type'}, expected a tensor")
-        static_shape(value.type.tensor_type)
+        _check_sizes(value)
         dtype = dtype_of(value.type.tensor_type)
         if dtype == np.float32:
             return self._of_float(value.name)

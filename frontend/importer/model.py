@@ -53,9 +53,7 @@ def read_model(source: str | os.PathLike | onnx.ModelProto, shapes: Mapping[str,
     """Return the model of a file or of a protobuf, with the sizes of inputs that `shapes` gives. Raises ModelError."""
     if isinstance(source, onnx.ModelProto):
         label = source.graph.name or "model"
-        proto = onnx.ModelProto()
-        proto.CopyFrom(source)
-        _set_shapes(proto.graph, shapes or {}, label)
+        proto = with_shapes(source, shapes or {}, label)
         return _check(proto, proto.SerializeToString(), label, c_identifier(label), folder=None)
     path = Path(source)
     try:
@@ -82,6 +80,14 @@ def read_model(source: str | os.PathLike | onnx.ModelProto, shapes: Mapping[str,
     return _check(proto, content, path.name, c_identifier(path.stem), path.parent)
 
 
+def with_shapes(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]], label: str) -> onnx.ModelProto:
+    """Return a copy of a model, with the sizes of inputs that `shapes` gives. Raises ModelError."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    _set_shapes(copy.graph, shapes, label)
+    return copy
+
+
 def _set_shapes(graph: onnx.GraphProto, shapes: Mapping[str, Sequence[int]], label: str) -> None:
     """Give inputs whose axes have no size, or a symbolic one, the sizes that the user says."""
     inputs = {value.name: value for value in graph.input}
@@ -92,7 +98,7 @@ def _set_shapes(graph: onnx.GraphProto, shapes: Mapping[str, Sequence[int]], lab
             problems.append(f"{label}: a shape is given for '{name}', the inputs are {names}")
             continue
         tensor = inputs[name].type.tensor_type
-        stated = [axis.dim_value if axis.HasField("dim_value") else None for axis in tensor.shape.dim]
+        stated = [axis.dim_value if axis.dim_value > 0 else None for axis in tensor.shape.dim]
         if not tensor.HasField("shape"):
             stated = [None] * len(shape)
         fits = len(stated) == len(shape) and all(
@@ -106,6 +112,8 @@ def _set_shapes(graph: onnx.GraphProto, shapes: Mapping[str, Sequence[int]], lab
         tensor.shape.dim.extend(onnx.TensorShapeProto.Dimension(dim_value=size) for size in shape)
     if problems:
         raise ModelError(problems)
+    if shapes:
+        del graph.value_info[:]  # what the exporter inferred for other sizes; onnx infers it again
 
 
 def c_identifier(text: str) -> str:

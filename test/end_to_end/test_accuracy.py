@@ -3,7 +3,6 @@
 import models
 import numpy as np
 
-from htvm.driver import loaded
 from htvm.reference import evaluate
 
 
@@ -12,5 +11,5 @@ def test_keyword_accuracy_is_that_of_the_exact_meaning() -> None:
         inputs, labels = {"input": arrays["input"]}, arrays["label"]
     compiled = models.compiled("mlperf_tiny/ds_cnn")
     found = compiled.run(inputs).outputs["output"]
-    np.testing.assert_array_equal(found, evaluate(loaded(compiled.model), inputs)["output"])
+    np.testing.assert_array_equal(found, evaluate(compiled.proto, inputs)["output"])
     assert np.count_nonzero(found.argmax(axis=1) == labels) == 902

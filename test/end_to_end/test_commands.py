@@ -168,3 +168,20 @@ def test_inputs_that_do_not_fit_are_all_named(tmp_path: Path) -> None:
 )
 def test_wrong_usage_has_status_2(arguments: list, message: str) -> None:
     assert message in htvm(*arguments, status=2).stderr
+
+
+def test_shapes_that_a_model_leaves_open_are_options(tmp_path: Path) -> None:
+    model, folder = tmp_path / "open.onnx", tmp_path / "c"
+    proto = onnx.load(models.path("layers/avgpool3x3_s2_pad"))
+    for value in (*proto.graph.input, *proto.graph.output):
+        for axis, name in zip(value.type.tensor_type.shape.dim, ("batch", "", "rows", "columns"), strict=True):
+            if name:
+                axis.dim_param = name
+    onnx.save(proto, model)
+    given = proto.graph.input[0]
+    known = f"{given.name}=1x{given.type.tensor_type.shape.dim[1].dim_value}"
+    assert f"(--shape {known}x?x?)" in htvm("compile", model, "-o", folder, status=1).stderr
+    shape = f"{known}x7x5"
+    assert "exact on target" in htvm("verify", model, "--shape", shape).stdout
+    assert "exact         yes" in htvm("run", model, "--shape", shape).stdout
+    assert "is not NAME=SIZES" in htvm("run", model, "--shape", "x=1by3", status=2).stderr

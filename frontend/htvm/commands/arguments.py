@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,25 +55,50 @@ def add_cc(to: argparse.ArgumentParser) -> None:
     to.add_argument("--cc", metavar="CC", help="a RISC-V gcc or clang to compile with (default: the clang of ziglang)")
 
 
-def add_input_types(to: argparse.ArgumentParser) -> None:
-    """Add --input-type; the argument's value is a dictionary."""
+def add_inputs(to: argparse.ArgumentParser) -> None:
+    """Add what a model's file leaves open of its inputs: --input-type and --shape, both dictionaries."""
     to.add_argument(
         "--input-type",
-        action=_InputTypes,
+        action=_OfInputs,
+        type=_input_type,
         default={},
         metavar="NAME=TYPE",
         help="what a float32 input without QuantizeLinear holds: u8, i16, a range such as 0..127; may be repeated",
     )
+    to.add_argument(
+        "--shape",
+        action=_OfInputs,
+        type=_shape,
+        default={},
+        metavar="NAME=SIZES",
+        help="the shape of an input with axes of no fixed size, such as input=1x3x32x32; may be repeated",
+    )
 
 
-class _InputTypes(argparse.Action):
-    """Collect NAME=TYPE in a dictionary."""
+def inputs_of(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """Return what `add_inputs` has read, as the keywords of driver.compile and driver.lower."""
+    return {"input_types": arguments.input_type, "shapes": arguments.shape}
 
-    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, text: str, *_: object) -> None:
-        name, equals, kind = text.rpartition("=")
-        if not (name and equals and kind):
-            parser.error(f"argument --input-type: '{text}' is not NAME=TYPE, such as input=u8")
-        setattr(namespace, self.dest, {**getattr(namespace, self.dest), name: kind})
+
+class _OfInputs(argparse.Action):
+    """Collect pairs of an input's name and what is said of it in a dictionary."""
+
+    def __call__(self, _: object, namespace: argparse.Namespace, pair: tuple[str, Any], *__: object) -> None:
+        setattr(namespace, self.dest, {**getattr(namespace, self.dest), pair[0]: pair[1]})
+
+
+def _input_type(text: str) -> tuple[str, str]:
+    name, equals, kind = text.rpartition("=")
+    if not (name and equals and kind):
+        raise argparse.ArgumentTypeError(f"'{text}' is not NAME=TYPE, such as input=u8")
+    return name, kind
+
+
+def _shape(text: str) -> tuple[str, tuple[int, ...]]:
+    name, _, sizes = text.rpartition("=")
+    if not name or not re.fullmatch(r"[0-9]{1,9}(x[0-9]{1,9})*", sizes):
+        raise argparse.ArgumentTypeError(f"'{text}' is not NAME=SIZES, such as input=1x3x32x32")
+    return name, tuple(map(int, sizes.split("x")))
 
 
 def usage_error(command: str, message: str) -> NoReturn:

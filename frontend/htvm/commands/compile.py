@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from htvm.commands.arguments import add_input_types, add_target, model_warnings, usage_error
+from htvm.commands.arguments import add_inputs, add_target, inputs_of, model_warnings, usage_error
 
 EXAMPLES = """\
 examples:
@@ -22,7 +22,7 @@ def add_arguments(to: argparse.ArgumentParser) -> None:
     to.add_argument("model", metavar="MODEL", help="a quantised ONNX file")
     add_target(to, default="rv32", help="the machine to compile for (default: rv32)")
     to.add_argument("-o", dest="output", required=True, metavar="DIR", help="the folder to write")
-    add_input_types(to)
+    add_inputs(to)
     to.add_argument(
         "--emit-ir",
         action="append",
@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
             usage_error("htvm compile", f"--emit-ir: unknown stage '{stage}', expected one of {', '.join(STAGES)}")
     with model_warnings():
         compiled = driver.compile(
-            arguments.model, arguments.target, input_types=arguments.input_type, keep_stages=arguments.emit_ir
+            arguments.model, arguments.target, **inputs_of(arguments), keep_stages=arguments.emit_ir
         )
     stages = {f"{stage}.mlir": text for stage, text in compiled.stages.items()}
     write_project({**compiled.project.files, **stages}, arguments.output)

@@ -6,9 +6,10 @@ import argparse
 import sys
 
 from htvm.commands.arguments import (
-    add_input_types,
+    add_inputs,
     add_target,
     failing_politely,
+    inputs_of,
     model_warnings,
     parser,
     read_text,
@@ -32,7 +33,7 @@ def main() -> int:
     which.add_argument("--emit-c", action="store_true", help="read a module of the stage 'planned', write C")
     made.add_argument("input", nargs="?", default="-", metavar="FILE", help="'-' (default): standard input")
     made.add_argument("-o", dest="output", metavar="FILE|DIR", help="file (MLIR) or folder (C) to write")
-    add_input_types(made)
+    add_inputs(made)
     add_target(made, default="rv32", help="the machine that C is for (default: rv32)")
     arguments = made.parse_args()
     with failing_politely("htvm-translate"):
@@ -53,7 +54,7 @@ def _import_onnx(arguments: argparse.Namespace) -> int:
         except DecodeError:
             raise CompileError(["<stdin>: is no ONNX file, or only a part of one"]) from None
     with model_warnings():
-        module, _ = driver.lower(model, arguments.target, "imported", arguments.input_type)
+        module, _ = driver.lower(model, arguments.target, "imported", **inputs_of(arguments))
     write_text(arguments.output or "-", driver.text(module))
     return 0
 

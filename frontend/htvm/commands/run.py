@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from htvm.commands.arguments import add_cc, add_input_types, add_target, read_arrays
+from htvm.commands.arguments import add_cc, add_inputs, add_target, read_arrays
 from htvm.commands.subject import subject
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ labels of the samples in an array 'label', the accuracy is printed.
 def add_arguments(to: argparse.ArgumentParser) -> None:
     to.add_argument("model", metavar="MODEL|DIR", help="an ONNX file, or a project of htvm compile")
     add_target(to, help="the machine (default: rv32, or the one that the project was made for)")
-    add_input_types(to)
+    add_inputs(to)
     to.add_argument("--inputs", metavar="X.npz", help="the inputs; without it, random ones")
     to.add_argument("--seed", type=int, default=0, metavar="N", help="where random inputs start from (default: 0)")
     to.add_argument("--outputs", metavar="Y.npz", help="file to write the outputs to")
@@ -70,7 +70,6 @@ def _answers(result: RunResult, compiled: CompiledModel | None, given: dict[str,
     """Say what was computed: the class, the accuracy, whether it is exact."""
     import numpy as np
 
-    from htvm import driver
     from htvm.reference import evaluate
 
     said = {}
@@ -86,7 +85,7 @@ def _answers(result: RunResult, compiled: CompiledModel | None, given: dict[str,
         right = int(np.count_nonzero(found == labels))
         said["accuracy"] = f"{100 * right / count:.2f} % ({right:,} of {count:,} labels)"
     if compiled:
-        meant = evaluate(driver.loaded(compiled.model), result.inputs)
+        meant = evaluate(compiled.proto, result.inputs)
         values = sum(found.size for found in result.outputs.values())
         differing = sum(int(np.count_nonzero(found != meant[name])) for name, found in result.outputs.items())
         said["exact"] = (

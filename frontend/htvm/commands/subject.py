@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from htvm.commands.arguments import model_warnings
+from htvm.commands.arguments import inputs_of, model_warnings
 
 if TYPE_CHECKING:
     from htvm.backend.targets.soc import Soc
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def subject(arguments: argparse.Namespace) -> tuple[CompiledModel | None, Project, Soc]:
     """Return what to run: the model, compiled, with its project; or the project alone, if a folder is given.
 
-    Reads the arguments `model`, `target` and `input_type`.
+    Reads the arguments `model`, `target` and those of `add_inputs`.
     """
     from htvm import driver
     from htvm.backend import targets
@@ -27,5 +27,5 @@ def subject(arguments: argparse.Namespace) -> tuple[CompiledModel | None, Projec
         project = Project.read(Path(arguments.model))
         return None, project, arguments.target or targets.load(project.report["target"])
     with model_warnings():
-        compiled = driver.compile(arguments.model, arguments.target or "rv32", input_types=arguments.input_type)
+        compiled = driver.compile(arguments.model, arguments.target or "rv32", **inputs_of(arguments))
     return compiled, compiled.project, compiled.soc

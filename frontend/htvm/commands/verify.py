@@ -7,8 +7,9 @@ from pathlib import Path
 
 from htvm.commands.arguments import (
     add_cc,
-    add_input_types,
+    add_inputs,
     add_target,
+    inputs_of,
     model_warnings,
     read_arrays,
 )
@@ -27,7 +28,7 @@ unless --exact-key says that it is exact. The exit status is 1 if a value differ
 def add_arguments(to: argparse.ArgumentParser) -> None:
     to.add_argument("model", metavar="MODEL", help="a quantised ONNX file")
     add_target(to, default="rv32", help="the machine to compile for (default: rv32)")
-    add_input_types(to)
+    add_inputs(to)
     to.add_argument("--inputs", nargs="+", default=[], metavar="X.npz", help="files with inputs; without, random ones")
     to.add_argument("--exact-key", action="store_true", help="recorded outputs '<output>' must be equal as well")
     to.add_argument("--seed", type=int, default=0, metavar="N", help="where random inputs start from (default: 0)")
@@ -46,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     given = {path: read_arrays(path) for path in arguments.inputs}
     with model_warnings():
-        compiled = driver.compile(arguments.model, arguments.target, input_types=arguments.input_type)
+        compiled = driver.compile(arguments.model, arguments.target, **inputs_of(arguments))
     if not given:
         seeds = range(arguments.seed, arguments.seed + RANDOM_SAMPLES)
         given = {f"random inputs, seed {seed}": compiled.project.random_inputs(seed) for seed in seeds}

@@ -167,7 +167,7 @@ def test_an_operator_of_another_domain():
 # Inputs and outputs
 
 
-FIX_SHAPE = "give the input's shape, or export the model with fixed ones"
+FIX_SHAPE = "expected a number: give the input's shape (--shape x={}), or export the model with fixed ones"
 
 
 @pytest.mark.parametrize(
@@ -175,8 +175,8 @@ FIX_SHAPE = "give the input's shape, or export the model with fixed ones"
     [
         ("float64[1,4]", "is double, expected float32, int8, uint8, int16, uint16 or int32"),
         ("int64[1,4]", "is int64, expected float32, int8, uint8, int16, uint16 or int32"),
-        ("float[batch,4]", "axis 0 has size 'batch', expected a number: " + FIX_SHAPE),
-        ("float[1,?]", "axis 1 has no size, expected a number: " + FIX_SHAPE),
+        ("float[batch,4]", "axis 0 has size 'batch', " + FIX_SHAPE.format("1x4")),
+        ("float[1,?]", "axis 1 has no size, " + FIX_SHAPE.format("1x?")),
         ("float[1,0]", "has shape 1x0, expected at least 1 along each axis"),
         ("float[100000,100000]", "has 10,000,000,000 elements (100000x100000), expected at most 2,147,483,647"),
         ("float[1,1,1,1,1,1,1,1,1]", "has rank 9, expected at most 8"),
