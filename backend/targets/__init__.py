@@ -11,7 +11,7 @@ from pathlib import Path
 
 from htvm.backend.targets.soc import Soc
 
-BUILT_IN = ("rv32",)
+BUILT_IN = ("rv32", "diana")
 ENTRY_POINT_GROUP = "htvm.targets"
 
 

@@ -27,6 +27,8 @@ class HostEngine:
             return f"runs ops of the accel dialect, got '{name}'"
         if isinstance(op.operation.opview, accel.Conv2dOp | accel.DenseOp) and quantisation.stored(op.weights) is None:
             return "has kernels for constant weights, got weights that are computed"
+        if isinstance(op.operation.opview, accel.Conv2dOp) and op.operation.opview.rescale is not None:
+            return "has kernels that requantise once, got a converter's code that is scaled again ('rescale')"
         return None
 
     def cycles(self, op: ir.Operation, cost_model: CostModel | None) -> int:

@@ -1,0 +1,205 @@
+"""Prove that an engine which can only add a bias, shift and clip computes a layer's requantisation exactly.
+
+What a layer asks for (AccelOps.td, `requant`) and what such an engine does,
+
+    clip((acc + bias) >> shift, low, high)
+
+are both monotone in the accumulator. So they agree on all accumulators from `first` to `last` if and only if they
+reach each output at the same place. Where the layer reaches q at the accumulator T(q), the engine must have
+
+    T(q) = q * 2^shift - bias
+
+or both places must lie before `first`, or both behind `last`. Each q so bounds the bias from below, from above, or
+from both sides, and a bias between the bounds is a proof.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from math import frexp
+
+import numpy as np
+from mlir import ir
+
+Range = tuple[int, int]
+
+INT32: Range = (-(1 << 31), (1 << 31) - 1)
+FAR = 1 << 60
+"""A bound that binds nothing."""
+SHIFTS = 54
+"""Shifts that a message tells from scales that are no power of two; their multiples are below FAR."""
+
+
+@dataclass(frozen=True)
+class Requant:
+    """The dictionary `requant` as plain data; each tuple has one entry, or one for each output channel.
+
+    addend: what is added to the product; accel.add has its offset there.
+    """
+
+    multiplier: tuple[int, ...]
+    offset: tuple[int, ...]
+    shift: tuple[int, ...]
+    low: int
+    high: int
+    pre_shift: int = 0
+    zero_point: int = 0
+    tie_below: int = 0
+    addend: int = 0
+
+    @staticmethod
+    def of(requant: ir.DictAttr) -> Requant:
+        """Return what the attribute of a layer with accumulators says."""
+        optional = {key: requant[key].value for key in ("pre_shift", "zero_point", "tie_below") if key in requant}
+        arrays = {key: tuple(requant[key]) for key in ("multiplier", "offset", "shift")}
+        return Requant(**arrays, low=requant["min"].value, high=requant["max"].value, **optional)
+
+    @staticmethod
+    def of_sum(requant: ir.DictAttr) -> Requant:
+        """Return what the attribute of an accel.add says of the sum of its operands, whose multipliers are equal."""
+        stated = Requant.of(requant)
+        return Requant(stated.multiplier[:1], (0,), stated.shift, stated.low, stated.high, 0, stated.zero_point,
+                       stated.tie_below, stated.offset[0])  # fmt: skip
+
+    def places(self, outputs: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.ndarray:
+        """Return [channels, outputs]: the smallest accumulator whose output is at least that, clipped to low..high.
+
+        Outputs are int64 and ascend; first and last have an entry for each channel. A place before the first
+        accumulator is put there, one behind the last right behind it.
+        """
+        channels = len(first)
+        pairs = [(m, s) for m, s in zip(_each(self.multiplier, channels), _each(self.shift, channels))]
+        sums = {pair: self._sums(outputs, *pair) for pair in set(pairs)}
+        largest = max(max(map(abs, self.offset)), *(max(-row[0], row[-1]) for row in sums.values()))
+        kind = np.int64 if largest < FAR else object
+        wanted = np.stack([sums[pair].astype(kind) for pair in pairs])
+        found = -((np.array(_each(self.offset, channels), kind)[:, None] - wanted) // (1 << self.pre_shift))
+        before, behind = first[:, None], last[:, None] + 1
+        found = np.clip(found, before, behind).astype(np.int64)
+        return np.where(outputs <= self.low, before, np.where(outputs > self.high, behind, found))
+
+    def _sums(self, outputs: np.ndarray, multiplier: int, shift: int) -> np.ndarray:
+        """Return the smallest sum, before the multiplication, that reaches each output; Python integers.
+
+        An odd output needs `tie_below` more: below that it was a tie, and the even one under it is taken.
+        """
+        goals = [int(q) - self.zero_point for q in outputs]
+        products = [(q << shift) + (self.tie_below if q % 2 else 0) - self.addend for q in goals]
+        if multiplier == 0:
+            return np.array([FAR if product > 0 else -FAR for product in products], object)
+        return np.array([-(-product // multiplier) for product in products], object)
+
+
+@dataclass(frozen=True)
+class Shift:
+    """What the engine does instead: clip((acc + biases[c]) >> shift, low, high)."""
+
+    biases: tuple[int, ...]
+    shift: int
+    low: int
+    high: int
+
+
+@dataclass(frozen=True)
+class Shifter:
+    """An engine that shifts: the clips it has, its largest shift and the biases it can add."""
+
+    clips: tuple[Range, ...]
+    largest_shift: int
+    biases: Range = INT32
+
+    def solve(self, requant: Requant, first: Sequence[int], last: Sequence[int]) -> Shift | str:
+        """Return constants that are exact for accumulators first[c]..last[c]; where there are none, say why.
+
+        No sum of an accumulator and its bias leaves 32 bits.
+        """
+        return _solve(self, requant, tuple(map(int, first)), tuple(map(int, last)))
+
+    @property
+    def clip_text(self) -> str:
+        return " or ".join(f"{low}..{high}" for low, high in self.clips)
+
+
+@lru_cache(maxsize=256)
+def _solve(shifter: Shifter, requant: Requant, first: tuple[int, ...], last: tuple[int, ...]) -> Shift | str:
+    ends = np.array(first), np.array(last)
+    if min(requant.multiplier) < 0:
+        return f"multiplier: found {min(requant.multiplier)}, wanted none below 0"
+    for low, high in shifter.clips:
+        outputs = np.arange(low, high + 2)
+        places = requant.places(outputs, *ends)
+        if (places[:, 0] > ends[0]).any() or (places[:, -1] <= ends[1]).any():
+            continue  # an output beyond the clip is reached
+        outputs, places = outputs[1:-1], places[:, 1:-1]
+        for shift in range(shifter.largest_shift + 1):
+            least, most = bias_bounds(places, outputs << shift, *ends)
+            least, most = _within(least, most, shifter.biases, *ends)
+            if (least <= most).all():
+                biases = np.clip(0, least, most)
+                return Shift(tuple(biases.tolist()), shift, low, high)
+    return why_not(shifter, requant, ends)
+
+
+def bias_bounds(
+    places: np.ndarray, multiples: np.ndarray, first: np.ndarray, last: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the smallest and the largest bias [channels] whose steps are at `places`; none if they cross.
+
+    multiples: q * 2^shift of each output. A place that can be reached bounds from below, one that is not before the
+    first accumulator bounds from above.
+    """
+    bounds = multiples - places
+    least = np.where(places <= last[:, None], bounds, -FAR).max(1, initial=-FAR)
+    most = np.where(places > first[:, None], bounds, FAR).min(1, initial=FAR)
+    return least, most
+
+
+def _within(
+    least: np.ndarray, most: np.ndarray, biases: Range, first: np.ndarray, last: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Narrow bounds to the biases there are, and to those whose sums fit 32 bits."""
+    low = np.maximum(np.maximum(least, biases[0]), INT32[0] - first)
+    return low, np.minimum(np.minimum(most, biases[1]), INT32[1] - last)
+
+
+def why_not(shifter: Shifter, requant: Requant, ends: tuple[np.ndarray, np.ndarray]) -> str:
+    """Say what of a requantisation no shift does: the subject, the value found and the one wanted."""
+    outputs = np.arange(requant.low + 1, requant.high + 1)
+    places = requant.places(outputs, *ends)
+    bounds = [bias_bounds(places, outputs << shift, *ends) for shift in range(SHIFTS)]
+    fits = np.array([least <= most for least, most in bounds])  # [shift, channel]
+    one = [shift for shift in range(len(fits)) if fits[shift].all()]
+    wanted_shift = f"one shift of 0 to {shifter.largest_shift}"
+    allowed = [shift for shift in one if shift <= shifter.largest_shift]
+    if allowed:
+        least, most = bounds[allowed[0]]
+        outside = np.flatnonzero((most < shifter.biases[0]) | (least > shifter.biases[1]))
+        if outside.size:
+            bias = int(least[outside[0]])
+            return (
+                f"bias: found {bias} (output {outside[0]}), wanted {shifter.biases[0]} to {shifter.biases[1]}"
+            )
+        return f"clip: found {requant.low}..{requant.high}, wanted {shifter.clip_text}"
+    if one:
+        return f"shift: found {one[0]}, wanted {wanted_shift}"
+    if not fits.any(0).all():
+        channel = int(np.flatnonzero(~fits.any(0))[0])
+        ratio = _ratio(requant, channel)
+        if ratio <= 1 and frexp(ratio)[0] == 0.5:
+            return f"rounding: found ties to the even neighbour (output {channel}), wanted rounding to minus infinity"
+        return f"scale: found {ratio:.6g} (output {channel}), wanted a power of two, 2^0 to 2^-{shifter.largest_shift}"
+    shifts = [int(np.flatnonzero(column)[0]) for column in fits.T]
+    other = next((c for c, shift in enumerate(shifts) if shift != shifts[0]), 0)
+    return f"shift: found {shifts[0]} (output 0) and {shifts[other]} (output {other}), wanted {wanted_shift}"
+
+
+def _ratio(requant: Requant, channel: int) -> float:
+    multiplier = requant.multiplier[channel % len(requant.multiplier)]
+    return multiplier * 2.0 ** (requant.pre_shift - requant.shift[channel % len(requant.shift)])
+
+
+def _each(entries: tuple[int, ...], channels: int) -> tuple[int, ...]:
+    """Return an entry for each channel."""
+    return entries * channels if len(entries) == 1 else entries
