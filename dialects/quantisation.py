@@ -129,7 +129,7 @@ def constant(numbers: np.ndarray, q: Quantisation) -> ir.Value:
 
 def integers(numbers: np.ndarray) -> ir.Value:
     """Build a constant of signless integers (int8 becomes tensor<..xi8>) at the current insertion point."""
-    attribute = ir.DenseElementsAttr.get(np.ascontiguousarray(numbers))
+    attribute = ir.DenseElementsAttr.get(np.asarray(numbers, order="C"))
     return arith.ConstantOp(attribute.type, attribute).result
 
 

@@ -79,6 +79,8 @@ class _Import:
 
     def _verify(self, module: ir.Module) -> None:
         """Let the verifiers have the last word; what they find is said of the node in its location."""
+        context = module.context
+        as_before, context.emit_error_diagnostics = context.emit_error_diagnostics, False  # else the error has none
         try:
             module.operation.verify()
         except ir.MLIRError as error:
@@ -87,6 +89,8 @@ class _Import:
                 name = location.name_str if location.is_a_name() else str(location)
                 self._report(f"node '{name}'", diagnostic.message)
             raise ModelError(self.problems) from None
+        finally:
+            context.emit_error_diagnostics = as_before
 
     # Constants
 

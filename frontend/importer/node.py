@@ -181,7 +181,7 @@ class Node:
         if isinstance(value, Constant):
             return emit_real(value)
         if isinstance(value, QuantisedConstant):
-            return emit_quantised(value)
+            return emit_quantised(value.signed())
         if isinstance(value, Rounded):
             return settle(value)
         return stored_integers(value.numbers, value.dtype) if isinstance(value, Integers) else value

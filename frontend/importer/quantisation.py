@@ -133,6 +133,18 @@ def from_text(text: str) -> Quantisation:
     raise Problem(f"its type is given as '{text}', expected {choices_text(STORAGES)}, or a range such as 0..127")
 
 
+def centred(quantisation: Quantisation) -> Quantisation:
+    """Return the quantisation of the same numbers whose stored integers are less by half the range of their storage."""
+    half = 1 << (quantisation.bits - 1)
+    return replace(
+        quantisation,
+        signed=True,
+        lowest=quantisation.lowest - half,
+        highest=quantisation.highest - half,
+        zero_points=tuple(point - half for point in quantisation.zero_points),
+    )
+
+
 def is_integral(quantisation: Quantisation) -> bool:
     """Return whether all numbers that can be stored mean integers."""
     return all(scale.is_integer() for scale in quantisation.scales)

@@ -42,6 +42,14 @@ class QuantisedConstant:
     def shape(self) -> tuple[int, ...]:
         return self.stored.shape
 
+    def signed(self) -> "QuantisedConstant":
+        """Return the same numbers, stored in signed integers of as many bits."""
+        if self.quantisation.signed:
+            return self
+        centred = q.centred(self.quantisation)
+        stored = self.stored.astype(np.int64) - (1 << (centred.bits - 1))
+        return replace(self, stored=stored.astype(q.storage(centred)), quantisation=centred)
+
     def transposed(self, permutation: tuple[int, ...]) -> "QuantisedConstant":
         moved = q.transposed(self.quantisation, permutation)
         return replace(self, stored=self.stored.transpose(permutation), quantisation=moved)

@@ -99,6 +99,17 @@ def test_float_weights_that_are_quantised_in_the_graph_are_rounded(graph):
     )
 
 
+def test_quantised_constants_that_are_added_are_signed(graph):
+    more = ", uint8[6] w = {0, 1, 127, 128, 200, 255}, float ws = {0.02}, uint8 wz = {100}"
+    text = check_meaning(graph(around("v = DequantizeLinear(w, ws, wz) \n b = Add(a, v)", more=more)))
+    assert "tensor<6x!quant.uniform<i8:f32, 0.019999999552965164:-28>>" in text
+
+
+def test_a_quantised_constant_may_be_a_scalar(graph):
+    more = ", int8 w = {127}, float ws = {0.02}"
+    check_meaning(graph(around("v = DequantizeLinear(w, ws) \n b = Mul(a, v)", more=more)))
+
+
 # Linear operators
 
 
