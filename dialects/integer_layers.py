@@ -90,17 +90,22 @@ def _finish(
 @meaning("conv2d")
 def conv2d(op: accel.Conv2dOp, x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
     """acc = sum of x * w over all taps, x being `pad_value` outside the map; `requant`, or acc + bias."""
+    return _finish(conv2d_sums(op, x, w), op, bias, axis=1)
+
+
+def conv2d_sums(op: accel.Conv2dOp, x: np.ndarray, w: np.ndarray) -> np.ndarray:
     pad_value = 0 if op.pad_value is None else op.pad_value.value
-    acc = integers.convolve(
-        x, w, list(op.strides), list(op.pads), list(op.dilations), op.groups.value, pad_value
-    )
-    return _finish(acc, op, bias, axis=1)
+    return integers.convolve(x, w, list(op.strides), list(op.pads), list(op.dilations), op.groups.value, pad_value)
 
 
 @meaning("dense")
 def dense(op: accel.DenseOp, x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
     """acc[.., k] = sum over c of x[.., c] * w[k, c]; then `requant`, or acc + bias."""
-    return _finish(integers.matmul(x, w.T), op, bias, axis=x.ndim - 1)
+    return _finish(dense_sums(op, x, w), op, bias, axis=x.ndim - 1)
+
+
+def dense_sums(_: accel.DenseOp, x: np.ndarray, w: np.ndarray) -> np.ndarray:
+    return integers.matmul(x, w.T)
 
 
 @meaning("add")
@@ -114,8 +119,12 @@ def add(op: accel.AddOp, a: np.ndarray, b: np.ndarray) -> np.ndarray:
 @meaning("mul")
 def mul(op: accel.MulOp, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """acc = (a - zero_points[0]) * (b - zero_points[1]); then `requant`."""
+    return requantise(products(op, a, b), op.requant, lambda entry: entry)
+
+
+def products(op: accel.MulOp, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     first, second = (0, 0) if op.zero_points is None else op.zero_points
-    return requantise((a - first) * (b - second), op.requant, lambda entry: entry)
+    return (a - first) * (b - second)
 
 
 @meaning("lookup")
@@ -170,6 +179,14 @@ def softmax(op: accel.SoftmaxOp, x: np.ndarray, table: np.ndarray) -> np.ndarray
     quotients = integers.divide(powers << op.scale_shift.value, sums * op.scale_multiplier.value, "half_even")
     return np.clip(quotients + op.zero_point.value, op.min.value, op.max.value).astype(np.int64)
 
+
+ACCUMULATORS: dict[str, Meaning] = {
+    "accel.conv2d": conv2d_sums,
+    "accel.dense": dense_sums,
+    "accel.mul": products,
+    "accel.pool2d": lambda op, x: integers.window_sums(x, list(op.kernel), list(op.strides), list(op.pads)),
+}
+"""What a layer with `requant` requantises, of its operands up to the bias."""
 
 # Moves
 

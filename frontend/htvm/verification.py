@@ -6,20 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import onnx
-from mlir import ir
-from unicorn import UC_HOOK_CODE
 
-from htvm.backend.c.program import read_program
-from htvm.backend.c.steps import Step
-from htvm.backend.c.values import element_type, size_bytes
 from htvm.backend.targets.soc import Soc
-from htvm.dialects import accel
-from htvm.dialects.real import Real
+from htvm.divergence import Divergence, first_divergence
 from htvm.driver import CompiledModel, Model, compile
 from htvm.execution import Program, Progress
 from htvm.interface import InputError, Samples, shape_text
-from htvm.origin import tensor
 from htvm.reference import evaluate
 
 
@@ -57,12 +49,12 @@ class Comparison:
 class Verification:
     """The comparisons of one set of inputs; of several samples, outputs are joined on axis 0.
 
-    diverging: where the code first leaves the meaning of the model, as a sentence that names the ONNX node.
+    diverging: where the code first leaves the meaning of the model, if that can be seen.
     """
 
     samples: int
     comparisons: tuple[Comparison, ...]
-    diverging: str | None
+    diverging: Divergence | None
 
     @property
     def exact(self) -> bool:
@@ -137,79 +129,3 @@ def _first_wrong(wrong: Sequence[Comparison], samples: int) -> int:
     if samples == 1:
         return 0
     return min(int(np.argwhere(one.found != one.wanted)[0][0]) * samples // len(one.found) for one in wrong)
-
-
-def first_divergence(
-    compiled: CompiledModel, program: Program, proto: onnx.ModelProto, sample: Mapping[str, np.ndarray]
-) -> str | None:
-    """Say at which ONNX node the values of a run first differ from the exact meaning; None if at none.
-
-    Only nodes whose results the program has in memory, as integers, can be compared.
-    """
-    steps = read_program(compiled.module, compiled.soc).steps
-    tensors = {step.number: found for step in steps if (found := tensor(accel.nodes(step.layer), proto))}
-    meant = evaluate(proto, sample, keep=list(tensors.values()))
-    for step, found in _observed(program, steps, sample):
-        if step.number not in tensors:
-            continue
-        name = tensors[step.number]
-        wanted = meant[name]
-        if isinstance(wanted, Real):
-            wanted = wanted.exact()
-            if any(value.denominator != 1 for value in wanted.flat):
-                continue  # the program has these values on a grid of its own
-        if wanted.size != found.size:
-            continue  # a later node of the same step has changed the shape
-        differing = np.argwhere(found.reshape(wanted.shape) != wanted)
-        if len(differing):
-            index = tuple(int(axis) for axis in differing[0])
-            return (
-                f"node '{step.node}' is the first that differs (step {step.number}, {step.summary}): "
-                f"{len(differing):,} of {found.size:,} values of '{name}'; the first is {list(index)}: "
-                f"computed {found.reshape(wanted.shape)[index]}, expected {wanted[index]}"
-            )
-    return None
-
-
-def _observed(
-    program: Program, steps: Sequence[Step], sample: Mapping[str, np.ndarray]
-) -> list[tuple[Step, np.ndarray]]:
-    """Run a sample and return what each step has left in memory when the next one began."""
-    host = program.host
-    found: list[tuple[Step, np.ndarray]] = []
-
-    def on_entry(_: object, address: int, *__: object) -> None:
-        ended = host.program.steps.index(address) - 1
-        if ended >= 0:
-            found.append((steps[ended], _value(program, steps[ended].output)))
-
-    hooks = [host.machine.hook_add(UC_HOOK_CODE, on_entry, begin=at, end=at) for at in host.program.steps]
-    host.machine.ctl_flush_tb()  # blocks that were translated before do not call the hooks
-    try:
-        program.run_one(sample)
-    finally:
-        for hook in hooks:
-            host.machine.hook_del(hook)
-    return [*found, (steps[-1], _value(program, steps[-1].output))]
-
-
-def _value(program: Program, value: ir.Value) -> np.ndarray:
-    """Read an activation, in its logical order of axes, from its place in the arena."""
-    kind = ir.MemRefType(value.type)
-    strides, _ = kind.get_strides_and_offset()
-    element = element_type(value)
-    stored = program.host.read(program.arena + _offset(value), size_bytes(value))
-    return np.lib.stride_tricks.as_strided(
-        np.frombuffer(stored, np.dtype(element.numpy).newbyteorder("<")),
-        kind.shape,
-        [stride * element.size_bytes for stride in strides],
-    )
-
-
-def _offset(value: ir.Value) -> int:
-    """Return where in the arena an activation lies, in bytes."""
-    if isinstance(value.owner, ir.Block):
-        argument = ir.BlockArgument(value)
-        attributes = value.owner.owner.opview.arg_attrs[argument.arg_number]
-        return ir.IntegerAttr(attributes["accel.offset"]).value
-    return value.owner.opview.offset.value

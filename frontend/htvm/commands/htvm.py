@@ -25,6 +25,7 @@ SUBCOMMANDS = {
     "compile": "turn an ONNX file into a C project",
     "run": "execute a model or a C project on the simulated target",
     "verify": "compare every output with the exact meaning of the ONNX file",
+    "reduce": "cut a model that fails down to the smallest one that still does",
     "report": "show a run as one HTML page: network, timeline, memory, layers",
     "targets": "list the machines that can be compiled for",
 }

@@ -1,0 +1,59 @@
+"""htvm reduce: the smallest part of a failing model that still fails."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from htvm.commands.arguments import add_cc, add_inputs, add_target, inputs_of, model_warnings, read_arrays
+
+EXAMPLES = """\
+examples:
+  htvm reduce net.onnx                                    net_reduced.onnx and net_reduced.npz
+  htvm reduce net.onnx --inputs wrong.npz -o small.onnx   of the first sample in the file that fails
+
+A model fails if an output is not what the ONNX file says, or if htvm fails inside. Nodes are left out at the end and at
+the beginning, then channels, rows and columns; the exact values where the graph was cut become the inputs. The exit
+status is 0 if a smaller model was written, 1 if the model does not fail.
+"""
+
+RANDOM_SAMPLES = 4
+
+
+def add_arguments(to: argparse.ArgumentParser) -> None:
+    to.add_argument("model", metavar="MODEL", help="a quantised ONNX file that fails")
+    add_target(to, default="rv32", help="the machine to compile for (default: rv32)")
+    add_inputs(to)
+    to.add_argument("--inputs", metavar="X.npz", help="inputs with which it fails; without, random ones")
+    to.add_argument("--seed", type=int, default=0, metavar="N", help="where random inputs start from (default: 0)")
+    to.add_argument("-o", dest="output", metavar="SMALL.onnx", help="file to write (default: MODEL_reduced.onnx, here)")
+    add_cc(to)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    import numpy as np
+    import onnx
+
+    from htvm import driver
+    from htvm.commands import tables
+    from htvm.importer import with_shapes
+    from htvm.reduction import Reduction, failing_case
+
+    given = read_arrays(arguments.inputs) if arguments.inputs else None
+    with model_warnings(), tables.status("looking for a failure") as say:
+        reduction = Reduction(arguments.target, arguments.input_type, arguments.cc, say)
+        driver.lower(arguments.model, arguments.target, "imported", **inputs_of(arguments))  # refuses what is no model
+        seeds = range(arguments.seed, arguments.seed + RANDOM_SAMPLES)
+        model = with_shapes(onnx.load(arguments.model), arguments.shape, Path(arguments.model).name)
+        case = failing_case(reduction, model, given, seeds)
+        if case is None:
+            print(f"{Path(arguments.model).name}: does not fail on target '{arguments.target.name}'")
+            return 1
+        small = reduction.reduced(case)
+    output = Path(arguments.output or f"{Path(arguments.model).stem}_reduced.onnx")
+    onnx.save(small.model, output)
+    np.savez(output.with_suffix(".npz"), **small.inputs)
+    nodes = f"{len(small.model.graph.node)} of {len(case.model.graph.node)} nodes"
+    print(f"{output}: {nodes} still fail: {small.failure.kind}\n{small.failure.message}")
+    print(f"repeat: htvm verify {output} --inputs {output.with_suffix('.npz')} --target {arguments.target.name}")
+    return 0

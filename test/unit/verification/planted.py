@@ -1,0 +1,63 @@
+"""Bugs of the compiler, planted on purpose: what finds them is tested with them."""
+
+import dataclasses
+
+import pytest
+
+from htvm.backend.c.convolution import Convolution
+from htvm.backend.c.requant import Requant
+from htvm.dialects import accel
+from htvm.passes.plan_memory import PlanMemory
+
+
+def wrong_shift(patch: pytest.MonkeyPatch) -> None:
+    """The C of an addition shifts by one too many."""
+    right = Requant.of
+
+    def of(layer: object) -> Requant:
+        found = right(layer)
+        return dataclasses.replace(found, shift=found.shift + 1) if isinstance(layer, accel.AddOp) else found
+
+    patch.setattr(Requant, "of", staticmethod(of))
+
+
+def off_by_one(patch: pytest.MonkeyPatch) -> None:
+    """The C of a convolution with stride 2 reads windows one row too low."""
+    right = Convolution.of
+
+    def of(layer: object) -> Convolution:
+        found = right(layer)
+        return dataclasses.replace(found, pad_top=found.pad_top - 1) if found.strides == (2, 2) else found
+
+    patch.setattr(Convolution, "of", staticmethod(of))
+
+
+def crash(patch: pytest.MonkeyPatch) -> None:
+    """A pass fails on an addition."""
+    right = PlanMemory.__call__
+
+    def call(self: PlanMemory, module: object, this_pass: object) -> None:
+        if any(isinstance(layer, accel.AddOp) for layer in accel.layers(module)):
+            raise IndexError("tile 7 of 7")
+        right(self, module, this_pass)
+
+    patch.setattr(PlanMemory, "__call__", call)
+
+
+def wrong_constants(patch: pytest.MonkeyPatch) -> None:
+    """Stage 'integer' has additions that are one too large."""
+    from mlir import ir
+
+    from htvm.passes.integerize import Integerize
+
+    right = Integerize.__call__
+
+    def call(self: Integerize, module: object, this_pass: object) -> None:
+        right(self, module, this_pass)
+        for layer in accel.layers(module):
+            if isinstance(layer, accel.AddOp):
+                fields = {entry.name: entry.attr for entry in layer.requant}
+                larger = fields["offset"][0] + (1 << fields["shift"][0])
+                layer.attributes["requant"] = ir.DictAttr.get(fields | {"offset": ir.DenseI64ArrayAttr.get([larger])})
+
+    patch.setattr(Integerize, "__call__", call)
