@@ -67,18 +67,27 @@ def kernels(program: Program) -> dict[str, str]:
 
 
 def start_up(soc: Soc) -> dict[str, str]:
-    """Return start.S and link.ld of the target's folder in runtime/targets."""
-    folder = resources.files("htvm.runtime") / "targets" / soc.name
+    """Return start.S and link.ld: of the target's folder in runtime/targets, or those that all targets share."""
     memories = "\n".join(
-        f"    {memory.name} (rwx) : ORIGIN = {memory.base:#x}, LENGTH = {memory.size_bytes}" for memory in soc.memories
+        f"    {memory.name} (rwx) : ORIGIN = {memory.base:#x}, LENGTH = {memory.size_bytes}"
+        for memory in soc.memories
+        if memory.host_visible
     )
-    script = Template((folder / "link.ld").read_text(encoding="utf-8")).substitute(
+    script = Template(target_file(soc, "link.ld")).substitute(
         memories=memories,
         program_memory=soc.program_memory,
+        constant_memory=soc.constant_memory or soc.program_memory,
         arena_memory=soc.arena_memory,
         stack_bytes=STACK_BYTES,
     )
-    return {"start.S": (folder / "start.S").read_text(encoding="utf-8"), "link.ld": script}
+    return {"start.S": target_file(soc, "start.S"), "link.ld": script}
+
+
+def target_file(soc: Soc, name: str) -> str:
+    """Return the text of a file of the target's own folder, or of the common one."""
+    folder = resources.files("htvm.runtime") / "targets"
+    own = folder / soc.name / name
+    return (own if own.is_file() else folder / "common" / name).read_text(encoding="utf-8")
 
 
 def header(program: Program) -> str:

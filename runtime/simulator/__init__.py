@@ -2,5 +2,6 @@
 
 from htvm.runtime.simulator.error import SimulationError
 from htvm.runtime.simulator.host import Execution, Host, StepProfile
+from htvm.runtime.simulator.timeline import EngineTotals, Interval, RouteTotals
 
-__all__ = ["Execution", "Host", "SimulationError", "StepProfile"]
+__all__ = ["EngineTotals", "Execution", "Host", "Interval", "RouteTotals", "SimulationError", "StepProfile"]

@@ -7,6 +7,7 @@ import ctypes
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 from unicorn import UC_HOOK_BLOCK, UC_HOOK_CODE, Uc
 from unicorn.riscv_const import UC_RISCV_REG_X0
 from unicorn.unicorn_py3 import unicorn as binding  # the loaded library: compiled hooks need its C functions
@@ -109,6 +110,7 @@ class Counter:
         self.records: list[ctypes.Structure | ctypes.Array] = []  # what C has pointers to
         self.table = (ctypes.POINTER(BlockRecord) * (len(code) // 2 + 1))()
         self.accounts = (Account * (len(steps) + 1))()
+        self.numbers = np.frombuffer(self.accounts, np.uint64)  # instructions and cycles in turn, the same memory
         self.library = load_library()
         self.callback = ANALYSE(self.new_block)  # C calls it: it must live as long as the machine
         self.record = CounterRecord(
@@ -135,7 +137,7 @@ class Counter:
     def resume(self) -> bool:
         """After the machine has stopped: say whether it must go on where it is.
 
-        Raises SimulationError if it was stopped for what it was about to execute.
+        Raises SimulationError if it was stopped for what it did or was about to execute.
         """
         if self.problem:
             problem, self.problem = self.problem, None
@@ -150,6 +152,11 @@ class Counter:
         self.record.status = RUNNING
         return True
 
+    def stop(self, problem: SimulationError) -> None:
+        """Have `resume` raise what is wrong with the instruction that is being executed."""
+        self.problem = problem
+        self.machine.emu_stop()
+
     def finish(self) -> None:
         """Charge what was in flight when the machine reached `done`."""
         size = self.instructions(self.done, 2)[0].size
@@ -159,6 +166,23 @@ class Counter:
     def out_of_instructions(self) -> bool:
         """Whether the run was stopped because of its limit."""
         return self.record.status == OUT_OF_INSTRUCTIONS
+
+    @property
+    def cycles(self) -> int:
+        """The cycles charged so far in this run: those of the current block too, but for its last instruction."""
+        return int(self.numbers[1::2].sum())
+
+    @property
+    def executed(self) -> int:
+        """The instructions charged so far in this run, all of the current block included."""
+        return int(self.numbers[::2].sum())
+
+    def add(self, cycles: int, instructions: int = 0) -> None:
+        """Charge the current step with cycles in which the host was kept from going on, or with known iterations."""
+        account = self.record.account.contents
+        account.cycles += cycles
+        account.instructions += instructions
+        self.record.left_instructions -= instructions
 
     def step(self) -> int:
         """Return the index of the account charged now: 0 for the start-up, 1 for step 0."""

@@ -1,7 +1,7 @@
 """The simulated host: runs a linked program on the memories of a target, and counts what it does."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 
@@ -27,10 +27,12 @@ from unicorn.riscv_const import UC_RISCV_REG_PC, UC_RISCV_REG_X1, UC_RISCV_REG_X
 from htvm.backend.targets.soc import Soc
 from htvm.runtime.simulator.counter import Counter
 from htvm.runtime.simulator.error import SimulationError
-from htvm.runtime.simulator.program import DONE, STACK_BOTTOM, STACK_TOP, START, Segment, read_program
+from htvm.runtime.simulator.memories import UNDEFINED
+from htvm.runtime.simulator.program import DONE, STACK_BOTTOM, STACK_TOP, START, Segment, memory_at, read_program
+from htvm.runtime.simulator.timeline import EngineTotals, Interval, RouteTotals, engine_totals, route_totals
+from htvm.runtime.simulator.units import Units
 
 PAGE_BYTES = 4096  # what Unicorn protects at once
-UNDEFINED = 0xA5  # memory before anything was written to it, and the stack before each run
 TRANSLATION_BYTES = 64 << 20  # of translated code; Unicorn's default is 1 GiB of addresses per machine
 DEFAULT_MAX_INSTRUCTIONS = 1 << 40
 
@@ -42,12 +44,15 @@ READS = (UC_MEM_READ_UNMAPPED, UC_MEM_READ_PROT)
 class StepProfile:
     """What one step took, from its function's first instruction to the next step's.
 
-    The start-up has index -1.
+    The start-up has index -1. Of the cycles, the host spent stall_cycles before a full queue of a transfer engine, and
+    wait_cycles in loops that do nothing but read a unit's count.
     """
 
     index: int
     instructions: int
     cycles: int
+    stall_cycles: int = 0
+    wait_cycles: int = 0
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,8 @@ class Execution:
     """One run, from _start to htvm_done.
 
     start_up: what precedes step 0. steps: one per htvm_step_<n>, in order; what follows the last step, up to
-    the end, is charged to it. stack_bytes: the most that was used of the stack.
+    the end, is charged to it. stack_bytes: the most that was used of the stack. timeline: each copy and job, in the
+    order of being given. engines: by accelerator. routes: by name of the route.
     """
 
     instructions: int
@@ -63,6 +69,17 @@ class Execution:
     start_up: StepProfile
     steps: tuple[StepProfile, ...]
     stack_bytes: int
+    timeline: tuple[Interval, ...] = ()
+    engines: Mapping[str, EngineTotals] = field(default_factory=dict)
+    routes: Mapping[str, RouteTotals] = field(default_factory=dict)
+
+    @property
+    def stall_cycles(self) -> int:
+        return sum(one.stall_cycles for one in (self.start_up, *self.steps))
+
+    @property
+    def wait_cycles(self) -> int:
+        return sum(one.wait_cycles for one in (self.start_up, *self.steps))
 
 
 @dataclass(frozen=True)
@@ -81,8 +98,12 @@ class Host:
     an undefined stack. All other memory keeps what it holds: what the caller wrote, what an earlier run left.
     """
 
-    def __init__(self, elf: str | PathLike[str], soc: Soc) -> None:
-        """Load `elf`. Raises SimulationError if it does not fit the target or lacks a symbol."""
+    def __init__(self, elf: str | PathLike[str], soc: Soc, planned: Mapping[str, int] | None = None) -> None:
+        """Load `elf`. Raises SimulationError if it does not fit the target or lacks a symbol.
+
+        planned: how many bytes, from the first one on, the program may use of memories that the host does not reach;
+        all of one that is not named.
+        """
         self.soc = soc
         self.program = read_program(Path(elf), soc)
         self.machine = Uc(UC_ARCH_RISCV, UC_MODE_RISCV32)
@@ -93,6 +114,9 @@ class Host:
         self.guarded = self.load()
         self.machine.hook_add(UC_HOOK_MEM_INVALID, self.on_fault)
         self.counter = self.new_counter()
+        self.units: Units | None = None
+        if soc.dmas or soc.accelerators:
+            self.units = Units(soc, self.machine, self.program, self.counter, planned or {})
 
     def symbol(self, name: str) -> int:
         """Return the address of a symbol of the program."""
@@ -112,6 +136,8 @@ class Host:
         """Run the program once. Raises SimulationError if it does what it must not, or does not end."""
         self.reset()
         self.counter.begin(max_instructions)
+        if self.units:
+            self.units.begin()
         at = self.start
         while True:
             self.fault = None
@@ -128,14 +154,28 @@ class Host:
                 f"{self.here(at)}: still running after {max_instructions:,} instructions, this run's limit"
             )
         self.counter.finish()
+        if self.units:
+            self.finish_units(self.units)
         self.check_guarded()
         return self.execution()
 
+    def finish_units(self, units: Units) -> None:
+        """Raise SimulationError if a unit is at work at the end of the run."""
+        try:
+            units.finish()
+        except SimulationError as error:
+            raise SimulationError(f"{self.here(self.done)}: {error}") from None
+
     def execution(self) -> Execution:
         """Read the counters of the run that ended."""
+        timeline = self.units.timeline if self.units else ()
+        waits = self.units.wait_cycles if self.units else [0] * len(self.counter.accounts)
+        stalls = [0] * len(waits)
+        for one in timeline:
+            stalls[one.step + 1] += one.stall_cycles
         start_up, *steps = (
-            StepProfile(index, account.instructions, account.cycles)
-            for index, account in enumerate(self.counter.accounts, -1)
+            StepProfile(index, account.instructions, account.cycles, stall, wait)
+            for index, (account, stall, wait) in enumerate(zip(self.counter.accounts, stalls, waits, strict=True), -1)
         )
         return Execution(
             instructions=sum(one.instructions for one in (start_up, *steps)),
@@ -143,6 +183,9 @@ class Host:
             start_up=start_up,
             steps=tuple(steps),
             stack_bytes=self.stack_bytes(),
+            timeline=timeline,
+            engines=engine_totals(self.soc, timeline),
+            routes=route_totals(self.soc, timeline),
         )
 
     def stack_bytes(self) -> int:
@@ -242,7 +285,9 @@ class Host:
         verb = "read" if fault.access in READS else "write"
         reason = f"code or constants ({self.program.data_place(fault.address)})"
         if fault.access != UC_MEM_WRITE_PROT:
-            reason = "no memory of the program"
+            memory = memory_at(self.soc, fault.address)
+            hidden = memory is not None and not memory.host_visible
+            reason = f"in '{memory.name}', which the host does not reach" if hidden else "no memory of the program"
         return f"{self.here(pc)}: {verb} of {fault.size_bytes} bytes at {fault.address:#010x}, which is {reason}"
 
 

@@ -62,7 +62,9 @@ class Program:
         """Name the last symbol up to `address` that is in one of the segments wanted."""
         ranges = [(segment.address, segment.end) for segment in self.segments if wanted(segment)]
         named = sorted(
-            (at, name) for name, at in self.symbols.items() if any(first <= at < end for first, end in ranges)
+            (at, name)
+            for name, at in self.symbols.items()
+            if name != STACK_TOP and any(first <= at < end for first, end in ranges)
         )
         index = bisect_right(named, address, key=lambda one: one[0])
         if not index:
@@ -140,6 +142,8 @@ def check_fit(path: Path, segments: tuple[Segment, ...], soc: Soc) -> None:
             problems.append(
                 f"loads {segment.size_bytes:,} bytes at {segment.address:#x}, outside the memories ({known})"
             )
+        elif not memory.host_visible:
+            problems.append(f"loads {segment.size_bytes:,} bytes into '{memory.name}', which the host does not reach")
         elif segment.end > memory.end:
             problems.append(
                 f"needs {segment.end - memory.base:,} bytes of memory '{memory.name}', which has {memory.size_bytes:,}"

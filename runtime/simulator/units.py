@@ -1,0 +1,291 @@
+"""The units beside the host, as devices that it sees through registers: transfer engines and accelerators."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from unicorn import Uc
+
+from htvm.backend.targets import registers
+from htvm.backend.targets.jobs import DESCRIPTOR_WORDS, Job
+from htvm.backend.targets.soc import Accelerator, Dma, Route, Soc
+from htvm.runtime.simulator.counter import Counter
+from htvm.runtime.simulator.error import SimulationError
+from htvm.runtime.simulator.memories import Memories, Region
+from htvm.runtime.simulator.polling import Polling
+from htvm.runtime.simulator.program import Program
+from htvm.runtime.simulator.timeline import Interval
+from htvm.runtime.simulator.work import InFlight, Work
+
+MAX_IDLE_READS = 100_000
+"""Of the count of a unit that has nothing to do; the optimised loop of htvm_wait is found out at its second read."""
+
+
+class Units:
+    """All transfer engines and accelerators of a target, mapped into a machine."""
+
+    def __init__(
+        self, soc: Soc, machine: Uc, program: Program, counter: Counter, planned: Mapping[str, int]
+    ) -> None:
+        """planned: see Memories. Raises SimulationError if the target does not say what the units take."""
+        if soc.cost_model is None:
+            raise SimulationError(f"target '{soc.name}' has units beside the host, but no cost model for them")
+        self.soc, self.counter = soc, counter
+        self.memories = Memories(soc, machine, program, planned)
+        self.in_flight = InFlight(self.memories)
+        self.polling = Polling(counter)
+        self.units = (
+            *(TransferUnit(self, dma) for dma in soc.dmas),
+            *(AcceleratorUnit(self, engine) for engine in soc.accelerators),
+        )
+        for unit in self.units:
+            machine.mmio_map(unit.base, registers.SIZE_BYTES, unit.on_read, None, unit.on_write, None)
+
+    def begin(self) -> None:
+        """Start a run: nothing is in flight."""
+        self.memories.begin()
+        self.in_flight.begin()
+        self.polling.begin()
+        for unit in self.units:
+            unit.begin()
+
+    def finish(self) -> None:
+        """End the run. Raises SimulationError if a unit is at work."""
+        self.in_flight.finish(self.counter.cycles)
+
+    def now(self) -> int:
+        """Let happen what has happened up to now, and return the cycle."""
+        cycle = self.counter.cycles
+        self.in_flight.advance(cycle)
+        return cycle
+
+    @property
+    def timeline(self) -> tuple[Interval, ...]:
+        """All copies and jobs of the run, in the order of being given."""
+        return tuple(self.in_flight.timeline)
+
+    @property
+    def wait_cycles(self) -> Sequence[int]:
+        """Cycles in which the host did nothing but read a unit's count, by account of the counter."""
+        return self.polling.wait_cycles
+
+
+class Unit:
+    """A device: work that is done one after the other, and the count of what has ended."""
+
+    def __init__(self, units: Units, name: str, base: int) -> None:
+        self.units, self.name, self.base = units, name, base
+        self.begin()
+
+    def begin(self) -> None:
+        """Start a run."""
+        self.work: list[Work] = []  # not ended, in order
+        self.done = 0
+        self.idle_reads = 0
+
+    def on_read(self, _: Uc, offset: int, size: int, __: object) -> int:
+        """Unicorn's hook when the host reads a register."""
+        try:
+            return self.read(offset, size)
+        except SimulationError as error:
+            self.units.counter.stop(error)
+            return 0
+
+    def on_write(self, _: Uc, offset: int, size: int, value: int, __: object) -> None:
+        """Unicorn's hook when the host writes a register."""
+        try:
+            self.write(offset, size, value)
+        except SimulationError as error:
+            self.units.counter.stop(error)
+
+    def read(self, offset: int, size: int) -> int:
+        """The host reads a register."""
+        self.check_access("read", offset, size, (registers.DONE,))
+        now = self.units.now()
+        period = self.units.polling.read(self.name, self.done)
+        if self.work:
+            if period:
+                self.units.polling.skip(period, self.work[0].interval.end_cycle, self.done + 1)
+                self.units.now()
+        else:
+            self.idle_reads += 1
+            if period or self.idle_reads > MAX_IDLE_READS:
+                raise SimulationError(
+                    f"waits for '{self.name}', which has nothing to do at cycle {now:,}; its count is {self.done}"
+                )
+        return self.done
+
+    def write(self, offset: int, size: int, value: int) -> None:
+        """The host writes a register."""
+        self.check_access("write", offset, size, (registers.DONE, *self.written))
+        self.units.polling.forget()
+        self.idle_reads = 0
+        now = self.units.now()
+        if offset != registers.DONE:
+            self.set(offset, value, now)
+        elif self.work:
+            raise SimulationError(f"resets the count of '{self.name}' before the end of {self.work[0]}")
+        else:
+            self.done = 0
+
+    written: tuple[int, ...]
+    """The offsets of the registers that give work."""
+
+    def set(self, offset: int, value: int, now: int) -> None:
+        """Take what is written to one of the registers that give work."""
+        raise NotImplementedError
+
+    def check_access(self, verb: str, offset: int, size: int, known: Sequence[int]) -> None:
+        if size != 4 or offset not in known:
+            offsets = ", ".join(map(str, known))
+            raise SimulationError(
+                f"{verb} of {size} bytes at offset {offset} of '{self.name}' ({self.base + offset:#x}), "
+                f"which takes a {verb} of 4 bytes at {offsets}"
+            )
+
+    def region(self, what: str, address: int, size_bytes: int, writable: bool = False) -> Region:
+        """Return an operand's place; SimulationError says what it is for."""
+        try:
+            return self.units.memories.region(address, size_bytes, writable)
+        except SimulationError as error:
+            raise SimulationError(f"'{self.name}' is given {what} {error}") from None
+
+    def end_first(self) -> None:
+        """Called when the oldest work has ended."""
+        self.work.pop(0)
+        self.done += 1
+
+    def give(self, work: Work, now: int) -> None:
+        """Start work now, or when what was given before has ended."""
+        self.work.append(work)
+        self.units.in_flight.give(work)
+        self.units.in_flight.advance(now)
+
+    @property
+    def step(self) -> int:
+        """The step that the host is in, -1 in the start-up."""
+        return self.units.counter.step() - 1
+
+
+class TransferUnit(Unit):
+    """A transfer engine: 1-D copies, in order, with a queue."""
+
+    written = (registers.DMA_SOURCE, registers.DMA_TARGET, registers.DMA_BYTES)
+
+    def __init__(self, units: Units, dma: Dma) -> None:
+        self.dma = dma
+        super().__init__(units, dma.name, dma.base)
+
+    def begin(self) -> None:
+        super().begin()
+        self.source = self.target = 0
+
+    def set(self, offset: int, value: int, now: int) -> None:
+        if offset == registers.DMA_SOURCE:
+            self.source = value
+        elif offset == registers.DMA_TARGET:
+            self.target = value
+        else:
+            self.copy(value, now)
+
+    def copy(self, size_bytes: int, now: int) -> None:
+        """Take a command; the host waits until there is room for it."""
+        if size_bytes == 0:
+            raise SimulationError(
+                f"'{self.name}' is given a copy of 0 bytes from {self.source:#x} to {self.target:#x}, expected some"
+            )
+        source = self.region("a copy from", self.source, size_bytes)
+        target = self.region("a copy to", self.target, size_bytes, writable=True)
+        route = Route(source.memory.name, target.memory.name)
+        if route not in self.dma.routes:
+            known = ", ".join(one.name for one in self.dma.routes)
+            raise SimulationError(
+                f"'{self.name}' is given a copy of {source} at {self.source:#x} to {target} at {self.target:#x}, "
+                f"but has no route '{route.name}'; it has {known}"
+            )
+        excess = len(self.work) - self.dma.queue_depth - 1
+        stall = self.work[excess].interval.end_cycle - now if excess >= 0 else 0
+        if stall:
+            self.units.counter.add(stall)
+            now = self.units.now()
+        start = max(now, self.work[-1].interval.end_cycle if self.work else 0)
+        cycles = self.units.soc.cost_model.copy_cycles(route, size_bytes)
+        interval = Interval(
+            unit=self.name,
+            start_cycle=start,
+            end_cycle=start + cycles,
+            step=self.step,
+            kind="copy",
+            route=route.name,
+            size_bytes=size_bytes,
+            stall_cycles=stall,
+        )
+        self.give(Work(interval, (source,), target, lambda operands: operands[0], self.end_first), now)
+
+
+class AcceleratorUnit(Unit):
+    """An accelerator: a job at a time, which its engine's own model computes."""
+
+    written = (registers.JOB,)
+
+    def __init__(self, units: Units, engine: Accelerator) -> None:
+        self.engine = engine
+        super().__init__(units, engine.name, engine.base)
+
+    def set(self, offset: int, value: int, now: int) -> None:
+        if self.work:
+            raise SimulationError(f"launches '{self.name}' before the end of {self.work[0]}")
+        job, addresses = self.descriptor(value)
+        engine = self.engine
+        reads = [self.operand("input", addresses, engine.memory, job.input_bytes)]
+        if job.kind == "add":
+            reads.append(self.operand("rhs", addresses, engine.memory, job.input_bytes))
+        inputs, weight_bytes = len(reads), engine.weight_bytes(job)
+        if weight_bytes:
+            reads.append(self.operand("weights", addresses, engine.weight_memory, weight_bytes))
+        writes = self.operand("output", addresses, engine.memory, job.output_bytes)
+        interval = Interval(
+            unit=self.name,
+            start_cycle=now,
+            end_cycle=now + self.units.soc.cost_model.job_cycles(self.name, job),
+            step=self.step,
+            kind=job.kind,
+            macs=job.macs,
+        )
+
+        def compute(operands: Sequence[bytes]) -> bytes:
+            return self.result(job, operands[:inputs], b"".join(operands[inputs:]))
+
+        self.give(Work(interval, reads, writes, compute, self.end_first), now)
+
+    def descriptor(self, address: int) -> tuple[Job, Mapping[str, int]]:
+        """Read a job and its operands' addresses."""
+        region = self.region("a descriptor of", address, 4 * DESCRIPTOR_WORDS)
+        if not region.memory.host_visible:
+            raise SimulationError(f"'{self.name}' is given a descriptor in {region}, which the host does not reach")
+        words = np.frombuffer(self.units.memories.read(region), "<u4").tolist()
+        try:
+            return Job.of_words(words)
+        except IndexError:
+            first = ", ".join(map(str, words[:4]))
+            raise SimulationError(
+                f"'{self.name}' is given a descriptor at {address:#x} that describes no job: it begins with {first}"
+            ) from None
+
+    def operand(self, name: str, addresses: Mapping[str, int], memory: str, size_bytes: int) -> Region:
+        """Return where an operand is. Raises SimulationError unless it is in the memory where the engine has it."""
+        region = self.region(f"{name} of", addresses[name], size_bytes, writable=name == "output")
+        if region.memory.name != memory:
+            raise SimulationError(f"'{self.name}' is given {name} in {region}, expected memory '{memory}'")
+        return region
+
+    def result(self, job: Job, inputs: Sequence[bytes], weights: bytes) -> bytes:
+        """Compute a job as the engine does."""
+        arrays = [np.frombuffer(each, np.int8) for each in inputs]
+        try:
+            output = self.engine.execute(job, arrays, np.frombuffer(weights, np.uint8))
+        except ValueError as error:
+            raise SimulationError(f"'{self.name}' cannot run {job}: {error}") from error
+        assert output.dtype == np.int8 and output.size == job.output_bytes, f"'{self.name}' has made {output.shape}"
+        return output.tobytes()

@@ -1,0 +1,79 @@
+"""A small SoC with a transfer engine and an accelerator, and C programs for it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from htvm.backend import targets
+from htvm.backend.targets.jobs import Job
+from htvm.backend.targets.soc import Dma, Memory, Route, Soc
+
+L2, L1, WEIGHTS, DMA, ADDER = 0x1C000000, 0x10000000, 0x10100000, 0x50000000, 0x50001000
+
+
+@dataclass(frozen=True)
+class Adder:
+    """Adds two maps, or the weights (one byte for each output, as a convolution of one tap and one channel) to each."""
+
+    name: str = "adder"
+    memory: str = "l1"
+    weight_memory: str = "weights"
+    base: int = ADDER
+    reads: str = "planar"
+    writes: tuple[str, ...] = ("planar",)
+    output_step: int = 1
+
+    def weight_bytes(self, job: Job) -> int:
+        return 0 if job.kind == "add" else job.outputs
+
+    def execute(self, job: Job, inputs: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
+        if job.kind == "dense":
+            raise ValueError("it has no sums")
+        other = inputs[1] if job.kind == "add" else weights.view(np.int8).repeat(job.output_bytes // job.outputs)
+        total = inputs[0].astype(np.int32) + other >> job.shift
+        return total.clip(job.low, job.high).astype(np.int8)
+
+    def _unused(self, *_: object) -> None:
+        raise AssertionError("the simulator does not ask this")
+
+    refuses = cycles = job = most_outputs = lowered = pack = _unused
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Round numbers."""
+
+    name: str = "round"
+    source: str = "made up"
+
+    def job_cycles(self, engine: str, job: Job) -> int:
+        return 1000 + job.output_bytes
+
+    def copy_cycles(self, route: Route, size_bytes: int) -> int:
+        return 100 + size_bytes
+
+
+ROUTES = (Route("l2", "l1"), Route("l1", "l2"), Route("l2", "weights"))
+
+
+def small_soc(**changes: object) -> Soc:
+    """Return the machine: 512 KiB of L2, 4 KiB of L1, 256 bytes of weights, a queue of one command."""
+    rv32 = targets.load("rv32")
+    memories = (
+        Memory("l2", L2, 512 * 1024),
+        Memory("l1", L1, 4096, host_visible=False),
+        Memory("weights", WEIGHTS, 256, host_visible=False),
+    )
+    soc = replace(
+        rv32,
+        name="small",
+        memories=memories,
+        program_memory="l2",
+        arena_memory="l2",
+        engines=(*rv32.engines, Adder()),
+        dmas=(Dma("dma", DMA, ROUTES, queue_depth=1),),
+        cost_models=(Figures(),),
+        power_w={"adder": 0.025},
+    )
+    return replace(soc, **changes)
