@@ -1,6 +1,7 @@
 """The commands as a user meets them: what they print, what they leave behind, how they fail."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -31,7 +32,7 @@ def htvm(*arguments: object, status: int = 0) -> subprocess.CompletedProcess:
 def test_run_prints_layers_and_totals_and_writes_files(tmp_path: Path) -> None:
     outputs, metrics = tmp_path / "y.npz", tmp_path / "m.json"
     done = htvm("run", RESNET8, "--inputs", GOLDEN, "--outputs", outputs, "--json", metrics)
-    assert "conv0     conv2d" in done.stdout
+    assert "conv0     conv2d   host" in done.stdout
     assert "class         5 (output 'output': -16)" in done.stdout
     assert "exact         yes: all 10 output values" in done.stdout
     assert not done.stderr
@@ -185,3 +186,34 @@ def test_shapes_that_a_model_leaves_open_are_options(tmp_path: Path) -> None:
     assert "exact on target" in htvm("verify", model, "--shape", shape).stdout
     assert "exact         yes" in htvm("run", model, "--shape", shape).stdout
     assert "is not NAME=SIZES" in htvm("run", model, "--shape", "x=1by3", status=2).stderr
+
+
+def test_json_on_standard_output_is_alone_and_quiet_is_silent(tmp_path: Path) -> None:
+    found = json.loads(htvm("verify", RESNET8, "--inputs", GOLDEN, "--json", "-").stdout)
+    assert found["exact"] and found["values"] == 20
+    assert [each["differing"] for each in found["sets"][0]["comparisons"]] == [0, 0]
+    assert json.loads(htvm("targets", "--json", "-").stdout)[0]["name"] == "rv32"
+    done = htvm("compile", RESNET8, "-o", tmp_path / "c", "--quiet", "--json", tmp_path / "r.json")
+    assert not done.stdout and not done.stderr
+    assert json.loads((tmp_path / "r.json").read_text()) == json.loads((tmp_path / "c" / "report.json").read_text())
+
+
+def test_version_names_what_results_depend_on() -> None:
+    lines = dict(line.split(" ", 1) for line in htvm("--version").stdout.splitlines())
+    assert {"htvm", "mlir", "onnx", "numpy", "ortools", "unicorn", "compiler"} <= set(lines)
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash here")
+def test_bash_completes_commands_options_and_targets(tmp_path: Path) -> None:
+    script = tmp_path / "complete.bash"
+    script.write_text(htvm("completion", "bash").stdout)
+    for words, expected in [
+        ("com", {"compile", "completion"}),
+        ("run --tr", {"--trace"}),
+        ("run --target rv", {"rv32"}),
+    ]:
+        line = ["htvm", *words.split()]
+        at = f"COMP_WORDS=({' '.join(line)}); COMP_CWORD={len(line) - 1}"
+        ask = f"source {script}; {at}; _shtab_htvm; echo ${{COMPREPLY[@]}}"
+        done = subprocess.run(["bash", "-c", ask], capture_output=True, text=True, cwd=tmp_path)
+        assert set(done.stdout.split()) == expected, done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import sys
@@ -78,6 +79,34 @@ def add_inputs(to: argparse.ArgumentParser) -> None:
 def inputs_of(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
     """Return what `add_inputs` has read, as the keywords of driver.compile and driver.lower."""
     return {"input_types": arguments.input_type, "shapes": arguments.shape}
+
+
+def add_output(to: argparse.ArgumentParser, facts: str = "") -> None:
+    """Add --quiet, and --json if there is something to write: `facts` says what."""
+    to.add_argument("--quiet", action="store_true", help="print nothing but errors; the exit status tells")
+    if facts:
+        help = f"file to write {facts} to; '-': standard output, where nothing else is printed then"
+        to.add_argument("--json", action=_Json, metavar="M.json", help=help)
+
+
+class _Json(argparse.Action):
+    """Remember the file; if that is standard output, nothing else may be printed there."""
+
+    def __call__(self, _: object, namespace: argparse.Namespace, path: str, *__: object) -> None:
+        namespace.json = path
+        namespace.quiet = namespace.quiet or path == "-"
+
+
+def say(arguments: argparse.Namespace, text: str) -> None:
+    """Print a result, unless --quiet was given."""
+    if not arguments.quiet:
+        print(text)
+
+
+def write_json(path: str | None, value: Any) -> None:
+    """Write an object to the file that --json names, if it was given."""
+    if path:
+        write_text(path, json.dumps(value, indent=1) + "\n")
 
 
 class _OfInputs(argparse.Action):

@@ -5,7 +5,16 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from htvm.commands.arguments import add_inputs, add_target, inputs_of, model_warnings, usage_error
+from htvm.commands.arguments import (
+    add_inputs,
+    add_output,
+    add_target,
+    inputs_of,
+    model_warnings,
+    say,
+    usage_error,
+    write_json,
+)
 
 EXAMPLES = """\
 examples:
@@ -30,6 +39,7 @@ def add_arguments(to: argparse.ArgumentParser) -> None:
         metavar="STAGE",
         help="also write the module at this stage, as STAGE.mlir; may be repeated",
     )
+    add_output(to, "report.json")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -46,9 +56,11 @@ def run(arguments: argparse.Namespace) -> int:
         )
     stages = {f"{stage}.mlir": text for stage, text in compiled.stages.items()}
     write_project({**compiled.project.files, **stages}, arguments.output)
+    write_json(arguments.json, compiled.project.report)
     memory, facts = next(iter(compiled.project.report["memories"].items()))
-    print(
+    say(
+        arguments,
         f"{Path(arguments.output)}: C of '{compiled.project.report['name']}' for target '{compiled.soc.name}': "
-        f"{len(compiled.project.steps)} steps, {facts['peak_bytes']:,} bytes of activations in {memory}"
+        f"{len(compiled.project.steps)} steps, {facts['peak_bytes']:,} bytes of activations in {memory}",
     )
     return 0

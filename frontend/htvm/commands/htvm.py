@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Collection
 from importlib import import_module
 
 from htvm.commands.arguments import failing_politely, parser
@@ -28,19 +29,27 @@ SUBCOMMANDS = {
     "reduce": "cut a model that fails down to the smallest one that still does",
     "report": "show a run as one HTML page: network, timeline, memory, layers",
     "targets": "list the machines that can be compiled for",
+    "completion": "print what makes a shell complete htvm's commands",
 }
 
 
 def main() -> int:
     """Entry point of `htvm`."""
+    chosen = next((word for word in sys.argv[1:] if not word.startswith("-")), None)
+    arguments = command_line([chosen]).parse_args()
+    with failing_politely(f"htvm {chosen}"):
+        return arguments.run(arguments)
+
+
+def command_line(commands: Collection[str | None]) -> argparse.ArgumentParser:
+    """Return the parser of all commands, with the arguments of some: what is slow to import is left out."""
     top = parser("htvm", SUMMARY, EXAMPLES)
     top.add_argument("--version", action=Version, nargs=0, help="print the versions of htvm and of what it stands on")
-    commands = top.add_subparsers(metavar="COMMAND", required=True)
-    chosen = next((word for word in sys.argv[1:] if not word.startswith("-")), None)
+    subparsers = top.add_subparsers(metavar="COMMAND", required=True)
     for name, summary in SUBCOMMANDS.items():
-        if name == chosen:
+        if name in commands:
             command = import_module(f"htvm.commands.{name}")
-            made = commands.add_parser(
+            made = subparsers.add_parser(
                 name,
                 help=summary,
                 description=f"{summary[0].upper()}{summary[1:]}.",
@@ -51,10 +60,8 @@ def main() -> int:
             command.add_arguments(made)
             made.set_defaults(run=command.run)
         else:
-            commands.add_parser(name, help=summary)
-    arguments = top.parse_args()
-    with failing_politely(f"htvm {chosen}"):
-        return arguments.run(arguments)
+            subparsers.add_parser(name, help=summary)
+    return top
 
 
 class Version(argparse.Action):

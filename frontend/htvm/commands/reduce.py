@@ -5,7 +5,17 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from htvm.commands.arguments import add_cc, add_inputs, add_target, inputs_of, model_warnings, read_arrays
+from htvm.commands.arguments import (
+    add_cc,
+    add_inputs,
+    add_output,
+    add_target,
+    inputs_of,
+    model_warnings,
+    read_arrays,
+    say,
+    write_json,
+)
 
 EXAMPLES = """\
 examples:
@@ -28,6 +38,7 @@ def add_arguments(to: argparse.ArgumentParser) -> None:
     to.add_argument("--seed", type=int, default=0, metavar="N", help="where random inputs start from (default: 0)")
     to.add_argument("-o", dest="output", metavar="SMALL.onnx", help="file to write (default: MODEL_reduced.onnx, here)")
     add_cc(to)
+    add_output(to, "what was found")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -40,20 +51,23 @@ def run(arguments: argparse.Namespace) -> int:
     from htvm.reduction import Reduction, failing_case
 
     given = read_arrays(arguments.inputs) if arguments.inputs else None
-    with model_warnings(), tables.status("looking for a failure") as say:
-        reduction = Reduction(arguments.target, arguments.input_type, arguments.cc, say)
+    with model_warnings(), tables.status("looking for a failure") as tell:
+        reduction = Reduction(arguments.target, arguments.input_type, arguments.cc, tell)
         driver.lower(arguments.model, arguments.target, "imported", **inputs_of(arguments))  # refuses what is no model
         seeds = range(arguments.seed, arguments.seed + RANDOM_SAMPLES)
         model = with_shapes(onnx.load(arguments.model), arguments.shape, Path(arguments.model).name)
         case = failing_case(reduction, model, given, seeds)
         if case is None:
-            print(f"{Path(arguments.model).name}: does not fail on target '{arguments.target.name}'")
+            say(arguments, f"{Path(arguments.model).name}: does not fail on target '{arguments.target.name}'")
             return 1
         small = reduction.reduced(case)
     output = Path(arguments.output or f"{Path(arguments.model).stem}_reduced.onnx")
     onnx.save(small.model, output)
     np.savez(output.with_suffix(".npz"), **small.inputs)
     nodes = f"{len(small.model.graph.node)} of {len(case.model.graph.node)} nodes"
-    print(f"{output}: {nodes} still fail: {small.failure.kind}\n{small.failure.message}")
-    print(f"repeat: htvm verify {output} --inputs {output.with_suffix('.npz')} --target {arguments.target.name}")
+    say(arguments, f"{output}: {nodes} still fail: {small.failure.kind}\n{small.failure.message}")
+    repeat = f"htvm verify {output} --inputs {output.with_suffix('.npz')} --target {arguments.target.name}"
+    say(arguments, f"repeat: {repeat}")
+    facts = {"model": str(output), "nodes": len(small.model.graph.node), "nodes_before": len(case.model.graph.node)}
+    write_json(arguments.json, facts | {"kind": small.failure.kind, "message": small.failure.message, "repeat": repeat})
     return 0

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from htvm.commands.arguments import add_cc, add_inputs, add_target, read_arrays
+from htvm.commands.arguments import add_cc, add_inputs, add_output, add_target, read_arrays, say
 from htvm.commands.subject import subject
 
 EXAMPLES = """\
@@ -27,6 +27,7 @@ def add_arguments(to: argparse.ArgumentParser) -> None:
     to.add_argument("--seed", type=int, default=0, metavar="N", help="where random inputs start from (default: 0)")
     to.add_argument("-o", dest="output", metavar="PAGE.html", help="file to write (default: NAME.html, here)")
     add_cc(to)
+    add_output(to)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -41,5 +42,5 @@ def run(arguments: argparse.Namespace) -> int:
     result = Program(project, soc, arguments.cc).run(samples.first())
     output = Path(arguments.output or f"{project.report['name']}.html")
     output.write_text(page(facts(project, soc, result, ["htvm", *sys.argv[1:]])), encoding="utf-8")
-    print(f"{output}: {output.stat().st_size:,} bytes")
+    say(arguments, f"{output}: {output.stat().st_size:,} bytes")
     return 0

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from htvm.commands.arguments import add_cc, add_inputs, add_target, read_arrays
+from htvm.commands.arguments import add_cc, add_inputs, add_output, add_target, read_arrays, write_json
 from htvm.commands.subject import subject
 
 if TYPE_CHECKING:
@@ -35,9 +33,9 @@ def add_arguments(to: argparse.ArgumentParser) -> None:
     to.add_argument("--inputs", metavar="X.npz", help="the inputs; without it, random ones")
     to.add_argument("--seed", type=int, default=0, metavar="N", help="where random inputs start from (default: 0)")
     to.add_argument("--outputs", metavar="Y.npz", help="file to write the outputs to")
-    to.add_argument("--json", metavar="M.json", help="file to write the metrics to")
     to.add_argument("--trace", metavar="T.json", help="file to write a timeline to, for Perfetto and Chrome's tracing")
     add_cc(to)
+    add_output(to, "the metrics")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -57,12 +55,11 @@ def run(arguments: argparse.Namespace) -> int:
         result = program.run(samples, progress)
     if arguments.outputs:
         np.savez(arguments.outputs, **result.outputs)
-    if arguments.json:
-        Path(arguments.json).write_text(json.dumps(result.metrics, indent=1) + "\n")
-    if arguments.trace:
-        Path(arguments.trace).write_text(json.dumps(trace(project, result), indent=1) + "\n")
-    tables.layers(result.metrics)
-    tables.totals(_answers(result, compiled, inputs) | _costs(result))
+    write_json(arguments.json, result.metrics)
+    write_json(arguments.trace, trace(project, result) if arguments.trace else None)
+    if not arguments.quiet:
+        tables.layers(result.metrics)
+        tables.totals(_answers(result, compiled, inputs) | _costs(result))
     return 0
 
 

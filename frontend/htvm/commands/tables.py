@@ -3,31 +3,58 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-HEADINGS = ("layer", "op", "instructions", "cycles", "MACs", "instr./MAC")
+HEADINGS = ("layer", "op", "engine", "instructions", "cycles", "MACs", "instr./MAC")
+NAMES = 3
+"""The first columns are names, aligned left; numbers are aligned right."""
 
 
 def layers(metrics: Mapping[str, Any]) -> None:
-    """Print a table of what each layer took."""
-    rows = [
-        (
-            layer["name"],
-            layer["op"],
-            f"{layer['instructions']:,}",
-            f"{layer['cycles']:,}",
-            f"{layer['macs']:,}" if layer["macs"] else "",
-            f"{layer['instructions'] / layer['macs']:.2f}" if layer["macs"] else "",
-        )
-        for layer in metrics["layers"]
-    ]
+    """Print a table of what each layer took: with colours and lines on a terminal, in plain columns in a file."""
+    rows = [_row(layer) for layer in metrics["layers"]]
+    if sys.stdout.isatty():
+        _print_rich(rows)
+    else:
+        _print_plain(rows)
+    print()
+
+
+def _row(layer: Mapping[str, Any]) -> tuple[str, ...]:
+    return (
+        layer["name"],
+        layer["op"],
+        layer["engine"],
+        f"{layer['instructions']:,}",
+        f"{layer['cycles']:,}",
+        f"{layer['macs']:,}" if layer["macs"] else "",
+        f"{layer['instructions'] / layer['macs']:.2f}" if layer["macs"] else "",
+    )
+
+
+def _print_plain(rows: Sequence[tuple[str, ...]]) -> None:
     widths = [max(map(len, column)) for column in zip(HEADINGS, *rows, strict=True)]
     for row in (HEADINGS, *rows):
-        cells = [cell.ljust(width) if n < 2 else cell.rjust(width) for n, (cell, width) in enumerate(zip(row, widths))]
+        cells = [
+            cell.ljust(width) if n < NAMES else cell.rjust(width) for n, (cell, width) in enumerate(zip(row, widths))
+        ]
         print("  ".join(cells).rstrip())
-    print()
+
+
+def _print_rich(rows: Sequence[tuple[str, ...]]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    for number, heading in enumerate(HEADINGS):
+        table.add_column(heading, justify="left" if number < NAMES else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))  # as text: names may look like markup
+    Console(highlight=False).print(table)
 
 
 def totals(facts: Mapping[str, str]) -> None:

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from htvm.commands.arguments import (
     add_cc,
     add_inputs,
+    add_output,
     add_target,
     inputs_of,
     model_warnings,
     read_arrays,
+    say,
+    write_json,
 )
+
+if TYPE_CHECKING:
+    from htvm.verification import Verification
 
 EXAMPLES = """\
 examples:
@@ -33,6 +41,7 @@ def add_arguments(to: argparse.ArgumentParser) -> None:
     to.add_argument("--exact-key", action="store_true", help="recorded outputs '<output>' must be equal as well")
     to.add_argument("--seed", type=int, default=0, metavar="N", help="where random inputs start from (default: 0)")
     add_cc(to)
+    add_output(to, "what was compared")
 
 
 RANDOM_SAMPLES = 4
@@ -52,25 +61,55 @@ def run(arguments: argparse.Namespace) -> int:
         seeds = range(arguments.seed, arguments.seed + RANDOM_SAMPLES)
         given = {f"random inputs, seed {seed}": compiled.project.random_inputs(seed) for seed in seeds}
     program = Program(compiled.project, compiled.soc, arguments.cc)
-    values, wrong = 0, 0
+    checked: dict[str, Verification] = {}
     for name, arrays in given.items():
         try:
             with tables.progress(Path(name).name) as progress:
                 found = check(compiled, program, arrays, goldens_bind=arguments.exact_key, progress=progress)
         except InputError as error:
             raise InputError("\n".join(f"{name}: {line}" for line in str(error).splitlines())) from None
-        values += found.values
-        wrong += not found.exact
+        checked[name] = found
         for comparison in found.comparisons:
             if comparison.differing:
                 note = "" if comparison.binding else " (allowed: float32 rounding)"
-                print(f"{name}: {comparison}{note}")
+                say(arguments, f"{name}: {comparison}{note}")
         if found.diverging:
-            print(f"{name}: {found.diverging}")
+            say(arguments, f"{name}: {found.diverging}")
     sets = f"{len(given)} set{'s' if len(given) != 1 else ''} of inputs"
     model = driver.label(compiled.model)
+    values, wrong = sum(found.values for found in checked.values()), sum(not found.exact for found in checked.values())
+    write_json(arguments.json, _facts(model, compiled.soc.name, checked))
     if wrong:
-        print(f"{model}: NOT exact on target '{compiled.soc.name}': {wrong} of {sets} give other values")
+        say(arguments, f"{model}: NOT exact on target '{compiled.soc.name}': {wrong} of {sets} give other values")
         return 1
-    print(f"{model}: exact on target '{compiled.soc.name}': {values:,} values compared, of {sets}")
+    say(arguments, f"{model}: exact on target '{compiled.soc.name}': {values:,} values compared, of {sets}")
     return 0
+
+
+def _facts(model: str, target: str, checked: dict[str, Verification]) -> dict[str, Any]:
+    """Return what --json writes: for each set of inputs the comparisons, and where the first value differs."""
+    return {
+        "model": model,
+        "target": target,
+        "exact": all(found.exact for found in checked.values()),
+        "values": sum(found.values for found in checked.values()),
+        "sets": [
+            {
+                "name": name,
+                "exact": found.exact,
+                "samples": found.samples,
+                "comparisons": [
+                    {
+                        "output": each.output,
+                        "wanted_from": each.wanted_from,
+                        "values": each.values,
+                        "differing": each.differing,
+                        "binding": each.binding,
+                    }
+                    for each in found.comparisons
+                ],
+                "diverging": asdict(found.diverging) if found.diverging else None,
+            }
+            for name, found in checked.items()
+        ],
+    }

@@ -1,0 +1,53 @@
+"""htvm completion: what makes a shell complete htvm's commands, options, targets and files."""
+
+from __future__ import annotations
+
+import argparse
+
+EXAMPLES = """\
+examples:
+  eval "$(htvm completion bash)"                         in ~/.bashrc
+  htvm completion zsh > ~/.zfunc/_htvm                   if ~/.zfunc is in fpath
+"""
+
+SHELLS = ("bash", "zsh", "tcsh")
+
+TARGETS = {"bash": "_htvm_targets", "zsh": "_htvm_targets", "tcsh": "f"}
+"""The function of each shell that completes --target."""
+
+
+def add_arguments(to: argparse.ArgumentParser) -> None:
+    to.add_argument("shell", choices=SHELLS, help="whose language to print")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    import shtab
+
+    from htvm.backend import targets
+    from htvm.commands.htvm import SUBCOMMANDS, command_line
+
+    top = command_line(SUBCOMMANDS)
+    for action in _actions(top):
+        if "--target" in action.option_strings:
+            action.complete = TARGETS
+        elif action.metavar == "DIR":
+            action.complete = shtab.DIRECTORY
+        elif action.metavar and ("MODEL" in action.metavar or "." in action.metavar):  # MODEL|DIR, X.npz
+            action.complete = shtab.FILE
+    names = " ".join(targets.names())
+    preamble = {
+        "bash": f"_htvm_targets() {{ compgen -W '{names}' -- \"$1\"; compgen -f -X '!*.py' -- \"$1\"; }}",
+        "zsh": f"_htvm_targets() {{ _alternative 'names:target:({names})' 'files:file:_files -g \"*.py\"' }}",
+    }
+    print(shtab.complete(top, arguments.shell, preamble=preamble))
+    return 0
+
+
+def _actions(parser: argparse.ArgumentParser) -> list[argparse.Action]:
+    """Return all arguments of a parser and of its subcommands."""
+    found = []
+    for action in parser._actions:
+        found.append(action)
+        if isinstance(action, argparse._SubParsersAction):
+            found += [inner for each in action.choices.values() for inner in _actions(each)]
+    return found

@@ -1,0 +1,40 @@
+"""The table of layers: lines and colours on a terminal only, and names as they are."""
+
+import io
+
+import pytest
+
+from htvm.commands import tables
+
+METRICS = {
+    "layers": [
+        {"name": "[red]conv", "op": "conv2d", "engine": "host", "instructions": 2000, "cycles": 3000, "macs": 1000},
+        {"name": "add", "op": "add", "engine": "host", "instructions": 10, "cycles": 20, "macs": 0},
+    ]
+}
+
+
+class Terminal(io.StringIO):
+    """A standard output that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_file_gets_plain_columns(capsys: pytest.CaptureFixture) -> None:
+    tables.layers(METRICS)
+    assert capsys.readouterr().out == (
+        "layer      op      engine  instructions  cycles   MACs  instr./MAC\n"
+        "[red]conv  conv2d  host           2,000   3,000  1,000        2.00\n"
+        "add        add     host              10      20\n\n"
+    )
+
+
+def test_a_terminal_gets_a_table_with_names_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stdout", terminal)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "100")
+    tables.layers(METRICS)
+    written = terminal.getvalue()
+    assert "\x1b[1m" in written and "─" in written and "[red]conv" in written and "2,000" in written
