@@ -47,6 +47,12 @@ class Program:
         Raises BuildError, and SimulationError if the program does not fit the target.
         """
         self.project, self.soc, self.cc = project, soc, cc
+        memories = project.report["memories"]
+        self.planned = {
+            memory.name: memories[memory.name]["peak_bytes"]
+            for memory in soc.memories
+            if not memory.host_visible and memory.name in memories
+        }
         with tempfile.TemporaryDirectory(prefix="htvm-") as scratch:
             place = folder or Path(scratch) / "project"
             write_project(project.files, place)
@@ -54,7 +60,7 @@ class Program:
             sources = sorted(path for path in place.iterdir() if path.suffix in (".c", ".S"))
             toolchain(soc.host, cc).build(sources, place / "link.ld", elf)
             self.sizes: Sizes = sizes(elf)
-            self.host = Host(elf, soc)
+            self.host = Host(elf, soc, self.planned)
         self.arena = self.host.symbol(ARENA)
 
     def run(self, samples: Samples, progress: Progress | None = None) -> RunResult:
@@ -86,6 +92,8 @@ class Program:
 
     def bytes_in(self, memory: Memory) -> int:
         """Return how much of a memory the program takes."""
+        if not memory.host_visible:
+            return self.planned.get(memory.name, 0)
         return sum(
             segment.size_bytes for segment in self.host.program.segments if memory.base <= segment.address < memory.end
         )

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from htvm.backend.targets.soc import HOST
 from htvm.execution import RunResult
 from htvm.project import Project, ProjectError
+from htvm.runtime.simulator import Interval
 
 START_UP = "start-up"
 """What the program does before its first layer."""
@@ -25,19 +27,20 @@ class Slice:
 
 
 def slices(project: Project, result: RunResult) -> list[Slice]:
-    """Return what the units did in the first sample's run, in order. The host's slices have no gaps.
+    """Return what the units did in the first sample's run: the host's slices, without gaps, then the others'.
 
     Raises ProjectError for a project without buffers in its report.json.
     """
     execution = result.execution
     start_up = execution.start_up
-    found = [Slice("host", START_UP, 0, start_up.cycles, {"instructions": start_up.instructions})]
+    found = [Slice(HOST, START_UP, 0, start_up.cycles, {"instructions": start_up.instructions})]
     for number, (step, profile) in enumerate(zip(steps(project), execution.steps, strict=True)):
         before = found[-1]
         arguments = {
             "step": number,
             "nodes": step["nodes"],
             "op": step["op"],
+            "engine": step["engine"],
             "summary": step["summary"],
             "macs": step["macs"],
             "instructions": profile.instructions,
@@ -46,8 +49,19 @@ def slices(project: Project, result: RunResult) -> list[Slice]:
             "written_bytes": step["written_bytes"],
         }
         start = before.start_cycle + before.cycles
-        found.append(Slice(step["engine"], step["name"], start, profile.cycles, arguments))
-    return found
+        found.append(Slice(HOST, step["name"], start, profile.cycles, arguments))
+    names = [START_UP, *(step["name"] for step in steps(project))]
+    return found + [unit_slice(interval, names[interval.step + 1]) for interval in execution.timeline]
+
+
+def unit_slice(interval: Interval, step_name: str) -> Slice:
+    """Return the slice of a copy or a job, named after its route or after the step that gave it."""
+    arguments = {"op": interval.kind, "step": interval.step, "for": step_name, "stall_cycles": interval.stall_cycles}
+    if interval.route:
+        arguments["bytes"] = interval.size_bytes
+    else:
+        arguments["macs"] = interval.macs
+    return Slice(interval.unit, interval.route or step_name, interval.start_cycle, interval.cycles, arguments)
 
 
 def steps(project: Project) -> list[dict[str, Any]]:

@@ -15,11 +15,18 @@
  * unit by other registers, pad a size to what the transfer engine can do, write back or invalidate a cache, or sleep until
  * an event; htvm_launch turns the descriptor (whose words htvm_launch below explains) into what the accelerator is configured
  * with. The counts must be the same: one for each htvm_copy, one for each row of the others, one for each launch.
+ * main.c has two hooks for silicon. HTVM_BOOT_ANALOG(), below, is run once before the first inference: an analog array is
+ * powered, calibrated and waited for there. A program compiled with -DHTVM_RUN_FOREVER repeats its inference without
+ * end, for measuring power.
  */
 #ifndef HTVM_SOC_H
 #define HTVM_SOC_H
 
 #include <stdint.h>
+
+#ifndef HTVM_BOOT_ANALOG
+#define HTVM_BOOT_ANALOG() ((void)0) /* a simulated array is ready */
+#endif
 
 /* Byte offsets of a unit's registers; all have 32 bits. */
 enum {

@@ -1,11 +1,13 @@
 """The timeline that Perfetto shows: its format, and that no cycle is missing."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from htvm.driver import CompiledModel
 from htvm.execution import RunResult
+from htvm.runtime.simulator import Interval
 from htvm.trace import slices, trace
 
 
@@ -56,3 +58,17 @@ def test_a_layer_says_what_it_is(compiled: CompiledModel, result: RunResult) -> 
     assert conv0.arguments["op"] == "conv2d" and conv0.arguments["macs"] == 32 * 32 * 16 * 27
     assert conv0.arguments["read_bytes"] == 3 * 32 * 32 and conv0.arguments["written_bytes"] == 16 * 32 * 32
     assert conv0.arguments["weight_bytes"] == 16 * 27
+
+
+def test_copies_and_jobs_are_on_the_tracks_of_their_units(compiled: CompiledModel, result: RunResult) -> None:
+    copy = Interval("dma", 10, 84, -1, "copy", route="l2_to_l1", size_bytes=64, stall_cycles=3)
+    job = Interval("array", 84, 600, 0, "conv2d", macs=1000)
+    run = replace(result, execution=replace(result.execution, timeline=(copy, job)))
+    events = [each for each in trace(compiled.project, run)["traceEvents"] if each["ph"] == "X"]
+    host, others = events[:-2], events[-2:]
+    assert [each["tid"] for each in others] == [1, 2] and {each["tid"] for each in host} == {0}
+    assert [each["name"] for each in others] == ["l2_to_l1", "conv0"]
+    assert others[0]["args"] == {
+        "start_cycle": 10, "cycles": 74, "op": "copy", "step": -1, "for": "start-up", "bytes": 64, "stall_cycles": 3,
+    }  # fmt: skip
+    assert others[1]["args"]["macs"] == 1000 and others[1]["args"]["cycles"] == 516

@@ -1,0 +1,41 @@
+"""The metrics of a run on a target with units beside the host."""
+
+from dataclasses import replace
+
+import pytest
+
+from htvm.backend import targets
+from htvm.execution import RunResult
+from htvm.metrics import metrics, unit_energy_uj
+from htvm.runtime.simulator import EngineTotals, RouteTotals
+
+
+@pytest.fixture(scope="module")
+def execution(result: RunResult):
+    """A run in which an array worked for a million cycles."""
+    return replace(
+        result.execution,
+        engines={"array": EngineTotals(busy_cycles=1_000_000, launches=3, macs=5_000)},
+        routes={"l2_to_l1": RouteTotals(bytes=4_096, count=2, busy_cycles=700)},
+    )
+
+
+def test_energy_is_that_of_the_units_whose_power_is_known(execution) -> None:
+    soc = replace(targets.load("rv32"), clock_hz=250_000_000, power_w={"array": 0.025, "another": 1.0})
+    assert unit_energy_uj(soc, execution) == {"array": pytest.approx(0.025 * 4e-3 * 1e6)}
+    both = unit_energy_uj(replace(soc, power_w={"array": 0.025, "host": 0.01}), execution)
+    assert both["host"] == pytest.approx(0.01 * execution.cycles / 250)
+    assert unit_energy_uj(replace(soc, power_w=None), execution) == {}
+
+
+def test_without_units_nothing_is_claimed_of_them(result: RunResult) -> None:
+    found = result.metrics
+    assert found["engines"] == found["transfers"] == {} and found["energy_units"] == []
+    assert found["energy_uj"] is None
+    assert found["host"]["stall_cycles"] == found["host"]["wait_cycles"] == 0
+
+
+def test_what_units_did_is_there_by_name(compiled, execution) -> None:
+    found = metrics(compiled.program, execution, {}, 1)
+    assert found["engines"] == {"array": {"busy_cycles": 1_000_000, "launches": 3, "macs": 5_000}}
+    assert found["transfers"] == {"l2_to_l1": {"bytes": 4_096, "count": 2, "busy_cycles": 700}}
