@@ -76,7 +76,11 @@ def _finish(
     """Return the outputs, whose channels lie along `axis`: requantised, or raw with the bias added."""
     arrange = _along(axis, acc.ndim)
     if op.requant is not None:
-        return requantise(acc, op.requant, arrange)
+        code = requantise(acc, op.requant, arrange)
+        rescale = op.rescale if isinstance(op, accel.Conv2dOp) else None
+        if rescale is None:
+            return code
+        return requantise(code * arrange(np.array(rescale["weights"], np.int64)), rescale, arrange)
     return (
         fit(acc, 32, "an accumulator")
         if bias is None
@@ -89,7 +93,10 @@ def _finish(
 
 @meaning("conv2d")
 def conv2d(op: accel.Conv2dOp, x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
-    """acc = sum of x * w over all taps, x being `pad_value` outside the map; `requant`, or acc + bias."""
+    """acc = sum of x * w over all taps, x being `pad_value` outside the map; `requant`, or acc + bias.
+
+    With `rescale` what `requant` makes is a code, and acc = code * weights[k] is requantised by `rescale`.
+    """
     return _finish(conv2d_sums(op, x, w), op, bias, axis=1)
 
 

@@ -59,8 +59,8 @@ class ArrayEngine:
         source, definition = self.source, "AccelOps.td"
         linear = (
             Rule("weights", "constants", source, _computed_weights),
-            Rule("input", "i8 in one image", source, lambda op: _map_found(op, op.input)),
-            Rule("output", "i8", source, lambda op: _unless(linear_ops.element(accel.output(op)), "i8")),
+            Rule("input", "i8 in one image", source, linear_ops.map_found),
+            Rule("output", "i8", source, lambda op: rules.unless(linear_ops.element(accel.output(op)), "i8")),
             Rule("result", "requantised, in one step", definition, _raw_found),
         )
         numbers = (
@@ -70,21 +70,21 @@ class ArrayEngine:
                 f"((acc + bias) >> shift) clipped to -128..127 or 0..127, one shift of 0 to {self.largest_shift}, "
                 "bias of 32 bits: equal for every accumulator that occurs",
                 source,
-                lambda op: _text(self.constants(op)),
+                lambda op: rules.why(self.constants(op)),
                 proves=True,
             ),
         )
         window = (
-            Rule("kernel", f"{_any_of(self.kernels)} on each axis", source, self._kernel_found),
-            Rule("strides", _any_of(self.strides), source, lambda op: _unless_in(tuple(op.strides), self.strides)),
-            Rule("dilations", "(1, 1)", source, lambda op: _unless(tuple(op.dilations), (1, 1))),
+            Rule("kernel", f"{rules.any_of(self.kernels)} on each axis", source, self._kernel_found),
+            Rule("strides", rules.any_of(self.strides), source, self._strides_found),
+            Rule("dilations", "(1, 1)", source, lambda op: rules.unless(tuple(op.dilations), (1, 1))),
             Rule("groups", "1, or as many as input and output channels", source, _groups_found),
             Rule("pads", f"0 to {self.largest_pad} on each side", source, self._pads_found),
             Rule("padding", "0", source, lambda op: None if linear_ops.pads_its_zero(op) else str(op.pad_value.value)),
         )
         add = (
             Rule("operands", "two tensors i8 of one shape", source, _operands_found),
-            Rule("output", "i8", source, lambda op: _unless(linear_ops.element(accel.output(op)), "i8")),
+            Rule("output", "i8", source, lambda op: rules.unless(linear_ops.element(accel.output(op)), "i8")),
             Rule("result", "requantised, in one step", definition, _raw_found),
             Rule("multipliers", "equal", source, _multipliers_found),
             Rule(
@@ -92,7 +92,7 @@ class ArrayEngine:
                 f"((a + b) >> shift) clipped to -128..127, shift of 0 to {self.largest_shift}: equal for every sum "
                 "that occurs",
                 source,
-                lambda op: _text(self.constants(op)),
+                lambda op: rules.why(self.constants(op)),
                 proves=True,
             ),
         )
@@ -109,6 +109,9 @@ class ArrayEngine:
     def _kernel_found(self, op: accel.Conv2dOp) -> str | None:
         kernel = linear_ops.shape(op.weights)[2:]
         return None if set(kernel) <= set(self.kernels) else str(kernel)
+
+    def _strides_found(self, op: accel.Conv2dOp) -> str | None:
+        return rules.unless_in(tuple(op.strides), self.strides)
 
     def _pads_found(self, op: accel.Conv2dOp) -> str | None:
         return None if max(op.pads) <= self.largest_pad else str(tuple(op.pads))
@@ -207,23 +210,6 @@ def requantised(job: Job, accumulators: np.ndarray, biases: np.ndarray) -> np.nd
 # What rules find
 
 
-def _unless(found: object, wanted: object) -> str | None:
-    return None if found == wanted else str(found)
-
-
-def _unless_in(found: object, wanted: Sequence[object]) -> str | None:
-    return None if found in wanted else str(found)
-
-
-def _any_of(values: Sequence[object]) -> str:
-    *others, last = map(str, values)
-    return f"{', '.join(others)} or {last}" if others else last
-
-
-def _text(found: object) -> str | None:
-    return found if isinstance(found, str) else None
-
-
 def _computed_weights(op: LinearOp) -> str | None:
     return "values that are computed" if quantisation.stored(op.weights) is None else None
 
@@ -233,12 +219,6 @@ def _wide_weights(op: LinearOp) -> str | None:
         return None
     low, high = value_ranges.held(op.weights)
     return None if low >= -128 and high <= 127 else f"{low}..{high}"
-
-
-def _map_found(op: LinearOp, value: ir.Value) -> str | None:
-    element, shape = linear_ops.element(value), linear_ops.shape(value)
-    images = prod(shape[:1] if isinstance(op, accel.Conv2dOp) else shape[:-1])
-    return None if element == "i8" and images == 1 else f"{element}, {images} image{'s' * (images != 1)}"
 
 
 def _raw_found(op: LinearOp | accel.AddOp) -> str | None:

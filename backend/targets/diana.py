@@ -11,6 +11,7 @@ from math import ceil, prod
 
 from htvm.backend.targets.array_engine import ArrayEngine
 from htvm.backend.targets.host import HostEngine
+from htvm.backend.targets.in_memory_engine import InMemoryEngine
 from htvm.backend.targets.jobs import Job
 from htvm.backend.targets.soc import Dma, Host, Memory, Route, Soc
 
@@ -131,6 +132,14 @@ SOC = Soc(
             base=0x1A110000,
             capacity_bytes=DIGITAL_WEIGHTS.size_bytes,
             source="dory-hal: job descriptor; HTVM: soma_dory.py",
+        ),
+        InMemoryEngine(
+            ANALOG,
+            memory=L1.name,
+            weight_memory=ANALOG_ARRAY.name,
+            base=0x1A120000,
+            capacity_bytes=ANALOG_ARRAY.size_bytes,
+            source="JSSC 2023; dory-hal; diana-quantlib: Requantizers",
         ),
         HostEngine(),
     ),

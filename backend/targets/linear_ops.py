@@ -44,6 +44,13 @@ def accumulators(op: LinearOp) -> tuple[np.ndarray, np.ndarray]:
     return value_ranges.sums(weights(op), inputs(op))
 
 
+def map_found(op: LinearOp) -> str | None:
+    """Return the element type and the number of images of a layer's input, if it is not i8 in one image."""
+    found, sizes = element(op.input), shape(op.input)
+    images = prod(sizes[:1] if isinstance(op, accel.Conv2dOp) else sizes[:-1])
+    return None if found == "i8" and images == 1 else f"{found}, {images} image{'s' * (images != 1)}"
+
+
 def pads_its_zero(op: accel.Conv2dOp) -> bool:
     """Say whether what lies outside of the map is 0, or never read."""
     return not any(op.pads) or op.pad_value is None or op.pad_value.value == 0

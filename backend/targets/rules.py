@@ -50,3 +50,32 @@ def refusal(rules: Mapping[str, Sequence[Rule]], op: ir.Operation) -> str | None
 def listed(rules: Mapping[str, Sequence[Rule]]) -> list[str]:
     """Return a line for each rule: op, subject, what is wanted, source."""
     return [f"{name} {rule}" for name, each in rules.items() for rule in each]
+
+
+# What rules find
+
+
+def unless(found: object, wanted: object) -> str | None:
+    """Return what was found, if it is not what is wanted."""
+    return None if found == wanted else str(found)
+
+
+def unless_in(found: object, wanted: Sequence[object]) -> str | None:
+    """Return what was found, if it is none of what is wanted."""
+    return None if found in wanted else str(found)
+
+
+def why(answer: object) -> str | None:
+    """Return a proof's answer, if it is the reason why there is no proof."""
+    return answer if isinstance(answer, str) else None
+
+
+def any_of(values: Sequence[object]) -> str:
+    """Return the values as an enumeration."""
+    *others, last = map(str, values)
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def spans(ranges: Sequence[tuple[int, int]]) -> str:
+    """Return ranges as an enumeration."""
+    return any_of([f"{low}..{high}" for low, high in ranges])

@@ -23,6 +23,8 @@ from math import frexp
 import numpy as np
 from mlir import ir
 
+from htvm.backend.targets.rules import spans
+
 Range = tuple[int, int]
 
 INT32: Range = (-(1 << 31), (1 << 31) - 1)
@@ -80,6 +82,24 @@ class Requant:
         found = np.clip(found, before, behind).astype(np.int64)
         return np.where(outputs <= self.low, before, np.where(outputs > self.high, behind, found))
 
+    def outputs(self, accumulators: np.ndarray) -> np.ndarray:
+        """Return the outputs of accumulators [channels, ..], int64."""
+        channels = len(accumulators)
+        multiplier, offset, shift = (
+            np.array(_each(entries, channels), object)[:, None]
+            for entries in (self.multiplier, self.offset, self.shift)
+        )
+        products = ((accumulators.astype(object) << self.pre_shift) + offset) * multiplier + self.addend
+        quotients = products >> shift
+        ties = products - (quotients << shift) < self.tie_below
+        quotients = quotients - np.where(ties, quotients % 2, 0) + self.zero_point
+        return np.clip(quotients, self.low, self.high).astype(np.int64)
+
+    def slopes(self, channels: int) -> np.ndarray:
+        """Return about how much an output grows with the accumulator, for each channel."""
+        multiplier, shift = (np.array(_each(entries, channels)) for entries in (self.multiplier, self.shift))
+        return multiplier * 2.0 ** (self.pre_shift - shift)
+
     def _sums(self, outputs: np.ndarray, multiplier: int, shift: int) -> np.ndarray:
         """Return the smallest sum, before the multiplication, that reaches each output; Python integers.
 
@@ -116,10 +136,6 @@ class Shifter:
         No sum of an accumulator and its bias leaves 32 bits.
         """
         return _solve(self, requant, tuple(map(int, first)), tuple(map(int, last)))
-
-    @property
-    def clip_text(self) -> str:
-        return " or ".join(f"{low}..{high}" for low, high in self.clips)
 
 
 @lru_cache(maxsize=256)
@@ -181,23 +197,18 @@ def why_not(shifter: Shifter, requant: Requant, ends: tuple[np.ndarray, np.ndarr
             return (
                 f"bias: found {bias} (output {outside[0]}), wanted {shifter.biases[0]} to {shifter.biases[1]}"
             )
-        return f"clip: found {requant.low}..{requant.high}, wanted {shifter.clip_text}"
+        return f"clip: found {requant.low}..{requant.high}, wanted {spans(shifter.clips)}"
     if one:
         return f"shift: found {one[0]}, wanted {wanted_shift}"
     if not fits.any(0).all():
         channel = int(np.flatnonzero(~fits.any(0))[0])
-        ratio = _ratio(requant, channel)
+        ratio = requant.slopes(len(fits[0]))[channel]
         if ratio <= 1 and frexp(ratio)[0] == 0.5:
             return f"rounding: found ties to the even neighbour (output {channel}), wanted rounding to minus infinity"
         return f"scale: found {ratio:.6g} (output {channel}), wanted a power of two, 2^0 to 2^-{shifter.largest_shift}"
     shifts = [int(np.flatnonzero(column)[0]) for column in fits.T]
     other = next((c for c, shift in enumerate(shifts) if shift != shifts[0]), 0)
     return f"shift: found {shifts[0]} (output 0) and {shifts[other]} (output {other}), wanted {wanted_shift}"
-
-
-def _ratio(requant: Requant, channel: int) -> float:
-    multiplier = requant.multiplier[channel % len(requant.multiplier)]
-    return multiplier * 2.0 ** (requant.pre_shift - requant.shift[channel % len(requant.shift)])
 
 
 def _each(entries: tuple[int, ...], channels: int) -> tuple[int, ...]:

@@ -97,15 +97,15 @@ static LogicalResult verifyAxis(Operation *layer, int64_t axis, int64_t rank) {
   return success();
 }
 
-/// Check the dictionary that turns accumulators into outputs (AccelOps.td says what it means).
+/// Check a dictionary that turns accumulators into outputs (AccelOps.td says what it means); `name` is its attribute.
 /// Arrays have 1 entry, or as many as there are `what`; accel.add has exactly one multiplier per operand.
 static LogicalResult verifyRequant(Operation *layer, std::optional<DictionaryAttr> requant, int64_t count,
-                                   StringRef what, bool multiplierPerOperand = false) {
+                                   StringRef what, bool multiplierPerOperand = false, StringRef name = "requant") {
   if (!requant)
     return success();
   for (StringRef key : {"multiplier", "offset", "shift", "min", "max"})
     if (!requant->contains(key))
-      return layer->emitOpError() << "requant has no '" << key << "'";
+      return layer->emitOpError() << name << " has no '" << key << "'";
   auto multiplier = dyn_cast<DenseI32ArrayAttr>(requant->get("multiplier"));
   auto offset = dyn_cast<DenseI64ArrayAttr>(requant->get("offset"));
   auto shift = dyn_cast<DenseI32ArrayAttr>(requant->get("shift"));
@@ -113,29 +113,29 @@ static LogicalResult verifyRequant(Operation *layer, std::optional<DictionaryAtt
                                     {"offset", "array<i64>", !!offset},
                                     {"shift", "array<i32>", !!shift}})
     if (!matches)
-      return layer->emitOpError() << "requant '" << key << "' is " << requant->get(key) << ", expected " << type;
+      return layer->emitOpError() << name << " '" << key << "' is " << requant->get(key) << ", expected " << type;
   for (StringRef key : {"pre_shift", "tie_below", "zero_point", "min", "max"})
     if (requant->contains(key) && !isa<IntegerAttr>(requant->get(key)))
-      return layer->emitOpError() << "requant '" << key << "' is " << requant->get(key) << ", expected an integer";
+      return layer->emitOpError() << name << " '" << key << "' is " << requant->get(key) << ", expected an integer";
   if (multiplierPerOperand && multiplier.size() != count)
-    return layer->emitOpError() << "requant 'multiplier' has " << multiplier.size() << " entries, expected " << count
+    return layer->emitOpError() << name << " 'multiplier' has " << multiplier.size() << " entries, expected " << count
                                 << " (" << what << ")";
   int64_t entries = multiplierPerOperand ? 1 : count;
   for (auto [key, size] : {std::pair<StringRef, int64_t>{"multiplier", multiplierPerOperand ? 1 : multiplier.size()},
                            {"offset", offset.size()},
                            {"shift", shift.size()}})
     if (size != 1 && size != entries)
-      return layer->emitOpError() << "requant '" << key << "' has " << size << " entries, expected "
+      return layer->emitOpError() << name << " '" << key << "' has " << size << " entries, expected "
                                   << (entries == 1 ? "1" : "1 or " + std::to_string(entries)) << " (" << what << ")";
   // accel.add shifts a sum of 32 bits; the other layers take the high half of a product first.
   int32_t least = requant->contains("narrow") && !multiplierPerOperand ? 32 : 0;
   for (int32_t bits : shift.asArrayRef())
     if (bits < least || bits > 62)
-      return layer->emitOpError() << "requant 'shift' holds " << bits << ", expected " << least << " to 62"
+      return layer->emitOpError() << name << " 'shift' holds " << bits << ", expected " << least << " to 62"
                                   << (least ? " with 'narrow'" : "");
   int64_t min = cast<IntegerAttr>(requant->get("min")).getInt(), max = cast<IntegerAttr>(requant->get("max")).getInt();
   if (min > max)
-    return layer->emitOpError() << "requant 'min' is " << min << ", above 'max', which is " << max;
+    return layer->emitOpError() << name << " 'min' is " << min << ", above 'max', which is " << max;
   return success();
 }
 
@@ -189,6 +189,26 @@ static LogicalResult verifyKernel(Layer layer) {
   return success();
 }
 
+/// Check the step after a converter: the keys of requant, and the weight of each output channel.
+static LogicalResult verifyRescale(Conv2dOp layer, int64_t channels) {
+  std::optional<DictionaryAttr> rescale = layer.getRescale();
+  if (!rescale)
+    return success();
+  if (!layer.getRequant())
+    return layer.emitOpError("has rescale without requant, which makes the code that it scales");
+  if (failed(verifyRequant(layer, rescale, channels, "output channels", /*multiplierPerOperand=*/false, "rescale")))
+    return failure();
+  if (!rescale->contains("weights"))
+    return layer.emitOpError("rescale has no 'weights'");
+  auto weights = dyn_cast<DenseI32ArrayAttr>(rescale->get("weights"));
+  if (!weights)
+    return layer.emitOpError() << "rescale 'weights' is " << rescale->get("weights") << ", expected array<i32>";
+  if (weights.size() != channels)
+    return layer.emitOpError() << "rescale 'weights' has " << weights.size() << " entries, expected " << channels
+                               << " (output channels)";
+  return success();
+}
+
 LogicalResult Conv2dOp::verify() {
   if (failed(verifyForm(*this)) || failed(verifyKernel(*this)))
     return failure();
@@ -214,7 +234,9 @@ LogicalResult Conv2dOp::verify() {
       failed(verifyOutputShape(*this, {input.getDimSize(0), outputChannels, *rows, *columns})) ||
       failed(verifyBias(*this, getBias(), outputChannels, getRequant().has_value())))
     return failure();
-  return verifyRequant(*this, getRequant(), outputChannels, "output channels");
+  if (failed(verifyRequant(*this, getRequant(), outputChannels, "output channels")))
+    return failure();
+  return verifyRescale(*this, outputChannels);
 }
 
 LogicalResult DenseOp::verify() {

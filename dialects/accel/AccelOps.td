@@ -154,8 +154,8 @@ def Accel_Conv2dOp : Accel_Layer<"conv2d",
     contribution is in the offset. Weights are i8, or i16 where 8 signed bits do not hold them. A bias operand is left only with a raw result (no `requant`): y = acc + bias.
 
     `rescale` (stage dispatched on) is a second step for engines that read their sums with a converter: what `requant`
-    makes is a code, and y = `rescale` of code * weights[k]; it has the keys of `requant`, and `weights` (array<i32>), one
-    for each output channel.
+    makes is a code, and y is what the keys of `rescale`, which are those of `requant`, make of the accumulator
+    code * weights[k]; `weights` (array<i32>) has one entry for each output channel.
   }];
   let assemblyFormat = [{
     $input `,` $weights (`bias` $bias^)? (`scratch` $scratch^)? (`into` $out^)? attr-dict `:` functional-type(operands, results)

@@ -87,3 +87,43 @@ func.func @empty_range(%x: tensor<1x4xi8>, %w: tensor<2x4xi8>) {
   %y = accel.dense %x, %w {requant = {multiplier = array<i32: 5>, offset = array<i64: 1>, shift = array<i32: 4>, min = 5, max = 4}} : (tensor<1x4xi8>, tensor<2x4xi8>) -> tensor<1x2xi8>
   return
 }
+
+// -----
+
+func.func @rescale_without_a_code(%x: tensor<1x4x6x6xi8>, %w: tensor<2x4x1x1xi8>) {
+  // expected-error@+1 {{has rescale without requant, which makes the code that it scales}}
+  %y = accel.conv2d %x, %w {strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1 : i64, rescale = {weights = array<i32: 1, 2>, multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 1>, min = -64, max = 63}} : (tensor<1x4x6x6xi8>, tensor<2x4x1x1xi8>) -> tensor<1x2x6x6xi8>
+  return
+}
+
+// -----
+
+func.func @rescale_without_weights(%x: tensor<1x4x6x6xi8>, %w: tensor<2x4x1x1xi8>) {
+  // expected-error@+1 {{rescale has no 'weights'}}
+  %y = accel.conv2d %x, %w {strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1 : i64, requant = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 4>, min = -32, max = 31}, rescale = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 1>, min = -64, max = 63}} : (tensor<1x4x6x6xi8>, tensor<2x4x1x1xi8>) -> tensor<1x2x6x6xi8>
+  return
+}
+
+// -----
+
+func.func @rescale_with_one_weight(%x: tensor<1x4x6x6xi8>, %w: tensor<2x4x1x1xi8>) {
+  // expected-error@+1 {{rescale 'weights' has 1 entries, expected 2 (output channels)}}
+  %y = accel.conv2d %x, %w {strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1 : i64, requant = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 4>, min = -32, max = 31}, rescale = {weights = array<i32: 1>, multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 1>, min = -64, max = 63}} : (tensor<1x4x6x6xi8>, tensor<2x4x1x1xi8>) -> tensor<1x2x6x6xi8>
+  return
+}
+
+// -----
+
+func.func @rescale_is_checked_as_requant_is(%x: tensor<1x4x6x6xi8>, %w: tensor<2x4x1x1xi8>) {
+  // expected-error@+1 {{rescale has no 'shift'}}
+  %y = accel.conv2d %x, %w {strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1 : i64, requant = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 4>, min = -32, max = 31}, rescale = {weights = array<i32: 1, 2>, multiplier = array<i32: 1>, offset = array<i64: 0>, min = -64, max = 63}} : (tensor<1x4x6x6xi8>, tensor<2x4x1x1xi8>) -> tensor<1x2x6x6xi8>
+  return
+}
+
+// -----
+
+func.func @rescale_with_wide_weights(%x: tensor<1x4x6x6xi8>, %w: tensor<2x4x1x1xi8>) {
+  // expected-error@+1 {{rescale 'weights' is array<i64: 1, 2>, expected array<i32>}}
+  %y = accel.conv2d %x, %w {strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1 : i64, requant = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 4>, min = -32, max = 31}, rescale = {weights = array<i64: 1, 2>, multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 1>, min = -64, max = 63}} : (tensor<1x4x6x6xi8>, tensor<2x4x1x1xi8>) -> tensor<1x2x6x6xi8>
+  return
+}

@@ -211,6 +211,22 @@ def test_integer_conv2d_reads_the_pad_value_outside(groups):
     assert (y[0] == requantised(acc, *per_channel, 33, pre_shift=6, high=100)).all()
 
 
+def test_integer_conv2d_scales_the_code_of_a_converter():
+    """The code is clipped to 6 bits before it is multiplied by the weight of its channel."""
+    x, w = int8(1, 3, 4, 4), int8(3, 3, 1, 1)
+    text = (
+        "accel.conv2d %0, %1 {strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, "
+        "groups = 1 : i64, requant = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 8>, "
+        "min = -32 : i64, max = 31 : i64}, rescale = {weights = array<i32: 5, -3, 0>, multiplier = array<i32: 3>, "
+        "offset = array<i64: 7, -90, 40>, shift = array<i32: 2>, min = -64 : i64, max = 63 : i64}}"
+    )
+    y = layer(text, ["1x3x4x4xi8", "3x3x1x1xi8"], "1x3x4x4xi8", x, w)
+    code = np.clip(np.einsum("chw,kc->khw", x[0].astype(int), w[:, :, 0, 0].astype(int)) >> 8, -32, 31)
+    weights, offsets = np.array([5, -3, 0]).reshape(3, 1, 1), np.array([7, -90, 40]).reshape(3, 1, 1)
+    assert {-32, 31} <= set(code.flat)
+    assert (y[0] == requantised(code * weights, 3, offsets, 2, low=-64, high=63)).all()
+
+
 def test_integer_dense_with_a_shift_for_each_output():
     x, w = int8(2, 6), int8(3, 6)
     text = (

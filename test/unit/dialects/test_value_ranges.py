@@ -1,0 +1,42 @@
+"""Which integers a value can hold, from what made it."""
+
+import numpy as np
+from mlir import ir
+
+from htvm import dialects
+from htvm.dialects import accel, value_ranges
+
+REQUANT = "requant = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 0>, min = -5, max = 9}"
+RESCALE = "rescale = {weights = array<i32: 1, 1>, " + REQUANT.partition("{")[2].replace("-5", "-3")
+GEOMETRY = "strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1"
+
+X, W = "tensor<1x2x4x4xi8>", "tensor<2x2x1x1xi8>"
+PAD = "low = array<i64: 0, 0, 1, 1>, high = array<i64: 0, 0, 0, 0>, value = 40.0"
+
+MODULE = f"""
+func.func @main(%x: {X} {{accel.range = array<i64: -64, 63>}}, %u: tensor<1x2x4x4xui8>, %f: tensor<4xf32>) {{
+  %w = arith.constant dense<[[[[7]], [[-2]]], [[[0]], [[1]]]]> : {W}
+  %0 = accel.conv2d %x, %w {{{GEOMETRY}, {REQUANT}}} : ({X}, {W}) -> {X}
+  %1 = accel.conv2d %x, %w {{{GEOMETRY}, {REQUANT}, {RESCALE}}} : ({X}, {W}) -> {X}
+  %2 = accel.concat %x, %0 {{axis = 1}} : ({X}, {X}) -> tensor<1x4x4x4xi8>
+  %3 = accel.pad %0 {{{PAD}}} : ({X}) -> tensor<1x2x5x5xi8>
+  %4 = accel.reshape %0 : ({X}) -> tensor<32xi8>
+  return
+}}
+"""
+
+
+def test_a_range_comes_from_what_made_the_value() -> None:
+    with dialects.context():
+        module = ir.Module.parse(MODULE)
+        (function,) = accel.functions(module)
+        assert [value_ranges.held(argument) for argument in function.arguments] == [(-64, 63), (0, 255), None]
+        results = [op.operation.results[0] for op in list(function.body.blocks[0])[:-1]]
+        found = [value_ranges.held(result) for result in results]
+        assert found == [(-2, 7), (-5, 9), (-3, 9), (-64, 63), (-5, 40), (-5, 9)]
+
+
+def test_sums_reach_both_ends() -> None:
+    least, most = value_ranges.sums(np.array([[[3]], [[-2]], [[0]]]), (-64, 63))
+    assert least.tolist() == [-192, -126, 0]
+    assert most.tolist() == [189, 128, 0]
