@@ -19,7 +19,7 @@ from mlir import ir
 
 from htvm.backend.targets import array_weights, linear_ops, rules
 from htvm.backend.targets.array_weights import LANES
-from htvm.backend.targets.jobs import PIXELS, PLANAR, Job
+from htvm.backend.targets.jobs import PIXELS, PLANAR, Job, Range
 from htvm.backend.targets.linear_ops import LinearOp
 from htvm.backend.targets.rules import Rule
 from htvm.backend.targets.shift_requant import INT32, Requant, Shift, Shifter
@@ -62,6 +62,7 @@ class ArrayEngine:
             Rule("input", "i8 in one image", source, linear_ops.map_found),
             Rule("output", "i8", source, lambda op: rules.unless(linear_ops.element(accel.output(op)), "i8")),
             Rule("result", "requantised, in one step", definition, _raw_found),
+            Rule("weights of 16 outputs", f"at most {self.capacity_bytes:,} bytes", source, self._block_found),
         )
         numbers = (
             Rule("weight values", "-128..127", source, _wide_weights),
@@ -116,6 +117,10 @@ class ArrayEngine:
     def _pads_found(self, op: accel.Conv2dOp) -> str | None:
         return None if max(op.pads) <= self.largest_pad else str(tuple(op.pads))
 
+    def _block_found(self, op: LinearOp) -> str | None:
+        size = array_weights.size_bytes(self._block(linear_ops.job(op, _kind(op))))
+        return None if size <= self.capacity_bytes else f"{size:,}"
+
     def constants(self, op: LinearOp | accel.AddOp) -> Shift | str:
         """Return biases, shift and clip that equal the op's requantisation, or why there are none."""
         if isinstance(op, accel.AddOp):
@@ -133,17 +138,19 @@ class ArrayEngine:
         if isinstance(layer, accel.AddOp):
             geometry = linear_ops.add_job(layer)
         else:
-            geometry = linear_ops.job(layer, "dense" if isinstance(layer, accel.DenseOp) else "conv2d")
+            geometry = linear_ops.job(layer, _kind(layer))
         return replace(geometry, shift=found.shift, low=found.low, high=found.high)
 
     def most_outputs(self, job: Job) -> int:
         """Return the outputs whose weights fit the weight memory; 16 of a depthwise layer, 0 if not one block fits."""
         if job.kind == "add":
             return job.outputs
-        if job.groups > 1:
-            job = self.lowered(replace(job, channels=LANES, outputs=LANES, groups=LANES))
-            return LANES if array_weights.size_bytes(job) <= self.capacity_bytes else 0
-        return min(job.outputs, self.capacity_bytes // array_weights.block_bytes(job) * LANES)
+        blocks = self.capacity_bytes // array_weights.size_bytes(self._block(job))
+        return min(job.outputs, (min(blocks, 1) if job.groups > 1 else blocks) * LANES)
+
+    def _block(self, job: Job) -> Job:
+        """Return what a launch with the fewest outputs that fill the lanes is lowered to."""
+        return self.lowered(job.tile((0, min(LANES, job.outputs)), *_whole(job))[0], plain=True)
 
     def lowered(self, job: Job, plain: bool = False) -> Job:
         """Return what the array computes: it has no depthwise mode, and one long row fills its columns.
@@ -166,8 +173,7 @@ class ArrayEngine:
         job = self.job(op)
         most = self.most_outputs(job)
         tiles = [(first, min(first + most, job.outputs)) for first in range(0, job.outputs, most)]
-        whole = (0, job.out_size[0]), (0, job.out_size[1])
-        return sum(cost_model.job_cycles(self.name, self.lowered(job.tile(tile, *whole)[0])) for tile in tiles)
+        return sum(cost_model.job_cycles(self.name, self.lowered(job.tile(tile, *_whole(job))[0])) for tile in tiles)
 
     def weight_bytes(self, job: Job) -> int:
         """Return the bytes of the packed weights of a tile, not lowered."""
@@ -205,6 +211,15 @@ def requantised(job: Job, accumulators: np.ndarray, biases: np.ndarray) -> np.nd
         if numbers.min() < INT32[0] or numbers.max() > INT32[1]:
             raise OverflowError(f"a sum of {job} leaves 32 bits")
     return np.clip(sums >> job.shift, job.low, job.high)
+
+
+def _kind(op: LinearOp) -> str:
+    return "dense" if isinstance(op, accel.DenseOp) else "conv2d"
+
+
+def _whole(job: Job) -> tuple[Range, Range]:
+    """Return all rows and columns of a job's output."""
+    return (0, job.out_size[0]), (0, job.out_size[1])
 
 
 # What rules find

@@ -65,6 +65,12 @@ def test_refuses_other_ops_and_says_what_it_knows() -> None:
     assert ENGINE.refuses(pool) == "op: found 'accel.pool2d', wanted accel.conv2d or accel.dense or accel.add"
 
 
+def test_refuses_weights_of_sixteen_outputs_that_do_not_fit() -> None:
+    (layer,) = integer_layers("layers/dense_640x128_relu")
+    small = replace(ENGINE, capacity_bytes=10_000)
+    assert small.refuses(layer) == "weights of 16 outputs: found 10,496, wanted at most 10,000 bytes"
+
+
 def test_its_rules_can_be_listed() -> None:
     lines = rules.listed(ENGINE.rules)
     assert "accel.conv2d strides: (1, 1) or (2, 2) [a test]" in lines

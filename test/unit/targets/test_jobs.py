@@ -1,0 +1,44 @@
+"""Jobs as descriptors and as attributes, and the tiles they are cut into."""
+
+import pytest
+
+from htvm import dialects
+from htvm.backend.targets.jobs import DESCRIPTOR_WORDS, PIXELS, Job
+
+JOBS = (
+    Job("conv2d", 16, 32, (9, 7), (5, 4), kernel=(3, 5), strides=(2, 2), pads=(1, 2, 1, 2), shift=7, order=PIXELS),
+    Job("conv2d", 24, 24, (8, 8), (8, 8), kernel=(3, 3), pads=(1, 1, 1, 1), groups=24, low=0),
+    Job("matvec", 64, 64, (8, 8), (8, 8), shift=3, low=-64, high=63, code_low=-32, code_high=31, rescale_shift=2),
+    Job("add", 16, 16, (4, 4), (4, 4), shift=1),
+)
+
+
+@pytest.mark.parametrize("job", JOBS, ids=lambda job: job.kind)
+def test_a_descriptor_says_all_of_a_job(job: Job) -> None:
+    """Negative numbers too, and the addresses; every word has 32 bits."""
+    addresses = {"input": 0x10000040, "rhs": 0, "weights": 0xFFFF0000, "output": 0x10002000}
+    words = job.words(addresses)
+    assert len(words) == DESCRIPTOR_WORDS
+    assert all(0 <= word < 1 << 32 for word in words)
+    assert Job.of_words(words) == (job, addresses)
+
+
+@pytest.mark.parametrize("job", JOBS, ids=lambda job: job.kind)
+def test_an_attribute_says_all_of_a_job(job: Job) -> None:
+    with dialects.context():
+        assert Job.of(job.attribute()) == job
+
+
+def test_a_tile_at_the_border_keeps_its_padding_and_one_inside_reads_more() -> None:
+    job = Job("conv2d", 4, 8, (9, 9), (9, 9), kernel=(3, 3), pads=(1, 1, 1, 1))
+    tile, rows, columns = job.tile((0, 8), (0, 3), (3, 9))
+    assert (tile.pads, rows, columns) == ((1, 0, 0, 1), (0, 4), (2, 9))
+    assert (tile.size, tile.out_size) == ((4, 7), (3, 6))
+    tile, rows, _ = job.tile((2, 4), (3, 6), (0, 9))
+    assert (tile.pads, rows, tile.outputs, tile.channels) == ((0, 1, 0, 1), (2, 7), 2, 4)
+
+
+def test_a_tile_of_a_depthwise_layer_has_its_own_channels() -> None:
+    tile, _, _ = JOBS[1].tile((8, 24), (0, 8), (0, 8))
+    assert (tile.channels, tile.outputs, tile.groups) == (16, 16, 16)
+    assert tile.macs == 16 * 9 * 64
