@@ -173,7 +173,7 @@ def _body_lines(text: str) -> list[str]:
 
 def run_text(program: Program) -> str:
     """Return the network's function."""
-    uses_arena = any("base" in argument for call in program.calls for argument in call)
+    uses_arena = any("(base + " in argument for call in program.calls for argument in call)
     base = "unsigned char *const base = (unsigned char *)arena;" if uses_arena else "(void)arena;"
     unused = [
         f"    (void){port.name};" for port in program.ports if not any(port.name in call for call in program.calls)

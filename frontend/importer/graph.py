@@ -17,6 +17,9 @@ from htvm.importer.node import DependsOnProblem, Node
 from htvm.importer.operators import operator
 from htvm.importer.values import Constant, Tensor, Unknown, Value, quantised_type, real_type
 
+MAX_OPERATIONS = 1_200
+"""Of the accel dialect, quantisers included: the passes take up to 15 ms for one."""
+
 
 def import_onnx(
     model: str | os.PathLike | onnx.ModelProto,
@@ -65,6 +68,7 @@ class _Import:
                 if proto.op_type != "Constant":
                     self._import_node(index, proto)
             results = self._results()
+            self._check_size(function)
             if self.problems:
                 raise ModelError(self.problems)
             func.ReturnOp(results)
@@ -152,6 +156,14 @@ class _Import:
             except DependsOnProblem:
                 pass
         return results
+
+    def _check_size(self, function: func.FuncOp) -> None:
+        """Report a graph without outputs, and one of more operations than a network for a microcontroller has."""
+        if not self.model.graph.output:
+            self._report("", "has no outputs, expected at least one")
+        count = sum(op.operation.name.startswith("accel.") for op in function.entry_block.operations)
+        if count > MAX_OPERATIONS:
+            self._report("", f"becomes {count:,} operations, expected at most {MAX_OPERATIONS:,}")
 
     # Nodes
 

@@ -17,6 +17,9 @@ from htvm.importer.errors import ModelError, shape_text
 OPSETS = range(7, onnx.defs.onnx_opset_version() + 1)
 """The versions of ONNX's operators whose meaning the importer knows; before 7, broadcasting was another."""
 
+MAX_NODES = 20_000
+"""Of a model: importing that many takes a few seconds."""
+
 MAX_FILE_BYTES = 256 * 2**20
 """A larger file is no model for a microcontroller; importing it could take four times its size in memory."""
 
@@ -59,6 +62,8 @@ def read_model(source: str | os.PathLike | onnx.ModelProto, shapes: Mapping[str,
     try:
         if path.is_dir():
             raise ModelError([f"{path}: is a folder, expected an ONNX file"])
+        if path.exists() and not path.is_file():
+            raise ModelError([f"{path}: is no regular file, expected an ONNX file"])
         size_bytes = path.stat().st_size
         if size_bytes > MAX_FILE_BYTES:
             raise ModelError([f"{path}: has {size_bytes:,} bytes, expected at most {MAX_FILE_BYTES:,}"])
@@ -126,6 +131,8 @@ def _check(proto: onnx.ModelProto, content: bytes, label: str, name: str, folder
     """Return the model, or raise ModelError if something is wrong that is not a single node's fault."""
     if not proto.HasField("graph") or not proto.graph.node:
         raise ModelError([f"{label}: holds no graph with nodes: is no ONNX file, or only a part of one"])
+    if len(proto.graph.node) > MAX_NODES:
+        raise ModelError([f"{label}: has {len(proto.graph.node):,} nodes, expected at most {MAX_NODES:,}"])
     if wrong := [name for name in _names(proto.graph) if isinstance(name, bytes)]:
         raise ModelError(f"{label}: the name {name!r} is not UTF-8 text" for name in wrong)
     opset = next((entry.version for entry in proto.opset_import if entry.domain in ONNX_DOMAINS), None)
@@ -166,7 +173,7 @@ def _check_nodes(proto: onnx.ModelProto, opset: int, skip: set[int]) -> dict[int
 def problem_of(node: onnx.NodeProto, opset: int, ir_version: int = onnx.IR_VERSION) -> str | None:
     """Return what onnx's checker says of a node of ONNX's own operators."""
     context = onnx.checker.C.CheckerContext()
-    context.ir_version = ir_version
+    context.ir_version = min(max(ir_version, 0), onnx.IR_VERSION)
     context.opset_imports = {"": opset}
     try:
         onnx.checker.check_node(node, context)
@@ -233,6 +240,8 @@ def _load_external_data(graph: onnx.GraphProto, label: str, folder: Path | None)
             continue
         try:
             offset, length = int(entries.get("offset", 0)), int(entries.get("length", -1))
+            if not path.is_file() and path.exists():
+                raise ValueError("it is no regular file")
             size_bytes = path.stat().st_size
             length = size_bytes - offset if length < 0 else length
             if not 0 <= offset <= offset + length <= size_bytes:

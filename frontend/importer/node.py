@@ -77,6 +77,8 @@ class Node:
         self._unread.discard(name)
         if name not in self._attributes:
             return default
+        if self._attributes[name].ref_attr_name:
+            raise Problem(f"{name} is an attribute of a function ('{self._attributes[name].ref_attr_name}')")
         value = onnx.helper.get_attribute_value(self._attributes[name])
         return value.decode(errors="replace") if isinstance(value, bytes) else value
 

@@ -71,7 +71,7 @@ def from_arrays(
     for index, number in enumerate(scales):
         if not SMALLEST_SCALE <= number < math.inf:
             channel = f" of channel {index}" if len(scales) > 1 else ""
-            raise Problem(f"scale{channel} is {number:g}, expected a positive, finite number")
+            raise Problem(f"scale{channel} is {number:g}, expected a finite number of at least {SMALLEST_SCALE:g}")
     zero_points = (0,) * len(scales)
     if zero_point is not None:
         if zero_point.size not in (1, len(scales)):

@@ -12,6 +12,9 @@ from htvm.dialects.quantisation import Quantisation
 
 from ..analysis import exact_requant
 
+STEEPEST = 1 << 32
+"""Of factors from sums to results: one step of the sum is then more than any result."""
+
 
 class NotExact(Exception):
     """An operation that integers cannot do as asked; the text says why."""
@@ -45,6 +48,10 @@ def exact_steps(
 ) -> exact_requant.Steps:
     if y.bits > 16:
         raise NotExact(f"has results of {y.bits} bits, expected 8 or 16")
+    if max(slope) >= STEEPEST:
+        raise NotExact(
+            f"multiplies its sums by {float(max(slope)):g}, expected less than {STEEPEST:,}: look at its scales"
+        )
     return exact_requant.Steps(slope, intercept, first, last, y.zero_points[0], y.lowest, y.highest, rounding(op))
 
 
@@ -96,8 +103,7 @@ def fits(numbers: np.ndarray, bits: int) -> bool:
 def with_constants(op: ir.OpView, operands: list[ir.Value | None]) -> list[ir.Value]:
     """Fill in the operands that are constants: their stored integers in a constant of their own width."""
     return [
-        _constant_operand(source) if value is None else value
-        for source, value in zip(op.operation.operands, operands)
+        _constant_operand(source) if value is None else value for source, value in zip(op.operation.operands, operands)
     ]
 
 

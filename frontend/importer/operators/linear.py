@@ -21,6 +21,9 @@ from htvm.importer.values import (
     holds_integers,
 )
 
+MAX_CHANNELS = 8_192
+"""Of a layer's output."""
+
 
 def conv(node: Node) -> Tensor:
     """One- or two-dimensional; any stride, dilation, group and padding.
@@ -31,6 +34,7 @@ def conv(node: Node) -> Tensor:
     kernel_shape = node.attribute("kernel_shape")
     weights, shape = _kernels(node)
     out_channels, group_channels, *kernel = shape
+    _check_channels(out_channels)
     if kernel_shape not in (None, kernel):
         raise Problem(f"kernel_shape is {kernel_shape}, the weights have {kernel}")
     x = node.tensor(0)
@@ -106,6 +110,7 @@ def _matrix(node: Node, transpose: bool) -> QuantisedConstant:
     value = _weights(node, channel_axis=1 if transpose else 0)
     if len(value.shape) != 2:
         raise Problem(f"weights have shape {shape_text(value.shape)}, expected a matrix")
+    _check_channels(value.shape[1 if transpose else 0])
     return value.transposed((1, 0)) if transpose else value
 
 
@@ -134,6 +139,12 @@ def _weights(node: Node, channel_axis: int = 0) -> QuantisedConstant:
         found = f"weights ('{name}') are quantised along axis {axis}"
         raise Problem(f"{found}, expected {channel_axis} (output channels)")
     return value
+
+
+def _check_channels(count: int) -> None:
+    """Raise Problem on more output channels than a layer of a microcontroller has: each has constants of its own."""
+    if count > MAX_CHANNELS:
+        raise Problem(f"has {count:,} output channels, expected at most {MAX_CHANNELS:,}")
 
 
 def _integer_weights(constant: Constant) -> QuantisedConstant:
