@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from unicorn import Uc
+from unicorn import Uc, UcError
 
 from htvm.backend.targets import registers
 from htvm.backend.targets.jobs import DESCRIPTOR_WORDS, Job
@@ -40,7 +40,13 @@ class Units:
             *(AcceleratorUnit(self, engine) for engine in soc.accelerators),
         )
         for unit in self.units:
-            machine.mmio_map(unit.base, registers.SIZE_BYTES, unit.on_read, None, unit.on_write, None)
+            try:
+                machine.mmio_map(unit.base, registers.SIZE_BYTES, unit.on_read, None, unit.on_write, None)
+            except UcError:
+                raise SimulationError(
+                    f"target '{soc.name}' has the registers of '{unit.name}' at {unit.base:#x}; "
+                    f"expected a multiple of {registers.SIZE_BYTES:,} where nothing else is"
+                ) from None
 
     def begin(self) -> None:
         """Start a run: nothing is in flight."""
@@ -121,18 +127,18 @@ class Unit:
         self.check_access("write", offset, size, (registers.DONE, *self.written))
         self.units.polling.forget()
         self.idle_reads = 0
-        now = self.units.now()
         if offset != registers.DONE:
-            self.set(offset, value, now)
-        elif self.work:
+            self.set(offset, value)
+            return
+        self.units.now()
+        if self.work:
             raise SimulationError(f"resets the count of '{self.name}' before the end of {self.work[0]}")
-        else:
-            self.done = 0
+        self.done = 0
 
     written: tuple[int, ...]
     """The offsets of the registers that give work."""
 
-    def set(self, offset: int, value: int, now: int) -> None:
+    def set(self, offset: int, value: int) -> None:
         """Take what is written to one of the registers that give work."""
         raise NotImplementedError
 
@@ -181,16 +187,17 @@ class TransferUnit(Unit):
         super().begin()
         self.source = self.target = 0
 
-    def set(self, offset: int, value: int, now: int) -> None:
+    def set(self, offset: int, value: int) -> None:
         if offset == registers.DMA_SOURCE:
             self.source = value
         elif offset == registers.DMA_TARGET:
             self.target = value
         else:
-            self.copy(value, now)
+            self.copy(value)
 
-    def copy(self, size_bytes: int, now: int) -> None:
+    def copy(self, size_bytes: int) -> None:
         """Take a command; the host waits until there is room for it."""
+        now = self.units.now()
         if size_bytes == 0:
             raise SimulationError(
                 f"'{self.name}' is given a copy of 0 bytes from {self.source:#x} to {self.target:#x}, expected some"
@@ -233,7 +240,8 @@ class AcceleratorUnit(Unit):
         self.engine = engine
         super().__init__(units, engine.name, engine.base)
 
-    def set(self, offset: int, value: int, now: int) -> None:
+    def set(self, offset: int, value: int) -> None:
+        now = self.units.now()
         if self.work:
             raise SimulationError(f"launches '{self.name}' before the end of {self.work[0]}")
         job, addresses = self.descriptor(value)

@@ -433,6 +433,13 @@ def test_a_target_with_units_needs_figures(build):
         build("", soc=small_soc(cost_models=()))
 
 
+@pytest.mark.parametrize("base", [DMA + 4, ADDER, 0x1C000000])
+def test_registers_need_an_address_of_their_own(build, base):
+    (dma,) = small_soc().dmas
+    with pytest.raises(SimulationError, match=f"has the registers of '(dma|adder)' at {base:#x}; expected a multiple"):
+        build("", soc=small_soc(dmas=(replace(dma, base=base),)))
+
+
 def test_a_program_in_memory_that_the_host_does_not_reach_is_refused(build):
     l2, *others = small_soc().memories
     hidden = small_soc(memories=(replace(l2, host_visible=False), *others))
