@@ -12,12 +12,12 @@
  * Work of one transfer engine needs no wait in between: its copies never overlap in time.
  *
  * On silicon: a vendor gives a header of the same name and functions. A function may do more there, such as reach a
- * unit by other registers, pad a size to what the transfer engine can do, write back or invalidate a cache, or sleep until
- * an event; htvm_launch turns the descriptor (whose words htvm_launch below explains) into what the accelerator is configured
- * with. The counts must be the same: one for each htvm_copy, one for each row of the others, one for each launch.
- * main.c has two hooks for silicon. HTVM_BOOT_ANALOG(), below, is run once before the first inference: an analog array is
- * powered, calibrated and waited for there. A program compiled with -DHTVM_RUN_FOREVER repeats its inference without
- * end, for measuring power.
+ * unit by other registers, pad a size to what the transfer engine can do, write back or invalidate a cache, or sleep
+ * until an event; htvm_launch turns the descriptor (its words are explained there) into what the accelerator is
+ * configured with. The counts must be the same: one for each htvm_copy, one for each row of the others, one for each
+ * launch. main.c has two hooks for silicon. HTVM_BOOT_ANALOG(), below, is run once before the first inference: an
+ * analog array is powered, calibrated and waited for there. A program compiled with -DHTVM_RUN_FOREVER repeats its
+ * inference without end, for measuring power.
  */
 #ifndef HTVM_SOC_H
 #define HTVM_SOC_H
@@ -110,10 +110,10 @@ static inline void htvm_copy_maps(uintptr_t dma, uintptr_t to, uint32_t to_map_s
 
 /* Start an accelerator on the job that a descriptor describes. Counts as 1.
  *
- * The words: kind (0 conv2d, 1 dense, 2 add, 3 matvec), channels, outputs, rows and columns of the input, of the output, of
- * the kernel, strides, padding (top, left, bottom, right), groups, shift, lowest and highest result, lowest and highest
- * code of a converter and the shift of what is made of it, order of the output (0 channels outermost, 1 innermost); then
- * the addresses of input, second input, weights and output, 0 for one that the job does not have.
+ * The words: kind (0 conv2d, 1 dense, 2 add, 3 matvec), channels, outputs, rows and columns of the input, of the
+ * output, of the kernel, strides, padding (top, left, bottom, right), groups, shift, lowest and highest result, lowest
+ * and highest code of a converter and the shift of what is made of it, order of the output (0 channels outermost, 1
+ * innermost); then the addresses of input, second input, weights and output, 0 for one that the job does not have.
  */
 static inline void htvm_launch(uintptr_t engine, const uint32_t *descriptor)
 {

@@ -293,7 +293,7 @@ class AcceleratorUnit(Unit):
         arrays = [np.frombuffer(each, np.int8) for each in inputs]
         try:
             output = self.engine.execute(job, arrays, np.frombuffer(weights, np.uint8))
-        except ValueError as error:
+        except (ValueError, ArithmeticError) as error:
             raise SimulationError(f"'{self.name}' cannot run {job}: {error}") from error
         assert output.dtype == np.int8 and output.size == job.output_bytes, f"'{self.name}' has made {output.shape}"
         return output.tobytes()

@@ -1,13 +1,18 @@
-"""A small SoC with a transfer engine and an accelerator, and C programs for it."""
+"""A small SoC with a transfer engine and an accelerator, and how to build C for a SoC with units."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from importlib import resources
+from pathlib import Path
 
 import numpy as np
 
 from htvm.backend import targets
+from htvm.backend.c.emit import start_up
 from htvm.backend.targets.jobs import Job
 from htvm.backend.targets.soc import Dma, Memory, Route, Soc
+from htvm.runtime.simulator import Host
+from htvm.runtime.simulator.toolchain import toolchain
 
 L2, L1, WEIGHTS, DMA, ADDER = 0x1C000000, 0x10000000, 0x10100000, 0x50000000, 0x50001000
 
@@ -77,3 +82,15 @@ def small_soc(**changes: object) -> Soc:
         power_w={"adder": 0.025},
     )
     return replace(soc, **changes)
+
+
+def build_host(folder: Path, soc: Soc, source: str, options: Sequence[str] = ("-O3",), **more: object) -> Host:
+    """Build one file of C that may include htvm_soc.h, and load it."""
+    for name, text in start_up(soc).items():
+        (folder / name).write_text(text)
+    header = resources.files("htvm.runtime") / "kernels" / "htvm_soc.h"
+    (folder / "htvm_soc.h").write_text(header.read_text())
+    program, elf = folder / "program.c", folder / "program.elf"
+    program.write_text(source)
+    assert toolchain(soc.host).build([program, folder / "start.S"], folder / "link.ld", elf, options) == ""
+    return Host(elf, soc, **more)

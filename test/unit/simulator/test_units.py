@@ -8,14 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_soc import ADDER, DMA, L1, WEIGHTS, small_soc
+from small_soc import ADDER, DMA, L1, WEIGHTS, build_host, small_soc
 
-from htvm.backend.c.emit import start_up
 from htvm.backend.targets import registers
 from htvm.backend.targets.jobs import Job
 from htvm.backend.targets.soc import Memory, Soc
 from htvm.runtime.simulator import Execution, Host, SimulationError
-from htvm.runtime.simulator.toolchain import toolchain
 
 PROGRAM = """
 #include "htvm_soc.h"
@@ -63,21 +61,11 @@ CONSTANTS = "\n".join(
 def build(tmp_path: Path) -> Callable[..., Host]:
     """Return a function that builds a program of two steps."""
 
-    def program(first: str, second: str = "", soc: Soc | None = None, options: tuple[str, ...] = (), **more) -> Host:
-        soc = soc or small_soc()
-        for name, text in start_up(soc).items():
-            (tmp_path / name).write_text(text)
-        header = resources.files("htvm.runtime") / "kernels" / "htvm_soc.h"
-        (tmp_path / "htvm_soc.h").write_text(header.read_text())
-        source = tmp_path / "program.c"
-        source.write_text(
-            PROGRAM.format(
-                dma=DMA, adder=ADDER, l1=L1, weights=WEIGHTS, constants=CONSTANTS, first=first, second=second
-            )
+    def program(first: str, second: str = "", soc: Soc | None = None, **more) -> Host:
+        text = PROGRAM.format(
+            dma=DMA, adder=ADDER, l1=L1, weights=WEIGHTS, constants=CONSTANTS, first=first, second=second
         )
-        sources, elf = [source, tmp_path / "start.S"], tmp_path / "program.elf"
-        assert toolchain(soc.host).build(sources, tmp_path / "link.ld", elf, options or ("-O3",)) == ""
-        return Host(elf, soc, **more)
+        return build_host(tmp_path, soc or small_soc(), text, **more)
 
     return program
 
