@@ -8,6 +8,10 @@ from mlir.dialects import func
 from ._accel_ops_gen import *  # noqa: F403
 from ._accel_ops_gen import BufferOp, CopyOp, LaunchOp, WaitOp
 
+OPTIMIZE = ("memory", "speed")
+"""What a module is compiled for: its attribute OPTIMIZE_ATTRIBUTE is one of these; without it, the first."""
+OPTIMIZE_ATTRIBUTE = "accel.optimize"
+
 
 def _string(value: str, context: ir.Context) -> ir.Attribute:
     return ir.StringAttr.get(value, context=context)
@@ -15,6 +19,15 @@ def _string(value: str, context: ir.Context) -> ir.Attribute:
 
 for _kind in ("Accel_Rounding", "Accel_PoolKind", "Accel_Kernel"):
     ir.register_attribute_builder(_kind, replace=True)(_string)
+
+
+def optimize(module: ir.Module | ir.Operation) -> str:
+    """Return what a module is compiled for. Raises ValueError if its attribute is none of OPTIMIZE."""
+    attributes = module.operation.attributes
+    found = attributes[OPTIMIZE_ATTRIBUTE].value if OPTIMIZE_ATTRIBUTE in attributes else OPTIMIZE[0]
+    if found not in OPTIMIZE:
+        raise ValueError(f"{OPTIMIZE_ATTRIBUTE} is '{found}', expected one of {', '.join(OPTIMIZE)}")
+    return found
 
 
 def layers(module: ir.Module | ir.Operation) -> Iterator[ir.OpView]:

@@ -5,16 +5,20 @@
     %y = accel.conv2d %x, %w {engine = "host", kernel = "packed", run = 4, scratch_bytes = 1728, ..} : ..
 
 Stage    dispatched
-Reads    shapes, layouts, element types and weights; a `kernel` that is there already stays
+Reads    shapes, layouts, element types and weights; a `kernel` that is there already stays; the module's
+         `accel.optimize`
 Writes   `kernel`, `run` and `scratch_bytes` of conv2d and dense on the host
 Needs    assign-layouts before it: which windows can be read in place depends on it
-Fails    never
+Fails    if `accel.optimize` is neither "memory" nor "speed"
 
 The choice is the smallest estimate of instructions among the kernels that take the layer, that add at most a tenth
-to its weights, and that need no more scratch memory than the layer has inputs and outputs. `most-data=2.1` trades
-constants for speed: one row times a matrix then has its weights in words, two in each. The estimates and how
-they were made are in analysis/linear_kernels.py.
+to its weights, and that need no more scratch memory than the layer has inputs and outputs. "speed" trades
+constants for instructions, up to 2.1 bytes for each of the weights, for the layers that gain most by a byte until the
+memory of the constants is full: one row times a matrix then has its weights in words, two in each. The estimates
+and how they were made are in analysis/linear_kernels.py.
 """
+
+from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -22,11 +26,17 @@ from typing import ClassVar
 from mlir import ir
 from mlir.passmanager import ExternalPass
 
-from htvm.backend.targets.soc import HOST
+from htvm.backend.targets.soc import HOST, Soc
 from htvm.dialects import accel
 
 from .analysis import linear_kernels
 from .analysis.linear_kernels import Linear, Plan
+
+MOST_DATA = {"memory": 1.1, "speed": 2.1}
+"""Bytes of constants that a layer may have for each byte of its weights, by what the module is compiled for."""
+
+CODE_BYTES = 32 << 10
+"""What is left for code, stack and the constants of other layers, where constants are traded for speed."""
 
 FREE_DATA_BYTES = 64
 """Constants that no layer is refused."""
@@ -38,30 +48,83 @@ class ChooseKernels:
 
     name: ClassVar[str] = "choose-kernels"
 
-    most_data: float = 1.1
-    """Bytes of constants that a layer may have for each byte of its weights."""
+    target: Soc
+    most_data: float = 0.0
+    """If it is not 0: in place of MOST_DATA."""
 
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
         with module.location:
-            for layer in accel.layers(module):
-                if is_linear(layer) and layer.engine.value == HOST and layer.kernel is None:
-                    write(layer, best(linear_kernels.read(layer), self.most_data))
+            try:
+                most_data = self.most_data or MOST_DATA[accel.optimize(module)]
+            except ValueError as error:
+                module.location.emit_error(str(error))
+                this_pass.signal_pass_failure()
+                return
+            layers = [layer for layer in accel.layers(module) if is_linear(layer) and layer.engine.value == HOST]
+            open_layers = [layer for layer in layers if layer.kernel is None]
+            choices = [Choice.of(linear_kernels.read(layer), most_data) for layer in open_layers]
+            for layer, plan in zip(open_layers, within(constant_room(self.target, choices), choices), strict=True):
+                write(layer, plan)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Two plans of a layer: the best whose constants are about as large as the weights, and the best of all allowed."""
+
+    modest: Plan
+    fast: Plan
+    activation_bytes: int
+
+    @staticmethod
+    def of(linear: Linear, most_data: float) -> Choice:
+        """Choose from the plans with `most_data` bytes of constants for each of the weights."""
+        limits = most_data, min(most_data, MOST_DATA["memory"])
+        most_bytes, modest_bytes = (limit * linear.weights.nbytes + FREE_DATA_BYTES for limit in limits)
+        first, *others = linear_kernels.plans(linear, most_bytes)  # the first one needs nothing extra
+        others = [plan for plan in others if plan.scratch_bytes <= linear.activation_bytes]
+        return Choice(
+            cheapest([first, *(plan for plan in others if plan.data_bytes <= modest_bytes)]),
+            cheapest([first, *(plan for plan in others if plan.data_bytes <= most_bytes)]),
+            linear.activation_bytes,
+        )
+
+    @property
+    def more_bytes(self) -> int:
+        return self.fast.data_bytes - self.modest.data_bytes
+
+    @property
+    def gain_per_byte(self) -> float:
+        """Instructions that each more byte of constants saves."""
+        gain = self.modest.instructions - self.fast.instructions
+        return gain / self.more_bytes if self.more_bytes > 0 else float("inf")
+
+
+def within(room_bytes: int, choices: list[Choice]) -> list[Plan]:
+    """Return the plan of each choice: the fast one where it gains most by a byte, until there is no more room."""
+    left = room_bytes - sum(choice.modest.data_bytes for choice in choices)
+    plans = [choice.modest for choice in choices]
+    for number in sorted(range(len(choices)), key=lambda number: -choices[number].gain_per_byte):
+        more_bytes = choices[number].more_bytes
+        if more_bytes <= max(left, 0):
+            plans[number] = choices[number].fast
+            left -= more_bytes
+    return plans
+
+
+def cheapest(plans: list[Plan]) -> Plan:
+    return min(plans, key=lambda plan: plan.instructions)
+
+
+def constant_room(target: Soc, choices: list[Choice]) -> int:
+    """Return the bytes that weights may take of the memory of constants, as far as can be known before planning."""
+    name = target.constant_memory or target.program_memory
+    (memory,) = (memory for memory in target.memories if memory.name == name)
+    activations = max((choice.activation_bytes for choice in choices), default=0) if name == target.arena_memory else 0
+    return memory.size_bytes - CODE_BYTES - 2 * activations
 
 
 def is_linear(layer: ir.OpView) -> bool:
     return isinstance(layer, (accel.Conv2dOp, accel.DenseOp))
-
-
-def best(linear: Linear, most_data: float) -> Plan:
-    """Return the plan with the fewest instructions that is affordable; the first one needs nothing extra."""
-    most_data_bytes = most_data * linear.weights.nbytes + FREE_DATA_BYTES
-    first, *others = linear_kernels.plans(linear, most_data_bytes)
-    affordable = [plan for plan in others if is_affordable(linear, plan, most_data_bytes)]
-    return min([first, *affordable], key=lambda plan: plan.instructions)
-
-
-def is_affordable(linear: Linear, plan: Plan, most_data_bytes: float) -> bool:
-    return plan.data_bytes <= most_data_bytes and plan.scratch_bytes <= linear.activation_bytes
 
 
 def write(layer: ir.OpView, plan: Plan) -> None:

@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -138,7 +139,8 @@ def sources(model: Path, variant: Variant) -> Path:
             place = Path(scratch) / "c"
             command = [str(python), str(script), str(model), *how, str(place)]
             subprocess.run(command, check=True, capture_output=True, text=True)
-            place.rename(folder)
+            with suppress(OSError):  # another process has made the same folder meanwhile
+                place.rename(folder)
     return folder
 
 

@@ -18,6 +18,7 @@ from htvm.backend import targets
 from htvm.backend.c import emit_c, write_project
 from htvm.backend.targets.soc import Soc
 from htvm.diagnostics import CompileError, collected
+from htvm.dialects import accel
 from htvm.importer import ModelError, import_onnx, with_shapes
 from htvm.interface import Samples
 from htvm.origin import with_origin
@@ -76,18 +77,20 @@ def compile(
     *,
     input_types: Mapping[str, str] | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
+    optimize: str = "memory",
     keep_stages: Sequence[str] = (),
 ) -> CompiledModel:
     """Compile an ONNX model to C for a target; write the project into the folder `output`, if that is given.
 
     input_types: what float32 inputs hold that no QuantizeLinear describes, such as {"input": "u8"}.
     shapes: of inputs with axes of no fixed size, such as {"input": (1, 3, 32, 32)}.
+    optimize: "memory", or "speed" where the host may have twice the constants if that makes it faster.
     keep_stages: the stages whose text the result has.
 
-    Raises CompileError with all problems of the model, and ValueError for an unknown target.
+    Raises CompileError with all problems of the model, and ValueError for an unknown target or `optimize`.
     """
     soc = target if isinstance(target, Soc) else targets.load(target)
-    module, stages = lower(model, soc, "planned", input_types, shapes, keep_stages)
+    module, stages = lower(model, soc, "planned", input_types, shapes, keep_stages, optimize)
     project = with_origin(emit(module, soc, label(model)), loaded(model), input_types or {}, shapes or {})
     if output is not None:
         write_project(project.files, output)
@@ -101,14 +104,19 @@ def lower(
     input_types: Mapping[str, str] | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
     keep_stages: Sequence[str] = (),
+    optimize: str = "memory",
 ) -> tuple[ir.Module, dict[str, str]]:
     """Import a model and take it to a stage; return the module and the texts of the stages to keep.
 
     Raises CompileError, and InternalError if a pass fails without saying what is wrong with the model.
     """
+    if optimize not in accel.OPTIMIZE:
+        raise ValueError(f"optimize is '{optimize}', expected one of {', '.join(accel.OPTIMIZE)}")
     context, stages = dialects.context(), {}
     with problems_of(label(model), context):
         module = import_onnx(model, input_types=input_types, shapes=shapes, context=context)
+        if optimize != "memory":
+            module.operation.attributes[accel.OPTIMIZE_ATTRIBUTE] = ir.StringAttr.get(optimize)
         for reached in pipeline.STAGES[: pipeline.STAGES.index(stage) + 1]:
             if reached in pipeline.PHASES:
                 run_phase(reached, module, soc, label(model))

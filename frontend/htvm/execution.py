@@ -41,7 +41,9 @@ class RunResult:
 class Program:
     """A project built for its target and loaded into the simulator, ready to run any number of times."""
 
-    def __init__(self, project: Project, soc: Soc, cc: str | None = None, folder: Path | None = None) -> None:
+    def __init__(
+        self, project: Project, soc: Soc, cc: str | None = None, folder: Path | None = None, level: str = "-O3"
+    ) -> None:
         """Compile with clang, or with the command `cc`; leave sources and executable in `folder`, if it is given.
 
         Raises BuildError, and SimulationError if the program does not fit the target.
@@ -58,7 +60,7 @@ class Program:
             write_project(project.files, place)
             elf = place / f"{project.report['name']}.elf"
             sources = sorted(path for path in place.iterdir() if path.suffix in (".c", ".S"))
-            toolchain(soc.host, cc).build(sources, place / "link.ld", elf)
+            toolchain(soc.host, cc).build(sources, place / "link.ld", elf, (level,))
             self.sizes: Sizes = sizes(elf)
             self.host = Host(elf, soc, self.planned)
         self.arena = self.host.symbol(ARENA)

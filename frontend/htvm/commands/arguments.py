@@ -76,6 +76,16 @@ def add_inputs(to: argparse.ArgumentParser) -> None:
     )
 
 
+def add_optimize(to: argparse.ArgumentParser) -> None:
+    """Add --optimize, what the C is made for."""
+    to.add_argument(
+        "--optimize",
+        choices=("memory", "speed"),
+        default="memory",
+        help="memory: constants stay as small as the weights (the default); speed: they may be twice as large",
+    )
+
+
 def inputs_of(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
     """Return what `add_inputs` has read, as the keywords of driver.compile and driver.lower."""
     return {"input_types": arguments.input_type, "shapes": arguments.shape}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from htvm.commands.arguments import (
     add_inputs,
+    add_optimize,
     add_output,
     add_target,
     inputs_of,
@@ -20,6 +21,7 @@ EXAMPLES = """\
 examples:
   htvm compile resnet8.onnx -o resnet8_c                              C for a bare RV32IMC host
   htvm compile resnet8.onnx -o resnet8_c --emit-ir planned            and the last stage, as MLIR, beside it
+  htvm compile toyadmos.onnx -o out --optimize speed                  up to twice the constants, if that is faster
   htvm compile resnet8_shift.onnx -o out --input-type input=0..127    a float32 input that holds small integers
 
 The folder gets the sources, a header that describes inputs and outputs, a linker script, a Makefile, report.json
@@ -32,6 +34,7 @@ def add_arguments(to: argparse.ArgumentParser) -> None:
     add_target(to, default="rv32", help="the machine to compile for (default: rv32)")
     to.add_argument("-o", dest="output", required=True, metavar="DIR", help="the folder to write")
     add_inputs(to)
+    add_optimize(to)
     to.add_argument(
         "--emit-ir",
         action="append",
@@ -52,7 +55,11 @@ def run(arguments: argparse.Namespace) -> int:
             usage_error("htvm compile", f"--emit-ir: unknown stage '{stage}', expected one of {', '.join(STAGES)}")
     with model_warnings():
         compiled = driver.compile(
-            arguments.model, arguments.target, **inputs_of(arguments), keep_stages=arguments.emit_ir
+            arguments.model,
+            arguments.target,
+            **inputs_of(arguments),
+            optimize=arguments.optimize,
+            keep_stages=arguments.emit_ir,
         )
     stages = {f"{stage}.mlir": text for stage, text in compiled.stages.items()}
     write_project({**compiled.project.files, **stages}, arguments.output)

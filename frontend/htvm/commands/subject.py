@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def subject(arguments: argparse.Namespace) -> tuple[CompiledModel | None, Project, Soc]:
     """Return what to run: the model, compiled, with its project; or the project alone, if a folder is given.
 
-    Reads the arguments `model`, `target` and those of `add_inputs`.
+    Reads the arguments `model`, `target` and those of `add_inputs` and `add_optimize`.
     """
     from htvm import driver
     from htvm.backend import targets
@@ -27,5 +27,7 @@ def subject(arguments: argparse.Namespace) -> tuple[CompiledModel | None, Projec
         project = Project.read(Path(arguments.model))
         return None, project, arguments.target or targets.load(project.report["target"])
     with model_warnings():
-        compiled = driver.compile(arguments.model, arguments.target or "rv32", **inputs_of(arguments))
+        compiled = driver.compile(
+            arguments.model, arguments.target or "rv32", **inputs_of(arguments), optimize=arguments.optimize
+        )
     return compiled, compiled.project, compiled.soc

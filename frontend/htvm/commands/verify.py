@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from htvm.commands.arguments import (
     add_cc,
     add_inputs,
+    add_optimize,
     add_output,
     add_target,
     inputs_of,
@@ -37,6 +38,7 @@ def add_arguments(to: argparse.ArgumentParser) -> None:
     to.add_argument("model", metavar="MODEL", help="a quantised ONNX file")
     add_target(to, default="rv32", help="the machine to compile for (default: rv32)")
     add_inputs(to)
+    add_optimize(to)
     to.add_argument("--inputs", nargs="+", default=[], metavar="X.npz", help="files with inputs; without, random ones")
     to.add_argument("--exact-key", action="store_true", help="recorded outputs '<output>' must be equal as well")
     to.add_argument("--seed", type=int, default=0, metavar="N", help="where random inputs start from (default: 0)")
@@ -56,7 +58,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     given = {path: read_arrays(path) for path in arguments.inputs}
     with model_warnings():
-        compiled = driver.compile(arguments.model, arguments.target, **inputs_of(arguments))
+        compiled = driver.compile(
+            arguments.model, arguments.target, **inputs_of(arguments), optimize=arguments.optimize
+        )
     if not given:
         seeds = range(arguments.seed, arguments.seed + RANDOM_SAMPLES)
         given = {f"random inputs, seed {seed}": compiled.project.random_inputs(seed) for seed in seeds}

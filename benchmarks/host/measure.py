@@ -1,0 +1,212 @@
+"""What MLPerf Tiny's networks take on the simulated RV32 host, beside TVM's C in the same run.
+
+Usage: measure.py [--cc COMMAND ...] [--level=-O3 ...] [--optimize memory|speed] [--no-tvm] [--write] [NETWORK ...]
+default: gcc if `riscv64-unknown-elf-gcc` is there, and clang; -O2 and -O3; TVM; four networks
+
+Every figure is a count of an execution whose outputs are compared with a golden. --write makes figures.md anew;
+test/end_to_end/test_host_figures.py compares it with what is compiled now.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+import htvm
+from htvm.backend import targets
+from htvm.execution import Program
+from htvm.interface import Samples
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tvm_baseline import baseline
+from tvm_baseline.baseline import MODELS, NETWORKS, compiler
+
+FIGURES = Path(__file__).parent / "figures.md"
+GCC = "riscv64-unknown-elf-gcc"
+LEVELS = ("-O2", "-O3")
+
+MOST_PER_MAC = {"conv2d": 3.0, "depthwise": 5.0}
+"""Instructions for a multiplication that a layer should not need more of."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer's share. op is "depthwise" for a conv2d with one channel in each group."""
+
+    name: str
+    op: str
+    instructions: int
+    macs: int
+
+    @property
+    def per_mac(self) -> float:
+        return self.instructions / self.macs if self.macs else 0.0
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One inference. ram_bytes: activations, scratch, inputs and outputs; the stack is not in it."""
+
+    network: str
+    compiler: str
+    level: str
+    instructions: int
+    cycles: int
+    macs: int
+    ram_bytes: int
+    code_bytes: int
+    rodata_bytes: int
+    layers: tuple[Layer, ...]
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        counts = (self.ram_bytes, self.code_bytes, self.rodata_bytes)
+        per_mac = f"{self.instructions / self.macs:.2f}"
+        return (
+            self.network,
+            self.level,
+            f"{self.instructions:,}",
+            f"{self.cycles:,}",
+            per_mac,
+            *(f"{count:,}" for count in counts),
+        )
+
+
+HEADS = ("network", "level", "instructions", "cycles", "per MAC", "RAM", "code", "constants")
+TVM_HEADS = ("network", "level", "TVM's best variant", "its instructions", "least cycles", "htvm/TVM instr.", "cycles")
+
+
+def measure(model: Path, cc: str | None, level: str, optimize: str = "memory") -> Figures:
+    """Compile a network of MLPerf Tiny, run it on a golden's input and count. Raises ValueError if it is not exact."""
+    soc = baseline.large_host() if optimize == "speed" else targets.load("rv32")
+    compiled = htvm.compile(model, soc, optimize=optimize)
+    program = Program(compiled.project, soc, cc, level=level)
+    golden = np.load(min((model.parent / "golden").glob(f"{model.stem}_?.npz")))
+    (port,) = compiled.project.inputs
+    result = program.run(Samples.of(compiled.project.inputs, {port.name: golden[port.name]}))
+    for name, values in result.outputs.items():
+        exact = f"{name}.exact" if f"{name}.exact" in golden else name
+        if not np.array_equal(values, golden[exact]):
+            raise ValueError(f"{model.name}: output '{name}' is not that of the golden")
+    metrics = result.metrics
+    depthwise = depthwise_nodes(compiled)
+    return Figures(
+        model.stem,
+        compiler(cc),
+        level,
+        metrics["host"]["instructions"],
+        metrics["cycles"],
+        metrics["macs"],
+        metrics["ram_bytes"],
+        metrics["code_bytes"],
+        metrics["rodata_bytes"],
+        tuple(
+            Layer(
+                layer["name"],
+                "depthwise" if layer["name"] in depthwise else layer["op"],
+                layer["instructions"],
+                layer["macs"],
+            )
+            for layer in metrics["layers"]
+        ),
+    )
+
+
+def depthwise_nodes(compiled: htvm.CompiledModel) -> set[str]:
+    """Return the names of the convolutions with one input channel in each of several groups."""
+    shapes = {constant.name: tuple(constant.dims) for constant in compiled.proto.graph.initializer}
+    made = {name: node for node in compiled.proto.graph.node for name in node.output}
+    found = set()
+    for node in compiled.proto.graph.node:
+        if node.op_type == "Conv":
+            groups = next((attribute.i for attribute in node.attribute if attribute.name == "group"), 1)
+            if groups > 1 and shapes[made[node.input[1]].input[0]][1] == 1:
+                found.add(node.name)
+    return found
+
+
+def beyond_limits(figures: Figures) -> Iterator[Layer]:
+    """Yield the layers that need more instructions for a multiplication than they should."""
+    for layer in figures.layers:
+        if layer.per_mac > MOST_PER_MAC.get(layer.op, float("inf")):
+            yield layer
+
+
+def markdown(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table whose columns are wide enough to be read as text, too."""
+    table = [heads, *rows]
+    widths = [max(len(row[column]) for row in table) for column in range(len(heads))]
+    lines = ["| " + " | ".join(cell.rjust(width) for cell, width in zip(row, widths)) + " |" for row in table]
+    lines.insert(1, "|" + "|".join("-" * (width + 1) + ":" for width in widths) + "|")
+    return "\n".join(lines) + "\n"
+
+
+def section(cc: str | None, networks: Sequence[str], levels: Sequence[str], optimize: str, tvm: bool) -> Iterator[str]:
+    """Yield the parts of what is printed for a compiler."""
+    yield f"## {compiler(cc)}\n"
+    found = [measure(MODELS / f"{network}.onnx", cc, level, optimize) for network in networks for level in levels]
+    yield markdown(HEADS, (figures.cells for figures in found))
+    layers = [(figures, layer) for figures in found if figures.level == "-O3" for layer in beyond_limits(figures)]
+    if layers:
+        yield "Layers above their limit at -O3, instructions for a multiplication:\n"
+        cells = [(figures.network, layer.name, layer.op, f"{layer.per_mac:.2f}") for figures, layer in layers]
+        yield markdown(("network", "layer", "op", "per MAC"), cells)
+    if tvm:
+        yield markdown(TVM_HEADS, (beside_tvm(figures, cc) for figures in found))
+
+
+def beside_tvm(figures: Figures, cc: str | None) -> tuple[str, ...]:
+    """Return a row: the best of TVM's variants, and what part of it htvm takes."""
+    tvm = baseline.measure(MODELS / f"{figures.network}.onnx", cc, figures.level)
+    best = baseline.best(tvm)
+    fastest = baseline.best(tvm, "cycles")
+    return (
+        figures.network,
+        figures.level,
+        best.variant,
+        f"{best.instructions:,}",
+        f"{fastest.cycles:,}",
+        f"{figures.instructions / best.instructions:.3f}",
+        f"{figures.cycles / fastest.cycles:.3f}",
+    )
+
+
+INTRODUCTION = """\
+# Figures of the host
+
+One inference of MLPerf Tiny's networks on target `rv32`; bytes of RAM (activations, scratch, inputs and outputs), code
+and constants. Written by `measure.py --write`, compared by test/end_to_end/test_host_figures.py with what the
+compilers of these versions make today. TVM's softmax is left out; its best variant by instructions, and by cycles.
+
+"""
+
+
+def main() -> int:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("networks", nargs="*", default=NETWORKS, metavar="NETWORK")
+    arguments.add_argument("--cc", action="append", help="a RISC-V compiler's command; may be repeated")
+    arguments.add_argument("--level", action="append", help="write --level=-O2; may be repeated")
+    arguments.add_argument("--optimize", choices=("memory", "speed"), default="memory")
+    arguments.add_argument("--no-tvm", action="store_true", help="htvm alone")
+    arguments.add_argument("--write", action="store_true", help="make figures.md anew, from all of this")
+    given = arguments.parse_args()
+    compilers = given.cc or ([GCC] if shutil.which(GCC) else []) + [None]
+    parts = []
+    for cc in compilers:
+        for part in section(cc, given.networks, given.level or LEVELS, given.optimize, not given.no_tvm):
+            print(part, flush=True)
+            parts.append(part)
+    if given.write:
+        FIGURES.write_text(INTRODUCTION + "\n".join(parts), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
