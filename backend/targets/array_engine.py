@@ -32,7 +32,7 @@ CLIPS = ((-128, 127), (0, 127))
 
 @dataclass(frozen=True)
 class ArrayEngine:
-    """An array with its limits. capacity_bytes: of its weight memory. source: where its limits are known from.
+    """An array with its limits. source: where its limits are known from.
 
     largest_pad: on each side, as many as the instruction's field holds.
     """

@@ -29,7 +29,7 @@ from htvm.dialects import accel, quantisation, value_ranges
 
 @dataclass(frozen=True)
 class InMemoryEngine:
-    """An array with its limits. capacity_bytes: of the array and the scales. source: where its limits are known from.
+    """An array with its limits. source: where its limits are known from.
 
     inputs: the ranges that its inputs can have. codes: the range of the converter. factors: of scales and offsets.
     writes: the array's post-processor can write both orders, an assumption.

@@ -34,13 +34,15 @@ class Engine(Protocol):
 class Accelerator(Engine, Protocol):
     """An engine with memories of its own that the host starts job by job.
 
-    memory: where its inputs and outputs are. weight_memory: where its weights are. base: the address of its registers.
+    memory: where its inputs and outputs are. weight_memory: where its weights are, capacity_bytes: the size of that.
+    base: the address of its registers.
     reads: the order of maps that it reads; writes: the orders it can write, first the natural one (jobs.PLANAR,
     PIXELS). output_step: the output channels that its lanes take at once.
     """
 
     memory: str
     weight_memory: str
+    capacity_bytes: int
     base: int
     reads: str
     writes: tuple[str, ...]
@@ -193,7 +195,13 @@ class Soc:
         if size_bytes <= 0:
             raise ValueError(f"memory '{name}' cannot have {size_bytes} bytes")
         sizes = (replace(each, size_bytes=size_bytes) if each.name == name else each for each in self.memories)
-        return replace(self, memories=tuple(sizes))
+        engines = (
+            replace(each, capacity_bytes=size_bytes)
+            if isinstance(each, Accelerator) and each.weight_memory == name
+            else each
+            for each in self.engines
+        )
+        return replace(self, memories=tuple(sizes), engines=tuple(engines))
 
     def with_engines(self, names: Sequence[str]) -> Soc:
         """Return the same machine with some of its engines, in their order there. Raises ValueError."""

@@ -24,6 +24,7 @@ class Adder:
     name: str = "adder"
     memory: str = "l1"
     weight_memory: str = "weights"
+    capacity_bytes: int = 256
     base: int = ADDER
     reads: str = "planar"
     writes: tuple[str, ...] = ("planar",)

@@ -27,6 +27,12 @@ def test_no_two_places_are_the_same() -> None:
     assert all(end <= base for (_, end), (base, _) in zip(places, places[1:]))
 
 
+def test_an_engine_knows_the_size_of_its_weight_memory() -> None:
+    for soc in (SOC, SOC.with_memory("digital_weights", 4096).with_memory("analog_array", 10_000)):
+        for engine in soc.accelerators:
+            assert engine.capacity_bytes == soc.memory(engine.weight_memory).size_bytes
+
+
 def test_every_memory_of_an_engine_can_be_filled_and_read() -> None:
     for engine in SOC.accelerators:
         for memory in (engine.memory, engine.weight_memory):
