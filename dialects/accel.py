@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 
+import numpy as np
 from mlir import ir
 from mlir.dialects import func
 
 from ._accel_ops_gen import *  # noqa: F403
-from ._accel_ops_gen import BufferOp, CopyOp, LaunchOp, WaitOp
+from ._accel_ops_gen import BufferOp, CopyOp, LaunchOp, TakeOp, WaitOp
 
 OPTIMIZE = ("memory", "speed")
 """What a module is compiled for: its attribute OPTIMIZE_ATTRIBUTE is one of these; without it, the first."""
@@ -17,7 +18,7 @@ def _string(value: str, context: ir.Context) -> ir.Attribute:
     return ir.StringAttr.get(value, context=context)
 
 
-for _kind in ("Accel_Rounding", "Accel_PoolKind", "Accel_Kernel"):
+for _kind in ("Accel_Rounding", "Accel_PoolKind", "Accel_Kernel", "Accel_Function"):
     ir.register_attribute_builder(_kind, replace=True)(_string)
 
 
@@ -51,6 +52,12 @@ def functions(module: ir.Module | ir.Operation) -> Iterator[func.FuncOp]:
 def output(layer: ir.OpView) -> ir.Value:
     """Return what a layer produces: its result, or the memref it writes."""
     return layer.operation.results[0] if layer.operation.results else layer.out
+
+
+def indices_of(op: TakeOp) -> list[np.ndarray | None]:
+    """Return the indices that an accel.take chooses along each axis, None where it takes the whole axis."""
+    lists = [list(ir.DenseI64ArrayAttr(each)) for each in op.indices]
+    return [np.array(each, np.int64) if each else None for each in lists]
 
 
 def producer(value: ir.Value) -> ir.OpView | None:

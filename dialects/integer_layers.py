@@ -10,6 +10,7 @@ import numpy as np
 from mlir import ir
 
 from htvm.dialects import accel, integers
+from htvm.dialects.quantisation import Quantisation
 
 Meaning = Callable[..., np.ndarray]
 
@@ -115,6 +116,18 @@ def dense_sums(_: accel.DenseOp, x: np.ndarray, w: np.ndarray) -> np.ndarray:
     return integers.matmul(x, w.T)
 
 
+@meaning("matmul")
+def matmul(op: accel.MatMulOp, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """acc = sum of (a - zero_points[0]) * (b - zero_points[1]); then `requant`, if there is one."""
+    acc = matrix_products(op, a, b)
+    return fit(acc, 32, "an accumulator") if op.requant is None else requantise(acc, op.requant, lambda entry: entry)
+
+
+def matrix_products(op: accel.MatMulOp, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    first, second = (0, 0) if op.zero_points is None else op.zero_points
+    return integers.matmul(a - first, b - second)
+
+
 @meaning("add")
 def add(op: accel.AddOp, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """clamp((a * multiplier[0] + b * multiplier[1] + offset) >> shift, min, max)."""
@@ -134,28 +147,46 @@ def products(op: accel.MulOp, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return (a - first) * (b - second)
 
 
+@meaning("maximum")
+def maximum(op: accel.MaximumOp, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """max(a, b)."""
+    return np.maximum(a, b)
+
+
+@meaning("minimum")
+def minimum(op: accel.MinimumOp, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """min(a, b)."""
+    return np.minimum(a, b)
+
+
 @meaning("lookup")
 def lookup(op: accel.LookupOp, x: np.ndarray, table: np.ndarray) -> np.ndarray:
-    """table[x - lowest]; where the result is unsigned, an entry is what its bits mean then."""
-    places = x - op.lowest.value
-    outside = x[(places < 0) | (places >= len(table))]
+    """table[x - lowest], each index of an axis having its own; where the result is unsigned, an entry is its bits."""
+    places, entries = x - op.lowest.value, table.shape[-1]
+    outside = x[(places < 0) | (places >= entries)]
     if outside.size:
-        highest = op.lowest.value + len(table) - 1
+        highest = op.lowest.value + entries - 1
         raise ValueError(f"an element is {outside[0]}, the table is for {op.lowest.value} to {highest}")
-    element = ir.IntegerType(ir.ShapedType(op.result.type).element_type)
-    return (table % (1 << element.width) if element.is_unsigned else table)[places]
+    element = ir.ShapedType(op.result.type).element_type
+    q = Quantisation.of(element)
+    stored = ir.IntegerType(q.storage_type() if q else element)
+    table = table % (1 << stored.width) if stored.is_unsigned else table
+    if op.axis is None:
+        return table[places]
+    return table[_along(op.axis.value, x.ndim)(np.arange(len(table))), places]
 
 
 @meaning("pool2d")
 def pool2d(op: accel.Pool2dOp, x: np.ndarray) -> np.ndarray:
-    """The maximum of the elements inside the map; or acc = their sum, then `requant` for their number.
+    """The maximum or minimum of the elements inside the map; or acc = their sum, then `requant` for their number.
 
     A sum without `requant` is raw.
     """
-    window = (list(op.kernel), list(op.strides), list(op.pads))
+    window = windows(op)
     kind = ir.StringAttr(op.kind).value
-    if kind == "max":
-        return integers.window_maxima(x, *window)
+    if kind in ("max", "min"):
+        sign = 1 if kind == "max" else -1
+        return sign * integers.window_maxima(sign * x, *window)
     acc = integers.window_sums(x, *window)
     if op.requant is None and kind == "sum":
         return fit(acc, 32, "an accumulator")
@@ -163,6 +194,11 @@ def pool2d(op: accel.Pool2dOp, x: np.ndarray) -> np.ndarray:
         raise ValueError("an average of integers has no 'requant'")
     places = _places(integers.window_counts(x.shape[2:], *window), list(op.counts))
     return requantise(acc, op.requant, lambda entries: entries[places] if entries.size > 1 else entries)
+
+
+def windows(op: accel.Pool2dOp) -> tuple[list[int], list[int], list[int], list[int] | None]:
+    """Return the kernel, strides, pads and dilations of a pool."""
+    return list(op.kernel), list(op.strides), list(op.pads), list(op.dilations or ()) or None
 
 
 def _places(counts: np.ndarray, listed: list[int]) -> np.ndarray:
@@ -187,11 +223,21 @@ def softmax(op: accel.SoftmaxOp, x: np.ndarray, table: np.ndarray) -> np.ndarray
     return np.clip(quotients + op.zero_point.value, op.min.value, op.max.value).astype(np.int64)
 
 
+@meaning("argmax")
+def argmax(op: accel.ArgMaxOp, x: np.ndarray) -> np.ndarray:
+    """Where along the axis the largest, or smallest, stored integer is."""
+    axis, ordered = op.axis.value, -x if op.smallest else x
+    if not op.last:
+        return ordered.argmax(axis, keepdims=True)
+    return x.shape[axis] - 1 - np.flip(ordered, axis).argmax(axis, keepdims=True)
+
+
 ACCUMULATORS: dict[str, Meaning] = {
     "accel.conv2d": conv2d_sums,
     "accel.dense": dense_sums,
+    "accel.matmul": matrix_products,
     "accel.mul": products,
-    "accel.pool2d": lambda op, x: integers.window_sums(x, list(op.kernel), list(op.strides), list(op.pads)),
+    "accel.pool2d": lambda op, x: integers.window_sums(x, *windows(op)),
 }
 """What a layer with `requant` requantises, of its operands up to the bias."""
 
@@ -214,6 +260,13 @@ def pad(op: accel.PadOp, x: np.ndarray) -> np.ndarray:
 def transpose(op: accel.TransposeOp, x: np.ndarray) -> np.ndarray:
     """Axis i of the result is axis permutation[i] of x."""
     return x.transpose(list(op.permutation))
+
+
+@meaning("take")
+def take(op: accel.TakeOp, x: np.ndarray) -> np.ndarray:
+    """y[i, j, ..] = x[indices[0][i], indices[1][j], ..]."""
+    chosen = accel.indices_of(op)
+    return x[np.ix_(*(np.arange(size) if each is None else each for size, each in zip(x.shape, chosen, strict=True)))]
 
 
 @meaning("reshape")

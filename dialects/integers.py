@@ -127,19 +127,27 @@ def axis_sums(x: np.ndarray, axes: Sequence[int]) -> np.ndarray:
 
 
 def window_sums(
-    x: np.ndarray, kernel: Sequence[int], strides: Sequence[int], pads: Sequence[int]
+    x: np.ndarray,
+    kernel: Sequence[int],
+    strides: Sequence[int],
+    pads: Sequence[int],
+    dilations: Sequence[int] | None = None,
 ) -> np.ndarray:
     """Return the sum under each window; elements outside the map count as 0."""
     if magnitude(x) * math.prod(kernel) >= 2**63:
         x = x.astype(object)
-    return sum(seen for _, seen in taps(x, kernel, strides, pads, [1] * len(kernel), 0))
+    return sum(seen for _, seen in taps(x, kernel, strides, pads, dilations or [1] * len(kernel), 0))
 
 
 def window_maxima(
-    x: np.ndarray, kernel: Sequence[int], strides: Sequence[int], pads: Sequence[int]
+    x: np.ndarray,
+    kernel: Sequence[int],
+    strides: Sequence[int],
+    pads: Sequence[int],
+    dilations: Sequence[int] | None = None,
 ) -> np.ndarray:
     """Return the maximum under each window; elements outside the map never win."""
-    views = taps(x, kernel, strides, pads, [1] * len(kernel), int(x.min()))
+    views = taps(x, kernel, strides, pads, dilations or [1] * len(kernel), int(x.min()))
     result = next(views)[1]
     for _, seen in views:
         result = np.maximum(result, seen)
@@ -147,10 +155,14 @@ def window_maxima(
 
 
 def window_counts(
-    extents: Sequence[int], kernel: Sequence[int], strides: Sequence[int], pads: Sequence[int]
+    extents: Sequence[int],
+    kernel: Sequence[int],
+    strides: Sequence[int],
+    pads: Sequence[int],
+    dilations: Sequence[int] | None = None,
 ) -> np.ndarray:
     """Return how many elements under each window lie inside a map of the given extents."""
-    return window_sums(np.ones((1, 1, *extents), np.int64), kernel, strides, pads)[0, 0]
+    return window_sums(np.ones((1, 1, *extents), np.int64), kernel, strides, pads, dilations)[0, 0]
 
 
 def _ready_for_sums(a: np.ndarray, b: np.ndarray, terms: int, also: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -113,7 +113,8 @@ def _result(op: ir.OpView, operands: list[Tensor]) -> Tensor:
     (type_,) = (result.type for result in op.operation.results)
     if name == "quant.scast":
         return _reinterpreted(operands[0], type_)
-    in_integers = isinstance(ir.ShapedType(type_).element_type, ir.IntegerType)
+    # A table is of stored integers, whether its result says what they mean or not.
+    in_integers = isinstance(ir.ShapedType(type_).element_type, ir.IntegerType) or name == "accel.lookup"
     meanings = integer_layers.MEANINGS if in_integers else real_layers.MEANINGS
     if name not in meanings:
         raise ValueError(f"{accel.node(op)}: no meaning of {name} for a result {type_}")

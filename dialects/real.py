@@ -264,6 +264,20 @@ class Real:
         full = (_filled(self, term) for term in self.terms)
         return Real(tuple(Term(t.integers[slices], sliced(t.unit)) for t in full), self.low, self.high)
 
+    def take(self, indices: Sequence[np.ndarray | None]) -> "Real":
+        """Return the elements at the indices that are given for each axis; None is the whole axis."""
+
+        def taken(part: np.ndarray) -> np.ndarray:
+            for axis, places in enumerate(indices):
+                if places is not None and part.shape[axis] > 1:
+                    part = part.take(places, axis)
+            return part
+
+        shape = [size if places is None else len(places) for size, places in zip(self.shape, indices, strict=True)]
+        terms = (term.map(taken) for term in self.terms)
+        spread = (Term(np.broadcast_to(term.integers, shape), term.unit) for term in terms)
+        return Real(tuple(spread), self.low, self.high)
+
     def pad(self, low: Sequence[int], high: Sequence[int], value: Fraction = Fraction(0)) -> "Real":
         """Surround the array with `low` elements before and `high` after each axis, all `value`."""
 
@@ -318,10 +332,16 @@ def conv2d(
     return Real((Term(total, image.unit * kernel.unit.swapaxes(0, 1)),))
 
 
-def window_sum(x: Real, kernel: Sequence[int], strides: Sequence[int], pads: Sequence[int]) -> Real:
+def window_sum(
+    x: Real,
+    kernel: Sequence[int],
+    strides: Sequence[int],
+    pads: Sequence[int],
+    dilations: Sequence[int] | None = None,
+) -> Real:
     """Return the sum under each window of x [N, C, ..]; elements outside the map are 0."""
     term = _filled(x, x.single(uniform=range(2, x.ndim)))
-    return Real((Term(integers.window_sums(term.integers, kernel, strides, pads), term.unit),))
+    return Real((Term(integers.window_sums(term.integers, kernel, strides, pads, dilations), term.unit),))
 
 
 def window_mean(
@@ -329,19 +349,45 @@ def window_mean(
     kernel: Sequence[int],
     strides: Sequence[int],
     pads: Sequence[int],
+    dilations: Sequence[int] | None = None,
     count_include_pad: bool = False,
 ) -> Real:
     """Return the mean under each window of x [N, C, ..], of the elements inside the map or also outside."""
-    counts = integers.window_counts(x.shape[2:], kernel, strides, pads)
+    counts = integers.window_counts(x.shape[2:], kernel, strides, pads, dilations)
     if count_include_pad or (counts == counts.flat[0]).all():
         counts = np.array(math.prod(kernel) if count_include_pad else counts.flat[0])
-    return window_sum(x, kernel, strides, pads) / Real.of_integers(counts)
+    return window_sum(x, kernel, strides, pads, dilations) / Real.of_integers(counts)
 
 
-def window_max(x: Real, kernel: Sequence[int], strides: Sequence[int], pads: Sequence[int]) -> Real:
+def window_max(
+    x: Real,
+    kernel: Sequence[int],
+    strides: Sequence[int],
+    pads: Sequence[int],
+    dilations: Sequence[int] | None = None,
+) -> Real:
     """Return the maximum under each window of x [N, C, ..]; elements outside the map never win."""
     term = _filled(x, x.single(uniform=range(2, x.ndim)))
-    return Real((Term(integers.window_maxima(term.integers, kernel, strides, pads), term.unit),))
+    return Real((Term(integers.window_maxima(term.integers, kernel, strides, pads, dilations), term.unit),))
+
+
+def maximum(a: Real, b: Real) -> Real:
+    """Return the larger of each two elements, broadcasting."""
+    ndim = max(a.ndim, b.ndim)
+    left, right = (real._raised_to(ndim).single() for real in (a, b))
+    unit = _common_unit(left.unit, right.unit)
+    parts = (integers.multiply(term.integers, _whole(term.unit / unit)) for term in (left, right))
+    return Real((Term(np.maximum(*parts), unit),))
+
+
+def axis_argmax(x: Real, axis: int, last: bool = False) -> Real:
+    """Return the index of the first, or last, of the largest elements along an axis, which stays with size 1."""
+    steps, _ = x.uniform()
+    if last:
+        places = steps.shape[axis] - 1 - np.flip(steps, axis).argmax(axis, keepdims=True)
+    else:
+        places = steps.argmax(axis, keepdims=True)
+    return Real.of_integers(places)
 
 
 def axis_sum(x: Real, axes: Sequence[int], keepdims: bool) -> Real:
@@ -355,19 +401,19 @@ def axis_sum(x: Real, axes: Sequence[int], keepdims: bool) -> Real:
 
 def sigmoid(x: Real) -> Real:
     """Return 1 / (1 + exp(-x)) to 2^-128."""
-    return _of_each_value(x, _sigmoid)
+    return of_each_value(x, _sigmoid)
 
 
 def tanh(x: Real) -> Real:
     """Return tanh(x) = 2 sigmoid(2x) - 1 to 2^-128."""
-    return _of_each_value(x, lambda value: 2 * _sigmoid(2 * value) - 1)
+    return of_each_value(x, lambda value: 2 * _sigmoid(2 * value) - 1)
 
 
 def softmax(x: Real, axis: int) -> Real:
     """Return exp(x) / sum of exp(x) along an axis, to about 2^-128."""
     steps, unit = x.uniform()
     below_largest = Real.of_integers(steps - steps.max(axis, keepdims=True), unit)
-    powers, grid = _of_each_value(below_largest, Decimal.exp).uniform()
+    powers, grid = of_each_value(below_largest, Decimal.exp).uniform()
     sums = powers.sum(axis, keepdims=True)
     return Real.of_integers(integers.divide(powers * grid.denominator, sums, "half_even"), grid)
 
@@ -377,7 +423,7 @@ def _sigmoid(value: Decimal) -> Decimal:
     return (1 if value >= 0 else power) / (1 + power)
 
 
-def _of_each_value(x: Real, function: Callable[[Decimal], Decimal]) -> Real:
+def of_each_value(x: Real, function: Callable[[Decimal], Decimal]) -> Real:
     """Apply a function of one number, computed once for each different value."""
     steps, unit = x.uniform()
     distinct, places = np.unique(steps, return_inverse=True)

@@ -10,7 +10,8 @@ from fractions import Fraction
 import numpy as np
 from mlir import ir
 
-from htvm.dialects import accel, real
+from htvm.dialects import accel, functions, real
+from htvm.dialects.accel import indices_of
 from htvm.dialects.real import Real
 
 Meaning = Callable[..., Real]
@@ -53,6 +54,12 @@ def dense(op: accel.DenseOp, x: Real, w: Real, bias: Real | None = None) -> Real
     return y if bias is None else y + bias
 
 
+@meaning("matmul")
+def matmul(op: accel.MatMulOp, a: Real, b: Real) -> Real:
+    """y[.., m, k] = sum over c of a[.., m, c] * b[.., c, k]."""
+    return real.matmul(a, b)
+
+
 @meaning("add")
 def add(op: accel.AddOp, a: Real, b: Real) -> Real:
     """a + b + offset."""
@@ -77,6 +84,18 @@ def div(op: accel.DivOp, a: Real, b: Real) -> Real:
     return a / b
 
 
+@meaning("maximum")
+def maximum(op: accel.MaximumOp, a: Real, b: Real) -> Real:
+    """max(a, b)."""
+    return real.maximum(a, b)
+
+
+@meaning("minimum")
+def minimum(op: accel.MinimumOp, a: Real, b: Real) -> Real:
+    """min(a, b)."""
+    return -real.maximum(-a, -b)
+
+
 @meaning("relu")
 def relu(op: accel.ReluOp, x: Real) -> Real:
     """max(x, 0)."""
@@ -96,6 +115,13 @@ def sigmoid(op: accel.SigmoidOp, x: Real) -> Real:
     return real.sigmoid(x)
 
 
+@meaning("unary")
+def unary(op: accel.UnaryOp, x: Real) -> Real:
+    """The function that the operation names."""
+    parameters = (each.value for each in (op.alpha, op.beta) if each is not None)
+    return functions.apply(ir.StringAttr(op.function).value, x, *parameters)
+
+
 @meaning("softmax")
 def softmax(op: accel.SoftmaxOp, x: Real) -> Real:
     """exp(x) / sum of exp(x) along the axis."""
@@ -104,19 +130,27 @@ def softmax(op: accel.SoftmaxOp, x: Real) -> Real:
 
 @meaning("pool2d")
 def pool2d(op: accel.Pool2dOp, x: Real) -> Real:
-    """The maximum, sum or average of the elements under each window that lie inside the map, plus offset.
+    """The maximum, minimum, sum or average of the elements under each window that lie inside the map, plus offset.
 
     With count_include_pad an average divides by all R * S elements; those outside are 0.
     """
-    window = (list(op.kernel), list(op.strides), list(op.pads))
+    window = (list(op.kernel), list(op.strides), list(op.pads), list(op.dilations or ()) or None)
     match ir.StringAttr(op.kind).value:
         case "max":
             y = real.window_max(x, *window)
+        case "min":
+            y = -real.window_max(-x, *window)
         case "sum":
             y = real.window_sum(x, *window)
         case _:
             y = real.window_mean(x, *window, count_include_pad=op.count_include_pad.value)
     return _with_offset(op, y)
+
+
+@meaning("argmax")
+def argmax(op: accel.ArgMaxOp, x: Real) -> Real:
+    """Where along the axis the largest, or smallest, element is."""
+    return real.axis_argmax(-x if op.smallest else x, op.axis.value, bool(op.last))
 
 
 @meaning("concat")
@@ -135,6 +169,12 @@ def pad(op: accel.PadOp, x: Real) -> Real:
 def transpose(op: accel.TransposeOp, x: Real) -> Real:
     """Axis i of the result is axis permutation[i] of x."""
     return x.transpose(list(op.permutation))
+
+
+@meaning("take")
+def take(op: accel.TakeOp, x: Real) -> Real:
+    """y[i, j, ..] = x[indices[0][i], indices[1][j], ..]."""
+    return x.take(indices_of(op))
 
 
 @meaning("reshape")

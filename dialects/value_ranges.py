@@ -50,8 +50,8 @@ def _made(op: ir.OpView) -> Range | None:
     for name in ("rescale", "requant"):
         if name in attributes:
             return attributes[name]["min"].value, attributes[name]["max"].value
-    if isinstance(op, accel.ReshapeOp | accel.TransposeOp) or (
-        isinstance(op, accel.Pool2dOp) and ir.StringAttr(op.kind).value == "max"
+    if isinstance(op, accel.ReshapeOp | accel.TransposeOp | accel.TakeOp) or (
+        isinstance(op, accel.Pool2dOp) and ir.StringAttr(op.kind).value in ("max", "min")
     ):
         return held(op.operation.operands[0])
     if isinstance(op, accel.ConcatOp):

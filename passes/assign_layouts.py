@@ -29,7 +29,14 @@ from htvm.dialects import accel
 
 from .analysis import activations, layout
 
-ELEMENT_WISE = (accel.AddOp, accel.MulOp, accel.LookupOp, accel.SoftmaxOp)
+ELEMENT_WISE = (
+    accel.AddOp,
+    accel.MulOp,
+    accel.MaximumOp,
+    accel.MinimumOp,
+    accel.LookupOp,
+    accel.SoftmaxOp,
+)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@
     %y = accel.mul %1, %m
 
 Stage    imported -> imported
-Reads    mul, div, add and sub of a quantised value and real constants that vary along one axis
+Reads    mul, div, add and sub of real constants that vary along one axis and a quantised value, or the sum of two
 Writes   a convolution with weights of 1 before the first of them, and reshapes to and from [N, C, H, W]
 Needs    propagate-scales before it, to see what is quantised; fold-arithmetic after it makes the numbers of the
          whole chain weights, scales and biases of the convolution
@@ -52,7 +52,8 @@ def convolve(op: ir.OpView) -> None:
     if len(constants) != 1:
         return
     index = 1 - constants[0]
-    value, q = operands[index], Quantisation.of(operands[index])
+    value = operands[index]
+    q = Quantisation.of(value) or exact_sum(value)
     shape = list(ir.RankedTensorType(value.type).shape)
     if q is None or q.axis is not None or shape != list(ir.RankedTensorType(op.result.type).shape):
         return
@@ -60,7 +61,26 @@ def convolve(op: ir.OpView) -> None:
     if axis is None and isinstance(op, accel.AddOp | accel.SubOp):
         axis = min(1, len(shape) - 1)
     if axis is not None and shape:
+        if Quantisation.of(value) is None:
+            value.set_type(quantisation.tensor(shape, q.type()))
         op.operation.operands[index] = convolved(value, shape, axis)
+
+
+def exact_sum(value: ir.Value) -> Quantisation | None:
+    """Return the type that holds every sum or difference of two quantised values of one scale, if that is `value`."""
+    source = accel.producer(value)
+    if not isinstance(source, accel.AddOp | accel.SubOp) or getattr(source, "offset", None) is not None:
+        return None
+    a, b = Quantisation.of(source.lhs), Quantisation.of(source.rhs)
+    if a is None or b is None or a.axis is not None or b.axis is not None or a.scales != b.scales:
+        return None
+    # Counted from the zero points.
+    first, second = ((x.lowest - x.zero_point, x.highest - x.zero_point) for x in (a, b))
+    if isinstance(source, accel.SubOp):
+        second = (-second[1], -second[0])
+    lowest, highest = first[0] + second[0], first[1] + second[1]
+    bits = next((bits for bits in (8, 16) if -(1 << bits - 1) <= lowest and highest < 1 << bits - 1), None)
+    return None if bits is None else Quantisation(bits, True, lowest, highest, a.scales, (0,))
 
 
 def varying_axis(sizes: list[int], rank: int) -> int | None:

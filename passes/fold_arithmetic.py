@@ -68,13 +68,7 @@ def _multiply(op: accel.MulOp, value: ir.Value, factors: _Constant) -> ir.Value 
         return None
     if Quantisation.of(value) is not None:
         return _rescale(value, factors.numbers[0])
-    if isinstance(source, accel.Pool2dOp) and Quantisation.of(source.input) is not None and source.offset is None:
-        scaled = _rescale_before(source, factors.numbers[0])
-        if scaled is not None:
-            source.operation.operands[0] = scaled
-            _join_location(source, op)
-            return value
-    return None
+    return value if _rescale_operands(source, factors.numbers[0], op) else None
 
 
 def _divide(op: accel.DivOp, value: ir.Value, factors: _Constant) -> ir.Value | None:
@@ -188,9 +182,30 @@ def _rescale(value: ir.Value, factor: Fraction) -> ir.Value | None:
     return None if q is None else quantisation.reinterpret(value, q)
 
 
-def _rescale_before(op: ir.OpView, factor: Fraction) -> ir.Value | None:
-    with ir.InsertionPoint(op):
-        return _rescale(op.operation.operands[0], factor)
+def _rescale_operands(source: ir.OpView | None, factor: Fraction, because: ir.OpView) -> bool:
+    """Multiply what a layer makes, by reading what it reads with other scales; say whether that is exact."""
+    if getattr(source, "offset", None) is not None:
+        return False
+    match source:
+        case accel.AddOp() | accel.SubOp():
+            places = [0, 1]
+        case accel.MulOp() | accel.MatMulOp():
+            places = [int(quantisation.stored(source.lhs) is not None)]
+        case accel.Pool2dOp():
+            places = [0]
+        case _:
+            return False
+    operands = [source.operation.operands[place] for place in places]
+    if any(Quantisation.of(value) is None or quantisation.stored(value) is not None for value in operands):
+        return False
+    with ir.InsertionPoint(source):
+        scaled = [_rescale(value, factor) for value in operands]
+    if any(value is None for value in scaled):
+        return False
+    for place, value in zip(places, scaled):
+        source.operation.operands[place] = value
+    _join_location(source, because)
+    return True
 
 
 def _scale_linear(layer: Linear, factors: list[Fraction], because: ir.OpView) -> ir.Value | None:

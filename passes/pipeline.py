@@ -26,10 +26,11 @@ from . import registry
 PHASES: dict[str, tuple[str, ...]] = {
     "integer": (
         "propagate-scales",
+        "tabulate-functions",
         "convolve-channels",
         "sink-movement",
         "fold-arithmetic",
-        "propagate-scales",  # again, for the scales that were folded
+        "propagate-scales{activations=true}",  # again, for the scales that were folded
         "fuse-epilogues",
         "canonicalize",  # scales of constants that were folded are now unused
         "integerize",
@@ -142,7 +143,7 @@ def _instance(own: type, options: str, target: Soc | None) -> Any:
         if key not in fields or key == "target":
             known = ", ".join(name for name in fields if name != "target") or "none"
             raise PipelineError(f"pass '{own.name}' has no option '{key}'; it has: {known}")
-        values[key] = kinds[key](value)
+        values[key] = value == "true" if kinds[key] is bool else kinds[key](value)
     missing = [name for name, field in fields.items() if name not in values and field.default is dataclasses.MISSING]
     if missing:
         raise PipelineError(f"pass '{own.name}' needs the option '{missing[0]}'")

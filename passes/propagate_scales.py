@@ -7,7 +7,7 @@
              -> tensor<1x64x!quant.uniform<i8:f32, 0.5:3>>
 
 Stage    imported -> imported
-Reads    quantised operands of reshape, transpose, concat and max pooling
+Reads    quantised operands of reshape, transpose, take, concat, max and min pooling; of relu and clamp on demand
 Writes   their result types
 Needs    nothing; before fuse-epilogues, for which a quantize behind such an operation is then a change of scale
 Fails    never: operands of a concat that differ leave its result real
@@ -16,6 +16,8 @@ Fails    never: operands of a concat that differ leave its result real
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from fractions import Fraction
+from math import floor, inf
 from typing import ClassVar
 
 from mlir import ir
@@ -24,6 +26,10 @@ from mlir.passmanager import ExternalPass
 from htvm.dialects import accel, quantisation
 from htvm.dialects.quantisation import Quantisation
 
+ACTIVATIONS = (accel.ReluOp, accel.ClampOp)
+
+FARTHEST = 1e30
+
 
 @dataclass(frozen=True)
 class PropagateScales:
@@ -31,9 +37,14 @@ class PropagateScales:
 
     name: ClassVar[str] = "propagate-scales"
 
+    activations: bool = False
+    """Also give relu and clamp of a quantised value its type, with a narrower range, where nothing rounds them."""
+
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
         for op in accel.layers(module):
             q = moved(op)
+            if q is None and self.activations:
+                q = bounded(op)
             if q is not None and Quantisation.of(op.result) is None:
                 with op.location:
                     shape = ir.RankedTensorType(op.result.type).shape
@@ -42,8 +53,8 @@ class PropagateScales:
 
 def moved(op: ir.OpView) -> Quantisation | None:
     """Return the quantisation of the numbers that an operation moves; None if it does not just move."""
-    if isinstance(op, accel.ReshapeOp | accel.TransposeOp | accel.ConcatOp) or (
-        isinstance(op, accel.Pool2dOp) and op.kind.value == "max"
+    if isinstance(op, accel.ReshapeOp | accel.TransposeOp | accel.TakeOp | accel.ConcatOp) or (
+        isinstance(op, accel.Pool2dOp) and op.kind.value in ("max", "min")
     ):
         parts = [Quantisation.of(operand) for operand in op.operation.operands]
         first = parts[0]
@@ -53,3 +64,32 @@ def moved(op: ir.OpView) -> Quantisation | None:
             lowest, highest = min(part.lowest for part in parts), max(part.highest for part in parts)
             return replace(first, lowest=lowest, highest=highest)
     return None
+
+
+def bounded(op: ir.OpView) -> Quantisation | None:
+    """Return the quantisation of a quantised value between bounds that are on its grid.
+
+    None where that is no help: a quantize, or an activation with one behind it, makes one table of all.
+    """
+    if not isinstance(op, ACTIVATIONS) or Quantisation.of(op.input) is None:
+        return None
+    q = Quantisation.of(op.input)
+    if q.axis is not None or is_rounded(op):
+        return None
+    low, high = (0.0, inf) if isinstance(op, accel.ReluOp) else (op.min.value, op.max.value)
+    ends = []
+    for bound, end in ((low, q.lowest), (high, q.highest)):
+        # Bounds beyond what a float32 takes are none.
+        place = Fraction(end) if abs(bound) > FARTHEST else Fraction(bound) / q.scale + q.zero_point
+        if place.denominator != 1 and q.lowest < place < q.highest:
+            return None
+        ends.append(min(max(floor(place), q.lowest), q.highest))
+    return replace(q, lowest=ends[0], highest=ends[1]) if ends[0] < ends[1] else None
+
+
+def is_rounded(op: ir.OpView) -> bool:
+    """Say whether each use of an activation is a quantize, perhaps behind another activation."""
+    users = (use.owner.opview for use in op.result.uses)
+    return all(
+        isinstance(user, accel.QuantizeOp) or (isinstance(user, ACTIVATIONS) and is_rounded(user)) for user in users
+    )

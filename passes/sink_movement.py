@@ -9,7 +9,8 @@
     %3 = accel.reshape %2 : (tensor<1x64x1x1x!quant..>) -> tensor<1x64x!quant.uniform<i8:f32, 0.5:3>>
 
 Stage    imported -> imported
-Reads    reshape, transpose, concat, pad and max pooling of real numbers, and the element-wise operation behind them
+Reads    reshape, transpose, take, concat, pad, max and min pooling of real numbers, and the element-wise operation
+         behind them
 Writes   the two in the other order
 Needs    nothing; before fold-arithmetic and fuse-epilogues, which look for arithmetic right behind a layer
 Fails    never: movement that something else reads stays, and integerize says what it cannot do
@@ -32,6 +33,15 @@ from htvm.dialects.quantisation import Quantisation
 MONOTONE = (accel.QuantizeOp, accel.ReluOp, accel.ClampOp, accel.SigmoidOp)
 """Functions of one element that never fall: the maximum of their results is their result for the maximum."""
 
+MOVEMENTS = (
+    accel.ReshapeOp,
+    accel.TransposeOp,
+    accel.TakeOp,
+    accel.ConcatOp,
+    accel.PadOp,
+    accel.Pool2dOp,
+)
+
 WITH_CONSTANT = (accel.AddOp, accel.SubOp, accel.MulOp, accel.DivOp)
 
 
@@ -43,7 +53,7 @@ class SinkMovement:
 
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
         for op in list(accel.layers(module)):
-            if isinstance(op, MONOTONE + WITH_CONSTANT):
+            if isinstance(op, (*MONOTONE, *WITH_CONSTANT, accel.UnaryOp)):
                 with op.location:
                     sink(op)
 
@@ -55,7 +65,7 @@ def sink(op: ir.OpView) -> None:
         return
     index, constant = found
     movement = accel.producer(op.operation.operands[index])
-    if not isinstance(movement, accel.ReshapeOp | accel.TransposeOp | accel.ConcatOp | accel.PadOp | accel.Pool2dOp):
+    if not isinstance(movement, MOVEMENTS):
         return
     inputs = list(movement.operation.operands)
     real = [value for value in inputs if Quantisation.of(value) is None]
@@ -79,7 +89,7 @@ def sink(op: ir.OpView) -> None:
 def exchangeable(movement: ir.OpView, op: ir.OpView) -> bool:
     """Say whether an element-wise operation gives the same before a movement; its constant is not looked at."""
     if isinstance(movement, accel.Pool2dOp):
-        return movement.kind.value == "max" and isinstance(op, MONOTONE)
+        return movement.kind.value in ("max", "min") and isinstance(op, MONOTONE)
     if isinstance(movement, accel.PadOp):  # its number must be what the operation makes of it
         return isinstance(op, accel.QuantizeOp | accel.ReluOp | accel.ClampOp)
     return True
@@ -104,6 +114,8 @@ def _axis_before(movement: ir.OpView, axis: int, new: list[int], old: list[int])
     """Return which axis of what a movement reads becomes `axis`."""
     if isinstance(movement, accel.TransposeOp):
         return list(movement.permutation)[axis]
+    if isinstance(movement, accel.TakeOp):
+        return axis if accel.indices_of(movement)[axis] is None else None
     if isinstance(movement, accel.ReshapeOp):
         for index, size in enumerate(old):
             if size == new[axis] and prod(old[:index]) == prod(new[:axis]):

@@ -35,7 +35,15 @@ Problem = tuple[ir.OpView, str]
 
 Check = Callable[[func.FuncOp], Iterator[Problem]]
 
-REAL_LAYERS = (accel.QuantizeOp, accel.SubOp, accel.DivOp, accel.ReluOp, accel.ClampOp, accel.SigmoidOp)
+REAL_LAYERS = (
+    accel.QuantizeOp,
+    accel.SubOp,
+    accel.DivOp,
+    accel.ReluOp,
+    accel.ClampOp,
+    accel.SigmoidOp,
+    accel.UnaryOp,
+)
 """Layers that are gone at stage integer: they have become constants of others, or tables."""
 
 INTEGER_TYPES = ("i8", "ui8", "i16", "i32")

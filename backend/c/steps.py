@@ -33,6 +33,18 @@ class Shared:
     headers: set[str] = field(default_factory=set)
 
 
+@dataclass(frozen=True)
+class Loop:
+    """A loop around a call: how often, and for each argument it moves the C expression of the offset at index {}."""
+
+    size: int
+    offsets: Mapping[str, str]
+
+    @staticmethod
+    def of(size: int, steps: Mapping[str, int]) -> Loop:
+        return Loop(size, {name: f"{{}} * {step}" for name, step in steps.items() if step})
+
+
 @dataclass
 class Step:
     """A step being written.
@@ -99,9 +111,7 @@ class Step:
     def scales(self, requant: Requant, channels: int) -> str:
         return self.shared.constants.scales(f"step_{self.number}_scales", requant, channels)
 
-    def kernel(
-        self, header: str, define: str, *arguments: ElementType | str | int, more: Sequence[str] = ()
-    ) -> str:
+    def kernel(self, header: str, define: str, *arguments: ElementType | str | int, more: Sequence[str] = ()) -> str:
         """Return the name of the function that the macro `define` of a kernel header makes for these arguments.
 
         more: arguments that follow from the others, and are not part of the name.
@@ -121,6 +131,18 @@ class Step:
 
     def call(self, function: str, *arguments: object) -> None:
         self.body.append(f"{function}({', '.join(map(str, arguments))});")
+
+    def call_in_loops(self, loops: Sequence[Loop], function: str, *arguments: str) -> None:
+        """Call a kernel in nested loops, outermost first, each of which moves some of the arguments."""
+        text, names = "", [f"i{number}" for number in range(len(loops))]
+        moved = list(arguments)
+        for index, loop in zip(names, loops, strict=True):
+            text += f"for (int32_t {index} = 0; {index} < {loop.size}; {index}++) "
+            for place, argument in enumerate(arguments):
+                if argument in loop.offsets:
+                    moved[place] += f" + {loop.offsets[argument].format(index)}"
+        call = f"{function}({', '.join(moved)});"
+        self.body.append(f"{text}{{\n    {call}\n}}" if text else call)
 
     def call_for_each(self, batch: int, function: str, steps: Mapping[str, int], *arguments: str) -> None:
         """Call a kernel for each of `batch` images; `steps` has the elements from one to the next, by argument."""
@@ -306,11 +328,42 @@ def _map_fields(conv: Convolution) -> dict[str, Any]:
 # Element-wise layers
 
 
-def _binary_shape(step: Step) -> dict[str, Any]:
+def _matmul(step: Step) -> None:
+    layer = step.layer
+    sizes = shape(step.output)
+    a_steps = values.broadcast_strides(layer.lhs, (*sizes[:-1], shape(layer.lhs)[-1]))
+    b_steps = values.broadcast_strides(layer.rhs, (*sizes[:-2], *shape(layer.rhs)[-2:]))
+    y_steps = strides(step.output)
+    requant = Requant.of(layer) if layer.requant is not None else Requant.raw(np.zeros(1))
+    types = (element_type(value) for value in (layer.lhs, layer.rhs, step.output))
+    kernel = step.kernel("htvm_matmul.h", "HTVM_DEFINE_MATMUL", *types, f"HTVM_{requant.form}")
+    a, b, y = step.reads(layer.lhs, "a"), step.reads(layer.rhs, "b"), step.writes(step.output)
+    inner = shape(layer.lhs)[-1]
+    step.macs = int(np.prod(sizes)) * inner
+    fields = {
+        "rows inner columns": (sizes[-2], inner, sizes[-1]),
+        "a_row a_inner": a_steps[-2:],
+        "b_inner b_column": b_steps[-2:],
+        "y_row y_column": y_steps[-2:],
+        "a_zero_point b_zero_point": layer.zero_points if layer.zero_points is not None else (0, 0),
+        "requant": _requant_fields(requant),
+    }
+    address = step.struct("htvm_matmul_layer", "layer", fields)
+    batches = values.merge_axes(sizes[:-2], a_steps[:-2], b_steps[:-2], y_steps[:-2])
+    loops = [Loop.of(size, dict(zip((a, b, y), each, strict=True))) for size, *each in batches]
+    step.call_in_loops(loops, kernel, address, a, b, step.scales(requant, 1), y)
+
+
+def _binary(step: Step) -> tuple[dict[str, Any], list[tuple[int, ...]]]:
+    """Return the shape of a layer on two operands, and the axes that are too many for the kernels."""
     sizes = shape(step.output)
     operands = (values.broadcast_strides(value, sizes) for value in (step.layer.lhs, step.layer.rhs))
-    names = ("size", "a", "b", "y")
-    return dict(zip(names, values.loop_axes(sizes, *operands, strides(step.output)), strict=True))
+    inner, outer = values.inner_and_outer(sizes, *operands, strides(step.output))
+    return dict(zip(("size", "a", "b", "y"), inner, strict=True)), outer
+
+
+def _loops(outer: Sequence[tuple[int, ...]], *arguments: str) -> list[Loop]:
+    return [Loop.of(size, dict(zip(arguments, steps, strict=True))) for size, *steps in outer]
 
 
 def _add(step: Step) -> None:
@@ -319,13 +372,14 @@ def _add(step: Step) -> None:
     types = (element_type(value) for value in (layer.lhs, layer.rhs, step.output))
     kernel = step.kernel("htvm_elementwise.h", "HTVM_DEFINE_ADD", *types, f"HTVM_{requant.form}")
     a, b, y = step.reads(layer.lhs, "a"), step.reads(layer.rhs, "b"), step.writes(step.output)
+    inner, outer = _binary(step)
     fields = {
-        "shape": _binary_shape(step),
+        "shape": inner,
         "a_multiplier b_multiplier": np.broadcast_to(requant.multiplier, 2).tolist(),
         "offset": requant.offset[0],
         "requant": _requant_fields(requant) | {"pre_shift shift": (0, requant.shift[0])},
     }
-    step.call(kernel, step.struct("htvm_add_layer", "layer", fields), a, b, y)
+    step.call_in_loops(_loops(outer, a, b, y), kernel, step.struct("htvm_add_layer", "layer", fields), a, b, y)
 
 
 def _multiply(step: Step) -> None:
@@ -334,12 +388,23 @@ def _multiply(step: Step) -> None:
     types = (element_type(value) for value in (layer.lhs, layer.rhs, step.output))
     kernel = step.kernel("htvm_elementwise.h", "HTVM_DEFINE_MULTIPLY", *types, f"HTVM_{requant.form}")
     a, b, y = step.reads(layer.lhs, "a"), step.reads(layer.rhs, "b"), step.writes(step.output)
+    inner, outer = _binary(step)
     fields = {
-        "shape": _binary_shape(step),
+        "shape": inner,
         "a_zero_point b_zero_point": layer.zero_points if layer.zero_points is not None else (0, 0),
         "requant": _requant_fields(requant),
     }
-    step.call(kernel, step.struct("htvm_multiply_layer", "layer", fields), a, b, step.scales(requant, 1), y)
+    address = step.struct("htvm_multiply_layer", "layer", fields)
+    step.call_in_loops(_loops(outer, a, b, y), kernel, address, a, b, step.scales(requant, 1), y)
+
+
+def _extreme(step: Step) -> None:
+    layer, maximum = step.layer, int(isinstance(step.layer, accel.MaximumOp))
+    kernel = step.kernel("htvm_elementwise.h", "HTVM_DEFINE_EXTREME", element_type(step.output), maximum)
+    a, b, y = step.reads(layer.lhs, "a"), step.reads(layer.rhs, "b"), step.writes(step.output)
+    inner, outer = _binary(step)
+    address = step.struct("htvm_binary_shape", "shape", inner)
+    step.call_in_loops(_loops(outer, a, b, y), kernel, address, a, b, y)
 
 
 def _lookup(step: Step) -> None:
@@ -347,10 +412,16 @@ def _lookup(step: Step) -> None:
     x_type, y_type = element_type(layer.input), element_type(step.output)
     kernel = step.kernel("htvm_elementwise.h", "HTVM_DEFINE_LOOKUP", x_type, y_type)
     x, y = step.reads(layer.input, "x"), step.writes(step.output)
-    sizes, x_steps, y_steps = values.loop_axes(shape(step.output), strides(layer.input), strides(step.output))
-    address = step.struct("htvm_unary_shape", "shape", {"size": sizes, "x": x_steps, "y": y_steps})
     table = step.shared.data[values.global_name(layer.table)].view(y_type.numpy)
-    step.call(kernel, address, x, step.array("table", y_type.c, table), layer.lowest.value, y)
+    entries = step.array("table", y_type.c, table.reshape(-1))
+    each = dict(enumerate(zip(shape(step.output), strides(layer.input), strides(step.output), strict=True)))
+    loops = []
+    if layer.axis is not None:
+        size, x_step, y_step = each.pop(layer.axis.value)
+        loops.append(Loop.of(size, {x: x_step, entries: table.shape[1], y: y_step}))
+    inner, outer = values.inner_and_outer(*(list(zip(*each.values(), strict=True)) or [(), (), ()]))
+    address = step.struct("htvm_unary_shape", "shape", dict(zip(("size", "x", "y"), inner, strict=True)))
+    step.call_in_loops(loops + _loops(outer, x, y), kernel, address, x, entries, str(layer.lowest.value), y)
 
 
 # Reductions
@@ -362,13 +433,13 @@ def _pool2d(step: Step) -> None:
     x_n, *x_steps = strides(layer.input)
     y_n, *y_steps = strides(step.output)
     pad_top, pad_left, _, _ = layer.pads
-    is_maximum = layer.kind.value == "max"
     fields = {
         "channels": channels,
         "in_height in_width": (height, width),
         "out_height out_width": shape(step.output)[2:],
         "kernel_h kernel_w": layer.kernel,
         "stride_h stride_w": layer.strides,
+        "dilation_h dilation_w": layer.dilations if layer.dilations is not None else (1, 1),
         "pad_top pad_left": (pad_top, pad_left),
         "x_c x_h x_w": x_steps,
         "y_c y_h y_w": y_steps,
@@ -376,8 +447,9 @@ def _pool2d(step: Step) -> None:
     x_type, y_type = element_type(layer.input), element_type(step.output)
     x, y = step.reads(layer.input, "x"), step.writes(step.output)
     steps = {x: x_n, y: y_n}
-    if is_maximum:
-        kernel = step.kernel("htvm_pool2d.h", "HTVM_DEFINE_POOL2D_MAX", x_type)
+    extreme = {"max": "HTVM_MAXIMUM", "min": "HTVM_MINIMUM"}.get(layer.kind.value)
+    if extreme:
+        kernel = step.kernel("htvm_pool2d.h", "HTVM_DEFINE_POOL2D_EXTREME", x_type, extreme)
         address = step.struct("htvm_pool2d_layer", "layer", fields)
         step.call_for_each(batch, kernel, steps, address, x, y)
         return
@@ -389,21 +461,32 @@ def _pool2d(step: Step) -> None:
     step.call_for_each(batch, kernel, steps, address, x, *arrays, y)
 
 
+def _around(step: Step, axis: int) -> tuple[dict[str, Any], list[tuple[int, ...]]]:
+    """Return one axis before `axis`, itself and one behind it as kernels want them, and the axes around these."""
+    layer = step.layer
+    each = dict(enumerate(zip(shape(layer.input), strides(layer.input), strides(step.output), strict=True)))
+    along = each.pop(axis)
+    merged = values.merge_axes(*(list(zip(*each.values(), strict=True)) or [(), (), ()]))
+    *outer, before, after = [*[(1, 0, 0)] * (2 - len(merged)), *merged]
+    columns = zip(before, along, after, strict=True)
+    return dict(zip(("size", "x", "y"), columns, strict=True)), outer
+
+
+def _argmax(step: Step) -> None:
+    layer = step.layer
+    kernel = step.kernel("htvm_argmax.h", "HTVM_DEFINE_ARGMAX", element_type(layer.input), element_type(step.output))
+    x, y = step.reads(layer.input, "x"), step.writes(step.output)
+    inner, outer = _around(step, layer.axis.value)
+    fields = inner | {"smallest last": (int(layer.smallest), int(layer.last))}
+    address = step.struct("htvm_argmax_layer", "layer", fields)
+    step.call_in_loops(_loops(outer, x, y), kernel, address, x, y)
+
+
 def _softmax(step: Step) -> None:
     layer = step.layer
-    axis, sizes = layer.axis.value, shape(layer.input)
-    x_steps, y_steps = strides(layer.input), strides(step.output)
-    before, after = (
-        values.loop_axes(sizes[part], x_steps[part], y_steps[part], rank=1)
-        for part in (slice(None, axis), slice(axis + 1, None))
-    )
-    along = [(sizes[axis],), (x_steps[axis],), (y_steps[axis],)]
-    size, x_axes, y_axes = ((*b, *a, *c) for b, a, c in zip(before, along, after, strict=True))
+    inner, outer = _around(step, layer.axis.value)
     table = step.shared.data[values.global_name(layer.table)]
-    fields = {
-        "size": size,
-        "x": x_axes,
-        "y": y_axes,
+    fields = inner | {
         "entries": table.size,
         "scale_multiplier scale_shift": (layer.scale_multiplier.value, layer.scale_shift.value),
         "zero_point min max": (layer.zero_point.value, layer.min.value, layer.max.value),
@@ -411,17 +494,25 @@ def _softmax(step: Step) -> None:
     kernel = step.kernel("htvm_softmax.h", "HTVM_DEFINE_SOFTMAX", element_type(layer.input), element_type(step.output))
     x, y = step.reads(layer.input, "x"), step.writes(step.output)
     address = step.struct("htvm_softmax_layer", "layer", fields)
-    step.call(kernel, address, x, step.array("table", "uint64_t", table), y)
+    step.call_in_loops(_loops(outer, x, y), kernel, address, x, step.array("table", "uint64_t", table), y)
 
 
 # Data movement
 
 
-def _copy(step: Step, name: str, x: str, y: str, axes: Sequence[tuple[int, ...]]) -> None:
-    """Copy elements of the output's type; axes: sizes, strides of x, strides of y."""
+def _copy(
+    step: Step,
+    name: str,
+    x: str,
+    y: str,
+    axes: tuple[Sequence[int], Sequence[int], Sequence[int]],
+    loops: Sequence[Loop] = (),
+) -> None:
+    """Copy elements of the output's type, inside `loops`; axes: sizes, strides of x, strides of y."""
     kernel = step.kernel("htvm_elementwise.h", "HTVM_DEFINE_COPY", element_type(step.output))
-    address = step.struct("htvm_unary_shape", name, dict(zip(("size", "x", "y"), axes, strict=True)))
-    step.call(kernel, address, x, y)
+    inner, outer = values.inner_and_outer(*axes)
+    address = step.struct("htvm_unary_shape", name, dict(zip(("size", "x", "y"), inner, strict=True)))
+    step.call_in_loops([*loops, *_loops(outer, x, y)], kernel, address, x, y)
 
 
 def _concat(step: Step) -> None:
@@ -430,7 +521,7 @@ def _concat(step: Step) -> None:
     for number, value in enumerate(step.layer.inputs):
         x = step.reads(value, f"x{number}")
         to = f"{y} + {start * y_steps[axis]}" if start else y
-        _copy(step, f"part_{number}", x, to, values.loop_axes(shape(value), strides(value), y_steps))
+        _copy(step, f"part_{number}", x, to, (shape(value), strides(value), y_steps))
         start += shape(value)[axis]
 
 
@@ -446,34 +537,78 @@ def _pad(step: Step) -> None:
     fill = step.kernel("htvm_elementwise.h", "HTVM_DEFINE_FILL", element_type(step.output))
     step.call(fill, int(np.prod(shape(step.output))), int(layer.value.value), y)
     if min(kept) > 0:
-        axes = values.loop_axes(kept, x_steps, y_steps)
+        axes = kept, x_steps, y_steps
         _copy(step, "inside", f"{x} + {first}" if first else x, f"{y} + {to}" if to else y, axes)
 
 
 def _transpose(step: Step) -> None:
     x, y = step.reads(step.layer.input, "x"), step.writes(step.output)
     x_steps = [strides(step.layer.input)[axis] for axis in step.layer.permutation]
-    _copy(step, "shape", x, y, values.loop_axes(shape(step.output), x_steps, strides(step.output)))
+    _copy(step, "shape", x, y, (shape(step.output), x_steps, strides(step.output)))
+
+
+def _take(step: Step) -> None:
+    """Copy with strides where indices are evenly spaced, in groups or not; other axes are loops over offsets."""
+    x, y = step.reads(step.layer.input, "x"), step.writes(step.output)
+    first, axes, loops = 0, [], []
+    rows = zip(shape(step.output), strides(step.layer.input), strides(step.output), accel.indices_of(step.layer))
+    for axis, (size, x_step, y_step, indices) in enumerate(rows):
+        spaced = [(size, 1, 1)] if indices is None else evenly_spaced(indices)
+        if spaced is None:
+            offsets = step.array(f"axis_{axis}", "int32_t", (indices * x_step).astype(np.int32))
+            loops.append(Loop(size, {x: f"{offsets}[{{}}]", y: f"{{}} * {y_step}"}))
+            continue
+        first += 0 if indices is None else int(indices[0]) * x_step
+        axes += [(count, step_of * x_step, apart * y_step) for count, step_of, apart in spaced]
+    if first:
+        step.body.append(f"const {element_type(step.output).c} *const first = {x} + {first};")
+        loops = [
+            Loop(loop.size, {"first" if name == x else name: text for name, text in loop.offsets.items()})
+            for loop in loops
+        ]
+        x = "first"
+    _copy(step, "shape", x, y, tuple(zip(*axes)) or ((), (), ()), loops)
+
+
+def evenly_spaced(indices: np.ndarray) -> list[tuple[int, int, int]] | None:
+    """Return (count, distance in x, distance in y) of one loop, or two nested ones, that visit the indices in order.
+
+    Return None if there are no such loops.
+    """
+    count = len(indices)
+    for inner in [count] + [each for each in range(2, count) if count % each == 0]:
+        rows = indices.reshape(-1, inner)
+        step, apart = int(rows[0, 1] - rows[0, 0]) if inner > 1 else 0, int(rows[-1, 0] - rows[0, 0])
+        jump = apart // (len(rows) - 1) if len(rows) > 1 else 0
+        wanted = rows[0, 0] + np.add.outer(np.arange(len(rows)) * jump, np.arange(inner) * step)
+        if (wanted == rows).all():
+            return [(len(rows), jump, inner), (inner, step, 1)]
+    return None
 
 
 def _reshape(step: Step) -> None:
     """Copy in row-major order; the emitter leaves the step out where input and output are in one place."""
     x, y = step.reads(step.layer.input, "x"), step.writes(step.output)
     count = int(np.prod(shape(step.output)))
-    _copy(step, "shape", x, y, values.loop_axes([count], [1], [1]))
+    _copy(step, "shape", x, y, ([count], [1], [1]))
 
 
 WRITERS: dict[type, Callable[[Step], None]] = {
     accel.Conv2dOp: _linear,
     accel.DenseOp: _linear,
+    accel.MatMulOp: _matmul,
     accel.AddOp: _add,
     accel.MulOp: _multiply,
+    accel.MaximumOp: _extreme,
+    accel.MinimumOp: _extreme,
     accel.LookupOp: _lookup,
     accel.Pool2dOp: _pool2d,
+    accel.ArgMaxOp: _argmax,
     accel.SoftmaxOp: _softmax,
     accel.ConcatOp: _concat,
     accel.PadOp: _pad,
     accel.TransposeOp: _transpose,
+    accel.TakeOp: _take,
     accel.ReshapeOp: _reshape,
 }
 

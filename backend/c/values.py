@@ -87,6 +87,16 @@ def merge_axes(sizes: Sequence[int], *tensors: Sequence[int]) -> list[tuple[int,
     return merged
 
 
+def inner_and_outer(
+    sizes: Sequence[int], *tensors: Sequence[int]
+) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
+    """Return what loop_axes does, and the (size, stride in each tensor) of the axes around these: what is too many."""
+    merged = merge_axes(sizes, *tensors)
+    outer, inner = merged[:-RANK], merged[-RANK:]
+    padding = [(1, *(0 for _ in tensors))] * (RANK - len(inner))
+    return list(zip(*[*padding, *inner], strict=True)), outer
+
+
 def loop_axes(sizes: Sequence[int], *tensors: Sequence[int], rank: int = RANK) -> list[tuple[int, ...]]:
     """Return the sizes, then each tensor's strides, of `rank` axes that visit all elements.
 

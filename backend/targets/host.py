@@ -10,6 +10,7 @@ from htvm.dialects import accel, quantisation
 
 CYCLES_PER_MAC = 2.6
 CYCLES_PER_DEPTHWISE_MAC = 5.5
+CYCLES_PER_MATMUL_MAC = 8
 CYCLES_PER_ELEMENT = 8
 """What the host takes, for choosing between engines: MLPerf Tiny's networks on the simulated core, `htvm run`."""
 
@@ -39,6 +40,8 @@ class HostEngine:
             taps = prod(layer.weights.type.shape[1:])
             is_depthwise = isinstance(layer, accel.Conv2dOp) and layer.groups.value > 1
             return round(elements * taps * (CYCLES_PER_DEPTHWISE_MAC if is_depthwise else CYCLES_PER_MAC))
-        if isinstance(layer, accel.Pool2dOp):
+        if isinstance(layer, accel.MatMulOp):
+            return round(elements * layer.lhs.type.shape[-1] * CYCLES_PER_MATMUL_MAC)
+        if isinstance(layer, accel.Pool2dOp | accel.ArgMaxOp):
             elements = prod(layer.input.type.shape)
         return elements * CYCLES_PER_ELEMENT

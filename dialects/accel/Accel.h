@@ -21,6 +21,9 @@ void addDestinationEffects(
     mlir::Operation *layer, mlir::MutableOperandRange out,
     llvm::SmallVectorImpl<mlir::SideEffects::EffectInstance<mlir::MemoryEffects::Effect>> &effects);
 
+/// Return how many parameters a function of accel.unary has, -1 if there is no such function.
+int functionParameters(llvm::StringRef function);
+
 } // namespace htvm::accel
 
 #include "AccelDialect.h.inc"

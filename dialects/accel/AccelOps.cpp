@@ -9,6 +9,7 @@
 #include "mlir/Dialect/Quant/IR/QuantTypes.h"
 #include "llvm/ADT/SmallVector.h"
 #include "llvm/ADT/StringExtras.h"
+#include "llvm/ADT/StringSwitch.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 #include <optional>
@@ -139,6 +140,20 @@ static LogicalResult verifyRequant(Operation *layer, std::optional<DictionaryAtt
   return success();
 }
 
+/// Find the shape that two shapes broadcast to, as in numpy.
+static LogicalResult broadcast(Operation *layer, ArrayRef<int64_t> lhs, ArrayRef<int64_t> rhs,
+                               SmallVectorImpl<int64_t> &shape) {
+  shape.resize(std::max(lhs.size(), rhs.size()));
+  for (size_t i = 0; i < shape.size(); ++i) {
+    int64_t a = i < lhs.size() ? lhs[lhs.size() - 1 - i] : 1, b = i < rhs.size() ? rhs[rhs.size() - 1 - i] : 1;
+    if (a != b && a != 1 && b != 1)
+      return layer->emitOpError() << "operands have shapes " << shapeText(lhs) << " and " << shapeText(rhs)
+                                  << ", which do not broadcast";
+    shape[shape.size() - 1 - i] = a == 1 ? b : a;
+  }
+  return success();
+}
+
 /// Fold a layer on tensors to an operand that already has the result's type.
 template <typename Layer>
 static LogicalResult foldToInput(Layer layer, Value input, SmallVectorImpl<OpFoldResult> &results) {
@@ -146,6 +161,15 @@ static LogicalResult foldToInput(Layer layer, Value input, SmallVectorImpl<OpFol
     return failure();
   results.push_back(input);
   return success();
+}
+
+int htvm::accel::functionParameters(StringRef function) {
+  return llvm::StringSwitch<int>(function)
+      .Cases({"abs", "exp", "erf", "gelu", "gelu_tanh", "log", "mish", "neg"}, 0)
+      .Cases({"reciprocal", "sign", "softplus", "softsign", "sqrt", "tanh"}, 0)
+      .Cases({"celu", "elu", "leaky_relu", "pow", "shrink", "threshold"}, 1)
+      .Cases({"hard_sigmoid", "hard_swish", "selu"}, 2)
+      .Default(-1);
 }
 
 /// Elements that fit under a window along one axis, or the reason why there are none.
@@ -258,6 +282,27 @@ LogicalResult DenseOp::verify() {
   return verifyRequant(*this, getRequant(), outputs, "outputs");
 }
 
+LogicalResult MatMulOp::verify() {
+  if (failed(verifyForm(*this)))
+    return failure();
+  ArrayRef<int64_t> lhs = shaped(getLhs()).getShape(), rhs = shaped(getRhs()).getShape();
+  if (lhs.size() < 2 || rhs.size() < 2)
+    return emitOpError() << "operands have shapes " << shapeText(lhs) << " and " << shapeText(rhs)
+                         << ", expected rank 2 or more";
+  if (lhs.back() != rhs[rhs.size() - 2])
+    return emitOpError() << "operands have shapes " << shapeText(lhs) << " and " << shapeText(rhs) << ", expected "
+                         << lhs.back() << " rows in the second";
+  SmallVector<int64_t> wanted;
+  if (failed(broadcast(*this, lhs.drop_back(2), rhs.drop_back(2), wanted)))
+    return failure();
+  wanted.append({lhs[lhs.size() - 2], rhs.back()});
+  if (std::optional<ArrayRef<int64_t>> points = getZeroPoints(); points && points->size() != 2)
+    return emitOpError() << "zero_points has " << points->size() << " numbers, expected 2";
+  if (failed(verifyOutputShape(*this, wanted)))
+    return failure();
+  return verifyRequant(*this, getRequant(), 1, "tensors");
+}
+
 //===----------------------------------------------------------------------===//
 // Element-wise layers
 //===----------------------------------------------------------------------===//
@@ -267,15 +312,9 @@ template <typename Layer>
 static LogicalResult verifyBroadcast(Layer layer) {
   if (failed(verifyForm(layer)))
     return failure();
-  ArrayRef<int64_t> lhs = shaped(layer.getLhs()).getShape(), rhs = shaped(layer.getRhs()).getShape();
-  SmallVector<int64_t> wanted(std::max(lhs.size(), rhs.size()));
-  for (size_t i = 0; i < wanted.size(); ++i) {
-    int64_t a = i < lhs.size() ? lhs[lhs.size() - 1 - i] : 1, b = i < rhs.size() ? rhs[rhs.size() - 1 - i] : 1;
-    if (a != b && a != 1 && b != 1)
-      return layer.emitOpError() << "operands have shapes " << shapeText(lhs) << " and " << shapeText(rhs)
-                                 << ", which do not broadcast";
-    wanted[wanted.size() - 1 - i] = a == 1 ? b : a;
-  }
+  SmallVector<int64_t> wanted;
+  if (failed(broadcast(layer, shaped(layer.getLhs()).getShape(), shaped(layer.getRhs()).getShape(), wanted)))
+    return failure();
   return verifyOutputShape(layer, wanted);
 }
 
@@ -303,6 +342,8 @@ LogicalResult MulOp::verify() {
 }
 
 LogicalResult DivOp::verify() { return verifyBroadcast(*this); }
+LogicalResult MaximumOp::verify() { return verifyBroadcast(*this); }
+LogicalResult MinimumOp::verify() { return verifyBroadcast(*this); }
 LogicalResult ReluOp::verify() { return verifySameShape(*this); }
 LogicalResult SigmoidOp::verify() { return verifySameShape(*this); }
 
@@ -313,9 +354,25 @@ LogicalResult ClampOp::verify() {
   return verifySameShape(*this);
 }
 
+LogicalResult UnaryOp::verify() {
+  int wanted = functionParameters(getFunction()), found = getAlpha().has_value() + getBeta().has_value();
+  if (found != wanted || (getBeta() && !getAlpha()))
+    return emitOpError() << "'" << getFunction() << "' has " << found << " parameters, expected " << wanted
+                         << (wanted == 2 ? " (alpha, beta)" : wanted == 1 ? " (alpha)" : "");
+  return verifySameShape(*this);
+}
+
 LogicalResult LookupOp::verify() {
-  if (failed(verifyRank(*this, "table", shaped(getTable()), 1)))
+  ShapedType table = shaped(getTable()), input = shaped(getInput());
+  if (failed(verifyRank(*this, "table", table, getAxis() ? 2 : 1)))
     return failure();
+  if (getAxis()) {
+    if (failed(verifyAxis(*this, *getAxis(), input.getRank())))
+      return failure();
+    if (table.getDimSize(0) != input.getDimSize(*getAxis()))
+      return emitOpError() << "has " << table.getDimSize(0) << " tables, expected " << input.getDimSize(*getAxis())
+                           << " (axis " << *getAxis() << ")";
+  }
   return verifySameShape(*this);
 }
 
@@ -344,16 +401,29 @@ LogicalResult Pool2dOp::verify() {
       failed(verifyNumbers(*this, "pads", getPads(), 4, 0)))
     return failure();
   ArrayRef<int64_t> pads = getPads(), strides = getStrides(), kernel = getKernel();
-  for (int side = 0; side < 4; ++side)
-    if (pads[side] >= kernel[side % 2])
-      return emitOpError() << "pads holds " << pads[side] << ", expected less than the kernel, which is "
-                           << kernel[side % 2] << ": a window must hold an element";
-  FailureOr<int64_t> rows =
-      windowCount(*this, "rows", input.getDimSize(2), pads[0], pads[2], kernel[0], 1, strides[0]);
-  FailureOr<int64_t> columns =
-      windowCount(*this, "columns", input.getDimSize(3), pads[1], pads[3], kernel[1], 1, strides[1]);
-  if (failed(rows) || failed(columns) ||
-      failed(verifyOutputShape(*this, {input.getDimSize(0), input.getDimSize(1), *rows, *columns})))
+  int64_t undilated[] = {1, 1};
+  ArrayRef<int64_t> dilations = getDilations().value_or(undilated);
+  if (failed(verifyNumbers(*this, "dilations", dilations, 2, 1)))
+    return failure();
+  SmallVector<int64_t> wanted{input.getDimSize(0), input.getDimSize(1)};
+  for (int axis = 0; axis < 2; ++axis) {
+    StringRef name = axis ? "columns" : "rows";
+    int64_t size = input.getDimSize(2 + axis);
+    FailureOr<int64_t> windows = windowCount(*this, name, size, pads[axis], pads[axis + 2], kernel[axis],
+                                             dilations[axis], strides[axis]);
+    if (failed(windows))
+      return failure();
+    for (int64_t window = 0; window < *windows; ++window) {
+      int64_t start = window * strides[axis] - pads[axis], tap = 0;
+      while (tap < kernel[axis] && start + tap * dilations[axis] < 0)
+        ++tap;
+      if (tap == kernel[axis] || start + tap * dilations[axis] >= size)
+        return emitOpError() << "pads of " << name << " are " << pads[axis] << " and " << pads[axis + 2]
+                             << " with a kernel of " << kernel[axis] << ": a window must hold an element";
+    }
+    wanted.push_back(*windows);
+  }
+  if (failed(verifyOutputShape(*this, wanted)))
     return failure();
   if (getRequant() && !getCounts())
     return emitOpError() << "has requant without 'counts'";
@@ -368,6 +438,16 @@ LogicalResult SoftmaxOp::verify() {
       if (!(*this)->hasAttr(key))
         return emitOpError() << "has a table without '" << key << "'";
   return verifyAxis(*this, getAxis(), shaped(getInput()).getRank());
+}
+
+LogicalResult ArgMaxOp::verify() {
+  if (failed(verifyForm(*this)))
+    return failure();
+  SmallVector<int64_t> wanted(shaped(getInput()).getShape());
+  if (failed(verifyAxis(*this, getAxis(), wanted.size())))
+    return failure();
+  wanted[getAxis()] = 1;
+  return verifyOutputShape(*this, wanted);
 }
 
 //===----------------------------------------------------------------------===//
@@ -434,6 +514,33 @@ LogicalResult TransposeOp::verify() {
 
 LogicalResult TransposeOp::fold(FoldAdaptor, SmallVectorImpl<OpFoldResult> &results) {
   return llvm::is_sorted(getPermutation()) ? foldToInput(*this, getInput(), results) : failure();
+}
+
+LogicalResult TakeOp::verify() {
+  if (failed(verifyForm(*this)))
+    return failure();
+  SmallVector<int64_t> wanted(shaped(getInput()).getShape());
+  if (getIndices().size() != wanted.size())
+    return emitOpError() << "indices has " << getIndices().size() << " lists, expected " << wanted.size()
+                         << " (the input's rank)";
+  for (auto [axis, attribute] : llvm::enumerate(getIndices())) {
+    ArrayRef<int64_t> indices = cast<DenseI64ArrayAttr>(attribute).asArrayRef();
+    for (int64_t index : indices)
+      if (index < 0 || index >= wanted[axis])
+        return emitOpError() << "indices of axis " << axis << " hold " << index << ", expected 0 to "
+                             << wanted[axis] - 1;
+    if (!indices.empty())
+      wanted[axis] = indices.size();
+  }
+  return verifyOutputShape(*this, wanted);
+}
+
+LogicalResult TakeOp::fold(FoldAdaptor, SmallVectorImpl<OpFoldResult> &results) {
+  for (Attribute attribute : getIndices())
+    for (auto [place, index] : llvm::enumerate(cast<DenseI64ArrayAttr>(attribute).asArrayRef()))
+      if (static_cast<int64_t>(place) != index)
+        return failure();
+  return foldToInput(*this, getInput(), results);
 }
 
 LogicalResult ReshapeOp::verify() {

@@ -34,12 +34,24 @@ def Accel_Rounding : StringBasedAttr<
 }
 
 def Accel_PoolKind : StringBasedAttr<
-    CPred<"::llvm::is_contained({\"average\", \"max\", \"sum\"}, ::llvm::cast<::mlir::StringAttr>($_self).getValue())">,
-    "pooling 'average', 'max' or 'sum'"> {
+    CPred<"::llvm::is_contained({\"average\", \"max\", \"min\", \"sum\"}, "
+          "::llvm::cast<::mlir::StringAttr>($_self).getValue())">,
+    "pooling 'average', 'max', 'min' or 'sum'"> {
   let storageType = "::mlir::StringAttr";
   let returnType = "::llvm::StringRef";
   let valueType = NoneType;
 }
+
+/// A function of one number that has a name; `alpha` and `beta` are its parameters, those of ONNX's operator.
+def Accel_Function : StringBasedAttr<
+    CPred<"::htvm::accel::functionParameters(::llvm::cast<::mlir::StringAttr>($_self).getValue()) >= 0">,
+    "a function of one number that has a name"> {
+  let storageType = "::mlir::StringAttr";
+  let returnType = "::llvm::StringRef";
+  let valueType = NoneType;
+}
+
+def Accel_Indices : TypedArrayAttrBase<DenseI64ArrayAttr, "a list of indices for each axis">;
 
 //===----------------------------------------------------------------------===//
 // Bases
@@ -177,6 +189,16 @@ def Accel_DenseOp : Accel_Layer<"dense",
   }];
 }
 
+def Accel_MatMulOp : Accel_BinaryLayer<"matmul",
+    (ins OptionalAttr<Accel_Rounding>:$rounding, OptionalAttr<DenseI64ArrayAttr>:$zero_points,
+         OptionalAttr<DictionaryAttr>:$requant)> {
+  let summary = "Multiply matrices that are both computed: y[.., m, k] = sum over c of a[.., m, c] * b[.., c, k]";
+  let description = [{
+    lhs [.., M, C], rhs [.., C, K], result [.., M, K]; the axes before these two broadcast as in numpy.
+    In stage integer acc = sum of (a - zero_points[0]) * (b - zero_points[1]), in 32 bits; raw without `requant`.
+  }];
+}
+
 //===----------------------------------------------------------------------===//
 // Element-wise layers
 //===----------------------------------------------------------------------===//
@@ -208,6 +230,16 @@ def Accel_DivOp : Accel_BinaryLayer<"div", (ins OptionalAttr<Accel_Rounding>:$ro
   let summary = "Divide by a constant, with numpy broadcasting (stage imported)";
 }
 
+def Accel_MaximumOp : Accel_BinaryLayer<"maximum", (ins OptionalAttr<Accel_Rounding>:$rounding)> {
+  let summary = "The larger of two tensors' elements, with numpy broadcasting";
+  let description = "In stage integer operands and result have one scale and zero point, and the integers are compared.";
+}
+
+def Accel_MinimumOp : Accel_BinaryLayer<"minimum", (ins OptionalAttr<Accel_Rounding>:$rounding)> {
+  let summary = "The smaller of two tensors' elements, with numpy broadcasting";
+  let description = "In stage integer operands and result have one scale and zero point, and the integers are compared.";
+}
+
 def Accel_ReluOp : Accel_UnaryLayer<"relu", (ins OptionalAttr<Accel_Rounding>:$rounding)> {
   let summary = "max(x, 0)";
 }
@@ -220,14 +252,34 @@ def Accel_SigmoidOp : Accel_UnaryLayer<"sigmoid", (ins OptionalAttr<Accel_Roundi
   let summary = "1 / (1 + exp(-x))";
 }
 
+def Accel_UnaryOp : Accel_Layer<"unary", (ins Accel_Value:$input),
+    (ins Accel_Function:$function, OptionalAttr<F64Attr>:$alpha, OptionalAttr<F64Attr>:$beta,
+         OptionalAttr<Accel_Rounding>:$rounding)> {
+  let summary = "A function of each element";
+  let description = [{
+    Stages imported and fused. The functions, and which of the parameters `alpha` and `beta` they have:
+
+        abs, exp, erf, gelu, gelu_tanh, log, mish, neg, reciprocal, sign, softplus, softsign, sqrt, tanh
+        alpha          celu, elu, leaky_relu, pow (x^alpha), shrink (0 where |x| <= alpha), threshold (x where x > alpha)
+        alpha, beta    hard_sigmoid (alpha * x + beta, from 0 to 1), hard_swish (x times that), selu (alpha, gamma = beta)
+
+    Where a function has no value (sqrt and log of negative numbers, 1 / 0), stored integers that mean such a number
+    give the nearest end of the result's range, 0 for none.
+  }];
+  let assemblyFormat = [{
+    $function $input (`into` $out^)? attr-dict `:` functional-type(operands, results)
+  }];
+}
+
 def Accel_LookupOp : Accel_Layer<"lookup",
-    (ins Accel_Value:$input, Accel_Value:$table), (ins I64Attr:$lowest)> {
+    (ins Accel_Value:$input, Accel_Value:$table), (ins I64Attr:$lowest, OptionalAttr<I64Attr>:$axis)> {
   let summary = "Replace each element by an entry of a table: y = table[x - lowest]";
   let description = [{
-    Stage integer. Any function of one quantised value, computed exactly when compiling. `lowest` is the storage
-    value that the table's first entry belongs to; the table has one entry per value that can occur. Entries have
-    the width of the result's elements; constants being signless, a table for `ui8` results is an i8 constant
-    that holds the bits.
+    Stage fused (what is stored is meant then, too) and integer. Any function of one quantised value, computed exactly
+    when compiling. `lowest` is the storage value that the table's first entry belongs to; the table has one entry per
+    value that can occur. With `axis` each index of that axis has a table of its own: table [size of the axis, entries].
+    Entries have the width of the result's elements; constants being signless, a table for `ui8` results is an i8
+    constant that holds the bits.
   }];
   let assemblyFormat = [{
     $input `,` $table (`into` $out^)? attr-dict `:` functional-type(operands, results)
@@ -240,17 +292,19 @@ def Accel_LookupOp : Accel_Layer<"lookup",
 
 def Accel_Pool2dOp : Accel_UnaryLayer<"pool2d",
     (ins Accel_PoolKind:$kind, DenseI64ArrayAttr:$kernel, DenseI64ArrayAttr:$strides, DenseI64ArrayAttr:$pads,
+         OptionalAttr<DenseI64ArrayAttr>:$dilations,
          DefaultValuedAttr<BoolAttr, "false">:$count_include_pad, OptionalAttr<Accel_Rounding>:$rounding,
          OptionalAttr<F64Attr>:$offset, OptionalAttr<DenseI64ArrayAttr>:$counts,
          OptionalAttr<DictionaryAttr>:$requant)> {
-  let summary = "Average, maximum or sum of the elements under a window";
+  let summary = "Average, maximum, minimum or sum of the elements under a window";
   let description = [{
-    input [N, C, H, W], result [N, C, H', W']; pads = [top, left, bottom, right]. Elements outside the map are left
-    out; an average divides by the number of elements inside, or by R*S with `count_include_pad`.
+    input [N, C, H, W], result [N, C, H', W']; pads = [top, left, bottom, right], dilations = [rows, columns] or 1.
+    Elements outside the map are left out; an average divides by the number of elements inside, or by R*S with
+    `count_include_pad`.
     `offset` is a real number added to each average or sum (stage fused).
 
     In stage integer acc = sum of the elements inside; `counts` lists the numbers of elements inside that occur,
-    in rising order, and `requant` has one multiplier and offset for each. A maximum is taken on the storage.
+    in rising order, and `requant` has one multiplier and offset for each. Maximum and minimum are taken on the storage.
   }];
 }
 
@@ -273,6 +327,15 @@ def Accel_SoftmaxOp : Accel_Layer<"softmax",
   }];
   let assemblyFormat = [{
     $input (`table` $table^)? (`into` $out^)? attr-dict `:` functional-type(operands, results)
+  }];
+}
+
+def Accel_ArgMaxOp : Accel_UnaryLayer<"argmax",
+    (ins I64Attr:$axis, UnitAttr:$smallest, UnitAttr:$last, OptionalAttr<Accel_Rounding>:$rounding)> {
+  let summary = "Where along an axis the largest element is";
+  let description = [{
+    The axis stays, with size 1. `smallest`: where the smallest element is. Of equal ones the first counts, or the `last`.
+    In stage integer the storage is compared, and the result is an index, of any width that holds it.
   }];
 }
 
@@ -303,6 +366,19 @@ def Accel_PadOp : Accel_UnaryLayer<"pad",
 def Accel_TransposeOp : Accel_UnaryLayer<"transpose",
     (ins DenseI64ArrayAttr:$permutation, OptionalAttr<Accel_Rounding>:$rounding)> {
   let summary = "Reorder axes: axis i of the result is axis permutation[i] of the input";
+  let hasFolder = 1;
+}
+
+def Accel_TakeOp : Accel_UnaryLayer<"take", (ins Accel_Indices:$indices, OptionalAttr<Accel_Rounding>:$rounding)> {
+  let summary = "Choose elements by their indices along each axis";
+  let description = [{
+    `indices` has a list for each axis; an empty list is the whole axis. y[i, j, ..] = x[indices[0][i], indices[1][j], ..]:
+    slices with any step, parts of a split, gathering, repetition, mirrored and repeated borders, nearest neighbours.
+
+    ```mlir
+    %y = accel.take %x {indices = [array<i64>, array<i64: 3, 1>]} : (tensor<2x4xf32>) -> tensor<2x2xf32>
+    ```
+  }];
   let hasFolder = 1;
 }
 

@@ -93,9 +93,7 @@ def trace(project: Project, result: RunResult) -> dict[str, Any]:
     return {
         "traceEvents": [*named, *(complete(each, threads, cycles_per_us) for each in found)],
         "displayTimeUnit": "ns",
-        "otherData": {
-            key: metrics[key] for key in ("model", "target", "clock_hz", "cycles", "latency_ms", "versions")
-        },
+        "otherData": {key: metrics[key] for key in ("model", "target", "clock_hz", "cycles", "latency_ms", "versions")},
     }
 
 

@@ -14,7 +14,7 @@ from htvm.importer.errors import ModelError, Problem
 from htvm.importer.interface import Argument, Arguments, dtype_of, result_of, static_shape
 from htvm.importer.model import ONNX_DOMAINS, Model, read_model
 from htvm.importer.node import DependsOnProblem, Node
-from htvm.importer.operators import operator
+from htvm.importer.operators import folding, operator
 from htvm.importer.values import Constant, Tensor, Unknown, Value, quantised_type, real_type
 
 MAX_OPERATIONS = 1_200
@@ -170,18 +170,18 @@ class _Import:
     def _import_node(self, index: int, proto: onnx.NodeProto) -> None:
         """Let the outputs of a node stand for what its operator's function makes of it."""
         node = Node(proto, self.model.opset, self.values)
-        result: Value | None = None
+        results: list[Value] = []
         with node.location:
             try:
                 if index in self.model.problems:
                     raise Problem(self.model.problems[index])
-                result = _import(node)
+                results = _import(node)
             except Problem as problem:
                 self._report(_place(node), problem)
             except DependsOnProblem:
                 pass
-            for name in proto.output:
-                self.values[name] = result or self._stand_in(proto, name)
+            for place, name in enumerate(proto.output):
+                self.values[name] = results[place] if place < len(results) else self._stand_in(proto, name)
 
     def _stand_in(self, proto: onnx.NodeProto, name: str) -> Tensor | Unknown:
         """Return a tensor to go on with after a node with a problem, if its type and shape are known to onnx."""
@@ -199,11 +199,18 @@ class _Import:
         return Tensor(value, grid, stored)
 
 
-def _import(node: Node) -> Value:
-    """Call the function of the node's operator. Raises Problem if there is none."""
+def _import(node: Node) -> list[Value]:
+    """Return a node's outputs: computed if its inputs are known, else what its operator's function makes of it.
+
+    Raises Problem if there is none.
+    """
+    folded = folding.folded(node)
+    if folded is not None:
+        return folded
     result = operator(node.proto.domain, node.proto.op_type)(node)
-    node.check_all_read()
-    return result
+    results = result if isinstance(result, list) else [result]
+    node.check_all_read(len(results))
+    return results
 
 
 def _place(node: Node) -> str:

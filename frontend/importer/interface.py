@@ -188,9 +188,9 @@ class Arguments:
                 is_moved = moved == proto.input[0] or proto.op_type == "Concat"
                 if proto.op_type not in through or not is_moved:
                     ends.append((moved, Node(proto, self._model.opset, self._values)))
-                elif proto.output and proto.output[0] not in seen:
-                    seen.add(proto.output[0])
-                    ahead.append(proto.output[0])
+                    continue
+                ahead += [output for output in proto.output if output not in seen]
+                seen.update(proto.output)
         return ends
 
 

@@ -92,12 +92,12 @@ class Node:
         """Say that these attributes do not matter."""
         self._unread.difference_update(names)
 
-    def check_all_read(self) -> None:
-        """Raise Problem on attributes and outputs that the operator's function never asked for."""
+    def check_all_read(self, outputs: int = 1) -> None:
+        """Raise Problem on attributes that the operator's function never asked for, and outputs it does not make."""
         if self._unread:
             raise Problem("; ".join(f"attribute '{name}' is not supported" for name in sorted(self._unread)))
         for index, name in enumerate(self.proto.output):
-            if index > 0 and name:
+            if index >= outputs and name:
                 raise Problem(f"output {index} ('{name}') is not supported")
 
     # Inputs
@@ -202,7 +202,12 @@ class Node:
         return Tensor(op(real_type(tuple(shape)), *operands, **attributes), grid)
 
     def emit_move(
-        self, op: Callable[..., ir.Value], shape: Sequence[int], inputs: Sequence[Tensor], *operands: Any
+        self,
+        op: Callable[..., ir.Value],
+        shape: Sequence[int],
+        inputs: Sequence[Tensor],
+        *operands: Any,
+        **attributes: Any,
     ) -> Tensor:
         """Write an operation whose result holds elements of its inputs.
 
@@ -211,7 +216,7 @@ class Node:
         """
         grids = {tensor.grid for tensor in inputs}
         grid = grids.pop() if len(grids) == 1 else None
-        moved = self.emit(op, shape, *operands, grid=grid)
+        moved = self.emit(op, shape, *operands, grid=grid, **attributes)
         if not any(tensor.stored for tensor in inputs):
             return moved
         if grid is None:

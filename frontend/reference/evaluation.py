@@ -67,7 +67,7 @@ class _Graph:
         for proto in graph.node:
             meaning, node, operands = meaning_of(proto), Node.of(proto, opset), tuple(proto.input)
             if all(name in constants for name in operands if name):
-                constants[node.output] = _result(meaning, node, operands, constants)
+                constants.update(_results(meaning, node, operands, constants))
             else:
                 steps.append((meaning, node, operands))
         inputs = tuple(value for value in graph.input if value.name not in constants)
@@ -88,7 +88,7 @@ class _Graph:
         uses = Counter(name for _, _, operands in self.steps for name in operands)
         uses.update(wanted)
         for meaning, node, operands in self.steps:
-            values[node.output] = _result(meaning, node, operands, values)
+            values.update(_results(meaning, node, operands, values))
             uses.subtract(operands)
             for name in set(operands):
                 if name and not uses[name]:
@@ -124,10 +124,11 @@ def _check_operators(nodes: Sequence[onnx.NodeProto]) -> None:
         raise UnsupportedOperators(f"no reference for {listing}")
 
 
-def _result(meaning: Operator, node: Node, operands: Sequence[str], values: Mapping[str, Value]) -> Value:
-    """Return the result of a node, naming it in the message if that fails."""
+def _results(meaning: Operator, node: Node, operands: Sequence[str], values: Mapping[str, Value]) -> dict[str, Value]:
+    """Return the results of a node by name, naming the node in the message if that fails."""
     try:
-        return meaning(node, *(values[name] if name else None for name in operands))
+        found = meaning(node, *(values[name] if name else None for name in operands))
+        return dict(zip(node.outputs, found if isinstance(found, list) else [found], strict=False))
     except (ValueError, ZeroDivisionError) as error:
         raise type(error)(f"node '{node.name}' ({node.op_type}-{node.version}): {error}") from error
 

@@ -8,19 +8,18 @@ import onnx
 
 @dataclass(frozen=True)
 class Node:
-    """The name, attributes, result and opset version of a node."""
+    """The name, attributes, results and opset version of a node."""
 
     name: str
     op_type: str
     version: int
     attributes: dict[str, Any]
-    output: str
+    outputs: tuple[str, ...]
 
     @staticmethod
     def of(proto: onnx.NodeProto, opset: int) -> "Node":
         attributes = {a.name: onnx.helper.get_attribute_value(a) for a in proto.attribute}
-        output = proto.output[0]
-        return Node(proto.name or output, proto.op_type, opset, attributes, output)
+        return Node(proto.name or proto.output[0], proto.op_type, opset, attributes, tuple(proto.output))
 
     def get(self, attribute: str, default: Any = None) -> Any:
         """Return the value of an attribute."""

@@ -8,6 +8,7 @@ result.
 import math
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from functools import reduce
 
 import ml_dtypes
 import numpy as np
@@ -97,7 +98,13 @@ def gemm(node: Node, a: Real, b: Real, c: Real | None = None) -> Real:
 
 @operator("MatMul")
 def matmul(node: Node, a: Real, b: Real) -> Real:
-    return real.matmul(a, b)
+    """A list is a row on the left, and a column on the right."""
+    left = a if a.ndim > 1 else a.reshape([1, *a.shape])
+    right = b if b.ndim > 1 else b.reshape([*b.shape, 1])
+    product = real.matmul(left, right)
+    rows = product.shape[-2:-1] if a.ndim > 1 else ()
+    columns = product.shape[-1:] if b.ndim > 1 else ()
+    return product.reshape([*product.shape[:-2], *rows, *columns])
 
 
 # Arithmetic
@@ -154,25 +161,15 @@ def clip(node: Node, x: Value, low: Value | None = None, high: Value | None = No
 
 
 @operator("Max")
-def maximum(node: Node, *xs: Real) -> Real:
-    x, bounds = _variable_and_bounds(xs)
-    return x.clamp(low=max(bounds, default=-math.inf))
+def maximum(node: Node, *xs: Value) -> Value:
+    return reduce(real.maximum if isinstance(xs[0], Real) else np.maximum, xs)
 
 
 @operator("Min")
-def minimum(node: Node, *xs: Real) -> Real:
-    x, bounds = _variable_and_bounds(xs)
-    return x.clamp(high=min(bounds, default=math.inf))
-
-
-def _variable_and_bounds(xs: Sequence[Real]) -> tuple[Real, list[Fraction]]:
-    """Return the largest operand, and the others, which must be single numbers."""
-    x = max(xs, key=lambda operand: math.prod(operand.shape))
-    others = [operand for operand in xs if operand is not x]
-    for other in others:
-        if math.prod(other.shape) != 1:
-            raise ValueError(f"two operands are tensors, of shapes {x.shape} and {other.shape}, expected one")
-    return x, [other.exact().item() for other in others]
+def minimum(node: Node, *xs: Value) -> Value:
+    if not isinstance(xs[0], Real):
+        return reduce(np.minimum, xs)
+    return -reduce(real.maximum, [-x for x in xs])
 
 
 @operator("Sigmoid")
@@ -200,7 +197,11 @@ def softmax(node: Node, x: Real) -> Real:
 @operator("AveragePool")
 def average_pool(node: Node, x: Real) -> Real:
     include_pad = bool(node.get("count_include_pad", 0))
-    return real.window_mean(x, *_window(node, x), count_include_pad=include_pad)
+    kernel, strides, pads, dilations = _window(node, x)
+    stated = window_pads(node, x.shape[2:], kernel, strides, dilations)
+    if include_pad and list(stated) != list(pads):
+        raise ValueError("counts padding with ceil_mode 1, where windows do not come out even")
+    return real.window_mean(x, kernel, strides, pads, dilations, count_include_pad=include_pad)
 
 
 @operator("MaxPool")
@@ -217,9 +218,44 @@ def global_average_pool(node: Node, x: Real) -> Real:
 
 
 @operator("GlobalMaxPool")
-def global_max_pool(node: Node, x: Real) -> Real:
-    rank = x.ndim - 2
-    return real.window_max(x, x.shape[2:], [1] * rank, [0] * 2 * rank)
+def global_max_pool(node: Node, x: Value) -> Value:
+    return _largest(x, range(2, x.ndim), keepdims=True)
+
+
+@operator("ReduceMax")
+def reduce_max(node: Node, x: Value, axes: np.ndarray | None = None) -> Value:
+    return _largest(x, _axes(node, x, axes), bool(node.get("keepdims", 1)))
+
+
+@operator("ReduceMin")
+def reduce_min(node: Node, x: Value, axes: np.ndarray | None = None) -> Value:
+    if not isinstance(x, Real):
+        return x.min(tuple(_axes(node, x, axes)), keepdims=bool(node.get("keepdims", 1)))
+    return -_largest(-x, _axes(node, x, axes), bool(node.get("keepdims", 1)))
+
+
+def _largest(x: Value, axes: Sequence[int], keepdims: bool) -> Value:
+    if not isinstance(x, Real):
+        return x.max(tuple(axes), keepdims=keepdims)
+    steps, unit = x.uniform()
+    return Real.of_integers(steps.max(tuple(axes), keepdims=keepdims), unit)
+
+
+@operator("ArgMax")
+def argmax(node: Node, x: Value) -> np.ndarray:
+    return _argmax(node, x.uniform()[0] if isinstance(x, Real) else x.astype(np.int64))
+
+
+@operator("ArgMin")
+def argmin(node: Node, x: Value) -> np.ndarray:
+    return _argmax(node, -(x.uniform()[0] if isinstance(x, Real) else x.astype(np.int64)))
+
+
+def _argmax(node: Node, x: np.ndarray) -> np.ndarray:
+    axis, keepdims = node.get("axis", 0), bool(node.get("keepdims", 1))
+    if not node.get("select_last_index", 0):
+        return x.argmax(axis, keepdims=keepdims).astype(np.int64)
+    return (x.shape[axis] - 1 - np.flip(x, axis).argmax(axis, keepdims=keepdims)).astype(np.int64)
 
 
 @operator("ReduceSum")
@@ -243,13 +279,24 @@ def _axes(node: Node, x: Real, axes: np.ndarray | None) -> list[int]:
     return stated or ([] if node.get("noop_with_empty_axes", 0) else list(range(x.ndim)))
 
 
-def _window(node: Node, x: Real) -> tuple[Sequence[int], Sequence[int], Sequence[int]]:
-    """Return kernel, strides and pads of a pooling node."""
+def _window(node: Node, x: Value) -> tuple[Sequence[int], Sequence[int], Sequence[int], Sequence[int]]:
+    """Return kernel, strides, pads and dilations of a pooling node.
+
+    With ceil_mode pads are more at the end, such that a window that begins before the padding there is whole.
+    """
     kernel = node.get("kernel_shape")
-    node.require("ceil_mode", 0)
-    node.require("dilations", [1] * len(kernel))
-    strides = node.get("strides", [1] * len(kernel))
-    return kernel, strides, window_pads(node, x.shape[2:], kernel, strides, [1] * len(kernel))
+    strides, dilations = (node.get(name, [1] * len(kernel)) for name in ("strides", "dilations"))
+    pads, sizes = window_pads(node, x.shape[2:], kernel, strides, dilations), x.shape[2:]
+    if node.get("ceil_mode", 0):
+        for axis, size in enumerate(sizes):
+            span, padded = dilations[axis] * (kernel[axis] - 1) + 1, size + pads[axis] + pads[axis + len(sizes)]
+            windows = math.ceil((padded - span) / strides[axis]) + 1
+            if (windows - 1) * strides[axis] >= size + pads[axis]:
+                windows -= 1
+            pads[axis + len(sizes)] = max(
+                pads[axis + len(sizes)], (windows - 1) * strides[axis] + span - size - pads[axis]
+            )
+    return kernel, strides, pads, dilations
 
 
 def window_pads(
@@ -290,12 +337,16 @@ def pad(
     value: Value | None = None,
     axes: np.ndarray | None = None,
 ) -> Value:
-    node.require("mode", "constant")
-    stated = node.get("pads") if pads is None else pads.tolist()
+    stated, mode = node.get("pads") if pads is None else pads.tolist(), node.get("mode", "constant")
     low, high = [0] * x.ndim, [0] * x.ndim
     padded = range(x.ndim) if axes is None else axes.tolist()
     for axis, before, after in zip(padded, stated[: len(padded)], stated[len(padded) :], strict=True):
         low[axis], high[axis] = before, after
+    x = x[tuple(slice(max(-a, 0), size - max(-b, 0)) for a, size, b in zip(low, x.shape, high, strict=True))]
+    low, high = ([max(amount, 0) for amount in side] for side in (low, high))
+    if mode != "constant":
+        around = [np.pad(np.arange(n), (a, b), mode) for a, n, b in zip(low, x.shape, high, strict=True)]
+        return x.take(around) if isinstance(x, Real) else x[np.ix_(*around)]
     if not isinstance(x, Real):
         return integers.pad(x, low, high, 0 if value is None else value.item())
     return x.pad(low, high, Fraction(node.get("value", 0.0)) if value is None else value.exact().item())
@@ -307,13 +358,67 @@ def slice_(node: Node, x: Value, *operands: np.ndarray | None) -> Value:
     stated = dict.fromkeys(names) | {name: node.get(name) for name in names}
     stated |= {name: operand.tolist() for name, operand in zip(names, operands, strict=False) if operand is not None}
     count = len(stated["starts"])
-    slices = [slice(None)] * x.ndim
     rows = (stated["axes"] or range(count), stated["starts"], stated["ends"], stated["steps"] or [1] * count)
+    chosen: list[np.ndarray | None] = [None] * x.ndim
     for axis, start, end, step in zip(*rows, strict=True):
-        if step < 1:
-            raise ValueError(f"a step is {step}, expected at least 1")
-        slices[axis] = slice(start, end, step)
-    return x[tuple(slices)]
+        chosen[axis] = np.arange(x.shape[axis])[start:end:step]
+    return taken(x, chosen)
+
+
+def taken(x: Value, chosen: Sequence[np.ndarray | None]) -> Value:
+    """Return the elements at the indices that are given for each axis; None is the whole axis."""
+    if isinstance(x, Real):
+        return x.take(chosen)
+    return x[np.ix_(*(np.arange(n) if each is None else each for n, each in zip(x.shape, chosen, strict=True)))]
+
+
+@operator("Split")
+def split(node: Node, x: Value, lengths: np.ndarray | None = None) -> list[Value]:
+    axis, count = node.get("axis", 0) % x.ndim, len(node.outputs)
+    stated = node.get("split") if lengths is None else lengths.tolist()
+    part = math.ceil(x.shape[axis] / count)
+    ends = np.cumsum(stated or [part] * count).tolist()
+    places = np.split(np.arange(x.shape[axis]), ends[:-1])
+    return [taken(x, [each if index == axis else None for index in range(x.ndim)]) for each in places]
+
+
+@operator("Gather")
+def gather(node: Node, x: Value, indices: np.ndarray) -> Value:
+    axis = node.get("axis", 0) % x.ndim
+    flat = indices.reshape(-1) % x.shape[axis]
+    chosen = taken(x, [flat if index == axis else None for index in range(x.ndim)])
+    return chosen.reshape([*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]])
+
+
+@operator("Expand")
+def expand(node: Node, x: Value, shape: np.ndarray) -> Value:
+    if not isinstance(x, Real):
+        return x * np.ones(shape.tolist(), x.dtype)
+    return x + Real.of_integers(np.zeros(shape.tolist(), np.int64))
+
+
+@operator("Tile")
+def tile(node: Node, x: Value, repeats: np.ndarray) -> Value:
+    return taken(x, [np.tile(np.arange(n), count) for n, count in zip(x.shape, repeats.tolist(), strict=True)])
+
+
+@operator("DepthToSpace")
+def depth_to_space(node: Node, x: Value) -> Value:
+    size, (batch, depth, height, width) = node.get("blocksize"), x.shape
+    channels = depth // size**2
+    if node.get("mode", "DCR") == "DCR":
+        moved = x.reshape([batch, size, size, channels, height, width]).transpose([0, 3, 4, 1, 5, 2])
+    else:
+        moved = x.reshape([batch, channels, size, size, height, width]).transpose([0, 1, 4, 2, 5, 3])
+    return moved.reshape([batch, channels, height * size, width * size])
+
+
+@operator("SpaceToDepth")
+def space_to_depth(node: Node, x: Value) -> Value:
+    size, (batch, channels, height, width) = node.get("blocksize"), x.shape
+    apart = x.reshape([batch, channels, height // size, size, width // size, size])
+    moved = apart.transpose([0, 3, 5, 1, 2, 4])
+    return moved.reshape([batch, channels * size**2, height // size, width // size])
 
 
 @operator("Transpose")
@@ -352,6 +457,49 @@ def unsqueeze(node: Node, x: Value, axes: np.ndarray | None = None) -> Value:
 def _reshaped(x: Value, sizes: list[int]) -> Value:
     known = math.prod(size for size in sizes if size != -1)
     return x.reshape([math.prod(x.shape) // known if size == -1 else size for size in sizes])
+
+
+# Arithmetic on shapes
+
+
+@operator("Shape")
+def shape_of(node: Node, x: Value) -> np.ndarray:
+    return np.array(x.shape[node.get("start", 0) : node.get("end", x.ndim)], np.int64)
+
+
+@operator("Size")
+def size_of(node: Node, x: Value) -> np.ndarray:
+    return np.array(math.prod(x.shape), np.int64)
+
+
+@operator("ConstantOfShape")
+def constant_of_shape(node: Node, shape: np.ndarray) -> Value:
+    value = node.attributes.get("value")
+    number = np.zeros(1, np.float32) if value is None else onnx.numpy_helper.to_array(value)
+    return value_of(np.full(shape.tolist(), number[0], number.dtype))
+
+
+@operator("Range")
+def range_(node: Node, start: np.ndarray, limit: np.ndarray, delta: np.ndarray) -> np.ndarray:
+    return np.arange(start.item(), limit.item(), delta.item(), start.dtype)
+
+
+@operator("Ceil")
+def ceil(node: Node, x: Real) -> Real:
+    return -(-x).floor()
+
+
+@operator("Equal")
+def equal(node: Node, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return a == b
+
+
+@operator("Where")
+def where(node: Node, condition: np.ndarray, a: Value, b: Value) -> Value:
+    if isinstance(a, Real):
+        chosen = Real.of_integers(condition.astype(np.int64))
+        return a * chosen + b * (Real.of_integers(np.ones([1] * condition.ndim, np.int64)) - chosen)
+    return np.where(condition, a, b)
 
 
 # No change of value

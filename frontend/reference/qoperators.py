@@ -12,7 +12,11 @@ import onnx
 
 from htvm.dialects import real
 from htvm.dialects.real import Real
-from htvm.reference import operators
+from htvm.reference import (
+    functions,
+    operators,
+    resizing,  # noqa: F401 (registers its operators)
+)
 from htvm.reference.node import Node
 from htvm.reference.operators import (
     OPERATORS,
@@ -27,6 +31,8 @@ from htvm.reference.operators import (
 )
 
 MICROSOFT_OPERATORS: dict[str, Operator] = {
+    "Gelu": functions.gelu,
+    "QuickGelu": functions.quick_gelu,
     "QuantizeLinear": quantize_linear,
     "DequantizeLinear": dequantize_linear,
 }

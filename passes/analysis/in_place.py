@@ -25,7 +25,7 @@ def overwritable(layer: ir.OpView) -> list[ir.Value]:
 def _read_once(layer: ir.OpView) -> list[ir.Value]:
     """Return the operands whose elements the kernel has all read before it writes anything in their places."""
     match layer:
-        case accel.AddOp() | accel.MulOp():
+        case accel.AddOp() | accel.MulOp() | accel.MaximumOp() | accel.MinimumOp():
             return [layer.lhs, layer.rhs]
         case accel.LookupOp() | accel.SoftmaxOp() | accel.ReshapeOp():
             return [layer.input]

@@ -9,22 +9,28 @@ from mlir import ir
 
 from htvm.dialects import accel
 
-from .arithmetic import add, mul, pool
-from .linear import linear
+from .arithmetic import add, argmax, divided, extreme, mul, pool
+from .linear import linear, matmul
 from .movement import moved
 from .shared import NotExact
-from .tables import UNARY, lookup, softmax
+from .tables import UNARY, lookup, softmax, tabulated
 
 __all__ = ["FORMS", "NotExact"]
 
 FORMS: dict[type, Callable[[Any, list[ir.Value]], ir.Value]] = {
     accel.Conv2dOp: linear,
     accel.DenseOp: linear,
+    accel.MatMulOp: matmul,
     accel.AddOp: add,
     accel.SubOp: add,
     accel.MulOp: mul,
+    accel.DivOp: divided,
+    accel.MaximumOp: extreme,
+    accel.MinimumOp: extreme,
     accel.Pool2dOp: pool,
+    accel.ArgMaxOp: argmax,
     **dict.fromkeys(UNARY, lookup),
+    accel.LookupOp: tabulated,
     accel.SoftmaxOp: softmax,
-    **dict.fromkeys((accel.ConcatOp, accel.PadOp, accel.TransposeOp, accel.ReshapeOp), moved),
+    **dict.fromkeys((accel.ConcatOp, accel.PadOp, accel.TransposeOp, accel.TakeOp, accel.ReshapeOp), moved),
 }

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 from mlir import ir
 
-from htvm.dialects import accel
+from htvm.dialects import accel, integers, quantisation
 
 from ..analysis import exact_add, exact_requant
 from .shared import NotExact, bounds, exact_steps, integer, made, requant, rounding, uniform, with_constants
@@ -55,12 +56,16 @@ def mul(op: accel.MulOp, operands: list[ir.Value]) -> ir.Value:
     return made(op, with_constants(op, operands), {"zero_points": points, **requant(solved)})
 
 
+def divided(op: accel.DivOp, operands: list[ir.Value]) -> ir.Value:
+    raise NotExact("divides by what is computed, expected a constant, or both computed of one quantised value")
+
+
 def pool(op: accel.Pool2dOp, operands: list[ir.Value]) -> ir.Value:
     """A sum per window; each number of elements that a window can hold has its own constants."""
     x, y = uniform(op.input, "input"), uniform(op.result, "result")
-    if op.kind.value == "max":
-        largest = made(op, operands, {}, element=x.storage_type())
-        return converted(largest, x, y, rounding(op))
+    if op.kind.value in ("max", "min"):
+        chosen = made(op, operands, {}, element=x.storage_type())
+        return converted(chosen, x, y, rounding(op))
     counts = window_counts(op)
     area = op.kernel[0] * op.kernel[1]
     divisors = {
@@ -77,12 +82,29 @@ def pool(op: accel.Pool2dOp, operands: list[ir.Value]) -> ir.Value:
 
 def window_counts(op: accel.Pool2dOp) -> list[int]:
     """Return the numbers of elements that windows hold, in rising order: fewer at padded borders."""
-    _, _, height, width = ir.ShapedType(op.input.type).shape
-    _, _, rows, columns = ir.ShapedType(op.result.type).shape
-    pads, kernel, strides = list(op.pads), list(op.kernel), list(op.strides)
+    sizes = list(ir.ShapedType(op.input.type).shape)[2:]
+    dilations = list(op.dilations) if op.dilations is not None else None
+    counts = integers.window_counts(sizes, list(op.kernel), list(op.strides), list(op.pads), dilations)
+    return sorted(set(counts.reshape(-1).tolist()))
 
-    def inside(length: int, windows: int, axis: int) -> set[int]:
-        starts = (index * strides[axis] - pads[axis] for index in range(windows))
-        return {min(start + kernel[axis], length) - max(start, 0) for start in starts}
 
-    return sorted({r * c for r in inside(height, rows, 0) for c in inside(width, columns, 1)})
+def extreme(op: accel.MaximumOp | accel.MinimumOp, operands: list[ir.Value]) -> ir.Value:
+    """Rounding is monotone: the operands are rounded to the result's type, then compared."""
+    y, how = uniform(op.result, "result"), rounding(op)
+    sides = zip((op.lhs, op.rhs), ("left operand", "right operand"), with_constants(op, operands))
+    parts = []
+    for source, what, value in sides:
+        x = uniform(source, what)
+        if not x.signed and quantisation.stored(source) is not None:
+            x = replace(x, bits=2 * x.bits, signed=True)
+        parts.append(converted(value, x, y, how))
+    return made(op, parts, {})
+
+
+def argmax(op: accel.ArgMaxOp, operands: list[ir.Value]) -> ir.Value:
+    """The stored integers are in the order of what they mean."""
+    uniform(op.input, "input")
+    y, size = uniform(op.result, "result"), ir.ShapedType(op.input.type).shape[op.axis.value]
+    if y.scale != 1 or y.zero_point != 0 or y.lowest > 0 or y.highest < size - 1:
+        raise NotExact(f"has results of type {y.type()}, expected integers that hold 0 to {size - 1}")
+    return made(op, operands, {})

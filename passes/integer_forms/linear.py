@@ -13,7 +13,7 @@ from htvm.dialects import accel, quantisation
 from htvm.dialects.quantisation import Quantisation
 
 from ..analysis import exact_requant
-from .shared import NotExact, channel_steps, exact_steps, fits, integer, made, requant, uniform
+from .shared import NotExact, channel_steps, exact_steps, fits, integer, made, requant, uniform, with_constants
 from .tables import converted
 
 INT32_LIMIT = 1 << 31
@@ -43,6 +43,25 @@ def linear(op: accel.Conv2dOp | accel.DenseOp, operands: list[ir.Value]) -> ir.V
         return _raw(op, operands[0], held, slope, intercept, y, extra)
     solved = exact_requant.solve(exact_steps(op, slope, intercept, first, last, y))
     return made(op, [operands[0], held], {**extra, **requant(solved)})
+
+
+def matmul(op: accel.MatMulOp, operands: list[ir.Value]) -> ir.Value:
+    """acc = sum of (a - its zero point) * (b - its zero point), where nothing is known of either but its range."""
+    a, b, y = uniform(op.lhs, "left operand"), uniform(op.rhs, "right operand"), uniform(op.result, "result")
+    terms = ir.ShapedType(op.lhs.type).shape[-1]
+    corners = [terms * p * q for p in _numbers(a) for q in _numbers(b)]
+    first, last = min(corners), max(corners)
+    if -first > INT32_LIMIT or last >= INT32_LIMIT:
+        raise NotExact(f"has accumulators from {first:,} to {last:,}, which 32 bits do not hold")
+    points = {"zero_points": ir.DenseI64ArrayAttr.get([a.zero_point, b.zero_point])}
+    slope = a.scale * b.scale / y.scale
+    if y.bits == 32:
+        _check_raw([slope], [Fraction(0)], y)
+        return made(op, with_constants(op, operands), points)
+    solved = exact_requant.solve(
+        exact_steps(op, [slope], [Fraction(0)], np.array([first]), np.array([last]), y)
+    )
+    return made(op, with_constants(op, operands), {**points, **requant(solved)})
 
 
 def _with_computed_weights(op: accel.Conv2dOp, operands: list[ir.Value], x: Quantisation, y: Quantisation) -> ir.Value:
@@ -89,14 +108,18 @@ def _raw(
     extra: dict[str, ir.Attribute],
 ) -> ir.Value:
     """A 32-bit result is the accumulator itself, so its scale must be that of the products."""
+    _check_raw(slope, intercept, y)
+    bias = quantisation.integers(np.array([int(b) for b in intercept], np.int32))
+    return made(op, [x, weights, bias], extra)
+
+
+def _check_raw(slope: list[Fraction], intercept: list[Fraction], y: Quantisation) -> None:
     for channel, (a, b) in enumerate(zip(slope, intercept)):
         if a != 1 or b.denominator != 1 or y.zero_points != (0,):
             raise NotExact(
                 f"has 32-bit results with scale ratio {float(a)} in channel {channel}, "
                 "expected accumulators as they are (1)"
             )
-    bias = quantisation.integers(np.array([int(b) for b in intercept], np.int32))
-    return made(op, [x, weights, bias], extra)
 
 
 def _reach(op: ir.OpView, weights: np.ndarray, x: Quantisation) -> tuple[np.ndarray, np.ndarray]:

@@ -7,9 +7,10 @@ from fractions import Fraction
 from mlir import ir
 
 from htvm.dialects import accel
+from htvm.dialects.quantisation import Quantisation
 
 from ..analysis.exact_requant import exact_round
-from .shared import made, rounding, uniform, with_constants
+from .shared import NotExact, made, rounding, uniform, with_constants
 from .tables import converted
 
 
@@ -17,6 +18,8 @@ def moved(op: ir.OpView, operands: list[ir.Value]) -> ir.Value:
     """Move integers as they are; where the scale changes, change it before, where there are fewest elements."""
     y = uniform(op.result, "result")
     inputs = list(op.operation.operands)
+    if any(value is None and not Quantisation.of(source).signed for source, value in zip(inputs, operands)):
+        raise NotExact("moves a constant of unsigned integers, expected signed storage")
     parts = [
         converted(value, uniform(source, f"input {number}"), y, rounding(op))
         for number, (source, value) in enumerate(zip(inputs, with_constants(op, operands)))

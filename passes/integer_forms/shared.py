@@ -101,17 +101,16 @@ def fits(numbers: np.ndarray, bits: int) -> bool:
 
 
 def with_constants(op: ir.OpView, operands: list[ir.Value | None]) -> list[ir.Value]:
-    """Fill in the operands that are constants: their stored integers in a constant of their own width."""
+    """Fill in the operands that are constants."""
     return [
         _constant_operand(source) if value is None else value for source, value in zip(op.operation.operands, operands)
     ]
 
 
 def _constant_operand(value: ir.Value) -> ir.Value:
+    """Return stored integers; constants are signless, so unsigned ones take twice the bits."""
     q = Quantisation.of(value)
-    if not q.signed:
-        raise NotExact(f"has a constant operand of type {q.type()}, expected signed storage")
-    return quantisation.integers(quantisation.stored(value).astype(f"i{q.bits // 8}"))
+    return quantisation.integers(quantisation.stored(value).astype(f"i{q.bits // 8 * (1 if q.signed else 2)}"))
 
 
 def made(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from mlir import ir
 
-from htvm.dialects import accel, quantisation, real
+from htvm.dialects import accel, functions, quantisation, real
 from htvm.dialects.quantisation import Quantisation
 from htvm.dialects.real import Real
 
@@ -29,7 +29,18 @@ UNARY: dict[type, Callable[[Any, Real], Real]] = {
     accel.ReluOp: lambda op, numbers: numbers.clamp(low=Fraction(0)),
     accel.ClampOp: lambda op, numbers: numbers.clamp(*(_bound(b) for b in (op.min, op.max))),
     accel.SigmoidOp: lambda op, numbers: real.sigmoid(numbers),
+    accel.UnaryOp: lambda op, numbers: functions.apply(op.function.value, numbers, *parameters(op)),
 }
+
+
+def parameters(op: accel.UnaryOp) -> list[float]:
+    """Return alpha and beta, as far as the function has them."""
+    return [each.value for each in (op.alpha, op.beta) if each is not None]
+
+
+def tabulated(op: accel.LookupOp, operands: list[ir.Value]) -> ir.Value:
+    """A table that is made already."""
+    return made(op, [operands[0], op.table], {})
 
 
 def _bound(attribute: ir.FloatAttr) -> Fraction | float:

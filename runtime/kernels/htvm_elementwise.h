@@ -4,6 +4,7 @@
  *
  * add      y = clamp((a * a_multiplier + b * b_multiplier + offset) >> shift, min, max)
  * multiply y = requantised (a - a_zero_point) * (b - b_zero_point), see htvm_requant.h
+ * extreme  y = max(a, b), or min(a, b)
  * lookup   y = table[x - lowest]
  * copy     y = x
  * fill     y = value
@@ -117,6 +118,28 @@ HTVM_KERNEL void htvm_multiply(const htvm_multiply_layer *layer, const void *a, 
     }
 }
 
+/* Take the larger, or the smaller, of two tensors' elements. */
+HTVM_KERNEL void htvm_extreme(const htvm_binary_shape *shape, int maximum, const void *a, const void *b, void *y,
+                              htvm_type type)
+{
+    const int32_t a_step = shape->a[3], b_step = shape->b[3], y_step = shape->y[3];
+
+    HTVM_FOR_EACH_ROW (shape->size) {
+        const void *from_a = htvm_at(a, type, htvm_row_start(shape->a, i, j, k));
+        const void *from_b = htvm_at(b, type, htvm_row_start(shape->b, i, j, k));
+        void *to = htvm_at_mutable(y, type, htvm_row_start(shape->y, i, j, k));
+
+        for (int32_t left = shape->size[3]; left > 0; left--) {
+            const int32_t element_a = htvm_load(from_a, type, 0), element_b = htvm_load(from_b, type, 0);
+
+            htvm_store(to, type, 0, maximum ? htvm_max(element_a, element_b) : htvm_min(element_a, element_b));
+            from_a = htvm_at(from_a, type, a_step);
+            from_b = htvm_at(from_b, type, b_step);
+            to = htvm_at_mutable(to, type, y_step);
+        }
+    }
+}
+
 /* Replace each element by its entry in a table of y_type. */
 HTVM_KERNEL void htvm_lookup(const htvm_unary_shape *shape, const void *x, htvm_type x_type, const void *table,
                              int32_t lowest, void *y, htvm_type y_type)
@@ -135,7 +158,7 @@ HTVM_KERNEL void htvm_lookup(const htvm_unary_shape *shape, const void *x, htvm_
     }
 }
 
-/* Copy elements between layouts: transpose, and each operand of concat and pad. x and y may not overlap. */
+/* Copy elements between layouts: transpose, take, and each operand of concat and pad. x and y may not overlap. */
 HTVM_KERNEL void htvm_copy(const htvm_unary_shape *shape, const void *x, void *y, htvm_type type)
 {
     const int32_t x_step = shape->x[3], y_step = shape->y[3];
@@ -171,6 +194,11 @@ HTVM_KERNEL void htvm_fill(int32_t count, int32_t value, void *y, htvm_type type
                           void *y)                                                                                   \
     {                                                                                                                \
         htvm_multiply(layer, a, a_type, b, b_type, constants, output, y, y_type);                                    \
+    }
+#define HTVM_DEFINE_EXTREME(name, type, maximum)                                                                     \
+    HTVM_SHARED void name(const htvm_binary_shape *shape, const void *a, const void *b, void *y)                     \
+    {                                                                                                                \
+        htvm_extreme(shape, maximum, a, b, y, type);                                                                 \
     }
 #define HTVM_DEFINE_LOOKUP(name, x_type, y_type)                                                                     \
     HTVM_SHARED void name(const htvm_unary_shape *shape, const void *x, const void *table, int32_t lowest, void *y)  \

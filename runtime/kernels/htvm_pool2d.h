@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Pooling: for each channel the sum or the maximum of the elements under a window, those outside the map left out.
+ * Pooling: for each channel the sum, the maximum or the minimum of the elements under a window, those outside the map
+ * left out.
  *
  * A sum is requantised with the constants of its number of elements inside: `counts` lists the numbers that occur, and
  * constants has one entry for each (see htvm_requant.h). That makes it an average where the constants divide.
@@ -16,39 +17,57 @@ typedef struct {
     int32_t out_height, out_width;
     int32_t kernel_h, kernel_w;
     int32_t stride_h, stride_w;
+    int32_t dilation_h, dilation_w;
     int32_t pad_top, pad_left;
     int32_t x_c, x_h, x_w; /* strides of the input, in elements */
     int32_t y_c, y_h, y_w; /* strides of the output, in elements */
     htvm_requant requant;
 } htvm_pool2d_layer;
 
-/* The part of a window that is inside the map. */
+typedef enum { HTVM_SUM, HTVM_MAXIMUM, HTVM_MINIMUM } htvm_pool;
+
+/* The elements of a window that are inside the map. */
 typedef struct {
     int32_t first_h, first_w;
     int32_t rows, columns;
 } htvm_pool2d_window;
 
+/* Return the first of `kernel` elements, `dilation` apart from `start` on, that is inside. */
+HTVM_KERNEL int32_t htvm_pool2d_first(int32_t start, int32_t dilation)
+{
+    return start >= 0 ? start : dilation == 1 ? 0 : start + (dilation - 1 - start) / dilation * dilation;
+}
+
+/* Return how many of them, from `first` on, are inside a map of `size`. */
+HTVM_KERNEL int32_t htvm_pool2d_inside(int32_t start, int32_t first, int32_t kernel, int32_t dilation, int32_t size)
+{
+    const int32_t end = htvm_min(start + (kernel - 1) * dilation, size - 1);
+
+    return dilation == 1 ? end - first + 1 : (end - first) / dilation + 1;
+}
+
 HTVM_KERNEL htvm_pool2d_window htvm_pool2d_clip(const htvm_pool2d_layer *layer, int32_t h, int32_t w)
 {
     const int32_t top = h * layer->stride_h - layer->pad_top;
     const int32_t left = w * layer->stride_w - layer->pad_left;
-    const int32_t first_h = htvm_max(top, 0), first_w = htvm_max(left, 0);
+    const int32_t first_h = htvm_pool2d_first(top, layer->dilation_h);
+    const int32_t first_w = htvm_pool2d_first(left, layer->dilation_w);
     const htvm_pool2d_window window = {
         .first_h = first_h,
         .first_w = first_w,
-        .rows = htvm_min(top + layer->kernel_h, layer->in_height) - first_h,
-        .columns = htvm_min(left + layer->kernel_w, layer->in_width) - first_w,
+        .rows = htvm_pool2d_inside(top, first_h, layer->kernel_h, layer->dilation_h, layer->in_height),
+        .columns = htvm_pool2d_inside(left, first_w, layer->kernel_w, layer->dilation_w, layer->in_width),
     };
     return window;
 }
 
-/* Return the sum, or the maximum, of one channel's elements in a window. x: the channel's first element. */
-HTVM_KERNEL int32_t htvm_pool2d_reduce(const htvm_pool2d_layer *layer, htvm_pool2d_window window, int maximum,
+/* Return the sum, maximum or minimum of one channel's elements in a window. x: the channel's first element. */
+HTVM_KERNEL int32_t htvm_pool2d_reduce(const htvm_pool2d_layer *layer, htvm_pool2d_window window, htvm_pool kind,
                                        const void *x, htvm_type x_type)
 {
-    const int32_t x_w = layer->x_w, x_h = layer->x_h;
-    const void *row = htvm_at(x, x_type, window.first_h * x_h + window.first_w * x_w);
-    int32_t result = maximum ? htvm_load(row, x_type, 0) : 0;
+    const int32_t x_w = layer->x_w * layer->dilation_w, x_h = layer->x_h * layer->dilation_h;
+    const void *row = htvm_at(x, x_type, window.first_h * layer->x_h + window.first_w * layer->x_w);
+    int32_t result = kind == HTVM_SUM ? 0 : htvm_load(row, x_type, 0);
 
     for (int32_t r = window.rows; r > 0; r--) {
         const void *from = row;
@@ -56,7 +75,9 @@ HTVM_KERNEL int32_t htvm_pool2d_reduce(const htvm_pool2d_layer *layer, htvm_pool
         for (int32_t s = window.columns; s > 0; s--) {
             const int32_t element = htvm_load(from, x_type, 0);
 
-            result = maximum ? htvm_max(result, element) : result + element;
+            result = kind == HTVM_SUM       ? result + element
+                     : kind == HTVM_MAXIMUM ? htvm_max(result, element)
+                                            : htvm_min(result, element);
             from = htvm_at(from, x_type, x_w);
         }
         row = htvm_at(row, x_type, x_h);
@@ -82,7 +103,7 @@ HTVM_KERNEL void htvm_pool2d_sum(const htvm_pool2d_layer *layer, const void *x, 
             }
             for (int32_t c = 0; c < layer->channels; c++) {
                 const int32_t sum =
-                    htvm_pool2d_reduce(layer, window, 0, htvm_at(x, x_type, c * layer->x_c), x_type);
+                    htvm_pool2d_reduce(layer, window, HTVM_SUM, htvm_at(x, x_type, c * layer->x_c), x_type);
 
                 htvm_store(y, y_type, c * layer->y_c + h * layer->y_h + w * layer->y_w,
                            htvm_requantize(sum, constants, entry, output, requant));
@@ -91,8 +112,9 @@ HTVM_KERNEL void htvm_pool2d_sum(const htvm_pool2d_layer *layer, const void *x, 
     }
 }
 
-/* Take the maxima of one image; every window has an element inside. */
-HTVM_KERNEL void htvm_pool2d_max(const htvm_pool2d_layer *layer, const void *x, void *y, htvm_type type)
+/* Take the maxima, or minima, of one image; every window has an element inside. */
+HTVM_KERNEL void htvm_pool2d_extreme(const htvm_pool2d_layer *layer, htvm_pool kind, const void *x, void *y,
+                                     htvm_type type)
 {
     for (int32_t h = 0; h < layer->out_height; h++) {
         for (int32_t w = 0; w < layer->out_width; w++) {
@@ -100,7 +122,7 @@ HTVM_KERNEL void htvm_pool2d_max(const htvm_pool2d_layer *layer, const void *x, 
 
             for (int32_t c = 0; c < layer->channels; c++) {
                 htvm_store(y, type, c * layer->y_c + h * layer->y_h + w * layer->y_w,
-                           htvm_pool2d_reduce(layer, window, 1, htvm_at(x, type, c * layer->x_c), type));
+                           htvm_pool2d_reduce(layer, window, kind, htvm_at(x, type, c * layer->x_c), type));
             }
         }
     }
@@ -113,10 +135,10 @@ HTVM_KERNEL void htvm_pool2d_max(const htvm_pool2d_layer *layer, const void *x, 
     {                                                                                                                \
         htvm_pool2d_sum(layer, x, x_type, counts, constants, output, y, y_type);                                     \
     }
-#define HTVM_DEFINE_POOL2D_MAX(name, type)                                                                           \
+#define HTVM_DEFINE_POOL2D_EXTREME(name, type, kind)                                                                 \
     HTVM_SHARED void name(const htvm_pool2d_layer *layer, const void *x, void *y)                                    \
     {                                                                                                                \
-        htvm_pool2d_max(layer, x, y, type);                                                                          \
+        htvm_pool2d_extreme(layer, kind, x, y, type);                                                                \
     }
 
 #endif

@@ -64,3 +64,17 @@ func.func @reshape_into_a_buffer_stays(%x: memref<4xi8, "ram">, %y: memref<4xi8,
   accel.reshape %x into %y : (memref<4xi8, "ram">, memref<4xi8, "ram">) -> ()
   return
 }
+
+// CHECK-LABEL: @taking_everything_in_order
+func.func @taking_everything_in_order(%x: tensor<2x3xi8>) -> tensor<2x3xi8> {
+  // CHECK-NOT: accel.take
+  %y = accel.take %x {indices = [array<i64>, array<i64: 0, 1, 2>]} : (tensor<2x3xi8>) -> tensor<2x3xi8>
+  return %y : tensor<2x3xi8>
+}
+
+// CHECK-LABEL: @taking_in_another_order
+func.func @taking_in_another_order(%x: tensor<2x3xi8>) -> tensor<2x3xi8> {
+  // CHECK: accel.take
+  %y = accel.take %x {indices = [array<i64>, array<i64: 2, 1, 0>]} : (tensor<2x3xi8>) -> tensor<2x3xi8>
+  return %y : tensor<2x3xi8>
+}

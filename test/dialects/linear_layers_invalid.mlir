@@ -91,15 +91,15 @@ func.func @dense_with_other_weights(%x: tensor<1x4xi8>, %w: tensor<2x5xi8>) {
 // -----
 
 func.func @unknown_pooling(%x: tensor<1x4x6x6xi8>) {
-  // expected-error@+1 {{attribute 'kind' failed to satisfy constraint: pooling 'average', 'max' or 'sum'}}
-  %y = accel.pool2d %x {kind = "min", kernel = array<i64: 2, 2>, strides = array<i64: 2, 2>, pads = array<i64: 0, 0, 0, 0>} : (tensor<1x4x6x6xi8>) -> tensor<1x4x3x3xi8>
+  // expected-error@+1 {{attribute 'kind' failed to satisfy constraint: pooling 'average', 'max', 'min' or 'sum'}}
+  %y = accel.pool2d %x {kind = "median", kernel = array<i64: 2, 2>, strides = array<i64: 2, 2>, pads = array<i64: 0, 0, 0, 0>} : (tensor<1x4x6x6xi8>) -> tensor<1x4x3x3xi8>
   return
 }
 
 // -----
 
 func.func @window_outside_the_map(%x: tensor<1x4x6x6xi8>) {
-  // expected-error@+1 {{pads holds 2, expected less than the kernel, which is 2: a window must hold an element}}
+  // expected-error@+1 {{pads of rows are 0 and 2 with a kernel of 2: a window must hold an element}}
   %y = accel.pool2d %x {kind = "max", kernel = array<i64: 2, 2>, strides = array<i64: 2, 2>, pads = array<i64: 0, 0, 2, 0>} : (tensor<1x4x6x6xi8>) -> tensor<1x4x4x3xi8>
   return
 }
@@ -141,5 +141,13 @@ func.func @run_without_packed(%x: tensor<1x4xi8>, %w: tensor<2x4xi8>) {
 func.func @scratch_of_other_size(%x: memref<1x4xi8, "ram">, %w: memref<2x4xi8, "ram">, %s: memref<31xi8, "ram">, %y: memref<1x2xi32, "ram">) {
   // expected-error@+1 {{scratch is 'memref<31xi8, "ram">', expected 32 i8 elements ('scratch_bytes')}}
   accel.dense %x, %w scratch %s into %y {kernel = "collected", scratch_bytes = 32} : (memref<1x4xi8, "ram">, memref<2x4xi8, "ram">, memref<31xi8, "ram">, memref<1x2xi32, "ram">) -> ()
+  return
+}
+
+// -----
+
+func.func @dilated_window_around_a_map(%x: tensor<1x1x1x1xi8>) {
+  // expected-error@+1 {{pads of rows are 1 and 1 with a kernel of 2: a window must hold an element}}
+  %y = accel.pool2d %x {kind = "max", kernel = array<i64: 2, 1>, strides = array<i64: 1, 1>, pads = array<i64: 1, 0, 1, 0>, dilations = array<i64: 2, 1>} : (tensor<1x1x1x1xi8>) -> tensor<1x1x1x1xi8>
   return
 }

@@ -114,3 +114,34 @@ func.func @scratch_memory(%x: memref<1x4xi8, "ram">, %w: memref<2x4xi8, "ram">, 
   accel.dense %x, %w scratch %s into %y {kernel = "packed", run = 4, scratch_bytes = 32} : (memref<1x4xi8, "ram">, memref<2x4xi8, "ram">, memref<32xi8, "ram">, memref<1x2xi32, "ram">) -> ()
   return
 }
+
+// CHECK-LABEL: @named_functions
+func.func @named_functions(%x: tensor<2x3xf32>) -> tensor<2x3xf32> {
+  // CHECK: accel.unary "tanh" %{{.*}} : (tensor<2x3xf32>) -> tensor<2x3xf32>
+  // CHECK: accel.unary "hard_sigmoid" %{{.*}} {alpha = 2.000000e-01 : f64, beta = 5.000000e-01 : f64} : (
+  // CHECK: accel.maximum %{{.*}}, %{{.*}} : (
+  // CHECK: accel.minimum %{{.*}}, %{{.*}} : (
+  %0 = accel.unary "tanh" %x : (tensor<2x3xf32>) -> tensor<2x3xf32>
+  %1 = accel.unary "hard_sigmoid" %0 {alpha = 0.2 : f64, beta = 0.5 : f64} : (tensor<2x3xf32>) -> tensor<2x3xf32>
+  %2 = accel.maximum %0, %1 : (tensor<2x3xf32>, tensor<2x3xf32>) -> tensor<2x3xf32>
+  %3 = accel.minimum %2, %1 : (tensor<2x3xf32>, tensor<2x3xf32>) -> tensor<2x3xf32>
+  return %3 : tensor<2x3xf32>
+}
+
+// CHECK-LABEL: @computed_matrices
+func.func @computed_matrices(%a: tensor<2x1x4x3xi8>, %b: tensor<5x3x6xi8>) -> tensor<2x5x4x6xi32> {
+  // CHECK: accel.matmul %{{.*}}, %{{.*}} {zero_points = array<i64: 3, -1>} : (tensor<2x1x4x3xi8>, tensor<5x3x6xi8>) -> tensor<2x5x4x6xi32>
+  %y = accel.matmul %a, %b {zero_points = array<i64: 3, -1>} : (tensor<2x1x4x3xi8>, tensor<5x3x6xi8>) -> tensor<2x5x4x6xi32>
+  return %y : tensor<2x5x4x6xi32>
+}
+
+// CHECK-LABEL: @chosen_elements
+func.func @chosen_elements(%x: tensor<2x4xi8>, %tables: tensor<2x256xi8>) -> (tensor<2x3xi8>, tensor<2x4xi8>, tensor<2x1xi32>) {
+  // CHECK: accel.take %{{.*}} {indices = [array<i64>, array<i64: 3, 0, 0>]} : (tensor<2x4xi8>) -> tensor<2x3xi8>
+  // CHECK: accel.lookup %{{.*}}, %{{.*}} {axis = 0 : i64, lowest = -128 : i64} : (
+  // CHECK: accel.argmax %{{.*}} {axis = 1 : i64, last} : (tensor<2x4xi8>) -> tensor<2x1xi32>
+  %0 = accel.take %x {indices = [array<i64>, array<i64: 3, 0, 0>]} : (tensor<2x4xi8>) -> tensor<2x3xi8>
+  %1 = accel.lookup %x, %tables {axis = 0, lowest = -128} : (tensor<2x4xi8>, tensor<2x256xi8>) -> tensor<2x4xi8>
+  %2 = accel.argmax %x {axis = 1, last} : (tensor<2x4xi8>) -> tensor<2x1xi32>
+  return %0, %1, %2 : tensor<2x3xi8>, tensor<2x4xi8>, tensor<2x1xi32>
+}

@@ -160,11 +160,11 @@ func.func @wide_product(%x: tensor<2x!x>) -> tensor<2x!y> {
 !x = !quant.uniform<i8:f32, 0.5>
 !u = !quant.uniform<u8:f32, 0.5>
 
-// CHECK: [[#@LINE+5]]:8: error: 'accel.mul' has a constant operand of type !quant.uniform<u8:f32, 5.000000e-01>, expected signed storage
-func.func @unsigned_constant(%x: tensor<2x!x>) -> tensor<2x!x> {
+// CHECK: [[#@LINE+5]]:8: error: 'accel.concat' moves a constant of unsigned integers, expected signed storage
+func.func @unsigned_constant(%x: tensor<2x!x>) -> tensor<4x!x> {
   %c = arith.constant dense<-1> : tensor<2xi8>
   %k = quant.scast %c : tensor<2xi8> to tensor<2x!u>
 
-  %0 = accel.mul %x, %k : (tensor<2x!x>, tensor<2x!u>) -> tensor<2x!x>
-  return %0 : tensor<2x!x>
+  %0 = accel.concat %x, %k {axis = 0} : (tensor<2x!x>, tensor<2x!u>) -> tensor<4x!x>
+  return %0 : tensor<4x!x>
 }

@@ -1,8 +1,8 @@
 """Every ONNX operator that can be imported: its name, and the function that imports a node of it.
 
 Such a function reads all attributes and inputs that the operator has in the versions of `model.OPSETS`, writes
-accel operations, and returns what the node's output is. It raises Problem on a form that it does not take. Its
-docstring says to users which forms it takes.
+accel operations, and returns what the node's output is, or a list of what its outputs are. It raises Problem on a
+form that it does not take. Its docstring says to users which forms it takes.
 """
 
 from collections.abc import Callable
@@ -10,25 +10,44 @@ from collections.abc import Callable
 from htvm.importer.errors import Problem
 from htvm.importer.model import ONNX_DOMAINS
 from htvm.importer.node import Node
-from htvm.importer.operators import elementwise, linear, pooling, quantise, requantise, shape
+from htvm.importer.operators import (
+    elementwise,
+    folding,
+    linear,
+    pooling,
+    quantise,
+    requantise,
+    resize,
+    selection,
+    shape,
+    transposed,
+)
+from htvm.importer.operators.functions import FUNCTIONS, MICROSOFT_FUNCTIONS
 from htvm.importer.operators.qoperators import MICROSOFT_QOPERATORS, QOPERATORS
 from htvm.importer.values import Value
 
-OPERATORS: dict[str, Callable[[Node], Value]] = {
+OPERATORS: dict[str, Callable[[Node], Value | list[Value]]] = {
     "Add": elementwise.add,
+    "ArgMax": pooling.arg_max,
+    "ArgMin": pooling.arg_min,
     "AveragePool": pooling.average_pool,
     "Cast": elementwise.cast,
     "Clip": elementwise.clip,
     "Concat": shape.concat,
     "Constant": shape.constant,
     "Conv": linear.conv,
+    "ConvTranspose": transposed.conv_transpose,
+    "DepthToSpace": selection.depth_to_space,
     "DequantizeLinear": quantise.dequantize_linear,
     "Div": elementwise.div,
     "Dropout": shape.identity,
+    "Expand": selection.expand,
     "Flatten": shape.flatten,
     "Floor": elementwise.floor,
+    "Gather": selection.gather,
     "Gemm": linear.gemm,
     "GlobalAveragePool": pooling.global_average_pool,
+    "GlobalMaxPool": pooling.global_max_pool,
     "Identity": shape.identity,
     "MatMul": linear.matmul,
     "Max": elementwise.maximum,
@@ -37,29 +56,39 @@ OPERATORS: dict[str, Callable[[Node], Value]] = {
     "Mul": elementwise.mul,
     "Pad": shape.pad,
     "QuantizeLinear": quantise.quantize_linear,
+    "ReduceMax": pooling.reduce_max,
     "ReduceMean": pooling.reduce_mean,
+    "ReduceMin": pooling.reduce_min,
     "ReduceSum": pooling.reduce_sum,
     "Relu": elementwise.relu,
     "Reshape": shape.reshape,
+    "Resize": resize.resize,
     "Round": elementwise.round_,
     "Sigmoid": elementwise.sigmoid,
+    "Slice": selection.slice_,
     "Softmax": elementwise.softmax,
+    "SpaceToDepth": selection.space_to_depth,
+    "Split": selection.split,
     "Squeeze": shape.squeeze,
     "Sub": elementwise.sub,
+    "Tile": selection.tile,
     "Transpose": shape.transpose,
     "Unsqueeze": shape.unsqueeze,
+    "Upsample": resize.resize,
+    **FUNCTIONS,
     **QOPERATORS,
 }
 """Those of ONNX."""
 
-MICROSOFT_OPERATORS: dict[str, Callable[[Node], Value]] = {
+MICROSOFT_OPERATORS: dict[str, Callable[[Node], Value | list[Value]]] = {
     "DequantizeLinear": quantise.dequantize_linear,
     "QuantizeLinear": quantise.quantize_linear,
+    **MICROSOFT_FUNCTIONS,
     **MICROSOFT_QOPERATORS,
 }
 """Those of onnxruntime, in the domain com.microsoft."""
 
-CUSTOM_OPERATORS: dict[str, Callable[[Node], Value]] = {"RequantShift": requantise.requant_shift}
+CUSTOM_OPERATORS: dict[str, Callable[[Node], Value | list[Value]]] = {"RequantShift": requantise.requant_shift}
 """Those of quantisers, which each exporter puts into another domain."""
 
 HINTS = {
@@ -72,10 +101,12 @@ HINTS = {
 """What is said of some operators that are not supported."""
 
 
-def operator(domain: str, kind: str) -> Callable[[Node], Value]:
+def operator(domain: str, kind: str) -> Callable[[Node], Value | list[Value]]:
     """Return the function that imports nodes of an operator. Raises Problem if there is none."""
     if kind in CUSTOM_OPERATORS:
         return CUSTOM_OPERATORS[kind]
+    if domain in ONNX_DOMAINS and kind in folding.FOLDED and kind not in OPERATORS:
+        return folding.needs_constants
     known = {**dict.fromkeys(ONNX_DOMAINS, OPERATORS), "com.microsoft": MICROSOFT_OPERATORS}.get(domain)
     if known is None:
         raise Problem(f"operators of the domain '{domain}' are not supported")

@@ -49,10 +49,22 @@ def mul(node: Node) -> Value:
 
 
 def div(node: Node) -> Value:
-    """By a constant without zeros, with broadcasting."""
+    """By a constant without zeros, with broadcasting; or of what one quantised tensor makes by what it makes."""
+    if not isinstance(node.value(1), Constant | QuantisedConstant):
+        return _by_computed(node)
     if 0 in node.array(1, "divisor"):
         raise Problem(f"divisor ('{node.proto.input[1]}') holds 0")
     return _binary(node, accel.div, _divide, keeps_integers=False)
+
+
+def _by_computed(node: Node) -> Value:
+    """A number by a tensor is a multiple of its reciprocal; others are an expression, whose quantiser makes a table."""
+    if not isinstance(node.value(0), Constant | QuantisedConstant):
+        return _binary(node, accel.div, _divide, keeps_integers=False)
+    x = node.tensor(1)
+    inverse = node.emit(accel.unary, x.shape, x.value, "reciprocal")
+    shape = np.broadcast_shapes(node.value(0).shape, x.shape)
+    return node.emit(accel.mul, shape, inverse.value, node.tensor(0).value)
 
 
 def floor(node: Node) -> Rounded:
@@ -74,13 +86,31 @@ def clip(node: Node) -> Tensor | Rounded:
 
 
 def maximum(node: Node) -> Tensor | Rounded:
-    """Of one tensor and constant numbers."""
-    return _clamped(node, *bounds(node))
+    """Of any number of tensors, with broadcasting, and constants."""
+    return _extreme(node, accel.maximum)
 
 
 def minimum(node: Node) -> Tensor | Rounded:
-    """Of one tensor and constant numbers."""
-    return _clamped(node, *bounds(node))
+    """Of any number of tensors, with broadcasting, and constants."""
+    return _extreme(node, accel.minimum)
+
+
+def _extreme(node: Node, op: Callable[..., ir.Value]) -> Tensor | Rounded:
+    """With numbers it is a bound, which may end a rounding; else tensors are compared, one after the other."""
+    places = range(len(node))
+    computed = [index for index in places if not node.is_constant(index)]
+    if len(computed) == 1 and all(node.value(i).shape in ((), (1,)) for i in places if i not in computed):
+        return _clamped(node, *bounds(node))
+    first, *others = [node.tensor(index) for index in places]
+    for other in others:
+        try:
+            shape = np.broadcast_shapes(first.shape, other.shape)
+        except ValueError:
+            found = f"{shape_text(first.shape)} and {shape_text(other.shape)}"
+            raise Problem(f"inputs have shapes {found}, which do not broadcast") from None
+        grid = first.grid if first.grid == other.grid else None
+        first = node.emit(op, shape, first.value, other.value, grid=grid)
+    return first
 
 
 def relu(node: Node) -> Tensor | Rounded:

@@ -1,6 +1,7 @@
-"""Operators that multiply by constant weights: Conv, Gemm, MatMul."""
+"""Operators that multiply and add up: Conv, Gemm, MatMul."""
 
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 
@@ -8,16 +9,19 @@ from htvm.dialects import accel
 from htvm.dialects.quantisation import Quantisation
 from htvm.importer.errors import Problem, shape_text
 from htvm.importer.node import Node
+from htvm.importer.operators.selection import shaped
 from htvm.importer.operators.windows import as_map, expect_map, from_map, windows
 from htvm.importer.quantisation import ACCUMULATOR
 from htvm.importer.values import (
     Constant,
     QuantisedConstant,
     Tensor,
+    Value,
     as_bias,
     as_integers,
     check_finite,
     emit_quantised,
+    emit_real,
     holds_integers,
 )
 
@@ -45,7 +49,7 @@ def conv(node: Node) -> Tensor:
         raise Problem(f"{found} do not fit the input's {x.shape[1]} channels")
     slide = windows(node, x.shape[2:], kernel)
     image = as_map(node, x)
-    bias = _bias(node, out_channels, x.integral and weights.integral)
+    bias = _emitted_bias(node, out_channels, x.integral and weights.integral)
     sums = node.emit(
         accel.conv2d,
         (x.shape[0], out_channels, *slide.places),
@@ -56,52 +60,125 @@ def conv(node: Node) -> Tensor:
         slide.dilations,
         groups,
         bias=bias.value if bias else None,
-        grid=_grid_of_sums(x, weights, bias),
+        grid=grid_of_sums(x, weights, bias),
     )
     return from_map(node, sums, len(x.shape))
 
 
 def gemm(node: Node) -> Tensor:
-    """A times constant B plus constant C; transA 0, alpha and beta 1.
+    """alpha A B + beta C; A and B transposed or not; C constant; B constant, or computed if there is no C.
 
-    B is quantised per tensor or per output, or float32 integers.
+    A constant B is quantised per tensor or per output, or float32 integers.
     """
-    node.expect("transA", 0)
-    node.expect("alpha", 1.0)
-    node.expect("beta", 1.0)
-    matrix = _matrix(node, transpose=not node.attribute("transB", 0))
+    alpha, beta = node.attribute("alpha", 1.0), node.attribute("beta", 1.0)
+    transposed = node.attribute("transB", 0)
     x = node.tensor(0)
     if len(x.shape) != 2:
         raise Problem(f"input has rank {len(x.shape)}, expected 2")
-    return _dense(node, x, matrix)
+    if node.attribute("transA", 0):
+        x = node.emit_move(accel.transpose, x.shape[::-1], [x], x.value, [1, 0])
+    has_bias = node.has(2) and not isinstance(node.value(2), Tensor) and alpha == beta == 1
+    if isinstance(node.value(1), Constant | QuantisedConstant):
+        product = _dense(node, x, _matrix(node, transpose=not transposed), has_bias)
+        has_bias = has_bias or not node.has(2)
+    else:
+        other = node.tensor(1)
+        if transposed:
+            other = node.emit_move(accel.transpose, other.shape[::-1], [other], other.value, [1, 0])
+        product, has_bias = _product(node, x, other), not node.has(2)
+    product = _scaled(node, product, alpha)
+    if has_bias:
+        return product
+    term = _scaled_constant(node.value(2), beta) or node.tensor(2)
+    grid = ACCUMULATOR if product.integral and term.integral else None
+    return node.emit(accel.add, product.shape, product.value, term.value, grid=grid)
 
 
 def matmul(node: Node) -> Tensor:
-    """An input of rank 2 or more times a constant matrix.
+    """Of any ranks, with broadcasting; both computed, or either constant.
 
-    The matrix is quantised per tensor or per column, or float32 integers.
+    A constant matrix on the right is quantised per tensor or per column, or float32 integers.
     """
-    matrix = _matrix(node, transpose=True)
+    right = node.value(1)
     x = node.tensor(0)
-    if len(x.shape) < 2:
-        raise Problem(f"input has rank {len(x.shape)}, expected at least 2")
-    return _dense(node, x, matrix)
+    if isinstance(right, Constant | QuantisedConstant) and len(right.shape) == 1 and len(x.shape) > 1:
+        column = node.with_operands("MatMul", [x, shaped(node, right, (*right.shape, 1))], node.proto.input)
+        product = _dense(node, x, _matrix(column, transpose=True), has_bias=False)
+        return shaped(node, product, product.shape[:-1])
+    if isinstance(right, Constant | QuantisedConstant) and len(right.shape) == 2 and len(x.shape) > 1:
+        return _dense(node, x, _matrix(node, transpose=True), has_bias=False)
+    if isinstance(right, Constant):
+        right = integer_weights(right)
+    y = emit_quantised(right) if isinstance(right, QuantisedConstant) else node.tensor(1)
+    if not x.shape or not y.shape:
+        raise Problem("multiplies a number, expected tensors")
+    left = x if len(x.shape) > 1 else shaped(node, x, (1, *x.shape))
+    other = y if len(y.shape) > 1 else shaped(node, y, (*y.shape, 1))
+    product = _product(node, left, other)
+    kept = product.shape
+    if len(y.shape) == 1:
+        kept = kept[:-1]
+    if len(x.shape) == 1:
+        kept = (*kept[: len(product.shape) - 2], *kept[len(product.shape) - 1 :])
+    return shaped(node, product, kept)
 
 
-def _dense(node: Node, x: Tensor, matrix: QuantisedConstant) -> Tensor:
-    """Write the product of x [.., C] with `matrix` [K, C], and a bias if the node has one."""
+def _scaled_constant(value: Value, factor: float) -> Tensor | None:
+    """Write a constant times a number; None if it is computed. Raises Problem where float32 does not hold it."""
+    if isinstance(value, QuantisedConstant):
+        grid = value.quantisation.scaled([Fraction(factor)], None)
+        if grid is not None:
+            return emit_quantised(replace(value, quantisation=grid))
+    if isinstance(value, Constant) and value.array.dtype == np.float32:
+        exact = value.array.astype(np.float64) * factor
+        if (exact.astype(np.float32) == exact).all():
+            return emit_real(replace(value, array=exact.astype(np.float32)))
+    if isinstance(value, Tensor):
+        return None if factor == 1 else _refuse_factor(factor)
+    return _refuse_factor(factor)
+
+
+def _refuse_factor(beta: float) -> None:
+    raise Problem(f"beta is {beta:g}, times which C is computed or no float32; expected 1")
+
+
+def _product(node: Node, a: Tensor, b: Tensor) -> Tensor:
+    """Write the product of a [.., M, C] and b [.., C, K]."""
+    found = f"{shape_text(a.shape)} and {shape_text(b.shape)}"
+    if a.shape[-1] != b.shape[-2]:
+        raise Problem(f"inputs have shapes {found}, which do not multiply")
+    try:
+        batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    except ValueError:
+        raise Problem(f"inputs have shapes {found}, which do not broadcast") from None
+    return node.emit(accel.matmul, (*batch, a.shape[-2], b.shape[-1]), a.value, b.value, grid=grid_of_sums(a, b))
+
+
+def _scaled(node: Node, x: Tensor, factor: float) -> Tensor:
+    """Write a tensor times a number."""
+    if factor == 1:
+        return x
+    if not np.isfinite(factor) or factor == 0:
+        raise Problem(f"alpha or beta is {factor:g}, expected another number")
+    number = emit_real(Constant(np.array(factor, np.float32), "factor"))
+    grid = ACCUMULATOR if x.integral and float(factor).is_integer() else None
+    return node.emit(accel.mul, x.shape, x.value, number.value, grid=grid)
+
+
+def _dense(node: Node, x: Tensor, matrix: QuantisedConstant, has_bias: bool) -> Tensor:
+    """Write the product of x [.., C] with `matrix` [K, C], and the node's bias."""
     outputs, inputs = matrix.shape
     if x.shape[-1] != inputs:
         raise Problem(f"input has {x.shape[-1]} numbers on its last axis, the weights take {inputs}")
     weights = emit_quantised(matrix)
-    bias = _bias(node, outputs, x.integral and weights.integral)
+    bias = _emitted_bias(node, outputs, x.integral and weights.integral) if has_bias else None
     return node.emit(
         accel.dense,
         (*x.shape[:-1], outputs),
         x.value,
         weights.value,
         bias=bias.value if bias else None,
-        grid=_grid_of_sums(x, weights, bias),
+        grid=grid_of_sums(x, weights, bias),
     )
 
 
@@ -131,7 +208,7 @@ def _weights(node: Node, channel_axis: int = 0) -> QuantisedConstant:
     """Return the weights, whose output channels are along `channel_axis`."""
     name, value = node.proto.input[1], node.value(1)
     if isinstance(value, Constant):
-        value = _integer_weights(value)
+        value = integer_weights(value)
     if not isinstance(value, QuantisedConstant):
         raise Problem(f"weights ('{name}') are computed, expected a constant")
     axis = value.quantisation.axis
@@ -147,7 +224,7 @@ def _check_channels(count: int) -> None:
         raise Problem(f"has {count:,} output channels, expected at most {MAX_CHANNELS:,}")
 
 
-def _integer_weights(constant: Constant) -> QuantisedConstant:
+def integer_weights(constant: Constant) -> QuantisedConstant:
     """Return float weights that are integers as such."""
     if constant.array.dtype != np.float32:
         raise Problem(f"weights ('{constant.name}') are {constant.array.dtype}, expected float32")
@@ -159,18 +236,23 @@ def _integer_weights(constant: Constant) -> QuantisedConstant:
     return as_integers(constant, ("i8", "i16", "i32"))
 
 
-def _bias(node: Node, channels: int, integral: bool) -> Tensor | None:
+def _emitted_bias(node: Node, channels: int, integral: bool) -> Tensor | None:
+    bias = bias_of(node, channels, integral)
+    return None if bias is None else emit_quantised(bias)
+
+
+def bias_of(node: Node, channels: int, integral: bool) -> QuantisedConstant | None:
     """Return the bias [channels]. integral: the products are integers, so a bias of such is stored as integers."""
     if not node.has(2):
         return None
     value = node.value(2)
     if isinstance(value, Constant):
         value = replace(value, array=_one_per_channel(value.array, channels))
-        return emit_quantised(as_bias(value, integral))
+        return as_bias(value, integral)
     if isinstance(value, QuantisedConstant):
         stored = _one_per_channel(value.stored, channels)
         one_scale = value.quantisation.axis is None
-        return emit_quantised(replace(value, stored=stored) if one_scale else value.reshaped(stored.shape))
+        return replace(value, stored=stored) if one_scale else value.reshaped(stored.shape)
     raise Problem(f"bias ('{node.proto.input[2]}') is computed, expected a constant")
 
 
@@ -181,6 +263,6 @@ def _one_per_channel(bias: np.ndarray, channels: int) -> np.ndarray:
     return np.array(np.broadcast_to(bias.reshape(-1), channels))
 
 
-def _grid_of_sums(*terms: Tensor | None) -> Quantisation | None:
+def grid_of_sums(*terms: Tensor | None) -> Quantisation | None:
     """Return what can store sums of products of these tensors."""
     return ACCUMULATOR if all(term.integral for term in terms if term) else None

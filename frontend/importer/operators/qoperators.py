@@ -14,7 +14,7 @@ from htvm.importer import quantisation as q
 from htvm.importer.errors import Problem
 from htvm.importer.model import OPSETS, problem_of
 from htvm.importer.node import DependsOnProblem, Node, meaning, quantise
-from htvm.importer.operators import elementwise, linear, pooling, shape
+from htvm.importer.operators import elementwise, functions, linear, pooling, shape
 from htvm.importer.operators.quantise import grid_of
 from htvm.importer.values import Constant, Integers, QuantisedConstant, Tensor, Value
 
@@ -118,6 +118,7 @@ MICROSOFT_QOPERATORS: dict[str, QOperator] = {
     "QLinearAveragePool": QOperator("AveragePool", pooling.average_pool, (X,), (3, 4)),
     "QLinearConcat": Concat("Concat", shape.concat, (), (0, 1)),
     "QLinearGlobalAveragePool": QOperator("GlobalAveragePool", pooling.global_average_pool, (X,), (3, 4)),
+    "QLinearLeakyRelu": QOperator("LeakyRelu", functions.leaky_relu, (X,), (3, 4)),
     "QLinearMul": QOperator("Mul", elementwise.mul, (X, Operand(3, 4, 5)), (6, 7)),
     "QLinearReduceMean": QOperator("ReduceMean", pooling.reduce_mean, (X,), (3, 4)),
     "QLinearSigmoid": QOperator("Sigmoid", elementwise.sigmoid, (X,), (3, 4)),

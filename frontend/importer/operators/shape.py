@@ -1,7 +1,6 @@
 """Operators that move elements without changing them, and constants."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -9,12 +8,33 @@ import onnx
 
 from htvm.dialects import accel
 from htvm.importer import quantisation as q
-from htvm.importer.errors import Problem, shape_text
+from htvm.importer.errors import Problem, choices_text, shape_text
 from htvm.importer.node import Node, axis_of
 from htvm.importer.operators.elementwise import MAX_FOLDED
+from htvm.importer.operators.selection import bordered, shaped, taken
 from htvm.importer.values import Constant, QuantisedConstant, Tensor, Value
 
-MOVES = frozenset(("Flatten", "Identity", "MaxPool", "Reshape", "Squeeze", "Transpose", "Unsqueeze"))
+MOVES = frozenset(
+    (
+        "DepthToSpace",
+        "Expand",
+        "Flatten",
+        "Gather",
+        "GlobalMaxPool",
+        "Identity",
+        "MaxPool",
+        "ReduceMax",
+        "ReduceMin",
+        "Reshape",
+        "Slice",
+        "SpaceToDepth",
+        "Split",
+        "Squeeze",
+        "Tile",
+        "Transpose",
+        "Unsqueeze",
+    )
+)
 """Operators whose result holds elements of their first input, and nothing else."""
 
 JOINS = frozenset(("Concat", "Pad"))
@@ -53,7 +73,7 @@ def reshape(node: Node) -> Value:
         new[new.index(-1)] = math.prod(old) // others if others else 0
     if math.prod(new) != math.prod(old) or min(new, default=1) < 0:
         raise Problem(f"shape is {wanted}, the input has {math.prod(old):,} elements ({shape_text(old)})")
-    return _reshaped(node, new)
+    return shaped(node, node.value(0), new)
 
 
 def flatten(node: Node) -> Value:
@@ -61,7 +81,7 @@ def flatten(node: Node) -> Value:
     axis, old = node.attribute("axis", 1), node.value(0).shape
     if axis != len(old):
         axis = axis_of(axis, len(old))
-    return _reshaped(node, (math.prod(old[:axis]), math.prod(old[axis:])))
+    return shaped(node, node.value(0), (math.prod(old[:axis]), math.prod(old[axis:])))
 
 
 def squeeze(node: Node) -> Value:
@@ -73,7 +93,7 @@ def squeeze(node: Node) -> Value:
     for axis in axes:
         if old[axis] != 1:
             raise Problem(f"axes holds {axis}, which has size {old[axis]}, expected 1")
-    return _reshaped(node, [size for axis, size in enumerate(old) if axis not in axes])
+    return shaped(node, node.value(0), [size for axis, size in enumerate(old) if axis not in axes])
 
 
 def unsqueeze(node: Node) -> Value:
@@ -84,7 +104,7 @@ def unsqueeze(node: Node) -> Value:
     if len(set(axes)) != added:
         raise Problem(f"axes is {axes}, expected each axis once")
     sizes = iter(old)
-    return _reshaped(node, [1 if axis in axes else next(sizes) for axis in range(len(old) + added)])
+    return shaped(node, node.value(0), [1 if axis in axes else next(sizes) for axis in range(len(old) + added)])
 
 
 def transpose(node: Node) -> Value:
@@ -123,18 +143,29 @@ def concat(node: Node) -> Value:
 
 
 def pad(node: Node) -> Tensor:
-    """With a constant, by constant amounts of at least 0."""
-    node.expect("mode", "constant")
-    x = node.any_tensor(0)
+    """With a constant, or in the modes reflect, edge and wrap; by constant amounts, which cut off where negative."""
+    mode, x = node.attribute("mode", "constant"), node.any_tensor(0)
     rank = len(x.shape)
     amounts = node.integers(1, "pads")
     axes = node.axes(3, rank) if node.has(3) else list(range(rank))
-    if len(amounts) != 2 * len(axes) or min(amounts, default=0) < 0:
-        raise Problem(f"pads is {amounts}, expected {2 * len(axes)} numbers of at least 0")
+    if len(amounts) != 2 * len(axes):
+        raise Problem(f"pads is {amounts}, expected {2 * len(axes)} numbers")
     low, high = [0] * rank, [0] * rank
     for index, axis in enumerate(axes):
         low[axis], high[axis] = amounts[index], amounts[index + len(axes)]
+    kept = {axis: np.arange(-min(low[axis], 0), x.shape[axis] + min(high[axis], 0)) for axis in range(rank)}
+    if any(len(places) == 0 for places in kept.values()):
+        raise Problem(f"pads is {amounts}, which leaves nothing of {shape_text(x.shape)}")
+    x = taken(node, {axis: places for axis, places in kept.items() if len(places) < x.shape[axis]}, x)
+    low, high = ([max(0, amount) for amount in side] for side in (low, high))
+    if mode in ("edge", "reflect", "wrap"):
+        node.ignore("value")
+        return bordered(node, x, low, high, mode)
+    if mode != "constant":
+        raise Problem(f"mode is '{mode}', expected {choices_text(('constant', 'edge', 'reflect', 'wrap'))}")
     value = _pad_value(node, x)
+    if not any((*low, *high)):
+        return x
     shape = [before + size + after for before, size, after in zip(low, x.shape, high, strict=True)]
     moved = node.emit_move(accel.pad, shape, [x], x.value, low, high, value)
     on_grid = moved.stored or value == 0 and x.grid and q.holds_zero(x.grid)
@@ -147,20 +178,6 @@ def _pad_value(node: Node, x: Tensor) -> float:
     if not math.isfinite(value):
         raise Problem(f"constant_value is {value:g}, expected a finite number")
     return float(q.numbers(x.grid, np.array(int(value)))) if x.stored else value
-
-
-def _reshaped(node: Node, shape: Sequence[int]) -> Value:
-    """Return the first input with another shape; nothing is written if it has this shape."""
-    shape = tuple(shape)
-    match node.value(0):
-        case Constant() as value:
-            return replace(value, array=value.array.reshape(shape))
-        case QuantisedConstant() as value:
-            return value.reshaped(shape)
-    x = node.any_tensor(0)
-    if x.shape == shape:
-        return x
-    return node.emit_move(accel.reshape, shape, [x], x.value)
 
 
 def _concatenated(node: Node, arrays: list[np.ndarray], axis: int) -> Constant:

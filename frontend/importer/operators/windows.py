@@ -29,7 +29,7 @@ class Windows:
 def windows(node: Node, sizes: Sequence[int], kernel: Sequence[int]) -> Windows:
     """Return what a node's attributes say of the windows of `kernel` in a map of `sizes` [H, W], or [W]."""
     rank = len(sizes)
-    strides, dilations = _positive(node, "strides", rank), _positive(node, "dilations", rank)
+    strides, dilations = positive(node, "strides", rank), positive(node, "dilations", rank)
     spans = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
     pads = _pads(node, sizes, spans, strides)
     rounds_up = node.attribute("ceil_mode", 0)
@@ -38,9 +38,11 @@ def windows(node: Node, sizes: Sequence[int], kernel: Sequence[int]) -> Windows:
         span, stride, padded = spans[axis], strides[axis], sizes[axis] + pads[axis] + pads[axis + rank]
         if span > padded:
             raise Problem(f"kernel spans {span} {name}, input has {padded} with padding")
-        if rounds_up and (padded - span) % stride:
-            found = f"{padded} {name} with padding, kernel {span}, stride {stride}"
-            raise Problem(f"ceil_mode is 1 with {found}, which do not come out even; expected ceil_mode 0")
+        left_over = (padded - span) % stride
+        # Rounded up, there is one window more, if it begins before the padding at the end.
+        if rounds_up and left_over and (padded - span) // stride * stride + stride < sizes[axis] + pads[axis]:
+            pads[axis + rank] += stride - left_over
+            padded += stride - left_over
         places.append((padded - span) // stride + 1)
     if rank == 1:
         return Windows([1, *kernel], [1, *strides], [0, pads[0], 0, pads[1]], [1, *dilations], [1, *places])
@@ -69,7 +71,7 @@ def from_map(node: Node, x: Tensor, rank: int) -> Tensor:
     return node.emit_move(accel.reshape, (batch, channels, length), [x], x.value)
 
 
-def _positive(node: Node, name: str, rank: int) -> list[int]:
+def positive(node: Node, name: str, rank: int) -> list[int]:
     """Return an attribute that has a number for each axis of a map."""
     numbers = list(node.attribute(name, [1] * rank))
     if len(numbers) != rank or min(numbers) < 1:

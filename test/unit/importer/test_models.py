@@ -18,7 +18,6 @@ MODELS = Path(__file__).parents[2] / "inputs" / "models"
 FILES = sorted(MODELS.glob("*/*.onnx"))
 LAYERS = sorted(MODELS.glob("htvm/*/*.onnx"))
 """Single layers as diana-quantlib exports them, and those that break a rule of HTVM's."""
-NOT_YET = {"aconv_3x3_160x32_partial": "Slice is not imported"}
 SAME_GOLDENS = {"ds_cnn_matmul": "ds_cnn"}
 
 
@@ -41,13 +40,7 @@ def test_prints_and_parses_to_the_same(path):
     assert parsed.operation.get_asm(enable_debug_info=True) == text
 
 
-def with_known_gaps(paths: list[Path]) -> list:
-    """Return models as parameters; those that cannot be imported yet are expected to fail."""
-    gaps = {name: pytest.mark.xfail(reason=reason, strict=True) for name, reason in NOT_YET.items()}
-    return [pytest.param(path, id=path.stem, marks=gaps.get(path.stem, ())) for path in paths]
-
-
-@pytest.mark.parametrize("path", with_known_gaps(FILES + LAYERS))
+@pytest.mark.parametrize("path", FILES + LAYERS, ids=lambda path: path.stem)
 def test_means_what_the_file_means(path):
     """After the passes up to stage 'integer', on the last golden: networks are executed in every stage elsewhere."""
     module = imported(path)

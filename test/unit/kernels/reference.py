@@ -38,7 +38,7 @@ def conv2d(x, weights, strides, pads, dilations, groups, pad_value):
     return acc
 
 
-def pool(x, kernel, strides, pads, outside, reduce):
+def pool(x, kernel, strides, pads, outside, reduce, dilations=(1, 1)):
     """Return the reduction of the elements inside each window; those outside read `outside`."""
-    seen = [each for _, _, each in windows(x.astype(np.int64), kernel, strides, pads, (1, 1), outside)]
+    seen = [each for _, _, each in windows(x.astype(np.int64), kernel, strides, pads, dilations, outside)]
     return reduce(np.stack(seen), axis=0)

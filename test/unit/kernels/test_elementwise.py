@@ -89,6 +89,27 @@ def multiply_case(seed: int) -> Case:
     )
 
 
+def extreme_case(seed: int) -> Case:
+    generator = np.random.default_rng(seed)
+    dtype, maximum = ("int8", "uint8", "int16")[seed % 3], seed // 3 % 2
+    (a, b), shape, order = random_operands(generator, (dtype, dtype))
+    expected = (np.maximum if maximum else np.minimum)(a, b)
+    name = f"extreme_{dtype}_{maximum}"
+    a_memory, a_strides = native.laid_out(a, order)
+    b_memory, b_strides = native.laid_out(b, order)
+    y_memory, y_strides = native.laid_out(expected, order)
+    steps = ([0 if n == 1 else s for n, s in zip(x.shape, strides)] for x, strides in ((a, a_strides), (b, b_strides)))
+    struct = native.struct("htvm_binary_shape", dict(zip(AXES, (shape, *steps, y_strides))))
+    return Case(
+        f"extreme {seed}",
+        "htvm_elementwise.h",
+        f"HTVM_DEFINE_EXTREME({name}, {native.ENUMERATORS[dtype]}, {maximum})",
+        f"    {name}({struct}, a, b, y);",
+        {"a": a_memory, "b": b_memory, "y": y_memory * 0},
+        y_memory,
+    )
+
+
 def lookup_case(seed: int) -> Case:
     generator = np.random.default_rng(seed)
     x_type, y_type = [("int8", "int8"), ("uint8", "int16"), ("int16", "uint8")][seed % 3]
@@ -140,5 +161,6 @@ def pad_case(seed: int) -> Case:
 
 @pytest.mark.parametrize("compiler", native.COMPILERS)
 def test_elementwise_equals_formula(compiler, tmp_path):
-    cases = [case(seed) for case in (add_case, multiply_case, lookup_case, pad_case) for seed in range(60)]
+    makers = add_case, multiply_case, extreme_case, lookup_case, pad_case
+    cases = [case(seed) for case in makers for seed in range(60)]
     native.check(cases, compiler, tmp_path)

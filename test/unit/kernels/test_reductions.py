@@ -1,4 +1,4 @@
-"""Pooling and softmax kernels against the formula."""
+"""Pooling, softmax and argmax kernels against the formula."""
 
 from fractions import Fraction
 
@@ -12,21 +12,23 @@ from scaling import limits_of, random_scaling
 
 def pool2d_case(seed: int) -> Case:
     generator = np.random.default_rng(seed)
-    is_maximum = seed % 2 == 1
+    extreme = ("", "MAXIMUM", "", "MINIMUM")[seed % 4]
     x_type, y_type, form = [("int8", "int8", "NARROW"), ("uint8", "int8", "WIDE"), ("int8", "uint8", "HALF_EVEN")][
         seed % 3
     ]
-    if is_maximum:
+    if extreme:
         y_type = x_type
     kernel = tuple(int(size) for size in generator.integers(1, 5, 2))
     strides = tuple(int(size) for size in generator.integers(1, 4, 2))
-    pads = tuple(int(generator.integers(0, kernel[axis])) for axis in (0, 1, 0, 1))
-    sizes = [max(1, kernel[axis] - pads[axis] - pads[axis + 2]) + int(generator.integers(0, 6)) for axis in range(2)]
+    dilations = tuple(int(size) for size in generator.choice([1, 2, 3], 2, p=[0.7, 0.2, 0.1]))
+    spans = tuple((size - 1) * dilation + 1 for size, dilation in zip(kernel, dilations))
+    pads = tuple(int(generator.integers(0, spans[axis])) for axis in (0, 1, 0, 1))
+    sizes = [max(1, spans[axis] - pads[axis] - pads[axis + 2]) + int(generator.integers(0, 6)) for axis in range(2)]
     info = np.iinfo(x_type)
     x = generator.integers(info.min, info.max, (1, int(generator.integers(1, 6)), *sizes), x_type, endpoint=True)
     x_memory, x_strides = native.laid_out(x, (0, 2, 3, 1))
     ones = np.ones((1, 1, *sizes), np.int64)
-    counts = reference.pool(ones, kernel, strides, pads, 0, np.sum)[0, 0]
+    counts = reference.pool(ones, kernel, strides, pads, 0, np.sum, dilations)[0, 0]
     if counts.min() == 0:  # a window with nothing inside has no meaning
         return pool2d_case(seed + 1000)
     fields = {
@@ -39,17 +41,21 @@ def pool2d_case(seed: int) -> Case:
         "kernel_w": kernel[1],
         "stride_h": strides[0],
         "stride_w": strides[1],
+        "dilation_h": dilations[0],
+        "dilation_w": dilations[1],
         "pad_top": pads[0],
         "pad_left": pads[1],
         **dict(zip(("x_c", "x_h", "x_w"), x_strides[1:])),
     }
     types = native.ENUMERATORS[x_type], native.ENUMERATORS[y_type]
-    if is_maximum:
-        expected = reference.pool(x, kernel, strides, pads, info.min, np.max).astype(y_type)
-        name = f"pool2d_max_{x_type}"
-        definition, arguments, buffers = f"HTVM_DEFINE_POOL2D_MAX({name}, {types[0]})", "", {}
+    if extreme:
+        outside, reduce = (info.min, np.max) if extreme == "MAXIMUM" else (info.max, np.min)
+        expected = reference.pool(x, kernel, strides, pads, outside, reduce, dilations).astype(y_type)
+        name = f"pool2d_{extreme.lower()}_{x_type}"
+        definition = f"HTVM_DEFINE_POOL2D_EXTREME({name}, {types[0]}, HTVM_{extreme})"
+        arguments, buffers = "", {}
     else:
-        acc = reference.pool(x, kernel, strides, pads, 0, np.sum)
+        acc = reference.pool(x, kernel, strides, pads, 0, np.sum, dilations)
         listed = np.unique(counts)
         scaling = random_scaling(generator, form, len(listed), int(np.abs(acc).max()), limits_of(y_type, generator))
         entries = np.searchsorted(listed, counts)
@@ -116,6 +122,33 @@ def softmax_case(seed: int) -> Case:
     )
 
 
+def argmax_case(seed: int) -> Case:
+    generator = np.random.default_rng(seed)
+    x_type, y_type = [("int8", "int32"), ("uint8", "uint8")][seed % 2]
+    smallest, last = seed // 2 % 2, seed // 4 % 2
+    shape = tuple(int(size) for size in generator.integers(1, [4, 13, 4]))
+    low = int(np.iinfo(x_type).min)
+    x = generator.integers(low, low + [1, 5, 255][seed % 3], shape, x_type, endpoint=True)
+    ordered = x.astype(int) * (-1 if smallest else 1)
+    index = ordered.argmax(1)
+    if last:
+        index = shape[1] - 1 - ordered[:, ::-1].argmax(1)
+    expected = index[:, None].astype(y_type)
+    x_memory, x_strides = native.laid_out(x, (0, 2, 1))
+    y_memory, y_strides = native.laid_out(expected, (0, 1, 2))
+    fields = {"size": shape, "x": x_strides, "y": y_strides, "smallest": smallest, "last": last}
+    name = f"argmax_{x_type}_{y_type}"
+    return Case(
+        f"argmax {seed}",
+        "htvm_argmax.h",
+        f"HTVM_DEFINE_ARGMAX({name}, {native.ENUMERATORS[x_type]}, {native.ENUMERATORS[y_type]})",
+        f"    {name}({native.struct('htvm_argmax_layer', fields)}, x, y);",
+        {"x": x_memory, "y": y_memory * 0},
+        y_memory,
+    )
+
+
 @pytest.mark.parametrize("compiler", native.COMPILERS)
 def test_reductions_equal_formula(compiler, tmp_path):
-    native.check([case(seed) for case in (pool2d_case, softmax_case) for seed in range(90)], compiler, tmp_path)
+    makers = pool2d_case, softmax_case, argmax_case
+    native.check([case(seed) for case in makers for seed in range(90)], compiler, tmp_path)

@@ -1,0 +1,81 @@
+// RUN: htvm-opt %s --split-input-file --verify-diagnostics
+
+// What the verifiers of functions, products, choices and indices say.
+
+func.func @unknown_function(%x: tensor<4xf32>) {
+  // expected-error@+1 {{attribute 'function' failed to satisfy constraint: a function of one number that has a name}}
+  %y = accel.unary "sine" %x : (tensor<4xf32>) -> tensor<4xf32>
+  return
+}
+
+// -----
+
+func.func @missing_parameter(%x: tensor<4xf32>) {
+  // expected-error@+1 {{'hard_sigmoid' has 1 parameters, expected 2 (alpha, beta)}}
+  %y = accel.unary "hard_sigmoid" %x {alpha = 0.5 : f64} : (tensor<4xf32>) -> tensor<4xf32>
+  return
+}
+
+// -----
+
+func.func @another_parameter(%x: tensor<4xf32>) {
+  // expected-error@+1 {{'elu' has 1 parameters, expected 1 (alpha)}}
+  %y = accel.unary "elu" %x {beta = 0.5 : f64} : (tensor<4xf32>) -> tensor<4xf32>
+  return
+}
+
+// -----
+
+func.func @tables_for_other_channels(%x: tensor<2x4xi8>, %tables: tensor<3x256xi8>) {
+  // expected-error@+1 {{has 3 tables, expected 4 (axis 1)}}
+  %y = accel.lookup %x, %tables {axis = 1, lowest = -128} : (tensor<2x4xi8>, tensor<3x256xi8>) -> tensor<2x4xi8>
+  return
+}
+
+// -----
+
+func.func @matrices_that_do_not_multiply(%a: tensor<2x3xi8>, %b: tensor<4x2xi8>) {
+  // expected-error@+1 {{operands have shapes 2x3 and 4x2, expected 3 rows in the second}}
+  %y = accel.matmul %a, %b : (tensor<2x3xi8>, tensor<4x2xi8>) -> tensor<2x2xi32>
+  return
+}
+
+// -----
+
+func.func @matrices_that_do_not_broadcast(%a: tensor<2x5x3xi8>, %b: tensor<4x3x2xi8>) {
+  // expected-error@+1 {{operands have shapes 2 and 4, which do not broadcast}}
+  %y = accel.matmul %a, %b : (tensor<2x5x3xi8>, tensor<4x3x2xi8>) -> tensor<2x5x2xi32>
+  return
+}
+
+// -----
+
+func.func @a_row_is_no_matrix(%a: tensor<3xi8>, %b: tensor<3x2xi8>) {
+  // expected-error@+1 {{operands have shapes 3 and 3x2, expected rank 2 or more}}
+  %y = accel.matmul %a, %b : (tensor<3xi8>, tensor<3x2xi8>) -> tensor<2xi32>
+  return
+}
+
+// -----
+
+func.func @index_outside(%x: tensor<2x4xi8>) {
+  // expected-error@+1 {{indices of axis 1 hold 4, expected 0 to 3}}
+  %y = accel.take %x {indices = [array<i64>, array<i64: 0, 4>]} : (tensor<2x4xi8>) -> tensor<2x2xi8>
+  return
+}
+
+// -----
+
+func.func @a_list_for_each_axis(%x: tensor<2x4xi8>) {
+  // expected-error@+1 {{indices has 1 lists, expected 2 (the input's rank)}}
+  %y = accel.take %x {indices = [array<i64: 0>]} : (tensor<2x4xi8>) -> tensor<1x4xi8>
+  return
+}
+
+// -----
+
+func.func @an_axis_that_stays(%x: tensor<2x4xi8>) {
+  // expected-error@+1 {{result has shape 2, expected 2x1}}
+  %y = accel.argmax %x {axis = 1} : (tensor<2x4xi8>) -> tensor<2xi32>
+  return
+}
