@@ -2,11 +2,16 @@
 
     %y = accel.conv2d %x, %w {..} : ..
     ==>
-    %y = accel.conv2d %x, %w {.., engine = "host"} : ..
+    %y = accel.conv2d %x, %w {.., engine = "npu"} : ..
+
+Every layer is offered to every engine. Of the ways to give each layer to one that accepts it, the one that takes the
+fewest cycles is chosen, transfers and conversions between engines included (analysis/placement.py), with a proof that
+there is no better one in this model.
 
 Stage    integer -> dispatched
-Reads    the layers; the target's engines, in their order of preference
-Writes   the attribute `engine` of every layer that has none, and nothing else
+Reads    the layers; the target's engines, their rules and costs
+Writes   the attribute `engine` of every layer that has none; `accel.placement` of the function, "optimal" or
+         "bounded" where there was no time for a proof
 Needs    integerize before it: an engine must see the whole fused layer
 Fails    on a layer that every engine refuses, giving each engine's reason; on one pinned to an engine that
          refuses it or does not exist
@@ -16,15 +21,19 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from mlir import ir
+from mlir.dialects import func
 from mlir.passmanager import ExternalPass
 
-from htvm.backend.targets.soc import Soc
+from htvm.backend.targets.soc import Engine, Soc
 from htvm.dialects import accel
+
+from .analysis import activations
+from .analysis.placement import Placing, refusal
 
 
 @dataclass(frozen=True)
 class DispatchEngines:
-    """Give every layer the first engine that accepts it; a layer that names its engine keeps it."""
+    """Give every layer an engine that accepts it, all of them together the fastest; one that is named stays."""
 
     name: ClassVar[str] = "dispatch-engines"
 
@@ -32,18 +41,35 @@ class DispatchEngines:
 
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
         with module.location:
-            for layer in accel.layers(module):
-                refusals = {engine.name: engine.refuses(layer) for engine in self.target.engines}
-                willing = [name for name, why in refusals.items() if why is None]
-                pinned = layer.engine and layer.engine.value
-                if pinned and pinned not in willing:
-                    layer.location.emit_error(pin_refused(layer, pinned, self.target, refusals))
-                    this_pass.signal_pass_failure()
-                elif not willing:
-                    layer.location.emit_error(no_engine(layer, self.target, refusals))
-                    this_pass.signal_pass_failure()
-                elif not pinned:
-                    layer.engine = ir.StringAttr.get(willing[0])
+            for function in accel.functions(module):
+                willing: dict[ir.OpView, list[Engine]] = {}
+                for layer in activations.layers(function):
+                    refusals = {engine.name: refusal(self.target, engine, layer) for engine in self.target.engines}
+                    pinned = layer.engine and layer.engine.value
+                    wanted = [pinned] if pinned else list(refusals)
+                    willing[layer] = [
+                        engine
+                        for engine in self.target.engines
+                        if engine.name in wanted and refusals[engine.name] is None
+                    ]
+                    if not willing[layer]:
+                        explain = pin_refused if pinned else no_engine
+                        layer.location.emit_error(explain(layer, self.target, refusals))
+                        this_pass.signal_pass_failure()
+                if all(willing.values()):
+                    place(function, self.target, willing)
+
+
+def place(function: func.FuncOp, target: Soc, willing: dict[ir.OpView, list[Engine]]) -> None:
+    """Write the engine of each layer."""
+    if all(len(engines) == 1 for engines in willing.values()):
+        engines, is_optimal = {layer: only.name for layer, (only,) in willing.items()}, True
+    else:
+        found = Placing(target, function, willing).solve()
+        engines, is_optimal = found.engines, found.is_optimal
+    for layer, engine in engines.items():
+        layer.engine = ir.StringAttr.get(engine)
+    function.attributes["accel.placement"] = ir.StringAttr.get("optimal" if is_optimal else "bounded")
 
 
 def no_engine(layer: ir.OpView, target: Soc, refusals: dict[str, str]) -> str:
@@ -52,8 +78,9 @@ def no_engine(layer: ir.OpView, target: Soc, refusals: dict[str, str]) -> str:
     return f"no engine of target '{target.name}' runs '{layer.operation.name}'\n{reasons}"
 
 
-def pin_refused(layer: ir.OpView, pinned: str, target: Soc, refusals: dict[str, str | None]) -> str:
+def pin_refused(layer: ir.OpView, target: Soc, refusals: dict[str, str | None]) -> str:
     """Say that `layer` asks for an engine that does not run it, and which would."""
+    pinned = layer.engine.value
     willing = [engine for engine, why in refusals.items() if why is None]
     if pinned not in refusals:
         problem = f"pinned to engine '{pinned}', which target '{target.name}' does not have"

@@ -1,0 +1,242 @@
+"""Which engine runs each layer, and in which order each map lies, so that all of it takes least.
+
+A choice for one layer is one for its neighbours: a map that an accelerator makes and the host reads must be copied;
+one that two accelerators want in different orders must be converted by the host. So all layers are placed together: a
+constraint program whose optimum is the least sum of
+
+    the time of each layer on its engine, its weights' transfer included,
+    the transfer of each map between the host's memory and an accelerator's, where it must be in both,
+    the conversion of each map that is needed in two orders.
+
+What runs at the same time is not taken into account.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from mlir import ir
+from mlir.dialects import func
+from ortools.sat.python import cp_model
+
+from htvm.backend.targets.host import CYCLES_PER_ELEMENT
+from htvm.backend.targets.jobs import DESCRIPTOR_WORDS, PIXELS, PLANAR, Job
+from htvm.backend.targets.soc import Accelerator, Engine, Route, Soc
+from htvm.dialects import accel
+
+from . import activations, layout
+from .tiling import Search, ranges
+
+SECONDS = 10.0
+"""The most that the solver takes; networks of a hundred layers take a fraction of a second."""
+
+
+def refusal(soc: Soc, engine: Engine, layer: ir.OpView) -> str | None:
+    """Say why an engine does not run a layer: its own rules, or a memory that the smallest tile does not fit."""
+    why = engine.refuses(layer)
+    if why is not None or not isinstance(engine, Accelerator):
+        return why
+    search = Search(soc, engine, engine.job(layer), soc.arena_memory, 0, loads=True, stores=True)
+    needed, has = search.smallest_bytes(), soc.memory(engine.memory).size_bytes
+    if needed is None:
+        return f"weights of one step of its lanes do not fit {engine.weight_memory}"
+    if needed > has:
+        return f"smallest tile: found {needed:,} bytes, wanted at most the {has:,} of {engine.memory}"
+    return None
+
+
+@dataclass(frozen=True)
+class Placement:
+    """An optimal placement. orders: of maps that accelerators touch; converted: those needed in the other one too."""
+
+    engines: Mapping[ir.OpView, str]
+    orders: Mapping[ir.Value, str]
+    converted: frozenset[ir.Value]
+    cycles: int
+    is_optimal: bool
+
+
+@dataclass
+class Placing:
+    """The constraint program of a function. willing: the engines that may run each layer."""
+
+    soc: Soc
+    function: func.FuncOp
+    willing: Mapping[ir.OpView, Sequence[Engine]]
+    model: cp_model.CpModel = field(default_factory=cp_model.CpModel)
+    costs: list[cp_model.LinearExpr] = field(default_factory=list)
+    runs: dict[tuple[ir.OpView, str], cp_model.IntVar] = field(default_factory=dict)
+    pixels: dict[ir.Value, cp_model.IntVar] = field(default_factory=dict)
+    converts: dict[ir.Value, cp_model.IntVar] = field(default_factory=dict)
+
+    def solve(self) -> Placement:
+        """Return the placement of least cost."""
+        for layer, engines in self.willing.items():
+            for engine in engines:
+                self.runs[layer, engine.name] = self.flag(self.cycles(layer, engine))
+            self.model.add_exactly_one(self.runs[layer, engine.name] for engine in engines)
+        for value in self.values:
+            self.transfer(value)
+            self.order(value)
+        for layer, engines in self.willing.items():
+            for engine in engines:
+                if isinstance(engine, Accelerator):
+                    self.order_by(layer, engine)
+        self.model.minimize(sum(self.costs))
+        fits = self.limit_constants()
+        solver = cp_model.CpSolver()
+        solver.parameters.num_workers, solver.parameters.random_seed = 1, 0
+        solver.parameters.max_time_in_seconds = SECONDS
+        self.model.add_assumption(fits)
+        status = solver.solve(self.model)
+        if status == cp_model.INFEASIBLE:  # plan-memory says what is too large
+            self.model.clear_assumptions()
+            status = solver.solve(self.model)
+        if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
+            raise AssertionError(f"no placement: {solver.status_name(status)}")
+        return Placement(
+            {layer: name for (layer, name), flag in self.runs.items() if solver.value(flag)},
+            {value: PIXELS if solver.value(flag) else PLANAR for value, flag in self.pixels.items()},
+            frozenset(value for value, flag in self.converts.items() if solver.value(flag)),
+            round(solver.objective_value),
+            status == cp_model.OPTIMAL,
+        )
+
+    def flag(self, cycles: int = 0) -> cp_model.IntVar:
+        """Return a yes or no, where yes costs something."""
+        made = self.model.new_bool_var("")
+        if cycles:
+            self.costs.append(cycles * made)
+        return made
+
+    @cached_property
+    def values(self) -> list[ir.Value]:
+        """The maps: inputs of the function, and what layers make."""
+        return [*self.function.arguments, *(accel.output(layer) for layer in self.willing)]
+
+    @cached_property
+    def readers(self) -> Mapping[ir.Value, list[ir.OpView]]:
+        """The layers that read each map."""
+        found: dict[ir.Value, list[ir.OpView]] = {value: [] for value in self.values}
+        for layer in self.willing:
+            for value in activations.read_by(layer):
+                found[value].append(layer)
+        return found
+
+    @cached_property
+    def returned(self) -> frozenset[ir.Value]:
+        return frozenset(self.function.body.blocks[0].operations[-1].operands)
+
+    def cycles(self, layer: ir.OpView, engine: Engine) -> int:
+        """Return what a layer takes on an engine, with the transfer of its weights."""
+        time = engine.cycles(layer, self.soc.cost_model)
+        if not isinstance(engine, Accelerator):
+            return time
+        size = sum(map(engine.weight_bytes, whole_parts(engine, layer)))
+        return time + (self.copy(self.soc.arena_memory, engine.weight_memory, size) if size else 0)
+
+    def limit_constants(self) -> cp_model.IntVar:
+        """Return whether the constants leave room for inputs, outputs and maps that no accelerator can keep."""
+        fits = self.flag()
+        memory = self.soc.memory(self.soc.constant_memory or self.soc.program_memory)
+        room = memory.size_bytes
+        if memory.name == self.soc.arena_memory:
+            ports = [*self.function.arguments, *self.returned]
+            room -= sum(layout.size_bytes(value.type) for value in ports)
+            inside = self.soc.memory(self.soc.accelerators[0].memory).size_bytes
+            sizes = [layout.size_bytes(value.type) for value in self.values]
+            room -= max((size for size in sizes if 2 * size > inside), default=0)
+        used = [self.constant_bytes(*key) * flag for key, flag in self.runs.items()]
+        self.model.add(sum(used) <= room).only_enforce_if(fits)
+        return fits
+
+    def constant_bytes(self, layer: ir.OpView, name: str) -> int:
+        """Return what the weights of a layer take as an engine wants them, with the descriptors of its jobs."""
+        engine = self.soc.engine(name)
+        if isinstance(engine, Accelerator):
+            parts = whole_parts(engine, layer)
+            return sum(engine.weight_bytes(part) + 4 * DESCRIPTOR_WORDS for part in parts)
+        constants = [value for value in layer.operation.operands if activations.is_constant(value)]
+        return sum(layout.size_bytes(value.type) for value in constants)
+
+    def copy(self, source: str, target: str, size_bytes: int) -> int:
+        return self.soc.cost_model.copy_cycles(Route(source, target), size_bytes)
+
+    def on(self, layer: ir.OpView) -> cp_model.LinearExpr:
+        """Return whether an accelerator runs a layer."""
+        return sum(
+            self.runs[layer, engine.name] for engine in self.willing[layer] if isinstance(engine, Accelerator)
+        )
+
+    def transfer(self, value: ir.Value) -> None:
+        """Let a map be copied where it is made in one memory and read in another."""
+        size, home = layout.size_bytes(value.type), self.soc.arena_memory
+        inside = self.soc.accelerators[0].memory
+        made = 0 if activations.is_argument(value) else self.on(value.owner.opview)
+        store, load = self.flag(self.copy(inside, home, size)), self.flag(self.copy(home, inside, size))
+        for reader in self.readers[value]:
+            self.model.add(store >= made - self.on(reader))
+            self.model.add(load >= self.on(reader) - made)
+        if value in self.returned:
+            self.model.add(store >= made)
+
+    def order(self, value: ir.Value) -> None:
+        """Let a map have an order and, for its price, the other one as well."""
+        if not has_two_orders(value.type):
+            return
+        self.pixels[value] = self.flag()
+        self.converts[value] = self.flag(CYCLES_PER_ELEMENT * layout.size_bytes(value.type))
+        if must_be_planar(value):
+            self.model.add(self.pixels[value] == 0)
+
+    def order_by(self, layer: ir.OpView, engine: Accelerator) -> None:
+        """Let maps be in the orders that an accelerator reads and writes, if it runs a layer."""
+        runs, output = self.runs[layer, engine.name], accel.output(layer)
+        if takes_any_order(layer):
+            wanted = self.flag()
+            if output in self.pixels:
+                self.model.add(self.pixels[output] == wanted).only_enforce_if(runs)
+        else:
+            wanted = int(engine.reads == PIXELS)
+            if output in self.pixels and len(engine.writes) == 1:
+                self.model.add(self.pixels[output] == int(engine.writes[0] == PIXELS)).only_enforce_if(runs)
+        for value in activations.read_by(layer):
+            if value in self.pixels:
+                self.model.add(self.converts[value] >= self.pixels[value] - wanted + runs - 1)
+                self.model.add(self.converts[value] >= wanted - self.pixels[value] + runs - 1)
+
+
+def whole_parts(engine: Accelerator, layer: ir.OpView) -> list[Job]:
+    """Return a layer as the fewest jobs that its engine's weight memory allows."""
+    job = engine.job(layer)
+    whole = (0, job.out_size[0]), (0, job.out_size[1])
+    return [job.tile(part, *whole)[0] for part in ranges(job.outputs, engine.most_outputs(job))]
+
+
+def takes_any_order(layer: ir.OpView) -> bool:
+    """Say whether accelerators run a layer element by element, so that orders only have to be the same."""
+    return isinstance(layer, accel.AddOp)
+
+
+def wanted_order(layer: ir.OpView, engine: Accelerator, output_order: str) -> str:
+    """Return the order in which an accelerator reads the maps of a layer."""
+    return output_order if takes_any_order(layer) else engine.reads
+
+
+def has_two_orders(value_type: ir.Type) -> bool:
+    """Say whether PLANAR and PIXELS are different places for a map."""
+    if value_type.rank != len(layout.CHANNELS_LAST):
+        return False
+    plain = ir.RankedTensorType.get(value_type.shape, value_type.element_type)
+    return not layout.same_places(layout.with_order(plain, layout.CHANNELS_LAST), plain)
+
+
+def must_be_planar(value: ir.Value) -> bool:
+    """Say whether others see a map, or something takes it for a flat array."""
+    if activations.is_argument(value):
+        return True
+    neighbours = [value.owner, *(use.owner for use in value.uses)]
+    return any(isinstance(op.operation.opview, (accel.ReshapeOp, func.ReturnOp)) for op in neighbours)
+
