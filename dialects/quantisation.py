@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 from mlir import ir
-from mlir.dialects import arith, quant
+from mlir.dialects import arith, memref, quant
 
 from .accel import producer
 
@@ -104,18 +104,31 @@ def tensor(shape: list[int], element: ir.Type) -> ir.RankedTensorType:
 
 
 def stored(value: ir.Value) -> np.ndarray | None:
-    """Return the stored integers of a quantised or integer constant as int64, or None for other values."""
+    """Return the stored integers of a quantised or integer constant as int64, or None for other values.
+
+    A constant is one of tensors, or on memrefs a global.
+    """
     q, source = Quantisation.of(value), producer(value)
     if q is not None:
         source = producer(source.operands[0]) if source is not None and source.name == "quant.scast" else None
-    if not isinstance(source, arith.ConstantOp):
+    if isinstance(source, memref.GetGlobalOp):
+        source = _global(source)
+    elif not isinstance(source, arith.ConstantOp):
         return None
-    numbers = np.array(source.value)
+    numbers = np.array(source.value if isinstance(source, arith.ConstantOp) else source.initial_value)
     if numbers.dtype.kind == "f":
         return None
     if q is not None and not q.signed:
         numbers = numbers.view(f"u{numbers.dtype.itemsize}")
     return numbers.astype(np.int64)
+
+
+def _global(source: memref.GetGlobalOp) -> memref.GlobalOp:
+    """Return the global that an operation gets."""
+    module = source.operation
+    while module.parent is not None:
+        module = module.parent.operation
+    return ir.SymbolTable(module)[ir.FlatSymbolRefAttr(source.operation.attributes["name"]).value]
 
 
 def constant(numbers: np.ndarray, q: Quantisation) -> ir.Value:

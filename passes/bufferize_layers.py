@@ -13,7 +13,7 @@ copied by a reshape that changes nothing. A reshape is a copy at most: none wher
 buffers in one place.
 
 Stage    scheduled -> tiled
-Reads    layouts of values; the target's memories for activations and constants
+Reads    layouts of values; `accel.memory` of layers; the target's memories for activations and constants
 Writes   the function's signature, every op; a `memref.global` for each different constant, named after the node
          that reads it first
 Needs    order-layers before it: the order of the layers is the order of execution from here on
@@ -21,7 +21,6 @@ Fails    on an op that is neither a layer nor a constant; on a copy that no engi
 """
 
 import itertools
-import re
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -33,6 +32,7 @@ from htvm.backend.targets.soc import Soc
 from htvm.dialects import accel
 
 from .analysis import activations, layout
+from .analysis.names import identifier
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class BufferizeLayers:
                 this_pass.signal_pass_failure()
             if strangers:
                 return
-            constants = Globals(module, self.target.program_memory)
+            constants = Globals(module, self.target.constant_memory or self.target.program_memory)
             for function in functions:
                 for copy in self.bufferize(function, constants):
                     refusals = {engine.name: engine.refuses(copy) for engine in self.target.engines}
@@ -83,7 +83,7 @@ class BufferizeLayers:
                 operands = [place.get(value) or constants.get(value, layer) for value in layer.operands]
                 output = accel.output(layer)
                 if output not in place:
-                    memref_type = layout.memref(output.type, self.target.arena_memory)
+                    memref_type = layout.memref(output.type, memory_of(layer, self.target))
                     place[output] = accel.BufferOp(memref_type, accel.node(layer)).memref
                 write_into(layer, operands, scratch(layer, self.target.arena_memory), place[output])
 
@@ -165,6 +165,7 @@ def write_into(
 ) -> None:
     """Make the same layer on memrefs, writing `destination`, at the insertion point."""
     attributes = dict(layer.operation.attributes.items())
+    attributes.pop("accel.memory", None)
     segments = attributes.get("operandSegmentSizes")
     if segments is not None:
         sizes = [*list(segments)[:-1], 1]  # the last is `into`, the one before, if there is any, `scratch`
@@ -174,6 +175,12 @@ def write_into(
     ir.Operation.create(
         layer.operation.name, operands=[*operands, *scratch, destination], attributes=attributes
     )
+
+
+def memory_of(layer: ir.OpView, target: Soc) -> str:
+    """Return the memory that a layer's result is in: the host's, if choose-tilings has not named another."""
+    attributes = layer.operation.attributes
+    return attributes["accel.memory"].value if "accel.memory" in attributes else target.arena_memory
 
 
 def operations(function: func.FuncOp) -> list[ir.OpView]:
@@ -195,12 +202,6 @@ def role(constant: ir.Value, reader: ir.OpView) -> str:
         getattr(reader, name): name for name in ("weights", "bias", "table") if getattr(reader, name, None)
     }
     return roles.get(constant, "constant")
-
-
-def identifier(text: str) -> str:
-    """Return a C identifier as like `text` as can be."""
-    name = re.sub(r"[\W_]+", "_", text, flags=re.ASCII).strip("_")
-    return name if name[:1].isalpha() else f"node_{name}"
 
 
 def unknown_operation(op: ir.OpView) -> str:

@@ -44,8 +44,8 @@ PHASES: dict[str, tuple[str, ...]] = {
         "choose-kernels",
         "verify-stage{stage=dispatched}",
     ),
-    "scheduled": ("order-layers", "verify-stage{stage=scheduled}"),
-    "tiled": ("bufferize-layers", "verify-stage{stage=tiled}"),
+    "scheduled": ("order-layers", "choose-tilings", "verify-stage{stage=scheduled}"),
+    "tiled": ("bufferize-layers", "tile-layers", "verify-stage{stage=tiled}"),
     "planned": ("plan-memory", "verify-stage{stage=planned}"),
 }
 """The passes of each phase; the key is the stage that the phase ends in."""

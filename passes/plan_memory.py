@@ -23,6 +23,7 @@ from mlir import ir
 from mlir.dialects import func, memref
 from mlir.passmanager import ExternalPass
 
+from htvm.backend.targets.jobs import DESCRIPTOR_WORDS
 from htvm.backend.targets.soc import Memory, Soc
 from htvm.dialects import accel
 
@@ -54,7 +55,7 @@ class PlanMemory:
                     plan.write_offsets()
                     largest[memory] = max(largest.get(memory, plan), plan, key=lambda each: each.packing.peak)
 
-            constants = constant_bytes(module)
+            constants = constant_bytes(module, self.target)
             for name, plan in largest.items():
                 if plan.packing.peak + constants[name] > memories[name].size_bytes:
                     message = does_not_fit(self.target, memories[name], plan, constants[name])
@@ -111,14 +112,20 @@ def memory_of(memref_type: ir.MemRefType) -> str:
     return space.value if isinstance(space, ir.StringAttr) else ""
 
 
-def constant_bytes(module: ir.Operation) -> dict[str, int]:
-    """Return the bytes of all globals by memory; 0 for any other memory."""
+def constant_bytes(module: ir.Operation, target: Soc) -> dict[str, int]:
+    """Return the bytes of all globals, and of the descriptors of jobs, by memory; 0 for any other memory."""
     found: dict[str, int] = defaultdict(int)
+    launches = [op for function in accel.functions(module) for op in function.body.blocks[0] if is_launch(op)]
+    found[target.constant_memory or target.program_memory] += 4 * DESCRIPTOR_WORDS * len(launches)
     for op in module.regions[0].blocks[0]:
         if isinstance(op, memref.GlobalOp):
             memref_type = op.attributes["type"].value
             found[memory_of(memref_type)] += layout.aligned(layout.size_bytes(memref_type))
     return found
+
+
+def is_launch(op: ir.OpView) -> bool:
+    return isinstance(op, accel.LaunchOp)
 
 
 def write_summary(module: ir.Operation, plans: dict[str, Plan], memories: dict[str, Memory]) -> None:

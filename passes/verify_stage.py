@@ -170,7 +170,8 @@ IMPORTED = (only_operations("arith.constant", "quant.scast", "func.return"), qua
 INTEGER = (only_operations("arith.constant", "func.return"), integers)
 DISPATCHED = (*INTEGER, engines, layouts)
 SCHEDULED = (*DISPATCHED, order)
-ON_MEMORY = ("accel.buffer", "memref.get_global", "memref.subview", "accel.copy", "accel.launch", "accel.wait")
+VIEWS = ("memref.subview", "memref.reinterpret_cast")
+ON_MEMORY = ("accel.buffer", "memref.get_global", *VIEWS, "accel.copy", "accel.launch", "accel.wait")
 TILED = (
     only_operations(*ON_MEMORY, "func.return"),
     integers,

@@ -34,7 +34,7 @@ def places(program: Program) -> list[Place]:
     """Return the arguments, then the buffers, in the order of the module."""
     uses: dict[ir.Value, list[int]] = {}
     for step in program.steps:
-        for value in step.parameters:
+        for value in (*step.parameters, *step.held):
             uses.setdefault(value, []).append(step.number)
     found = []
     for port in program.ports:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -14,10 +14,13 @@ from htvm.backend.targets.soc import Soc
 from htvm.dialects import accel
 
 from . import convolution, steps, values
+from .commands import Commands
 from .constants import Constants
 from .names import identifier, project_name
 from .steps import Shared, Step
 from .values import ElementType
+
+COMMANDS = (accel.CopyOp, accel.LaunchOp, accel.WaitOp)
 
 
 @dataclass(frozen=True)
@@ -72,15 +75,26 @@ class ArenaMemory:
 
 @dataclass(frozen=True)
 class Program:
-    """A network as C: `ports` are its inputs, then its outputs; `calls` has the argument of each step's parameters."""
+    """A network as C: `ports` are its inputs, then its outputs; `calls` has the argument of each step's parameters.
+
+    memories: those that activations and weights in use are in. arena_memory: the one that the host's are in.
+    """
 
     name: str
     model: str
     ports: tuple[Port, ...]
-    arena: ArenaMemory
+    memories: tuple[ArenaMemory, ...]
+    arena_memory: str
     steps: tuple[Step, ...]
     calls: tuple[tuple[str, ...], ...]
     shared: Shared
+    commands: Commands
+
+    @property
+    def arena(self) -> ArenaMemory:
+        """What is needed of the memory that the host's activations are in."""
+        found = [each for each in self.memories if each.name == self.arena_memory]
+        return found[0] if found else ArenaMemory(self.arena_memory, 0, 0)
 
     @property
     def inputs(self) -> tuple[Port, ...]:
@@ -101,28 +115,61 @@ def read_program(module: ir.Module, soc: Soc) -> Program:
         raise ValueError(f"the module has {len(functions)} functions, expected one")
     function = functions[0]
     model = function.name.value
-    arena = _arena(module, soc)
+    memories = _memories(module)
     ports = tuple(_ports(function))
     places = {port.value: port.name for port in ports} | dict(_places(function))
     data = {op.sym_name.value: np.array(op.initial_value) for op in module.body if op.operation.name == "memref.global"}
-    layers = [layer for layer in accel.layers(module) if not _is_nothing(layer, places)]
+    ops = [op for op in function.body.blocks[0] if is_work(op) and not _is_nothing(op, places)]
+    layers = [op for op in ops if accel.is_layer(op)]
     linear = [layer for layer in layers if isinstance(layer, accel.Conv2dOp | accel.DenseOp)]
     shared = Shared(Constants(), data, convolution.forms(linear))
-    written = tuple(steps.write_step(number, layer, shared) for number, layer in enumerate(layers))
+    commands = Commands(soc)
+    written = write_steps(ops, shared, commands)
     calls = tuple(tuple(places[value] for value in step.parameters) for step in written)
-    return Program(project_name(model), model, ports, arena, written, calls, shared)
+    return Program(project_name(model), model, ports, memories, soc.arena_memory, written, calls, shared, commands)
 
 
-def _arena(module: ir.Module, soc: Soc) -> ArenaMemory:
+def is_work(op: ir.OpView) -> bool:
+    """Say whether an operation becomes C."""
+    return accel.is_layer(op) or isinstance(op, COMMANDS)
+
+
+def write_steps(ops: Sequence[ir.OpView], shared: Shared, commands: Commands) -> tuple[Step, ...]:
+    """Return one step per layer, in order.
+
+    A step begins with a layer of the host, or with the first launch of one on an accelerator. Copies and waits
+    belong to the step that has begun, those before all others to the first one.
+    """
+    written: list[Step] = []
+    before: list[ir.OpView] = []
+    for op in ops:
+        if accel.is_layer(op):
+            written.append(steps.write_step(len(written), op, shared))
+        elif isinstance(op, accel.LaunchOp) and "accel.shape" in op.operation.attributes:
+            written.append(steps.accelerated_step(len(written), op, shared))
+        if not written:
+            before.append(op)
+            continue
+        if before:
+            first, body = written[0], written[0].body
+            first.body = []
+            for command in before:
+                commands.write(command, first)
+            first.body += body
+            before = []
+        if not accel.is_layer(op):
+            commands.write(op, written[-1])
+    return tuple(written)
+
+
+def _memories(module: ir.Module) -> tuple[ArenaMemory, ...]:
     numbers = {}
     for key in ("accel.arena", "accel.lower_bound"):
         if key not in module.operation.attributes:
             raise ValueError(f"the module has no attribute '{key}': it is not in stage planned")
         numbers[key] = {entry.name: entry.attr.value for entry in module.operation.attributes[key]}
-    others = [name for name in numbers["accel.arena"] if name != soc.arena_memory]
-    if others:
-        raise ValueError(f"activations are in '{others[0]}', C for '{soc.name}' has them in '{soc.arena_memory}' only")
-    return ArenaMemory(soc.arena_memory, *(each.get(soc.arena_memory, 0) for each in numbers.values()))
+    needed, bounds = numbers["accel.arena"], numbers["accel.lower_bound"]
+    return tuple(ArenaMemory(name, needed[name], bounds[name]) for name in needed)
 
 
 def _ports(function: func.FuncOp) -> Iterator[Port]:

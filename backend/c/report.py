@@ -11,6 +11,7 @@ from htvm.dialects import accel
 
 from . import values
 from .buffers import Place, places, scratch_of
+from .commands import root_of
 from .program import Port, Program
 from .steps import Step
 
@@ -20,7 +21,7 @@ GENERATOR = "htvm"
 
 def report(program: Program, soc: Soc, versions: dict[str, str]) -> dict[str, Any]:
     """Return what is written as report.json."""
-    arena, buffers = program.arena, places(program)
+    buffers = places(program)
     numbers = {value: number for number, buffer in enumerate(buffers) for value in buffer.values}
     return {
         "generator": GENERATOR,
@@ -31,26 +32,27 @@ def report(program: Program, soc: Soc, versions: dict[str, str]) -> dict[str, An
         "inputs": [port_facts(port) for port in program.inputs],
         "outputs": [port_facts(port) for port in program.outputs],
         "memories": {
-            arena.name: {
-                "peak_bytes": arena.peak_bytes,
-                "lower_bound_bytes": arena.lower_bound_bytes,
-                "capacity_bytes": soc.memory(arena.name).size_bytes,
+            each.name: {
+                "peak_bytes": each.peak_bytes,
+                "lower_bound_bytes": each.lower_bound_bytes,
+                "capacity_bytes": soc.memory(each.name).size_bytes,
             }
+            for each in program.memories
         },
         "constant_bytes": program.shared.constants.size_bytes,
         "scratch_bytes": max((step.scratch_bytes for step in program.steps), default=0),
-        "buffers": [buffer_facts(buffer, arena.name) for buffer in buffers],
+        "buffers": [buffer_facts(buffer) for buffer in buffers],
         "steps": [step_facts(step, numbers) for step in program.steps],
     }
 
 
-def buffer_facts(buffer: Place, memory: str) -> dict[str, Any]:
+def buffer_facts(buffer: Place) -> dict[str, Any]:
     """Describe a buffer. first, last: the steps between which it is needed, both included."""
     value = buffer.values[0]
     return {
         "name": buffer.name,
         "kind": buffer.kind,
-        "memory": memory,
+        "memory": value.type.memory_space.value,
         "offset": buffer.offset,
         "bytes": values.size_bytes(value),
         "dtype": values.element_type(value).numpy,
@@ -63,20 +65,32 @@ def buffer_facts(buffer: Place, memory: str) -> dict[str, Any]:
 def step_facts(step: Step, numbers: dict[ir.Value, int]) -> dict[str, Any]:
     """Describe a step. reads, writes: numbers of buffers; weight_bytes: its constants, as the model has them."""
     constants = {values.global_name(value) for value in step.layer.operation.operands} - {None}
-    own = [step.output, *scratch_of(step)]
+    own = [root_of(step.output)[0], *scratch_of(step)]
     return {
         "name": step.node,
         "nodes": accel.nodes(step.layer),
-        "op": step.layer.operation.name.removeprefix("accel."),
+        "op": step.op,
         "summary": step.summary,
         "engine": step.engine,
         "macs": step.macs,
-        "shape": list(values.shape(step.output)),
+        "shape": list(step.shape),
         "scratch_bytes": step.scratch_bytes,
         "weight_bytes": sum(step.shared.data[name].nbytes for name in constants),
         "reads": [numbers[value] for value in step.parameters if value not in own],
         "writes": [numbers[value] for value in own],
+        **predicted(step),
     }
+
+
+def predicted(step: Step) -> dict[str, Any]:
+    """Return what choose-tilings has chosen for a layer on an accelerator, with its prediction."""
+    attributes = step.layer.operation.attributes
+    if "accel.predicted" not in attributes:
+        return {}
+    tiling = {each.name: each.attr.value if isinstance(each.attr, ir.IntegerAttr) else True
+              for each in attributes["accel.tiling"]}  # fmt: skip
+    cycles = {each.name: each.attr.value for each in attributes["accel.predicted"]}
+    return {"tiling": tiling, "predicted_cycles": cycles["cycles"], "bound_cycles": cycles["bound"]}
 
 
 def port_facts(port: Port) -> dict[str, Any]:

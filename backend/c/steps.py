@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from mlir import ir
 
+from htvm.backend.targets.jobs import Job
 from htvm.dialects import accel, packed_weights
 
 from . import values
@@ -50,7 +51,7 @@ class Step:
     """A step being written.
 
     parameters: for each activation its C declaration, by value. body: C statements. scratch_bytes: of the arena,
-    while the step runs.
+    while the step runs. held: buffers in memories that the host does not address.
     """
 
     number: int
@@ -61,10 +62,25 @@ class Step:
     scratch_bytes: int = 0
     parameters: dict[ir.Value, str] = field(default_factory=dict)
     body: list[str] = field(default_factory=list)
+    held: dict[ir.Value, None] = field(default_factory=dict)
 
     @property
     def output(self) -> ir.Value:
-        return accel.output(self.layer)
+        """What the step makes; of a layer on an accelerator, what its first job does."""
+        return self.layer.out if isinstance(self.layer, accel.LaunchOp) else accel.output(self.layer)
+
+    @property
+    def op(self) -> str:
+        """The operation of the layer, without the dialect's name."""
+        attributes = self.layer.operation.attributes
+        name = attributes["accel.op"].value if "accel.op" in attributes else self.layer.operation.name
+        return name.removeprefix("accel.")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of what the layer makes."""
+        attributes = self.layer.operation.attributes
+        return tuple(attributes["accel.shape"]) if "accel.shape" in attributes else shape(self.output)
 
     @property
     def node(self) -> str:
@@ -94,6 +110,19 @@ class Step:
     def writes(self, value: ir.Value, name: str = "y") -> str:
         self.parameters[value] = f"{element_type(value).c} *{name}"
         return name
+
+    def touches(self, value: ir.Value) -> str:
+        """Return the name of a map that a copy reads or writes: a parameter."""
+        if value not in self.parameters:
+            attributes = value.owner.owner.opview.arg_attrs[value.arg_number] if is_argument(value) else {}
+            is_input = is_argument(value) and "accel.result" not in attributes
+            name = f"map_{len(self.parameters)}"
+            self.parameters[value] = f"{'const ' if is_input else ''}{element_type(value).c} *{name}"
+        return self.parameters[value].rsplit("*", 1)[1]
+
+    def array_of(self, constant: str) -> str:
+        """Return the name of the array of a constant of bytes, which is shared by all steps."""
+        return self.shared.constants.array(constant, "int8_t", self.shared.data[constant])
 
     def scratch(self) -> str:
         """Return the name of the memory that the layer's kernel needs beside its operands."""
@@ -151,6 +180,10 @@ class Step:
             return
         moved = [f"{a} + n * {steps[a]}" if a in steps else a for a in arguments]
         self.body.append(f"for (int32_t n = 0; n < {batch}; n++) {{\n    {function}({', '.join(moved)});\n}}")
+
+
+def is_argument(value: ir.Value) -> bool:
+    return isinstance(value.owner, ir.Block)
 
 
 def _initializer(fields: Mapping[str, Any], depth: int) -> str:
@@ -611,6 +644,16 @@ WRITERS: dict[type, Callable[[Step], None]] = {
     accel.TakeOp: _take,
     accel.ReshapeOp: _reshape,
 }
+
+
+def accelerated_step(number: int, launch: accel.LaunchOp, shared: Shared) -> Step:
+    """Return the step of a layer on an accelerator, which `launch` begins; its commands are still to be added."""
+    step = Step(number, launch, shared)
+    job = Job.of(launch.job)
+    step.macs = launch.operation.attributes["accel.macs"].value
+    step.summary = f"{step.op} -> {_by(step.shape)} on {step.engine}"
+    step.summary += f", kernel {_by(job.kernel)}" if job.kernel != (1, 1) else ""
+    return step
 
 
 def write_step(number: int, layer: ir.OpView, shared: Shared) -> Step:

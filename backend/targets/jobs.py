@@ -60,6 +60,11 @@ class Job:
         return self.outputs * (self.channels // self.groups) * prod(self.kernel) * prod(self.out_size)
 
     @property
+    def has_own_channels(self) -> bool:
+        """Whether each output channel has an input channel of its own."""
+        return self.groups > 1 or self.kind == "add"
+
+    @property
     def rows_of_weights(self) -> int:
         """Products that are summed for one output."""
         return self.channels // self.groups * prod(self.kernel)
@@ -75,7 +80,8 @@ class Job:
     def tile(self, outputs: Range, rows: Range, columns: Range) -> tuple[Job, Range, Range]:
         """Return the job of a part of the output, and the rows and columns of the input that it reads.
 
-        Padding stays only where the part lies at the border of the map.
+        Padding stays only where the part lies at the border of the map. Along an axis that is not cut the whole map is
+        read, also what the last window leaves out: a part that is not copied has the steps of the map.
         """
         (top, left, bottom, right), height, width = self.pads, *self.size
         in_rows, (top, bottom) = self._read(rows, height, 0, top, bottom)
@@ -83,7 +89,7 @@ class Job:
         count = outputs[1] - outputs[0]
         part = replace(
             self,
-            channels=count if self.groups > 1 or self.kind == "add" else self.channels,
+            channels=count if self.has_own_channels else self.channels,
             groups=count if self.groups > 1 else 1,
             outputs=count,
             size=(in_rows[1] - in_rows[0], in_columns[1] - in_columns[0]),
@@ -94,6 +100,8 @@ class Job:
 
     def _read(self, wanted: Range, size: int, axis: int, before: int, after: int) -> tuple[Range, Range]:
         """Return the inputs along an axis that some outputs need, and the padding on both sides of them."""
+        if wanted == (0, self.out_size[axis]):
+            return (0, size), (before, after)
         stride, kernel = self.strides[axis], self.kernel[axis]
         first, end = wanted[0] * stride - before, (wanted[1] - 1) * stride - before + kernel
         read = (max(first, 0), min(end, size))

@@ -126,10 +126,17 @@ class CostModel(Protocol):
 
 @dataclass(frozen=True)
 class Host:
-    """The RISC-V core that runs the generated C. `march` and `mabi` are what a C compiler is told."""
+    """The RISC-V core that runs the generated C. `march` and `mabi` are what a C compiler is told.
+
+    copy_cycles, launch_cycles, wait_cycles: what it spends on giving a command, on starting a job, and on a wait for
+    something that has ended already.
+    """
 
     march: str
     mabi: str
+    copy_cycles: int = 0
+    launch_cycles: int = 0
+    wait_cycles: int = 0
 
 
 @dataclass(frozen=True)

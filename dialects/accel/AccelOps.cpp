@@ -157,7 +157,8 @@ static LogicalResult broadcast(Operation *layer, ArrayRef<int64_t> lhs, ArrayRef
 /// Fold a layer on tensors to an operand that already has the result's type.
 template <typename Layer>
 static LogicalResult foldToInput(Layer layer, Value input, SmallVectorImpl<OpFoldResult> &results) {
-  if (!layer.getResult() || input.getType() != layer.getResult().getType())
+  // A layer that names its engine is there for something: it moves its input to another memory, say.
+  if (!layer.getResult() || input.getType() != layer.getResult().getType() || layer.getEngine())
     return failure();
   results.push_back(input);
   return success();

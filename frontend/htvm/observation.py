@@ -10,19 +10,23 @@ from unicorn import UC_HOOK_CODE
 
 from htvm.backend.c.steps import Step
 from htvm.backend.c.values import element_type, size_bytes
+from htvm.backend.targets.soc import HOST
 from htvm.execution import Program
 
 
 def observed(
     program: Program, steps: Sequence[Step], sample: Mapping[str, np.ndarray]
 ) -> list[tuple[Step, np.ndarray]]:
-    """Run a sample and return what each step has left in memory when the next one began."""
+    """Run a sample and return what each step has left in memory when the next one began.
+
+    Steps of accelerators are left out: what they make is in memories of their own, or passes through in tiles.
+    """
     host = program.host
     found: list[tuple[Step, np.ndarray]] = []
 
     def on_entry(_: object, address: int, *__: object) -> None:
         ended = host.program.steps.index(address) - 1
-        if ended >= 0:
+        if ended >= 0 and is_visible(steps[ended]):
             found.append((steps[ended], _value(program, steps[ended].output)))
 
     hooks = [host.machine.hook_add(UC_HOOK_CODE, on_entry, begin=at, end=at) for at in host.program.steps]
@@ -32,7 +36,12 @@ def observed(
     finally:
         for hook in hooks:
             host.machine.hook_del(hook)
-    return [*found, (steps[-1], _value(program, steps[-1].output))]
+    return [*found, *((last, _value(program, last.output)) for last in steps[-1:] if is_visible(last))]
+
+
+def is_visible(step: Step) -> bool:
+    """Say whether what a step makes is in the host's memory when it has ended."""
+    return step.engine == HOST
 
 
 def _value(program: Program, value: ir.Value) -> np.ndarray:

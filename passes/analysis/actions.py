@@ -15,6 +15,8 @@ from htvm.dialects import accel
 
 from . import activations
 
+VIEWS = (memref.SubViewOp, memref.ReinterpretCastOp)
+
 
 @dataclass(frozen=True)
 class Action:
@@ -49,7 +51,7 @@ def is_action(op: ir.OpView) -> bool:
 
 def whole(value: ir.Value) -> ir.Value:
     """Return the buffer, argument or constant that a value is a view of."""
-    while not activations.is_argument(value) and isinstance(value.owner.opview, memref.SubViewOp):
+    while not activations.is_argument(value) and isinstance(value.owner.opview, VIEWS):
         value = value.owner.opview.source
     return value
 

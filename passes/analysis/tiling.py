@@ -1,53 +1,105 @@
 """Cut a layer into the jobs that an accelerator runs fastest.
 
-A tiling gives the size of a tile: output channels, rows, columns. Two forms are searched, both by trying every size
-that differs (sizes with as many tiles are balanced: as equal as can be):
+A tiling gives the size of a tile: output channels, rows, columns. Inputs and outputs lie whole in the accelerator's
+memory, or their tiles pass through it, from and to another memory (`loads`, `stores`). A map that lies whole can only
+be cut where the parts are dense: along the outermost axis of its order.
 
-whole       input and output lie whole in the accelerator's memory; only output channels are cut, which its weight
-            memory or the kind of job may demand
-streamed    tiles of input and output pass through that memory, from and to another one; weights and inputs that the
-            next tile needs again stay
-
-The time of a tiling is predicted by running its tiles through the units' timelines: transfers in, the engine,
-transfers out, each one thing after the other, the next tile's transfers while the engine works.
+All sizes that differ are tried (sizes with as many tiles are balanced: as equal as can be), both orders of the loops,
+and one or two buffers for what passes through. A tiling whose lower bound, the larger of the engine's and the
+transfers' own time, is not below the best time found is left out; of the others the tiles are run through a timeline
+of host, engine and transfers. So the choice is the fastest of all, in this model, and `bound` is what none can beat.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
+
+from mlir import ir
 
 from htvm.backend.targets.jobs import PLANAR, Job, Range
 from htvm.backend.targets.soc import Accelerator, Route, Soc
 
+from .timeline import Timeline
+
+NAME = "accel.tiling"
+"""The attribute of a layer that holds its tiling."""
+
 
 @dataclass(frozen=True)
 class Tiling:
-    """The size of the tiles of a layer. is_streamed: its form. outputs_first: whether they are the outer loop."""
+    """The size of the tiles of a layer, and how they are gone through.
+
+    outputs_first: whether output channels are the outer loop. loads, stores: whether inputs come from, and
+    outputs go to, another memory. buffers: 2 if a tile's transfers go on while another one is computed.
+    launch_outputs: the output channels of a launch, if a tile has several (0: one for all). blocking: the host waits
+    for each command.
+    """
 
     outputs: int
     rows: int
     columns: int
-    is_streamed: bool = False
+    loads: bool = False
+    stores: bool = False
     outputs_first: bool = True
+    buffers: int = 1
+    launch_outputs: int = 0
+    blocking: bool = False
+
+    def launches(self, tile: Job) -> list[Range]:
+        """Return the output channels of each launch of a tile, counted from the tile's first."""
+        return list(ranges(tile.outputs, self.launch_outputs or tile.outputs))
+
+    def attribute(self) -> ir.DictAttr:
+        """Return the tiling as the attribute NAME."""
+        sizes = {"outputs": self.outputs, "rows": self.rows, "columns": self.columns, "buffers": self.buffers}
+        sizes |= {"launch_outputs": self.launch_outputs} if self.launch_outputs else {}
+        flags = {name: getattr(self, name) for name in ("loads", "stores", "outputs_first", "blocking")}
+        i64 = ir.IntegerType.get_signless(64)
+        return ir.DictAttr.get(
+            {key: ir.IntegerAttr.get(i64, size) for key, size in sizes.items()}
+            | {key: ir.UnitAttr.get() for key, is_set in flags.items() if is_set}
+        )
+
+    @staticmethod
+    def of_layer(layer: ir.OpView) -> Tiling:
+        """Return the tiling that a layer carries."""
+        return Tiling.of(layer.operation.attributes[NAME])
+
+    @staticmethod
+    def of(attribute: ir.DictAttr) -> Tiling:
+        """Return the tiling that an attribute holds. Raises ValueError if it is none."""
+        values = {each.name: each.attr.value if isinstance(each.attr, ir.IntegerAttr) else True for each in attribute}
+        try:
+            return Tiling(**({"outputs_first": False} | values))
+        except TypeError as error:
+            raise ValueError(f"'{attribute}' is no tiling: {error}") from None
 
 
 @dataclass(frozen=True)
 class Tile:
-    """A part of a layer: the job, what it makes, what it reads."""
+    """A part of a layer: the job, the output channels, rows and columns it makes, what it reads of the input."""
 
     job: Job
     outputs: Range
     rows: Range
     columns: Range
+    channels: Range
     in_rows: Range
     in_columns: Range
 
     @property
-    def channels(self) -> Range:
-        """The input channels that are read: those of its outputs where each output has its own."""
-        return self.outputs if self.job.groups > 1 or self.job.kind == "add" else (0, self.job.channels)
+    def source(self) -> tuple[Range, Range, Range]:
+        """The part of the input that the tile reads."""
+        return self.channels, self.in_rows, self.in_columns
+
+    @staticmethod
+    def of(job: Job, outputs: Range, rows: Range, columns: Range) -> Tile:
+        part, in_rows, in_columns = job.tile(outputs, rows, columns)
+        channels = outputs if job.has_own_channels else (0, job.channels)
+        return Tile(part, outputs, rows, columns, channels, in_rows, in_columns)
 
 
 def tiles(job: Job, tiling: Tiling) -> Iterator[Tile]:
@@ -59,9 +111,7 @@ def tiles(job: Job, tiling: Tiling) -> Iterator[Tile]:
         pairs = [(k, place) for k in outputs for place in places]
     else:
         pairs = [(k, place) for place in places for k in outputs]
-    for k, (rows, columns) in pairs:
-        part, in_rows, in_columns = job.tile(k, rows, columns)
-        yield Tile(part, k, rows, columns, in_rows, in_columns)
+    return (Tile.of(job, k, rows, columns) for k, (rows, columns) in pairs)
 
 
 def ranges(size: int, part: int) -> Iterator[Range]:
@@ -70,11 +120,20 @@ def ranges(size: int, part: int) -> Iterator[Range]:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """A tiling with its predicted time, and what no tiling of the layer can beat, in cycles."""
+
+    tiling: Tiling
+    cycles: int
+    bound: int
+
+
+@dataclass(frozen=True, eq=False)
 class Search:
     """The tilings of one layer on one engine.
 
-    home: the memory that streamed tiles come from and go to. budget_bytes: what tiles may take of the engine's memory.
-    most_outputs: of one job, beside the engine's own limit; None if there is no other.
+    home: the memory that tiles come from and go to. budget_bytes: what buffers may take of the engine's memory.
+    plain: jobs are lowered without what only saves time.
     """
 
     soc: Soc
@@ -82,101 +141,312 @@ class Search:
     job: Job
     home: str
     budget_bytes: int
-    most_outputs: int | None = None
+    loads: bool
+    stores: bool
+    plain: bool = False
+    costs: dict[tuple[Job, int], Cost] = field(default_factory=dict, repr=False)
 
-    def whole(self) -> Tiling | None:
-        """Return the fastest tiling with maps that lie whole in the engine's memory; None if there is none."""
+    def best(self) -> Choice | None:
+        """Return the fastest tiling; None if none fits."""
+        found = sorted(
+            ((self.bound(each), order, each) for order, each in enumerate(self.fitting())), key=lambda each: each[:2]
+        )
+        best: tuple[int, Tiling] | None = None
+        for bound, _, tiling in found:
+            if best is not None and bound >= best[0]:
+                break
+            cycles = self.cycles(tiling)
+            if best is None or cycles < best[0]:
+                best = (cycles, tiling)
+        return None if best is None else Choice(best[1], best[0], found[0][0])
+
+    def pinned(self, tiling: Tiling) -> Choice | None:
+        """Return a given tiling with its prediction; None if the layer does not allow it or it does not fit."""
+        allowed = replace(tiling, outputs_first=True, buffers=1) if tiling.buffers in (1, 2) else None
+        sizes = (tiling.outputs, tiling.rows, tiling.columns)
+        is_possible = allowed == Tiling(*sizes, self.loads, self.stores) and self.allows(*sizes)
+        if not is_possible or self.bytes_of(tiling) * tiling.buffers > self.budget_bytes:
+            return None
+        return Choice(tiling, self.cycles(tiling), self.bound(tiling))
+
+    def allows(self, outputs: int, rows: int, columns: int) -> bool:
+        """Say whether tiles of these sizes can be cut out and run, whatever memory they take."""
         height, width = self.job.out_size
-        found = [Tiling(k, height, width) for k in self.output_sizes]
-        return min(found, key=lambda each: (self.cycles(each), -each.outputs), default=None)
+        resident = self.resident_orders
+        return (
+            1 <= outputs <= max(self.output_sizes, default=0)
+            and 1 <= rows <= height
+            and 1 <= columns <= width
+            and (PLANAR not in resident or (rows, columns) == (height, width))
+            and (not resident or columns == width)
+            and (self.stores or self.job.order == PLANAR or outputs == self.job.outputs)
+        )
 
-    def streamed(self) -> Tiling | None:
-        """Return the fastest tiling with tiles that pass through the engine's memory; None if none fits."""
+    def fitting(self) -> Iterator[Tiling]:
+        """Yield the tilings that the layer allows and whose buffers fit, fewest tiles first."""
+        for k, r, c in self.sizes():
+            single = Tiling(k, r, c, self.loads, self.stores)
+            several = k < self.job.outputs or (r, c) != self.job.out_size
+            for outputs_first in (True, False) if several else (True,):
+                for buffers in (2, 1) if several and (self.loads or self.stores) else (1,):
+                    tiling = Tiling(k, r, c, self.loads, self.stores, outputs_first, buffers)
+                    if self.bytes_of(single) * buffers <= self.budget_bytes:
+                        yield tiling
+
+    def sizes(self) -> Iterator[tuple[int, int, int]]:
+        """Yield the different sizes of tiles that can be cut out."""
         height, width = self.job.out_size
-        found = [
-            Tiling(k, r, c, True, outputs_first)
-            for k in self.output_sizes
-            for r in balanced(height)
-            for c in balanced(width)
-            for outputs_first in (True, False)
-        ]
-        fitting = [each for each in found if self.bytes_of(each) <= self.budget_bytes]
-        return min(fitting, key=self.cycles, default=None)
+        for k in self.output_sizes:
+            for r in balanced(height):
+                yield from ((k, r, c) for c in balanced(width) if self.allows(k, r, c))
 
-    def smallest_bytes(self) -> int:
-        """Return the bytes of the engine's memory that the smallest tile takes."""
-        k = min(self.output_sizes, default=1)
-        return min(self.bytes_of(Tiling(k, 1, c, True)) for c in balanced(self.job.out_size[1]))
+    @property
+    def resident_orders(self) -> set[str]:
+        """The orders of the maps that lie whole in the engine's memory."""
+        inputs = set() if self.loads else {input_order(self.engine, self.job)}
+        return inputs if self.stores else {*inputs, self.job.order}
 
     @cached_property
     def output_sizes(self) -> list[int]:
-        """The numbers of output channels of a tile that the engine takes; whole steps of its lanes."""
-        step, limit = self.engine.output_step, self.engine.most_outputs(self.job)
-        limit = min(limit, self.most_outputs or limit, self.job.outputs)
+        """The numbers of output channels of a tile that the engine takes; whole steps of its lanes, largest first."""
+        step, limit = self.engine.output_step, min(self.engine.most_outputs(self.job), self.job.outputs)
         if limit < 1:
             return []
         sizes = {min(-(-k // step) * step, self.job.outputs) for k in balanced(self.job.outputs)}
-        fitting = sorted(k for k in sizes if k <= limit)
-        return fitting or [limit]
+        return sorted((k for k in sizes if k <= limit), reverse=True) or [limit]
+
+    def smallest_bytes(self) -> int | None:
+        """Return the bytes of the engine's memory that the smallest tile takes; None if there is no tiling at all."""
+        return min((self.bytes_of(Tiling(*sizes, self.loads, self.stores)) for sizes in self.sizes()), default=None)
 
     def bytes_of(self, tiling: Tiling) -> int:
-        """Return what one tile takes of the engine's memory: the largest one, in the corner or the middle."""
-        return max(tile.job.input_bytes * self.inputs + tile.job.output_bytes for tile in self.different(tiling))
+        """Return what one tile takes of the engine's memory beside maps that lie there: the largest of each buffer."""
+        jobs = [tile.job for tile in different(self.job, tiling)]
+        loaded = max(job.input_bytes for job in jobs) * self.inputs if tiling.loads else 0
+        stored = max(job.output_bytes for job in jobs) if tiling.stores else 0
+        return aligned(loaded) + aligned(stored)
 
     @property
     def inputs(self) -> int:
         return 2 if self.job.kind == "add" else 1
 
-    def different(self, tiling: Tiling) -> list[Tile]:
-        """Return tiles among which every job of the tiling is."""
-        return list({tile.job: tile for tile in tiles(self.job, tiling)}.values())
+    def bound(self, tiling: Tiling) -> int:
+        """Return the larger of the engine's own time and each transfer engine's: what waits for nothing takes."""
+        busy: Counter[str] = Counter()
+        for tile, times in tile_counts(self.job, tiling):
+            cost = self.cost(tile, tiling)
+            busy[self.engine.name] += times * cost.compute
+            if tiling.loads:
+                busy[self.soc.dma(self.load_route).name] += times * cost.load
+            if tiling.stores:
+                busy[self.soc.dma(self.store_route).name] += times * cost.store
+        for k in ranges(self.job.outputs, tiling.outputs):
+            part = Tile.of(self.job, k, (0, self.job.out_size[0]), (0, self.job.out_size[1]))
+            if size := self.cost(part, tiling).weight_bytes:
+                route = self.weights_route
+                busy[self.soc.dma(route).name] += self.soc.cost_model.copy_cycles(route, size)
+        return max(busy.values())
+
+    def keeps_weights(self, tiling: Tiling) -> bool:
+        """Say whether the weights of all tiles fit the weight memory together, so that each is fetched once."""
+        whole = [Tile.of(self.job, k, (0, self.job.out_size[0]), (0, self.job.out_size[1]))
+                 for k in ranges(self.job.outputs, tiling.outputs)]  # fmt: skip
+        size = sum(aligned(self.cost(tile, tiling).weight_bytes) for tile in whole)
+        return not tiling.blocking and size <= self.soc.memory(self.engine.weight_memory).size_bytes
+
+    @property
+    def weights_route(self) -> Route:
+        return Route(self.home, self.engine.weight_memory)
+
+    @property
+    def load_route(self) -> Route:
+        return Route(self.home, self.engine.memory)
+
+    @property
+    def store_route(self) -> Route:
+        return Route(self.engine.memory, self.home)
+
+    def cost(self, tile: Tile, tiling: Tiling) -> Cost:
+        """Return what the units take for a tile, each alone."""
+        key = (tile.job, tiling.launch_outputs)
+        if key not in self.costs:
+            self.costs[key] = self.new_cost(tile.job, tiling)
+        return self.costs[key]
+
+    def new_cost(self, job: Job, tiling: Tiling) -> Cost:
+        model, engine, whole = self.soc.cost_model, self.engine, self.job
+        full = (0, job.out_size[0]), (0, job.out_size[1])
+        parts = [job.tile(part, *full)[0] for part in tiling.launches(job)]
+        load = pieces(job.channels, whole.channels, job.size, whole.size, input_order(engine, job))
+        store = pieces(job.outputs, whole.outputs, job.out_size, whole.out_size, job.order)
+        return Cost(
+            compute=sum(model.job_cycles(engine.name, engine.lowered(part, self.plain)) for part in parts),
+            load=self.inputs * load[0] * model.copy_cycles(self.load_route, load[1]),
+            store=store[0] * model.copy_cycles(self.store_route, store[1]),
+            weight_bytes=sum(map(engine.weight_bytes, parts)),
+            load_runs=load,
+            store_runs=store,
+        )
 
     def cycles(self, tiling: Tiling) -> int:
-        """Predict the time of a layer, from its first transfer to the end of its last."""
-        fetched = computed = stored = 0
-        last_weights = last_input = None
-        model, cost = self.soc.cost_model, {}
-        to_weights = Route(self.home, self.engine.weight_memory)
-        there, back = Route(self.home, self.engine.memory), Route(self.engine.memory, self.home)
-        room = 2 * self.bytes_of(tiling) <= self.budget_bytes  # the next tile may come while this one is computed
-        for tile in tiles(self.job, tiling):
-            if tile.job not in cost:
-                cost[tile.job] = (
-                    model.job_cycles(self.engine.name, self.engine.lowered(tile.job)),
-                    self.engine.weight_bytes(tile.job),
-                    self.inputs * copy_cycles(model, there, *pieces(tile.job.channels, tile.job.size, self.job.size)),
-                    copy_cycles(model, back, *pieces(tile.job.outputs, tile.job.out_size, self.job.out_size)),
-                )
-            compute, weight_bytes, load, store = cost[tile.job]
-            if tiling.is_streamed and not room:
-                fetched = max(fetched, computed, stored)
-            if weight_bytes and tile.outputs != last_weights:
-                fetched += model.copy_cycles(to_weights, weight_bytes)
-                last_weights = tile.outputs
-            source = (tile.channels, tile.in_rows, tile.in_columns)
-            if tiling.is_streamed and source != last_input:
-                fetched += load
-                last_input = source
-            computed = max(computed, fetched) + compute
-            if tiling.is_streamed:
-                stored = max(stored, computed) + store
-        return max(computed, stored)
+        """Predict the time of a layer, from its first command to the end of its last, other layers left out."""
+        run = Run(self, tiling)
+        all_tiles = list(tiles(self.job, tiling))
+        run.load(all_tiles[0])
+        for number, tile in enumerate(all_tiles):
+            run.launch(tile)
+            if number + 1 < len(all_tiles):
+                run.load(all_tiles[number + 1])
+        return run.finish()
 
 
-def pieces(channels: int, part: tuple[int, int], size: tuple[int, int], order: str = PLANAR) -> tuple[int, int]:
-    """Return how many runs of bytes, and how long, a part of a map is that lies dense in both memories."""
+class Run:
+    """The tiles of a layer going through a timeline."""
+
+    def __init__(self, search: Search, tiling: Tiling) -> None:
+        self.search, self.tiling, self.time = search, tiling, Timeline(search.soc)
+        self.room = search.soc.memory(search.engine.weight_memory).size_bytes
+        self.keeps_weights = search.keeps_weights(tiling)
+        self.fetched: set[Range] = set()
+        self.weights_of: Range | None = None
+        self.source: tuple[Range, ...] | None = None
+        self.held: list[int] = [0, 0]
+        self.ready = self.launched = 0
+        self.stored: list[int] = []
+        self.pending: Tile | None = None
+
+    def load(self, tile: Tile) -> None:
+        """Fetch the weights and the input of a tile, if they are not there already."""
+        search, cost, time = self.search, self.search.cost(tile, self.tiling), self.time
+        if self.tiling.blocking or (self.tiling.loads and self.tiling.buffers == 1):
+            self.wait_for_launch()
+        if cost.weight_bytes and not self.has_weights(tile):
+            self.weights_of, self.held = tile.outputs, [self.held[1], cost.weight_bytes]
+            if sum(self.held) > self.room:
+                self.wait_for_launch()
+            self.ready = self.given(time.copy(search.weights_route, 1, cost.weight_bytes))
+        if self.tiling.loads and tile.source != self.source:
+            self.source = tile.source
+            for _ in range(search.inputs):
+                self.ready = self.given(time.copy(search.load_route, *cost.load_runs))
+
+    def has_weights(self, tile: Tile) -> bool:
+        """Say whether the weights of a tile are there: of the tile before, or all that have been fetched are kept."""
+        if self.keeps_weights:
+            known = tile.outputs in self.fetched
+            self.fetched.add(tile.outputs)
+            return known
+        return tile.outputs == self.weights_of
+
+    def launch(self, tile: Tile) -> None:
+        """Run the jobs of a tile, then send away what the one before has made."""
+        time, engine = self.time, self.search.engine
+        if self.tiling.buffers == 1 and self.pending is not None:
+            self.wait_for_launch()
+            self.store()
+        time.wait(self.ready)
+        if len(self.stored) >= self.tiling.buffers:
+            time.wait(self.stored[-self.tiling.buffers])
+        for part in self.tiling.launches(tile.job):
+            self.wait_for_launch()
+            job, *_ = tile.job.tile(part, (0, tile.job.out_size[0]), (0, tile.job.out_size[1]))
+            self.launched = time.launch(engine.name, engine.lowered(job, self.search.plain))
+        self.store()
+        self.pending = tile if self.tiling.stores else None
+        if self.tiling.blocking:
+            self.wait_for_launch()
+            self.store()
+
+    def store(self) -> None:
+        if self.pending is not None:
+            runs = self.search.cost(self.pending, self.tiling).store_runs
+            self.stored.append(self.given(self.time.copy(self.search.store_route, *runs)))
+            self.pending = None
+
+    def finish(self) -> int:
+        self.wait_for_launch()
+        self.store()
+        return self.time.end
+
+    def given(self, end: int) -> int:
+        """Wait for a copy that was given, if the tiling says so; return when it ends."""
+        if self.tiling.blocking:
+            self.time.wait(end)
+        return end
+
+    def wait_for_launch(self) -> None:
+        if self.launched:
+            self.time.wait(self.launched)
+            self.launched = 0
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What the units take for a tile: cycles, and the runs of its copies as (how many, bytes each)."""
+
+    compute: int
+    load: int
+    store: int
+    weight_bytes: int
+    load_runs: tuple[int, int]
+    store_runs: tuple[int, int]
+
+
+def input_order(engine: Accelerator, job: Job) -> str:
+    """Return the order of the maps that a job reads: an addition takes any, and writes the same."""
+    return job.order if job.kind == "add" else engine.reads
+
+
+def different(job: Job, tiling: Tiling) -> list[Tile]:
+    """Return tiles among which every job of the tiling is."""
+    return [tile for tile, _ in tile_counts(job, tiling)]
+
+
+@lru_cache(maxsize=65536)
+def tile_counts(job: Job, tiling: Tiling) -> tuple[tuple[Tile, int], ...]:
+    """Return a tile of each different job of a tiling, and how many there are."""
+    first: dict[Job, Tile] = {}
+    counts: Counter[Job] = Counter()
+    height, width = job.out_size
+    for k, ks in counted(job.outputs, tiling.outputs):
+        for r, rs in counted(height, tiling.rows):
+            for c, cs in counted(width, tiling.columns):
+                tile = Tile.of(job, k, r, c)
+                first.setdefault(tile.job, tile)
+                counts[tile.job] += ks * rs * cs
+    return tuple((first[part], counts[part]) for part in first)
+
+
+def counted(size: int, part: int) -> list[tuple[Range, int]]:
+    """Return the first two, a middle one and the last two ranges along an axis, and how many each stands for.
+
+    Those in the middle are alike: borders reach into no more than two tiles, or all are returned.
+    """
+    every = list(ranges(size, part))
+    if len(every) <= 5 or part < 4:
+        return [(each, 1) for each in every]
+    return [(every[0], 1), (every[1], 1), (every[2], len(every) - 4), (every[-2], 1), (every[-1], 1)]
+
+
+def pieces(
+    channels: int, all_channels: int, part: tuple[int, int], size: tuple[int, int], order: str = PLANAR
+) -> tuple[int, int]:
+    """Return how many runs of bytes, and how long, a part of a map is whose copy lies dense in another memory."""
     rows, columns = part
     if order != PLANAR:
+        if channels != all_channels:
+            return rows * columns, channels
         return (1, rows * columns * channels) if columns == size[1] else (rows, columns * channels)
     if columns != size[1]:
         return channels * rows, columns
     return (channels, rows * columns) if rows != size[0] else (1, channels * rows * columns)
 
 
-def copy_cycles(model: object, route: Route, count: int, run_bytes: int) -> int:
-    return count * model.copy_cycles(route, run_bytes)
+def aligned(size_bytes: int) -> int:
+    """Return the bytes of a buffer: whole words."""
+    return -(-size_bytes // 4) * 4
 
 
 def balanced(size: int) -> list[int]:
-    """Return the tile sizes that differ: for each number of tiles, the smallest that needs no more."""
+    """Return the tile sizes that differ: for each number of tiles, the smallest that needs no more; largest first."""
     return sorted({-(-size // count) for count in range(1, size + 1)}, reverse=True)

@@ -159,7 +159,7 @@ HTVM_KERNEL void htvm_lookup(const htvm_unary_shape *shape, const void *x, htvm_
 }
 
 /* Copy elements between layouts: transpose, take, and each operand of concat and pad. x and y may not overlap. */
-HTVM_KERNEL void htvm_copy(const htvm_unary_shape *shape, const void *x, void *y, htvm_type type)
+HTVM_KERNEL void htvm_copy_elements(const htvm_unary_shape *shape, const void *x, void *y, htvm_type type)
 {
     const int32_t x_step = shape->x[3], y_step = shape->y[3];
 
@@ -208,7 +208,7 @@ HTVM_KERNEL void htvm_fill(int32_t count, int32_t value, void *y, htvm_type type
 #define HTVM_DEFINE_COPY(name, type)                                                                                 \
     HTVM_SHARED void name(const htvm_unary_shape *shape, const void *x, void *y)                                     \
     {                                                                                                                \
-        htvm_copy(shape, x, y, type);                                                                                \
+        htvm_copy_elements(shape, x, y, type);                                                                       \
     }
 #define HTVM_DEFINE_FILL(name, type)                                                                                 \
     HTVM_SHARED void name(int32_t count, int32_t value, void *y)                                                     \

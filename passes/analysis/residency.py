@@ -1,0 +1,164 @@
+"""Which maps lie in an accelerator's memory, and how each of its layers is tiled.
+
+A map that an accelerator makes and an accelerator with the same memory reads can stay there: it is resident. At
+first all are. Where they and the smallest buffers of a layer do not fit, one goes back to the host's memory, and its
+tiles pass through: the one that relieves most layers that are too full, the largest of those. The budget of a layer's
+buffers is what the maps that are resident meanwhile leave.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from mlir import ir
+
+from htvm.backend.targets.jobs import PIXELS, PLANAR, Job
+from htvm.backend.targets.soc import Accelerator, Soc
+from htvm.dialects import accel
+
+from . import activations, layout, reference_tiling
+from .tiling import NAME, Choice, Search, Tiling
+
+
+class DoesNotFit(Exception):
+    """A layer that its accelerator's memory cannot hold even in the smallest tiles."""
+
+    def __init__(self, layer: ir.OpView, memory: str, needed: int | None, has: int) -> None:
+        super().__init__(layer, memory, needed, has)
+        self.layer, self.memory, self.needed, self.has = layer, memory, needed, has
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A layer on an accelerator, at a place in the order of execution; `job` is all of it."""
+
+    layer: ir.OpView
+    number: int
+    engine: Accelerator
+    job: Job
+
+    @property
+    def inputs(self) -> list[ir.Value]:
+        return activations.read_by(self.layer)
+
+    @property
+    def output(self) -> ir.Value:
+        return accel.output(self.layer)
+
+
+@dataclass
+class Residency:
+    """The resident maps of a function, and the tilings that follow. resident: those that are, shrinking."""
+
+    soc: Soc
+    layers: Sequence[ir.OpView]
+    mapping: str = "default"
+    resident: set[ir.Value] = field(default_factory=set)
+
+    @cached_property
+    def placed(self) -> list[Placed]:
+        engines = {engine.name: engine for engine in self.soc.accelerators}
+        return [
+            Placed(layer, number, engines[layer.engine.value], whole_job(engines[layer.engine.value], layer))
+            for number, layer in enumerate(self.layers)
+            if layer.engine.value in engines
+        ]
+
+    def keep_all(self) -> None:
+        """Make every map resident that an accelerator makes and one with the same memory reads."""
+        makers = {one.output: one for one in self.placed}
+        for one in self.placed:
+            for value in one.inputs:
+                if value in makers and makers[value].engine.memory == one.engine.memory:
+                    self.resident.add(value)
+
+    def settle(self) -> dict[ir.Value, Choice]:
+        """Return the tiling of each layer by what it makes, after giving up as many maps as must be.
+
+        Raises DoesNotFit.
+        """
+        if self.mapping == "default":
+            self.keep_all()
+        while True:
+            full = [one for one in self.placed if self.left(one) < (self.smallest(one) or 0)]
+            if full:
+                self.give_up(full)
+                continue
+            choices = {one.output: self.choice(one) for one in self.placed}
+            unable = [one for one in self.placed if choices[one.output] is None]
+            if not unable:
+                return choices
+            self.give_up(unable)
+
+    def give_up(self, full: Sequence[Placed]) -> None:
+        """Take one map out of the accelerator's memory, for the layers that have too little of it."""
+        pressure: dict[ir.Value, int] = {}
+        for one in full:
+            for value in self.during(one):
+                pressure[value] = pressure.get(value, 0) + 1
+        own = {value for one in full for value in (*one.inputs, one.output)} & self.resident
+        if not pressure:
+            worst = full[0]
+            raise DoesNotFit(worst.layer, worst.engine.memory, self.smallest(worst), self.size(worst))
+
+        def relief(value: ir.Value) -> tuple[int, int, bool]:
+            return pressure[value], layout.size_bytes(value.type), value in own
+
+        self.resident.remove(max(pressure, key=relief))
+
+    def size(self, one: Placed) -> int:
+        return self.soc.memory(one.engine.memory).size_bytes
+
+    def left(self, one: Placed) -> int:
+        """Return the bytes of its memory that resident maps leave to a layer's buffers."""
+        return self.size(one) - sum(layout.aligned(layout.size_bytes(value.type)) for value in self.during(one))
+
+    def during(self, one: Placed) -> list[ir.Value]:
+        """Return the maps that are resident while a layer runs, in the same memory."""
+        return [
+            value
+            for value, (first, last, memory) in self.lives.items()
+            if value in self.resident and first <= one.number <= last and memory == one.engine.memory
+        ]
+
+    @cached_property
+    def lives(self) -> dict[ir.Value, tuple[int, int, str]]:
+        """From which layer to which each map would be resident, and where."""
+        found: dict[ir.Value, tuple[int, int, str]] = {}
+        for one in self.placed:
+            found[one.output] = (one.number, one.number, one.engine.memory)
+            for value in one.inputs:
+                if value in found:
+                    first, _, memory = found[value]
+                    found[value] = (first, one.number, memory)
+        return found
+
+    def smallest(self, one: Placed) -> int | None:
+        """Return the bytes of the smallest buffers of a layer; None if it can have no tiling with its resident maps."""
+        return self.search(one, 0).smallest_bytes()
+
+    def choice(self, one: Placed) -> Choice | None:
+        """Return the tiling of a layer: the one that it has already, if it fits, or the best."""
+        search = self.search(one, self.left(one))
+        if NAME in one.layer.operation.attributes:
+            return search.pinned(Tiling.of_layer(one.layer))
+        return search.best() if self.mapping == "default" else reference_tiling.choose(search)
+
+    def search(self, one: Placed, budget_bytes: int) -> Search:
+        loads = not all(value in self.resident for value in one.inputs)
+        stores = one.output not in self.resident
+        return Search(
+            self.soc, one.engine, one.job, self.soc.arena_memory, budget_bytes, loads, stores, self.mapping != "default"
+        )
+
+
+def whole_job(engine: Accelerator, layer: ir.OpView) -> Job:
+    """Return a layer as one job that writes the order of its result's type."""
+    return replace(engine.job(layer), order=order_of(accel.output(layer).type))
+
+
+def order_of(value_type: ir.Type) -> str:
+    """Return the order in which a map lies: PLANAR or PIXELS; the first where both are the same."""
+    return PLANAR if layout.is_row_major(value_type) else PIXELS

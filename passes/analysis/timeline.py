@@ -1,0 +1,54 @@
+"""When each unit of a machine is busy, if the host gives its commands one after the other.
+
+The host spends cycles on every command and every wait; transfer engines work through their commands in order; an
+accelerator runs one job at a time. What a command takes is the target's: its cost model and its host's figures.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from htvm.backend.targets.jobs import Job
+from htvm.backend.targets.soc import Route, Soc
+
+
+class Timeline:
+    """The time at the host, in cycles, and until when each unit is busy."""
+
+    def __init__(self, soc: Soc) -> None:
+        self.soc = soc
+        self.now = 0
+        self.free_at: dict[str, int] = defaultdict(int)
+
+    def copy(self, route: Route, count: int, run_bytes: int) -> int:
+        """Give a transfer engine `count` copies of `run_bytes` bytes each; return when the last one ends.
+
+        A full queue makes the host wait: until all commands but those that the queue holds have ended.
+        """
+        dma, issue = self.soc.dma(route), self.soc.host.copy_cycles
+        each = self.soc.cost_model.copy_cycles(route, run_bytes)
+        begun = max(self.free_at[dma.name], self.now + issue)
+        end = max(begun + count * each, self.now + count * issue + each)
+        self.now = max(self.now + count * issue, end - (dma.queue_depth + 1) * each)
+        self.free_at[dma.name] = end
+        return end
+
+    def launch(self, engine: str, job: Job) -> int:
+        """Start a lowered job; return when it ends."""
+        self.now += self.soc.host.launch_cycles
+        end = max(self.now, self.free_at[engine]) + self.soc.cost_model.job_cycles(engine, job)
+        self.free_at[engine] = end
+        return end
+
+    def wait(self, end: int) -> None:
+        """Let the host wait for something that ends at a time."""
+        self.now = max(self.now, end) + self.soc.host.wait_cycles
+
+    def work(self, cycles: int) -> None:
+        """Let the host itself work."""
+        self.now += cycles
+
+    @property
+    def end(self) -> int:
+        """When host and units have all ended."""
+        return max(self.now, *self.free_at.values(), 0)

@@ -1,0 +1,118 @@
+"""choose-tilings: choose what stays in the accelerators' memory, and how each of their layers is tiled.
+
+    %y = accel.conv2d %x, %w {engine = "npu", ..} : (tensor<1x16x32x32xi8>, ..) -> ..
+    %z = accel.conv2d %y, %v {engine = "npu", ..} : ..
+    ==>
+    %y = accel.conv2d %x, %w {engine = "npu", accel.memory = "l1", accel.tiling = {outputs = 16, rows = 32,
+         columns = 32, loads, outputs_first, buffers = 1}, accel.predicted = {cycles = 9412, bound = 9216}, ..}
+    %z = accel.conv2d %y, %v {engine = "npu", accel.tiling = {.., stores, ..}, ..}
+
+A map that an accelerator makes and another layer there reads stays in its memory if it can: `accel.memory` of the
+layer that makes it. Who needs it in the host's memory all the same reads a copy: a transpose that changes nothing, on
+a transfer engine. All other maps pass through in tiles: `loads`, `stores`. The sizes of the tiles are the fastest of
+all that fit in what resident maps leave (analysis/tiling.py, analysis/residency.py); `bound` is what no tiling of the
+layer can beat.
+
+    choose-tilings{mapping=htvm}    HTVM's way: nothing stays, tiles of DORY's choice, one transfer or job at a time
+
+Stage    scheduled
+Reads    engines, shapes, layouts and order of the layers; the target; an `accel.tiling` that is there already stays
+Writes   `accel.memory`, `accel.tiling` and `accel.predicted` of layers on accelerators; copies
+Needs    order-layers before it: what is resident at a time depends on the order
+Fails    on a layer whose smallest tile does not fit, giving the memory, what it needs and what there is; on a tiling
+         that is pinned and does not fit
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from mlir import ir
+from mlir.dialects import func
+from mlir.passmanager import ExternalPass
+
+from htvm.backend.targets.soc import Route, Soc
+from htvm.dialects import accel
+
+from .analysis import activations, tiling
+from .analysis.residency import DoesNotFit, Residency
+from .analysis.tiling import Choice
+
+MEMORY = "accel.memory"
+PREDICTED = "accel.predicted"
+MAPPINGS = ("default", "htvm")
+
+
+@dataclass(frozen=True)
+class ChooseTilings:
+    """Write where the maps of accelerators lie, and the tiling of each of their layers."""
+
+    name: ClassVar[str] = "choose-tilings"
+
+    target: Soc
+
+    mapping: str = "default"
+    """How: "default", or "htvm" for the reference that improvements are measured against."""
+
+    def __post_init__(self) -> None:
+        if self.mapping not in MAPPINGS:
+            raise ValueError(f"unknown mapping '{self.mapping}'; mappings are {', '.join(MAPPINGS)}")
+
+    def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
+        with module.location:
+            for function in accel.functions(module):
+                residency = Residency(self.target, list(activations.layers(function)), self.mapping)
+                try:
+                    choices = residency.settle()
+                except DoesNotFit as problem:
+                    problem.layer.location.emit_error(does_not_fit(problem, self.target))
+                    this_pass.signal_pass_failure()
+                    continue
+                for one in residency.placed:
+                    write(one.layer, choices[one.output])
+                for value in residency.resident:
+                    engine = self.target.engine(value.owner.opview.engine.value)
+                    value.owner.attributes[MEMORY] = ir.StringAttr.get(engine.memory)
+                    self.copy_for_others(function, value, engine.memory)
+
+    def copy_for_others(self, function: func.FuncOp, value: ir.Value, memory: str) -> None:
+        """Give those who need a resident map in the host's memory a copy of it."""
+        others = list(outsiders(value, memory, self.target))
+        if not others:
+            return
+        after = value.owner
+        with ir.InsertionPoint.after(after), after.location:
+            copy = accel.TransposeOp(value.type, value, permutation=list(range(value.type.rank)))
+        copy.engine = ir.StringAttr.get(self.target.dma(Route(memory, self.target.arena_memory)).name)
+        for use in others:
+            use.owner.operands[use.operand_number] = copy.result
+
+
+def outsiders(value: ir.Value, memory: str, target: Soc) -> Iterator[ir.OpOperand]:
+    """Yield the uses of a map by the host, by engines with another memory, and by the return."""
+    inside = {engine.name for engine in target.accelerators if engine.memory == memory}
+    for use in list(value.uses):
+        reader = use.owner.opview
+        if not accel.is_layer(reader) or reader.engine.value not in inside:
+            yield use
+
+
+def write(layer: ir.OpView, choice: Choice) -> None:
+    i64 = ir.IntegerType.get_signless(64)
+    attributes = layer.operation.attributes
+    attributes[tiling.NAME] = choice.tiling.attribute()
+    attributes[PREDICTED] = ir.DictAttr.get(
+        {"cycles": ir.IntegerAttr.get(i64, choice.cycles), "bound": ir.IntegerAttr.get(i64, choice.bound)}
+    )
+
+
+def does_not_fit(problem: DoesNotFit, target: Soc) -> str:
+    """Say that an accelerator's memory cannot hold the smallest tile of a layer, or not the tile that is pinned."""
+    engine, wanted = problem.layer.engine.value, f"'{problem.layer.operation.name}'"
+    needs = (
+        f"needs {problem.needed:,} bytes for the smallest tile" if problem.needed else "has no tile that can be cut out"
+    )
+    return (
+        f"{wanted} on engine '{engine}' of target '{target.name}' {needs}, {problem.memory} has {problem.has:,}; "
+        f"a larger {problem.memory}, narrower maps or another engine would help"
+    )

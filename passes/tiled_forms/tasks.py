@@ -1,0 +1,313 @@
+"""The commands of a layer on an accelerator: for each tile, what is copied in, launched, and copied out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from mlir import ir
+from mlir.dialects import memref
+
+from htvm.backend.targets.jobs import PLANAR, Job, Range
+from htvm.backend.targets.soc import Accelerator, Soc
+from htvm.dialects import accel
+
+from ..analysis import layout
+from ..analysis.names import identifier
+from ..analysis.residency import whole_job
+from ..analysis.tiling import Tile, Tiling, input_order, tiles
+
+Make = Callable[[], ir.Value]
+"""Builds a view of a map at the insertion point."""
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A transfer: views of the source and of the target, and the maps or buffers that they are views of."""
+
+    source: Make
+    target: Make
+    reads: ir.Value
+    writes: ir.Value
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A job, lowered, and the views it works on."""
+
+    job: Job
+    inputs: Sequence[Make]
+    weights: Make | None
+    output: Make
+
+
+@dataclass(frozen=True)
+class Task:
+    """A tile: `weights` and `loads` are copied in, `launches` run, `stores` copied out.
+
+    A task that has what it needs from the one before has no weights or loads. whole: the job that the layer is. reads,
+    writes: what launches touch.
+    """
+
+    layer: ir.OpView
+    whole: Job
+    engine: Accelerator
+    tiling: Tiling
+    weights: Copy | None
+    loads: Sequence[Copy]
+    launches: Sequence[Launch]
+    stores: Sequence[Copy]
+    reads: frozenset[ir.Value]
+    writes: frozenset[ir.Value]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The packed weights of a tile: how they come into their buffer, and where in it those of each launch start."""
+
+    copy: Copy
+    buffer: ir.Value
+    starts: Sequence[int]
+
+
+class Packed:
+    """The packed weights of a module: one global for all tiles of a layer."""
+
+    def __init__(self, module: ir.Operation, memory: str) -> None:
+        self.memory = memory
+        self.top = list(module.regions[0].blocks[0])
+        self.taken = {op.attributes["sym_name"].value for op in self.top if "sym_name" in op.attributes}
+        self.made: dict[tuple[str, bytes], str] = {}
+
+    def get(self, wanted: str, data: np.ndarray) -> ir.Value:
+        """Return the memref of a global that holds `data`, uint8[n], at the insertion point."""
+        kind = ir.MemRefType.get(
+            [data.size], ir.IntegerType.get_signless(8), memory_space=ir.StringAttr.get(self.memory)
+        )
+        key = (wanted, data.tobytes())
+        if key not in self.made:
+            name, number = wanted, 1
+            while name in self.taken:
+                number += 1
+                name = f"{wanted}_{number}"
+            self.taken.add(name)
+            self.made[key] = name
+            value = ir.DenseElementsAttr.get(np.ascontiguousarray(data).view(np.int8))
+            with ir.InsertionPoint(self.top[0]):
+                memref.GlobalOp(name, kind, sym_visibility="private", initial_value=value, constant=True)
+        return memref.GetGlobalOp(kind, self.made[key]).result
+
+
+def tasks(layer: ir.OpView, engine: Accelerator, soc: Soc, packed: Packed, plain: bool) -> list[Task]:
+    """Return the tasks of a layer in the order of its tiling; its buffers are made at the insertion point."""
+    return list(Layer(layer, engine, soc, packed, plain).tasks())
+
+
+class Layer:
+    """A layer on an accelerator while its tasks are made."""
+
+    def __init__(self, layer: ir.OpView, engine: Accelerator, soc: Soc, packed: Packed, plain: bool) -> None:
+        self.layer, self.engine, self.soc, self.plain = layer, engine, soc, plain
+        self.tiling = Tiling.of_layer(layer)
+        self.job = whole_job(engine, layer)
+        self.tiles = list(tiles(self.job, self.tiling))
+        self.inputs = [layer.lhs, layer.rhs] if isinstance(layer, accel.AddOp) else [layer.input]
+        self.output = accel.output(layer)
+        self.node = accel.node(layer)
+        self.loads = [self.tiling.loads and memory_of(value) != engine.memory for value in self.inputs]
+        turns = 1 + sum(one.source != other.source for one, other in pairwise(self.tiles))
+        self.in_buffers = [
+            self.buffers("input", self.loads[i], turns, lambda tile: tile.job.input_bytes) for i in self.positions
+        ]
+        stores = len(self.tiles)
+        self.out_buffers = self.buffers("output", self.tiling.stores, stores, lambda tile: tile.job.output_bytes)
+        self.weights = self.pack(packed)
+
+    @property
+    def positions(self) -> range:
+        return range(len(self.inputs))
+
+    def buffers(self, what: str, needed: bool, turns: int, size_bytes: Callable[[Tile], int]) -> list[ir.Value]:
+        """Return the buffers that tiles use in turn; none if the map lies in the engine's memory."""
+        if not needed:
+            return []
+        size = max(map(size_bytes, self.tiles))
+        numbers = range(min(self.tiling.buffers, turns))
+        return [buffer(f"{self.node} {what}", size, self.engine.memory) for _ in numbers]
+
+    def pack(self, packed: Packed) -> dict[Range, Weights]:
+        """Return the packed weights of each tile by its output channels; nothing if the layer has none."""
+        parts: dict[Range, list[np.ndarray]] = {}
+        for tile in self.tiles if self.engine.weight_bytes(self.tiles[0].job) else []:
+            if tile.outputs not in parts:
+                parts[tile.outputs] = [self.packed_part(tile, part) for part in self.tiling.launches(tile.job)]
+        if not parts:
+            return {}
+        everything = packed.get(
+            f"{identifier(self.node)}_packed", np.concatenate([part for each in parts.values() for part in each])
+        )
+        found, offset = {}, 0
+        for outputs, each in parts.items():
+            sizes = [part.size for part in each]
+            place = buffer(f"{self.node} weights", sum(sizes), self.engine.weight_memory)
+            starts = [sum(sizes[:number]) for number in range(len(sizes))]
+            source = part_of(everything, offset, sum(sizes))
+            found[outputs] = Weights(Copy(source, lambda place=place: place, everything, place), place, starts)
+            offset += sum(sizes)
+        return found
+
+    def packed_part(self, tile: Tile, part: Range) -> np.ndarray:
+        first = tile.outputs[0]
+        job = self.launched(tile, part)
+        return self.engine.pack(job, self.layer, (first + part[0], first + part[1]))
+
+    def launched(self, tile: Tile, part: Range) -> Job:
+        """Return the job of some of a tile's output channels, not lowered."""
+        return tile.job.tile(part, (0, tile.job.out_size[0]), (0, tile.job.out_size[1]))[0]
+
+    def tasks(self) -> Iterator[Task]:
+        fetched: list[Range] = []
+        size = sum(layout.aligned(layout.size_bytes(each.buffer.type)) for each in self.weights.values())
+        room = self.soc.memory(self.engine.weight_memory).size_bytes
+        kept = len(self.weights) if size <= room and not self.tiling.blocking else 1
+        there: tuple[Range, ...] | None = None
+        turn = -1
+        for number, tile in enumerate(self.tiles):
+            weights = None
+            if self.weights and tile.outputs not in fetched[-kept:]:
+                fetched.append(tile.outputs)
+                weights = self.weights[tile.outputs].copy
+            loads = []
+            if any(self.loads) and tile.source != there:
+                there, turn = tile.source, turn + 1
+                loads = [self.load(tile, i, turn) for i in self.positions if self.loads[i]]
+            yield self.task(tile, weights, loads, turn, number)
+
+    def task(self, tile: Tile, weights: Copy | None, loads: list[Copy], turn: int, number: int) -> Task:
+        out = self.out_buffers[number % len(self.out_buffers)] if self.out_buffers else None
+        stores = []
+        if out is not None:
+            shape = self.shape(tile.job.outputs, tile.job.out_size)
+            target = view(self.output, self.offsets(tile.outputs[0], tile.rows[0], tile.columns[0]), shape)
+            stores = [Copy(dense(out, shape, self.job.order), target, out, self.output)]
+        launches = []
+        for index, part in enumerate(self.tiling.launches(tile.job)):
+            job = self.launched(tile, part)
+            inputs = [self.input_of(tile, job, part, i, turn) for i in self.positions]
+            packed = None
+            if self.weights:
+                own = self.weights[tile.outputs]
+                packed = part_of(own.buffer, own.starts[index], self.engine.weight_bytes(job))
+            output = self.output_of(tile, job, part, out)
+            launches.append(Launch(self.engine.lowered(job, self.plain), inputs, packed, output))
+        held = [self.ring(i, turn) if self.loads[i] else self.inputs[i] for i in self.positions]
+        if self.weights:
+            held.append(self.weights[tile.outputs].buffer)
+        made = self.output if out is None else out
+        return Task(
+            self.layer,
+            self.job,
+            self.engine,
+            self.tiling,
+            weights,
+            loads,
+            launches,
+            stores,
+            frozenset(held),
+            frozenset([made]),
+        )
+
+    def ring(self, position: int, turn: int) -> ir.Value:
+        """Return the buffer that an input's tile of a turn is in."""
+        return self.in_buffers[position][turn % len(self.in_buffers[position])]
+
+    def load(self, tile: Tile, position: int, turn: int) -> Copy:
+        """Return the copy of what a tile reads of one input."""
+        source, target = self.inputs[position], self.ring(position, turn)
+        shape = self.shape(tile.job.channels, tile.job.size)
+        offsets = self.offsets(tile.channels[0], tile.in_rows[0], tile.in_columns[0])
+        return Copy(
+            view(source, offsets, shape), dense(target, shape, input_order(self.engine, self.job)), source, target
+        )
+
+    def input_of(self, tile: Tile, job: Job, part: Range, position: int, turn: int) -> Make:
+        """Return what a launch reads: a part of the buffer that was filled, or of the map."""
+        shape, first = self.shape(job.channels, job.size), part[0] if self.job.has_own_channels else 0
+        if self.loads[position]:
+            order = input_order(self.engine, self.job)
+            whole = dense(self.ring(position, turn), self.shape(tile.job.channels, tile.job.size), order)
+            return lambda: view(whole(), self.offsets(first, 0, 0), shape)()
+        return view(
+            self.inputs[position], self.offsets(tile.channels[0] + first, tile.in_rows[0], tile.in_columns[0]), shape
+        )
+
+    def output_of(self, tile: Tile, job: Job, part: Range, out: ir.Value | None) -> Make:
+        """Return what a launch writes: a part of a buffer, or of the map."""
+        shape = self.shape(job.outputs, job.out_size)
+        if out is not None:
+            whole = dense(out, self.shape(tile.job.outputs, tile.job.out_size), self.job.order)
+            return lambda: view(whole(), self.offsets(part[0], 0, 0), shape)()
+        return view(self.output, self.offsets(tile.outputs[0] + part[0], tile.rows[0], tile.columns[0]), shape)
+
+    def shape(self, channels: int, size: tuple[int, int]) -> list[int]:
+        """Return the shape of a part of a map: [N, C, H, W], or [N, C] of a dense layer."""
+        return [1, channels, *size][: self.output.type.rank]
+
+    def offsets(self, channel: int, row: int, column: int) -> list[int]:
+        return [0, channel, row, column][: self.output.type.rank]
+
+
+def buffer(name: str, size_bytes: int, memory: str) -> ir.Value:
+    """Make a buffer of bytes at the insertion point."""
+    kind = ir.MemRefType.get(
+        [size_bytes], ir.IntegerType.get_signless(8), memory_space=ir.StringAttr.get(memory)
+    )
+    return accel.BufferOp(kind, name).memref
+
+
+def memory_of(value: ir.Value) -> str:
+    return value.type.memory_space.value
+
+
+def part_of(value: ir.Value, offset: int, size_bytes: int) -> Make:
+    """Return what builds a view of some bytes of a buffer or global."""
+    return view(value, [offset], [size_bytes])
+
+
+def view(value: ir.Value, offsets: Sequence[int], shape: Sequence[int]) -> Make:
+    """Return what builds a view of a part of a map; the map itself if that is all of it."""
+
+    def make() -> ir.Value:
+        if list(shape) == list(value.type.shape):
+            return value
+        steps, first = value.type.get_strides_and_offset()
+        start = first + sum(offset * step for offset, step in zip(offsets, steps, strict=True))
+        kind = ir.MemRefType.get(
+            list(shape), value.type.element_type, ir.StridedLayoutAttr.get(start, list(steps)), value.type.memory_space
+        )
+        return memref.SubViewOp(
+            kind, value, [], [], [], static_offsets=list(offsets), static_sizes=list(shape),
+            static_strides=[1] * len(shape),
+        ).result  # fmt: skip
+
+    return make
+
+
+def dense(value: ir.Value, shape: Sequence[int], order: str) -> Make:
+    """Return what builds a map of a shape, in an order, at the start of a buffer of bytes."""
+
+    def make() -> ir.Value:
+        is_planar = order == PLANAR or len(shape) != len(layout.CHANNELS_LAST)
+        axes = range(len(shape)) if is_planar else layout.CHANNELS_LAST
+        plain = ir.RankedTensorType.get(list(shape), value.type.element_type)
+        steps = layout.strides(layout.with_order(plain, axes))
+        kind = ir.MemRefType.get(
+            list(shape), value.type.element_type, ir.StridedLayoutAttr.get(0, list(steps)), value.type.memory_space
+        )
+        return memref.ReinterpretCastOp(
+            kind, value, [], [], [], static_offsets=[0], static_sizes=list(shape), static_strides=list(steps)
+        ).result
+
+    return make
