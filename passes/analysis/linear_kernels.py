@@ -132,7 +132,7 @@ def plans(linear: Linear, most_data_bytes: float) -> Iterator[Plan]:
     if linear.groups > 1 and linear.weights.shape[1] == 1:
         yield Plan("depthwise", 30 * linear.taps * linear.outputs, linear.weights.nbytes)
         if linear.fits_depthwise_3x3:
-            yield Plan("depthwise_3x3", 5 * linear.taps * linear.outputs, linear.weights.nbytes)
+            yield Plan("depthwise_3x3", 4 * linear.taps * linear.outputs, linear.weights.nbytes)
         return
     yield collected(linear)
     if linear.windows_are_rows:

@@ -9,8 +9,9 @@
  *
  * htvm_depthwise3x3 is for 3x3 kernels, strides 1 and 2, paddings 0 and 1, no dilation. It holds the 9 weights
  * of a channel in registers and walks along a row, loading each input column once: a column of 3 inputs ends one output,
- * continues the next (stride 1) and begins the one after. A row outside the map is a pointer to one
- * padding element that does not move; a column outside was multiplied beforehand.
+ * continues the next (stride 1) and begins the one after. A row of the kernel outside the map has weights of 0 and
+ * reads what the middle row reads; its share, padding times its weights, is added to the channel's offset. A column
+ * outside was multiplied beforehand. The inner loop takes 27 registers of the 28 that RV32 has for a compiler.
  *
  * htvm_depthwise is for everything else.
  */
@@ -34,11 +35,10 @@ typedef struct {
     htvm_requant requant;
 } htvm_depthwise_layer;
 
-/* A row of inputs under the kernel: where its next element is, and how far the one after. */
+/* Where the next elements of the three rows of inputs under the kernel are. */
 typedef struct {
-    const void *next;
-    int32_t step;
-} htvm_row;
+    const void *row0, *row1, *row2;
+} htvm_rows;
 
 /* Three weights of a column of the kernel, or three inputs under it. Sums are modulo 2^32: the whole sum fits, whatever
  * its parts do. */
@@ -67,30 +67,45 @@ HTVM_KERNEL htvm_column htvm_column_weights(const void *weights, htvm_type type,
     return column;
 }
 
-/* Return row `h` of a channel from its first element on; outside the map it is all padding. */
-HTVM_KERNEL htvm_row htvm_row_at(const htvm_depthwise_layer *layer, const void *x, const void *padding, htvm_type type,
-                                 int32_t h)
-{
-    const int outside = h < 0 || h >= layer->in_height;
-    const htvm_row row = {
-        outside ? padding : htvm_at(x, type, h * layer->x_h),
-        outside ? 0 : layer->x_w,
-    };
-    return row;
-}
-
 /* Return the next column of inputs and step over it. */
-HTVM_KERNEL htvm_column htvm_column_next(htvm_row *row0, htvm_row *row1, htvm_row *row2, htvm_type type)
+HTVM_KERNEL htvm_column htvm_column_next(htvm_rows *rows, int32_t step, htvm_type type)
 {
     const htvm_column column = {
-        (uint32_t)htvm_load(row0->next, type, 0),
-        (uint32_t)htvm_load(row1->next, type, 0),
-        (uint32_t)htvm_load(row2->next, type, 0),
+        (uint32_t)htvm_load(rows->row0, type, 0),
+        (uint32_t)htvm_load(rows->row1, type, 0),
+        (uint32_t)htvm_load(rows->row2, type, 0),
     };
-    row0->next = htvm_at(row0->next, type, row0->step);
-    row1->next = htvm_at(row1->next, type, row1->step);
-    row2->next = htvm_at(row2->next, type, row2->step);
+    rows->row0 = htvm_at(rows->row0, type, step);
+    rows->row1 = htvm_at(rows->row1, type, step);
+    rows->row2 = htvm_at(rows->row2, type, step);
     return column;
+}
+
+/* The constants of a channel, held in registers, whatever their form. */
+typedef union {
+    int32_t bias;
+    htvm_scale scale;
+    htvm_scale_each scale_each;
+    htvm_scale_wide scale_wide;
+} htvm_channel;
+
+/* Return the constants at `constants` with a start that sums modulo 2^32 may have: `start` is in the unit of sums. */
+HTVM_KERNEL htvm_channel htvm_channel_at(const void *constants, htvm_output output, uint32_t start)
+{
+    htvm_channel channel;
+
+    if (output == HTVM_RAW) {
+        channel.bias = (int32_t)(*(const uint32_t *)constants + start);
+    } else if (output == HTVM_NARROW) {
+        channel.scale = *(const htvm_scale *)constants;
+        channel.scale.offset = (int32_t)((uint32_t)channel.scale.offset + start);
+    } else if (output == HTVM_NARROW_EACH) {
+        channel.scale_each = *(const htvm_scale_each *)constants;
+        channel.scale_each.offset = (int32_t)((uint32_t)channel.scale_each.offset + start);
+    } else {
+        channel.scale_wide = *(const htvm_scale_wide *)constants;
+    }
+    return channel;
 }
 
 /* Compute one image of a 3x3 depthwise layer; `stride` is 1 or 2 and constant. x and y may not overlap. */
@@ -100,47 +115,67 @@ HTVM_KERNEL void htvm_depthwise3x3(const htvm_depthwise_layer *layer, int32_t st
 {
     htvm_requant requant = layer->requant;
     /* The weights of a channel stay in registers, so that shifting them costs less than shifting each sum. */
-    const int32_t weight_shift = output == HTVM_NARROW || output == HTVM_NARROW_EACH ? requant.pre_shift : 0;
+    const int is_narrow = output == HTVM_NARROW || output == HTVM_NARROW_EACH;
+    const int32_t weight_shift = is_narrow ? requant.pre_shift : 0;
     const int pad_left = layer->pad_left != 0;
     const int pad_right = (layer->out_width - 1) * stride - layer->pad_left + 3 > layer->in_width;
-    const int32_t y_w = layer->y_w;
-    const int32_t outputs_inside = layer->out_width - pad_right;
-    int16_t padding;
+    const int32_t x_h = layer->x_h;
+    int32_t x_w = layer->x_w, y_w = layer->y_w;
+    const int32_t steps_inside = (layer->out_width - pad_right) * y_w;
+    const uint32_t pad_value = (uint32_t)layer->pad_value;
+    const int32_t last = (layer->out_height - 1) * stride - layer->pad_top;
+    const int below_last = last + 2 >= layer->in_height;
 
     requant.pre_shift -= weight_shift;
-    htvm_store(&padding, x_type, 0, layer->pad_value);
     for (int32_t k = 0, repeats = 0; k < layer->channels; k++) {
-        const htvm_column w0 = htvm_column_weights(weights, w_type, 0, weight_shift);
-        const htvm_column w1 = htvm_column_weights(weights, w_type, 1, weight_shift);
-        const htvm_column w2 = htvm_column_weights(weights, w_type, 2, weight_shift);
+        htvm_column w0 = htvm_column_weights(weights, w_type, 0, weight_shift);
+        htvm_column w1 = htvm_column_weights(weights, w_type, 1, weight_shift);
+        htvm_column w2 = htvm_column_weights(weights, w_type, 2, weight_shift);
+        const void *middle = htvm_at(x, x_type, (1 - layer->pad_top) * x_h);
+        void *y_row = y;
 
-        for (int32_t h = 0; h < layer->out_height; h++) {
-            const int32_t top = h * stride - layer->pad_top;
-            htvm_row row0 = htvm_row_at(layer, x, &padding, x_type, top);
-            htvm_row row1 = htvm_row_at(layer, x, &padding, x_type, top + 1);
-            htvm_row row2 = htvm_row_at(layer, x, &padding, x_type, top + 2);
-            void *to = htvm_at_mutable(y, y_type, h * layer->y_h);
-            const void *end = htvm_at(to, y_type, outputs_inside * y_w);
+        for (int32_t top = -layer->pad_top; top <= last; top += stride) {
+            const int above = top < 0, below = below_last && top == last;
+            htvm_rows rows = {
+                above ? middle : htvm_at(middle, x_type, -x_h), middle,
+                below ? middle : htvm_at(middle, x_type, x_h),
+            };
+            uint32_t start = 0;
+
+            if (above) {
+                start += (w0.r0 + w1.r0 + w2.r0) * pad_value;
+                w0.r0 = 0, w1.r0 = 0, w2.r0 = 0;
+            }
+            if (below) {
+                start += (w0.r2 + w1.r2 + w2.r2) * pad_value;
+                w0.r2 = 0, w1.r2 = 0, w2.r2 = 0;
+            }
+            const htvm_channel channel = htvm_channel_at(constants, output, start);
+            /* What the channel's constants do not hold is added to each sum. */
+            const uint32_t rest = is_narrow || output == HTVM_RAW ? 0 : start;
+            void *to = y_row;
+            const void *const end = htvm_at(to, y_type, steps_inside);
             /* At column c: `next` is the output whose first tap was column c - 1, `current` the one before. */
             uint32_t current = 0, next;
             htvm_column column;
 
-            next = pad_left ? htvm_column_sum(w0) * (uint32_t)layer->pad_value
-                            : htvm_column_dot(w0, htvm_column_next(&row0, &row1, &row2, x_type));
+            next = pad_left ? htvm_column_sum(w0) * pad_value
+                            : htvm_column_dot(w0, htvm_column_next(&rows, x_w, x_type));
             if (stride == 1) {
-                column = htvm_column_next(&row0, &row1, &row2, x_type);
+                column = htvm_column_next(&rows, x_w, x_type);
                 current = next + htvm_column_dot(w1, column);
                 next = htvm_column_dot(w0, column);
             }
             while (to != end) {
-                column = htvm_column_next(&row0, &row1, &row2, x_type);
+                HTVM_HOLD(x_w);
+                HTVM_HOLD(y_w);
+                column = htvm_column_next(&rows, x_w, x_type);
                 if (stride == 2) {
                     current = next + htvm_column_dot(w1, column);
-                    column = htvm_column_next(&row0, &row1, &row2, x_type);
+                    column = htvm_column_next(&rows, x_w, x_type);
                 }
-                htvm_store(to, y_type, 0,
-                           htvm_requantize((int32_t)(current + htvm_column_dot(w2, column)), constants, 0, output,
-                                           requant));
+                current += htvm_column_dot(w2, column);
+                htvm_store(to, y_type, 0, htvm_requantize((int32_t)(current + rest), &channel, 0, output, requant));
                 to = htvm_at_mutable(to, y_type, y_w);
                 if (stride == 1) {
                     current = next + htvm_column_dot(w1, column);
@@ -149,12 +184,19 @@ HTVM_KERNEL void htvm_depthwise3x3(const htvm_depthwise_layer *layer, int32_t st
             }
             if (pad_right) {
                 if (stride == 2) {
-                    column = htvm_column_next(&row0, &row1, &row2, x_type);
+                    column = htvm_column_next(&rows, x_w, x_type);
                     current = next + htvm_column_dot(w1, column);
                 }
-                current += htvm_column_sum(w2) * (uint32_t)layer->pad_value;
-                htvm_store(to, y_type, 0, htvm_requantize((int32_t)current, constants, 0, output, requant));
+                current += htvm_column_sum(w2) * pad_value + rest;
+                htvm_store(to, y_type, 0, htvm_requantize((int32_t)current, &channel, 0, output, requant));
             }
+            if (above) {
+                w0.r0 = (uint32_t)htvm_load(weights, w_type, 0) << weight_shift;
+                w1.r0 = (uint32_t)htvm_load(weights, w_type, 1) << weight_shift;
+                w2.r0 = (uint32_t)htvm_load(weights, w_type, 2) << weight_shift;
+            }
+            middle = htvm_at(middle, x_type, stride * x_h);
+            y_row = htvm_at_mutable(y_row, y_type, layer->y_h);
         }
         weights = htvm_at(weights, w_type, 9);
         constants = htvm_constants_at(constants, 1, output);

@@ -61,11 +61,8 @@ typedef struct {
 /* Finish with this word before the next one is loaded: compilers that load ahead run out of registers. */
 #if defined(__riscv)
 #define HTVM_FINISH_PAIR(pair) __asm__ volatile("" : "+r"((pair).k0), "+r"((pair).k1) : : "memory")
-/* Hold a constant in a register: compilers would make it anew for each run. */
-#define HTVM_HOLD(value) __asm__("" : "+r"(value))
 #else
 #define HTVM_FINISH_PAIR(pair) (void)(pair)
-#define HTVM_HOLD(value) (void)(value)
 #endif
 
 HTVM_KERNEL htvm_block htvm_block_of(uint32_t value)

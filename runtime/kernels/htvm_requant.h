@@ -85,6 +85,27 @@ HTVM_KERNEL int64_t htvm_shift_right_64(int64_t value, int32_t shift)
     return (int64_t)((uint64_t)(uint32_t)(high >> shift) << 32 | ((uint32_t)high << (32 - shift) | low >> shift));
 }
 
+/* Hide what a value is and hold it in a register: compilers would make it anew, or a loop of its own for special values. */
+#if defined(__riscv)
+#define HTVM_HOLD(value) __asm__("" : "+r"(value))
+#else
+#define HTVM_HOLD(value) (void)(value)
+#endif
+
+/* Return the upper half of the product. Left to itself, clang extends a multiplier that is the same for many sums to 64
+ * bits ahead of their loop, and then takes three multiplications for each. */
+HTVM_KERNEL int32_t htvm_multiply_high(int32_t a, int32_t b)
+{
+#if defined(__riscv_mul) && __riscv_xlen == 32
+    int32_t high;
+
+    __asm__("mulh %0, %1, %2" : "=r"(high) : "r"(a), "r"(b));
+    return high;
+#else
+    return (int32_t)(((int64_t)a * b) >> 32);
+#endif
+}
+
 /* Return the output element for what remains to be shifted, in 64 bits. */
 HTVM_KERNEL int32_t htvm_requantize_wide(int64_t scaled, int32_t shift, htvm_output output, htvm_requant requant)
 {
@@ -116,7 +137,7 @@ HTVM_KERNEL int32_t htvm_requantize(int32_t acc, const void *constants, int32_t 
         const int32_t multiplier = output == HTVM_NARROW ? scale->multiplier : scale_each->multiplier;
         const int32_t shift = output == HTVM_NARROW ? requant.shift : scale_each->shift;
         const int32_t sum = htvm_shift_left(acc, requant.pre_shift) + offset;
-        const int32_t high = (int32_t)(((int64_t)sum * multiplier) >> 32);
+        const int32_t high = htvm_multiply_high(sum, multiplier);
 
         const int32_t zero_point = output == HTVM_NARROW ? 0 : requant.zero_point;
 
