@@ -67,7 +67,7 @@ def _operations(function: Any) -> set[str]:
                     ahead.append(one.__globals__.get(node.id))
                 elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
                     of = one.__globals__.get(node.value.id)
-                    if of is accel and hasattr(accel, f"{_camel(node.attr)}Op"):
+                    if of is accel and node.attr in _MNEMONICS:
                         found.add(f"accel.{node.attr}")
                     elif inspect.ismodule(of):
                         ahead.append(getattr(of, node.attr, None))
@@ -76,6 +76,9 @@ def _operations(function: Any) -> set[str]:
 
 _IMPORTER = __name__.rpartition(".")[0]
 
-
-def _camel(name: str) -> str:
-    return "".join(part.capitalize() for part in name.split("_"))
+_MNEMONICS = {
+    name.partition(".")[2]
+    for each in vars(accel).values()
+    if isinstance(name := getattr(each, "OPERATION_NAME", None), str)
+}
+"""Names of the dialect's operations, as the functions that build them are called."""
