@@ -8,7 +8,7 @@ MODELS := test/inputs/models
 # What an installation is built from. Python files are not listed: it is editable, they count at once.
 BUILT_FROM := pyproject.toml CMakeLists.txt $(wildcard dialects/CMakeLists.txt dialects/accel/* runtime/simulator/*.c)
 
-.PHONY: demo test lint clean
+.PHONY: demo test docs lint clean
 
 demo: .venv/installed
 	$(BIN)/htvm run $(MODELS)/mlperf_tiny/resnet8.onnx --target rv32 --inputs $(MODELS)/mlperf_tiny/golden/resnet8_0.npz
@@ -19,6 +19,11 @@ test: .venv/installed lint
 
 lint: .venv/installed
 	$(BIN)/ruff check .
+
+docs: .venv/installed
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet -e '.[docs]'
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
+	@echo "build/docs/index.html"
 
 .venv/installed: $(BUILT_FROM)
 	@$(PYTHON) -c 'import sys; v = sys.version_info; (3, 10) <= v < (3, 14) or sys.exit( \

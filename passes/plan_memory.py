@@ -8,10 +8,11 @@ and on the module, for each memory: `accel.arena`, the bytes its arena needs; `a
 plan for this order of layers goes below; `accel.peak`, the node where most is live; `accel.capacity`, what
 the memory has. An element-wise layer works in place where its operand is needed no more.
 
-Stage    tiled -> planned Reads    the order of the layers, sizes of memrefs and globals; the target's
-memories Writes   `offset` of each buffer, `accel.offset` of each argument, the attributes of the module Needs
-bufferize-layers before it Fails    on a memory too small for its arena and its constants, with what is live
-at the peak; on a memref in a
+Stage    tiled -> planned
+Reads    the order of the layers, sizes of memrefs and globals; the target's memories
+Writes   `offset` of each buffer, `accel.offset` of each argument, the attributes of the module
+Needs    bufferize-layers before it
+Fails    on a memory too small for its arena and its constants, with what is live at the peak; on a memref in a
          memory that the target does not have
 """
 

@@ -1,0 +1,183 @@
+"""The pages that are made from the code, so that no fact is written twice: dialect, passes, targets, commands."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import inspect
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+from htvm.backend import targets
+from htvm.backend.targets.soc import Soc
+from htvm.commands.htvm import SUBCOMMANDS, command_line
+from htvm.passes import pipeline, registry
+
+ROOT = Path(__file__).parents[1]
+
+FIELDS = ("Stage", "Reads", "Writes", "Needs", "Fails")
+"""What a pass's header says, in this order."""
+
+
+def write(folder: Path) -> None:
+    """Write all pages into a folder, those that are new or have changed."""
+    folder.mkdir(exist_ok=True)
+    for name, text in {
+        "dialect.md": dialect(),
+        "passes.md": passes(),
+        "targets.md": all_targets(),
+        "commands.md": commands(),
+    }.items():
+        file = folder / name
+        if not file.exists() or file.read_text(encoding="utf-8") != text:
+            file.write_text(text, encoding="utf-8")
+
+
+def dialect() -> str:
+    """Return the reference of the dialect, as mlir-tblgen makes it from the definitions."""
+    mlir = Path(next(iter(find_spec("mlir").submodule_search_locations)))
+    accel = ROOT / "dialects" / "accel"
+    command = [mlir / "bin" / "mlir-tblgen", "-gen-dialect-doc", "-dialect=accel"]
+    command += ["-I", accel, "-I", mlir / "include", accel / "AccelOps.td"]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    text = re.sub(r" \(::htvm::accel::\w+\)$", "", text.replace("[TOC]\n", ""), flags=re.MULTILINE)
+    text = re.sub(r"^# 'accel' Dialect$", "# The accel dialect", text, flags=re.MULTILINE)
+    text = re.sub(r"^```$\n^operation", "```text\noperation", text, flags=re.MULTILINE)
+    return re.sub(r"^#### (\w+):$", r"**\1**", text, flags=re.MULTILINE)
+
+
+@dataclasses.dataclass(frozen=True)
+class Header:
+    """What the header of a pass says: summary, before and after, the five fields, and what else it explains."""
+
+    summary: str
+    example: str
+    fields: dict[str, str]
+    rest: str
+
+    @staticmethod
+    def of(own: type[registry.Pass]) -> Header:
+        """Read the header of a pass's file. Raises ValueError if a field is missing."""
+        module = sys.modules[own.__module__]
+        title, _, body = inspect.cleandoc(module.__doc__).partition("\n")
+        lines = body.strip("\n").splitlines()
+        starts = [number for number, line in enumerate(lines) if line.split(" ")[0] in FIELDS and "  " in line]
+        found = [lines[number].split()[0] for number in starts]
+        if found != list(FIELDS):
+            raise ValueError(f"{module.__file__}: the header has the lines {found}, expected {list(FIELDS)}")
+        end = next((n for n in range(starts[-1], len(lines)) if not lines[n].strip()), len(lines))
+        fields = {
+            lines[start].split()[0]: " ".join(line.strip() for line in lines[start:stop]).split(None, 1)[1]
+            for start, stop in zip(starts, [*starts[1:], end])
+        }
+        return Header(title.partition(": ")[2], "\n".join(lines[: starts[0]]), fields, "\n".join(lines[end:]))
+
+
+def passes() -> str:
+    """Return a page with every pass, in the order of the phases."""
+    parts = [
+        "# Passes\n",
+        "From the headers of the files in `passes/`. `htvm-opt -p NAME` runs one, `-p PHASE` all of a phase; options "
+        "follow in braces, `-p 'verify-stage{stage=planned}'`.\n",
+    ]
+    known, told = registry.passes(), set()
+    for phase, elements in pipeline.PHASES.items():
+        names = [element.partition("{")[0] for element in elements]
+        listed = ", ".join(f"[{name}](#{name})" if name in known else f"`{name}` of MLIR" for name in names)
+        parts.append(f"## Phase {phase}\n\nIn this order: {listed}.\n")
+        for name in names:
+            if name in known and name not in told:
+                told.add(name)
+                parts.append(one_pass(name, known[name]))
+    others = [name for name in known if name not in told]
+    if others:
+        parts.append("## In no phase\n")
+        parts += [one_pass(name, known[name]) for name in others]
+    return "\n".join(parts)
+
+
+def one_pass(name: str, own: type[registry.Pass]) -> str:
+    """Return the part of the page about one pass."""
+    header = Header.of(own)
+    parts = [f"({name})=\n### {name}\n\n{header.summary[:1].upper()}{header.summary[1:]}\n"]
+    parts += [_with_blocks(header.example)]
+    parts += [f"{field}\n: {text}\n" for field, text in header.fields.items()]
+    options = [field.name for field in dataclasses.fields(own) if field.name != "target"]
+    if options:
+        parts.append(f"Options\n: {', '.join(f'`{option}`' for option in options)}\n")
+    if header.rest.strip():
+        parts.append(_with_blocks(header.rest))
+    return "\n".join(parts)
+
+
+def _with_blocks(text: str) -> str:
+    """Return a text whose indented parts are blocks of MLIR."""
+    parts = []
+    for indented, lines in _groups(text.splitlines()):
+        block = "\n".join(lines).strip("\n")
+        if block:
+            parts.append(f"```mlir\n{inspect.cleandoc(block)}\n```\n" if indented else f"{block}\n")
+    return "\n".join(parts)
+
+
+def _groups(lines: list[str]) -> Iterator[tuple[bool, list[str]]]:
+    """Yield runs of lines that are indented, or are not; empty lines go with what is before them."""
+    run: list[str] = []
+    indented = False
+    for line in lines:
+        if line.strip() and line.startswith(" ") != indented:
+            yield indented, run
+            run, indented = [], not indented
+        run.append(line)
+    yield indented, run
+
+
+def all_targets() -> str:
+    """Return a page with every target that comes with htvm, and its engines."""
+    parts = ["# Targets\n", "What `backend/targets/` says of the machines that can be compiled for.\n"]
+    parts += [one_target(targets.load(name)) for name in targets.BUILT_IN]
+    return "\n".join(parts)
+
+
+def one_target(soc: Soc) -> str:
+    """Return the part of the page about one target."""
+    described = f"{soc.description[:1].upper()}{soc.description[1:]}"
+    parts = [f"## {soc.name}\n\n{described}. Clock: {soc.clock_hz / 1e6:g} MHz.\n"]
+    parts.append("| memory | bytes | address | the host can address it |\n|---|---:|---|---|")
+    parts += [
+        f"| `{each.name}` | {each.size_bytes:,} | `{each.base:#x}` | {'yes' if each.host_visible else 'no'} |"
+        for each in soc.memories
+    ]
+    parts.append(f"\nProgram: in `{soc.program_memory}`. Activations of the host: in `{soc.arena_memory}`.\n")
+    if soc.dmas:
+        parts.append("| transfer engine | routes |\n|---|---|")
+        parts += [f"| `{dma.name}` | {', '.join(f'`{route.name}`' for route in dma.routes)} |" for dma in soc.dmas]
+        parts.append("")
+    for engine in soc.engines:
+        parts.append(f"### Engine {engine.name} of {soc.name}\n\n{inspect.getdoc(type(engine))}\n")
+    if soc.cost_models:
+        parts.append(f"### Cost models of {soc.name}\n")
+        parts += [f"{model.name}\n: {model.source}. {inspect.getdoc(type(model))}\n" for model in soc.cost_models]
+    return "\n".join(parts)
+
+
+def commands() -> str:
+    """Return a page with the help of every command."""
+    parts = ["# Commands\n", "What `htvm --help` and `htvm COMMAND --help` print.\n"]
+    top = command_line(SUBCOMMANDS)
+    top.formatter_class = _formatter
+    parts.append(f"```text\n{top.format_help()}```\n")
+    (subparsers,) = [action for action in top._actions if isinstance(action, argparse._SubParsersAction)]
+    for name, parser in subparsers.choices.items():
+        parser.formatter_class = _formatter
+        parts.append(f"## htvm {name}\n\n```text\n{parser.format_help()}```\n")
+    return "\n".join(parts)
+
+
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    """Format help alike, however wide the terminal is."""
+    return argparse.RawDescriptionHelpFormatter(prog, width=110)

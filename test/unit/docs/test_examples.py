@@ -1,0 +1,72 @@
+"""The examples of docs/: every command and every piece of Python is run, and prints what the page shows."""
+
+import doctest
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+MODELS = ROOT / "test" / "inputs" / "models" / "mlperf_tiny"
+
+BLOCK = re.compile(r"^```(?P<kind>[^\n]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+STATUS = re.compile(r"\[exit status (\d+)\]\n\Z")
+
+
+@dataclass(frozen=True)
+class Example:
+    """A file to write (its name is `write`), or a command with what it prints and its exit status."""
+
+    text: str
+    wanted: str = ""
+    status: int = 0
+    write: str = ""
+
+
+def examples(page: Path) -> Iterator[Example]:
+    """Yield what a page shows, in order."""
+    for block in BLOCK.finditer(page.read_text(encoding="utf-8")):
+        kind, text = block["kind"].strip(), block["text"]
+        caption = re.match(r":caption: (\S+)\n\n", text)
+        if caption:
+            yield Example(text[caption.end() :], write=caption[1])
+        elif kind == "python":
+            yield Example(f"{sys.executable} - <<'PYTHON'\n{text}PYTHON", "...")
+        elif kind == "console":
+            for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
+                command, _, shown = part.partition("\n")
+                ended = STATUS.search(shown)
+                yield Example(command, STATUS.sub("", shown), int(ended[1]) if ended else 0)
+
+
+PAGES = [page for page in sorted((ROOT / "docs").rglob("*.md")) if any(examples(page)) and page.name != "README.md"]
+
+
+def test_there_are_pages_with_examples() -> None:
+    names = {page.relative_to(ROOT / "docs").as_posix() for page in PAGES}
+    assert {"start.md", "flow.md", "tutorials/wrong-number.md", "messages/import.md"} <= names
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT / "docs").as_posix())
+def test_examples_print_what_the_page_shows(page: Path, tmp_path: Path) -> None:
+    for file in [*MODELS.glob("*.onnx"), *MODELS.glob("golden/resnet8_*.npz")]:
+        (tmp_path / file.name).symlink_to(file)
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "COLUMNS": "110"}
+    for example in examples(page):
+        if example.write:
+            (tmp_path / example.write).write_text(example.text)
+            continue
+        done = subprocess.run(
+            ["bash", "-c", example.text], cwd=tmp_path, env=environment, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        told = f"$ {example.text}\n{done.stdout}"
+        assert done.returncode == example.status, told
+        flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+        alike = doctest.OutputChecker().check_output(example.wanted, done.stdout, flags)
+        assert alike, f"{told}\nthe page shows:\n{example.wanted}"

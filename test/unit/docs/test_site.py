@@ -1,0 +1,44 @@
+"""The site: what is made from the code is complete, and Sphinx builds it without a warning."""
+
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from htvm.passes import registry
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def pages() -> object:
+    """Return the module that makes pages."""
+    sys.path.insert(0, str(ROOT / "docs"))
+    import reference_pages
+
+    sys.path.pop(0)
+    return reference_pages
+
+
+@pytest.mark.parametrize("name", registry.passes())
+def test_every_header_of_a_pass_has_its_five_lines(name: str, pages: object) -> None:
+    header = pages.Header.of(registry.passes()[name])
+    assert header.summary and all(header.fields[field] for field in pages.FIELDS)
+
+
+def test_every_pass_and_target_is_on_its_page(pages: object) -> None:
+    text = pages.passes()
+    assert all(f"\n### {name}\n" in text for name in registry.passes())
+    assert "\n## rv32\n" in pages.all_targets() and "Engine host of rv32" in pages.all_targets()
+    assert "## htvm reduce" in pages.commands()
+
+
+@pytest.mark.skipif(find_spec("furo") is None, reason="the extra 'docs' is not installed")
+def test_sphinx_builds_it_without_a_warning(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", ROOT / "docs", tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    dialect = (tmp_path / "reference" / "dialect.html").read_text()
+    assert "accel.conv2d" in dialect and "accel.launch" in dialect
