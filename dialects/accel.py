@@ -13,6 +13,10 @@ OPTIMIZE = ("memory", "speed")
 """What a module is compiled for: its attribute OPTIMIZE_ATTRIBUTE is one of these; without it, the first."""
 OPTIMIZE_ATTRIBUTE = "accel.optimize"
 
+MAPPINGS = ("default", "htvm")
+"""How layers are mapped on accelerators: a module's attribute MAPPING_ATTRIBUTE; without it, the first."""
+MAPPING_ATTRIBUTE = "accel.mapping"
+
 
 def _string(value: str, context: ir.Context) -> ir.Attribute:
     return ir.StringAttr.get(value, context=context)

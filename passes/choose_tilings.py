@@ -13,7 +13,8 @@ a transfer engine. All other maps pass through in tiles: `loads`, `stores`. The 
 all that fit in what resident maps leave (analysis/tiling.py, analysis/residency.py); `bound` is what no tiling of the
 layer can beat.
 
-    choose-tilings{mapping=htvm}    HTVM's way: nothing stays, tiles of DORY's choice, one transfer or job at a time
+With `accel.mapping = "htvm"` on the module the choice is HTVM's: nothing stays, tiles are those of its tiler, one
+transfer or job follows the other.
 
 Stage    scheduled
 Reads    engines, shapes, layouts and order of the layers; the target; an `accel.tiling` that is there already stays
@@ -40,7 +41,6 @@ from .analysis.tiling import Choice
 
 MEMORY = "accel.memory"
 PREDICTED = "accel.predicted"
-MAPPINGS = ("default", "htvm")
 
 
 @dataclass(frozen=True)
@@ -51,17 +51,12 @@ class ChooseTilings:
 
     target: Soc
 
-    mapping: str = "default"
-    """How: "default", or "htvm" for the reference that improvements are measured against."""
-
-    def __post_init__(self) -> None:
-        if self.mapping not in MAPPINGS:
-            raise ValueError(f"unknown mapping '{self.mapping}'; mappings are {', '.join(MAPPINGS)}")
-
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
         with module.location:
+            attributes = module.attributes
+            mapping = attributes[accel.MAPPING_ATTRIBUTE].value if accel.MAPPING_ATTRIBUTE in attributes else "default"
             for function in accel.functions(module):
-                residency = Residency(self.target, list(activations.layers(function)), self.mapping)
+                residency = Residency(self.target, list(activations.layers(function)), mapping)
                 try:
                     choices = residency.settle()
                 except DoesNotFit as problem:

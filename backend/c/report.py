@@ -29,6 +29,7 @@ def report(program: Program, soc: Soc, versions: dict[str, str]) -> dict[str, An
         "name": program.name,
         "model": program.model,
         "target": soc.name,
+        **({"cost_model": soc.cost_model.name} if soc.cost_model else {}),
         "inputs": [port_facts(port) for port in program.inputs],
         "outputs": [port_facts(port) for port in program.outputs],
         "memories": {

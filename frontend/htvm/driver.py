@@ -78,6 +78,7 @@ def compile(
     input_types: Mapping[str, str] | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
     optimize: str = "memory",
+    mapping: str = "default",
     keep_stages: Sequence[str] = (),
 ) -> CompiledModel:
     """Compile an ONNX model to C for a target; write the project into the folder `output`, if that is given.
@@ -85,12 +86,13 @@ def compile(
     input_types: what float32 inputs hold that no QuantizeLinear describes, such as {"input": "u8"}.
     shapes: of inputs with axes of no fixed size, such as {"input": (1, 3, 32, 32)}.
     optimize: "memory", or "speed" where the host may have twice the constants if that makes it faster.
+    mapping: of layers on accelerators, "default" or "htvm", the reference to compare with.
     keep_stages: the stages whose text the result has.
 
-    Raises CompileError with all problems of the model, and ValueError for an unknown target or `optimize`.
+    Raises CompileError with all problems of the model, and ValueError for an unknown target, `optimize` or `mapping`.
     """
     soc = target if isinstance(target, Soc) else targets.load(target)
-    module, stages = lower(model, soc, "planned", input_types, shapes, keep_stages, optimize)
+    module, stages = lower(model, soc, "planned", input_types, shapes, keep_stages, optimize, mapping)
     project = with_origin(emit(module, soc, label(model)), loaded(model), input_types or {}, shapes or {})
     if output is not None:
         write_project(project.files, output)
@@ -105,6 +107,7 @@ def lower(
     shapes: Mapping[str, Sequence[int]] | None = None,
     keep_stages: Sequence[str] = (),
     optimize: str = "memory",
+    mapping: str = "default",
 ) -> tuple[ir.Module, dict[str, str]]:
     """Import a model and take it to a stage; return the module and the texts of the stages to keep.
 
@@ -112,11 +115,15 @@ def lower(
     """
     if optimize not in accel.OPTIMIZE:
         raise ValueError(f"optimize is '{optimize}', expected one of {', '.join(accel.OPTIMIZE)}")
+    if mapping not in accel.MAPPINGS:
+        raise ValueError(f"mapping is '{mapping}', expected one of {', '.join(accel.MAPPINGS)}")
     context, stages = dialects.context(), {}
     with problems_of(label(model), context):
         module = import_onnx(model, input_types=input_types, shapes=shapes, context=context)
         if optimize != "memory":
             module.operation.attributes[accel.OPTIMIZE_ATTRIBUTE] = ir.StringAttr.get(optimize)
+        if mapping != accel.MAPPINGS[0]:
+            module.operation.attributes[accel.MAPPING_ATTRIBUTE] = ir.StringAttr.get(mapping)
         for reached in pipeline.STAGES[: pipeline.STAGES.index(stage) + 1]:
             if reached in pipeline.PHASES:
                 run_phase(reached, module, soc, label(model))

@@ -140,7 +140,7 @@ class Layer:
     def pack(self, packed: Packed) -> dict[Range, Weights]:
         """Return the packed weights of each tile by its output channels; nothing if the layer has none."""
         parts: dict[Range, list[np.ndarray]] = {}
-        for tile in self.tiles if self.engine.weight_bytes(self.tiles[0].job) else []:
+        for tile in self.tiles if self.has_weights else []:
             if tile.outputs not in parts:
                 parts[tile.outputs] = [self.packed_part(tile, part) for part in self.tiling.launches(tile.job)]
         if not parts:
@@ -157,6 +157,12 @@ class Layer:
             found[outputs] = Weights(Copy(source, lambda place=place: place, everything, place), place, starts)
             offset += sum(sizes)
         return found
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether launches read weights: an addition has none."""
+        first = self.tiles[0]
+        return self.engine.weight_bytes(self.launched(first, self.tiling.launches(first.job)[0])) > 0
 
     def packed_part(self, tile: Tile, part: Range) -> np.ndarray:
         first = tile.outputs[0]

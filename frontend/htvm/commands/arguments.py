@@ -40,6 +40,50 @@ def add_target(to: argparse.ArgumentParser, help: str, default: str | None = Non
     """Add --target; the argument's value is a Soc."""
     help += ": a name that `htvm targets` lists, or the path of a .py file"
     to.add_argument("--target", type=_target, default=default, metavar="T", help=help)
+    to.add_argument("--engines", metavar="E,..", help="use only these engines of the target, such as host,digital")
+    to.add_argument("--cost-model", metavar="C", help="the published figures that predictions and the simulation use")
+    to.add_argument(
+        "--memory",
+        action="append",
+        default=[],
+        metavar="NAME=SIZE",
+        help="give a memory of the target another size, in bytes or k, such as l1=64k; may be repeated",
+    )
+
+
+def refined(soc: Soc, arguments: argparse.Namespace) -> Soc:
+    """Return the target with the engines, the cost model and the memories that the arguments name."""
+    try:
+        if arguments.engines:
+            soc = soc.with_engines(arguments.engines.split(","))
+        if arguments.cost_model:
+            soc = soc.with_cost_model(arguments.cost_model)
+        for text in arguments.memory:
+            name, _, size = text.partition("=")
+            number = re.fullmatch(r"(\d+)(k?)", size)
+            if number is None:
+                raise ValueError(f"--memory: '{text}' is not NAME=SIZE, such as l1=64k")
+            soc = soc.with_memory(name, int(number[1]) * (1024 if number[2] else 1))
+    except ValueError as error:
+        usage_error("htvm", str(error))
+    return soc
+
+
+def settle(arguments: argparse.Namespace) -> argparse.Namespace:
+    """Return parsed arguments with the target as the other arguments want it."""
+    if getattr(arguments, "target", None) is not None:
+        arguments.target = refined(arguments.target, arguments)
+    return arguments
+
+
+def add_mapping(to: argparse.ArgumentParser) -> None:
+    """Add --mapping, how layers are mapped on accelerators."""
+    to.add_argument(
+        "--mapping",
+        choices=("default", "htvm"),
+        default="default",
+        help="how layers are mapped on accelerators: the fastest way found (default), or HTVM's, to compare with",
+    )
 
 
 def _target(name: str) -> Soc:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from htvm.commands.arguments import (
     add_inputs,
+    add_mapping,
     add_optimize,
     add_output,
     add_target,
@@ -35,6 +36,7 @@ def add_arguments(to: argparse.ArgumentParser) -> None:
     to.add_argument("-o", dest="output", required=True, metavar="DIR", help="the folder to write")
     add_inputs(to)
     add_optimize(to)
+    add_mapping(to)
     to.add_argument(
         "--emit-ir",
         action="append",

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Collection
 from importlib import import_module
 
-from htvm.commands.arguments import failing_politely, parser
+from htvm.commands.arguments import failing_politely, parser, settle
 
 SUMMARY = "Compile quantised ONNX networks to self-contained C for small RISC-V SoCs, exactly."
 
@@ -37,7 +37,7 @@ SUBCOMMANDS = {
 def main() -> int:
     """Entry point of `htvm`."""
     chosen = next((word for word in sys.argv[1:] if not word.startswith("-")), None)
-    arguments = command_line([chosen]).parse_args()
+    arguments = settle(command_line([chosen]).parse_args())
     with failing_politely(f"htvm {chosen}"):
         return arguments.run(arguments)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from htvm.commands.arguments import add_target, failing_politely, parser, read_text, usage_error, write_text
+from htvm.commands.arguments import add_target, failing_politely, parser, read_text, settle, usage_error, write_text
 
 if TYPE_CHECKING:
     from mlir import ir
@@ -36,7 +36,7 @@ DUMPS = {
 
 def main() -> int:
     """Entry point of `htvm-opt`."""
-    arguments = _parser().parse_args()
+    arguments = settle(_parser().parse_args())
     with failing_politely("htvm-opt"):
         if arguments.list_passes:
             print(_listing(), end="")

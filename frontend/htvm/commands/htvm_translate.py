@@ -13,6 +13,7 @@ from htvm.commands.arguments import (
     model_warnings,
     parser,
     read_text,
+    settle,
     write_text,
 )
 
@@ -35,7 +36,7 @@ def main() -> int:
     made.add_argument("-o", dest="output", metavar="FILE|DIR", help="file (MLIR) or folder (C) to write")
     add_inputs(made)
     add_target(made, default="rv32", help="the machine that C is for (default: rv32)")
-    arguments = made.parse_args()
+    arguments = settle(made.parse_args())
     with failing_politely("htvm-translate"):
         return _import_onnx(arguments) if arguments.import_onnx else _emit_c(arguments)
 

@@ -6,7 +6,16 @@ import argparse
 import sys
 from pathlib import Path
 
-from htvm.commands.arguments import add_cc, add_inputs, add_optimize, add_output, add_target, read_arrays, say
+from htvm.commands.arguments import (
+    add_cc,
+    add_inputs,
+    add_mapping,
+    add_optimize,
+    add_output,
+    add_target,
+    read_arrays,
+    say,
+)
 from htvm.commands.subject import subject
 
 EXAMPLES = """\
@@ -24,6 +33,7 @@ def add_arguments(to: argparse.ArgumentParser) -> None:
     add_target(to, help="the machine (default: rv32, or the one that the project was made for)")
     add_inputs(to)
     add_optimize(to)
+    add_mapping(to)
     to.add_argument("--inputs", metavar="X.npz", help="the inputs, of which the first sample counts; or random ones")
     to.add_argument("--seed", type=int, default=0, metavar="N", help="where random inputs start from (default: 0)")
     to.add_argument("-o", dest="output", metavar="PAGE.html", help="file to write (default: NAME.html, here)")

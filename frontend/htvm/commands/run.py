@@ -5,7 +5,16 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from htvm.commands.arguments import add_cc, add_inputs, add_optimize, add_output, add_target, read_arrays, write_json
+from htvm.commands.arguments import (
+    add_cc,
+    add_inputs,
+    add_mapping,
+    add_optimize,
+    add_output,
+    add_target,
+    read_arrays,
+    write_json,
+)
 from htvm.commands.subject import subject
 
 if TYPE_CHECKING:
@@ -31,6 +40,7 @@ def add_arguments(to: argparse.ArgumentParser) -> None:
     add_target(to, help="the machine (default: rv32, or the one that the project was made for)")
     add_inputs(to)
     add_optimize(to)
+    add_mapping(to)
     to.add_argument("--inputs", metavar="X.npz", help="the inputs; without it, random ones")
     to.add_argument("--seed", type=int, default=0, metavar="N", help="where random inputs start from (default: 0)")
     to.add_argument("--outputs", metavar="Y.npz", help="file to write the outputs to")

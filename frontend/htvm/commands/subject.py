@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from htvm.commands.arguments import inputs_of, model_warnings
+from htvm.commands.arguments import inputs_of, model_warnings, refined
 
 if TYPE_CHECKING:
     from htvm.backend.targets.soc import Soc
@@ -25,9 +25,22 @@ def subject(arguments: argparse.Namespace) -> tuple[CompiledModel | None, Projec
 
     if Path(arguments.model).is_dir():
         project = Project.read(Path(arguments.model))
-        return None, project, arguments.target or targets.load(project.report["target"])
+        return None, project, arguments.target or refined(load(project), arguments)
     with model_warnings():
         compiled = driver.compile(
-            arguments.model, arguments.target or "rv32", **inputs_of(arguments), optimize=arguments.optimize
+            arguments.model,
+            arguments.target or refined(targets.load("rv32"), arguments),
+            **inputs_of(arguments),
+            optimize=arguments.optimize,
+            mapping=arguments.mapping,
         )
     return compiled, compiled.project, compiled.soc
+
+
+def load(project: Project) -> Soc:
+    """Return the machine that a project was made for, with the figures that it was planned with."""
+    from htvm.backend import targets
+
+    soc = targets.load(project.report["target"])
+    model = project.report.get("cost_model")
+    return soc.with_cost_model(model) if model else soc

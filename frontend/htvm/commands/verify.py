@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from htvm.commands.arguments import (
     add_cc,
     add_inputs,
+    add_mapping,
     add_optimize,
     add_output,
     add_target,
@@ -39,6 +40,7 @@ def add_arguments(to: argparse.ArgumentParser) -> None:
     add_target(to, default="rv32", help="the machine to compile for (default: rv32)")
     add_inputs(to)
     add_optimize(to)
+    add_mapping(to)
     to.add_argument("--inputs", nargs="+", default=[], metavar="X.npz", help="files with inputs; without, random ones")
     to.add_argument("--exact-key", action="store_true", help="recorded outputs '<output>' must be equal as well")
     to.add_argument("--seed", type=int, default=0, metavar="N", help="where random inputs start from (default: 0)")
@@ -59,7 +61,11 @@ def run(arguments: argparse.Namespace) -> int:
     given = {path: read_arrays(path) for path in arguments.inputs}
     with model_warnings():
         compiled = driver.compile(
-            arguments.model, arguments.target, **inputs_of(arguments), optimize=arguments.optimize
+            arguments.model,
+            arguments.target,
+            **inputs_of(arguments),
+            optimize=arguments.optimize,
+            mapping=arguments.mapping,
         )
     if not given:
         seeds = range(arguments.seed, arguments.seed + RANDOM_SAMPLES)
