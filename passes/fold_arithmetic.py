@@ -75,6 +75,8 @@ def _divide(op: accel.DivOp, value: ir.Value, factors: _Constant) -> ir.Value | 
     """x / c, then quantised: quantise with a scale c times as large, and read the integers with the scale as it was."""
     users = list(op.result.uses)
     quantize = users[0].owner if len(users) == 1 else None
+    if isinstance(quantize, accel.ReluOp | accel.ClampOp) and op.operation.operands[0] == value:
+        return _divide_after(quantize, op, value, factors)
     q = Quantisation.of(quantize.result) if isinstance(quantize, accel.QuantizeOp) else None
     if q is None or op.operation.operands[0] != value:
         return None
@@ -88,6 +90,32 @@ def _divide(op: accel.DivOp, value: ir.Value, factors: _Constant) -> ir.Value | 
         storage = accel.producer(accel.producer(restored).operands[0])
         quantize.result.replace_all_uses_except(restored, storage.operation)
     _join_location(quantize, op)
+    return value
+
+
+def _divide_after(
+    activation: accel.ReluOp | accel.ClampOp, op: accel.DivOp, value: ir.Value, factors: _Constant
+) -> ir.Value | None:
+    """max(x / c, 0) is max(x, 0) / c, and likewise between other bounds; then the division may meet a quantize."""
+    factor = factors.numbers[0]
+    if len(factors.numbers) != 1 or factor <= 0:
+        return None
+    with ir.InsertionPoint(activation), activation.location:
+        if isinstance(activation, accel.ReluOp):
+            moved = accel.ReluOp(activation.result.type, value).result
+        else:
+            ends = [Fraction(bound.value) * factor for bound in (activation.min, activation.max)]
+            if any(Fraction(float(end)) != end for end in ends):
+                return None
+            moved = accel.ClampOp(activation.result.type, value, *map(float, ends)).result
+    with ir.InsertionPoint(activation), op.location:
+        divided = accel.DivOp(activation.result.type, moved, op.operation.operands[1])
+        activation.result.replace_all_uses_with(divided.result)
+        activation.operation.erase()
+        folded = _divide(divided, moved, factors)
+    if folded is not None:
+        divided.result.replace_all_uses_with(folded)
+        divided.operation.erase()
     return value
 
 

@@ -79,20 +79,27 @@ def fuse(quantize: accel.QuantizeOp) -> None:
     if quantize.rounding.value != "half_even":
         layer.operation.attributes["rounding"] = quantize.rounding
     layer.operation.location = ir.Location.fused([link.location for link in chain])
+    rounding = quantize.rounding
     quantize.result.replace_all_uses_with(layer.result)
     for link in reversed(chain[1:]):
         link.operation.erase()
+    if isinstance(layer, accel.MaximumOp | accel.MinimumOp):
+        # Rounding is monotone: what is compared may be rounded first.
+        for place, value in enumerate(list(layer.operation.operands)):
+            source = accel.producer(value)
+            if Quantisation.of(value) is None and source is not None and source.operation.name.startswith("accel."):
+                fuse(rounded_before(layer, q, rounding, place))
 
 
 def rounded_before(
-    activation: accel.ReluOp | accel.ClampOp, q: Quantisation, rounding: ir.StringAttr
+    monotone: ir.OpView, q: Quantisation, rounding: ir.StringAttr, place: int = 0
 ) -> accel.QuantizeOp:
-    """Quantise the operand of an activation, too, which changes nothing where its result is rounded in the same way."""
-    operand = activation.operation.operands[0]
+    """Quantise an operand of what never falls, which changes nothing where its result is rounded in the same way."""
+    operand = monotone.operation.operands[place]
     shape = ir.RankedTensorType(operand.type).shape
-    with ir.InsertionPoint(activation), activation.location:
+    with ir.InsertionPoint(monotone), monotone.location:
         made = accel.QuantizeOp(ir.RankedTensorType.get(shape, q.type()), operand, rounding=rounding)
-    activation.operation.operands[0] = made.result
+    monotone.operation.operands[place] = made.result
     return made
 
 

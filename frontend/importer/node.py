@@ -1,5 +1,6 @@
 """One ONNX node as the function that imports its operator sees it."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -241,8 +242,12 @@ def meaning(stored: Tensor, quantisation: Quantisation) -> Tensor:
 
 def settle(rounded: Rounded) -> Tensor:
     """Write integers that are rounded, in the smallest storage for their bounds; without bounds in 32 bits."""
-    lowest = int(max(rounded.lowest, q.ACCUMULATOR.lowest))
-    highest = int(min(rounded.highest, q.ACCUMULATOR.highest))
+    reach = q.ACCUMULATOR.lowest, q.ACCUMULATOR.highest
+    if rounded.tensor.quantised and rounded.tensor.grid.axis is None:
+        grid = rounded.tensor.grid
+        numbers = [grid.scale * (end - grid.zero_point) for end in (grid.lowest, grid.highest)]
+        reach = max(reach[0], math.floor(numbers[0])), min(reach[1], math.ceil(numbers[1]))
+    lowest, highest = (int(min(max(end, rounded.lowest), rounded.highest)) for end in reach)
     if lowest >= highest:
         raise Problem(f"is clamped to the one value {lowest}, expected a range")
     with rounded.location:

@@ -134,4 +134,6 @@ def _results(meaning: Operator, node: Node, operands: Sequence[str], values: Map
 
 
 def _joined(values: Sequence[Value]) -> Value:
+    if len(values) == 1:
+        return values[0]
     return real.concat(values, 0) if isinstance(values[0], Real) else np.concatenate(values)

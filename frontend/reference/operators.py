@@ -417,7 +417,7 @@ def depth_to_space(node: Node, x: Value) -> Value:
 def space_to_depth(node: Node, x: Value) -> Value:
     size, (batch, channels, height, width) = node.get("blocksize"), x.shape
     apart = x.reshape([batch, channels, height // size, size, width // size, size])
-    moved = apart.transpose([0, 3, 5, 1, 2, 4])
+    moved = apart.transpose([0, 3, 5, 1, 2, 4] if node.get("mode", "DCR") == "DCR" else [0, 1, 3, 5, 2, 4])
     return moved.reshape([batch, channels * size**2, height // size, width // size])
 
 
@@ -506,8 +506,14 @@ def where(node: Node, condition: np.ndarray, a: Value, b: Value) -> Value:
 
 
 @operator("Dropout")
+def dropout(node: Node, x: Value, ratio: Real | None = None, training: np.ndarray | None = None) -> Value:
+    if training is not None and training.any():
+        raise ValueError("training_mode is true, expected false")
+    return x
+
+
 @operator("Identity")
-def identity(node: Node, x: Value, *_: Value) -> Value:
+def identity(node: Node, x: Value) -> Value:
     return x
 
 

@@ -111,3 +111,19 @@ func.func @factor_per_column_stays(%x: tensor<1x1x1x2x!i8>) -> tensor<1x1x1x2x!i
   %2 = accel.quantize %1 : (tensor<1x1x1x2xf32>) -> tensor<1x1x1x2x!i8>
   return %2 : tensor<1x1x1x2x!i8>
 }
+
+// -----
+
+!i8 = !quant.uniform<i8:f32, 1.0>
+
+// A division moves behind bounds, to the quantize that takes it in.
+// CHECK-LABEL: @division_before_bounds
+func.func @division_before_bounds(%x: tensor<4xf32>) -> tensor<4x!i8> {
+  %d = arith.constant dense<3.0> : tensor<f32>
+  // CHECK: accel.clamp %arg0 {max = 1.800000e+01 : f64, min = -3.000000e+00 : f64}
+  // CHECK-NEXT: accel.quantize {{.*}} -> tensor<4x!quant.uniform<i8:f32, 3.000000e+00>>
+  %0 = accel.div %x, %d : (tensor<4xf32>, tensor<f32>) -> tensor<4xf32>
+  %1 = accel.clamp %0 {min = -1.0 : f64, max = 6.0 : f64} : (tensor<4xf32>) -> tensor<4xf32>
+  %2 = accel.quantize %1 : (tensor<4xf32>) -> tensor<4x!i8>
+  return %2 : tensor<4x!i8>
+}

@@ -40,7 +40,7 @@ OPERATORS: dict[str, Callable[[Node], Value | list[Value]]] = {
     "DepthToSpace": selection.depth_to_space,
     "DequantizeLinear": quantise.dequantize_linear,
     "Div": elementwise.div,
-    "Dropout": shape.identity,
+    "Dropout": shape.dropout,
     "Expand": selection.expand,
     "Flatten": shape.flatten,
     "Floor": elementwise.floor,

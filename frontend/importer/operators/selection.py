@@ -168,13 +168,13 @@ def depth_to_space(node: Node) -> Tensor:
 
 
 def space_to_depth(node: Node) -> Tensor:
-    """Any block that divides the map."""
-    block, x = node.attribute("blocksize"), node.any_tensor(0)
+    """Any block that divides the map; modes DCR and CRD."""
+    block, mode, x = node.attribute("blocksize"), node.attribute("mode", "DCR"), node.any_tensor(0)
     batch, channels, height, width = _map(x)
-    if block < 1 or height % block or width % block:
-        raise Problem(f"blocksize is {block}, expected a divisor of {height} and {width}")
+    if mode not in ("DCR", "CRD") or block < 1 or height % block or width % block:
+        raise Problem(f"blocksize is {block}, mode '{mode}': expected a divisor of {height} and {width}, DCR or CRD")
     apart = shaped(node, x, (batch, channels, height // block, block, width // block, block))
-    order = (0, 3, 5, 1, 2, 4)
+    order = (0, 3, 5, 1, 2, 4) if mode == "DCR" else (0, 1, 3, 5, 2, 4)
     turned = node.emit_move(accel.transpose, [apart.shape[i] for i in order], [apart], apart.value, order)
     return shaped(node, turned, (batch, channels * block * block, height // block, width // block))
 

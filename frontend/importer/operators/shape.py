@@ -46,6 +46,14 @@ def identity(node: Node) -> Value:
     return node.value(0)
 
 
+def dropout(node: Node) -> Value:
+    """Disappears: not in training mode, without a mask."""
+    node.ignore("seed", "ratio", "is_test")
+    if node.has(2) and node.array(2, "training_mode").any():
+        raise Problem("training_mode is true, expected false")
+    return node.value(0)
+
+
 def constant(node: Node) -> Constant:
     """A tensor, or numbers."""
     name = node.proto.output[0]
