@@ -223,6 +223,36 @@ def softmax(op: accel.SoftmaxOp, x: np.ndarray, table: np.ndarray) -> np.ndarray
     return np.clip(quotients + op.zero_point.value, op.min.value, op.max.value).astype(np.int64)
 
 
+@meaning("layer_norm")
+def layer_norm(op: accel.LayerNormOp, x: np.ndarray, factors: np.ndarray, terms: np.ndarray) -> np.ndarray:
+    """The largest k for which factor * d * 2^(shift / 2) reaches the threshold of k times the root of q, see the op.
+
+    Searched for by halving: all elements at once, in Python's integers.
+    """
+    rows, count = x.astype(object), x.shape[-1]
+    total = rows.sum(-1, keepdims=True)
+    high, low = op.variance_offset
+    q = op.variance_scale.value * (count * (rows * rows).sum(-1, keepdims=True) - total**2) + (high << 32) + low
+    left = factors.astype(object) * (count * rows - total)
+    bits, step, zero_point = op.shift.value, op.half_step.value, op.zero_point.value
+
+    def order(k: np.ndarray) -> np.ndarray:
+        """Return the sign of what is left when the right side is subtracted."""
+        right = (2 * k - 1) * step - terms.astype(object)
+        return np.sign(
+            np.sign(left) * left**2 * (1 << max(bits, 0)) - np.sign(right) * right**2 * q * (1 << max(-bits, 0))
+        )
+
+    first = np.full(x.shape, op.min.value - zero_point, object)
+    last = np.full(x.shape, op.max.value - zero_point, object)
+    while (first < last).any():
+        middle = first + (last - first + 1) // 2
+        reached = order(middle) >= 0
+        first, last = np.where(reached, middle, first), np.where(reached, last, middle - 1)
+    is_tie = (order(first) == 0) & (first % 2 == 1) & (first > op.min.value - zero_point)
+    return (first - is_tie + zero_point).astype(np.int64)
+
+
 @meaning("argmax")
 def argmax(op: accel.ArgMaxOp, x: np.ndarray) -> np.ndarray:
     """Where along the axis the largest, or smallest, stored integer is."""

@@ -399,6 +399,29 @@ def axis_sum(x: Real, axes: Sequence[int], keepdims: bool) -> Real:
     return total if keepdims else total.reshape(kept)
 
 
+def layer_norm(x: Real, scale: Real, epsilon: Fraction) -> Real:
+    """Return (x - mean) / sqrt(variance + epsilon) * scale along the last axis, to 2^-128.
+
+    Where that is a fraction of a power of two, as it is on a rounding boundary, it is exact.
+    """
+    steps, unit = x.uniform()
+    count = steps.shape[-1]
+    rows = steps.astype(object)
+    distances = count * rows - rows.sum(-1, keepdims=True)
+    variances = count * (rows * rows).sum(-1, keepdims=True) - rows.sum(-1, keepdims=True) ** 2
+    factors = [number * unit for number in np.broadcast_to(scale.exact(), count).tolist()]
+    grid = TRANSCENDENTAL_UNIT.denominator
+    result = np.empty(steps.shape, object)
+    with localcontext(Context(prec=120, Emin=MIN_EMIN, Emax=MAX_EMAX)):
+        for index in np.ndindex(*steps.shape):
+            square = unit * unit * variances[(*index[:-1], 0)] + epsilon * count * count
+            left = factors[index[-1]] * distances[index]
+            value = Decimal(left.numerator) / left.denominator
+            value /= (Decimal(square.numerator) / square.denominator).sqrt() if square else 1
+            result[index] = round(value * grid)
+    return Real.of_integers(result, TRANSCENDENTAL_UNIT)
+
+
 def sigmoid(x: Real) -> Real:
     """Return 1 / (1 + exp(-x)) to 2^-128."""
     return of_each_value(x, _sigmoid)

@@ -147,6 +147,15 @@ def pool2d(op: accel.Pool2dOp, x: Real) -> Real:
     return _with_offset(op, y)
 
 
+@meaning("layer_norm")
+def layer_norm(op: accel.LayerNormOp, x: Real, *constants: Real) -> Real:
+    """(x - mean) / sqrt(variance + epsilon) * scale + bias, along the last axis."""
+    given = iter(constants)
+    scale = next(given) if op.scale is not None else Real.of_integers(np.ones(1, np.int64))
+    y = real.layer_norm(x, scale, Fraction(op.epsilon.value))
+    return y if op.bias is None else y + next(given)
+
+
 @meaning("argmax")
 def argmax(op: accel.ArgMaxOp, x: Real) -> Real:
     """Where along the axis the largest, or smallest, element is."""

@@ -95,8 +95,9 @@ def integers(function: func.FuncOp) -> Iterator[Problem]:
     for layer in activations.layers(function):
         if isinstance(layer, REAL_LAYERS):
             yield layer, f"{name(layer)} is left, expected integer layers only"
-        # The exponentials of a softmax are constants that no other layer sees.
-        for value in values(layer)[:1] if isinstance(layer, accel.SoftmaxOp) else values(layer):
+        # The 64-bit constants of these are seen by no other layer.
+        has_wide = isinstance(layer, accel.SoftmaxOp | accel.LayerNormOp)
+        for value in values(layer)[:1] if has_wide else values(layer):
             element = str(value.type.element_type)
             if element not in INTEGER_TYPES:
                 yield layer, f"{name(layer)} has elements {element}, expected {', '.join(INTEGER_TYPES)}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -515,6 +516,46 @@ def _argmax(step: Step) -> None:
     step.call_in_loops(_loops(outer, x, y), kernel, address, x, y)
 
 
+NORM_BITS, SLOPE_BITS = 24, 30
+"""Of the estimates of htvm_layer_norm.h: bits behind the point, and bits of the steepest slope."""
+
+
+def _layer_norm(step: Step) -> None:
+    layer, length = step.layer, shape(step.layer.input)[-1]
+    factors, terms = (step.shared.data[values.global_name(each)].tolist() for each in (layer.scale, layer.bias))
+    whole_step, half_shift = 2 * layer.half_step.value, layer.shift.value // 2
+    slope_bits = SLOPE_BITS + whole_step.bit_length() - 1 - max(map(abs, factors), default=1).bit_length()
+    channels = [
+        (factor, term, ((term + whole_step // 2) << NORM_BITS) // whole_step, _rounded(factor, whole_step, slope_bits))
+        for factor, term in zip(factors, terms, strict=True)
+    ]
+    *x_rows, x_step = strides(layer.input)
+    *y_rows, y_step = strides(step.output)
+    *outer, (rows, x_row, y_row) = values.merge_axes(shape(layer.input)[:-1], x_rows, y_rows) or [(1, 0, 0)]
+    high, low = layer.variance_offset
+    offset = (high << 32) + low
+    fields = {
+        "rows length": (rows, length),
+        "x_row x_step y_row y_step": (x_row, x_step, y_row, y_step),
+        "slope_bits half_shift": (slope_bits, half_shift),
+        "half_step variance_scale": (layer.half_step.value, layer.variance_scale.value),
+        "variance_offset": [f"{offset >> bits & 0xFFFFFFFF}u" for bits in (0, 32, 64)],
+        "zero_point min max": (layer.zero_point.value, layer.min.value, layer.max.value),
+    }
+    types = element_type(layer.input), element_type(step.output)
+    kernel = step.kernel("htvm_layer_norm.h", "HTVM_DEFINE_LAYER_NORM", *types)
+    x, y = step.reads(layer.input, "x"), step.writes(step.output)
+    address = step.struct("htvm_layer_norm_layer", "layer", fields)
+    step.call_in_loops(
+        _loops(outer, x, y), kernel, address, x, step.structs("channels", "htvm_norm_channel", channels, 32), y
+    )
+
+
+def _rounded(numerator: int, denominator: int, bits: int) -> int:
+    """Return a fraction as a multiple of 2^-bits."""
+    return round(Fraction(numerator, denominator) * Fraction(2) ** bits)
+
+
 def _softmax(step: Step) -> None:
     layer = step.layer
     inner, outer = _around(step, layer.axis.value)
@@ -638,6 +679,7 @@ WRITERS: dict[type, Callable[[Step], None]] = {
     accel.Pool2dOp: _pool2d,
     accel.ArgMaxOp: _argmax,
     accel.SoftmaxOp: _softmax,
+    accel.LayerNormOp: _layer_norm,
     accel.ConcatOp: _concat,
     accel.PadOp: _pad,
     accel.TransposeOp: _transpose,

@@ -441,6 +441,24 @@ LogicalResult SoftmaxOp::verify() {
   return verifyAxis(*this, getAxis(), shaped(getInput()).getRank());
 }
 
+LogicalResult LayerNormOp::verify() {
+  if (failed(verifySameShape(*this)))
+    return failure();
+  ShapedType input = shaped(getInput());
+  if (input.getRank() < 1)
+    return emitOpError() << "input is a scalar, expected rank 1 or more";
+  for (auto [what, value] : {std::pair<StringRef, Value>{"scale", getScale()}, {"bias", getBias()}})
+    if (value && shaped(value).getShape() != input.getShape().take_back())
+      return emitOpError() << what << " has shape " << shapeText(shaped(value).getShape()) << ", expected "
+                           << input.getShape().back() << " (the input's last axis)";
+  if (!getHalfStep())
+    return getEpsilon() ? success() : emitOpError() << "has neither 'epsilon' nor 'half_step'";
+  for (StringRef key : {"variance_scale", "variance_offset", "shift", "zero_point", "min", "max"})
+    if (!(*this)->hasAttr(key))
+      return emitOpError() << "has 'half_step' without '" << key << "'";
+  return verifyNumbers(*this, "variance_offset", *getVarianceOffset(), 2, 0);
+}
+
 LogicalResult ArgMaxOp::verify() {
   if (failed(verifyForm(*this)))
     return failure();

@@ -330,6 +330,32 @@ def Accel_SoftmaxOp : Accel_Layer<"softmax",
   }];
 }
 
+def Accel_LayerNormOp : Accel_Layer<"layer_norm",
+    (ins Accel_Value:$input, Optional<Accel_Value>:$scale, Optional<Accel_Value>:$bias),
+    (ins OptionalAttr<F64Attr>:$epsilon, OptionalAttr<Accel_Rounding>:$rounding,
+         OptionalAttr<I64Attr>:$half_step, OptionalAttr<I64Attr>:$variance_scale,
+         OptionalAttr<DenseI64ArrayAttr>:$variance_offset, OptionalAttr<I64Attr>:$shift, OptionalAttr<I64Attr>:$zero_point,
+         OptionalAttr<I64Attr>:$min, OptionalAttr<I64Attr>:$max),
+    [AttrSizedOperandSegments]> {
+  let summary = "(x - mean) / sqrt(variance + epsilon) * scale + bias, along the last axis";
+  let description = [{
+    input [.., N], scale and bias [N]; without them 1 and 0. The variance is that of the N elements, not an estimate.
+
+    In stage integer scale and bias are i64, and with d = N * x - sum of x, v = N * sum of x^2 - (sum of x)^2:
+
+        k = the largest integer with  scale * d * 2^(shift / 2) >= ((2k - 1) * half_step - bias)
+                                                                     * sqrt(variance_scale * v + variance_offset)
+        y = clamp(k + zero_point, min, max)
+
+    that is the real number over the output's scale, rounded to nearest; on equality the even one of k and k - 1. It
+    is decided on the squares of both sides, which fit 384 bits; `shift` is even, and the two numbers of `variance_offset`
+    are 2^32 times the first and the second.
+  }];
+  let assemblyFormat = [{
+    $input (`scale` $scale^)? (`bias` $bias^)? (`into` $out^)? attr-dict `:` functional-type(operands, results)
+  }];
+}
+
 def Accel_ArgMaxOp : Accel_UnaryLayer<"argmax",
     (ins I64Attr:$axis, UnitAttr:$smallest, UnitAttr:$last, OptionalAttr<Accel_Rounding>:$rounding)> {
   let summary = "Where along an axis the largest element is";

@@ -268,6 +268,18 @@ def reduce_mean(node: Node, x: Real, axes: np.ndarray | None = None) -> Real:
     return _mean(x, _axes(node, x, axes), bool(node.get("keepdims", 1)))
 
 
+@operator("LayerNormalization")
+def layer_normalization(node: Node, x: Real, scale: Real | None = None, bias: Real | None = None) -> Real:
+    axis = node.get("axis", -1) % x.ndim
+    count = math.prod(x.shape[axis:])
+    rows = x.reshape([math.prod(x.shape[:axis]), count])
+    factors = Real.of_integers(np.ones(x.shape[axis:], np.int64)) if scale is None else scale
+    spread = factors + Real.of_integers(np.zeros(x.shape[axis:], np.int64))
+    epsilon = Fraction(float(np.float32(node.get("epsilon", 1e-5))))
+    normal = real.layer_norm(rows, spread.reshape([count]), epsilon).reshape(x.shape)
+    return normal if bias is None else normal + bias
+
+
 def _mean(x: Real, axes: Sequence[int], keepdims: bool) -> Real:
     count = math.prod(x.shape[axis] for axis in axes)
     return real.axis_sum(x, axes, keepdims) / Real.of_integers(np.array(count))

@@ -27,7 +27,7 @@ def _read_once(layer: ir.OpView) -> list[ir.Value]:
     match layer:
         case accel.AddOp() | accel.MulOp() | accel.MaximumOp() | accel.MinimumOp():
             return [layer.lhs, layer.rhs]
-        case accel.LookupOp() | accel.SoftmaxOp() | accel.ReshapeOp():
+        case accel.LookupOp() | accel.SoftmaxOp() | accel.LayerNormOp() | accel.ReshapeOp():
             return [layer.input]
         case _:
             return []

@@ -12,6 +12,7 @@ from htvm.dialects import accel
 from .arithmetic import add, argmax, divided, extreme, mul, pool
 from .linear import linear, matmul
 from .movement import moved
+from .normalisation import layer_norm
 from .shared import NotExact
 from .tables import UNARY, lookup, softmax, tabulated
 
@@ -29,6 +30,7 @@ FORMS: dict[type, Callable[[Any, list[ir.Value]], ir.Value]] = {
     accel.MinimumOp: extreme,
     accel.Pool2dOp: pool,
     accel.ArgMaxOp: argmax,
+    accel.LayerNormOp: layer_norm,
     **dict.fromkeys(UNARY, lookup),
     accel.LookupOp: tabulated,
     accel.SoftmaxOp: softmax,

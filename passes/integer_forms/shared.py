@@ -121,7 +121,7 @@ def made(
     element: ir.Type | None = None,
 ) -> ir.Value:
     """Build an operation like `op` on integers: its attributes but those of real arithmetic, and `extra`."""
-    gone = ("rounding", "offset", "count_include_pad", "operandSegmentSizes")
+    gone = ("rounding", "offset", "count_include_pad", "epsilon", "operandSegmentSizes")
     attributes = {key: value for key, value in op.operation.attributes.items() if key not in gone} | extra
     segments = _segments(op, len(operands))
     if segments:
@@ -141,5 +141,5 @@ def _segments(op: ir.OpView, count: int) -> list[int] | None:
     """Return how `count` operands fill an operation's operand groups; the destination, last, is empty on tensors."""
     if isinstance(op, accel.ConcatOp):
         return [count, 0]
-    groups = {accel.Conv2dOp: 4, accel.DenseOp: 4, accel.SoftmaxOp: 2}.get(type(op))
+    groups = {accel.Conv2dOp: 4, accel.DenseOp: 4, accel.SoftmaxOp: 2, accel.LayerNormOp: 3}.get(type(op))
     return None if groups is None else [1] * count + [0] * (groups - count) + [0]

@@ -79,3 +79,27 @@ func.func @an_axis_that_stays(%x: tensor<2x4xi8>) {
   %y = accel.argmax %x {axis = 1} : (tensor<2x4xi8>) -> tensor<2xi32>
   return
 }
+
+// -----
+
+func.func @scale_of_another_axis(%x: tensor<2x4xf32>, %g: tensor<2xf32>) {
+  // expected-error@+1 {{scale has shape 2, expected 4 (the input's last axis)}}
+  %y = accel.layer_norm %x scale %g {epsilon = 0.1 : f64} : (tensor<2x4xf32>, tensor<2xf32>) -> tensor<2x4xf32>
+  return
+}
+
+// -----
+
+func.func @neither_real_nor_integer(%x: tensor<2x4xf32>) {
+  // expected-error@+1 {{has neither 'epsilon' nor 'half_step'}}
+  %y = accel.layer_norm %x : (tensor<2x4xf32>) -> tensor<2x4xf32>
+  return
+}
+
+// -----
+
+func.func @half_of_the_constants(%x: tensor<2x4xi8>) {
+  // expected-error@+1 {{has 'half_step' without 'variance_scale'}}
+  %y = accel.layer_norm %x {half_step = 3} : (tensor<2x4xi8>) -> tensor<2x4xi8>
+  return
+}

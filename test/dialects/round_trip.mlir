@@ -145,3 +145,14 @@ func.func @chosen_elements(%x: tensor<2x4xi8>, %tables: tensor<2x256xi8>) -> (te
   %2 = accel.argmax %x {axis = 1, last} : (tensor<2x4xi8>) -> tensor<2x1xi32>
   return %0, %1, %2 : tensor<2x3xi8>, tensor<2x4xi8>, tensor<2x1xi32>
 }
+
+// CHECK-LABEL: @normalisation
+func.func @normalisation(%x: tensor<2x4xf32>, %g: tensor<4xf32>, %h: tensor<4xf32>, %q: tensor<2x4xi8>, %f: tensor<4xi64>) -> tensor<2x4xi8> {
+  // CHECK: accel.layer_norm %{{.*}} scale %{{.*}} bias %{{.*}} {epsilon = 1.000000e-01 : f64} : (
+  // CHECK: accel.layer_norm %{{.*}} {epsilon = 1.000000e-01 : f64} : (tensor<2x4xf32>) -> tensor<2x4xf32>
+  // CHECK: accel.layer_norm %{{.*}} scale %{{.*}} bias %{{.*}} {half_step = 3 : i64, {{.*}}variance_offset = array<i64: 0, 7>, variance_scale = 5 : i64, zero_point = 0 : i64} : (tensor<2x4xi8>, tensor<4xi64>, tensor<4xi64>)
+  %0 = accel.layer_norm %x scale %g bias %h {epsilon = 0.1 : f64} : (tensor<2x4xf32>, tensor<4xf32>, tensor<4xf32>) -> tensor<2x4xf32>
+  %1 = accel.layer_norm %0 {epsilon = 0.1 : f64} : (tensor<2x4xf32>) -> tensor<2x4xf32>
+  %2 = accel.layer_norm %q scale %f bias %f {half_step = 3, variance_scale = 5, variance_offset = array<i64: 0, 7>, shift = -2, zero_point = 0, min = -128, max = 127} : (tensor<2x4xi8>, tensor<4xi64>, tensor<4xi64>) -> tensor<2x4xi8>
+  return %2 : tensor<2x4xi8>
+}

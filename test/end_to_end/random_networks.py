@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-OPSET = 13
+OPSET = 17
 
 
 @dataclass
@@ -309,7 +309,17 @@ def _softmax(network: Network, x: str, name: str, scale: np.float32) -> str:
     return network.node("Softmax", [x], name, axis=int(network.generator.integers(1, 4)))
 
 
+def _normal(network: Network, x: str, name: str, scale: np.float32) -> str:
+    axis = int(network.generator.integers(1, 4))
+    shape = network.shape[axis:]
+    constants = [network.generator.normal(mean, 0.5, shape).astype(np.float32) for mean in (1, 0)]
+    inputs = [x, *(network.constant(f"{name}_{key}", each) for key, each in zip(("scale", "bias"), constants))]
+    epsilon = float(network.generator.choice([1e-5, 0.1, 1]))
+    return network.node("LayerNormalization", inputs, name, axis=axis, epsilon=epsilon)
+
+
 LAYERS = {
+    "normal": _normal,
     "transposed": _transposed,
     "resize": _resize,
     "slice": _slice,

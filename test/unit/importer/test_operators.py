@@ -287,3 +287,34 @@ def test_where_the_largest_element_is(graph, operator, inner):
           {inner.format(operator)}
         }}""")
     )
+
+
+@pytest.mark.parametrize("kind", ["int8", "uint8"])
+@pytest.mark.parametrize(
+    ("inner", "shape"),
+    [
+        ("b = LayerNormalization(a, g, h)", "2,7,5"),
+        ("b = LayerNormalization<axis = 1>(a, e)", "3,2,2"),
+        ("v = DequantizeLinear(gi, ws)\n w = DequantizeLinear(hi, bs)\n b = LayerNormalization(a, v, w)", "9,5"),
+        ("b = LayerNormalization<epsilon = 0.25>(a, one)", "40,2"),
+    ],
+)
+def test_layer_normalization(graph, inner, shape, kind):
+    more = floats("g", [1, -0.5, 0, 0.3, 2.25]) + floats("h", [0, 0.1, -1, 0.3, 0.5]) + floats("e", [1, 2, 3, 4], "2,2")
+    more += integers("gi", (5,)) + integers("hi", (5,), "int32", -9999, 9999) + floats("one", [1, 1])
+    more += floats("ws", [0.01], "") + floats("bs", [0.0005], "")
+    check_agreement(graph(around(inner, shape, shape, more, kind), opset=17))
+
+
+def test_layer_normalization_tells_ties(graph):
+    """With these scales, rows of two elements have results that lie exactly between two steps."""
+    model = graph(
+        """g (int8[300,2] x) => (int8[300,2] y)
+      <int8 z = {0}, float s = {1}, float t = {0.25}, float[2] g = {0.125, 0.625}, float[2] h = {0, 0.125}> {
+      a = DequantizeLinear(x, s, z)
+      b = LayerNormalization<epsilon = 2.0>(a, g, h)
+      y = QuantizeLinear(b, t, z)
+    }""",
+        opset=17,
+    )
+    check_agreement(model)
