@@ -63,11 +63,11 @@ def metrics(program: Program, execution: Execution, outputs: dict[str, np.ndarra
                 "op": step.op,
                 "engine": step.engine,
                 "cycles": profile.cycles,
-                "predicted_cycles": None,
+                "predicted_cycles": facts.get("predicted_cycles"),
                 "instructions": profile.instructions,
                 "macs": step.macs,
             }
-            for step, profile in zip(project.steps, execution.steps, strict=True)
+            for step, facts, profile in zip(project.steps, project.report["steps"], execution.steps, strict=True)
         ],
         "outputs": {name: hashlib.sha256(np.ascontiguousarray(value)).hexdigest() for name, value in outputs.items()},
         "versions": versions(program.cc),

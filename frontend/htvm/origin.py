@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import onnx
 
@@ -17,9 +18,10 @@ def with_origin(
     input_types: Mapping[str, str],
     shapes: Mapping[str, Sequence[int]],
 ) -> Project:
-    """Return a project whose report.json says which model it is of, and names the tensor that each step makes.
+    """Return a project whose report.json says which model it is of, and how its tensors flow from step to step.
 
-    input_types, shapes: what the user said of its inputs.
+    input_types, shapes: what the user said of its inputs. Each step has the ONNX `tensor` that it makes, and `sources`:
+    the steps, or the names of inputs, whose tensors it reads; each result of the network has its source as well.
 
     The hash is of the model as onnx serialises it: equal for a file and for what was read from it.
     """
@@ -28,9 +30,65 @@ def with_origin(
         "input_types": dict(input_types),
         "shapes": {name: list(shape) for name, shape in shapes.items()},
     }
-    steps = [{**step, "tensor": tensor(step["nodes"], model)} for step in project.report["steps"]]
-    report = {**project.report, "origin": origin, "steps": steps}
+    flow = _Flow.of(model, [step["nodes"] for step in project.report["steps"]])
+    steps = [
+        {**step, "tensor": tensor(step["nodes"], model), "sources": flow.sources(number)}
+        for number, step in enumerate(project.report["steps"])
+    ]
+    outputs = [{**port, "source": flow.source(port["name"])} for port in project.report["outputs"]]
+    report = {**project.report, "origin": origin, "outputs": outputs, "steps": steps}
     return Project({**project.files, REPORT: json.dumps(report, indent=1) + "\n"})
+
+
+Source = int | str
+"""The number of a step, or the name of an input of the network."""
+
+
+@dataclass(frozen=True)
+class _Flow:
+    """Which step computes what. makers: the node of each tensor; owners: the steps of each node, in order."""
+
+    inputs: frozenset[str]
+    makers: Mapping[str, onnx.NodeProto]
+    owners: Mapping[str, list[int]]
+
+    @staticmethod
+    def of(model: onnx.ModelProto, nodes: Sequence[Collection[str]]) -> _Flow:
+        owners: dict[str, list[int]] = {}
+        for number, names in enumerate(nodes):
+            for each in names:
+                owners.setdefault(each, []).append(number)
+        constants = {each.name for each in model.graph.initializer}
+        makers = {made: node for node in model.graph.node for made in node.output}
+        return _Flow(frozenset(each.name for each in model.graph.input) - constants, makers, owners)
+
+    def sources(self, step: int) -> list[Source]:
+        """Return what a step reads; a node that several steps compute flows from each to the next."""
+        inside = [node for node in self.makers.values() if step in self.owners.get(name(node), ())]
+        found: list[Source] = []
+        for node in inside:
+            before = [each for each in self.owners[name(node)] if each < step]
+            found += before[-1:] or (source for each in node.input for source in self._behind(each, step))
+        return list(dict.fromkeys(found))
+
+    def source(self, output: str) -> Source | None:
+        """Return the step that makes an output of the network, or the input that it is."""
+        return next(self._behind(output, None), None)
+
+    def _behind(self, tensor_name: str, step: int | None) -> Iterator[Source]:
+        """Yield where a tensor comes from; nodes that are in no step only pass on what they read."""
+        if tensor_name in self.inputs:
+            yield tensor_name
+        elif tensor_name in self.makers:
+            node = self.makers[tensor_name]
+            others = [each for each in self.owners.get(name(node), ()) if each != step]
+            if step in self.owners.get(name(node), ()):
+                return
+            if others:
+                yield others[-1]
+            else:
+                for each in node.input:
+                    yield from self._behind(each, step)
 
 
 def tensor(nodes: Collection[str], model: onnx.ModelProto) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -32,8 +33,8 @@ def facts(project: Project, soc: Soc, result: RunResult, invocation: Sequence[st
         "units": list(dict.fromkeys([*engines, *(each.unit for each in timeline)])),
         "slices": _in_columns(timeline),
         "spans": [[*spans[number]] for number in range(len(found))],
-        "memories": _memories(project, spans, result),
-        "layers": _layers(found, result),
+        "memories": _memories(project, soc, spans, result),
+        "layers": _layers(found, timeline, result),
         "origin": _origin(project, result, invocation),
     }
 
@@ -62,39 +63,28 @@ def _in_columns(timeline: Sequence[Slice]) -> dict[str, list[Any]]:
 
 
 def _graph(project: Project, found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return inputs, steps and outputs as nodes, with `column` and `lane` to place them, and the edges between.
+    """Return steps, inputs and outputs as nodes, with `column` and `lane` to place them, and the edges between.
 
-    An edge is a tensor that one step writes and another reads. The column of a node is the longest way to it; its
-    lane is that of the first node it reads from, if it is free.
+    An edge is a tensor: who makes it, who reads it, its name, shape and bytes. The column of a node is the longest way
+    to it; its lane is that of the first node it reads from, if it is free.
     """
-    buffers = project.report["buffers"]
-    tensors = _tensors(project)
     nodes = [
         {"name": step["name"], "step": number, "op": step["op"], "engine": step["engine"], "sources": []}
         for number, step in enumerate(found)
     ]
-    origin: dict[int, int] = {}
-    edges = []
-
-    def port(buffer: int, kind: str) -> int:
-        nodes.append({"name": buffers[buffer]["name"], "step": -1, "op": kind, "engine": "", "sources": []})
-        return len(nodes) - 1
-
-    def edge(source: int, target: int, buffer: int) -> None:
-        held = buffers[buffer]
-        edges.append([source, target, tensors[buffer], held["shape"], held["dtype"], held["bytes"]])
-        nodes[target]["sources"].append(source)
-
+    made = [(step.get("tensor") or step["name"], step["shape"], step["written_bytes"]) for step in found]
+    at: dict[int | str, int] = {number: number for number in range(len(found))}
+    for port in project.report["inputs"]:
+        at[port["name"]] = len(nodes)
+        made.append((port["name"], port["shape"], port["bytes"]))
+        nodes.append({"name": port["name"], "step": -1, "op": "input", "engine": "", "sources": []})
     for number, step in enumerate(found):
-        for buffer in step["reads"]:
-            if buffer not in origin:
-                origin[buffer] = port(buffer, "input")
-            edge(origin[buffer], number, buffer)
-        origin[step["writes"][0]] = number
-    for number, buffer in enumerate(buffers):
-        if buffer["kind"] == "output" and number in origin:
-            edge(origin[number], port(number, "output"), number)
+        nodes[number]["sources"] = [at[source] for source in step.get("sources", ())]
+    for port in project.report["outputs"]:
+        sources = [at[port["source"]]] if port.get("source") is not None else []
+        nodes.append({"name": port["name"], "step": -1, "op": "output", "engine": "", "sources": sources})
     _place(nodes)
+    edges = [[source, target, *made[source]] for target, node in enumerate(nodes) for source in node["sources"]]
     return {"nodes": [{key: node[key] for key in node if key != "sources"} for node in nodes], "edges": edges}
 
 
@@ -114,43 +104,53 @@ def _place(nodes: Sequence[dict[str, Any]]) -> None:
             pending.remove(number)
 
 
-def _tensors(project: Project) -> dict[int, str]:
-    """Return what to call each buffer: the ONNX tensor in it, or by its node if the project does not know."""
-    names = {number: buffer["name"] for number, buffer in enumerate(project.report["buffers"])}
-    for step in project.report["steps"]:
-        if step.get("tensor"):
-            names[step["writes"][0]] = step["tensor"]
-    return names
+def _memories(
+    project: Project, soc: Soc, spans: Mapping[int, tuple[int, int]], result: RunResult
+) -> list[dict[str, Any]]:
+    """Return each memory with its buffers, in cycles of the run: an input is there from its beginning.
 
-
-def _memories(project: Project, spans: Mapping[int, tuple[int, int]], result: RunResult) -> list[dict[str, Any]]:
-    """Return each memory with its buffers, in cycles of the run: an input is there from its beginning."""
-    tensors, total = _tensors(project), result.metrics["cycles"]
+    Buffers have the name of the ONNX tensor in them; those that hold a part of one, or weights, that of their node.
+    """
+    tensors = {step["name"]: step["tensor"] for step in project.report["steps"] if step.get("tensor")}
+    of_weights = {engine.weight_memory for engine in soc.accelerators}
     found = []
-    for name, memory in project.report["memories"].items():
+    for memory in (each for each in soc.memories if each.name in project.report["memories"]):
         buffers = [
             {
-                **{key: buffer[key] for key in ("kind", "offset", "bytes", "dtype", "shape", "first", "last")},
-                "name": tensors[number],
+                **{key: buffer[key] for key in ("offset", "bytes", "dtype", "shape", "first", "last")},
+                "kind": "weights" if memory.name in of_weights else buffer["kind"],
+                "name": tensors.get(buffer["name"], buffer["name"]),
                 "start": spans[buffer["first"]][0] if buffer["first"] in spans else 0,
-                "end": spans[buffer["last"]][1] if buffer["last"] in spans else total,
+                "end": spans[buffer["last"]][1] if buffer["last"] in spans else result.metrics["cycles"],
             }
-            for number, buffer in enumerate(project.report["buffers"])
-            if buffer["memory"] == name
+            for buffer in project.report["buffers"]
+            if buffer["memory"] == memory.name
         ]
-        whole = result.metrics["memories"].get(name, {}).get("peak_bytes")
-        found.append({"name": name, **memory, "program_bytes": whole, "buffers": buffers})
+        whole = result.metrics["memories"][memory.name]["peak_bytes"]
+        facts_of = project.report["memories"][memory.name]
+        found.append({"name": memory.name, **facts_of, "program_bytes": whole, "buffers": buffers})
     return found
 
 
-def _layers(found: Sequence[Mapping[str, Any]], result: RunResult) -> list[dict[str, Any]]:
-    """Return a row for each step: what the run measured, and what the project says of it."""
+def _layers(
+    found: Sequence[Mapping[str, Any]], timeline: Sequence[Slice], result: RunResult
+) -> list[dict[str, Any]]:
+    """Return a row for each step: what the run measured, and what the project says of it.
+
+    transferred_bytes: what transfer engines moved for it; None on a target that has none.
+    """
+    keys = ("nodes", "summary", "shape", "read_bytes", "written_bytes", "weight_bytes")
+    transferred: Counter[int] = Counter()
+    for each in timeline:
+        transferred[each.arguments.get("step", -1)] += each.arguments.get("bytes", 0)
     return [
         {
-            **{key: step[key] for key in ("nodes", "summary", "shape", "read_bytes", "written_bytes", "weight_bytes")},
+            **{key: step[key] for key in keys},
             **layer,
+            "transferred_bytes": transferred[number] if result.metrics["transfers"] else None,
+            "bound_cycles": step.get("bound_cycles"),
         }
-        for step, layer in zip(found, result.metrics["layers"], strict=True)
+        for number, (step, layer) in enumerate(zip(found, result.metrics["layers"], strict=True))
     ]
 
 

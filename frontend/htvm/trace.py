@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
+
+import numpy as np
 
 from htvm.backend.targets.soc import HOST
 from htvm.execution import RunResult
@@ -66,16 +69,19 @@ def unit_slice(interval: Interval, step_name: str) -> Slice:
 
 def steps(project: Project) -> list[dict[str, Any]]:
     """Return the steps of a project's report, with the bytes of activations that each reads and makes."""
-    buffers = project.report.get("buffers")
-    if buffers is None:
+    report = project.report
+    if "buffers" not in report:
         raise ProjectError("report.json has no buffers: an older htvm wrote this project; compile it again")
+    made: dict[int | str, int] = {port["name"]: port["bytes"] for port in report["inputs"]}
+    for number, step in enumerate(report["steps"]):
+        made[number] = prod(step["shape"]) * np.dtype(report["buffers"][step["writes"][0]]["dtype"]).itemsize
     return [
         {
             **step,
-            "read_bytes": sum(buffers[number]["bytes"] for number in step["reads"]),
-            "written_bytes": buffers[step["writes"][0]]["bytes"],
+            "read_bytes": sum(made[source] for source in step.get("sources", ())),
+            "written_bytes": made[number],
         }
-        for step in project.report["steps"]
+        for number, step in enumerate(report["steps"])
     ]
 
 

@@ -59,8 +59,7 @@
         ]);
     }
 
-    const ofEdge = ([, , name, shape, dtype, size]) =>
-        tip(name, [["shape", shape.join("×")], ["type", dtype], ["size", number(size) + " bytes"]]);
+    const ofEdge = ([, , name, shape, size]) => tip(name, [["shape", shape.join("×")], ["size", number(size) + " bytes"]]);
 
     function options(width) {
         return {

@@ -3,7 +3,6 @@
 
 (() => {
     const total = facts.metrics.cycles;
-    const sum = (layer) => layer.read_bytes + layer.written_bytes + layer.weight_bytes;
     const columns = [
         ["#", (layer, step) => step, 0],
         ["layer", (layer) => layer.name],
@@ -20,11 +19,11 @@
         ["bytes read", (layer) => layer.read_bytes, 0],
         ["written", (layer) => layer.written_bytes, 0],
         ["weights", (layer) => layer.weight_bytes, 0],
-        ["moved", sum, 0],
+        ["transferred", (layer) => layer.transferred_bytes, 0],
         ["energy µJ", (layer) => layer.energy_uj, 3],
     ];
     const known = (value) => value !== null && value !== undefined;
-    const used = columns.filter(([, get]) => facts.layers.some((layer, step) => known(get(layer, step))));
+    const used = columns.filter(([title, get]) => title === "#" || facts.layers.some((layer) => get(layer)));
     const isShare = (title) => title.startsWith("% of");
 
     const table = new DataTable("#layer-table", {

@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
+import htvm
 from htvm.driver import CompiledModel
 from htvm.execution import RunResult
 from htvm.report import LIBRARIES, embedded, page
 from htvm.report_facts import facts
 
+MODELS = Path(__file__).parents[2] / "inputs" / "models"
 MOST_BYTES = 2_000_000
 
 
@@ -67,7 +69,7 @@ def test_facts_are_in_the_page_whatever_names_are(written: str, found: dict) -> 
 def test_edges_are_tensors_and_skip_connections_join_at_the_add(found: dict) -> None:
     nodes, edges = found["graph"]["nodes"], found["graph"]["edges"]
     named = {(nodes[edge[0]]["name"], nodes[edge[1]]["name"]): edge for edge in edges}
-    assert named["conv0", "add0"][2:] == ["conv0_q", [1, 16, 32, 32], "int8", 16384]
+    assert named["conv0", "add0"][2:] == ["conv0_q", [1, 16, 32, 32], 16384]
     assert {("input", "conv0"), ("conv2", "add0"), ("softmax0", "output")} <= set(named)
     columns = {node["name"]: (node["column"], node["lane"]) for node in nodes}
     assert columns["add0"][0] == columns["conv2"][0] + 1
@@ -93,6 +95,23 @@ def test_layers_have_measured_cycles_and_the_run_can_be_repeated(found: dict, re
     assert origin["command"] == "htvm report resnet8.onnx" and "mlir" in origin["versions"]
     assert len(origin["model"]["sha256"]) == 64 and set(origin["outputs"]) == {"output"}
     assert {"resnet8.c", "link.ld", "report.json"} <= set(origin["files"])
+
+
+def test_engines_transfers_and_weights_of_an_accelerator_are_shown() -> None:
+    compiled = htvm.compile(MODELS / "htvm" / "resnet8_digital.onnx", "diana")
+    found = facts(compiled.project, compiled.soc, compiled.run(), ["htvm"])
+    assert {"digital", "host", "load"} <= set(found["slices"]["unit"])
+    nodes = {node["name"]: node for node in found["graph"]["nodes"]}
+    assert nodes["conv1"]["engine"] == "digital" and nodes["pool"]["engine"] == "host"
+    names = [node["name"] for node in found["graph"]["nodes"]]
+    edges = {(names[source], names[target]): tensor for source, target, tensor, *_ in found["graph"]["edges"]}
+    assert edges["conv1", "add_1"] == "conv1_min" and ("conv8", "add_3") in edges and ("dense", "output") in edges
+    memories = {memory["name"]: memory for memory in found["memories"]}
+    assert {buffer["kind"] for buffer in memories["digital_weights"]["buffers"]} == {"weights"}
+    assert any(buffer["name"] == "conv1_min" for buffer in memories["l1"]["buffers"])
+    conv2 = found["layers"][1]
+    assert conv2["bound_cycles"] <= conv2["predicted_cycles"] and conv2["transferred_bytes"] > 0
+    assert conv2["read_bytes"] == conv2["written_bytes"] == 16 * 32 * 32
 
 
 def test_libraries_are_the_published_files() -> None:
