@@ -1,4 +1,4 @@
-"""Which stored integers a value can hold from stage 'integer' on."""
+"""Which stored integers a value can hold from stage 'integer' on, also in a buffer until layers become commands."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Range = tuple[int, int]
 
 
 def held(value: ir.Value) -> Range | None:
-    """Return the range of what an integer tensor can hold, from what made it; None if it is not of integers.
+    """Return the range of what an integer tensor or memref can hold, from what made it; None if it is not of integers.
 
     Known are the clip of layers that requantise, constants, what a function's argument states, and layers that only
     move numbers. For others it is the range of the element type.
@@ -46,6 +46,8 @@ def _stated(value: ir.BlockArgument) -> Range | None:
 
 
 def _made(op: ir.OpView) -> Range | None:
+    if isinstance(op, accel.BufferOp):
+        return _written(op.memref)
     attributes = op.operation.attributes
     for name in ("rescale", "requant"):
         if name in attributes:
@@ -60,5 +62,16 @@ def _made(op: ir.OpView) -> Range | None:
     if isinstance(op, accel.PadOp):
         (low, high), filler = held(op.input), int(op.value.value)
         return min(low, filler), max(high, filler)
-    constant = quantisation.stored(op.operation.results[0])
+    constant = quantisation.stored(op.operation.results[0]) if op.operation.results else None
     return (int(constant.min()), int(constant.max())) if constant is not None and constant.size else None
+
+
+def _written(buffer: ir.Value) -> Range | None:
+    """Return what the layers that write a buffer leave there; None if something else writes it too."""
+    users = [use.owner.opview for use in buffer.uses]
+    if not all(map(accel.is_layer, users)):
+        return None
+    found = [_made(user) for user in users if accel.output(user) == buffer]
+    if not found or None in found:
+        return None
+    return min(low for low, _ in found), max(high for _, high in found)

@@ -36,6 +36,34 @@ def test_a_range_comes_from_what_made_the_value() -> None:
         assert found == [(-2, 7), (-5, 9), (-3, 9), (-64, 63), (-5, 40), (-5, 9)]
 
 
+M, V = (each.replace("tensor<", "memref<").replace(">", ", \"ram\">") for each in (X, W))
+N = M.replace("ram", "near")
+ON_MEMREFS = f"""
+memref.global "private" constant @w : {V} = dense<1>
+func.func @main(%x: {M}, %out: {M} {{accel.range = array<i64: 0, 4>, accel.result}}) {{
+  %w = memref.get_global @w : {V}
+  %0 = accel.buffer "made" : {M}
+  accel.conv2d %x, %w into %0 {{{GEOMETRY}, {REQUANT}}} : ({M}, {V}, {M}) -> ()
+  %1 = accel.buffer "moved" : {M}
+  accel.transpose %0 into %1 {{permutation = array<i64: 0, 1, 2, 3>}} : ({M}, {M}) -> ()
+  accel.transpose %0 into %out {{permutation = array<i64: 0, 1, 2, 3>}} : ({M}, {M}) -> ()
+  %2 = accel.buffer "copied" : {N}
+  %token = accel.copy %1 to %2 : {M} to {N}
+  return
+}}
+"""
+"""Whether a copy writes %1 or reads it is not looked at."""
+
+
+def test_a_buffer_holds_what_the_layer_that_writes_it_makes() -> None:
+    with dialects.context():
+        module = ir.Module.parse(ON_MEMREFS)
+        (function,) = accel.functions(module)
+        buffers = [op.memref for op in function.body.blocks[0] if isinstance(op, accel.BufferOp)]
+        assert [value_ranges.held(each) for each in buffers] == [(-5, 9), (-128, 127), (-128, 127)]
+        assert value_ranges.held(function.arguments[1]) == (0, 4)
+
+
 def test_sums_reach_both_ends() -> None:
     least, most = value_ranges.sums(np.array([[[3]], [[-2]], [[0]]]), (-64, 63))
     assert least.tolist() == [-192, -126, 0]
