@@ -75,6 +75,11 @@ class Network:
     def relu6(self, x: str) -> str:
         return self.node("Clip", x, self.constant(0), self.constant(6))
 
+    def doubled(self, x: str, mode: str = "nearest") -> str:
+        """A map of twice as many rows and columns."""
+        places = {"coordinate_transformation_mode": "half_pixel" if mode == "linear" else "asymmetric"}
+        return self.node("Resize", x, "", self.constant([1, 1, 2, 2]), mode=mode, nearest_mode="floor", **places)
+
     def flat(self, x: str) -> str:
         return self.node("Flatten", x)
 
@@ -115,18 +120,28 @@ def autoencoder() -> onnx.ModelProto:
     return net.model(net.dense(x, width, 40))
 
 
-def unet() -> onnx.ModelProto:
-    """Transposed convolutions and Resize, each joined with what came down by Concat."""
+def unet(upsampled: bool = False) -> onnx.ModelProto:
+    """Transposed convolution and linear Resize, each joined with what came down by Concat.
+
+    upsampled: with nearest Resize in place of both, which is all that onnxruntime quantises in QOperator form.
+    """
     net = Network((1, 2, 12, 12))
     first = net.relu(net.same("x", 2, 6))
     second = net.relu(net.same(net.node("MaxPool", first, kernel_shape=[2, 2], strides=[2, 2]), 6, 8))
     x = net.relu(net.same(net.node("MaxPool", second, kernel_shape=[2, 2], strides=[2, 2]), 8, 8))
-    x = net.node("ConvTranspose", x, net.random(8, 8, 2, 2, spread=0.2), net.random(8, spread=0.1), strides=[2, 2])
+    if upsampled:
+        x = net.doubled(x)
+    else:
+        weights, bias = net.random(8, 8, 2, 2, spread=0.2), net.random(8, spread=0.1)
+        x = net.node("ConvTranspose", x, weights, bias, strides=[2, 2])
     x = net.relu(net.same(net.node("Concat", second, x, axis=1), 16, 6))
-    scales = net.constant([1, 1, 2, 2])
-    x = net.node("Resize", x, "", scales, mode="linear", coordinate_transformation_mode="half_pixel")
+    x = net.doubled(x, "nearest" if upsampled else "linear")
     x = net.relu(net.same(net.node("Concat", first, x, axis=1), 12, 6))
     return net.model(net.same(x, 6, 2, size=1))
+
+
+def unet_upsampled() -> onnx.ModelProto:
+    return unet(upsampled=True)
 
 
 def mobilenet_v2() -> onnx.ModelProto:
@@ -174,8 +189,7 @@ def yolo() -> onnx.ModelProto:
     net = Network((1, 3, 16, 16))
     fine = net.node("LeakyRelu", net.same("x", 3, 8, stride=2), alpha=0.1)
     coarse = net.node("LeakyRelu", net.same(fine, 8, 8, stride=2), alpha=0.1)
-    up = net.node("Resize", coarse, "", net.constant([1, 1, 2, 2]), mode="nearest",
-                  coordinate_transformation_mode="asymmetric", nearest_mode="floor")  # fmt: skip
+    up = net.doubled(coarse)
     heads = []
     for x, inputs, places in ((coarse, 8, 16), (net.node("Concat", up, fine, axis=1), 16, 64)):
         raw = net.reshape(net.same(x, inputs, 7, size=1), 1, 7, places)
@@ -260,8 +274,8 @@ def waveform() -> onnx.ModelProto:
     x = net.relu(net.conv("x", (1, 8), (16,), strides=[4]))
     x = net.node("MaxPool", x, kernel_shape=[4], strides=[4])
     x = net.relu(net.conv(x, (8, 12), (3,), pads=[1, 1]))
-    x = net.node("ReduceMean", x, axes=[2], keepdims=0)
-    return net.model(net.node("Tanh", net.dense(x, 12, 8)))
+    x = net.node("Tanh", net.dense(net.flat(net.node("GlobalAveragePool", x)), 12, 8))
+    return net.model(net.dense(x, 8, 4))
 
 
 def mixer() -> onnx.ModelProto:
@@ -277,7 +291,7 @@ def mixer() -> onnx.ModelProto:
 ARCHITECTURES: dict[str, Callable[[], onnx.ModelProto]] = {
     made.__name__: made
     for made in (
-        cnn, keyword_spotting, autoencoder, unet, mobilenet_v2, mobilenet_v3, efficientnet_lite, yolo, tcn, resnet,
-        transformer, shufflenet, squeezenet, waveform, mixer,
+        cnn, keyword_spotting, autoencoder, unet, unet_upsampled, mobilenet_v2, mobilenet_v3, efficientnet_lite, yolo,
+        tcn, resnet, transformer, shufflenet, squeezenet, waveform, mixer,
     )
 }  # fmt: skip

@@ -9,14 +9,10 @@ import htvm
 HALF = [form for form in FORMS if (form.format == "QDQ") ^ (form.activations == "QInt8") ^ form.per_channel]
 """Of the forms, such that any two of their properties meet. `python test_architectures.py [NAME ..]` tries all."""
 
-MISSING = {"waveform"}
-
 
 @pytest.mark.parametrize("form", HALF, ids=str)
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_architecture_is_exact(name: str, form: Form) -> None:
-    if name in MISSING:
-        pytest.xfail("ends in a Tanh that nothing quantises")
     check(name, form)
 
 

@@ -110,6 +110,11 @@ def add_inputs(to: argparse.ArgumentParser) -> None:
         metavar="NAME=TYPE",
         help="what a float32 input without QuantizeLinear holds: u8, i16, a range such as 0..127; may be repeated",
     )
+    add_shapes(to)
+
+
+def add_shapes(to: argparse.ArgumentParser) -> None:
+    """Add --shape; the argument's value is a dictionary."""
     to.add_argument(
         "--shape",
         action=_OfInputs,
