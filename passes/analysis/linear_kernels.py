@@ -189,7 +189,7 @@ def wide_row(linear: Linear) -> Plan:
 def packed(linear: Linear, unit: int) -> Plan:
     """Blocks of 2 channels of 6 pixels, see htvm_packed.h.
 
-    A run of u taps takes 17 u + 18 + 3 instructions; a tap of a list 22, a list 40; a block 150 for its 12 outputs.
+    A run of u taps takes 17 u + 18 + 3 instructions; a tap of a list 22, a list 40; a block 130 for its 12 outputs.
     Collecting takes 3 for each tap of a window, 4 where lines are short, and 15 for each of them.
     """
     low, high = RANGES[linear.in_type]
@@ -202,7 +202,7 @@ def packed(linear: Linear, unit: int) -> Plan:
     listed_taps = sum(len(run) for each in found for runs in each.lists for run in runs)
     runs = found[0].runs
     pair_blocks = linear.groups * ceil(linear.out_channels / CHANNELS)
-    multiplying = pair_blocks * (runs * (17 * unit + 21) + 150) + 40 * lists + 22 * listed_taps
+    multiplying = pair_blocks * (runs * (17 * unit + 21) + 130) + 40 * lists + 22 * listed_taps
     lines = linear.weights.shape[2] * (1 if linear.x[0] == 1 else linear.weights.shape[1])
     if linear.x[0] == 1 and not linear.is_inside:
         lines *= linear.weights.shape[3]

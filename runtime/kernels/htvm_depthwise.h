@@ -81,33 +81,6 @@ HTVM_KERNEL htvm_column htvm_column_next(htvm_rows *rows, int32_t step, htvm_typ
     return column;
 }
 
-/* The constants of a channel, held in registers, whatever their form. */
-typedef union {
-    int32_t bias;
-    htvm_scale scale;
-    htvm_scale_each scale_each;
-    htvm_scale_wide scale_wide;
-} htvm_channel;
-
-/* Return the constants at `constants` with a start that sums modulo 2^32 may have: `start` is in the unit of sums. */
-HTVM_KERNEL htvm_channel htvm_channel_at(const void *constants, htvm_output output, uint32_t start)
-{
-    htvm_channel channel;
-
-    if (output == HTVM_RAW) {
-        channel.bias = (int32_t)(*(const uint32_t *)constants + start);
-    } else if (output == HTVM_NARROW) {
-        channel.scale = *(const htvm_scale *)constants;
-        channel.scale.offset = (int32_t)((uint32_t)channel.scale.offset + start);
-    } else if (output == HTVM_NARROW_EACH) {
-        channel.scale_each = *(const htvm_scale_each *)constants;
-        channel.scale_each.offset = (int32_t)((uint32_t)channel.scale_each.offset + start);
-    } else {
-        channel.scale_wide = *(const htvm_scale_wide *)constants;
-    }
-    return channel;
-}
-
 /* Compute one image of a 3x3 depthwise layer; `stride` is 1 or 2 and constant. x and y may not overlap. */
 HTVM_KERNEL void htvm_depthwise3x3(const htvm_depthwise_layer *layer, int32_t stride, const void *x, htvm_type x_type,
                                    const void *weights, htvm_type w_type, const void *constants, htvm_output output,
@@ -151,8 +124,7 @@ HTVM_KERNEL void htvm_depthwise3x3(const htvm_depthwise_layer *layer, int32_t st
                 w0.r2 = 0, w1.r2 = 0, w2.r2 = 0;
             }
             const htvm_channel channel = htvm_channel_at(constants, output, start);
-            /* What the channel's constants do not hold is added to each sum. */
-            const uint32_t rest = is_narrow || output == HTVM_RAW ? 0 : start;
+            const uint32_t rest = htvm_holds_start(output) ? 0 : start;
             void *to = y_row;
             const void *const end = htvm_at(to, y_type, steps_inside);
             /* At column c: `next` is the output whose first tap was column c - 1, `current` the one before. */

@@ -11,7 +11,8 @@
  *     high += acc >> 16                        exactly the sum of pixel b
  *     all += acc
  *
- * and at the end the sum of pixel a is all - high * 2^16 - runs * 2^15, modulo 2^32 and therefore exactly.
+ * and at the end the sum of pixel a is all - high * 2^16 - runs * 2^15, modulo 2^32 and therefore exactly. The last
+ * term is subtracted from the channel's offset, once for three pixels.
  *
  * Windows of six pixels are collected, with their padding, in three words for each tap. A block is those six pixels
  * and two channels: per tap 2 loads of weights, 3 loads of words, 6 multiplications and 6 additions for 12 products.
@@ -61,8 +62,11 @@ typedef struct {
 /* Finish with this word before the next one is loaded: compilers that load ahead run out of registers. */
 #if defined(__riscv)
 #define HTVM_FINISH_PAIR(pair) __asm__ volatile("" : "+r"((pair).k0), "+r"((pair).k1) : : "memory")
+/* Keep two values in registers up to here: gcc would put sums in their place, and move them where they belong. */
+#define HTVM_KEEP(a, b) __asm__ volatile("" : : "r"(a), "r"(b))
 #else
 #define HTVM_FINISH_PAIR(pair) (void)(pair)
+#define HTVM_KEEP(a, b) (void)(a), (void)(b)
 #endif
 
 HTVM_KERNEL htvm_block htvm_block_of(uint32_t value)
@@ -88,6 +92,7 @@ HTVM_KERNEL htvm_block htvm_packed_tap(htvm_block acc, const int32_t *words, con
     acc.w0 = htvm_pair_multiply_add(acc.w0, words[0], weight0, weight1);
     acc.w1 = htvm_pair_multiply_add(acc.w1, words[1], weight0, weight1);
     acc.w2 = htvm_pair_multiply_add(acc.w2, words[2], weight0, weight1);
+    HTVM_KEEP(weight0, weight1);
     return acc;
 }
 
@@ -108,38 +113,54 @@ HTVM_KERNEL void htvm_end_run(htvm_block acc, htvm_block *all, htvm_block *high)
     htvm_pair_end_run(acc.w2, &all->w2, &high->w2);
 }
 
-/* Add all runs of a block; `unit` is constant. */
-HTVM_KERNEL void htvm_add_runs(int32_t unit, const int32_t *words, const int32_t *end, const int8_t *weights,
-                               uint32_t half, htvm_block *all, htvm_block *high)
+/* Return what one run gives; `unit` is constant. */
+HTVM_KERNEL htvm_block htvm_run_sums(int32_t unit, const int32_t *words, const int8_t *weights, uint32_t half)
 {
-    while (words != end) {
-        htvm_block acc = htvm_block_of(half);
+    htvm_block acc = htvm_block_of(half);
 
 #define HTVM_TAP(tap)                                                                                                \
     if ((tap) < unit) {                                                                                              \
         acc = htvm_packed_tap(acc, words + HTVM_PACKED_WORDS * (tap), weights + HTVM_PACKED_CHANNELS * (tap));       \
     }
-        HTVM_TAP(0)
-        HTVM_TAP(1)
-        HTVM_TAP(2)
-        HTVM_TAP(3)
-        HTVM_TAP(4)
-        HTVM_TAP(5)
+    HTVM_TAP(0)
+    HTVM_TAP(1)
+    HTVM_TAP(2)
+    HTVM_TAP(3)
+    HTVM_TAP(4)
+    HTVM_TAP(5)
 #undef HTVM_TAP
-        words += HTVM_PACKED_WORDS * unit;
+    return acc;
+}
+
+/* Compute all runs of a block, one at least; `unit` is constant. The first run has its own code: nothing is added. */
+HTVM_KERNEL void htvm_sum_runs(int32_t unit, const int32_t *words, const int32_t *end, const int8_t *weights,
+                               uint32_t half, htvm_block *all, htvm_block *high)
+{
+    const htvm_block zero = htvm_block_of(0);
+    const htvm_block first = htvm_run_sums(unit, words, weights, half);
+
+    *all = zero, *high = zero;
+    htvm_end_run(first, all, high);
+    for (words += HTVM_PACKED_WORDS * unit; words != end; words += HTVM_PACKED_WORDS * unit) {
         weights += HTVM_PACKED_CHANNELS * unit;
-        htvm_end_run(acc, all, high);
+        htvm_end_run(htvm_run_sums(unit, words, weights, half), all, high);
     }
 }
 
-/* Requantise and write one channel of six pixels. All are computed before one is stored: constants are loaded once. */
-HTVM_KERNEL void htvm_write_six(htvm_output output, htvm_requant requant, const void *constants, uint32_t low0,
-                                uint32_t low1, uint32_t low2, uint32_t high0, uint32_t high1, uint32_t high2, void *y,
-                                htvm_type y_type, int32_t y_w)
+/* Requantise and write one channel of six pixels. All are computed before one is stored: constants are loaded once.
+ *
+ * excess: what is too much in each `low`.
+ */
+HTVM_KERNEL void htvm_write_six(htvm_output output, htvm_requant requant, const void *constants, uint32_t excess,
+                                uint32_t low0, uint32_t low1, uint32_t low2, uint32_t high0, uint32_t high1,
+                                uint32_t high2, void *y, htvm_type y_type, int32_t y_w)
 {
-    const int32_t y0 = htvm_requantize((int32_t)(low0 - (high0 << 16)), constants, 0, output, requant);
-    const int32_t y1 = htvm_requantize((int32_t)(low1 - (high1 << 16)), constants, 0, output, requant);
-    const int32_t y2 = htvm_requantize((int32_t)(low2 - (high2 << 16)), constants, 0, output, requant);
+    const uint32_t shifted = (0 - excess) << (output == HTVM_RAW ? 0 : requant.pre_shift);
+    const htvm_channel low = htvm_channel_at(constants, output, shifted);
+    const uint32_t rest = htvm_holds_start(output) ? 0 : excess;
+    const int32_t y0 = htvm_requantize((int32_t)(low0 - (high0 << 16) - rest), &low, 0, output, requant);
+    const int32_t y1 = htvm_requantize((int32_t)(low1 - (high1 << 16) - rest), &low, 0, output, requant);
+    const int32_t y2 = htvm_requantize((int32_t)(low2 - (high2 << 16) - rest), &low, 0, output, requant);
     const int32_t y3 = htvm_requantize((int32_t)high0, constants, 0, output, requant);
     const int32_t y4 = htvm_requantize((int32_t)high1, constants, 0, output, requant);
     const int32_t y5 = htvm_requantize((int32_t)high2, constants, 0, output, requant);
@@ -162,26 +183,26 @@ HTVM_KERNEL const uint8_t *htvm_packed_six(const htvm_packed_layer *layer, const
                                            const uint8_t *rest, const void *constants,
                                            htvm_output output, void *y, htvm_type y_type)
 {
-    const htvm_requant requant = layer->requant;
     const int32_t *const end = window + HTVM_PACKED_WORDS * layer->unit * layer->runs;
     const int32_t block_weights = HTVM_PACKED_CHANNELS * layer->unit * layer->runs;
-    const int32_t y_w = layer->y_w, y_c = layer->y_c;
-    const uint32_t excess = (uint32_t)layer->runs << 15;
 
     for (int32_t left = layer->out_channels; left > 0; left -= HTVM_PACKED_CHANNELS) {
         uint32_t half = 1 << 15;
-        htvm_block all = htvm_block_of(0 - excess), high = htvm_block_of(0);
+        htvm_block all = htvm_block_of(0), high = htvm_block_of(0);
         const int32_t *words = window;
 
         HTVM_HOLD(half);
-        if (layer->unit == 3) {
-            htvm_add_runs(3, window, end, weights, half, &all, &high);
-        } else if (layer->unit == 4) {
-            htvm_add_runs(4, window, end, weights, half, &all, &high);
-        } else {
-            htvm_add_runs(6, window, end, weights, half, &all, &high);
+        if (layer->unit == 4) {
+            htvm_sum_runs(4, window, end, weights, half, &all, &high);
+        } else if (layer->unit == 6) {
+            htvm_sum_runs(6, window, end, weights, half, &all, &high);
+        } else if (layer->unit == 3) {
+            htvm_sum_runs(3, window, end, weights, half, &all, &high);
         }
         weights += block_weights;
+
+        uint32_t excess = (uint32_t)layer->runs << 15;
+
         for (int32_t bytes = *rest++; bytes != 0; bytes = *rest++) {
             const uint8_t *const end_of_run = rest + bytes;
             htvm_block acc = htvm_block_of(half);
@@ -192,15 +213,20 @@ HTVM_KERNEL const uint8_t *htvm_packed_six(const htvm_packed_layer *layer, const
                 rest += 3;
             }
             htvm_end_run(acc, &all, &high);
-            all.w0.k0 -= half, all.w1.k0 -= half, all.w2.k0 -= half;
-            all.w0.k1 -= half, all.w1.k1 -= half, all.w2.k1 -= half;
+            excess += half;
         }
-        htvm_write_six(output, requant, constants, all.w0.k0, all.w1.k0, all.w2.k0, high.w0.k0, high.w1.k0, high.w2.k0,
-                       y, y_type, y_w);
+        /* The constants of the layer have no registers while runs are added: they are read again, not saved. */
+        const htvm_packed_layer *again = layer;
+        HTVM_HOLD(again);
+        const htvm_requant requant = again->requant;
+        const int32_t y_w = again->y_w, y_c = again->y_c;
+
+        htvm_write_six(output, requant, constants, excess, all.w0.k0, all.w1.k0, all.w2.k0, high.w0.k0, high.w1.k0,
+                       high.w2.k0, y, y_type, y_w);
         y = htvm_at_mutable(y, y_type, y_c);
         constants = htvm_constants_at(constants, 1, output);
         if (left > 1) {
-            htvm_write_six(output, requant, constants, all.w0.k1, all.w1.k1, all.w2.k1, high.w0.k1, high.w1.k1,
+            htvm_write_six(output, requant, constants, excess, all.w0.k1, all.w1.k1, all.w2.k1, high.w0.k1, high.w1.k1,
                            high.w2.k1, y, y_type, y_w);
             y = htvm_at_mutable(y, y_type, y_c);
             constants = htvm_constants_at(constants, 1, output);
@@ -215,34 +241,36 @@ typedef struct {
     int32_t step;
 } htvm_line;
 
+/* Return the word of one tap of two lines, `tap` elements ahead. */
+HTVM_KERNEL int32_t htvm_word(htvm_line a, htvm_line b, htvm_type x_type, int32_t tap)
+{
+    return (int32_t)((uint32_t)htvm_load(a.first, x_type, tap) + ((uint32_t)htvm_load(b.first, x_type, tap) << 16));
+}
+
 /* Write words of `count` taps from two lines; returns where the next tap's word goes. */
 HTVM_KERNEL int32_t *htvm_pack(int32_t *words, htvm_line a, htvm_line b, int32_t count, htvm_type x_type)
 {
     int32_t *const end = words + HTVM_PACKED_WORDS * count;
 
-#define HTVM_PACK(tap)                                                                                               \
-    words[HTVM_PACKED_WORDS * (tap)] =                                                                               \
-        (int32_t)((uint32_t)htvm_load(a.first, x_type, tap) + ((uint32_t)htvm_load(b.first, x_type, tap) << 16))
     if (a.step == 1 && b.step == 1) {
         int32_t *const end_of_fours = words + HTVM_PACKED_WORDS * (count & ~3);
 
         while (words != end_of_fours) {
-            HTVM_PACK(0);
-            HTVM_PACK(1);
-            HTVM_PACK(2);
-            HTVM_PACK(3);
+            words[0] = htvm_word(a, b, x_type, 0);
+            words[1 * HTVM_PACKED_WORDS] = htvm_word(a, b, x_type, 1);
+            words[2 * HTVM_PACKED_WORDS] = htvm_word(a, b, x_type, 2);
+            words[3 * HTVM_PACKED_WORDS] = htvm_word(a, b, x_type, 3);
             words += 4 * HTVM_PACKED_WORDS;
             a.first = htvm_at(a.first, x_type, 4);
             b.first = htvm_at(b.first, x_type, 4);
         }
     }
     while (words != end) {
-        HTVM_PACK(0);
+        words[0] = htvm_word(a, b, x_type, 0);
         words += HTVM_PACKED_WORDS;
         a.first = htvm_at(a.first, x_type, a.step);
         b.first = htvm_at(b.first, x_type, b.step);
     }
-#undef HTVM_PACK
     return words;
 }
 
@@ -268,17 +296,32 @@ HTVM_KERNEL int htvm_is_inside(const htvm_packed_layer *layer, htvm_window windo
            window.left >= 0 && window.left + (layer->kernel_w - 1) * layer->dilation_w < layer->in_width;
 }
 
-/* Return the line that begins at tap (r, s) of a window; `step` is from one element inside to the next. */
-HTVM_KERNEL htvm_line htvm_line_at(const htvm_packed_layer *layer, const void *x, htvm_type x_type, const void *padding,
-                                   htvm_window window, int32_t r, int32_t s, int32_t step)
+/* A row of a window, which may be outside the map or stick out of it. */
+typedef struct {
+    int32_t at; /* of the next tap, in elements: outside the map it is no address */
+    int32_t column;
+    uint32_t width; /* columns there are: 0 outside the map */
+} htvm_window_row;
+
+/* Return row `r` of a window. */
+HTVM_KERNEL htvm_window_row htvm_window_row_at(const htvm_packed_layer *layer, htvm_window window, int32_t r)
 {
     const int32_t h = window.top + r * layer->dilation_h;
-    const int32_t w = window.left + s * layer->dilation_w;
-    const int inside = h >= 0 && h < layer->in_height && w >= 0 && w < layer->in_width;
-    const htvm_line line = {
-        inside ? htvm_at(x, x_type, h * layer->x_h + w * layer->x_w) : padding,
-        inside ? step : 0,
+    const int inside = h >= 0 && h < layer->in_height;
+    const htvm_window_row row = {
+        h * layer->x_h + window.left * layer->x_w,
+        window.left,
+        inside ? (uint32_t)layer->in_width : 0,
     };
+    return row;
+}
+
+/* Return the line of the next tap of a row; `step` is from one element inside to the next. */
+HTVM_KERNEL htvm_line htvm_line_of(htvm_window_row row, const void *x, htvm_type x_type, const void *padding,
+                                   int32_t step)
+{
+    const int inside = (uint32_t)row.column < row.width;
+    const htvm_line line = {inside ? htvm_at(x, x_type, row.at) : padding, inside ? step : 0};
     return line;
 }
 
@@ -295,6 +338,7 @@ HTVM_KERNEL void htvm_pack_windows(const htvm_packed_layer *layer, const void *x
     const int32_t step = by_channels ? 1 : layer->x_w * layer->dilation_w;
     const int rows_are_lines = !by_channels || (layer->x_w == length && layer->dilation_w == 1);
     const int32_t row_step = layer->dilation_h * layer->x_h;
+    const int32_t tap_step = layer->dilation_w * layer->x_w;
     int16_t padding;
 
     if (rows_are_lines && htvm_is_inside(layer, a) && htvm_is_inside(layer, b)) {
@@ -318,20 +362,40 @@ HTVM_KERNEL void htvm_pack_windows(const htvm_packed_layer *layer, const void *x
     htvm_store(&padding, x_type, 0, layer->pad_value);
     for (int32_t left = planes; left > 0; left--) {
         for (int32_t r = 0; r < layer->kernel_h; r++) {
-            for (int32_t s = 0; s < layer->kernel_w; s++) {
-                words = htvm_pack(words, htvm_line_at(layer, x, x_type, &padding, a, r, s, step),
-                                  htvm_line_at(layer, x, x_type, &padding, b, r, s, step), length, x_type);
+            htvm_window_row row_a = htvm_window_row_at(layer, a, r), row_b = htvm_window_row_at(layer, b, r);
+
+            for (int32_t s = layer->kernel_w; s > 0; s--) {
+                const htvm_line line_a = htvm_line_of(row_a, x, x_type, &padding, step);
+                const htvm_line line_b = htvm_line_of(row_b, x, x_type, &padding, step);
+
+                if (length == 1) {
+                    *words = htvm_word(line_a, line_b, x_type, 0);
+                    words += HTVM_PACKED_WORDS;
+                } else {
+                    words = htvm_pack(words, line_a, line_b, length, x_type);
+                }
+                row_a.at += tap_step, row_a.column += layer->dilation_w;
+                row_b.at += tap_step, row_b.column += layer->dilation_w;
             }
         }
         x = htvm_at(x, x_type, layer->x_c);
     }
 }
 
+/* Collect the windows of six pixels of one group. */
+HTVM_KERNEL void htvm_pack_six(const htvm_packed_layer *layer, const void *x, htvm_type x_type, int32_t pixel,
+                               int32_t *window)
+{
+    for (int32_t word = 0; word < HTVM_PACKED_WORDS; word++, pixel++) {
+        htvm_pack_windows(layer, x, x_type, htvm_window_of(layer, pixel),
+                          htvm_window_of(layer, pixel + HTVM_PACKED_WORDS), window + word);
+    }
+}
+
 typedef const uint8_t *htvm_packed_six_function(const htvm_packed_layer *layer, const int32_t *window,
                                                 const int8_t *weights, const uint8_t *rest, const void *constants,
                                                 void *y);
-typedef void htvm_pack_windows_function(const htvm_packed_layer *layer, const void *x, htvm_window a, htvm_window b,
-                                        int32_t *words);
+typedef void htvm_pack_six_function(const htvm_packed_layer *layer, const void *x, int32_t pixel, int32_t *window);
 
 /* Compute one image. window: 3 words for each tap of a window, rounded up to whole runs. x and y may not overlap.
  *
@@ -339,7 +403,7 @@ typedef void htvm_pack_windows_function(const htvm_packed_layer *layer, const vo
  */
 HTVM_KERNEL void htvm_packed(const htvm_packed_layer *layer, const void *x, htvm_type x_type,
                              const int8_t *weights, const uint8_t *rest, const void *constants, htvm_output output,
-                             int32_t *window, void *y, htvm_type y_type, htvm_pack_windows_function *pack_windows,
+                             int32_t *window, void *y, htvm_type y_type, htvm_pack_six_function *pack_six,
                              htvm_packed_six_function *six)
 {
     const int32_t pixels = layer->out_height * layer->out_width;
@@ -354,10 +418,7 @@ HTVM_KERNEL void htvm_packed(const htvm_packed_layer *layer, const void *x, htvm
             const void *group_x = htvm_at(x, x_type, group * layer->in_channels * layer->x_c);
             const int32_t k = group * layer->out_channels;
 
-            for (int32_t word = 0; word < HTVM_PACKED_WORDS; word++) {
-                pack_windows(layer, group_x, htvm_window_of(layer, pixel + word),
-                             htvm_window_of(layer, pixel + word + HTVM_PACKED_WORDS), window + word);
-            }
+            pack_six(layer, group_x, pixel, window);
             group_rest = six(layer, window, weights + group * group_weights, group_rest,
                              htvm_constants_at(constants, k, output),
                              htvm_at_mutable(y, y_type, pixel * layer->y_w + k * layer->y_c));
@@ -367,10 +428,9 @@ HTVM_KERNEL void htvm_packed(const htvm_packed_layer *layer, const void *x, htvm
 
 /* Define the function `name` that packs windows of inputs of this type. */
 #define HTVM_DEFINE_PACK_WINDOWS(name, x_type)                                                                       \
-    HTVM_SHARED void name(const htvm_packed_layer *layer, const void *x, htvm_window a, htvm_window b,               \
-                          int32_t *words)                                                                            \
+    HTVM_SHARED void name(const htvm_packed_layer *layer, const void *x, int32_t pixel, int32_t *window)             \
     {                                                                                                                \
-        htvm_pack_windows(layer, x, x_type, a, b, words);                                                            \
+        htvm_pack_six(layer, x, x_type, pixel, window);                                                              \
     }
 
 /* Define the function `name` that computes layers of these types. */

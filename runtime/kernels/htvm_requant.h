@@ -123,12 +123,18 @@ HTVM_KERNEL int32_t htvm_requantize_wide(int64_t scaled, int32_t shift, htvm_out
     return value > requant.max ? requant.max : (int32_t)value;
 }
 
+/* Return a + b modulo 2^32: the whole sum fits, whatever its parts do. */
+HTVM_KERNEL int32_t htvm_sum(int32_t a, int32_t b)
+{
+    return (int32_t)((uint32_t)a + (uint32_t)b);
+}
+
 /* Return the output element for `acc` with the constants of channel `k`. */
 HTVM_KERNEL int32_t htvm_requantize(int32_t acc, const void *constants, int32_t k, htvm_output output,
                                     htvm_requant requant)
 {
     if (output == HTVM_RAW) {
-        return acc + ((const int32_t *)constants)[k];
+        return htvm_sum(acc, ((const int32_t *)constants)[k]);
     }
     if (output == HTVM_NARROW || output == HTVM_NARROW_EACH) {
         const htvm_scale *scale = (const htvm_scale *)constants + k;
@@ -136,7 +142,7 @@ HTVM_KERNEL int32_t htvm_requantize(int32_t acc, const void *constants, int32_t 
         const int32_t offset = output == HTVM_NARROW ? scale->offset : scale_each->offset;
         const int32_t multiplier = output == HTVM_NARROW ? scale->multiplier : scale_each->multiplier;
         const int32_t shift = output == HTVM_NARROW ? requant.shift : scale_each->shift;
-        const int32_t sum = htvm_shift_left(acc, requant.pre_shift) + offset;
+        const int32_t sum = htvm_sum(htvm_shift_left(acc, requant.pre_shift), offset);
         const int32_t high = htvm_multiply_high(sum, multiplier);
 
         const int32_t zero_point = output == HTVM_NARROW ? 0 : requant.zero_point;
@@ -159,6 +165,40 @@ HTVM_KERNEL const void *htvm_constants_at(const void *constants, int32_t k, htvm
                                                       : sizeof(htvm_scale_wide);
 
     return (const unsigned char *)constants + (size_t)k * bytes;
+}
+
+/* The constants of a channel, held in registers, whatever their form. */
+typedef union {
+    int32_t bias;
+    htvm_scale scale;
+    htvm_scale_each scale_each;
+    htvm_scale_wide scale_wide;
+} htvm_channel;
+
+/* Say whether the constants can hold what is to be added to each sum; where they cannot, it must be added. */
+HTVM_KERNEL int htvm_holds_start(htvm_output output)
+{
+    return output == HTVM_RAW || output == HTVM_NARROW || output == HTVM_NARROW_EACH;
+}
+
+/* Return a channel's constants with `start`, in the unit of sums after their pre_shift, added modulo 2^32 if they can
+ * hold it. */
+HTVM_KERNEL htvm_channel htvm_channel_at(const void *constants, htvm_output output, uint32_t start)
+{
+    htvm_channel channel;
+
+    if (output == HTVM_RAW) {
+        channel.bias = (int32_t)(*(const uint32_t *)constants + start);
+    } else if (output == HTVM_NARROW) {
+        channel.scale = *(const htvm_scale *)constants;
+        channel.scale.offset = (int32_t)((uint32_t)channel.scale.offset + start);
+    } else if (output == HTVM_NARROW_EACH) {
+        channel.scale_each = *(const htvm_scale_each *)constants;
+        channel.scale_each.offset = (int32_t)((uint32_t)channel.scale_each.offset + start);
+    } else {
+        channel.scale_wide = *(const htvm_scale_wide *)constants;
+    }
+    return channel;
 }
 
 #endif
