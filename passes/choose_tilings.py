@@ -21,7 +21,7 @@ Reads    engines, shapes, layouts and order of the layers; the target; an `accel
 Writes   `accel.memory`, `accel.tiling` and `accel.predicted` of layers on accelerators; copies
 Needs    order-layers before it: what is resident at a time depends on the order
 Fails    on a layer whose smallest tile does not fit, giving the memory, what it needs and what there is; on a tiling
-         that is pinned and does not fit
+         that is there already and is none, or that the layer cannot have, giving the reason
 """
 
 from collections.abc import Iterator
@@ -57,10 +57,17 @@ class ChooseTilings:
             mapping = attributes[accel.MAPPING_ATTRIBUTE].value if accel.MAPPING_ATTRIBUTE in attributes else "default"
             for function in accel.functions(module):
                 residency = Residency(self.target, list(activations.layers(function)), mapping)
+                malformed = [(one.layer, why) for one in residency.placed if (why := tiling.malformed(one.layer))]
+                for layer, why in malformed:
+                    layer.location.emit_error(f"'{layer.operation.name}': {why}")
+                    this_pass.signal_pass_failure()
+                if malformed:
+                    continue
                 try:
                     choices = residency.settle()
-                except DoesNotFit as problem:
-                    problem.layer.location.emit_error(does_not_fit(problem, self.target))
+                except DoesNotFit as error:
+                    for layer, reason in error.reasons.items():
+                        layer.location.emit_error(does_not_fit(layer, reason, self.target))
                     this_pass.signal_pass_failure()
                     continue
                 for one in residency.placed:
@@ -101,13 +108,11 @@ def write(layer: ir.OpView, choice: Choice) -> None:
     )
 
 
-def does_not_fit(problem: DoesNotFit, target: Soc) -> str:
-    """Say that an accelerator's memory cannot hold the smallest tile of a layer, or not the tile that is pinned."""
-    engine, wanted = problem.layer.engine.value, f"'{problem.layer.operation.name}'"
-    needs = (
-        f"needs {problem.needed:,} bytes for the smallest tile" if problem.needed else "has no tile that can be cut out"
-    )
-    return (
-        f"{wanted} on engine '{engine}' of target '{target.name}' {needs}, {problem.memory} has {problem.has:,}; "
-        f"a larger {problem.memory}, narrower maps or another engine would help"
-    )
+def does_not_fit(layer: ir.OpView, reason: str, target: Soc) -> str:
+    """Say why a layer cannot have the tiling that it carries, or any at all, and what would help."""
+    is_pinned = tiling.NAME in layer.operation.attributes
+    problem = f"cannot have the {tiling.NAME} that it carries" if is_pinned else "cannot be tiled"
+    memory = target.engine(layer.engine.value).memory
+    advice = "without it the best is chosen" if is_pinned else f"a larger {memory} or another engine would help"
+    where = f"on engine '{layer.engine.value}' of target '{target.name}'"
+    return f"'{layer.operation.name}' {where} {problem}: {reason}; {advice}"

@@ -17,7 +17,7 @@ Stage    tiled
 Reads    `engine` and `accel.tiling` of layers on memrefs; the memories of their maps; the target's accelerators
 Writes   the order of all operations; buffers in accelerators' memories; globals with packed weights
 Needs    bufferize-layers before it: layers write memrefs; choose-tilings before that
-Fails    on a layer on an accelerator without a tiling
+Fails    on a layer on an accelerator without a tiling, or whose tiling does not say what passes through
 """
 
 from collections.abc import Iterator
@@ -32,9 +32,9 @@ from htvm.backend.targets.soc import Soc
 from htvm.dialects import accel
 
 from .analysis import activations
-from .analysis.tiling import NAME, Tiling
+from .analysis.tiling import NAME, Tiling, malformed
 from .tiled_forms.schedule import Item, Schedule, Work
-from .tiled_forms.tasks import Copy, Packed, tasks
+from .tiled_forms.tasks import Copy, Packed, memory_of, tasks
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,12 @@ class TileLayers:
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
         with module.location:
             functions = list(accel.functions(module))
-            untiled = [layer for function in functions for layer in self.accelerated(function) if not is_tiled(layer)]
-            for layer in untiled:
-                layer.location.emit_error(no_tiling(layer))
+            layers = [layer for function in functions for layer in self.accelerated(function)]
+            wrong = [(layer, why) for layer in layers if (why := self.objection(layer))]
+            for layer, why in wrong:
+                layer.location.emit_error(f"'{layer.operation.name}' on engine '{layer.engine.value}': {why}")
                 this_pass.signal_pass_failure()
-            if untiled:
+            if wrong:
                 return
             packed = Packed(module, self.target.constant_memory or self.target.program_memory)
             for function in functions:
@@ -64,6 +65,22 @@ class TileLayers:
         """Yield the layers on accelerators."""
         names = [engine.name for engine in self.target.accelerators]
         return (layer for layer in activations.layers(function) if layer.engine.value in names)
+
+    def objection(self, layer: ir.OpView) -> str | None:
+        """Say why a layer cannot be cut into jobs: its tiling is missing or malformed, or its maps lie elsewhere."""
+        if NAME not in layer.operation.attributes:
+            return f"no {NAME}, expected choose-tilings to have written one"
+        why = malformed(layer)
+        if why is not None:
+            return why
+        tiling, memory = Tiling.of_layer(layer), self.target.engine(layer.engine.value).memory
+        outside = [memory_of(value) for value in activations.read_by(layer) if memory_of(value) != memory]
+        if outside and not tiling.loads:
+            return f"{NAME} without loads, but an input is in {outside[0]}, expected {memory}"
+        to = memory_of(accel.output(layer))
+        if tiling.stores != (to != memory):
+            return f"{NAME} {'with' if tiling.stores else 'without'} stores, but the output is in {to}"
+        return None
 
     def tile(self, function: func.FuncOp, packed: Packed) -> None:
         """Rewrite one function."""
@@ -95,10 +112,6 @@ def work(layer: ir.OpView, is_copy: bool) -> Work:
     return Work(layer, reads, writes, copy)
 
 
-def is_tiled(layer: ir.OpView) -> bool:
-    return NAME in layer.operation.attributes
-
-
 def erase_unused_globals(module: ir.Operation) -> None:
     """Erase the weights that only accelerators read: they are packed now."""
     used = set()
@@ -112,11 +125,3 @@ def erase_unused_globals(module: ir.Operation) -> None:
     for op in list(module.regions[0].blocks[0]):
         if isinstance(op, memref.GlobalOp) and op.attributes["sym_name"].value not in used:
             op.operation.erase()
-
-
-def no_tiling(layer: ir.OpView) -> str:
-    """Say that a layer cannot be cut into jobs."""
-    return (
-        f"'{layer.operation.name}' on engine '{layer.engine.value}' has no {NAME}, "
-        "expected choose-tilings to have written one"
-    )

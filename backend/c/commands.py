@@ -106,8 +106,11 @@ class Commands:
         return f"(uintptr_t){where} + {offset}" if offset else f"(uintptr_t){where}"
 
     def absolute(self, value: ir.Value) -> int:
-        """Return the address of an operand of a job. Raises ValueError if the plan does not fix it."""
+        """Return the address of an operand of a job, dense there. Raises ValueError if the plan does not fix it."""
         root, offset = root_of(value)
+        axes = values.merge_axes(values.shape(value), values.strides(value))
+        if [step for _, step in axes] not in ([], [1]):
+            raise ValueError(f"a job has an operand of '{value.type}', expected one without gaps")
         memory = self.soc.memory(memory_of(value))
         if isinstance(root.owner, ir.Block) or memory.host_visible:
             raise ValueError(f"a job has an operand in '{memory.name}', expected a memory of the accelerators")

@@ -38,13 +38,8 @@ def refusal(soc: Soc, engine: Engine, layer: ir.OpView) -> str | None:
     why = engine.refuses(layer)
     if why is not None or not isinstance(engine, Accelerator):
         return why
-    search = Search(soc, engine, engine.job(layer), soc.arena_memory, 0, loads=True, stores=True)
-    needed, has = search.smallest_bytes(), soc.memory(engine.memory).size_bytes
-    if needed is None:
-        return f"weights of one step of its lanes do not fit {engine.weight_memory}"
-    if needed > has:
-        return f"smallest tile: found {needed:,} bytes, wanted at most the {has:,} of {engine.memory}"
-    return None
+    room = soc.memory(engine.memory).size_bytes
+    return Search(soc, engine, engine.job(layer), soc.arena_memory, room, loads=True, stores=True).too_large()
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ buffers is what the maps that are resident meanwhile leave.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -23,11 +23,11 @@ from .tiling import NAME, Choice, Search, Tiling
 
 
 class DoesNotFit(Exception):
-    """A layer that its accelerator's memory cannot hold even in the smallest tiles."""
+    """Layers that cannot have the tiling that they carry, or any at all; and why."""
 
-    def __init__(self, layer: ir.OpView, memory: str, needed: int | None, has: int) -> None:
-        super().__init__(layer, memory, needed, has)
-        self.layer, self.memory, self.needed, self.has = layer, memory, needed, has
+    def __init__(self, reasons: Mapping[ir.OpView, str]) -> None:
+        super().__init__(reasons)
+        self.reasons = reasons
 
 
 @dataclass(frozen=True)
@@ -100,13 +100,17 @@ class Residency:
                 pressure[value] = pressure.get(value, 0) + 1
         own = {value for one in full for value in (*one.inputs, one.output)} & self.resident
         if not pressure:
-            worst = full[0]
-            raise DoesNotFit(worst.layer, worst.engine.memory, self.smallest(worst), self.size(worst))
+            raise DoesNotFit({one.layer: self.objection(one) for one in full})
 
         def relief(value: ir.Value) -> tuple[int, int, bool]:
             return pressure[value], layout.size_bytes(value.type), value in own
 
         self.resident.remove(max(pressure, key=relief))
+
+    def objection(self, one: Placed) -> str:
+        """Return what keeps a layer from having a tiling."""
+        search, pin = self.search(one, self.left(one)), self.pin(one)
+        return (search.too_large() if pin is None else search.objection(pin)) or "no tile fits"
 
     def size(self, one: Placed) -> int:
         return self.soc.memory(one.engine.memory).size_bytes
@@ -141,16 +145,27 @@ class Residency:
 
     def choice(self, one: Placed) -> Choice | None:
         """Return the tiling of a layer: the one that it has already, if it fits, or the best."""
-        search = self.search(one, self.left(one))
-        if NAME in one.layer.operation.attributes:
-            return search.pinned(Tiling.of_layer(one.layer))
+        search, pin = self.search(one, self.left(one)), self.pin(one)
+        if pin is not None:
+            return search.pinned(pin)
         return search.best() if self.mapping == "default" else reference_tiling.choose(search)
 
+    def pin(self, one: Placed) -> Tiling | None:
+        """Return the tiling that a layer has already."""
+        return Tiling.of_layer(one.layer) if NAME in one.layer.operation.attributes else None
+
     def search(self, one: Placed, budget_bytes: int) -> Search:
-        loads = not all(value in self.resident for value in one.inputs)
-        stores = one.output not in self.resident
+        stay = [value in self.resident for value in one.inputs]
         return Search(
-            self.soc, one.engine, one.job, self.soc.arena_memory, budget_bytes, loads, stores, self.mapping != "default"
+            self.soc,
+            one.engine,
+            one.job,
+            self.soc.arena_memory,
+            budget_bytes,
+            loads=not all(stay),
+            stores=one.output not in self.resident,
+            plain=self.mapping != "default",
+            keeps=any(stay) and not all(stay),
         )
 
 

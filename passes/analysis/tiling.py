@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
 from mlir import ir
@@ -65,17 +65,45 @@ class Tiling:
 
     @staticmethod
     def of_layer(layer: ir.OpView) -> Tiling:
-        """Return the tiling that a layer carries."""
+        """Return the tiling that a layer carries. Raises ValueError if what it carries is none."""
         return Tiling.of(layer.operation.attributes[NAME])
 
     @staticmethod
-    def of(attribute: ir.DictAttr) -> Tiling:
-        """Return the tiling that an attribute holds. Raises ValueError if it is none."""
-        values = {each.name: each.attr.value if isinstance(each.attr, ir.IntegerAttr) else True for each in attribute}
-        try:
-            return Tiling(**({"outputs_first": False} | values))
-        except TypeError as error:
-            raise ValueError(f"'{attribute}' is no tiling: {error}") from None
+    def of(attribute: ir.Attribute) -> Tiling:
+        """Return the tiling that an attribute holds. Raises ValueError that says what is wrong with it."""
+        if not isinstance(attribute, ir.DictAttr):
+            raise ValueError(f"{NAME} is {attribute}, expected {{outputs = .., rows = .., columns = .., ..}}")
+        given = {each.name: each.attr for each in attribute}
+        missing = [name for name in ("outputs", "rows", "columns") if name not in given]
+        wrong = [f"no {name}" for name in missing]
+        for name, value in given.items():
+            if name not in (*SMALLEST, *FLAGS):
+                wrong.append(f"'{name}', which is none of {', '.join((*SMALLEST, *FLAGS))}")
+            elif name in FLAGS and not isinstance(value, ir.UnitAttr):
+                wrong.append(f"{name} = {value}, expected the name alone, or nothing")
+            elif name in SMALLEST and not (isinstance(value, ir.IntegerAttr) and value.value >= SMALLEST[name]):
+                wrong.append(f"{name} = {value}, expected an integer of at least {SMALLEST[name]}")
+            elif name == "buffers" and value.value > 2:
+                wrong.append(f"{name} = {value.value}, expected 1 or 2")
+        if wrong:
+            raise ValueError(f"{NAME} has {'; '.join(wrong)}")
+        sizes = {name: given[name].value for name in SMALLEST if name in given}
+        return Tiling(**sizes, **{name: name in given for name in FLAGS})
+
+
+def malformed(layer: ir.OpView) -> str | None:
+    """Say what is wrong with the attribute that a layer carries as its tiling; None if it has none, or a good one."""
+    try:
+        if NAME in layer.operation.attributes:
+            Tiling.of_layer(layer)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+SMALLEST = {"outputs": 1, "rows": 1, "columns": 1, "buffers": 1, "launch_outputs": 0}
+FLAGS = ("loads", "stores", "outputs_first", "blocking")
+"""The fields of a tiling in its attribute: numbers, with the smallest that each can be, and what is or is not."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +161,8 @@ class Search:
     """The tilings of one layer on one engine.
 
     home: the memory that tiles come from and go to. budget_bytes: what buffers may take of the engine's memory.
-    plain: jobs are lowered without what only saves time.
+    plain: jobs are lowered without what only saves time. keeps: one of two inputs lies in the engine's memory, though
+    the other one is loaded.
     """
 
     soc: Soc
@@ -144,6 +173,7 @@ class Search:
     loads: bool
     stores: bool
     plain: bool = False
+    keeps: bool = False
     costs: dict[tuple[Job, int], Cost] = field(default_factory=dict, repr=False)
 
     def best(self) -> Choice | None:
@@ -161,23 +191,69 @@ class Search:
         return None if best is None else Choice(best[1], best[0], found[0][0])
 
     def pinned(self, tiling: Tiling) -> Choice | None:
-        """Return a given tiling with its prediction; None if the layer does not allow it or it does not fit."""
-        allowed = replace(tiling, outputs_first=True, buffers=1) if tiling.buffers in (1, 2) else None
-        sizes = (tiling.outputs, tiling.rows, tiling.columns)
-        is_possible = allowed == Tiling(*sizes, self.loads, self.stores) and self.allows(*sizes)
-        if not is_possible or self.bytes_of(tiling) * tiling.buffers > self.budget_bytes:
-            return None
-        return Choice(tiling, self.cycles(tiling), self.bound(tiling))
+        """Return a given tiling with its prediction; None if there is an objection."""
+        return None if self.objection(tiling) else Choice(tiling, self.cycles(tiling), self.bound(tiling))
+
+    def objection(self, tiling: Tiling) -> str | None:
+        """Say why the layer cannot have a given tiling: "subject: found X, wanted Y"; None if it can."""
+        part = tiling.launch_outputs or tiling.outputs
+        most = {"outputs": self.job.outputs, "rows": self.job.out_size[0], "columns": self.job.out_size[1]}
+        for name, limit in most.items():
+            if getattr(tiling, name) > limit:
+                return f"{name}: found {getattr(tiling, name)}, wanted at most {limit}"
+        if part > self.engine.most_outputs(self.job):
+            return f"outputs of a launch: found {part}, wanted at most {self.engine.most_outputs(self.job)}"
+        for name, found, wanted in (("loads", tiling.loads, self.loads), ("stores", tiling.stores, self.stores)):
+            if found != wanted:
+                where = f"the map is in {self.home if wanted else self.engine.memory}"
+                return f"{name}: found {str(found).lower()}, wanted {str(wanted).lower()}: {where}"
+        if not self.is_cut_where_dense(tiling.outputs, tiling.rows, tiling.columns):
+            size = f"{tiling.outputs} x {tiling.rows} x {tiling.columns} of {' x '.join(map(str, most.values()))}"
+            return f"tile: found {size}, wanted only the outermost axis cut of a map that stays in {self.engine.memory}"
+        needed = self.bytes_of(tiling) * tiling.buffers
+        if needed > self.budget_bytes:
+            return f"buffers: {in_bytes(needed, self.budget_bytes, self.engine.memory)}"
+        weights, room = self.weights_of_a_tile(tiling), self.soc.memory(self.engine.weight_memory).size_bytes
+        if weights > room:
+            return f"weights: {in_bytes(weights, room, self.engine.weight_memory)}"
+        return None
+
+    def too_large(self) -> str | None:
+        """Say that the smallest tile does not fit: "subject: found X, wanted Y"; None if it does."""
+        needed, room = self.smallest_bytes(), self.soc.memory(self.engine.weight_memory).size_bytes
+        if needed is None:
+            count = min(self.engine.output_step, self.job.outputs)
+            weights = self.engine.weight_bytes(Tile.of(self.job, (0, count), *self.whole).job)
+            return f"weights of {count} outputs: {in_bytes(weights, room, self.engine.weight_memory)}"
+        if needed > self.budget_bytes:
+            return f"smallest tile: {in_bytes(needed, self.budget_bytes, self.engine.memory)}"
+        return None
+
+    @property
+    def whole(self) -> tuple[Range, Range]:
+        """All rows and columns."""
+        return (0, self.job.out_size[0]), (0, self.job.out_size[1])
+
+    def weights_of_a_tile(self, tiling: Tiling) -> int:
+        """Return the bytes of the weights that the largest tile of a tiling has."""
+        return max(self.cost(tile, tiling).weight_bytes for tile in different(self.job, tiling))
 
     def allows(self, outputs: int, rows: int, columns: int) -> bool:
         """Say whether tiles of these sizes can be cut out and run, whatever memory they take."""
         height, width = self.job.out_size
-        resident = self.resident_orders
         return (
             1 <= outputs <= max(self.output_sizes, default=0)
             and 1 <= rows <= height
             and 1 <= columns <= width
-            and (PLANAR not in resident or (rows, columns) == (height, width))
+            and self.is_cut_where_dense(outputs, rows, columns)
+        )
+
+    def is_cut_where_dense(self, outputs: int, rows: int, columns: int) -> bool:
+        """Say whether maps that lie whole in the engine's memory are cut along their outermost axis only."""
+        height, width = self.job.out_size
+        resident = self.resident_orders
+        return (
+            (PLANAR not in resident or (rows, columns) == (height, width))
             and (not resident or columns == width)
             and (self.stores or self.job.order == PLANAR or outputs == self.job.outputs)
         )
@@ -203,7 +279,7 @@ class Search:
     @property
     def resident_orders(self) -> set[str]:
         """The orders of the maps that lie whole in the engine's memory."""
-        inputs = set() if self.loads else {input_order(self.engine, self.job)}
+        inputs = {input_order(self.engine, self.job)} if self.keeps or not self.loads else set()
         return inputs if self.stores else {*inputs, self.job.order}
 
     @cached_property
@@ -228,7 +304,8 @@ class Search:
 
     @property
     def inputs(self) -> int:
-        return 2 if self.job.kind == "add" else 1
+        """How many inputs are loaded, if any is."""
+        return 2 if self.job.kind == "add" and not self.keeps else 1
 
     def bound(self, tiling: Tiling) -> int:
         """Return the larger of the engine's own time and each transfer engine's: what waits for nothing takes."""
@@ -241,7 +318,7 @@ class Search:
             if tiling.stores:
                 busy[self.soc.dma(self.store_route).name] += times * cost.store
         for k in ranges(self.job.outputs, tiling.outputs):
-            part = Tile.of(self.job, k, (0, self.job.out_size[0]), (0, self.job.out_size[1]))
+            part = Tile.of(self.job, k, *self.whole)
             if size := self.cost(part, tiling).weight_bytes:
                 route = self.weights_route
                 busy[self.soc.dma(route).name] += self.soc.cost_model.copy_cycles(route, size)
@@ -249,9 +326,8 @@ class Search:
 
     def keeps_weights(self, tiling: Tiling) -> bool:
         """Say whether the weights of all tiles fit the weight memory together, so that each is fetched once."""
-        whole = [Tile.of(self.job, k, (0, self.job.out_size[0]), (0, self.job.out_size[1]))
-                 for k in ranges(self.job.outputs, tiling.outputs)]  # fmt: skip
-        size = sum(aligned(self.cost(tile, tiling).weight_bytes) for tile in whole)
+        parts = [Tile.of(self.job, k, *self.whole) for k in ranges(self.job.outputs, tiling.outputs)]
+        size = sum(aligned(self.cost(tile, tiling).weight_bytes) for tile in parts)
         return not tiling.blocking and size <= self.soc.memory(self.engine.weight_memory).size_bytes
 
     @property
@@ -390,6 +466,11 @@ class Cost:
     weight_bytes: int
     load_runs: tuple[int, int]
     store_runs: tuple[int, int]
+
+
+def in_bytes(found: int, room: int, memory: str) -> str:
+    """Say that bytes do not fit the room that there is in a memory."""
+    return f"found {found:,} bytes, wanted at most the {room:,} of {memory}"
 
 
 def input_order(engine: Accelerator, job: Job) -> str:

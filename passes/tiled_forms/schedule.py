@@ -154,12 +154,17 @@ class Schedule:
             if not isinstance(item, Task) or item.weights is None:
                 continue
             if number not in self.fetched:
-                if item.tiling.blocking or not self.has_room(item.weights.writes):
+                place = item.weights.writes
+                if item.tiling.blocking or self.is_needed(place, number) or not self.has_room(place):
                     return
                 self.fetch_weights(number)
             found += 1
             if found > WEIGHTS_AHEAD:
                 return
+
+    def is_needed(self, buffer: ir.Value, number: int) -> bool:
+        """Say whether a task before `number` works on a buffer, which other weights must not reach before."""
+        return any(isinstance(item, Task) and buffer in item.reads for item in self.items[self.number : number])
 
     def fetch_weights(self, number: int) -> None:
         task = self.items[number]
@@ -193,11 +198,11 @@ class Schedule:
 
     def send_all(self) -> None:
         """Give the copies of results that are still to be given."""
-        for number, task in self.unsent:
+        unsent, self.unsent = self.unsent, []
+        for number, task in unsent:
             for copy in task.stores:
                 self.hold([copy.writes])
                 self.copy(copy, number, task.layer.location)
-        self.unsent.clear()
 
     def copy(self, copy: Copy, number: int, location: ir.Location) -> None:
         dma = self.soc.dma(Route(memory_of(copy.reads), memory_of(copy.writes)))
@@ -252,6 +257,8 @@ class Schedule:
             if value in self.held or activations.is_argument(value) or activations.is_constant(value):
                 continue
             while not self.has_room(value):
+                if any(memory_of(copy.reads) == memory_of(value) for _, task in self.unsent for copy in task.stores):
+                    self.send_all()
                 blocking = [each for each in self.pending if each.item < self.number or self.is_over(each)]
                 same = [each for each in blocking if self.is_in(each, memory_of(value))]
                 if not same:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import numpy as np
 from mlir import ir
@@ -65,28 +65,41 @@ class Task:
 
 @dataclass(frozen=True)
 class Weights:
-    """The packed weights of a tile: how they come into their buffer, and where in it those of each launch start."""
+    """The packed weights of a tile: the global that has them, from where on, and how many bytes each launch has."""
 
-    copy: Copy
-    buffer: ir.Value
-    starts: Sequence[int]
+    everything: ir.Value
+    offset: int
+    sizes: Sequence[int]
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(self.sizes)
+
+    def copy(self, buffer: ir.Value) -> Copy:
+        """Return the copy that brings them to the start of a buffer."""
+        source = part_of(self.everything, self.offset, self.size_bytes)
+        return Copy(source, part_of(buffer, 0, self.size_bytes), self.everything, buffer)
+
+    def of_launch(self, index: int, buffer: ir.Value) -> Make:
+        """Return those of a launch, in a buffer."""
+        return part_of(buffer, sum(self.sizes[:index]), self.sizes[index])
 
 
 class Packed:
-    """The packed weights of a module: one global for all tiles of a layer."""
+    """The packed weights of a module: one global for all tiles of a layer, named after the first that has them."""
 
     def __init__(self, module: ir.Operation, memory: str) -> None:
         self.memory = memory
         self.top = list(module.regions[0].blocks[0])
         self.taken = {op.attributes["sym_name"].value for op in self.top if "sym_name" in op.attributes}
-        self.made: dict[tuple[str, bytes], str] = {}
+        self.made: dict[bytes, str] = {}
 
     def get(self, wanted: str, data: np.ndarray) -> ir.Value:
-        """Return the memref of a global that holds `data`, uint8[n], at the insertion point."""
+        """Return the memref of a global that holds `data`, uint8[n], at the insertion point: equal data share one."""
         kind = ir.MemRefType.get(
             [data.size], ir.IntegerType.get_signless(8), memory_space=ir.StringAttr.get(self.memory)
         )
-        key = (wanted, data.tobytes())
+        key = data.tobytes()
         if key not in self.made:
             name, number = wanted, 1
             while name in self.taken:
@@ -150,12 +163,8 @@ class Layer:
         )
         found, offset = {}, 0
         for outputs, each in parts.items():
-            sizes = [part.size for part in each]
-            place = buffer(f"{self.node} weights", sum(sizes), self.engine.weight_memory)
-            starts = [sum(sizes[:number]) for number in range(len(sizes))]
-            source = part_of(everything, offset, sum(sizes))
-            found[outputs] = Weights(Copy(source, lambda place=place: place, everything, place), place, starts)
-            offset += sum(sizes)
+            found[outputs] = Weights(everything, offset, [part.size for part in each])
+            offset += found[outputs].size_bytes
         return found
 
     @property
@@ -163,6 +172,34 @@ class Layer:
         """Whether launches read weights: an addition has none."""
         first = self.tiles[0]
         return self.engine.weight_bytes(self.launched(first, self.tiling.launches(first.job)[0])) > 0
+
+    def fetch(self) -> Iterator[tuple[ir.Value | None, bool]]:
+        """Yield for each tile the buffer of its weights, and whether they must be fetched for it.
+
+        Weights that are fetched once have a buffer each. Those that are fetched again, as the memory does not hold all
+        of them, go to two buffers in turn; to one, if it does not hold two.
+        """
+        if not self.weights:
+            yield from ((None, False) for _ in self.tiles)
+            return
+        room = self.soc.memory(self.engine.weight_memory).size_bytes
+        turns = list(accumulate((a.outputs != b.outputs for a, b in pairwise(self.tiles)), initial=0))
+        all_bytes = sum(layout.aligned(each.size_bytes) for each in self.weights.values())
+        if all_bytes <= room and not self.tiling.blocking:
+            number_of = {outputs: number for number, outputs in enumerate(self.weights)}
+            turns = [number_of[tile.outputs] for tile in self.tiles]
+        sizes = list({turn: self.weights[tile.outputs].size_bytes for turn, tile in zip(turns, self.tiles)}.values())
+        count = len(sizes)
+        if count > len(self.weights):
+            count = 2 if sum(layout.aligned(max(sizes[first::2])) for first in range(2)) <= room else 1
+        buffers = [
+            buffer(f"{self.node} weights", max(sizes[first::count]), self.engine.weight_memory)
+            for first in range(count)
+        ]
+        fetched = 0
+        for turn in turns:
+            yield buffers[turn % count], turn == fetched
+            fetched = max(fetched, turn + 1)
 
     def packed_part(self, tile: Tile, part: Range) -> np.ndarray:
         first = tile.outputs[0]
@@ -174,24 +211,19 @@ class Layer:
         return tile.job.tile(part, (0, tile.job.out_size[0]), (0, tile.job.out_size[1]))[0]
 
     def tasks(self) -> Iterator[Task]:
-        fetched: list[Range] = []
-        size = sum(layout.aligned(layout.size_bytes(each.buffer.type)) for each in self.weights.values())
-        room = self.soc.memory(self.engine.weight_memory).size_bytes
-        kept = len(self.weights) if size <= room and not self.tiling.blocking else 1
         there: tuple[Range, ...] | None = None
         turn = -1
-        for number, tile in enumerate(self.tiles):
-            weights = None
-            if self.weights and tile.outputs not in fetched[-kept:]:
-                fetched.append(tile.outputs)
-                weights = self.weights[tile.outputs].copy
+        for number, (tile, (place, is_fetched)) in enumerate(zip(self.tiles, self.fetch(), strict=True)):
+            weights = self.weights[tile.outputs].copy(place) if is_fetched else None
             loads = []
             if any(self.loads) and tile.source != there:
                 there, turn = tile.source, turn + 1
                 loads = [self.load(tile, i, turn) for i in self.positions if self.loads[i]]
-            yield self.task(tile, weights, loads, turn, number)
+            yield self.task(tile, place, weights, loads, turn, number)
 
-    def task(self, tile: Tile, weights: Copy | None, loads: list[Copy], turn: int, number: int) -> Task:
+    def task(
+        self, tile: Tile, place: ir.Value | None, weights: Copy | None, loads: list[Copy], turn: int, number: int
+    ) -> Task:
         out = self.out_buffers[number % len(self.out_buffers)] if self.out_buffers else None
         stores = []
         if out is not None:
@@ -202,15 +234,12 @@ class Layer:
         for index, part in enumerate(self.tiling.launches(tile.job)):
             job = self.launched(tile, part)
             inputs = [self.input_of(tile, job, part, i, turn) for i in self.positions]
-            packed = None
-            if self.weights:
-                own = self.weights[tile.outputs]
-                packed = part_of(own.buffer, own.starts[index], self.engine.weight_bytes(job))
+            packed = None if place is None else self.weights[tile.outputs].of_launch(index, place)
             output = self.output_of(tile, job, part, out)
             launches.append(Launch(self.engine.lowered(job, self.plain), inputs, packed, output))
         held = [self.ring(i, turn) if self.loads[i] else self.inputs[i] for i in self.positions]
-        if self.weights:
-            held.append(self.weights[tile.outputs].buffer)
+        if place is not None:
+            held.append(place)
         made = self.output if out is None else out
         return Task(
             self.layer,

@@ -1,0 +1,171 @@
+"""Small random networks of stage 'integer' whose scales are powers of two, as an array that only shifts wants them.
+
+A network is a graph of convolutions, depthwise convolutions, additions and dense layers, some of its values returned,
+with pools, which only the host has, in between. Kernels, strides and paddings are as no designer would choose them.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from mlir import ir
+
+from htvm import dialects
+from htvm.backend.c import emit_c
+from htvm.backend.targets.soc import Soc
+from htvm.dialects.interpreter import interpret
+from htvm.execution import Program
+from htvm.passes import pipeline
+from htvm.project import Project
+
+PHASES = "dispatched,scheduled,tiled,planned"
+KERNELS = (1, 3, 5, 7)
+
+
+@dataclass
+class Network:
+    """A function being written. values: its maps by name, with their shapes [C, H, W] or [C]; constants as well."""
+
+    rng: random.Random
+    values: dict[str, tuple[int, ...]]
+    constants: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    lines: list[str] = field(default_factory=list)
+
+    def text(self, returned: list[str]) -> str:
+        """Return the module, whose input is "x" and whose outputs are "y0", "y1", .."""
+        results = ", ".join(f'{kind(self.values[name])} {{accel.name = "y{n}"}}' for n, name in enumerate(returned))
+        types = ", ".join(kind(self.values[name]) for name in returned)
+        body = "\n".join(self.lines)
+        return (
+            f'func.func @network(%x: {kind(self.values["x"])} {{accel.name = "x"}}) -> ({results}) {{\n{body}\n'
+            f"return {', '.join(f'%{name}' for name in returned)} : {types}\n}}"
+        )
+
+    def layer(self, op: str, inputs: list[str], attributes: str, shape: tuple[int, ...]) -> str:
+        """Write a layer on maps and the constants after them, and return the name of its result."""
+        name = f"v{len(self.values)}"
+        types = ", ".join(kind(self.values[x]) if x in self.values else tensor(self.constants[x]) for x in inputs)
+        operands = ", ".join(f"%{each}" for each in inputs)
+        line = f"%{name} = accel.{op} {operands} {{{attributes}}} : ({types}) -> {kind(shape)}"
+        self.lines.append(f'{line} loc("{name}")')
+        self.values[name] = shape
+        return name
+
+    def constant(self, shape: tuple[int, ...]) -> str:
+        """Write random weights, and return their name."""
+        name, data = f"c{len(self.constants)}", self.rng.randbytes(int(np.prod(shape)))
+        self.lines.append(f'%{name} = arith.constant dense<"0x{data.hex()}"> : {tensor(shape)}')
+        self.constants[name] = shape
+        return name
+
+    def requant(self, outputs: int, products: int) -> str:
+        """Return a shift that leaves about 8 bits of random sums, a bias for each output, and one of the clips."""
+        shift = max(0, 8 + (products.bit_length() + 1) // 2 + self.rng.randint(-1, 1))
+        biases = ", ".join(str(self.rng.randint(-(40 << shift), 40 << shift)) for _ in range(outputs))
+        low = self.rng.choice((-128, 0))
+        return (
+            f"requant = {{multiplier = array<i32: 1>, offset = array<i64: {biases}>, shift = array<i32: {shift}>, "
+            f"min = {low}, max = 127}}"
+        )
+
+    # Layers
+
+    def conv2d(self, source: str, is_depthwise: bool = False) -> str:
+        rng, (channels, *size) = self.rng, self.values[source]
+        outputs = channels if is_depthwise else rng.randint(1, 40)
+        kernel = [rng.choice([each for each in KERNELS if each <= n + 1] or [1]) for n in size]
+        pads = [rng.randint(0, kernel[axis % 2] // 2) for axis in range(4)]
+        kernel = [max(each for each in KERNELS if each <= min(k, n + pads[axis] + pads[axis + 2]))
+                  for axis, (k, n) in enumerate(zip(kernel, size))]  # fmt: skip
+        stride = rng.choice((1, 1, 2))
+        out = [(n + pads[axis] + pads[axis + 2] - kernel[axis]) // stride + 1 for axis, n in enumerate(size)]
+        weights = (outputs, 1 if is_depthwise else channels, *kernel)
+        attributes = (
+            f"strides = array<i64: {stride}, {stride}>, pads = array<i64: {', '.join(map(str, pads))}>, "
+            f"dilations = array<i64: 1, 1>, groups = {channels if is_depthwise else 1}, "
+            f"{self.requant(outputs, int(np.prod(weights[1:])))}"
+        )
+        return self.layer("conv2d", [source, self.constant(weights)], attributes, (outputs, *out))
+
+    def depthwise(self, source: str) -> str:
+        return self.conv2d(source, is_depthwise=True)
+
+    def add(self, source: str) -> str:
+        """Add a map of the same shape, or the same one."""
+        other = self.rng.choice([name for name, shape in self.values.items() if shape == self.values[source]])
+        requant = (
+            f"requant = {{multiplier = array<i32: 1, 1>, offset = array<i64: 0>, "
+            f"shift = array<i32: {self.rng.randint(0, 2)}>, min = -128, max = 127}}"
+        )
+        return self.layer("add", [source, other], requant, self.values[source])
+
+    def pool(self, source: str) -> str:
+        """Take maxima, as the host does."""
+        channels, *size = self.values[source]
+        kernel = ", ".join("2" if n > 1 else "1" for n in size)
+        window = f"kernel = array<i64: {kernel}>, strides = array<i64: 2, 2>, pads = array<i64: 0, 0, 0, 0>"
+        return self.layer("pool2d", [source], f'kind = "max", {window}', (channels, *(max(n // 2, 1) for n in size)))
+
+    def dense(self, source: str) -> str:
+        """Flatten a map, and connect everything."""
+        size = int(np.prod(self.values[source]))
+        flat = self.layer("reshape", [source], "", (size,))
+        outputs = self.rng.randint(1, 40)
+        return self.layer("dense", [flat, self.constant((outputs, size))], self.requant(outputs, size), (outputs,))
+
+
+def kind(shape: tuple[int, ...]) -> str:
+    """Return the type of a map of one image."""
+    return tensor((1, *shape))
+
+
+def tensor(shape: tuple[int, ...]) -> str:
+    return f"tensor<{'x'.join(map(str, shape))}xi8>"
+
+
+def random_network(seed: int, layers: int = 5) -> str:
+    """Return a module. Each layer reads one of the last three maps; the last value is returned, sometimes another."""
+    rng = random.Random(seed)
+    network = Network(rng, {"x": (rng.randint(1, 20), rng.randint(1, 20), rng.randint(1, 20))})
+    for _ in range(layers):
+        maps = [name for name, shape in network.values.items() if len(shape) == 3]
+        make = rng.choice([network.conv2d, network.conv2d, network.depthwise, network.add, network.add, network.pool])
+        last = make(rng.choice(maps[-3:]))
+    if rng.random() < 0.3 and np.prod(network.values[last]) <= 800:
+        last = network.dense(last)
+    others = [name for name in network.values if name not in ("x", last)]
+    return network.text([last, *(rng.sample(others, 1) if others and rng.random() < 0.4 else [])])
+
+
+def planned(text: str, soc: Soc) -> ir.Module:
+    """Return the module of a text at stage 'planned'."""
+    context = dialects.context()
+    module = ir.Module.parse(text, context)
+    pipeline.build(PHASES, soc, context).run(module.operation)
+    return module
+
+
+def simulated(module: ir.Module, soc: Soc, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return what a planned module's C computes on the simulated target. Raises SimulationError."""
+    program = Program(Project(emit_c(module, soc)), soc)
+    program.run_one(inputs)
+    return {port.name: program.output(port) for port in program.project.outputs}
+
+
+def meant(text: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return what a module of stage 'integer' means."""
+    context = dialects.context()
+    with context:
+        return interpret(ir.Module.parse(text, context), inputs)
+
+
+def random_input(text: str, seed: int) -> dict[str, np.ndarray]:
+    """Return random values for the input of a network."""
+    context = dialects.context()
+    with context:
+        module = ir.Module.parse(text, context)
+        shape = module.body.operations[0].arguments[0].type.shape
+    return {"x": np.random.default_rng(seed).integers(-128, 128, shape, np.int8)}

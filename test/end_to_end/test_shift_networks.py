@@ -1,0 +1,33 @@
+"""Random networks on an array with little memory: executed exactly, and nothing meets in memory."""
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+from shift_networks import meant, planned, random_input, random_network, simulated
+
+from htvm.backend import targets
+
+TINY = targets.load(str(Path(__file__).parents[1] / "passes/targets/tiny_npu.py"))
+SEEDS = range(6)
+"""More are as good: `python test/end_to_end/test_shift_networks.py FIRST LAST` tries others."""
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_random_network_is_exact(seed: int) -> None:
+    rng, text = random.Random(-seed), random_network(seed)
+    soc = TINY.with_memory("l1", 4 * round(2 ** rng.uniform(6, 12)))
+    soc = soc.with_memory("weights", 16 * round(2 ** rng.uniform(6, 10)))
+    inputs = random_input(text, seed)
+    found = simulated(planned(text, soc), soc, inputs)
+    for name, values in meant(text, inputs).items():
+        np.testing.assert_array_equal(found[name], values, err_msg=f"seed {seed}: {name}")
+
+
+if __name__ == "__main__":
+    import sys
+
+    for number in range(int(sys.argv[1]), int(sys.argv[2])):
+        test_random_network_is_exact(number)
+        print(f"seed {number}: exact", flush=True)
