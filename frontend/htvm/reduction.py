@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 from unittest import mock
@@ -32,6 +32,10 @@ from htvm.runtime.simulator.toolchain import BuildError
 from htvm.verification import check
 
 WRONG = "other values than the ONNX file says"
+
+
+class NoModel(Exception):
+    """A part of a model that is not one by itself: htvm refuses it."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +67,13 @@ class Reduction:
 
     def failure(self, model: onnx.ModelProto, inputs: Inputs) -> Failure | None:
         """Compile and run a model; None if every output is exact. Raises CompileError, and InputError."""
-        names = {value.name for value in model.graph.input}
-        types = {name: kind for name, kind in self.input_types.items() if name in names}
+        quantised = {name for node in model.graph.node if node.op_type == "QuantizeLinear" for name in node.input}
+        types = {
+            name: self.input_types.get(name) or _input_type(values)
+            for name, values in inputs.items()
+            if name not in quantised
+        }
+        types = {name: kind for name, kind in types.items() if kind}
         try:
             compiled = compile(model, self.soc, input_types=types)
             found = check(compiled, Program(compiled.project, self.soc, self.cc), inputs)
@@ -88,14 +97,14 @@ class Reduction:
             return self._halved(case, keep_inputs)
 
     def _attempt(self, case: Case, model: onnx.ModelProto | None, inputs: Inputs) -> Case | None:
-        """Return a smaller case if it fails like the one it was made from."""
+        """Return a smaller case if it fails like the one before. Raises NoModel for what is no model by itself."""
         if model is None:
-            return None
+            raise NoModel
         self.attempts += 1
         try:
             failure = self.failure(model, inputs)
-        except (CompileError, InputError, UnsupportedOperators):  # a part that is no model by itself
-            return None
+        except (CompileError, InputError, UnsupportedOperators):
+            raise NoModel from None
         if failure is None or failure.kind != case.failure.kind:
             return None
         smaller = Case(model, inputs, failure)
@@ -126,36 +135,47 @@ class Reduction:
 
     def _halved(self, case: Case, keep: Callable[[onnx.ModelProto, Inputs], Iterable[Cut]]) -> Case:
         """Keep halves as long as one fails."""
-        while True:
-            attempts = (self._attempt(case, *half) for half in keep(case.model, case.inputs))
-            smaller = next(filter(None, attempts), None)
-            if smaller is None:
-                return case
-            case = smaller
+        for half in keep(case.model, case.inputs):
+            with suppress(NoModel):
+                smaller = self._attempt(case, *half)
+                if smaller:
+                    return self._halved(smaller, keep)
+        return case
 
 
 def _first_that_fails(attempt: Callable[[int], Case | None], count: int) -> tuple[int, Case] | None:
     """Return the smallest number below `count` that fails, and its case.
 
     What fails is taken to fail for all larger numbers too; where that does not hold, a failing one is still returned.
+    A number for which there is no model is passed over.
     """
     low, high, found = 0, count, None
     while low < high:
         middle = (low + high) // 2
-        case = attempt(middle)
-        if case:
-            high, found = middle, (middle, case)
+        for number in range(middle, high):
+            with suppress(NoModel):
+                case = attempt(number)
+                break
         else:
-            low = middle + 1
+            number, case = high, None  # no model from the middle on: look below
+        if case:
+            found = number, case
+        low, high = (low, middle) if case or number == high else (number + 1, high)
     return found
+
+
+def _input_type(values: np.ndarray) -> str | None:
+    """Return what a float32 input is taken to hold that nobody has said it of: i8, if that holds the values."""
+    return "i8" if values.dtype == np.float32 and np.abs(values).max(initial=0) < 128 else None
 
 
 def _stored(values: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Return the tensors that can be inputs: quantised ones; if there are none, those that hold small integers."""
-    quantised = {name: value for name, value in values.items() if not isinstance(value, Real)}
+    arrays = {name: value for name, value in values.items() if not isinstance(value, Real)}
+    quantised = {name: array for name, array in arrays.items() if array.dtype.kind in "iu"}
     if quantised:
         return quantised
-    exact = {name: value.exact() for name, value in values.items()}
+    exact = {name: value.exact() for name, value in values.items() if name not in arrays}
     return {
         name: numbers.astype(np.float32)
         for name, numbers in exact.items()

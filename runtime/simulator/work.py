@@ -40,10 +40,12 @@ class InFlight:
 
     The host must not change what is read before it can know of the end: sources are compared from when work is
     given until it ends. Where work will write memory of the host, undefined bytes lie until it has ended.
+    `observe` is called with work that has ended and what it has made.
     """
 
     def __init__(self, memories: Memories) -> None:
         self.memories = memories
+        self.observe: Callable[[Work, bytes], None] = lambda work, made: None
         self.begin()
 
     def begin(self) -> None:
@@ -97,7 +99,9 @@ class InFlight:
             raise SimulationError(f"the host has written to {work.writes} before the end of {work}, which writes it")
         self.running.remove(work)
         self.given.remove(work)
-        self.store(work.writes, work.compute(work.operands))
+        made = work.compute(work.operands)
+        self.store(work.writes, made)
+        self.observe(work, made)
         work.on_end()
 
     def check_pair(self, work: Work, other: Work) -> None:

@@ -1,13 +1,19 @@
 """Bugs of the compiler, planted on purpose: what finds them is tested with them."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
+from htvm.backend.c.commands import Commands
 from htvm.backend.c.convolution import Convolution
 from htvm.backend.c.requant import Requant
+from htvm.backend.targets.array_engine import ArrayEngine
 from htvm.dialects import accel
 from htvm.passes.plan_memory import PlanMemory
+
+TILED = Path(__file__).parents[2] / "inputs" / "models" / "htvm" / "resnet8_digital.onnx"
+"""A network that target 'diana' runs in tiles."""
 
 
 def wrong_shift(patch: pytest.MonkeyPatch) -> None:
@@ -61,3 +67,27 @@ def wrong_constants(patch: pytest.MonkeyPatch) -> None:
                 layer.attributes["requant"] = ir.DictAttr.get(fields | {"offset": ir.DenseI64ArrayAttr.get([larger])})
 
     patch.setattr(Integerize, "__call__", call)
+
+
+def off_by_one_tile(patch: pytest.MonkeyPatch) -> None:
+    """Tiles after the first one get the weights of the output channel before."""
+    right = ArrayEngine.pack
+
+    def pack(self: ArrayEngine, job: object, op: object, outputs: tuple[int, int]) -> object:
+        first, end = outputs
+        return right(self, job, op, (first - 1, end - 1) if first else outputs)
+
+    patch.setattr(ArrayEngine, "pack", pack)
+
+
+def missing_wait(patch: pytest.MonkeyPatch) -> None:
+    """The C does not wait for the first copy."""
+    right = Commands.write
+
+    def write(self: Commands, op: object, step: object) -> None:
+        if not (isinstance(op, accel.WaitOp) and not self.waited):
+            right(self, op, step)
+        else:
+            self.waited[""] = 1
+
+    patch.setattr(Commands, "write", write)

@@ -1,11 +1,17 @@
 """The first wrong value: node, element, both values, and the accumulator behind them."""
 
+from collections import Counter
+from math import prod
+
 import planted
 import pytest
 
 import htvm
 from htvm.accumulators import Accumulator
-from htvm.divergence import Divergence
+from htvm.backend.c.program import read_program
+from htvm.divergence import Divergence, first_divergence
+from htvm.observation import observed
+from htvm.runtime.simulator import SimulationError
 
 
 def diverging(small: tuple) -> Divergence:
@@ -47,6 +53,31 @@ def test_wrong_constants_are_told_from_wrong_code(small: tuple, monkeypatch: pyt
     found = diverging(small)
     assert found.node == "add0" and found.behind.result == found.found != found.wanted
     assert "its constants or passes before are wrong" in str(found)
+
+
+def test_every_tile_of_an_accelerator_is_looked_at() -> None:
+    compiled = htvm.compile(planted.TILED, "diana")
+    inputs = compiled.project.random_inputs(0)
+    steps = read_program(compiled.module, compiled.soc).steps
+    elements = Counter()
+    for each in observed(compiled.program, compiled.module, steps, inputs):
+        elements[each.step.number] += each.values.size
+    assert elements == {number: prod(step["shape"]) for number, step in enumerate(compiled.project.report["steps"])}
+    assert first_divergence(compiled, compiled.program, compiled.proto, inputs) is None
+
+
+def test_off_by_one_tile_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    planted.off_by_one_tile(monkeypatch)
+    found = htvm.verify(planted.TILED, "diana").diverging
+    assert (found.node, found.engine) == ("conv4", "digital")  # the first layer with more than one tile
+    assert found.tile == ((0, 1), (16, 32), (0, 16), (0, 16)) and found.index[1] >= 16
+    assert "\n  it is in the tile [0:1, 16:32, 0:16, 0:16]\n  the accumulator is " in str(found)
+
+
+def test_missing_wait_is_an_error_with_the_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    planted.missing_wait(monkeypatch)
+    with pytest.raises(SimulationError, match="node 'conv1': .* reads .*, while .* writes "):
+        htvm.verify(planted.TILED, "diana")
 
 
 def test_what_is_neither_is_said() -> None:
