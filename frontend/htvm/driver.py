@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from htvm.backend.c import emit_c, write_project
 from htvm.backend.targets.soc import Soc
 from htvm.diagnostics import CompileError, collected
 from htvm.dialects import accel
-from htvm.importer import ModelError, import_onnx, with_shapes
+from htvm.importer import ModelError, ModelWarning, import_onnx, with_shapes
 from htvm.interface import Samples
 from htvm.origin import with_origin
 from htvm.passes import pipeline
@@ -111,6 +112,8 @@ def lower(
 ) -> tuple[ir.Module, dict[str, str]]:
     """Import a model and take it to a stage; return the module and the texts of the stages to keep.
 
+    Warns of layers that are not exact (ModelWarning).
+
     Raises CompileError, and InternalError if a pass fails without saying what is wrong with the model.
     """
     if optimize not in accel.OPTIMIZE:
@@ -127,9 +130,27 @@ def lower(
         for reached in pipeline.STAGES[: pipeline.STAGES.index(stage) + 1]:
             if reached in pipeline.PHASES:
                 run_phase(reached, module, soc, label(model))
+            if reached == "integer":
+                warn_of_inexact(module, label(model))
             if reached in keep_stages:
                 stages[reached] = text(module)
     return module, stages
+
+
+def warn_of_inexact(module: ir.Module, name: str) -> None:
+    """Warn of each layer that has no integer constants which give its exact meaning for every sum."""
+    for layer in accel.layers(module):
+        if "accel.inexact" in layer.operation.attributes:
+            channel, example, *others = layer.operation.attributes["accel.inexact"]
+            count = 1 + len(others) // 2
+            warnings.warn(
+                ModelWarning(
+                    f"{name}: node '{accel.node(layer)}': {count:,} of the sums that can occur give a result that is "
+                    f"one step off, such as {example} in channel {channel}: no integer constants give what its scales "
+                    "ask; `htvm verify` compares"
+                ),
+                stacklevel=2,
+            )
 
 
 def parsed(text: str, name: str) -> ir.Module:

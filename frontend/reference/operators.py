@@ -551,5 +551,11 @@ def constant(node: Node) -> Value:
 
 
 def value_of(array: np.ndarray) -> Value:
-    """Return an array as operators want it: exact real numbers for floats."""
-    return Real.of_floats(array) if array.dtype.kind == "f" else array
+    """Return an array as operators want it: exact real numbers for floats.
+
+    An infinity, which some exporters write where there is no bound, becomes the largest float: no sum is beyond it.
+    """
+    if array.dtype.kind != "f":
+        return array
+    largest = np.finfo(array.dtype).max
+    return Real.of_floats(np.clip(array, -largest, largest))

@@ -40,7 +40,7 @@ def linear(op: accel.Conv2dOp | accel.DenseOp, operands: list[ir.Value]) -> ir.V
     held = quantisation.integers(weights.astype(np.int8 if fits(weights, 8) else np.int16))
     extra = {"pad_value": integer(x.zero_point)} if isinstance(op, accel.Conv2dOp) else {}
     if y.bits == 32:
-        return _raw(op, operands[0], held, slope, intercept, y, extra)
+        return _raw(op, operands[0], held, slope, intercept, (first, last), y, extra)
     solved = exact_requant.solve(exact_steps(op, slope, intercept, first, last, y))
     return made(op, [operands[0], held], {**extra, **requant(solved)})
 
@@ -56,7 +56,7 @@ def matmul(op: accel.MatMulOp, operands: list[ir.Value]) -> ir.Value:
     points = {"zero_points": ir.DenseI64ArrayAttr.get([a.zero_point, b.zero_point])}
     slope = a.scale * b.scale / y.scale
     if y.bits == 32:
-        _check_raw([slope], [Fraction(0)], y)
+        _check_raw([slope], [Fraction(0)], (np.array([first]), np.array([last])), y)
         return made(op, with_constants(op, operands), points)
     solved = exact_requant.solve(
         exact_steps(op, [slope], [Fraction(0)], np.array([first]), np.array([last]), y)
@@ -76,9 +76,9 @@ def _with_computed_weights(op: accel.Conv2dOp, operands: list[ir.Value], x: Quan
     if most >= INT32_LIMIT:
         raise NotExact(f"has accumulators up to {most:,}, which 32 bits do not hold")
     extra = {"pad_value": integer(0)}
-    if y.bits == 32:
-        return _raw(op, image, kernels, slope, intercept, y, extra)
     first, last = np.full(channels, -most), np.full(channels, most)
+    if y.bits == 32:
+        return _raw(op, image, kernels, slope, intercept, (first, last), y, extra)
     solved = exact_requant.solve(exact_steps(op, slope, intercept, first, last, y))
     return made(op, [image, kernels], {**extra, **requant(solved)})
 
@@ -104,21 +104,30 @@ def _raw(
     weights: ir.Value,
     slope: list[Fraction],
     intercept: list[Fraction],
+    reach: tuple[np.ndarray, np.ndarray],
     y: Quantisation,
     extra: dict[str, ir.Attribute],
 ) -> ir.Value:
     """A 32-bit result is the accumulator itself, so its scale must be that of the products."""
-    _check_raw(slope, intercept, y)
+    _check_raw(slope, intercept, reach, y)
     bias = quantisation.integers(np.array([int(b) for b in intercept], np.int32))
     return made(op, [x, weights, bias], extra)
 
 
-def _check_raw(slope: list[Fraction], intercept: list[Fraction], y: Quantisation) -> None:
-    for channel, (a, b) in enumerate(zip(slope, intercept)):
+def _check_raw(
+    slope: list[Fraction], intercept: list[Fraction], reach: tuple[np.ndarray, np.ndarray], y: Quantisation
+) -> None:
+    """Raise NotExact unless results are accumulators as they are. reach: the smallest and largest of each channel."""
+    for channel, (a, b, first, last) in enumerate(zip(slope, intercept, *reach)):
         if a != 1 or b.denominator != 1 or y.zero_points != (0,):
             raise NotExact(
                 f"has 32-bit results with scale ratio {float(a)} in channel {channel}, "
                 "expected accumulators as they are (1)"
+            )
+        if first + b < y.lowest or y.highest < last + b:
+            raise NotExact(
+                f"has 32-bit results from {int(first + b):,} to {int(last + b):,} in channel {channel}, clamped to "
+                f"{y.lowest:,}..{y.highest:,}; expected no bounds, or such that 8 or 16 bits hold them"
             )
 
 

@@ -6,7 +6,9 @@ import pytest
 from agreement import check_agreement
 from onnx import TensorProto, helper, numpy_helper
 
-from htvm.importer import ModelError, import_onnx
+from htvm import driver
+from htvm.backend import targets
+from htvm.importer import ModelError, ModelWarning, import_onnx
 
 random = np.random.default_rng(6)
 
@@ -76,6 +78,23 @@ def test_activations_of_16_bits(graph):
 def test_sums_of_16_bits_are_refused(graph):
     with pytest.raises(Exception, match="adds operands of 65,536 and 65,536 values"):
         check_agreement(graph(around("b = Add(a, a)", "1,4", "1,4", "int16", 300), opset=21))
+
+
+def test_layers_without_exact_constants_are_warned_of(graph):
+    text = around("b = GlobalAveragePool(a)", "1,1,3,3", "1,1,1,1", "int16", 0)
+    model = graph(text.replace("0.05", "0.0123").replace("0.11", "0.01").replace("u = {2}", "u = {0}"), opset=21)
+    with pytest.warns(ModelWarning, match=r"g: node 'GlobalAveragePool:b': \d+ of the sums that can occur give"):
+        driver.lower(model, targets.load("rv32"), "integer")
+
+
+def test_sums_of_32_bits_with_one_bound_are_refused(graph):
+    model = graph("""g (float[1,1,3,3] x) => (float[1,1,3,3] y) <float[1,1,1,1] w = {300}, float low = {-128}> {
+      a = Conv(x, w)
+      b = Floor(a)
+      y = Max(b, low)
+    }""")
+    with pytest.raises(Exception, match=r"results from -38,400 to 76,500 in channel 0, clamped to -128"):
+        check_agreement(model)
 
 
 def test_clip_between_quantisers(graph):
