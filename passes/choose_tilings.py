@@ -53,8 +53,11 @@ class ChooseTilings:
 
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
         with module.location:
-            attributes = module.attributes
-            mapping = attributes[accel.MAPPING_ATTRIBUTE].value if accel.MAPPING_ATTRIBUTE in attributes else "default"
+            mapping = mapping_of(module)
+            if mapping not in accel.MAPPINGS:
+                module.location.emit_error(unknown_mapping(mapping))
+                this_pass.signal_pass_failure()
+                return
             for function in accel.functions(module):
                 residency = Residency(self.target, list(activations.layers(function)), mapping)
                 malformed = [(one.layer, why) for one in residency.placed if (why := tiling.malformed(one.layer))]
@@ -90,9 +93,16 @@ class ChooseTilings:
             use.owner.operands[use.operand_number] = copy.result
 
 
+def mapping_of(module: ir.Operation) -> str:
+    """Return how layers are to be mapped, the first way if the module does not say."""
+    attribute = accel.MAPPING_ATTRIBUTE
+    return module.attributes[attribute].value if attribute in module.attributes else accel.MAPPINGS[0]
+
+
 def outsiders(value: ir.Value, memory: str, target: Soc) -> Iterator[ir.OpOperand]:
-    """Yield the uses of a map by the host, by engines with another memory, and by the return."""
+    """Yield the uses of a map by the host, by engines with another memory, and by the return; not those by copies."""
     inside = {engine.name for engine in target.accelerators if engine.memory == memory}
+    inside |= {dma.name for dma in target.dmas}
     for use in list(value.uses):
         reader = use.owner.opview
         if not accel.is_layer(reader) or reader.engine.value not in inside:
@@ -112,7 +122,10 @@ def does_not_fit(layer: ir.OpView, reason: str, target: Soc) -> str:
     """Say why a layer cannot have the tiling that it carries, or any at all, and what would help."""
     is_pinned = tiling.NAME in layer.operation.attributes
     problem = f"cannot have the {tiling.NAME} that it carries" if is_pinned else "cannot be tiled"
-    memory = target.engine(layer.engine.value).memory
-    advice = "without it the best is chosen" if is_pinned else f"a larger {memory} or another engine would help"
+    advice = "without it the best is chosen" if is_pinned else "more of that memory or another engine would help"
     where = f"on engine '{layer.engine.value}' of target '{target.name}'"
     return f"'{layer.operation.name}' {where} {problem}: {reason}; {advice}"
+
+
+def unknown_mapping(mapping: str) -> str:
+    return f"{accel.MAPPING_ATTRIBUTE} is '{mapping}', expected one of {', '.join(accel.MAPPINGS)}"

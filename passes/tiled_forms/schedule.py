@@ -198,11 +198,11 @@ class Schedule:
 
     def send_all(self) -> None:
         """Give the copies of results that are still to be given."""
-        unsent, self.unsent = self.unsent, []
-        for number, task in unsent:
+        for number, task in self.unsent:
             for copy in task.stores:
                 self.hold([copy.writes])
                 self.copy(copy, number, task.layer.location)
+        self.unsent.clear()
 
     def copy(self, copy: Copy, number: int, location: ir.Location) -> None:
         dma = self.soc.dma(Route(memory_of(copy.reads), memory_of(copy.writes)))
