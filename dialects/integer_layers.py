@@ -37,14 +37,34 @@ def requantise(
 
     `arrange` makes the entries of multiplier, offset and shift broadcast against `acc`. With `narrow` the sum
     fits 32 bits. With `tie_below`, a value of which less than that is shifted out was a tie: its quotient is
-    made even.
+    made even. With `divisor`, what remains of the division, modulo 2^64, corrects the quotient by 1.
     """
     pre_shift = requant["pre_shift"].value if "pre_shift" in requant else 0
     offset, multiplier = (arrange(np.array(requant[key], np.int64)) for key in ("offset", "multiplier"))
     scaled = integers.add(integers.multiply(fit(acc, 32, "an accumulator"), np.int64(1 << pre_shift)), offset)
     total = fit(scaled, 32 if "narrow" in requant else 64, "an accumulator with its offset")
     product = fit(integers.multiply(total, multiplier), 64, "a product")
-    return shift_and_clamp(product, requant, arrange(np.array(requant["shift"], np.int64)))
+    shift = arrange(np.array(requant["shift"], np.int64))
+    if "divisor" in requant:
+        return corrected(acc, product >> shift, requant, arrange)
+    return shift_and_clamp(product, requant, shift)
+
+
+def corrected(
+    acc: np.ndarray, quotient: np.ndarray, requant: ir.DictAttr, arrange: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """Return the clamped outputs for quotients that are at most 1 beside the exact ones."""
+    constants = (np.array(requant[key], np.int64).astype(object) for key in ("numerator", "divisor", "rest"))
+    numerator, divisor, rest = map(arrange, constants)
+    left = (acc.astype(object) * numerator + rest - quotient * divisor + 2**63) % 2**64 - 2**63
+    step = np.where(left < 0, -1, np.where(left >= divisor, 1, 0))
+    quotient, left = quotient + step, left - step * divisor
+    if ((left < 0) | (left >= divisor)).any():
+        raise OverflowError("a quotient is more than 1 wrong")
+    if "tie_below" in requant:
+        quotient = np.where(left < requant["tie_below"].value, quotient // 2 * 2, quotient)
+    quotient = quotient + (requant["zero_point"].value if "zero_point" in requant else 0)
+    return np.clip(quotient, requant["min"].value, requant["max"].value).astype(np.int64)
 
 
 def shift_and_clamp(scaled: np.ndarray, requant: ir.DictAttr, shift: np.ndarray) -> np.ndarray:

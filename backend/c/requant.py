@@ -9,6 +9,7 @@ import numpy as np
 from mlir import ir
 
 RAW, NARROW, NARROW_EACH, WIDE, HALF_EVEN = "RAW", "NARROW", "NARROW_EACH", "WIDE", "HALF_EVEN"
+CORRECTED = "CORRECTED"
 
 SCALE_TYPES = {
     RAW: ("int32_t", 4),
@@ -16,6 +17,7 @@ SCALE_TYPES = {
     NARROW_EACH: ("htvm_scale_each", 12),
     WIDE: ("htvm_scale_wide", 16),
     HALF_EVEN: ("htvm_scale_wide", 16),
+    CORRECTED: ("htvm_scale_corrected", 40),
 }
 """For each form the C type of a channel's constants, and its size in bytes."""
 
@@ -36,13 +38,19 @@ class Requant:
     max: int = 0
     zero_point: int = 0
     tie_below: int = 0
+    quotient: tuple[np.ndarray, ...] = ()
+    """numerator, divisor and rest of form CORRECTED."""
 
     @staticmethod
     def of(layer: ir.OpView) -> Requant:
         """Read the attribute `requant` of a layer that has one."""
         fields: dict[str, Any] = {entry.name: entry.attr for entry in layer.requant}
         shift = np.array(list(fields["shift"]), np.int64)
-        if "tie_below" in fields:
+        quotient = ()
+        if "divisor" in fields:
+            form = CORRECTED
+            quotient = tuple(np.array(list(fields[key]), np.int64) for key in ("numerator", "divisor", "rest"))
+        elif "tie_below" in fields:
             form = HALF_EVEN
         elif "narrow" not in fields:
             form = WIDE
@@ -50,7 +58,8 @@ class Requant:
             form = NARROW if shift.size == 1 and "zero_point" not in fields else NARROW_EACH
         numbers = {key: fields[key].value if key in fields else 0 for key in SCALARS}
         multiplier = np.array(list(fields["multiplier"]), np.int64)
-        return Requant(form, multiplier, np.array(list(fields["offset"]), np.int64), shift, **numbers)
+        offset = np.array(list(fields["offset"]), np.int64)
+        return Requant(form, multiplier, offset, shift, **numbers, quotient=quotient)
 
     @staticmethod
     def raw(bias: np.ndarray) -> Requant:
@@ -76,6 +85,7 @@ class Requant:
             RAW: [self.offset],
             NARROW: [self.offset, self.multiplier],
             NARROW_EACH: [self.offset, self.multiplier, self.shift - 32],
+            CORRECTED: [self.offset, self.multiplier, self.shift, *self.quotient],
         }.get(self.form, [self.offset, self.multiplier, self.shift])
         rows = [np.broadcast_to(column, channels).tolist() for column in columns]
         return list(zip(*rows, strict=True))

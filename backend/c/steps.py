@@ -20,7 +20,7 @@ from htvm.dialects import accel, packed_weights
 from . import values
 from .constants import Constants, conv2d_weights, excess_entries, window_order
 from .convolution import Convolution, kernel_of, weights_4d
-from .requant import HALF_EVEN, NARROW_EACH, Requant
+from .requant import CORRECTED, HALF_EVEN, NARROW_EACH, Requant
 from .values import ElementType, element_type, shape, strides
 
 
@@ -211,7 +211,7 @@ def _requant_fields(requant: Requant) -> dict[str, Any]:
     }
     if requant.form == NARROW_EACH:
         fields["zero_point"] = requant.zero_point
-    if requant.form == HALF_EVEN:
+    if requant.form in (HALF_EVEN, CORRECTED):
         fields["zero_point tie_below"] = (requant.zero_point, requant.tie_below)
     return fields
 

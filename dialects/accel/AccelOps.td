@@ -70,6 +70,9 @@ class Accel_Op<string mnemonic, list<Trait> traits = []> : Op<Accel_Dialect, mne
 ///                         every shift is at least 32: a high multiplication and a shift do
 ///   tie_below (integer)   the offset holds a half; where what is shifted out is less than `tie_below`, the value was a
 ///                         tie, and the even one of the quotient and the one below is taken
+///   numerator, divisor, rest (array<i64>)  the product after its shift is at most 1 beside the quotient that is meant;
+///                         left = acc * numerator + rest - quotient * divisor, modulo 2^64, is then below 0 or not below
+///                         `divisor`, and corrects it. A tie is where `left` is less than `tie_below`
 /// accel.add has one multiplier per operand; see there.
 class Accel_Layer<string mnemonic, dag inputs, dag attributes, list<Trait> traits = []>
     : Accel_Op<mnemonic, !listconcat(traits, [DeclareOpInterfaceMethods<MemoryEffectsOpInterface>])> {

@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from math import lcm
 
 import numpy as np
 
@@ -120,13 +121,23 @@ class Requant:
     tie_below: int = 0
     wrong: tuple[tuple[int, int], ...] = ()
     """(channel, accumulator) where the constants differ from the exact meaning: empty when proved."""
+    numerator: tuple[int, ...] = ()
+    divisor: tuple[int, ...] = ()
+    rest: tuple[int, ...] = ()
+    """By channel, (accumulator * numerator + rest) / divisor: what the other constants estimate, if it is there."""
 
     def __call__(self, channel: int, accumulator: int) -> int:
         """Return what the integer code computes for one accumulator."""
         product = ((accumulator << self.pre_shift) + int(self.offset[channel])) * int(self.multiplier[channel])
         shift = int(self.shift[channel])
         value = product >> shift
-        if product & ((1 << shift) - 1) < self.tie_below:
+        left = product & ((1 << shift) - 1)
+        if self.divisor:
+            divisor = self.divisor[channel]
+            left = accumulator * self.numerator[channel] + self.rest[channel] - value * divisor
+            step = -1 if left < 0 else int(left >= divisor)
+            value, left = value + step, left - step * divisor
+        if left < self.tie_below:
             value &= ~1
         return min(max(value + self.zero_point, self.lowest), self.highest)
 
@@ -141,8 +152,11 @@ def solve(steps: Steps) -> Requant:
 
     Tried in this order: 32-bit sums (one high multiplication on the host) with one shift for all channels; 32-bit
     sums with a shift for each channel and the zero point added last; 64-bit sums; and sums that tell ties from
-    other values, which alternating ties need.
+    other values, which alternating ties need. Of results with more than 8 bits there are too many steps for one
+    multiplier: what it gives is corrected.
     """
+    if steps.highest - steps.lowest > MOST_STEPS and (corrected := _corrected(steps)):
+        return corrected
     search = _Search(steps, steps.places())
     apart = steps.without_zero_point()
     return (
@@ -153,6 +167,9 @@ def solve(steps: Steps) -> Requant:
         or _nearest(steps, search)
     )
 
+
+MOST_STEPS = 255
+"""Of a result, where 31 bits of multiplier are likely to reproduce them all."""
 
 NARROW_SHARED = ((INT32_LIMIT, 31, True),)
 NARROW_EACH = ((INT32_LIMIT, 31, False),)
@@ -347,6 +364,52 @@ def _ties_to_even(steps: Steps) -> Requant | None:
     # Where nothing steps the code is still monotone: right at both ends is right between them.
     ends = ((c, int(end[c])) for c in np.flatnonzero(search.level) for end in (steps.first, steps.last))
     return told_apart if all(told_apart(*end) == steps.exact(*end) for end in ends) else None
+
+
+def _corrected(steps: Steps) -> Requant | None:
+    """Return an exact quotient for each channel, and constants whose result is at most 1 beside it.
+
+    What the code computes differs from the quotient by a number that is linear in the accumulator: less than a half
+    at both ends, it is so everywhere. None where 64 bits do not hold numerators and divisors.
+    """
+    half = Fraction(1, 2) if steps.rounding == "half_even" else Fraction(0)
+    magnitude = max(1, *(int(abs(end)) for ends in (steps.first, steps.last) for end in ends))
+    pre_shift = max(0, 30 - magnitude.bit_length())
+    rows = []
+    for channel, (slope, intercept) in enumerate(zip(steps.slope, steps.intercept)):
+        ends = int(steps.first[channel]), int(steps.last[channel])
+        if slope == 0 and ends == (0, 0):
+            slope = Fraction(1, 256)  # of nothing: any does
+        if slope <= 0:
+            return None
+        term = intercept + half
+        divisor = lcm(slope.denominator, term.denominator)
+        shift = min(30 + pre_shift - _log2(slope), 62)
+        multiplier = round(slope * Fraction(2) ** (shift - pre_shift)) if shift >= 0 else 0
+        if multiplier < 1 or divisor >= 1 << 62:
+            return None
+        offset = round(term * 2**shift / multiplier)
+        errors = (((end << pre_shift) + offset) * Fraction(multiplier, 1 << shift) - slope * end - term for end in ends)
+        exact = int(slope * divisor), int(term * divisor)
+        fits = all(abs(n) < 1 << 62 for n in (exact[0], ((magnitude << pre_shift) + abs(offset)) * multiplier))
+        if not fits or any(abs(error) >= Fraction(1, 2) for error in errors):
+            return None
+        rows.append((multiplier, offset, shift, exact[0], divisor, exact[1]))
+    multipliers, offsets, shifts, numerators, divisors, rests = zip(*rows)
+    return Requant(
+        np.array(multipliers),
+        np.array(offsets, np.int64),
+        pre_shift,
+        np.array(shifts),
+        steps.lowest,
+        steps.highest,
+        narrow=False,
+        zero_point=steps.zero_point,
+        tie_below=1 if half else 0,
+        numerator=numerators,
+        divisor=divisors,
+        rest=rests,
+    )
 
 
 def _nearest(steps: Steps, search: _Search) -> Requant:

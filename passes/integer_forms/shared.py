@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from fractions import Fraction
 
 import numpy as np
@@ -75,13 +76,17 @@ def requant(solved: exact_requant.Requant) -> dict[str, ir.Attribute]:
         requant["tie_below"] = integer(solved.tie_below)
     if solved.zero_point:
         requant["zero_point"] = integer(solved.zero_point)
+    if solved.divisor:
+        rest = [(number + (1 << 63)) % (1 << 64) - (1 << 63) for number in solved.rest]  # all is modulo 2^64
+        exact = {"numerator": solved.numerator, "divisor": solved.divisor, "rest": rest}
+        requant |= {key: ir.DenseI64ArrayAttr.get(_entries(numbers)) for key, numbers in exact.items()}
     attributes: dict[str, ir.Attribute] = {"requant": ir.DictAttr.get(requant)}
     if solved.wrong:
         attributes["accel.inexact"] = ir.DenseI64ArrayAttr.get([number for pair in solved.wrong for number in pair])
     return attributes
 
 
-def _entries(numbers: np.ndarray) -> list[int]:
+def _entries(numbers: Iterable[int]) -> list[int]:
     """Return one number if all are equal, else all."""
     listed = [int(number) for number in numbers]
     return listed[:1] if len(set(listed)) == 1 else listed

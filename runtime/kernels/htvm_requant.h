@@ -20,6 +20,8 @@ typedef enum {
     HTVM_WIDE,        /* a sum of 64 bits                                                     htvm_scale_wide */
     HTVM_HALF_EVEN,   /* as HTVM_WIDE; where what is shifted out is less than tie_below the value was a tie, and the
                          even one is taken; zero_point is added last                          htvm_scale_wide */
+    HTVM_CORRECTED,   /* floor((acc * numerator + rest) / divisor), of which HTVM_WIDE is at most 1 wrong; even where
+                         less than tie_below remains; zero_point is added last           htvm_scale_corrected */
 } htvm_output;
 
 typedef struct {
@@ -39,13 +41,20 @@ typedef struct {
     int32_t shift;
 } htvm_scale_wide;
 
+typedef struct {
+    int64_t offset;
+    int32_t multiplier;
+    int32_t shift;
+    int64_t numerator, divisor, rest;
+} htvm_scale_corrected;
+
 /* What is the same for all channels of a layer. */
 typedef struct {
     int32_t pre_shift;
     int32_t shift; /* HTVM_NARROW: less 32 */
     int32_t min;
     int32_t max;
-    int32_t zero_point; /* HTVM_NARROW_EACH and HTVM_HALF_EVEN; in the other forms the offset holds it */
+    int32_t zero_point; /* HTVM_NARROW_EACH, HTVM_HALF_EVEN, HTVM_CORRECTED; in the other forms the offset holds it */
     uint64_t tie_below;
 } htvm_requant;
 
@@ -129,6 +138,34 @@ HTVM_KERNEL int32_t htvm_sum(int32_t a, int32_t b)
     return (int32_t)((uint32_t)a + (uint32_t)b);
 }
 
+/* Return the output element for `acc`, whose quotient is `estimate` or one of its neighbours.
+ *
+ * What remains of the division is between -divisor and 2 * divisor, so it is right though the products wrap around.
+ */
+HTVM_KERNEL int32_t htvm_requantize_corrected(int32_t acc, int64_t estimate, const htvm_scale_corrected *scale,
+                                              htvm_requant requant)
+{
+    const uint64_t dividend = (uint64_t)(int64_t)acc * (uint64_t)scale->numerator + (uint64_t)scale->rest;
+    int64_t left = (int64_t)(dividend - (uint64_t)estimate * (uint64_t)scale->divisor);
+    int64_t value = estimate;
+
+    if (left < 0) {
+        value--;
+        left += scale->divisor;
+    } else if (left >= scale->divisor) {
+        value++;
+        left -= scale->divisor;
+    }
+    if ((uint64_t)left < requant.tie_below) {
+        value &= ~(int64_t)1;
+    }
+    value += requant.zero_point;
+    if (value < requant.min) {
+        return requant.min;
+    }
+    return value > requant.max ? requant.max : (int32_t)value;
+}
+
 /* Return the output element for `acc` with the constants of channel `k`. */
 HTVM_KERNEL int32_t htvm_requantize(int32_t acc, const void *constants, int32_t k, htvm_output output,
                                     htvm_requant requant)
@@ -148,6 +185,12 @@ HTVM_KERNEL int32_t htvm_requantize(int32_t acc, const void *constants, int32_t 
         const int32_t zero_point = output == HTVM_NARROW ? 0 : requant.zero_point;
 
         return htvm_clamp((high >> shift) + zero_point, requant.min, requant.max);
+    } else if (output == HTVM_CORRECTED) {
+        const htvm_scale_corrected *scale = (const htvm_scale_corrected *)constants + k;
+        const int64_t sum = (int64_t)htvm_shift_left_64((uint64_t)(int64_t)acc, requant.pre_shift) + scale->offset;
+
+        return htvm_requantize_corrected(acc, htvm_shift_right_64(sum * scale->multiplier, scale->shift), scale,
+                                         requant);
     } else {
         const htvm_scale_wide *scale = (const htvm_scale_wide *)constants + k;
         const int64_t sum = (int64_t)htvm_shift_left_64((uint64_t)(int64_t)acc, requant.pre_shift) + scale->offset;
@@ -162,6 +205,7 @@ HTVM_KERNEL const void *htvm_constants_at(const void *constants, int32_t k, htvm
     const size_t bytes = output == HTVM_RAW           ? sizeof(int32_t)
                          : output == HTVM_NARROW      ? sizeof(htvm_scale)
                          : output == HTVM_NARROW_EACH ? sizeof(htvm_scale_each)
+                         : output == HTVM_CORRECTED   ? sizeof(htvm_scale_corrected)
                                                       : sizeof(htvm_scale_wide);
 
     return (const unsigned char *)constants + (size_t)k * bytes;
@@ -173,6 +217,7 @@ typedef union {
     htvm_scale scale;
     htvm_scale_each scale_each;
     htvm_scale_wide scale_wide;
+    htvm_scale_corrected scale_corrected;
 } htvm_channel;
 
 /* Say whether the constants can hold what is to be added to each sum; where they cannot, it must be added. */
@@ -195,6 +240,8 @@ HTVM_KERNEL htvm_channel htvm_channel_at(const void *constants, htvm_output outp
     } else if (output == HTVM_NARROW_EACH) {
         channel.scale_each = *(const htvm_scale_each *)constants;
         channel.scale_each.offset = (int32_t)((uint32_t)channel.scale_each.offset + start);
+    } else if (output == HTVM_CORRECTED) {
+        channel.scale_corrected = *(const htvm_scale_corrected *)constants;
     } else {
         channel.scale_wide = *(const htvm_scale_wide *)constants;
     }

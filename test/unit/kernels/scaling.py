@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-FORMS = ("RAW", "NARROW", "NARROW_EACH", "WIDE", "HALF_EVEN")
+FORMS = ("RAW", "NARROW", "NARROW_EACH", "WIDE", "HALF_EVEN", "CORRECTED")
 TYPES = {
     "RAW": np.dtype("<i4"),
     "NARROW": np.dtype([("offset", "<i4"), ("multiplier", "<i4")]),
@@ -13,6 +13,7 @@ TYPES = {
     "WIDE": np.dtype([("offset", "<i8"), ("multiplier", "<i4"), ("shift", "<i4")]),
 }
 TYPES["HALF_EVEN"] = TYPES["WIDE"]
+TYPES["CORRECTED"] = np.dtype(TYPES["WIDE"].descr + [(name, "<i8") for name in ("n", "d", "r")])
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Scaling:
     max: int
     zero_point: int = 0
     tie_below: int = 0
+    quotient: tuple[list[int], list[int], list[int]] = ((), (), ())
+    """Of form CORRECTED: numerators, divisors and rests, exactly."""
 
     def __call__(self, accumulators: np.ndarray, axis: int = 1) -> np.ndarray:
         """Return the outputs for accumulators whose channels are along `axis`."""
@@ -39,6 +42,12 @@ class Scaling:
         accumulators = accumulators.astype(object)
         if self.form == "RAW":
             return accumulators + offset
+        if self.form == "CORRECTED":
+            numerator, divisor, rest = (np.array(each, object).reshape(shape) for each in self.quotient)
+            exact = accumulators * numerator + rest
+            value = exact // divisor
+            value = np.where(exact - value * divisor < self.tie_below, value - value % 2, value) + self.zero_point
+            return np.minimum(np.maximum(value, self.min), self.max)
         product = ((accumulators << self.pre_shift) + offset) * multiplier
         value = product >> shift
         tie = (product - (value << shift)) < self.tie_below
@@ -54,6 +63,8 @@ class Scaling:
         rows["offset"], rows["multiplier"] = self.offset, self.multiplier
         if "shift" in rows.dtype.names:
             rows["shift"] = self.shift - (32 if self.form == "NARROW_EACH" else 0)
+        for name, numbers in zip(("n", "d", "r"), self.quotient if self.form == "CORRECTED" else ()):
+            rows[name] = [(number + (1 << 63)) % (1 << 64) - (1 << 63) for number in numbers]  # modulo 2^64
         return rows
 
     @property
@@ -86,6 +97,8 @@ def random_scaling(
         return Scaling(
             form, offset, multiplier, np.full(channels, shift), 0, low, high, int(generator.integers(-9, 9)), 1
         )
+    if form == "CORRECTED":
+        return _corrected(generator, channels, largest, low, high)
     pre_shift = int(generator.integers(0, 31 - bits)) if bits < 31 else 0
     # Sum and multiplier share 63 bits: in the wide form the sum has two more, and the multiplier two less.
     extra = 2 if form == "WIDE" else 0
@@ -96,6 +109,25 @@ def random_scaling(
     if form == "NARROW":
         shift[:] = shift[0]
     return Scaling(form, offset, multiplier, shift, pre_shift, low, high)
+
+
+def _corrected(generator: np.random.Generator, channels: int, largest: int, low: int, high: int) -> Scaling:
+    """Return quotients, half of them with many ties, and estimates that are less than 1 wrong."""
+    pre_shift, rows = max(0, 30 - largest.bit_length()), []
+    for _ in range(channels):
+        if generator.integers(2):
+            divisor, numerator = 4 * max(1, largest // 100), 2 * int(generator.integers(1, 200))
+        else:
+            divisor = int(generator.integers(1 << 50, 1 << 54))
+            numerator = max(1, int(divisor * float(generator.uniform(0.1, 1)) * (high - low) / largest / 2))
+        rest = int(generator.integers(-100, 100)) * divisor + divisor // 2
+        bits = 30 + pre_shift - (numerator.bit_length() - divisor.bit_length() + 1)
+        shift = min(bits, 62)
+        multiplier = round((numerator << shift - pre_shift) / divisor)
+        rows.append((round((rest << shift) // divisor / multiplier), multiplier, shift, numerator, divisor, rest))
+    offset, multiplier, shift, *quotient = zip(*rows)
+    arrays = (np.array(each, np.int64) for each in (offset, multiplier, shift))
+    return Scaling("CORRECTED", *arrays, pre_shift, low, high, int(generator.integers(-9, 9)), 1, tuple(quotient))
 
 
 def limits_of(dtype: str, generator: np.random.Generator) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from native import Case
 from scaling import limits_of, random_scaling
 
 TYPES = [("int8", "int8", "int8"), ("uint8", "int8", "uint8"), ("int16", "uint8", "int16")]
-FORMS = ("NARROW", "WIDE", "HALF_EVEN", "RAW")
+FORMS = ("NARROW", "WIDE", "HALF_EVEN", "RAW", "CORRECTED")
 
 
 def matmul_case(seed: int) -> Case:

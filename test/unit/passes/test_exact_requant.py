@@ -161,6 +161,21 @@ def test_alternating_ties_among_many_accumulators(denominator):
         assert found(0, a) == wanted.exact(0, a), a
 
 
+@pytest.mark.parametrize("rounding", ["half_even", "floor"])
+@pytest.mark.parametrize("seed", range(6))
+def test_results_of_16_bits_are_corrected(seed, rounding):
+    """Of 65,536 steps no multiplier of 31 bits reproduces all; and with powers of two every other value is a tie."""
+    rng = np.random.default_rng(seed)
+    scale = Fraction(1, 2**9) if seed == 0 else Fraction(float(np.float32(rng.uniform(0.001, 0.01)))) * Fraction(3, 7)
+    reach = 1 << 25
+    wanted = steps(scale, Fraction(5, 2) - 40_000, -reach, reach, 77, -(1 << 15), (1 << 15) - 1, rounding)
+    found = exact_requant.solve(wanted)
+    assert found.divisor and found.wrong == ()
+    near = [int((k + 40_000) / scale) + d for k in rng.integers(-40_000, 40_000, 2000).tolist() for d in (-1, 0, 1)]
+    for a in [-reach, reach, *(a for a in near if abs(a) <= reach), *rng.integers(-reach, reach, 2000).tolist()]:
+        assert found(0, a) == wanted.exact(0, a), a
+
+
 def test_what_no_constants_match_is_listed():
     # Ties that alternate, beside a channel that comes nearer to ties than 64 bits tell.
     wanted = Steps(
