@@ -153,11 +153,13 @@ def does_not_fit(target: Soc, memory: Memory, plan: Plan, constants: int) -> str
     live = [life for life in plan.lives if life.first <= plan.peak <= life.last]
     sizes = [(constants, "constants"), *((life.size_bytes, f"'{life.name}'") for life in live)]
     parts = "\n".join(f"  {size:>9,} bytes: {name}" for size, name in sorted(sizes, reverse=True) if size)
-    advice = (
-        f"the constants leave {left:,} bytes for activations: smaller maps or fewer channels at this node help"
-        if left > 0
-        else f"the constants alone do not fit: fewer weights help, or a target with more {memory.name}"
-    )
+    if not memory.host_visible:
+        less = "smaller tiles (accel.tiling) or fewer maps that stay there (accel.memory) help"
+        advice = f"{less}, or a target with more {memory.name}"
+    elif left > 0:
+        advice = f"the constants leave {left:,} bytes for activations: smaller maps or fewer channels at this node help"
+    else:
+        advice = f"the constants alone do not fit: fewer weights help, or a target with more {memory.name}"
     return (
         f"does not fit target '{target.name}': {memory.name} needs {needed:,} bytes at node "
         f"'{accel.node(plan.peak_layer)}', has {memory.size_bytes:,}\n{parts}\n  {advice}"

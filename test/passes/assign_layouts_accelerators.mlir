@@ -1,0 +1,58 @@
+// RUN: htvm-opt %s -p assign-layouts --target=diana --split-input-file | FileCheck %s
+// RUN: htvm-opt %s -p assign-layouts,assign-layouts --target=diana --split-input-file | FileCheck %s
+
+// The array reads channel by channel: what lies between its layers has no encoding, though the host would like its
+// channels innermost.
+// CHECK-NOT: affine_map
+// CHECK-LABEL: @planar
+func.func @planar(%x: tensor<1x16x8x8xi8>) -> tensor<1x16x8x8xi8> {
+  %w = arith.constant dense<1> : tensor<16x16x1x1xi8>
+  %y = accel.conv2d %x, %w {engine = "digital", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 4>, min = -128, max = 127}} : (tensor<1x16x8x8xi8>, tensor<16x16x1x1xi8>) -> tensor<1x16x8x8xi8>
+  %z = accel.conv2d %y, %w {engine = "digital", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 4>, min = -128, max = 127}} : (tensor<1x16x8x8xi8>, tensor<16x16x1x1xi8>) -> tensor<1x16x8x8xi8>
+  return %z : tensor<1x16x8x8xi8>
+}
+
+// -----
+
+// The analog array reads pixel by pixel, and the array before it can write that: no conversion.
+// CHECK: #[[PIXELS:.*]] = affine_map<(d0, d1, d2, d3) -> (d0, d2, d3, d1)>
+// CHECK-LABEL: @written_as_it_is_read
+func.func @written_as_it_is_read(%x: tensor<1x16x8x8xi8>) -> tensor<1x16x8x8xi8> {
+  %w = arith.constant dense<1> : tensor<16x16x1x1xi8>
+  // CHECK: accel.conv2d {{.*}} -> tensor<1x16x8x8xi8, #[[PIXELS]]>
+  %y = accel.conv2d %x, %w {engine = "digital", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 4>, min = 0, max = 127}} : (tensor<1x16x8x8xi8>, tensor<16x16x1x1xi8>) -> tensor<1x16x8x8xi8>
+  // CHECK-NOT: accel.transpose
+  // CHECK: accel.conv2d {{.*}} : (tensor<1x16x8x8xi8, #[[PIXELS]]>, tensor<16x16x1x1xi8>) -> tensor<1x16x8x8xi8>
+  %z = accel.conv2d %y, %w {engine = "analog", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 4>, min = -32, max = 31}} : (tensor<1x16x8x8xi8>, tensor<16x16x1x1xi8>) -> tensor<1x16x8x8xi8>
+  return %z : tensor<1x16x8x8xi8>
+}
+
+// -----
+
+// What the caller gives is row-major, and the analog array wants it pixel by pixel: the host converts it, once for both
+// readers.
+// CHECK: #[[PIXELS:.*]] = affine_map<(d0, d1, d2, d3) -> (d0, d2, d3, d1)>
+// CHECK-LABEL: @converted
+func.func @converted(%x: tensor<1x16x8x8xi8> {accel.range = array<i64: 0, 127>}) -> (tensor<1x16x8x8xi8>, tensor<1x16x8x8xi8>) {
+  %w = arith.constant dense<1> : tensor<16x16x1x1xi8>
+  // CHECK: %[[C:.*]] = accel.transpose %arg0 {engine = "host", permutation = array<i64: 0, 1, 2, 3>} : (tensor<1x16x8x8xi8>) -> tensor<1x16x8x8xi8, #[[PIXELS]]>
+  // CHECK-NOT: accel.transpose
+  // CHECK: accel.conv2d %[[C]]
+  %y = accel.conv2d %x, %w {engine = "analog", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 4>, min = -32, max = 31}} : (tensor<1x16x8x8xi8>, tensor<16x16x1x1xi8>) -> tensor<1x16x8x8xi8>
+  // CHECK: accel.conv2d %[[C]]
+  %z = accel.conv2d %x, %w {engine = "analog", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 5>, min = -32, max = 31}} : (tensor<1x16x8x8xi8>, tensor<16x16x1x1xi8>) -> tensor<1x16x8x8xi8>
+  return %y, %z : tensor<1x16x8x8xi8>, tensor<1x16x8x8xi8>
+}
+
+// -----
+
+// An addition has one order for both operands and its result. The array can write either: what the caller sees
+// decides.
+// CHECK-NOT: affine_map
+// CHECK-LABEL: @addition_of_one_order
+func.func @addition_of_one_order(%x: tensor<1x16x8x8xi8>) -> tensor<1x16x8x8xi8> {
+  %w = arith.constant dense<1> : tensor<16x16x1x1xi8>
+  %y = accel.conv2d %x, %w {engine = "digital", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 4>, min = 0, max = 127}} : (tensor<1x16x8x8xi8>, tensor<16x16x1x1xi8>) -> tensor<1x16x8x8xi8>
+  %z = accel.add %x, %y {engine = "digital", requant = {multiplier = array<i32: 1, 1>, offset = array<i64: 0>, shift = array<i32: 1>, min = -128, max = 127}} : (tensor<1x16x8x8xi8>, tensor<1x16x8x8xi8>) -> tensor<1x16x8x8xi8>
+  return %z : tensor<1x16x8x8xi8>
+}
