@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import shlex
 import subprocess
 from importlib.metadata import version
@@ -21,7 +22,7 @@ PACKAGES = {
 def versions(cc: str | None = None) -> dict[str, str]:
     """Return the version of each part, and of the C compiler: the default one, or the command `cc`."""
     packages = {name: version(package) for name, package in PACKAGES.items()}
-    return {"htvm": __version__, **packages, "compiler": compiler(cc)}
+    return {"htvm": __version__, "python": platform.python_version(), **packages, "compiler": compiler(cc)}
 
 
 def compiler(cc: str | None) -> str:

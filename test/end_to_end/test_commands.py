@@ -200,7 +200,7 @@ def test_json_on_standard_output_is_alone_and_quiet_is_silent(tmp_path: Path) ->
 
 def test_version_names_what_results_depend_on() -> None:
     lines = dict(line.split(" ", 1) for line in htvm("--version").stdout.splitlines())
-    assert {"htvm", "mlir", "onnx", "numpy", "ortools", "unicorn", "compiler"} <= set(lines)
+    assert {"htvm", "python", "mlir", "onnx", "numpy", "ortools", "unicorn", "compiler"} <= set(lines)
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash here")

@@ -131,7 +131,7 @@
     onSelect.push((step) => {
         const layer = facts.layers[step];
         document.getElementById("chosen").textContent = layer
-            ? "Step " + step + ", " + layer.name + ": " + layer.summary + " on " + layer.engine + ", " +
+            ? "Step " + step + " on " + layer.engine + ", " + layer.name + ": " + layer.summary + ", " +
               number(layer.cycles) + " cycles; ONNX nodes " + layer.nodes.join(", ")
             : "";
     });

@@ -15,7 +15,7 @@
     }
     card("Latency", number(metrics.latency_ms, 2) + " ms", number(metrics.cycles) + " cycles");
     card("Host", short(metrics.host.instructions), "instructions, " + short(metrics.host.cycles) + " cycles");
-    for (const [name, engine] of Object.entries(metrics.engines)) {
+    for (const [name, engine] of Object.entries(metrics.engines).filter(([, engine]) => engine.launches)) {
         card("Engine " + name, number((100 * engine.busy_cycles) / metrics.cycles, 1) + " % busy", number(engine.launches) + " launches");
     }
     card("Work", short(metrics.macs) + "MAC", number(metrics.macs / metrics.cycles, 3) + " per cycle");

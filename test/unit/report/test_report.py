@@ -156,7 +156,7 @@ def test_a_browser_draws_it_without_a_complaint(found: dict, tmp_path: Path) -> 
     assert "CONSOLE" not in done.stderr, done.stderr
     seen = json.loads(re.search(r"<title>seen (.*?)</title>", done.stdout)[1].replace("&lt;", "<").replace("&gt;", ">"))
     assert seen["after"] < seen["before"]
-    assert seen["chosen"].startswith("Step 0, <img src=x onerror=alert(1)>: conv2d 1x3x32x32")
+    assert seen["chosen"].startswith("Step 0 on host, <img src=x onerror=alert(1)>: conv2d 1x3x32x32")
     assert seen["rows"] == 15 and seen["marked"] == [hostile["layers"][0]["name"]]
     assert len(seen["drawn"]) == 3 and all(count > 20 for count in seen["drawn"])
     assert "<img" not in done.stdout.partition('id="facts"')[0]
