@@ -13,6 +13,10 @@ OPTIMIZE = ("memory", "speed")
 """What a module is compiled for: its attribute OPTIMIZE_ATTRIBUTE is one of these; without it, the first."""
 OPTIMIZE_ATTRIBUTE = "accel.optimize"
 
+REQUANT = ("exact", "pow2")
+"""Whose numbers are computed: a module's attribute REQUANT_ATTRIBUTE; without it, the first: those of the model."""
+REQUANT_ATTRIBUTE = "accel.requant"
+
 MAPPINGS = ("default", "htvm")
 """How layers are mapped on accelerators: a module's attribute MAPPING_ATTRIBUTE; without it, the first."""
 MAPPING_ATTRIBUTE = "accel.mapping"

@@ -20,7 +20,7 @@ Needs    dispatch-engines before it: orders are those of the engines
 Fails    never
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -59,7 +59,7 @@ class AssignLayouts:
                 accelerated = self.accelerated(function)
                 found = self.placement(function) if accelerated else None
                 given = orders_of_accelerators(accelerated, found) if found else {}
-                for values in tied(activations.layers(function), accelerated):
+                for values in tied(activations.layers(function), {accel.output(layer) for layer in accelerated}):
                     set_order(values, given)
                 if found:
                     self.convert(accelerated, found, given)
@@ -74,7 +74,7 @@ class AssignLayouts:
         """Return the orders of least cost for the engines that the layers name."""
         layers = activations.layers(function)
         return Placing(
-            self.target, function, {layer: [self.target.engine(engine_of(layer))] for layer in layers}
+            self.target, function, {accel.output(each): [self.target.engine(engine_of(each))] for each in layers}
         ).solve()
 
     def convert(
@@ -132,12 +132,15 @@ def replace_operand(layer: ir.OpView, old: ir.Value, new: ir.Value) -> None:
             layer.operation.operands[number] = new
 
 
-def tied(layers: Iterable[ir.OpView], apart: Mapping[ir.OpView, Accelerator]) -> list[list[ir.Value]]:
-    """Return all activations in groups that share a layout, because an element-wise layer of the host ties them."""
+def tied(layers: Iterable[ir.OpView], apart: Collection[ir.Value]) -> list[list[ir.Value]]:
+    """Return all activations in groups that share a layout, because an element-wise layer of the host ties them.
+
+    apart: what layers on accelerators make.
+    """
     group_of: dict[ir.Value, list[ir.Value]] = {}
     for layer in layers:
         merged: dict[ir.Value, None] = {}
-        for value in [accel.output(layer)] if layer in apart else one_sweep(layer):
+        for value in [accel.output(layer)] if accel.output(layer) in apart else one_sweep(layer):
             merged.update(dict.fromkeys(group_of.get(value, [value])))
         group_of.update(dict.fromkeys(merged, list(merged)))
     return list({id(group): group for group in group_of.values()}.values())

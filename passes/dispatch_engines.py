@@ -42,17 +42,17 @@ class DispatchEngines:
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
         with module.location:
             for function in accel.functions(module):
-                willing: dict[ir.OpView, list[Engine]] = {}
+                willing: dict[ir.Value, list[Engine]] = {}
                 for layer in activations.layers(function):
                     refusals = {engine.name: refusal(self.target, engine, layer) for engine in self.target.engines}
                     pinned = layer.engine and layer.engine.value
                     wanted = [pinned] if pinned else list(refusals)
-                    willing[layer] = [
+                    willing[accel.output(layer)] = [
                         engine
                         for engine in self.target.engines
                         if engine.name in wanted and refusals[engine.name] is None
                     ]
-                    if not willing[layer]:
+                    if not willing[accel.output(layer)]:
                         explain = pin_refused if pinned else no_engine
                         layer.location.emit_error(explain(layer, self.target, refusals))
                         this_pass.signal_pass_failure()
@@ -60,15 +60,15 @@ class DispatchEngines:
                     place(function, self.target, willing)
 
 
-def place(function: func.FuncOp, target: Soc, willing: dict[ir.OpView, list[Engine]]) -> None:
-    """Write the engine of each layer."""
+def place(function: func.FuncOp, target: Soc, willing: dict[ir.Value, list[Engine]]) -> None:
+    """Write the engine of each layer; `willing` has those that accept it, by what it makes."""
     if all(len(engines) == 1 for engines in willing.values()):
-        engines, is_optimal = {layer: only.name for layer, (only,) in willing.items()}, True
+        engines, is_optimal = {output: only.name for output, (only,) in willing.items()}, True
     else:
         found = Placing(target, function, willing).solve()
         engines, is_optimal = found.engines, found.is_optimal
-    for layer, engine in engines.items():
-        layer.engine = ir.StringAttr.get(engine)
+    for output, engine in engines.items():
+        output.owner.opview.engine = ir.StringAttr.get(engine)
     function.attributes["accel.placement"] = ir.StringAttr.get("optimal" if is_optimal else "bounded")
 
 

@@ -33,6 +33,7 @@ PHASES: dict[str, tuple[str, ...]] = {
         "propagate-scales{activations=true}",  # again, for the scales that were folded
         "fuse-epilogues",
         "canonicalize",  # scales of constants that were folded are now unused
+        "refit-scales",
         "integerize",
         "canonicalize",
         "verify-stage{stage=integer}",

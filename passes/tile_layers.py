@@ -85,12 +85,13 @@ class TileLayers:
     def tile(self, function: func.FuncOp, packed: Packed) -> None:
         """Rewrite one function."""
         end = function.body.blocks[0].operations[-1]
-        accelerated = {layer.operation for layer in self.accelerated(function)}
+        accelerated = list(self.accelerated(function))
+        names = {engine.name for engine in self.target.accelerators}
         dmas = [dma.name for dma in self.target.dmas]
         items: list[Item] = []
         with ir.InsertionPoint(end):
             for layer in list(activations.layers(function)):
-                if layer.operation in accelerated:
+                if layer.engine.value in names:
                     engine = self.target.engine(layer.engine.value)
                     with layer.location:
                         items += tasks(layer, engine, self.target, packed, Tiling.of_layer(layer).blocking)
@@ -98,7 +99,7 @@ class TileLayers:
                     items.append(work(layer, layer.engine.value in dmas))
             Schedule(self.target, items).write()
         for layer in accelerated:
-            layer.erase()
+            layer.operation.erase()
 
 
 def work(layer: ir.OpView, is_copy: bool) -> Work:

@@ -44,9 +44,9 @@ def refusal(soc: Soc, engine: Engine, layer: ir.OpView) -> str | None:
 
 @dataclass(frozen=True)
 class Placement:
-    """An optimal placement. orders: of maps that accelerators touch; converted: those needed in the other one too."""
+    """An optimal placement. engines: of layers, by what they make. converted: maps needed in the other order too."""
 
-    engines: Mapping[ir.OpView, str]
+    engines: Mapping[ir.Value, str]
     orders: Mapping[ir.Value, str]
     converted: frozenset[ir.Value]
     cycles: int
@@ -55,30 +55,30 @@ class Placement:
 
 @dataclass
 class Placing:
-    """The constraint program of a function. willing: the engines that may run each layer."""
+    """The constraint program of a function. willing: the engines that may run each layer, by what it makes."""
 
     soc: Soc
     function: func.FuncOp
-    willing: Mapping[ir.OpView, Sequence[Engine]]
+    willing: Mapping[ir.Value, Sequence[Engine]]
     model: cp_model.CpModel = field(default_factory=cp_model.CpModel)
     costs: list[cp_model.LinearExpr] = field(default_factory=list)
-    runs: dict[tuple[ir.OpView, str], cp_model.IntVar] = field(default_factory=dict)
+    runs: dict[tuple[ir.Value, str], cp_model.IntVar] = field(default_factory=dict)
     pixels: dict[ir.Value, cp_model.IntVar] = field(default_factory=dict)
     converts: dict[ir.Value, cp_model.IntVar] = field(default_factory=dict)
 
     def solve(self) -> Placement:
         """Return the placement of least cost."""
-        for layer, engines in self.willing.items():
+        for output, engines in self.willing.items():
             for engine in engines:
-                self.runs[layer, engine.name] = self.flag(self.cycles(layer, engine))
-            self.model.add_exactly_one(self.runs[layer, engine.name] for engine in engines)
+                self.runs[output, engine.name] = self.flag(self.cycles(maker(output), engine))
+            self.model.add_exactly_one(self.runs[output, engine.name] for engine in engines)
         for value in self.values:
             self.transfer(value)
             self.order(value)
-        for layer, engines in self.willing.items():
+        for output, engines in self.willing.items():
             for engine in engines:
                 if isinstance(engine, Accelerator):
-                    self.order_by(layer, engine)
+                    self.order_by(output, engine)
         self.model.minimize(sum(self.costs))
         fits = self.limit_constants()
         solver = cp_model.CpSolver()
@@ -92,7 +92,7 @@ class Placing:
         if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
             raise AssertionError(f"no placement: {solver.status_name(status)}")
         return Placement(
-            {layer: name for (layer, name), flag in self.runs.items() if solver.value(flag)},
+            {output: name for (output, name), flag in self.runs.items() if solver.value(flag)},
             {value: PIXELS if solver.value(flag) else PLANAR for value, flag in self.pixels.items()},
             frozenset(value for value, flag in self.converts.items() if solver.value(flag)),
             round(solver.objective_value),
@@ -109,15 +109,15 @@ class Placing:
     @cached_property
     def values(self) -> list[ir.Value]:
         """The maps: inputs of the function, and what layers make."""
-        return [*self.function.arguments, *(accel.output(layer) for layer in self.willing)]
+        return [*self.function.arguments, *self.willing]
 
     @cached_property
-    def readers(self) -> Mapping[ir.Value, list[ir.OpView]]:
-        """The layers that read each map."""
-        found: dict[ir.Value, list[ir.OpView]] = {value: [] for value in self.values}
-        for layer in self.willing:
-            for value in activations.read_by(layer):
-                found[value].append(layer)
+    def readers(self) -> Mapping[ir.Value, list[ir.Value]]:
+        """What the layers that read each map make."""
+        found: dict[ir.Value, list[ir.Value]] = {value: [] for value in self.values}
+        for output in self.willing:
+            for value in activations.read_by(maker(output)):
+                found[value].append(output)
         return found
 
     @cached_property
@@ -147,9 +147,9 @@ class Placing:
         self.model.add(sum(used) <= room).only_enforce_if(fits)
         return fits
 
-    def constant_bytes(self, layer: ir.OpView, name: str) -> int:
+    def constant_bytes(self, output: ir.Value, name: str) -> int:
         """Return what the weights of a layer take as an engine wants them, with the descriptors of its jobs."""
-        engine = self.soc.engine(name)
+        layer, engine = maker(output), self.soc.engine(name)
         if isinstance(engine, Accelerator):
             parts = whole_parts(engine, layer)
             return sum(engine.weight_bytes(part) + 4 * DESCRIPTOR_WORDS for part in parts)
@@ -159,17 +159,17 @@ class Placing:
     def copy(self, source: str, target: str, size_bytes: int) -> int:
         return self.soc.cost_model.copy_cycles(Route(source, target), size_bytes)
 
-    def on(self, layer: ir.OpView) -> cp_model.LinearExpr:
-        """Return whether an accelerator runs a layer."""
+    def on(self, output: ir.Value) -> cp_model.LinearExpr:
+        """Return whether an accelerator runs the layer that makes a map."""
         return sum(
-            self.runs[layer, engine.name] for engine in self.willing[layer] if isinstance(engine, Accelerator)
+            self.runs[output, engine.name] for engine in self.willing[output] if isinstance(engine, Accelerator)
         )
 
     def transfer(self, value: ir.Value) -> None:
         """Let a map be copied where it is made in one memory and read in another."""
         size, home = layout.size_bytes(value.type), self.soc.arena_memory
         inside = self.soc.accelerators[0].memory
-        made = 0 if activations.is_argument(value) else self.on(value.owner.opview)
+        made = 0 if activations.is_argument(value) else self.on(value)
         store, load = self.flag(self.copy(inside, home, size)), self.flag(self.copy(home, inside, size))
         for reader in self.readers[value]:
             self.model.add(store >= made - self.on(reader))
@@ -186,9 +186,9 @@ class Placing:
         if must_be_planar(value):
             self.model.add(self.pixels[value] == 0)
 
-    def order_by(self, layer: ir.OpView, engine: Accelerator) -> None:
+    def order_by(self, output: ir.Value, engine: Accelerator) -> None:
         """Let maps be in the orders that an accelerator reads and writes, if it runs a layer."""
-        runs, output = self.runs[layer, engine.name], accel.output(layer)
+        runs, layer = self.runs[output, engine.name], maker(output)
         if takes_any_order(layer):
             wanted = self.flag()
             if output in self.pixels:
@@ -201,6 +201,11 @@ class Placing:
             if value in self.pixels:
                 self.model.add(self.converts[value] >= self.pixels[value] - wanted + runs - 1)
                 self.model.add(self.converts[value] >= wanted - self.pixels[value] + runs - 1)
+
+
+def maker(output: ir.Value) -> ir.OpView:
+    """Return the layer that makes a map."""
+    return output.owner.opview
 
 
 def whole_parts(engine: Accelerator, layer: ir.OpView) -> list[Job]:

@@ -68,7 +68,7 @@ class Schedule:
     held: dict[ir.Value, int] = field(default_factory=dict)
     fetched: set[int] = field(default_factory=set)
     loaded: set[int] = field(default_factory=set)
-    begun: set[ir.Operation] = field(default_factory=set)
+    begun: set[ir.Value] = field(default_factory=set)
     unsent: list[tuple[int, Task]] = field(default_factory=list)
     number: int = 0
 
@@ -130,8 +130,8 @@ class Schedule:
                     launch.job.attribute(),
                     weights=launch.weights() if launch.weights else None,
                 )
-            if task.layer.operation not in self.begun:
-                self.begun.add(task.layer.operation)
+            if accel.output(task.layer) not in self.begun:
+                self.begun.add(accel.output(task.layer))
                 describe(op, task)
             self.give(op.token, task.engine.name, task.reads, task.writes, self.number, task.layer.location)
         self.send_all()
