@@ -40,6 +40,7 @@ PHASES: dict[str, tuple[str, ...]] = {
     ),
     "dispatched": (
         "fuse-converters",
+        "split-activations",
         "dispatch-engines",
         "assign-layouts",
         "choose-kernels",

@@ -175,7 +175,7 @@ class Refit:
 
 def replace_layer(layer: ir.OpView, weights: ir.Value, bias: ir.Value) -> None:
     """Make the same layer with a bias, which it had not."""
-    attributes = {each.name: each.attr for each in layer.operation.attributes}
+    attributes = dict(layer.operation.attributes.items())
     sizes = list(attributes["operandSegmentSizes"])
     sizes[2] = 1
     attributes["operandSegmentSizes"] = ir.DenseI32ArrayAttr.get(sizes)

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import onnx
 from mlir import ir
 
@@ -20,16 +21,16 @@ from htvm.backend.c import emit_c, write_project
 from htvm.backend.targets.soc import Soc
 from htvm.diagnostics import CompileError, collected
 from htvm.dialects import accel
+from htvm.dialects.interpreter import interpret
 from htvm.importer import ModelError, ModelWarning, import_onnx, with_shapes
 from htvm.interface import Samples
 from htvm.origin import with_origin
 from htvm.passes import pipeline
 from htvm.project import Project
+from htvm.reference import evaluate
 from htvm.reproduction import emission_error, run_phase
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from htvm.execution import Program, RunResult
 
 Model = str | os.PathLike | onnx.ModelProto
@@ -40,7 +41,8 @@ class CompiledModel:
     """A network as C for one target.
 
     module: the stage 'planned'. stages: the texts of the stages that were asked for. project: the C.
-    shapes: of inputs whose shapes the model leaves open.
+    shapes: of inputs whose shapes the model leaves open. refitted: the stage 'integer' of a network whose numbers are
+    not those of the model, by `requant`; None for one that is exact.
     """
 
     model: Model
@@ -49,6 +51,19 @@ class CompiledModel:
     stages: dict[str, str]
     project: Project
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    refitted: str | None = None
+
+    def meant(self, samples: Samples) -> dict[str, np.ndarray]:
+        """Return the outputs that the C must give: the model's exact meaning, or that of its refitted numbers."""
+        if self.refitted is None:
+            return evaluate(self.proto, samples.inputs)
+        module, inputs, outputs = parsed(self.refitted, "refitted"), self.project.inputs, self.project.outputs
+        found: dict[str, list[np.ndarray]] = {port.name: [] for port in outputs}
+        for sample in samples:
+            results = interpret(module, {port.name: port.integers(sample[port.name]) for port in inputs})
+            for port in outputs:
+                found[port.name].append(port.values(np.ascontiguousarray(results[port.name]).tobytes()))
+        return {name: np.concatenate(each) if len(each) > 1 else each[0] for name, each in found.items()}
 
     @cached_property
     def proto(self) -> onnx.ModelProto:
@@ -80,6 +95,7 @@ def compile(
     shapes: Mapping[str, Sequence[int]] | None = None,
     optimize: str = "memory",
     mapping: str = "default",
+    requant: str = "exact",
     keep_stages: Sequence[str] = (),
 ) -> CompiledModel:
     """Compile an ONNX model to C for a target; write the project into the folder `output`, if that is given.
@@ -88,16 +104,20 @@ def compile(
     shapes: of inputs with axes of no fixed size, such as {"input": (1, 3, 32, 32)}.
     optimize: "memory", or "speed" where the host may have twice the constants if that makes it faster.
     mapping: of layers on accelerators, "default" or "htvm", the reference to compare with.
+    requant: "exact", or "pow2": scales become powers of two for engines that can only shift, and numbers change.
     keep_stages: the stages whose text the result has.
 
-    Raises CompileError with all problems of the model, and ValueError for an unknown target, `optimize` or `mapping`.
+    Raises CompileError with all problems of the model, and ValueError for an unknown target or choice.
     """
     soc = target if isinstance(target, Soc) else targets.load(target)
-    module, stages = lower(model, soc, "planned", input_types, shapes, keep_stages, optimize, mapping)
+    is_refitted = requant != "exact"
+    kept = {*keep_stages, "integer"} if is_refitted else keep_stages
+    module, stages = lower(model, soc, "planned", input_types, shapes, kept, optimize, mapping, requant)
     project = with_origin(emit(module, soc, label(model)), loaded(model), input_types or {}, shapes or {})
     if output is not None:
         write_project(project.files, output)
-    return CompiledModel(model, soc, module, stages, project, dict(shapes or {}))
+    refitted = stages["integer"] if is_refitted else None
+    return CompiledModel(model, soc, module, stages, project, dict(shapes or {}), refitted)
 
 
 def lower(
@@ -109,6 +129,7 @@ def lower(
     keep_stages: Sequence[str] = (),
     optimize: str = "memory",
     mapping: str = "default",
+    requant: str = "exact",
 ) -> tuple[ir.Module, dict[str, str]]:
     """Import a model and take it to a stage; return the module and the texts of the stages to keep.
 
@@ -116,17 +137,20 @@ def lower(
 
     Raises CompileError, and InternalError if a pass fails without saying what is wrong with the model.
     """
-    if optimize not in accel.OPTIMIZE:
-        raise ValueError(f"optimize is '{optimize}', expected one of {', '.join(accel.OPTIMIZE)}")
-    if mapping not in accel.MAPPINGS:
-        raise ValueError(f"mapping is '{mapping}', expected one of {', '.join(accel.MAPPINGS)}")
+    choices = [
+        ("optimize", optimize, accel.OPTIMIZE, accel.OPTIMIZE_ATTRIBUTE),
+        ("mapping", mapping, accel.MAPPINGS, accel.MAPPING_ATTRIBUTE),
+        ("requant", requant, accel.REQUANT, accel.REQUANT_ATTRIBUTE),
+    ]
+    for name, chosen, known, _ in choices:
+        if chosen not in known:
+            raise ValueError(f"{name} is '{chosen}', expected one of {', '.join(known)}")
     context, stages = dialects.context(), {}
     with problems_of(label(model), context):
         module = import_onnx(model, input_types=input_types, shapes=shapes, context=context)
-        if optimize != "memory":
-            module.operation.attributes[accel.OPTIMIZE_ATTRIBUTE] = ir.StringAttr.get(optimize)
-        if mapping != accel.MAPPINGS[0]:
-            module.operation.attributes[accel.MAPPING_ATTRIBUTE] = ir.StringAttr.get(mapping)
+        for _, chosen, known, attribute in choices:
+            if chosen != known[0]:
+                module.operation.attributes[attribute] = ir.StringAttr.get(chosen)
         for reached in pipeline.STAGES[: pipeline.STAGES.index(stage) + 1]:
             if reached in pipeline.PHASES:
                 run_phase(reached, module, soc, label(model))

@@ -64,6 +64,10 @@ class Port:
             values = real.quantise(Fraction(self.scale), self.zero_point, *self.range, self.rounding)
         return np.ascontiguousarray(values, self.storage.newbyteorder("<")).tobytes()
 
+    def integers(self, values: np.ndarray) -> np.ndarray:
+        """Return the stored integers of ONNX values."""
+        return np.frombuffer(self.stored(values), self.storage.newbyteorder("<")).reshape(self.shape)
+
     def values(self, stored: bytes) -> np.ndarray:
         """Return the ONNX values of stored bytes: floats are the nearest to the exact real numbers."""
         integers = np.frombuffer(stored, self.storage.newbyteorder("<")).reshape(self.shape).astype(self.storage)

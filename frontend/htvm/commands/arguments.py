@@ -77,7 +77,14 @@ def settle(arguments: argparse.Namespace) -> argparse.Namespace:
 
 
 def add_mapping(to: argparse.ArgumentParser) -> None:
-    """Add --mapping, how layers are mapped on accelerators."""
+    """Add --mapping, how layers are mapped on accelerators, and --requant, whose numbers are computed."""
+    to.add_argument(
+        "--requant",
+        choices=("exact", "pow2"),
+        default="exact",
+        help="exact: the model's numbers (default); pow2: scales become powers of two, for engines that can only "
+        "shift, and results change: `htvm run` says how many",
+    )
     to.add_argument(
         "--mapping",
         choices=("default", "htvm"),
@@ -133,6 +140,11 @@ def add_optimize(to: argparse.ArgumentParser) -> None:
         default="memory",
         help="memory: constants stay as small as the weights (the default); speed: they may be twice as large",
     )
+
+
+def choices_of(arguments: argparse.Namespace) -> dict[str, str]:
+    """Return what `add_optimize` and `add_mapping` have read, as the keywords of driver.compile."""
+    return {"optimize": arguments.optimize, "mapping": arguments.mapping, "requant": arguments.requant}
 
 
 def inputs_of(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:

@@ -11,6 +11,7 @@ from htvm.commands.arguments import (
     add_optimize,
     add_output,
     add_target,
+    choices_of,
     inputs_of,
     model_warnings,
     say,
@@ -60,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.model,
             arguments.target,
             **inputs_of(arguments),
-            optimize=arguments.optimize,
+            **choices_of(arguments),
             keep_stages=arguments.emit_ir,
         )
     stages = {f"{stage}.mlir": text for stage, text in compiled.stages.items()}

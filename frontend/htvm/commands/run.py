@@ -78,6 +78,7 @@ def _answers(result: RunResult, compiled: CompiledModel | None, given: dict[str,
     """Say what was computed: the class, the accuracy, whether it is exact."""
     import numpy as np
 
+    from htvm.interface import Samples
     from htvm.reference import evaluate
 
     said = {}
@@ -93,19 +94,29 @@ def _answers(result: RunResult, compiled: CompiledModel | None, given: dict[str,
         right = int(np.count_nonzero(found == labels))
         said["accuracy"] = f"{100 * right / count:.2f} % ({right:,} of {count:,} labels)"
     if compiled:
+        samples = Samples.of(compiled.project.inputs, result.inputs)
         meant = evaluate(compiled.proto, result.inputs)
+        differing = _differing(result.outputs, compiled.meant(samples))
         values = sum(found.size for found in result.outputs.values())
-        differing = sum(int(np.count_nonzero(found != meant[name])) for name, found in result.outputs.items())
+        what = "the exact meaning of the ONNX file" if compiled.refitted is None else "the refitted network"
         said["exact"] = (
-            f"yes: all {values:,} output values equal the exact meaning of the ONNX file"
+            f"yes: all {values:,} output values equal {what}"
             if not differing
-            else f"NO: {differing:,} of {values:,} output values differ; `htvm verify` tells where"
+            else f"NO: {differing:,} of {values:,} output values differ from {what}; `htvm verify` tells where"
         )
+        if compiled.refitted is not None:
+            changed = _differing(result.outputs, meant)
+            said["changed"] = f"{changed:,} of {values:,} output values, from those of the ONNX file, by --requant"
         if "accuracy" in said:
             (name,) = classes
             right = int(np.count_nonzero(meant[name].argmax(axis=1) == labels))
             said["accuracy"] += f"; of the exact meaning {100 * right / count:.2f} %"
     return said
+
+
+def _differing(found: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) -> int:
+    """Return how many output values differ."""
+    return sum(int((values != wanted[name]).sum()) for name, values in found.items())
 
 
 def _costs(result: RunResult) -> dict[str, str]:

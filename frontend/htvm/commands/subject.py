@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from htvm.commands.arguments import inputs_of, model_warnings, refined
+from htvm.commands.arguments import choices_of, inputs_of, model_warnings, refined
 
 if TYPE_CHECKING:
     from htvm.backend.targets.soc import Soc
@@ -31,8 +31,7 @@ def subject(arguments: argparse.Namespace) -> tuple[CompiledModel | None, Projec
             arguments.model,
             arguments.target or refined(targets.load("rv32"), arguments),
             **inputs_of(arguments),
-            optimize=arguments.optimize,
-            mapping=arguments.mapping,
+            **choices_of(arguments),
         )
     return compiled, compiled.project, compiled.soc
 

@@ -14,6 +14,7 @@ from htvm.commands.arguments import (
     add_optimize,
     add_output,
     add_target,
+    choices_of,
     inputs_of,
     model_warnings,
     read_arrays,
@@ -64,8 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.model,
             arguments.target,
             **inputs_of(arguments),
-            optimize=arguments.optimize,
-            mapping=arguments.mapping,
+            **choices_of(arguments),
         )
     if not given:
         seeds = range(arguments.seed, arguments.seed + RANDOM_SAMPLES)
