@@ -108,27 +108,37 @@ class Job:
         return read, (max(-first, 0), max(end - size, 0))
 
     def words(self, addresses: Mapping[str, int]) -> list[int]:
-        """Return the job's descriptor: DESCRIPTOR_WORDS words, its fields in order, then the addresses of OPERANDS."""
+        """Return the job's descriptor, DESCRIPTOR_WORDS words.
+
+        Its fields in order have 16 bits each, the first of two in the lower half of a word; then the addresses of
+        OPERANDS follow. Raises ValueError for a field that 16 bits do not hold.
+        """
         numbers = []
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             names = {"kind": KINDS, "order": ORDERS}.get(field.name)
             numbers += [names.index(value)] if names else value if isinstance(value, tuple) else [value]
-        return [number & 0xFFFFFFFF for number in (*numbers, *(addresses.get(name, 0) for name in OPERANDS))]
+        if min(numbers) < -(1 << 15) or max(numbers) >= 1 << 16:
+            raise ValueError(f"a job has a field of {max(numbers, key=abs)}, expected at most 16 bits")
+        halves = [number & 0xFFFF for number in (*numbers, *[0] * (len(numbers) % 2))]
+        packed = [low | high << 16 for low, high in zip(halves[::2], halves[1::2])]
+        return [*packed, *(addresses.get(name, 0) for name in OPERANDS)]
 
     @staticmethod
     def of_words(words: Sequence[int]) -> tuple[Job, dict[str, int]]:
         """Return the job and the addresses that a descriptor gives."""
-        numbers = [word - (1 << 32) if word >> 31 else word for word in words]
+        numbers = [half for word in words[: -len(OPERANDS)] for half in (word & 0xFFFF, word >> 16)]
         values: dict[str, int | str | tuple[int, ...]] = {}
         for field in dataclasses.fields(Job):
             names = {"kind": KINDS, "order": ORDERS}.get(field.name)
+            count = TUPLES.get(field.name, 1)
+            taken, numbers = numbers[:count], numbers[count:]
             if names:
-                values[field.name] = names[numbers.pop(0)]
-            elif field.name in TUPLES:
-                values[field.name] = tuple(numbers.pop(0) for _ in range(TUPLES[field.name]))
+                values[field.name] = names[taken[0]]
+            elif field.name in SIGNED:
+                values[field.name] = taken[0] - (1 << 16) if taken[0] >> 15 else taken[0]
             else:
-                values[field.name] = numbers.pop(0)
+                values[field.name] = tuple(taken) if field.name in TUPLES else taken[0]
         return Job(**values), dict(zip(OPERANDS, words[-len(OPERANDS) :]))
 
     def attribute(self) -> ir.DictAttr:
@@ -148,7 +158,10 @@ class Job:
 TUPLES = {"size": 2, "out_size": 2, "kernel": 2, "strides": 2, "pads": 4}
 """The fields of a job that have several numbers, and how many."""
 
-DESCRIPTOR_WORDS = len(dataclasses.fields(Job)) + sum(count - 1 for count in TUPLES.values()) + len(OPERANDS)
+SIGNED = ("low", "high", "code_low", "code_high")
+"""The fields of a job that can be negative."""
+
+DESCRIPTOR_WORDS = -(-(len(dataclasses.fields(Job)) + sum(n - 1 for n in TUPLES.values())) // 2) + len(OPERANDS)
 
 
 def _attribute(value: int | str | tuple[int, ...]) -> ir.Attribute:

@@ -33,6 +33,10 @@ SECONDS = 10.0
 """The most that the solver takes; networks of a hundred layers take a fraction of a second."""
 
 
+MARGIN_BYTES = 6144
+"""Left free for constants of the host's kernels and for small maps, when weights fill a memory."""
+
+
 def refusal(soc: Soc, engine: Engine, layer: ir.OpView) -> str | None:
     """Say why an engine does not run a layer: its own rules, or a memory that the smallest tile does not fit."""
     why = engine.refuses(layer)
@@ -136,16 +140,21 @@ class Placing:
         """Return whether the constants leave room for inputs, outputs and maps that no accelerator can keep."""
         fits = self.flag()
         memory = self.soc.memory(self.soc.constant_memory or self.soc.program_memory)
-        room = memory.size_bytes
+        room = memory.size_bytes - MARGIN_BYTES
         if memory.name == self.soc.arena_memory:
             ports = [*self.function.arguments, *self.returned]
             room -= sum(layout.size_bytes(value.type) for value in ports)
             inside = self.soc.memory(self.soc.accelerators[0].memory).size_bytes
             sizes = [layout.size_bytes(value.type) for value in self.values]
-            room -= max((size for size in sizes if 2 * size > inside), default=0)
+            hosted = [size for value, size in zip(self.values, sizes) if self.is_hosted(value)]
+            room -= max([*hosted, *(size for size in sizes if 2 * size > inside)], default=0)
         used = [self.constant_bytes(*key) * flag for key, flag in self.runs.items()]
         self.model.add(sum(used) <= room).only_enforce_if(fits)
         return fits
+
+    def is_hosted(self, value: ir.Value) -> bool:
+        """Say whether no accelerator makes a map."""
+        return not any(isinstance(engine, Accelerator) for engine in self.willing.get(value, ()))
 
     def constant_bytes(self, output: ir.Value, name: str) -> int:
         """Return what the weights of a layer take as an engine wants them, with the descriptors of its jobs."""
