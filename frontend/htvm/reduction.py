@@ -57,12 +57,16 @@ class Case:
 
 @dataclass
 class Reduction:
-    """Tries smaller and smaller cases. attempts: how many were tried; say: is told of each that fails."""
+    """Tries smaller and smaller cases. attempts: how many were tried; say: is told of each that fails.
+
+    options: more of driver.compile's keywords.
+    """
 
     soc: Soc
     input_types: Mapping[str, str]
     cc: str | None = None
     say: Callable[[str], None] | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
     attempts: int = field(default=0, init=False)
 
     def failure(self, model: onnx.ModelProto, inputs: Inputs) -> Failure | None:
@@ -75,7 +79,7 @@ class Reduction:
         }
         types = {name: kind for name, kind in types.items() if kind}
         try:
-            compiled = compile(model, self.soc, input_types=types)
+            compiled = compile(model, self.soc, input_types=types, **self.options)
             found = check(compiled, Program(compiled.project, self.soc, self.cc), inputs)
         except InternalError as error:
             cause = error.__cause__
@@ -209,7 +213,7 @@ def _samples(
     reduction: Reduction, model: onnx.ModelProto, given: Inputs | None, seeds: Iterable[int]
 ) -> Iterable[Inputs]:
     try:
-        project = compile(model, reduction.soc, input_types=reduction.input_types).project
+        project = compile(model, reduction.soc, input_types=reduction.input_types, **reduction.options).project
     except InternalError:  # no values are needed, but there must be some
         return [given or _any_inputs(model)]
     return (project.random_inputs(seed) for seed in seeds) if given is None else Samples.of(project.inputs, given)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from htvm.commands.arguments import (
     add_cc,
     add_inputs,
+    add_mapping,
+    add_optimize,
     add_output,
     add_target,
     inputs_of,
@@ -34,6 +39,8 @@ def add_arguments(to: argparse.ArgumentParser) -> None:
     to.add_argument("model", metavar="MODEL", help="a quantised ONNX file that fails")
     add_target(to, default="rv32", help="the machine to compile for (default: rv32)")
     add_inputs(to)
+    add_optimize(to)
+    add_mapping(to)
     to.add_argument("--inputs", metavar="X.npz", help="inputs with which it fails; without, random ones")
     to.add_argument("--seed", type=int, default=0, metavar="N", help="where random inputs start from (default: 0)")
     to.add_argument("-o", dest="output", metavar="SMALL.onnx", help="file to write (default: MODEL_reduced.onnx, here)")
@@ -52,7 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     given = read_arrays(arguments.inputs) if arguments.inputs else None
     with model_warnings(), tables.status("looking for a failure") as tell:
-        reduction = Reduction(arguments.target, arguments.input_type, arguments.cc, tell)
+        options = {"optimize": arguments.optimize, "mapping": arguments.mapping}
+        reduction = Reduction(arguments.target, arguments.input_type, arguments.cc, tell, options)
         driver.lower(arguments.model, arguments.target, "imported", **inputs_of(arguments))  # refuses what is no model
         seeds = range(arguments.seed, arguments.seed + RANDOM_SAMPLES)
         model = with_shapes(onnx.load(arguments.model), arguments.shape, Path(arguments.model).name)
@@ -66,8 +74,20 @@ def run(arguments: argparse.Namespace) -> int:
     np.savez(output.with_suffix(".npz"), **small.inputs)
     nodes = f"{len(small.model.graph.node)} of {len(case.model.graph.node)} nodes"
     say(arguments, f"{output}: {nodes} still fail: {small.failure.kind}\n{small.failure.message}")
-    repeat = f"htvm verify {output} --inputs {output.with_suffix('.npz')} --target {arguments.target.name}"
+    repeat = shlex.join(["htvm", "verify", str(output), "--inputs", str(output.with_suffix(".npz")), *_kept(sys.argv)])
     say(arguments, f"repeat: {repeat}")
     facts = {"model": str(output), "nodes": len(small.model.graph.node), "nodes_before": len(case.model.graph.node)}
     write_json(arguments.json, facts | {"kind": small.failure.kind, "message": small.failure.message, "repeat": repeat})
     return 0
+
+
+KEPT = ("--target", "--engines", "--cost-model", "--memory", "--optimize", "--mapping", "--cc")
+"""The options of the command line that the line to repeat it needs too."""
+
+
+def _kept(words: Sequence[str]) -> Iterator[str]:
+    """Yield those of a command line, each with its value."""
+    for word, following in zip(words, [*words[1:], ""]):
+        option, equals, _ = word.partition("=")
+        if option in KEPT:
+            yield from [word] if equals else [word, following]

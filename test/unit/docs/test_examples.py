@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-MODELS = ROOT / "test" / "inputs" / "models" / "mlperf_tiny"
+MODELS = ROOT / "test" / "inputs" / "models"
 
 BLOCK = re.compile(r"^```(?P<kind>[^\n]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 STATUS = re.compile(r"\[exit status (\d+)\]\n\Z")
@@ -54,7 +54,8 @@ def test_there_are_pages_with_examples() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT / "docs").as_posix())
 def test_examples_print_what_the_page_shows(page: Path, tmp_path: Path) -> None:
-    for file in [*MODELS.glob("*.onnx"), *MODELS.glob("golden/resnet8_*.npz")]:
+    patterns = ("mlperf_tiny/*.onnx", "mlperf_tiny/golden/*.npz", "htvm/*.onnx")
+    for file in (file for pattern in patterns for file in MODELS.glob(pattern)):
         (tmp_path / file.name).symlink_to(file)
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "COLUMNS": "110"}
     for example in examples(page):
