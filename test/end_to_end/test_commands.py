@@ -129,6 +129,22 @@ def test_truncated_file_is_one_clear_error(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_project_for_a_target_in_a_file_asks_for_it(tmp_path: Path) -> None:
+    target, folder = tmp_path / "mine.py", tmp_path / "c"
+    target.write_text(
+        "import dataclasses\n"
+        "from htvm.backend.targets.rv32 import SOC\n"
+        "SOC = dataclasses.replace(SOC, name='mine')\n"
+    )
+    model = models.path("layers/add")
+    htvm("compile", model, "--target", target, "-o", folder)
+    done = htvm("run", folder, status=1)
+    assert done.stderr == (
+        "htvm run: error: the project was made for target 'mine', which is not installed: give --target mine.py\n"
+    )
+    assert "cycles" in htvm("run", folder, "--target", target).stdout
+
+
 def test_too_large_model_names_memory_and_numbers(tmp_path: Path) -> None:
     target = tmp_path / "tiny.py"
     target.write_text(

@@ -37,9 +37,16 @@ def subject(arguments: argparse.Namespace) -> tuple[CompiledModel | None, Projec
 
 
 def load(project: Project) -> Soc:
-    """Return the machine that a project was made for, with the figures that it was planned with."""
-    from htvm.backend import targets
+    """Return the machine that a project was made for, with the figures that it was planned with.
 
-    soc = targets.load(project.report["target"])
+    Raises ProjectError for a target that is a file of the user's: a project has only its name.
+    """
+    from htvm.backend import targets
+    from htvm.project import ProjectError
+
+    name = project.report["target"]
+    if name not in targets.names():
+        raise ProjectError(f"the project was made for target '{name}', which is not installed: give --target {name}.py")
+    soc = targets.load(name)
     model = project.report.get("cost_model")
     return soc.with_cost_model(model) if model else soc
