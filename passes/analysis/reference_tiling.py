@@ -44,7 +44,9 @@ def whole(search: Search) -> Tiling | None:
 
 
 def fits(search: Search, tiling: Tiling) -> bool:
-    """Say whether a tiling's largest tile fits, and its weights do."""
+    """Say whether a tiling's largest tile fits, and its weights do; and whether each tile reads some of the map."""
+    if not search.is_cut_inside(tiling.rows, tiling.columns):
+        return False
     weights = max(search.cost(each, tiling).weight_bytes for each in different(search.job, tiling))
     room = search.soc.memory(search.engine.weight_memory).size_bytes
     return search.bytes_of(tiling) <= search.budget_bytes and weights <= room

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 
 from mlir import ir
@@ -207,9 +207,11 @@ class Search:
             if found != wanted:
                 where = f"the map is in {self.home if wanted else self.engine.memory}"
                 return f"{name}: found {str(found).lower()}, wanted {str(wanted).lower()}: {where}"
+        size = f"{tiling.outputs} x {tiling.rows} x {tiling.columns} of {' x '.join(map(str, most.values()))}"
         if not self.is_cut_where_dense(tiling.outputs, tiling.rows, tiling.columns):
-            size = f"{tiling.outputs} x {tiling.rows} x {tiling.columns} of {' x '.join(map(str, most.values()))}"
             return f"tile: found {size}, wanted only the outermost axis cut of a map that stays in {self.engine.memory}"
+        if not self.is_cut_inside(tiling.rows, tiling.columns):
+            return f"tile: found {size}, wanted no cut along an axis that has more padding than kernel"
         needed = self.bytes_of(tiling) * tiling.buffers
         if needed > self.budget_bytes:
             return f"buffers: {in_bytes(needed, self.budget_bytes, self.engine.memory)}"
@@ -246,7 +248,14 @@ class Search:
             and 1 <= rows <= height
             and 1 <= columns <= width
             and self.is_cut_where_dense(outputs, rows, columns)
+            and self.is_cut_inside(rows, columns)
         )
+
+    def is_cut_inside(self, rows: int, columns: int) -> bool:
+        """Say whether every tile reads some of the map: with more padding than kernel one could read only that."""
+        (top, left, bottom, right), (height, width) = self.job.pads, self.job.kernel
+        sizes, far = (rows, columns), (max(top, bottom) >= height, max(left, right) >= width)
+        return not any(size < whole and beyond for size, whole, beyond in zip(sizes, self.job.out_size, far))
 
     def is_cut_where_dense(self, outputs: int, rows: int, columns: int) -> bool:
         """Say whether maps that lie whole in the engine's memory are cut along their outermost axis only."""
@@ -313,16 +322,28 @@ class Search:
         for tile, times in tile_counts(self.job, tiling):
             cost = self.cost(tile, tiling)
             busy[self.engine.name] += times * cost.compute
-            if tiling.loads:
-                busy[self.soc.dma(self.load_route).name] += times * cost.load
             if tiling.stores:
                 busy[self.soc.dma(self.store_route).name] += times * cost.store
+        for tile, times in self.loaded(tiling):
+            busy[self.soc.dma(self.load_route).name] += times * self.cost(tile, tiling).load
         for k in ranges(self.job.outputs, tiling.outputs):
             part = Tile.of(self.job, k, *self.whole)
             if size := self.cost(part, tiling).weight_bytes:
                 route = self.weights_route
                 busy[self.soc.dma(route).name] += self.soc.cost_model.copy_cycles(route, size)
         return max(busy.values())
+
+    def loaded(self, tiling: Tiling) -> tuple[tuple[Tile, int], ...]:
+        """Return the tiles whose input is loaded, and how often: not again where the tile before has read the same."""
+        if not tiling.loads:
+            return ()
+        if not self.job.has_own_channels and (
+            not tiling.outputs_first or (tiling.rows, tiling.columns) == self.job.out_size
+        ):
+            every = tile_counts(self.job, replace(tiling, outputs=self.job.outputs))
+            first = (0, min(tiling.outputs, self.job.outputs))
+            return tuple((Tile.of(self.job, first, tile.rows, tile.columns), times) for tile, times in every)
+        return tile_counts(self.job, tiling)
 
     def keeps_weights(self, tiling: Tiling) -> bool:
         """Say whether the weights of all tiles fit the weight memory together, so that each is fetched once."""
@@ -499,14 +520,15 @@ def tile_counts(job: Job, tiling: Tiling) -> tuple[tuple[Tile, int], ...]:
 
 
 def counted(size: int, part: int) -> list[tuple[Range, int]]:
-    """Return the first two, a middle one and the last two ranges along an axis, and how many each stands for.
+    """Return the first two, a middle one and the last three ranges along an axis, and how many each stands for.
 
-    Those in the middle are alike: borders reach into no more than two tiles, or all are returned.
+    Those in the middle are alike: less padding than kernel, at most 6, reaches into two ranges of 4, and into one more
+    where the last is short. All ranges are returned where they are smaller, or few.
     """
     every = list(ranges(size, part))
-    if len(every) <= 5 or part < 4:
+    if len(every) <= 6 or part < 4:
         return [(each, 1) for each in every]
-    return [(every[0], 1), (every[1], 1), (every[2], len(every) - 4), (every[-2], 1), (every[-1], 1)]
+    return [*((each, 1) for each in every[:2]), (every[2], len(every) - 5), *((each, 1) for each in every[-3:])]
 
 
 def pieces(
