@@ -1,0 +1,123 @@
+"""Copies, launches and waits as C: strided copies become runs, and counts are those of the units."""
+
+from pathlib import Path
+
+import pytest
+from mlir import ir
+
+from htvm import dialects
+from htvm.backend import targets
+from htvm.backend.c import emit_c
+
+TINY = targets.load(str(Path(__file__).parents[2] / "passes/targets/tiny_npu.py"))
+JOB = 'job = {kind = "add", channels = 1, outputs = 1, size = array<i64: 2, 2>, out_size = array<i64: 2, 2>}'
+SOURCE = 'memref<1x4x8x8xi8, "ram">'
+FOUR = 'memref<4xi8, "l1">'
+LAYER = 'accel.op = "accel.add", accel.shape = array<i64: 1, 1, 2, 2>, accel.macs = 0'
+"""What the first launch of a layer says: a step of the program begins there."""
+
+
+def launch(operand: str, kind: str = FOUR, more: str = "") -> str:
+    types = f"({kind}, {kind}, {kind}) -> !accel.token"
+    return f'accel.launch "npu" {operand}, {operand} into {operand} {{{more}{JOB}}} : {types}'
+
+
+def c_of(body: str, source: str = SOURCE) -> str:
+    """Return the C of commands on %x, which is in RAM, and %b, 256 bytes at 16 of L1, after a launch."""
+    text = f"""
+    module attributes {{accel.arena = {{ram = 4096, l1 = 512}}, accel.capacity = {{ram = 524288, l1 = 4096}},
+                       accel.lower_bound = {{ram = 4096, l1 = 512}}, accel.peak = {{ram = "n", l1 = "n"}}}} {{
+      func.func @f(%x: {source} {{accel.offset = 0, accel.name = "x", accel.result}}) {{
+        %b = accel.buffer "b" at 16 : memref<256xi8, "l1">
+        %a = accel.buffer "a" at 300 : {FOUR}
+        %first = {launch("%a", more=LAYER + ", ")}
+        accel.wait %first
+        {body}
+        return
+      }}
+    }}"""
+    context = dialects.context()
+    with context, ir.Location.unknown():
+        return emit_c(ir.Module.parse(text, context), TINY)["f.c"]
+
+
+def copied(shape: str, offsets: str, source: str = SOURCE, steps: str = "256, 64, 8, 1") -> list[str]:
+    """Return the calls of a copy of a part of %x into %b, where it is dense."""
+    sizes = [int(size) for size in shape.split(", ")]
+    dense = [1]
+    for size in reversed(sizes[1:]):
+        dense.insert(0, dense[0] * size)
+    start = sum(int(a) * int(b) for a, b in zip(offsets.split(", "), steps.split(", ")))
+    part = f'memref<{"x".join(map(str, sizes))}xi8, strided<[{steps}], offset: {start}>, "ram">'
+    tile = f'memref<{"x".join(map(str, sizes))}xi8, strided<{dense}>, "l1">'
+    ones = ", ".join("1" for _ in sizes)
+    text = c_of(
+        f"%s = memref.subview %x[{offsets}] [{shape}] [{ones}] : {source} to {part}\n"
+        f"%t = memref.reinterpret_cast %b to offset: [0], sizes: [{shape}], strides: {dense} : "
+        f'memref<256xi8, "l1"> to {tile}\n'
+        f"%c = accel.copy %s to %t : {part} to {tile}\naccel.wait %c",
+        source,
+    )
+    return calls(text)
+
+
+def calls(text: str) -> list[str]:
+    """Return the calls after the first launch and its wait."""
+    every = [line.strip() for line in text.splitlines()]
+    return [line for line in every if line.startswith(("htvm_copy", "htvm_wait", "htvm_launch"))][2:]
+
+
+@pytest.mark.parametrize(
+    ("shape", "offsets", "wanted"),
+    [
+        ("1, 4, 8, 8", "0, 0, 0, 0", "htvm_copy(UNIT_LOAD, MEMORY_L1 + 16, (uintptr_t)map_0, 256)"),
+        ("1, 2, 8, 8", "0, 1, 0, 0", "htvm_copy(UNIT_LOAD, MEMORY_L1 + 16, (uintptr_t)map_0 + 64, 128)"),
+        ("1, 4, 2, 8", "0, 0, 3, 0", "htvm_copy_rows(UNIT_LOAD, MEMORY_L1 + 16, 16, (uintptr_t)map_0 + 24, 64, 4, 16)"),
+        ("1, 1, 3, 5", "0, 0, 0, 2", "htvm_copy_rows(UNIT_LOAD, MEMORY_L1 + 16, 5, (uintptr_t)map_0 + 2, 8, 3, 5)"),
+        (
+            "1, 4, 3, 5",
+            "0, 0, 1, 0",
+            "htvm_copy_maps(UNIT_LOAD, MEMORY_L1 + 16, 15, 5, (uintptr_t)map_0 + 8, 64, 8, 4, 3, 5)",
+        ),
+    ],
+)
+def test_a_part_of_a_map_is_copied_in_the_fewest_runs(shape: str, offsets: str, wanted: str) -> None:
+    assert copied(shape, offsets)[0] == f"{wanted};"
+
+
+@pytest.mark.parametrize(
+    ("shape", "offsets", "commands"),
+    [("1, 4, 8, 8", "0, 0, 0, 0", 1), ("1, 4, 2, 8", "0, 0, 3, 0", 4), ("1, 4, 3, 5", "0, 0, 1, 0", 12)],
+)
+def test_a_wait_is_for_all_commands_of_a_copy(shape: str, offsets: str, commands: int) -> None:
+    assert copied(shape, offsets)[-1] == f"htvm_wait(UNIT_LOAD, {commands});"
+
+
+def test_a_copy_with_more_axes_is_several() -> None:
+    found = copied("2, 2, 2, 2", "0, 0, 0, 0", 'memref<2x4x8x8xi8, "ram">')
+    assert found == [
+        "htvm_copy_maps(UNIT_LOAD, MEMORY_L1 + 16 + 0, 4, 2, (uintptr_t)map_0 + 0, 64, 8, 2, 2, 2);",
+        "htvm_copy_maps(UNIT_LOAD, MEMORY_L1 + 16 + 8, 4, 2, (uintptr_t)map_0 + 256, 64, 8, 2, 2, 2);",
+        "htvm_wait(UNIT_LOAD, 8);",
+    ]
+
+
+def test_a_wait_for_what_has_been_waited_for_is_no_call() -> None:
+    found = calls(c_of(f"%0 = {launch('%a')}\naccel.wait %0\naccel.wait %first\naccel.wait %0"))
+    assert found == ["htvm_launch(UNIT_NPU, step_0_job_0);", "htvm_wait(UNIT_NPU, 2);"]
+
+
+def test_a_job_with_an_operand_that_has_gaps_is_an_error() -> None:
+    part = 'memref<2x2xi8, strided<[16, 1]>, "l1">'
+    with pytest.raises(ValueError, match="expected one without gaps"):
+        c_of(
+            f"""%c = accel.buffer "c" at 400 : memref<4x16xi8, "l1">
+            %p = memref.subview %c[0, 0] [2, 2] [1, 1] : memref<4x16xi8, "l1"> to {part}
+            %0 = {launch("%p", part)}
+            accel.wait %0"""
+        )
+
+
+def test_a_job_with_an_operand_that_the_host_addresses_is_an_error() -> None:
+    with pytest.raises(ValueError, match="operand in 'ram', expected a memory of the accelerators"):
+        c_of(f"%0 = {launch('%x', SOURCE)}\naccel.wait %0")
