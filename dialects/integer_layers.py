@@ -46,17 +46,18 @@ def requantise(
     product = fit(integers.multiply(total, multiplier), 64, "a product")
     shift = arrange(np.array(requant["shift"], np.int64))
     if "divisor" in requant:
-        return corrected(acc, product >> shift, requant, arrange)
+        numerator, divisor, rest = (
+            arrange(np.array(requant[key], np.int64).astype(object)) for key in ("numerator", "divisor", "rest")
+        )
+        return corrected(acc.astype(object) * numerator + rest, divisor, product >> shift, requant)
     return shift_and_clamp(product, requant, shift)
 
 
 def corrected(
-    acc: np.ndarray, quotient: np.ndarray, requant: ir.DictAttr, arrange: Callable[[np.ndarray], np.ndarray]
+    dividend: np.ndarray, divisor: np.ndarray, quotient: np.ndarray, requant: ir.DictAttr
 ) -> np.ndarray:
-    """Return the clamped outputs for quotients that are at most 1 beside the exact ones."""
-    constants = (np.array(requant[key], np.int64).astype(object) for key in ("numerator", "divisor", "rest"))
-    numerator, divisor, rest = map(arrange, constants)
-    left = (acc.astype(object) * numerator + rest - quotient * divisor + 2**63) % 2**64 - 2**63
+    """Return the clamped outputs for quotients that are at most 1 beside the exact ones; all is modulo 2^64."""
+    left = (dividend - quotient * divisor + 2**63) % 2**64 - 2**63
     step = np.where(left < 0, -1, np.where(left >= divisor, 1, 0))
     quotient, left = quotient + step, left - step * divisor
     if ((left < 0) | (left >= divisor)).any():
@@ -153,6 +154,10 @@ def add(op: accel.AddOp, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """clamp((a * multiplier[0] + b * multiplier[1] + offset) >> shift, min, max)."""
     (first, second), (offset,) = op.requant["multiplier"], op.requant["offset"]
     total = fit(a * first + b * second + offset, 32 if "narrow" in op.requant else 64, "a sum")
+    if "divisor" in op.requant:
+        (left, right), (divisor,), (rest,) = (op.requant[key] for key in ("numerator", "divisor", "rest"))
+        dividend = a.astype(object) * left + b.astype(object) * right + rest
+        return corrected(dividend, divisor, total >> op.requant["shift"][0], op.requant)
     return shift_and_clamp(total, op.requant, np.int64(op.requant["shift"][0]))
 
 

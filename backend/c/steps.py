@@ -413,6 +413,10 @@ def _add(step: Step) -> None:
         "offset": requant.offset[0],
         "requant": _requant_fields(requant) | {"pre_shift shift": (0, requant.shift[0])},
     }
+    if requant.form == CORRECTED:
+        (a_numerator, b_numerator), divisor, rest = requant.quotient
+        fields["a_numerator b_numerator"] = a_numerator, b_numerator
+        fields["divisor rest"] = divisor[0], rest[0]
     step.call_in_loops(_loops(outer, a, b, y), kernel, step.struct("htvm_add_layer", "layer", fields), a, b, y)
 
 

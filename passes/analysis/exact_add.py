@@ -55,6 +55,46 @@ class AddRequant:
     narrow: bool
     zero_point: int = 0
     tie_below: int = 0
+    numerators: tuple[int, int] = (0, 0)
+    divisor: int = 0
+    rest: int = 0
+    """The exact quotient is (a * numerators[0] + b * numerators[1] + rest) / divisor, if `divisor` is not 0."""
+
+
+def corrected(wanted: Sum) -> AddRequant | None:
+    """Return an exact quotient, and constants whose result is at most 1 beside it; None if 64 bits do not hold them.
+
+    The difference is linear in both operands: less than a half in all four corners, it is so everywhere.
+    """
+    half = Fraction(1, 2) if wanted.rounding == "half_even" else Fraction(0)
+    term = wanted.intercept + half
+    divisor = lcm(*(number.denominator for number in (*wanted.slopes, term)))
+    numerators = tuple(int(slope * divisor) for slope in wanted.slopes)
+    largest = max(abs(slope) for slope in wanted.slopes)
+    shift = max(0, min(40, 30 - (largest.numerator.bit_length() - largest.denominator.bit_length() + 1)))
+    multipliers = tuple(round(slope * (1 << shift)) for slope in wanted.slopes)
+    offset = round(term * (1 << shift))
+    corners = product(*((values[0], values[-1]) for values in _operands(wanted)))
+    errors, sums, reach = [], [], 0
+    for corner in corners:
+        sums.append(sum(m * value for m, value in zip(multipliers, corner)) + offset)
+        exact = sum(slope * value for slope, value in zip(wanted.slopes, corner)) + term
+        errors.append(abs(Fraction(sums[-1], 1 << shift) - exact))
+        reach = max(reach, abs(exact))
+    fits = divisor < 1 << 62 and max(map(abs, numerators)) < 1 << 62 and max(map(abs, multipliers)) < INT32_LIMIT
+    if not fits or max(map(abs, (*sums, offset))) >= 1 << 62 or max(errors) >= Fraction(1, 2) or reach >= 1 << 30:
+        return None
+    return AddRequant(
+        multipliers,
+        offset,
+        shift,
+        narrow=False,
+        zero_point=wanted.zero_point,
+        tie_below=1 if half else 0,
+        numerators=numerators,
+        divisor=divisor,
+        rest=int(term * divisor),
+    )
 
 
 def solve(wanted: Sum) -> AddRequant | None:

@@ -392,7 +392,8 @@ def _corrected(steps: Steps) -> Requant | None:
         errors = (((end << pre_shift) + offset) * Fraction(multiplier, 1 << shift) - slope * end - term for end in ends)
         exact = int(slope * divisor), int(term * divisor)
         fits = all(abs(n) < 1 << 62 for n in (exact[0], ((magnitude << pre_shift) + abs(offset)) * multiplier))
-        if not fits or any(abs(error) >= Fraction(1, 2) for error in errors):
+        reach = max(abs(slope * end + term) for end in ends)
+        if not fits or reach >= 1 << 30 or any(abs(error) >= Fraction(1, 2) for error in errors):
             return None
         rows.append((multiplier, offset, shift, exact[0], divisor, exact[1]))
     multipliers, offsets, shifts, numerators, divisors, rests = zip(*rows)

@@ -11,11 +11,11 @@ from mlir import ir
 from htvm.dialects import accel, integers, quantisation
 
 from ..analysis import exact_add, exact_requant
-from .shared import NotExact, bounds, exact_steps, integer, made, requant, rounding, uniform, with_constants
+from .shared import NotExact, bounds, exact_steps, integer, made, modulo, requant, rounding, uniform, with_constants
 from .tables import converted
 
 MOST_PAIRS = 1 << 24
-"""Of operands of a sum, which are all looked at to prove its constants: 12 bits each."""
+"""Of operands of a sum, which are all looked at to prove its constants: 12 bits each. Others are corrected."""
 
 
 def add(op: accel.AddOp | accel.SubOp, operands: list[ir.Value]) -> ir.Value:
@@ -25,12 +25,10 @@ def add(op: accel.AddOp | accel.SubOp, operands: list[ir.Value]) -> ir.Value:
     slopes = a.scale / y.scale, sign * b.scale / y.scale
     intercept = offset / y.scale - slopes[0] * a.zero_point - slopes[1] * b.zero_point
     ranges = range(a.lowest, a.highest + 1), range(b.lowest, b.highest + 1)
-    if len(ranges[0]) * len(ranges[1]) > MOST_PAIRS:
-        found = f"{len(ranges[0]):,} and {len(ranges[1]):,} values"
-        raise NotExact(f"adds operands of {found}, of which not all pairs can be looked at; expected 8 bits")
     wanted = exact_add.Sum(slopes, intercept, *ranges, y.zero_point, y.lowest, y.highest, rounding(op))
-    solved = exact_add.solve(wanted)
-    if solved is None:
+    can_look = len(ranges[0]) * len(ranges[1]) <= MOST_PAIRS and y.bits <= 8
+    solved = (exact_add.solve(wanted) if can_look else None) or exact_add.corrected(wanted)
+    if solved is None or y.bits > 16:
         raise NotExact(f"has scale ratios {float(slopes[0])} and {float(slopes[1])}, for which no 64-bit sum is exact")
     requant = {
         "multiplier": ir.DenseI32ArrayAttr.get(list(solved.multipliers)),
@@ -41,13 +39,20 @@ def add(op: accel.AddOp | accel.SubOp, operands: list[ir.Value]) -> ir.Value:
     if solved.narrow:
         requant["narrow"] = ir.UnitAttr.get()
     if solved.tie_below:
-        requant |= {"tie_below": integer(solved.tie_below), "zero_point": integer(solved.zero_point)}
+        requant["tie_below"] = integer(solved.tie_below)
+    if solved.zero_point:
+        requant["zero_point"] = integer(solved.zero_point)
+    if solved.divisor:
+        exact = {"numerator": list(solved.numerators), "divisor": [solved.divisor], "rest": [modulo(solved.rest)]}
+        requant |= {key: ir.DenseI64ArrayAttr.get(numbers) for key, numbers in exact.items()}
     return made(op, with_constants(op, operands), {"requant": ir.DictAttr.get(requant)}, name="accel.add")
 
 
 def mul(op: accel.MulOp, operands: list[ir.Value]) -> ir.Value:
     a, b, y = uniform(op.lhs, "left operand"), uniform(op.rhs, "right operand"), uniform(op.result, "result")
     corners = [(p - a.zero_point) * (q - b.zero_point) for p in (a.lowest, a.highest) for q in (b.lowest, b.highest)]
+    if min(corners) < -(1 << 31) or max(corners) >= 1 << 31:
+        raise NotExact(f"has products from {min(corners):,} to {max(corners):,}, which 32 bits do not hold")
     slope = a.scale * b.scale / y.scale
     solved = exact_requant.solve(
         exact_steps(op, [slope], [Fraction(0)], np.array([min(corners)]), np.array([max(corners)]), y)

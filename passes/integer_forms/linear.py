@@ -58,9 +58,7 @@ def matmul(op: accel.MatMulOp, operands: list[ir.Value]) -> ir.Value:
     if y.bits == 32:
         _check_raw([slope], [Fraction(0)], (np.array([first]), np.array([last])), y)
         return made(op, with_constants(op, operands), points)
-    solved = exact_requant.solve(
-        exact_steps(op, [slope], [Fraction(0)], np.array([first]), np.array([last]), y)
-    )
+    solved = exact_requant.solve(exact_steps(op, [slope], [Fraction(0)], np.array([first]), np.array([last]), y))
     return made(op, with_constants(op, operands), {**points, **requant(solved)})
 
 

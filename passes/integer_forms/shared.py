@@ -77,13 +77,18 @@ def requant(solved: exact_requant.Requant) -> dict[str, ir.Attribute]:
     if solved.zero_point:
         requant["zero_point"] = integer(solved.zero_point)
     if solved.divisor:
-        rest = [(number + (1 << 63)) % (1 << 64) - (1 << 63) for number in solved.rest]  # all is modulo 2^64
+        rest = [modulo(number) for number in solved.rest]
         exact = {"numerator": solved.numerator, "divisor": solved.divisor, "rest": rest}
         requant |= {key: ir.DenseI64ArrayAttr.get(_entries(numbers)) for key, numbers in exact.items()}
     attributes: dict[str, ir.Attribute] = {"requant": ir.DictAttr.get(requant)}
     if solved.wrong:
         attributes["accel.inexact"] = ir.DenseI64ArrayAttr.get([number for pair in solved.wrong for number in pair])
     return attributes
+
+
+def modulo(number: int) -> int:
+    """Return a number modulo 2^64, as a signed integer."""
+    return (number + (1 << 63)) % (1 << 64) - (1 << 63)
 
 
 def _entries(numbers: Iterable[int]) -> list[int]:

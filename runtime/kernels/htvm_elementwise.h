@@ -38,6 +38,7 @@ typedef struct {
     int32_t a_multiplier, b_multiplier;
     int64_t offset;
     htvm_requant requant; /* pre_shift is not used; shift is whole */
+    int64_t a_numerator, b_numerator, divisor, rest; /* HTVM_CORRECTED, see htvm_requant.h */
 } htvm_add_layer;
 
 typedef struct {
@@ -58,7 +59,7 @@ HTVM_KERNEL int32_t htvm_row_start(const int32_t strides[HTVM_RANK], int32_t i, 
         for (int32_t j = 0; j < (size)[1]; j++)                                                                      \
             for (int32_t k = 0; k < (size)[2]; k++)
 
-/* Add two tensors. HTVM_NARROW: the sum fits 32 bits; HTVM_WIDE and HTVM_HALF_EVEN: 64. */
+/* Add two tensors. HTVM_NARROW: the sum fits 32 bits; HTVM_WIDE, HTVM_HALF_EVEN and HTVM_CORRECTED: 64. */
 HTVM_KERNEL void htvm_add(const htvm_add_layer *layer, const void *a, htvm_type a_type, const void *b,
                           htvm_type b_type, htvm_output output, void *y, htvm_type y_type)
 {
@@ -82,7 +83,15 @@ HTVM_KERNEL void htvm_add(const htvm_add_layer *layer, const void *a, htvm_type 
                 element = htvm_clamp(sum >> requant.shift, requant.min, requant.max);
             } else {
                 const int64_t sum = (int64_t)element_a * a_multiplier + (int64_t)element_b * b_multiplier + offset;
-                element = htvm_requantize_wide(sum, requant.shift, output, requant);
+                if (output == HTVM_CORRECTED) {
+                    const uint64_t dividend = (uint64_t)(int64_t)element_a * (uint64_t)layer->a_numerator +
+                                              (uint64_t)(int64_t)element_b * (uint64_t)layer->b_numerator +
+                                              (uint64_t)layer->rest;
+                    element = htvm_requantize_corrected(dividend, layer->divisor,
+                                                        (int32_t)htvm_shift_right_64(sum, requant.shift), requant);
+                } else {
+                    element = htvm_requantize_wide(sum, requant.shift, output, requant);
+                }
             }
             htvm_store(to, y_type, 0, element);
             from_a = htvm_at(from_a, a_type, a_step);

@@ -138,32 +138,22 @@ HTVM_KERNEL int32_t htvm_sum(int32_t a, int32_t b)
     return (int32_t)((uint32_t)a + (uint32_t)b);
 }
 
-/* Return the output element for `acc`, whose quotient is `estimate` or one of its neighbours.
+/* Return the output element for a quotient, of which `estimate` is at most 1 wrong.
  *
  * What remains of the division is between -divisor and 2 * divisor, so it is right though the products wrap around.
  */
-HTVM_KERNEL int32_t htvm_requantize_corrected(int32_t acc, int64_t estimate, const htvm_scale_corrected *scale,
+HTVM_KERNEL int32_t htvm_requantize_corrected(uint64_t dividend, int64_t divisor, int32_t estimate,
                                               htvm_requant requant)
 {
-    const uint64_t dividend = (uint64_t)(int64_t)acc * (uint64_t)scale->numerator + (uint64_t)scale->rest;
-    int64_t left = (int64_t)(dividend - (uint64_t)estimate * (uint64_t)scale->divisor);
-    int64_t value = estimate;
+    int64_t left = (int64_t)(dividend - (uint64_t)(int64_t)estimate * (uint64_t)divisor);
+    const int32_t step = left < 0 ? -1 : left >= divisor ? 1 : 0;
+    int32_t value = estimate + step;
 
-    if (left < 0) {
-        value--;
-        left += scale->divisor;
-    } else if (left >= scale->divisor) {
-        value++;
-        left -= scale->divisor;
-    }
+    left -= step * divisor;
     if ((uint64_t)left < requant.tie_below) {
-        value &= ~(int64_t)1;
+        value &= ~(int32_t)1;
     }
-    value += requant.zero_point;
-    if (value < requant.min) {
-        return requant.min;
-    }
-    return value > requant.max ? requant.max : (int32_t)value;
+    return htvm_clamp(value + requant.zero_point, requant.min, requant.max);
 }
 
 /* Return the output element for `acc` with the constants of channel `k`. */
@@ -189,7 +179,10 @@ HTVM_KERNEL int32_t htvm_requantize(int32_t acc, const void *constants, int32_t 
         const htvm_scale_corrected *scale = (const htvm_scale_corrected *)constants + k;
         const int64_t sum = (int64_t)htvm_shift_left_64((uint64_t)(int64_t)acc, requant.pre_shift) + scale->offset;
 
-        return htvm_requantize_corrected(acc, htvm_shift_right_64(sum * scale->multiplier, scale->shift), scale,
+        const uint64_t dividend = (uint64_t)(int64_t)acc * (uint64_t)scale->numerator + (uint64_t)scale->rest;
+
+        return htvm_requantize_corrected(dividend, scale->divisor,
+                                         (int32_t)htvm_shift_right_64(sum * scale->multiplier, scale->shift),
                                          requant);
     } else {
         const htvm_scale_wide *scale = (const htvm_scale_wide *)constants + k;

@@ -44,12 +44,12 @@ ADD_TYPES = [("int8", "int8", "int8"), ("uint8", "int8", "uint8"), ("int16", "ui
 def add_case(seed: int) -> Case:
     generator = np.random.default_rng(seed)
     types = ADD_TYPES[seed % len(ADD_TYPES)]
-    form = ("NARROW", "WIDE", "HALF_EVEN")[seed // 3 % 3]
+    form = ("NARROW", "WIDE", "HALF_EVEN", "CORRECTED")[seed // 3 % 4]
     (a, b), shape, order = random_operands(generator, types[:2])
     low, high = limits_of(types[2], generator)
-    bits = {"NARROW": 13, "WIDE": 30, "HALF_EVEN": 4}[form]
+    bits = {"NARROW": 13, "HALF_EVEN": 4}.get(form, 30)
     multipliers = [int(each) for each in generator.integers(-(1 << bits), 1 << bits, 2)]
-    shift = {"NARROW": 14, "WIDE": 31, "HALF_EVEN": 3}[form]
+    shift = {"NARROW": 14, "HALF_EVEN": 3}.get(form, 31)
     offset = (1 << shift - 1) + (0 if form == "HALF_EVEN" else int(generator.integers(-(1 << 20), 1 << 20)))
     zero_point, tie_below = (5, 1) if form == "HALF_EVEN" else (0, 0)
     sums = a.astype(np.int64) * multipliers[0] + b.astype(np.int64) * multipliers[1] + offset
@@ -62,6 +62,24 @@ def add_case(seed: int) -> Case:
         "offset": offset,
         "requant": {"shift": shift, "min": low, "max": high, "zero_point": zero_point, "tie_below": tie_below},
     }
+    if form == "CORRECTED":
+        divisor = int(generator.integers(1 << 44, 1 << 45)) if seed % 2 else 8
+        numerators = [int(divisor * each) for each in generator.uniform(-1, 1, 2)]
+        estimates = [round((number << 30) / divisor) for number in numerators]
+        exact = a.astype(object) * numerators[0] + b.astype(object) * numerators[1] + divisor // 2
+        value = exact // divisor
+        value = np.where(exact - value * divisor < 1, value - value % 2, value) + 5
+        expected = np.minimum(np.maximum(value, low), high).astype(types[2])
+        fields = {
+            "a_multiplier": estimates[0],
+            "b_multiplier": estimates[1],
+            "offset": 1 << 29,
+            "requant": {"shift": 30, "min": low, "max": high, "zero_point": 5, "tie_below": 1},
+            "a_numerator": numerators[0],
+            "b_numerator": numerators[1],
+            "divisor": divisor,
+            "rest": divisor // 2,
+        }
     name = f"add_{'_'.join(types)}_{form.lower()}"
     enumerators = ", ".join(native.ENUMERATORS[each] for each in types)
     definition = f"HTVM_DEFINE_ADD({name}, {enumerators}, HTVM_{form})"

@@ -67,3 +67,24 @@ def test_nothing_is_claimed_that_is_not_exact():
     wanted = Sum(slopes, Fraction(0), BYTES, BYTES, 0, -128, 127, "half_even")
     found = exact_add.solve(wanted)
     assert found is None or (run(found, wanted) == meaning(wanted)).all()
+
+
+@pytest.mark.parametrize("rounding", ["half_even", "floor"])
+@pytest.mark.parametrize("scales", [(0.37, 1.21), (0.5, -0.25), (1, 1)])
+def test_sums_of_16_bits_are_corrected(scales, rounding):
+    """Of too many pairs to look at, a sample of both operands."""
+    slopes = tuple(Fraction(float(np.float32(scale))) for scale in scales)
+    words = range(-(1 << 15), 1 << 15)
+    wanted = Sum(slopes, Fraction(7, 2), words, words, 11, -(1 << 15), (1 << 15) - 1, rounding)
+    found = exact_add.corrected(wanted)
+    rng = np.random.default_rng(0)
+    for a, b in [*rng.integers(words[0], words[-1], (3000, 2), endpoint=True).tolist(), (words[0], words[-1])]:
+        value = (a * found.multipliers[0] + b * found.multipliers[1] + found.offset) >> found.shift
+        left = a * found.numerators[0] + b * found.numerators[1] + found.rest - value * found.divisor
+        step = -1 if left < 0 else int(left >= found.divisor)
+        value, left = value + step, left - step * found.divisor
+        value = value & ~1 if left < found.tie_below else value
+        exact = slopes[0] * a + slopes[1] * b + wanted.intercept
+        rounded = round(exact) if rounding == "half_even" else exact.numerator // exact.denominator
+        assert 0 <= left < found.divisor
+        assert min(max(value + found.zero_point, words[0]), words[-1]) == min(max(rounded + 11, words[0]), words[-1])
