@@ -77,18 +77,20 @@ class _Flow:
 
     def _behind(self, tensor_name: str, step: int | None) -> Iterator[Source]:
         """Yield where a tensor comes from; nodes that are in no step only pass on what they read."""
-        if tensor_name in self.inputs:
-            yield tensor_name
-        elif tensor_name in self.makers:
-            node = self.makers[tensor_name]
-            others = [each for each in self.owners.get(name(node), ()) if each != step]
-            if step in self.owners.get(name(node), ()):
-                return
-            if others:
-                yield others[-1]
-            else:
-                for each in node.input:
-                    yield from self._behind(each, step)
+        seen, ahead = {tensor_name}, [tensor_name]
+        while ahead:
+            each = ahead.pop()
+            if each in self.inputs:
+                yield each
+            elif each in self.makers:
+                node = self.makers[each]
+                owners = self.owners.get(name(node), ())
+                others = [other for other in owners if other != step]
+                if others and step not in owners:
+                    yield others[-1]
+                elif not owners:
+                    ahead += [read for read in dict.fromkeys(reversed(node.input)) if read not in seen]
+                    seen.update(node.input)
 
 
 def tensor(nodes: Collection[str], model: onnx.ModelProto) -> str | None:

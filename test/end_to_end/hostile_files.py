@@ -213,6 +213,49 @@ def structures() -> Iterator[tuple[str, onnx.ModelProto]]:
     yield "reshape_huge", model("b = Reshape(a, n)", f", int64[3] n = {{{2**62}, {2**62}, 16}}")
     yield "pad_huge", model("b = Pad(a, n)", f", int64[8] n = {{0, 0, {2**62}, {2**62}, 0, 0, {2**62}, {2**62}}}")
     yield "resize_huge", model("b = Resize(a, , n)", ", float[4] n = {1, 1, 1e30, 1e30}")
+    for name, text in (
+        ("strides", f"<strides = [{2**40}, {2**40}]>"),
+        ("output_padding", f"<output_padding = [{2**40}, 0]>"),
+        ("output_shape", f"<output_shape = [{2**31}, {2**31}]>"),
+    ):
+        weights = ", int8[3,2,1,1] w = {1, 2, 3, 4, 5, 6}, float ws = {0.25}"
+        yield f"transposed_{name}", model(f"k = DequantizeLinear(w, ws) \n b = ConvTranspose{text}(a, k)", weights)
+    yield (
+        "transposed_dilations",
+        model(
+            "k = DequantizeLinear(w, ws) \n b = ConvTranspose<dilations = [20000, 20000]>(a, k)",
+            ", int8[3,1,2,2] w = {1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1, 2}, float ws = {0.25}",
+        ),
+    )
+    yield "gather_outside", model("b = Gather(a, n)", f", int64[2] n = {{0, {2**40}}}")
+    yield "gather_many", model("b = Gather<axis = 1>(a, n)", f", int64[40000] n = {{{', '.join(['0'] * 40_000)}}}")
+    yield (
+        "slice_huge",
+        model("b = Slice(a, n, m, k)", f", int64[1] n = {{{-(2**62)}}}, int64[1] m = {{9}}, int64[1] k = {{1}}"),
+    )
+    yield (
+        "split_many",
+        model(
+            f"{', '.join(f'c{i}' for i in range(900))} = Split<axis = 3>(a) \n b = Relu(c0)", given="int8[1,1,1,900] x"
+        ),
+    )
+    yield "tile_many", model("b = Tile(a, n)", ", int64[4] n = {1, 1, 20000, 20000}")
+    yield "expand_many", model("b = Expand(a, n)", ", int64[5] n = {20000, 1, 3, 4, 4}", made="int8[k,n,c,h,w] y")
+    yield (
+        "leaky_infinite",
+        edited(
+            lambda m: m.graph.node[1].attribute.append(helper.make_attribute("alpha", float("inf"))),
+            model("b = LeakyRelu(a)"),
+        ),
+    )
+    yield "pow_huge", model("b = Pow(a, n)", ", float n = {1e30}")
+    yield "log_of_negative", model("b = Log(a)")
+    yield (
+        "exp_huge",
+        edited(lambda m: tensor(m, "s").CopyFrom(numpy_helper.from_array(np.float32(1e30), "s")), model("b = Exp(a)")),
+    )
+    yield "layer_norm_axis", model("b = LayerNormalization<axis = 99>(a, n)", ", float[4] n = {1, 1, 1, 1}")
+    yield "layer_norm_epsilon", model("b = LayerNormalization<epsilon = -1.0>(a, n)", ", float[4] n = {1, 1, 1, 1}")
     yield (
         "resize_nan",
         edited(

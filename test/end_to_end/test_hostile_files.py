@@ -11,7 +11,8 @@ from limited import outcomes
 ACCEPTED = {
     "duplicate_node_name", "duplicate_result", "result_is_input", "conv_strides_huge", "conv_dilations_huge",
     "scale_largest", "scale_smallest_normal", "weight_scale_smallest_normal", "weights_out_of_range",
-    "sums_beyond_32_bits", "sigmoid_layers", "channels_2000",
+    "sums_beyond_32_bits", "sigmoid_layers", "channels_2000", "pool_layers", "exp_huge", "log_of_negative",
+    "slice_huge", "split_many",
     *(f"name_{name}" for name in hostile_files.NAMES), "na'me; touch evil #\"", "main",
 }  # fmt: skip
 """Files that are odd, and have a meaning all the same: what is computed must be that."""

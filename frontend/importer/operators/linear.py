@@ -38,7 +38,7 @@ def conv(node: Node) -> Tensor:
     kernel_shape = node.attribute("kernel_shape")
     weights, shape = _kernels(node)
     out_channels, group_channels, *kernel = shape
-    _check_channels(out_channels)
+    check_channels(out_channels)
     if kernel_shape not in (None, kernel):
         raise Problem(f"kernel_shape is {kernel_shape}, the weights have {kernel}")
     x = node.tensor(0)
@@ -187,7 +187,7 @@ def _matrix(node: Node, transpose: bool) -> QuantisedConstant:
     value = _weights(node, channel_axis=1 if transpose else 0)
     if len(value.shape) != 2:
         raise Problem(f"weights have shape {shape_text(value.shape)}, expected a matrix")
-    _check_channels(value.shape[1 if transpose else 0])
+    check_channels(value.shape[1 if transpose else 0])
     return value.transposed((1, 0)) if transpose else value
 
 
@@ -218,7 +218,7 @@ def _weights(node: Node, channel_axis: int = 0) -> QuantisedConstant:
     return value
 
 
-def _check_channels(count: int) -> None:
+def check_channels(count: int) -> None:
     """Raise Problem on more output channels than a layer of a microcontroller has: each has constants of its own."""
     if count > MAX_CHANNELS:
         raise Problem(f"has {count:,} output channels, expected at most {MAX_CHANNELS:,}")

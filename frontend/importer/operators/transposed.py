@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import ceil
+from math import ceil, prod
 
 import numpy as np
 
@@ -17,10 +17,13 @@ from htvm.dialects import accel
 from htvm.dialects.quantisation import Quantisation
 from htvm.importer.errors import Problem, choices_text, shape_text
 from htvm.importer.node import Node
-from htvm.importer.operators.linear import bias_of, grid_of_sums, integer_weights
+from htvm.importer.operators.linear import bias_of, check_channels, grid_of_sums, integer_weights
 from htvm.importer.operators.selection import interleaved, taken
 from htvm.importer.operators.windows import AUTO_PADS, as_map, expect_map, from_map, positive
 from htvm.importer.values import Constant, QuantisedConstant, Tensor, emit_quantised
+
+MAX_WEIGHTS = 1 << 24
+"""Of the convolution that one becomes; strides and dilations multiply those of the file."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,10 @@ def conv_transpose(node: Node) -> Tensor:
         weights = weights.reshaped((*weights.shape[:2], 1, kernel[0]))
     image, phases = as_map(node, x), slides[0].stride * slides[1].stride
     channels = groups * group_channels
+    check_channels(channels * phases)
+    spans = [slide.reach[1] - slide.reach[0] + 1 for slide in slides]
+    if (count := prod(weights.shape[:2]) * phases * prod(spans)) > MAX_WEIGHTS:
+        raise Problem(f"becomes a convolution of {count:,} weights, expected at most {MAX_WEIGHTS:,}")
     kernels = emit_quantised(_of_phases(weights, slides, groups))
     bias = bias_of(node, channels, x.integral and kernels.integral)
     if bias is not None:
