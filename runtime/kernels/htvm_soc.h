@@ -44,6 +44,13 @@ static inline void htvm_barrier(void)
     __asm__ volatile("" ::: "memory");
 }
 
+/* Let the compiler forget how often a loop runs, so that it does not unroll it: its copies take longer than its
+ * instructions, and memories for code are small. */
+static inline void htvm_uncounted(uint32_t *count)
+{
+    __asm__("" : "+r"(*count));
+}
+
 static inline volatile uint32_t *htvm_register(uintptr_t unit, unsigned offset)
 {
     return (volatile uint32_t *)(unit + offset);
@@ -92,6 +99,7 @@ static inline void htvm_copy_rows(uintptr_t dma, uintptr_t to, uint32_t to_step,
                                   uint32_t rows, uint32_t bytes)
 {
     htvm_barrier();
+    htvm_uncounted(&rows);
     for (; rows; --rows, to += to_step, from += from_step)
         htvm_command(dma, to, from, bytes);
 }
@@ -104,6 +112,7 @@ static inline void htvm_copy_maps(uintptr_t dma, uintptr_t to, uint32_t to_map_s
                                   uintptr_t from, uint32_t from_map_step, uint32_t from_row_step, uint32_t maps,
                                   uint32_t rows, uint32_t bytes)
 {
+    htvm_uncounted(&maps);
     for (; maps; --maps, to += to_map_step, from += from_map_step)
         htvm_copy_rows(dma, to, to_row_step, from, from_row_step, rows, bytes);
 }

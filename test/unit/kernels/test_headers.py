@@ -90,3 +90,18 @@ int32_t narrow(int32_t acc, const htvm_scale *scale, htvm_requant requant)
 """
     assembly = compiled([*RV32_COMPILERS[compiler], *FREESTANDING, "-O2"], source, tmp_path)
     assert re.findall(r"\bmul\w*", assembly) == ["mulh"]
+
+
+@pytest.mark.parametrize("compiler", RV32_COMPILERS)
+def test_copies_of_many_rows_are_loops(compiler, tmp_path):
+    """Unrolled, the copies of a network take more than a small memory for code."""
+    source = """\
+#include "htvm_soc.h"
+void rows(void);
+void rows(void)
+{
+    htvm_copy_maps(0x1A100000, 0x10000000, 8192, 64, 0x1C010000, 16384, 128, 16, 64, 48);
+}
+"""
+    assembly = compiled([*RV32_COMPILERS[compiler], *FREESTANDING, "-O3"], source, tmp_path)
+    assert len(re.findall(r"\bsw\b", assembly)) == 3

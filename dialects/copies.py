@@ -1,0 +1,56 @@
+"""How a transfer engine does a copy: as runs of bytes, which lie dense in both memories."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+
+from mlir import ir
+
+from . import accel
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The fewest runs that do a copy. loops: (how many, bytes from one to the next in source and target), outermost first.
+
+    bytes: of each run.
+    """
+
+    loops: tuple[tuple[int, int, int], ...]
+    bytes: int
+
+    @property
+    def count(self) -> int:
+        """How many runs there are."""
+        return prod(count for count, *_ in self.loops)
+
+    @staticmethod
+    def of(op: accel.CopyOp) -> Runs:
+        """Return the runs of a copy between two memrefs of one shape."""
+        source, target = ir.MemRefType(op.source.type), ir.MemRefType(op.target.type)
+        size = ir.IntegerType(source.element_type).width // 8
+        steps = (each.get_strides_and_offset()[0] for each in (source, target))
+        axes = merge_axes(source.shape, *steps)
+        is_dense = bool(axes) and axes[-1][1:] == (1, 1)
+        outer = axes[:-1] if is_dense else axes
+        return Runs(tuple((count, a * size, b * size) for count, a, b in outer), axes[-1][0] * size if is_dense else size)
+
+
+def merge_axes(sizes: Sequence[int], *tensors: Sequence[int]) -> list[tuple[int, ...]]:
+    """Return (size, stride in each tensor) of the fewest axes that visit the same elements, outermost first.
+
+    Order of visits is that of the last tensor, which is the one written: neighbours in memory become neighbours in
+    the loop.
+    """
+    axes = sorted(
+        (axis for axis in zip(sizes, *tensors, strict=True) if axis[0] != 1), key=lambda axis: axis[-1], reverse=True
+    )
+    merged: list[tuple[int, ...]] = []
+    for size, *steps in axes:
+        if merged and all(outer == size * inner for outer, inner in zip(merged[-1][1:], steps, strict=True)):
+            merged[-1] = (merged[-1][0] * size, *steps)
+        else:
+            merged.append((size, *steps))
+    return merged
