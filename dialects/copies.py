@@ -13,9 +13,9 @@ from . import accel
 
 @dataclass(frozen=True)
 class Runs:
-    """The fewest runs that do a copy. loops: (how many, bytes from one to the next in source and target), outermost first.
+    """The fewest runs that do a copy.
 
-    bytes: of each run.
+    loops: (how many, bytes from one to the next in source and target), outermost first. bytes: of each run.
     """
 
     loops: tuple[tuple[int, int, int], ...]
@@ -34,8 +34,8 @@ class Runs:
         steps = (each.get_strides_and_offset()[0] for each in (source, target))
         axes = merge_axes(source.shape, *steps)
         is_dense = bool(axes) and axes[-1][1:] == (1, 1)
-        outer = axes[:-1] if is_dense else axes
-        return Runs(tuple((count, a * size, b * size) for count, a, b in outer), axes[-1][0] * size if is_dense else size)
+        loops = tuple((count, a * size, b * size) for count, a, b in (axes[:-1] if is_dense else axes))
+        return Runs(loops, axes[-1][0] * size if is_dense else size)
 
 
 def merge_axes(sizes: Sequence[int], *tensors: Sequence[int]) -> list[tuple[int, ...]]:

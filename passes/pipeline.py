@@ -48,7 +48,7 @@ PHASES: dict[str, tuple[str, ...]] = {
     ),
     "scheduled": ("order-layers", "choose-tilings", "verify-stage{stage=scheduled}"),
     "tiled": ("bufferize-layers", "tile-layers", "verify-stage{stage=tiled}"),
-    "planned": ("plan-memory", "verify-stage{stage=planned}"),
+    "planned": ("plan-memory", "predict-cycles", "verify-stage{stage=planned}"),
 }
 """The passes of each phase; the key is the stage that the phase ends in."""
 

@@ -4,7 +4,7 @@
     %u = accel.launch "npu" %input weights %weights into %output {accel.shape = .., ..}
     ==>
     accel.conv2d %x, %w into %y {accel.predicted_cycles = 48210 : i64, engine = "host", ..}
-    %u = accel.launch "npu" %input weights %weights into %output {accel.predicted_cycles = 9412 : i64, accel.shape = .., ..}
+    %u = accel.launch "npu" %input weights %weights into %output {accel.predicted_cycles = 9412 : i64, ..}
 
 A step is what the generated C has a function for: it begins with a layer of the host, or with the first launch of one
 on an accelerator, and ends where the next begins; what comes before the first belongs to that. Copies that a step

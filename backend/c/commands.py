@@ -16,6 +16,7 @@ from mlir.dialects import memref
 from htvm.backend.targets.jobs import OPERANDS, Job
 from htvm.backend.targets.soc import Memory, Route, Soc
 from htvm.dialects import accel
+from htvm.dialects.copies import Runs
 
 from . import values
 from .steps import Step
@@ -48,18 +49,13 @@ class Commands:
                     step.call("htvm_wait", unit_name(unit), count)
 
     def copy(self, op: accel.CopyOp, step: Step) -> None:
-        """Write the copy of a map as the fewest runs of bytes that are dense on both sides, in up to two loops."""
-        source, target = op.source, op.target
+        """Write the copy of a map: its runs, in up to two loops of C."""
+        source, target, runs = op.source, op.target, Runs.of(op)
         dma = self.soc.dma(Route(memory_of(source), memory_of(target))).name
-        size = values.element_type(source).size_bytes
-        axes = values.merge_axes(values.shape(source), values.strides(source), values.strides(target))
-        is_dense = bool(axes) and axes[-1][1:] == (1, 1)
-        run = axes[-1][0] * size if is_dense else size
-        loops = [(count, a * size, b * size) for count, a, b in (axes[:-1] if is_dense else axes)]
         to, from_ = self.address(target, step), self.address(source, step)
-        self.given[dma] += int(np.prod([count for count, *_ in loops], dtype=np.int64))
+        self.given[dma] += runs.count
         self.counts[op.token] = (dma, self.given[dma])
-        self.loop(step, unit_name(dma), to, from_, loops, run)
+        self.loop(step, unit_name(dma), to, from_, list(runs.loops), runs.bytes)
 
     def loop(
         self, step: Step, dma: str, to: str, from_: str, loops: list[tuple[int, int, int]], run: int, depth: int = 0

@@ -84,14 +84,17 @@ def step_facts(step: Step, numbers: dict[ir.Value, int]) -> dict[str, Any]:
 
 
 def predicted(step: Step) -> dict[str, Any]:
-    """Return what choose-tilings has chosen for a layer on an accelerator, with its prediction."""
+    """Return what predict-cycles says of a step, and what choose-tilings has chosen for a layer on an accelerator."""
     attributes = step.layer.operation.attributes
-    if "accel.predicted" not in attributes:
-        return {}
-    tiling = {each.name: each.attr.value if isinstance(each.attr, ir.IntegerAttr) else True
-              for each in attributes["accel.tiling"]}  # fmt: skip
-    cycles = {each.name: each.attr.value for each in attributes["accel.predicted"]}
-    return {"tiling": tiling, "predicted_cycles": cycles["cycles"], "bound_cycles": cycles["bound"]}
+    facts: dict[str, Any] = {}
+    if "accel.predicted_cycles" in attributes:
+        facts["predicted_cycles"] = attributes["accel.predicted_cycles"].value
+    if "accel.predicted" in attributes:
+        tiling = {each.name: each.attr.value if isinstance(each.attr, ir.IntegerAttr) else True
+                  for each in attributes["accel.tiling"]}  # fmt: skip
+        alone = {each.name: each.attr.value for each in attributes["accel.predicted"]}
+        facts |= {"tiling": tiling, "alone_cycles": alone["cycles"], "bound_cycles": alone["bound"]}
+    return facts
 
 
 def port_facts(port: Port) -> dict[str, Any]:

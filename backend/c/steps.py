@@ -16,6 +16,7 @@ from mlir import ir
 
 from htvm.backend.targets.jobs import Job
 from htvm.dialects import accel, packed_weights
+from htvm.dialects.copies import merge_axes
 
 from . import values
 from .constants import Constants, conv2d_weights, excess_entries, window_order
@@ -383,7 +384,7 @@ def _matmul(step: Step) -> None:
         "requant": _requant_fields(requant),
     }
     address = step.struct("htvm_matmul_layer", "layer", fields)
-    batches = values.merge_axes(sizes[:-2], a_steps[:-2], b_steps[:-2], y_steps[:-2])
+    batches = merge_axes(sizes[:-2], a_steps[:-2], b_steps[:-2], y_steps[:-2])
     loops = [Loop.of(size, dict(zip((a, b, y), each, strict=True))) for size, *each in batches]
     step.call_in_loops(loops, kernel, address, a, b, step.scales(requant, 1), y)
 
@@ -504,7 +505,7 @@ def _around(step: Step, axis: int) -> tuple[dict[str, Any], list[tuple[int, ...]
     layer = step.layer
     each = dict(enumerate(zip(shape(layer.input), strides(layer.input), strides(step.output), strict=True)))
     along = each.pop(axis)
-    merged = values.merge_axes(*(list(zip(*each.values(), strict=True)) or [(), (), ()]))
+    merged = merge_axes(*(list(zip(*each.values(), strict=True)) or [(), (), ()]))
     *outer, before, after = [*[(1, 0, 0)] * (2 - len(merged)), *merged]
     columns = zip(before, along, after, strict=True)
     return dict(zip(("size", "x", "y"), columns, strict=True)), outer
@@ -535,7 +536,7 @@ def _layer_norm(step: Step) -> None:
     ]
     *x_rows, x_step = strides(layer.input)
     *y_rows, y_step = strides(step.output)
-    *outer, (rows, x_row, y_row) = values.merge_axes(shape(layer.input)[:-1], x_rows, y_rows) or [(1, 0, 0)]
+    *outer, (rows, x_row, y_row) = merge_axes(shape(layer.input)[:-1], x_rows, y_rows) or [(1, 0, 0)]
     high, low = layer.variance_offset
     offset = (high << 32) + low
     fields = {

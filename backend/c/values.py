@@ -9,6 +9,8 @@ from math import prod
 import numpy as np
 from mlir import ir
 
+from htvm.dialects.copies import merge_axes
+
 RANK = 4
 """Axes of the element-wise kernels (htvm_elementwise.h)."""
 
@@ -67,24 +69,6 @@ def broadcast_strides(value: ir.Value, to: Sequence[int]) -> tuple[int, ...]:
     missing = len(to) - len(shape(value))
     own = zip(shape(value), strides(value), strict=True)
     return (0,) * missing + tuple(0 if size == 1 else stride for size, stride in own)
-
-
-def merge_axes(sizes: Sequence[int], *tensors: Sequence[int]) -> list[tuple[int, ...]]:
-    """Return (size, stride in each tensor) of the fewest axes that visit the same elements, outermost first.
-
-    Order of visits is that of the last tensor, which is the one written: neighbours in memory become neighbours in
-    the loop.
-    """
-    axes = sorted(
-        (axis for axis in zip(sizes, *tensors, strict=True) if axis[0] != 1), key=lambda axis: axis[-1], reverse=True
-    )
-    merged: list[tuple[int, ...]] = []
-    for size, *steps in axes:
-        if merged and all(outer == size * inner for outer, inner in zip(merged[-1][1:], steps, strict=True)):
-            merged[-1] = (merged[-1][0] * size, *steps)
-        else:
-            merged.append((size, *steps))
-    return merged
 
 
 def inner_and_outer(

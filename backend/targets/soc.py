@@ -129,7 +129,7 @@ class Host:
     """The RISC-V core that runs the generated C. `march` and `mabi` are what a C compiler is told.
 
     copy_cycles, launch_cycles, wait_cycles: what it spends on giving a command, on starting a job, and on a wait for
-    something that has ended already.
+    something that has ended already. step_cycles: on calling the function of a layer.
     """
 
     march: str
@@ -137,6 +137,7 @@ class Host:
     copy_cycles: int = 0
     launch_cycles: int = 0
     wait_cycles: int = 0
+    step_cycles: int = 0
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from htvm.backend.targets.soc import Soc
 from htvm.diagnostics import CompileError
 from htvm.interface import Samples
 from htvm.runtime.simulator import SimulationError
+from htvm.runtime.simulator.toolchain import BuildError
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "test" / "end_to_end"))
 
@@ -105,8 +106,8 @@ def executed(case: Case, compiled: htvm.CompiledModel) -> Finding:
     arrays, wanted = golden(case.model, tuple(port.name for port in compiled.project.outputs))
     try:
         result = compiled.program.run(Samples.of(compiled.project.inputs, arrays))
-    except SimulationError as error:
-        return Finding(case, reason=f"simulation: {error}", is_wrong=True, used=used)
+    except (BuildError, SimulationError) as error:
+        return Finding(case, reason=f"{type(error).__name__}: {error}", is_wrong=True, used=used)
     for name, found in result.outputs.items():
         if not np.array_equal(found, wanted[name]):
             differing = int(np.count_nonzero(found != wanted[name]))

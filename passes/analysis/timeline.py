@@ -6,7 +6,7 @@ accelerator runs one job at a time. What a command takes is the target's: its co
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 
 from htvm.backend.targets.jobs import Job
 from htvm.backend.targets.soc import Route, Soc
@@ -19,19 +19,26 @@ class Timeline:
         self.soc = soc
         self.now = 0
         self.free_at: dict[str, int] = defaultdict(int)
+        self.last: dict[str, deque[int]] = {}  # when the last commands of each transfer engine end
 
     def copy(self, route: Route, count: int, run_bytes: int) -> int:
         """Give a transfer engine `count` copies of `run_bytes` bytes each; return when the last one ends.
 
-        A full queue makes the host wait: until all commands but those that the queue holds have ended.
+        A full queue makes the host wait: until the command ends that was given as many before as it holds and one.
         """
         dma, issue = self.soc.dma(route), self.soc.host.copy_cycles
         each = self.soc.cost_model.copy_cycles(route, run_bytes)
-        begun = max(self.free_at[dma.name], self.now + issue)
-        end = max(begun + count * each, self.now + count * issue + each)
-        self.now = max(self.now + count * issue, end - (dma.queue_depth + 1) * each)
-        self.free_at[dma.name] = end
-        return end
+        room = dma.queue_depth + 1
+        ends = self.last.setdefault(dma.name, deque(maxlen=room))
+        for _ in range(min(count, room)):
+            self.now = max(self.now + issue, ends[0] if len(ends) == room else 0)
+            ends.append(max(self.now, ends[-1] if ends else 0) + each)
+        if rest := max(count - room, 0):  # all that is in the queue is alike now
+            end = max(ends[-1] + rest * each, self.now + rest * issue + each)
+            self.now = max(self.now + rest * issue, end - room * each)
+            ends.extend(end - before * each for before in reversed(range(room)))
+        self.free_at[dma.name] = ends[-1]
+        return ends[-1]
 
     def launch(self, engine: str, job: Job) -> int:
         """Start a lowered job; return when it ends."""

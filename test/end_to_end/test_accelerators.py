@@ -26,3 +26,20 @@ def test_small_memories_only_cost_time(kilobytes: int) -> None:
     small = compiled("resnet8_digital", soc)
     assert htvm.verify(small).exact
     assert small.run().metrics["cycles"] >= compiled("resnet8_digital", targets.load("diana")).run().metrics["cycles"]
+
+
+@pytest.mark.parametrize("cost_model", ("match", "odimo"))
+@pytest.mark.parametrize(("name", "kilobytes", "mapping"), [
+    ("resnet8_digital", 256, "default"),
+    ("resnet8_digital", 16, "default"),
+    ("ds_cnn_digital", 8, "default"),
+    ("dae_mixed", 256, "default"),
+    ("dae_digital", 256, "htvm"),
+])  # fmt: skip
+def test_layers_take_what_was_predicted(name: str, kilobytes: int, mapping: str, cost_model: str) -> None:
+    soc = targets.load("diana").with_cost_model(cost_model).with_memory("l1", kilobytes * 1024)
+    layers = htvm.compile(models.path(f"htvm/{name}"), soc, mapping=mapping).run().metrics["layers"]
+    accelerated = [layer for layer in layers if layer["engine"] != "host"]
+    assert len(accelerated) >= 9
+    for layer in accelerated:
+        assert layer["predicted_cycles"] == pytest.approx(layer["cycles"], rel=0.1), layer["name"]

@@ -7,14 +7,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-HEADINGS = ("layer", "op", "engine", "instructions", "cycles", "MACs", "instr./MAC")
+HEADINGS = ("layer", "op", "engine", "instructions", "cycles", "predicted", "MACs", "instr./MAC")
 NAMES = 3
 """The first columns are names, aligned left; numbers are aligned right."""
 
 
 def layers(metrics: Mapping[str, Any]) -> None:
     """Print a table of what each layer took: with colours and lines on a terminal, in plain columns in a file."""
-    rows = [_row(layer) for layer in metrics["layers"]]
+    rows = [HEADINGS, *(_row(layer) for layer in metrics["layers"])]
+    if not any(layer.get("predicted_cycles") for layer in metrics["layers"]):
+        column = HEADINGS.index("predicted")
+        rows = [row[:column] + row[column + 1 :] for row in rows]
     if sys.stdout.isatty():
         _print_rich(rows)
     else:
@@ -29,14 +32,15 @@ def _row(layer: Mapping[str, Any]) -> tuple[str, ...]:
         layer["engine"],
         f"{layer['instructions']:,}",
         f"{layer['cycles']:,}",
+        f"{layer.get('predicted_cycles') or 0:,}",
         f"{layer['macs']:,}" if layer["macs"] else "",
         f"{layer['instructions'] / layer['macs']:.2f}" if layer["macs"] else "",
     )
 
 
 def _print_plain(rows: Sequence[tuple[str, ...]]) -> None:
-    widths = [max(map(len, column)) for column in zip(HEADINGS, *rows, strict=True)]
-    for row in (HEADINGS, *rows):
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
         cells = [
             cell.ljust(width) if n < NAMES else cell.rjust(width) for n, (cell, width) in enumerate(zip(row, widths))
         ]
@@ -50,7 +54,8 @@ def _print_rich(rows: Sequence[tuple[str, ...]]) -> None:
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
-    for number, heading in enumerate(HEADINGS):
+    headings, *rows = rows
+    for number, heading in enumerate(headings):
         table.add_column(heading, justify="left" if number < NAMES else "right", overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))  # as text: names may look like markup

@@ -30,6 +30,14 @@ def test_a_file_gets_plain_columns(capsys: pytest.CaptureFixture) -> None:
     )
 
 
+def test_predictions_are_beside_what_was_counted(capsys: pytest.CaptureFixture) -> None:
+    predicted = [layer | {"predicted_cycles": layer["cycles"] + 100} for layer in METRICS["layers"]]
+    tables.layers({"layers": predicted})
+    heads, conv, _ = capsys.readouterr().out.split("\n", 2)
+    assert heads.split()[3:6] == ["instructions", "cycles", "predicted"]
+    assert conv.split()[3:6] == ["2,000", "3,000", "3,100"]
+
+
 def test_a_terminal_gets_a_table_with_names_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setattr("sys.stdout", terminal)

@@ -67,3 +67,12 @@ def test_the_host_works_while_units_do() -> None:
     time.copy(LOAD, 1, 80)
     time.work(100)
     assert (time.now, time.end) == (100, 100)
+
+
+def test_a_full_queue_lets_the_host_wait_for_the_oldest_copy_however_long_the_others_are() -> None:
+    time, depth = timeline(copy_cycles=1), TINY.dma(LOAD).queue_depth
+    first = time.copy(LOAD, 1, 8000)
+    time.copy(LOAD, depth, 80)
+    assert time.now == 1 + depth
+    time.copy(LOAD, 1, 80)
+    assert time.now == first
