@@ -302,7 +302,10 @@ class Search:
 
     def smallest_bytes(self) -> int | None:
         """Return the bytes of the engine's memory that the smallest tile takes; None if there is no tiling at all."""
-        return min((self.bytes_of(Tiling(*sizes, self.loads, self.stores)) for sizes in self.sizes()), default=None)
+        height, width = self.job.out_size
+        smallest = ((k, r, c) for k in self.output_sizes for r in {1, height} for c in {1, width})
+        found = (Tiling(*sizes, self.loads, self.stores) for sizes in smallest if self.allows(*sizes))
+        return min(map(self.bytes_of, found), default=None)
 
     def bytes_of(self, tiling: Tiling) -> int:
         """Return what one tile takes of the engine's memory beside maps that lie there: the largest of each buffer."""
@@ -510,25 +513,28 @@ def tile_counts(job: Job, tiling: Tiling) -> tuple[tuple[Tile, int], ...]:
     first: dict[Job, Tile] = {}
     counts: Counter[Job] = Counter()
     height, width = job.out_size
-    for k, ks in counted(job.outputs, tiling.outputs):
-        for r, rs in counted(height, tiling.rows):
-            for c, cs in counted(width, tiling.columns):
+    rows, columns = (counted(size, part, job.kernel[axis] // job.strides[axis] + 1)
+                     for axis, (size, part) in enumerate(((height, tiling.rows), (width, tiling.columns))))  # fmt: skip
+    for k, ks in counted(job.outputs, tiling.outputs, 0):
+        for r, rs in rows:
+            for c, cs in columns:
                 tile = Tile.of(job, k, r, c)
                 first.setdefault(tile.job, tile)
                 counts[tile.job] += ks * rs * cs
     return tuple((first[part], counts[part]) for part in first)
 
 
-def counted(size: int, part: int) -> list[tuple[Range, int]]:
-    """Return the first two, a middle one and the last three ranges along an axis, and how many each stands for.
+def counted(size: int, part: int, reach: int) -> list[tuple[Range, int]]:
+    """Return ranges along an axis among which all different ones are, and how many each stands for.
 
-    Those in the middle are alike: less padding than kernel, at most 6, reaches into two ranges of 4, and into one more
-    where the last is short. All ranges are returned where they are smaller, or few.
+    reach: how many outputs from either end may read beyond it. Ranges between those are alike.
     """
     every = list(ranges(size, part))
-    if len(every) <= 6 or part < 4:
+    border = -(-reach // part) + 1
+    if len(every) <= 2 * border + 1:
         return [(each, 1) for each in every]
-    return [*((each, 1) for each in every[:2]), (every[2], len(every) - 5), *((each, 1) for each in every[-3:])]
+    ends = [*every[:border], *every[-border:]]
+    return [*((each, 1) for each in ends), (every[border], len(every) - 2 * border)]
 
 
 def pieces(
