@@ -110,10 +110,9 @@ class Network:
         return self.layer("pool2d", [source], f'kind = "max", {window}', (channels, *(max(n // 2, 1) for n in size)))
 
     def dense(self, source: str) -> str:
-        """Flatten a map, and connect everything."""
-        size = int(np.prod(self.values[source]))
-        flat = self.layer("reshape", [source], "", (size,))
-        outputs = self.rng.randint(1, 40)
+        """Connect everything, after a map has been flattened."""
+        size, outputs = int(np.prod(self.values[source])), self.rng.randint(1, 160)
+        flat = source if len(self.values[source]) == 1 else self.layer("reshape", [source], "", (size,))
         return self.layer("dense", [flat, self.constant((outputs, size))], self.requant(outputs, size), (outputs,))
 
 
@@ -138,6 +137,17 @@ def random_network(seed: int, layers: int = 5) -> str:
         last = network.dense(last)
     others = [name for name in network.values if name not in ("x", last)]
     return network.text([last, *(rng.sample(others, 1) if others and rng.random() < 0.4 else [])])
+
+
+def random_layer(seed: int) -> str:
+    """Return a module of one layer, as large as the layers of small networks are."""
+    rng = random.Random(seed)
+    channels = rng.choice((1, 3, 16, 24, 40, 64))
+    if rng.random() < 0.25:
+        network = Network(rng, {"x": (rng.randint(1, 1024),)})
+        return network.text([network.dense("x")])
+    network = Network(rng, {"x": (channels, rng.randint(1, 34), rng.randint(1, 34))})
+    return network.text([rng.choice([network.conv2d, network.conv2d, network.depthwise, network.add])("x")])
 
 
 def planned(text: str, soc: Soc) -> ir.Module:

@@ -1,24 +1,35 @@
-"""Random networks on an array with little memory: executed exactly, and nothing meets in memory."""
+"""Random networks and layers on an array with little memory: executed exactly, and nothing meets in memory."""
 
 import random
 from pathlib import Path
 
 import numpy as np
 import pytest
-from shift_networks import meant, planned, random_input, random_network, simulated
+from shift_networks import meant, planned, random_input, random_layer, random_network, simulated
 
 from htvm.backend import targets
+from htvm.backend.targets.soc import Soc
 
 TINY = targets.load(str(Path(__file__).parents[1] / "passes/targets/tiny_npu.py"))
+DIANA = targets.load("diana").with_engines(["digital"])
 SEEDS = range(6)
 """More are as good: `python test/end_to_end/test_shift_networks.py FIRST LAST` tries others."""
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_random_network_is_exact(seed: int) -> None:
-    rng, text = random.Random(-seed), random_network(seed)
+    rng = random.Random(-seed)
     soc = TINY.with_memory("l1", 4 * round(2 ** rng.uniform(6, 12)))
-    soc = soc.with_memory("weights", 16 * round(2 ** rng.uniform(6, 10)))
+    check(random_network(seed), soc.with_memory("weights", 16 * round(2 ** rng.uniform(6, 10))), seed)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_random_layer_is_exact(seed: int) -> None:
+    check(random_layer(seed), DIANA.with_memory("l1", random.Random(-seed).randint(8, 64) * 1024), seed)
+
+
+def check(text: str, soc: Soc, seed: int) -> None:
+    """Run a module on a target, with random inputs, and compare every output with what it means."""
     inputs = random_input(text, seed)
     found = simulated(planned(text, soc), soc, inputs)
     for name, values in meant(text, inputs).items():
@@ -30,4 +41,5 @@ if __name__ == "__main__":
 
     for number in range(int(sys.argv[1]), int(sys.argv[2])):
         test_random_network_is_exact(number)
+        test_random_layer_is_exact(number)
         print(f"seed {number}: exact", flush=True)
