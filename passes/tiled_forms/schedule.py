@@ -5,9 +5,9 @@ of the two writes), or that needs an accelerator which is busy, the host waits f
 engine are done in their order and never meet. So what follows is right in any order that gives each task's copies
 before its launch; which order is chosen decides how much overlaps:
 
-    weights of the next tasks are fetched as soon as their memory has room,
+    weights of the next tasks are fetched as soon as their memory has room, and nobody needs what is in their buffer,
     the next tile of the same layer is fetched while a tile is computed,
-    results are copied out when the next tile has started.
+    results are copied out when the next tile has started, or before, if what it needs has no room beside them.
 """
 
 from __future__ import annotations
