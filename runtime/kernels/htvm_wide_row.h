@@ -74,6 +74,7 @@ HTVM_KERNEL void htvm_wide_row(const htvm_wide_row_layer *layer, const void *x, 
 {
     const htvm_requant requant = layer->requant;
     const void *const x_end = htvm_at(x, x_type, layer->in_channels);
+    const int32_t y_c = layer->y_c;
 
     for (int32_t left = layer->out_channels; left > 0; left -= HTVM_WIDE_CHANNELS) {
         const int32_t run_taps = HTVM_WIDE_UNIT * excess->channel;
@@ -113,10 +114,20 @@ HTVM_KERNEL void htvm_wide_row(const htvm_wide_row_layer *layer, const void *x, 
         for (excess++; entries > 0; entries--, excess++) {
             sums[excess->channel] += (uint32_t)excess->weight * (uint32_t)htvm_load(x, x_type, excess->tap);
         }
-        for (int32_t k = 0; k < HTVM_WIDE_CHANNELS && k < left; k++) {
-            htvm_store(y, y_type, 0, htvm_requantize((int32_t)sums[k], constants, k, output, requant));
-            y = htvm_at_mutable(y, y_type, layer->y_c);
-        }
+#define HTVM_WRITE(k)                                                                                                \
+    if ((k) < left) {                                                                                                \
+        htvm_store(y, y_type, 0, htvm_requantize((int32_t)sums[k], constants, k, output, requant));                  \
+        y = htvm_at_mutable(y, y_type, y_c);                                                                         \
+    }
+        HTVM_WRITE(0)
+        HTVM_WRITE(1)
+        HTVM_WRITE(2)
+        HTVM_WRITE(3)
+        HTVM_WRITE(4)
+        HTVM_WRITE(5)
+        HTVM_WRITE(6)
+        HTVM_WRITE(7)
+#undef HTVM_WRITE
         constants = htvm_constants_at(constants, HTVM_WIDE_CHANNELS, output);
     }
 }
