@@ -29,6 +29,7 @@ SUBCOMMANDS = {
     "reduce": "cut a model that fails down to the smallest one that still does",
     "report": "show a run as one HTML page: network, timeline, memory, layers",
     "quantize": "turn a float32 ONNX file into an int8 one that compiles well",
+    "explain": "say of each layer which engine runs it, and why no other does",
     "targets": "list the machines that can be compiled for",
     "ops": "list the operators that can be compiled, and what each engine asks of them",
     "completion": "print what makes a shell complete htvm's commands",

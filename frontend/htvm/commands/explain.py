@@ -1,0 +1,57 @@
+"""htvm explain: which engine runs each layer, and why no other one does."""
+
+from __future__ import annotations
+
+import argparse
+
+from htvm.commands.arguments import (
+    add_inputs,
+    add_mapping,
+    add_optimize,
+    add_output,
+    add_target,
+    choices_of,
+    inputs_of,
+    model_warnings,
+    say,
+    usage_error,
+    write_json,
+)
+
+EXAMPLES = """\
+examples:
+  htvm explain resnet8.onnx --target diana                   every layer: engines, cycles, refusals
+  htvm explain resnet8.onnx --target diana --node conv0      one layer, by an ONNX node in it
+  htvm explain resnet8.onnx --target diana --requant pow2    where it would run with other scales
+  htvm explain resnet8.onnx --target diana --json -          the same for programs
+
+Cycles are predictions for the layer alone, transfers left out; the choice counts transfers and conversions too. What
+would make an engine take a layer is found by asking its rules again with the change.
+"""
+
+
+def add_arguments(to: argparse.ArgumentParser) -> None:
+    to.add_argument("model", metavar="MODEL", help="a quantised ONNX file")
+    add_target(to, default="rv32", help="the machine to compile for (default: rv32)")
+    to.add_argument("--node", metavar="NAME", help="only the layer that an ONNX node is in")
+    add_inputs(to)
+    add_optimize(to)
+    add_mapping(to)
+    add_output(to, "the same")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from htvm import explanation
+
+    with model_warnings():
+        found = explanation.explain(
+            arguments.model, arguments.target, **inputs_of(arguments), **choices_of(arguments)
+        )
+    if arguments.node:
+        known = [node for each in found for node in each.nodes]
+        found = [each for each in found if arguments.node in each.nodes]
+        if not found:
+            usage_error("htvm explain", f"--node: no layer has a node '{arguments.node}'; there are {', '.join(known)}")
+    write_json(arguments.json, [each.facts() for each in found])
+    say(arguments, explanation.text(found))
+    return 0
