@@ -5,10 +5,13 @@ no time into account, leaves padding out of its budget, and stops at the whole l
 pulp-platform/dory, Hardware_targets/Diana, Tiler/tiler_conv2d.py and tiler_add.py, at the version HTVM pins.
 
 Differences: tiles that would not fit with their padding are not taken (DORY's would overrun the memory); channels of
-a depthwise layer are launched one at a time, as its library does, so a tile has one; sums are not cut.
+a depthwise layer are launched one at a time, as its library does, but as many as fill the lanes where channels are
+innermost in its result, of which one has gaps; sums are not cut.
 """
 
 from __future__ import annotations
+
+from htvm.backend.targets.jobs import PLANAR
 
 from .tiling import Choice, Search, Tile, Tiling, balanced, different
 
@@ -30,7 +33,7 @@ def tile(search: Search, outputs: int, rows: int, columns: int) -> Tiling:
         columns,
         loads=True,
         stores=True,
-        launch_outputs=1 if search.job.groups > 1 else 0,
+        launch_outputs=1 if search.job.groups > 1 and search.job.order == PLANAR else 0,
         blocking=True,
     )
 
@@ -44,7 +47,11 @@ def whole(search: Search) -> Tiling | None:
 
 
 def fits(search: Search, tiling: Tiling) -> bool:
-    """Say whether a tiling's largest tile fits, and its weights do; and whether each tile reads some of the map."""
+    """Say whether a tiling's largest tile fits, and its weights do; and whether each tile can be launched, and reads
+    some of the map.
+    """
+    if (tiling.launch_outputs or tiling.outputs) > search.engine.most_outputs(search.job):
+        return False
     if not search.is_cut_inside(tiling.rows, tiling.columns):
         return False
     weights = max(search.cost(each, tiling).weight_bytes for each in different(search.job, tiling))
