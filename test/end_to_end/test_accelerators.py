@@ -1,5 +1,7 @@
 """Networks on a SoC with accelerators: every output equals the exact meaning, whatever memory there is."""
 
+from math import prod
+
 import models
 import pytest
 
@@ -48,3 +50,45 @@ def test_layers_take_what_was_predicted(name: str, kilobytes: int, mapping: str,
     assert len(accelerated) >= 9
     for layer in accelerated:
         assert layer["predicted_cycles"] == pytest.approx(layer["cycles"], rel=0.1), layer["name"]
+
+
+def test_the_metrics_add_up() -> None:
+    """No layer of this network is launched with more multiplications than it has, or fetched twice."""
+    soc = targets.load("diana")
+    network = compiled("resnet8_digital", soc)
+    result = network.run()
+    metrics, timeline, layers = result.metrics, result.execution.timeline, result.metrics["layers"]
+
+    assert metrics["cycles"] == result.execution.start_up.cycles + sum(layer["cycles"] for layer in layers)
+    assert metrics["host"]["wait_cycles"] < metrics["host"]["cycles"] == metrics["cycles"]
+    assert metrics["macs"] == sum(layer["macs"] for layer in layers)
+
+    digital = metrics["engines"]["digital"]
+    jobs = [each for each in timeline if each.unit == "digital"]
+    assert digital["busy_cycles"] == sum(each.cycles for each in jobs) < metrics["cycles"]
+    assert digital["launches"] == len(jobs) >= sum(layer["engine"] == "digital" for layer in layers)
+    assert digital["macs"] == sum(layer["macs"] for layer in layers if layer["engine"] == "digital")
+    assert metrics["engines"]["analog"] == {"busy_cycles": 0, "launches": 0, "macs": 0}
+
+    copies = [each for each in timeline if each.kind == "copy"]
+    for name, route in metrics["transfers"].items():
+        own = [each for each in copies if each.route == name]
+        assert route["bytes"] == sum(each.size_bytes for each in own) and route["count"] == len(own)
+        assert route["busy_cycles"] == sum(each.cycles for each in own)
+    assert len(jobs) + len(copies) == len(timeline)
+    constants = [op for op in network.module.body if op.operation.name == "memref.global"]
+    packed = [each.attributes for each in constants if each.attributes["sym_name"].value.endswith("_packed")]
+    weights = sum(prod(attributes["type"].value.shape) for attributes in packed)
+    assert metrics["transfers"]["l2_to_digital_weights"]["bytes"] == weights
+    (port,) = network.project.inputs
+    pooled = 64
+    assert metrics["transfers"]["l2_to_l1"]["bytes"] == prod(port.shape) + pooled
+
+    assert metrics["energy_units"] == ["digital", "analog"]
+    joules = digital["busy_cycles"] / soc.clock_hz * soc.power_w["digital"]
+    assert metrics["energy_uj"] == pytest.approx(joules * 1e6)
+    for name, memory in metrics["memories"].items():
+        assert 0 <= memory["peak_bytes"] <= memory["capacity_bytes"] == soc.memory(name).size_bytes
+    planned = network.project.report["memories"]
+    assert metrics["memories"]["l1"]["peak_bytes"] == planned["l1"]["peak_bytes"] > 0
+    assert metrics["memories"]["l2"]["peak_bytes"] == planned["l2"]["peak_bytes"] + metrics["rodata_bytes"]
