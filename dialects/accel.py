@@ -17,6 +17,13 @@ REQUANT = ("exact", "pow2")
 """Whose numbers are computed: a module's attribute REQUANT_ATTRIBUTE; without it, the first: those of the model."""
 REQUANT_ATTRIBUTE = "accel.requant"
 
+OBJECTIVES = ("latency", "energy", "memory")
+"""What tilings are chosen for: a module's attribute OBJECTIVE_ATTRIBUTE; without it, the first."""
+OBJECTIVE_ATTRIBUTE = "accel.objective"
+
+PLAN_ATTRIBUTE = "accel.plan"
+"""A module's attribute with what layers are pinned to (passes/pin_layers.py)."""
+
 MAPPINGS = ("default", "htvm")
 """How layers are mapped on accelerators: a module's attribute MAPPING_ATTRIBUTE; without it, the first."""
 MAPPING_ATTRIBUTE = "accel.mapping"

@@ -58,8 +58,13 @@ class ChooseTilings:
                 module.location.emit_error(unknown_mapping(mapping))
                 this_pass.signal_pass_failure()
                 return
+            objective = objective_of(module)
+            if objective not in accel.OBJECTIVES:
+                module.location.emit_error(unknown_objective(objective))
+                this_pass.signal_pass_failure()
+                return
             for function in accel.functions(module):
-                residency = Residency(self.target, list(activations.layers(function)), mapping)
+                residency = Residency(self.target, list(activations.layers(function)), mapping, objective)
                 malformed = [(one.layer, why) for one in residency.placed if (why := tiling.malformed(one.layer))]
                 for layer, why in malformed:
                     layer.location.emit_error(f"'{layer.operation.name}': {why}")
@@ -99,6 +104,12 @@ def mapping_of(module: ir.Operation) -> str:
     return module.attributes[attribute].value if attribute in module.attributes else accel.MAPPINGS[0]
 
 
+def objective_of(module: ir.Operation) -> str:
+    """Return what tilings are chosen for, the first objective if the module does not say."""
+    attribute = accel.OBJECTIVE_ATTRIBUTE
+    return module.attributes[attribute].value if attribute in module.attributes else accel.OBJECTIVES[0]
+
+
 def outsiders(value: ir.Value, memory: str, target: Soc) -> Iterator[ir.OpOperand]:
     """Yield the uses of a map by the host, by engines with another memory, and by the return; not those by copies."""
     inside = {engine.name for engine in target.accelerators if engine.memory == memory}
@@ -129,3 +140,7 @@ def does_not_fit(layer: ir.OpView, reason: str, target: Soc) -> str:
 
 def unknown_mapping(mapping: str) -> str:
     return f"{accel.MAPPING_ATTRIBUTE} is '{mapping}', expected one of {', '.join(accel.MAPPINGS)}"
+
+
+def unknown_objective(objective: str) -> str:
+    return f"{accel.OBJECTIVE_ATTRIBUTE} is '{objective}', expected one of {', '.join(accel.OBJECTIVES)}"

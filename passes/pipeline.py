@@ -41,6 +41,7 @@ PHASES: dict[str, tuple[str, ...]] = {
     "dispatched": (
         "fuse-converters",
         "split-activations",
+        "pin-layers",
         "dispatch-engines",
         "assign-layouts",
         "choose-kernels",

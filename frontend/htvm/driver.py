@@ -26,6 +26,8 @@ from htvm.importer import ModelError, ModelWarning, import_onnx, with_shapes
 from htvm.interface import Samples
 from htvm.origin import with_origin
 from htvm.passes import pipeline
+from htvm.plan import Entry
+from htvm.plan import attribute as plan_attribute
 from htvm.project import Project
 from htvm.reference import evaluate
 from htvm.reproduction import emission_error, run_phase
@@ -96,6 +98,8 @@ def compile(
     optimize: str = "memory",
     mapping: str = "default",
     requant: str = "exact",
+    objective: str = "latency",
+    plan: Sequence[Entry] = (),
     keep_stages: Sequence[str] = (),
 ) -> CompiledModel:
     """Compile an ONNX model to C for a target; write the project into the folder `output`, if that is given.
@@ -105,6 +109,8 @@ def compile(
     optimize: "memory", or "speed" where the host may have twice the constants if that makes it faster.
     mapping: of layers on accelerators, "default" or "htvm", the reference to compare with.
     requant: "exact", or "pow2": scales become powers of two for engines that can only shift, and numbers change.
+    objective: what tilings of layers on accelerators are chosen for, "latency", "energy" or "memory".
+    plan: entries that pin layers to engines and tilings, as htvm.plan.read returns them.
     keep_stages: the stages whose text the result has.
 
     Raises CompileError with all problems of the model, and ValueError for an unknown target or choice.
@@ -112,7 +118,9 @@ def compile(
     soc = target if isinstance(target, Soc) else targets.load(target)
     is_refitted = requant != "exact"
     kept = {*keep_stages, "integer"} if is_refitted else keep_stages
-    module, stages = lower(model, soc, "planned", input_types, shapes, kept, optimize, mapping, requant)
+    module, stages = lower(
+        model, soc, "planned", input_types, shapes, kept, optimize, mapping, requant, objective, plan
+    )
     project = with_origin(emit(module, soc, label(model)), loaded(model), input_types or {}, shapes or {})
     if output is not None:
         write_project(project.files, output)
@@ -130,6 +138,8 @@ def lower(
     optimize: str = "memory",
     mapping: str = "default",
     requant: str = "exact",
+    objective: str = "latency",
+    plan: Sequence[Entry] = (),
 ) -> tuple[ir.Module, dict[str, str]]:
     """Import a model and take it to a stage; return the module and the texts of the stages to keep.
 
@@ -141,6 +151,7 @@ def lower(
         ("optimize", optimize, accel.OPTIMIZE, accel.OPTIMIZE_ATTRIBUTE),
         ("mapping", mapping, accel.MAPPINGS, accel.MAPPING_ATTRIBUTE),
         ("requant", requant, accel.REQUANT, accel.REQUANT_ATTRIBUTE),
+        ("objective", objective, accel.OBJECTIVES, accel.OBJECTIVE_ATTRIBUTE),
     ]
     for name, chosen, known, _ in choices:
         if chosen not in known:
@@ -151,6 +162,8 @@ def lower(
         for _, chosen, known, attribute in choices:
             if chosen != known[0]:
                 module.operation.attributes[attribute] = ir.StringAttr.get(chosen)
+        if plan:
+            module.operation.attributes[accel.PLAN_ATTRIBUTE] = plan_attribute(plan)
         for reached in pipeline.STAGES[: pipeline.STAGES.index(stage) + 1]:
             if reached in pipeline.PHASES:
                 run_phase(reached, module, soc, label(model))

@@ -55,6 +55,7 @@ class Residency:
     soc: Soc
     layers: Sequence[ir.OpView]
     mapping: str = "default"
+    objective: str = "latency"
     resident: set[ir.Value] = field(default_factory=set)
 
     @cached_property
@@ -148,7 +149,7 @@ class Residency:
         search, pin = self.search(one, self.left(one)), self.pin(one)
         if pin is not None:
             return search.pinned(pin)
-        return search.best() if self.mapping == "default" else reference_tiling.choose(search)
+        return search.best(self.objective) if self.mapping == "default" else reference_tiling.choose(search)
 
     def pin(self, one: Placed) -> Tiling | None:
         """Return the tiling that a layer has already."""

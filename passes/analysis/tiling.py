@@ -176,19 +176,33 @@ class Search:
     keeps: bool = False
     costs: dict[tuple[Job, int], Cost] = field(default_factory=dict, repr=False)
 
-    def best(self) -> Choice | None:
-        """Return the fastest tiling; None if none fits."""
-        found = sorted(
-            ((self.bound(each), order, each) for order, each in enumerate(self.fitting())), key=lambda each: each[:2]
-        )
+    def best(self, objective: str = "latency") -> Choice | None:
+        """Return the tiling of least latency, or the fastest of those of least energy or memory; None if none fits.
+
+        Energy is the engine's: what it draws while it works is what is known. Memory is what buffers take.
+        """
+        found = list(self.fitting())
+        if objective != "latency" and found:
+            price = self.busy if objective == "energy" else self.buffer_bytes
+            prices = [price(each) for each in found]
+            found = [each for each, one in zip(found, prices) if one == min(prices)]
+        bounded = ((self.bound(each), order, each) for order, each in enumerate(found))
+        bounds = sorted(bounded, key=lambda each: each[:2])
         best: tuple[int, Tiling] | None = None
-        for bound, _, tiling in found:
+        for bound, _, tiling in bounds:
             if best is not None and bound >= best[0]:
                 break
             cycles = self.cycles(tiling)
             if best is None or cycles < best[0]:
                 best = (cycles, tiling)
-        return None if best is None else Choice(best[1], best[0], found[0][0])
+        return None if best is None else Choice(best[1], best[0], bounds[0][0])
+
+    def busy(self, tiling: Tiling) -> int:
+        """Return the cycles for which the engine works."""
+        return sum(times * self.cost(tile, tiling).compute for tile, times in tile_counts(self.job, tiling))
+
+    def buffer_bytes(self, tiling: Tiling) -> int:
+        return self.bytes_of(tiling) * tiling.buffers
 
     def pinned(self, tiling: Tiling) -> Choice | None:
         """Return a given tiling with its prediction; None if there is an objection."""

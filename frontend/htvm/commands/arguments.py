@@ -91,6 +91,13 @@ def add_mapping(to: argparse.ArgumentParser) -> None:
         default="default",
         help="how layers are mapped on accelerators: the fastest way found (default), or HTVM's, to compare with",
     )
+    to.add_argument(
+        "--objective",
+        choices=("latency", "energy", "memory"),
+        default="latency",
+        help="what tiles of layers on accelerators are chosen for (default: latency)",
+    )
+    to.add_argument("--plan", metavar="P.json", help="pin layers to the engines and tiles of a plan; see --save-plan")
 
 
 def _target(name: str) -> Soc:
@@ -142,9 +149,14 @@ def add_optimize(to: argparse.ArgumentParser) -> None:
     )
 
 
-def choices_of(arguments: argparse.Namespace) -> dict[str, str]:
-    """Return what `add_optimize` and `add_mapping` have read, as the keywords of driver.compile."""
-    return {"optimize": arguments.optimize, "mapping": arguments.mapping, "requant": arguments.requant}
+def choices_of(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return what `add_optimize` and `add_mapping` have read, as the keywords of driver.compile and driver.lower."""
+    from htvm import plan
+
+    names = ("optimize", "mapping", "requant", "objective")
+    return {name: getattr(arguments, name) for name in names} | {
+        "plan": plan.read(arguments.plan) if arguments.plan else ()
+    }
 
 
 def inputs_of(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:

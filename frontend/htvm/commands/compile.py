@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
+from typing import Any
 
 from htvm.commands.arguments import (
     add_inputs,
@@ -45,11 +47,16 @@ def add_arguments(to: argparse.ArgumentParser) -> None:
         metavar="STAGE",
         help="also write the module at this stage, as STAGE.mlir; may be repeated",
     )
+    to.add_argument(
+        "--save-plan",
+        metavar="P.json",
+        help="file to write the decisions to: engine and tiles of each layer; edit it, and give it to --plan",
+    )
     add_output(to, "report.json")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from htvm import driver
+    from htvm import driver, plan
     from htvm.backend.c import write_project
     from htvm.passes.pipeline import STAGES
 
@@ -62,15 +69,35 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.target,
             **inputs_of(arguments),
             **choices_of(arguments),
-            keep_stages=arguments.emit_ir,
+            keep_stages=[*arguments.emit_ir, *(["scheduled"] if arguments.save_plan else [])],
         )
-    stages = {f"{stage}.mlir": text for stage, text in compiled.stages.items()}
+    stages = {f"{stage}.mlir": compiled.stages[stage] for stage in arguments.emit_ir}
     write_project({**compiled.project.files, **stages}, arguments.output)
     write_json(arguments.json, compiled.project.report)
-    memory, facts = next(iter(compiled.project.report["memories"].items()))
+    if arguments.save_plan:
+        scheduled = driver.parsed(compiled.stages["scheduled"], arguments.model)
+        text = json.dumps(plan.saved(scheduled, compiled.soc.name), indent=1) + "\n"
+        Path(arguments.save_plan).write_text(text, encoding="utf-8")
+    if arguments.plan:
+        say(arguments, cost_of_pins(arguments, compiled.project.report))
+    memory = compiled.soc.arena_memory
+    facts = compiled.project.report["memories"].get(memory, {"peak_bytes": 0})
     say(
         arguments,
         f"{Path(arguments.output)}: C of '{compiled.project.report['name']}' for target '{compiled.soc.name}': "
         f"{len(compiled.project.steps)} steps, {facts['peak_bytes']:,} bytes of activations in {memory}",
     )
     return 0
+
+
+def cost_of_pins(arguments: argparse.Namespace, report: dict[str, Any]) -> str:
+    """Compile once more without the plan and say what its pins cost."""
+    from htvm import driver
+
+    free = driver.compile(
+        arguments.model, arguments.target, **inputs_of(arguments), **choices_of(arguments) | {"plan": ()}
+    )
+    pinned, best = (
+        sum(step.get("predicted_cycles") or 0 for step in each["steps"]) for each in (report, free.project.report)
+    )
+    return f"plan: {pinned:,} cycles predicted, {best:,} without its pins"

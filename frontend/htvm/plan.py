@@ -1,0 +1,97 @@
+"""A plan: the decisions of a compilation as a file that can be kept, edited and given again.
+
+    {"target": "diana", "layers": [
+        {"node": "conv1", "op": "conv2d", "engine": "digital", "memory": "l1",
+         "tiling": {"outputs": 16, "rows": 32, "columns": 32, "buffers": 1, "outputs_first": true, "loads": true}}]}
+
+node, op: a layer, by the first of its ONNX nodes and its operation. engine: what runs it. tiling: of a layer on an
+accelerator, as choose-tilings writes it. memory: where its result stays; it follows from the tilings and is not read.
+Layers are in the order of execution. Given again, an entry pins what it has: leave out entries, or `tiling` or `engine`
+of one, for the compiler to decide.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mlir import ir
+
+from htvm.diagnostics import CompileError
+from htvm.dialects import accel
+
+Entry = Mapping[str, Any]
+
+
+def saved(module: ir.Module, target: str) -> dict[str, Any]:
+    """Return the plan of a module of stage 'scheduled'."""
+    return {"target": target, "layers": [entry_of(layer) for layer in accel.layers(module) if layer.engine is not None]}
+
+
+def entry_of(layer: ir.OpView) -> dict[str, Any]:
+    attributes = layer.operation.attributes
+    entry: dict[str, Any] = {
+        "node": accel.node(layer),
+        "op": layer.operation.name.removeprefix("accel."),
+        "engine": layer.engine.value,
+    }
+    if "accel.memory" in attributes:
+        entry["memory"] = attributes["accel.memory"].value
+    if "accel.tiling" in attributes:
+        tiling = attributes["accel.tiling"]
+        entry["tiling"] = {
+            each.name: each.attr.value if isinstance(each.attr, ir.IntegerAttr) else True for each in tiling
+        }
+    return entry
+
+
+def read(path: str) -> list[Entry]:
+    """Return the entries of a plan's file. Raises CompileError, with all that is wrong with it."""
+    try:
+        found = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise CompileError([f"{path}: is no JSON: {error}"]) from None
+    entries = found.get("layers") if isinstance(found, dict) else None
+    if not isinstance(entries, list):
+        raise CompileError([f"{path}: has no list 'layers', expected a plan as `htvm compile --save-plan` writes it"])
+    problems = [f"{path}: layers[{number}]: {why}" for number, entry in enumerate(entries) if (why := wrong(entry))]
+    if problems:
+        raise CompileError(problems)
+    return entries
+
+
+def wrong(entry: object) -> str | None:
+    """Say what is wrong with an entry; None if nothing is."""
+    if not isinstance(entry, dict) or not all(isinstance(entry.get(key), str) for key in ("node", "op")):
+        return f"found {entry}, expected an object with 'node' and 'op'"
+    if not isinstance(entry.get("engine", ""), str):
+        return f"engine is {entry['engine']}, expected a name"
+    tiling = entry.get("tiling", {})
+    if not isinstance(tiling, dict) or not all(isinstance(value, int) for value in tiling.values()):
+        return f"tiling is {tiling}, expected sizes and flags"
+    return None
+
+
+def attribute(entries: Sequence[Entry]) -> ir.ArrayAttr:
+    """Return entries as pin-layers reads them, in the current context. Copies on transfer engines are left out."""
+    return ir.ArrayAttr.get([ir.DictAttr.get(_entry(entry)) for entry in entries if not _is_copy(entry)])
+
+
+def _is_copy(entry: Entry) -> bool:
+    """Say whether an entry is of a copy that choose-tilings adds, which follows from other entries."""
+    return entry["op"] == "transpose" and "tiling" not in entry and entry.get("engine") != "host"
+
+
+def _entry(entry: Entry) -> dict[str, ir.Attribute]:
+    texts = {key: ir.StringAttr.get(entry[key]) for key in ("node", "op", "engine") if key in entry}
+    if "tiling" not in entry:
+        return texts
+    i64 = ir.IntegerType.get_signless(64)
+    tiling = {
+        name: ir.UnitAttr.get() if value is True else ir.IntegerAttr.get(i64, value)
+        for name, value in entry["tiling"].items()
+        if value is not False
+    }
+    return texts | {"tiling": ir.DictAttr.get(tiling)}

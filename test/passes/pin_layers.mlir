@@ -1,0 +1,17 @@
+// RUN: htvm-opt %s -p pin-layers | FileCheck %s
+
+// A layer gets what the plan's entry for it has, and no other layer does.
+module attributes {accel.plan = [{node = "sum", op = "add", engine = "host"},
+                                 {node = "twice", op = "add", tiling = {outputs = 16 : i64, rows = 4 : i64, columns = 4 : i64}}]} {
+  // CHECK-LABEL: @pinned
+  func.func @pinned(%x: tensor<1x16x4x4xi8>) -> tensor<1x16x4x4xi8> {
+    // CHECK: %[[SUM:.*]] = accel.add
+    // CHECK-SAME: engine = "host"
+    %0 = accel.add %x, %x : (tensor<1x16x4x4xi8>, tensor<1x16x4x4xi8>) -> tensor<1x16x4x4xi8> loc("sum")
+    // CHECK: %[[TWICE:.*]] = accel.add %[[SUM]], %[[SUM]] {accel.tiling = {columns = 4 : i64, outputs = 16 : i64, rows = 4 : i64}}
+    %1 = accel.add %0, %0 : (tensor<1x16x4x4xi8>, tensor<1x16x4x4xi8>) -> tensor<1x16x4x4xi8> loc("twice")
+    // CHECK: accel.add %[[TWICE]], %[[TWICE]] : (
+    %2 = accel.add %1, %1 : (tensor<1x16x4x4xi8>, tensor<1x16x4x4xi8>) -> tensor<1x16x4x4xi8> loc("free")
+    return %2 : tensor<1x16x4x4xi8>
+  }
+}

@@ -1,0 +1,9 @@
+// RUN: not htvm-opt %s -p pin-layers 2>&1 | FileCheck %s
+
+// CHECK: error: the plan has an entry for conv2d 'sum', but no such layer is there; layers are sum
+module attributes {accel.plan = [{node = "sum", op = "conv2d", engine = "host"}]} {
+  func.func @another_operation(%x: tensor<1x16xi8>) -> tensor<1x16xi8> {
+    %0 = accel.add %x, %x : (tensor<1x16xi8>, tensor<1x16xi8>) -> tensor<1x16xi8> loc("sum")
+    return %0 : tensor<1x16xi8>
+  }
+}
