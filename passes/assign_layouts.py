@@ -9,8 +9,8 @@ do, with the fewest conversions (analysis/placement.py); a map that is needed in
 a transpose on the host that leaves the axes where they are. All other maps inside the network have their channels
 innermost, which the host's convolutions read and write fastest. What others see or reinterpret is row-major: inputs
 and outputs of the network, operands and results of a reshape, constants. Values that an element-wise layer of the
-host reads and writes in one sweep share one layout; one that must be row-major makes all of them so. Every other
-layer of the host reads and writes any layout.
+host reads and writes in one sweep share one layout; one that must be row-major makes all of them so, but those of
+accelerators. Every other layer of the host reads and writes any layout.
 
 Stage    dispatched
 Reads    shapes and uses of values; engines
@@ -105,12 +105,14 @@ def orders_of_accelerators(
 
 
 def set_order(values: list[ir.Value], given: Mapping[ir.Value, str]) -> None:
-    """Give values that share a layout theirs: the one that is given to one of them, if it is."""
+    """Give values their layouts: those that are given, and one for all others, row-major if it must be for one."""
+    free = [value for value in values if value not in given]
     orders = [given[value] for value in values if value in given]
-    is_plain = orders[0] != PIXELS if orders else any(must_be_row_major(value) for value in values)
+    is_plain = any(must_be_row_major(value) for value in free) or (bool(orders) and orders[0] != PIXELS)
     for value in values:
         if not activations.is_argument(value):
-            order = range(value.type.rank) if is_plain else layout.CHANNELS_LAST
+            plain = given[value] != PIXELS if value in given else is_plain
+            order = range(value.type.rank) if plain else layout.CHANNELS_LAST
             value.set_type(layout.with_order(value.type, order))
 
 

@@ -1,7 +1,8 @@
 """Small random networks of stage 'integer' whose scales are powers of two, as an array that only shifts wants them.
 
 A network is a graph of convolutions, depthwise convolutions, additions and dense layers, some of its values returned,
-with pools, which only the host has, in between. Kernels, strides and paddings are as no designer would choose them.
+with pools, which only the host has, in between; mixed ones have convolutions with ternary weights as well, whose sums
+are read by a converter. Kernels, strides and paddings are as no designer would choose them.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from htvm.project import Project
 
 PHASES = "dispatched,scheduled,tiled,planned"
 KERNELS = (1, 3, 5, 7)
+SMALL = (-64, 63)
+"""The inputs of a mixed network: what a converter's array takes."""
 
 
 @dataclass
@@ -33,6 +36,7 @@ class Network:
     values: dict[str, tuple[int, ...]]
     constants: dict[str, tuple[int, ...]] = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)
+    limits: tuple[int, int] = (-128, 127)
 
     def text(self, returned: list[str]) -> str:
         """Return the module, whose input is "x" and whose outputs are "y0", "y1", .."""
@@ -40,7 +44,8 @@ class Network:
         types = ", ".join(kind(self.values[name]) for name in returned)
         body = "\n".join(self.lines)
         return (
-            f'func.func @network(%x: {kind(self.values["x"])} {{accel.name = "x"}}) -> ({results}) {{\n{body}\n'
+            f'func.func @network(%x: {kind(self.values["x"])} {{accel.name = "x", accel.range = array<i64: '
+            f'{self.limits[0]}, {self.limits[1]}>}}) -> ({results}) {{\n{body}\n'
             f"return {', '.join(f'%{name}' for name in returned)} : {types}\n}}"
         )
 
@@ -54,9 +59,10 @@ class Network:
         self.values[name] = shape
         return name
 
-    def constant(self, shape: tuple[int, ...]) -> str:
+    def constant(self, shape: tuple[int, ...], is_ternary: bool = False) -> str:
         """Write random weights, and return their name."""
-        name, data = f"c{len(self.constants)}", self.rng.randbytes(int(np.prod(shape)))
+        name, count = f"c{len(self.constants)}", int(np.prod(shape))
+        data = bytes(self.rng.choices((0, 1, 255), k=count)) if is_ternary else self.rng.randbytes(count)
         self.lines.append(f'%{name} = arith.constant dense<"0x{data.hex()}"> : {tensor(shape)}')
         self.constants[name] = shape
         return name
@@ -73,7 +79,7 @@ class Network:
 
     # Layers
 
-    def conv2d(self, source: str, is_depthwise: bool = False) -> str:
+    def conv2d(self, source: str, is_depthwise: bool = False, is_ternary: bool = False) -> str:
         rng, (channels, *size) = self.rng, self.values[source]
         outputs = channels if is_depthwise else rng.randint(1, 40)
         kernel = [rng.choice([each for each in KERNELS if each <= n + 1] or [1]) for n in size]
@@ -83,12 +89,24 @@ class Network:
         stride = rng.choice((1, 1, 2))
         out = [(n + pads[axis] + pads[axis + 2] - kernel[axis]) // stride + 1 for axis, n in enumerate(size)]
         weights = (outputs, 1 if is_depthwise else channels, *kernel)
+        products = int(np.prod(weights[1:]))
         attributes = (
             f"strides = array<i64: {stride}, {stride}>, pads = array<i64: {', '.join(map(str, pads))}>, "
             f"dilations = array<i64: 1, 1>, groups = {channels if is_depthwise else 1}, "
-            f"{self.requant(outputs, int(np.prod(weights[1:])))}"
+            f"{self.code(products) if is_ternary else self.requant(outputs, products)}"
         )
-        return self.layer("conv2d", [source, self.constant(weights)], attributes, (outputs, *out))
+        return self.layer("conv2d", [source, self.constant(weights, is_ternary)], attributes, (outputs, *out))
+
+    def ternary(self, source: str) -> str:
+        return self.conv2d(source, is_ternary=True)
+
+    def code(self, products: int) -> str:
+        """Return the shift of a converter that leaves about 6 bits of random sums."""
+        shift = max(0, (products.bit_length() + 1) // 2 + self.rng.randint(0, 1))
+        return (
+            f"requant = {{multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: {shift}>, "
+            "min = -32, max = 31}"
+        )
 
     def depthwise(self, source: str) -> str:
         return self.conv2d(source, is_depthwise=True)
@@ -125,14 +143,16 @@ def tensor(shape: tuple[int, ...]) -> str:
     return f"tensor<{'x'.join(map(str, shape))}xi8>"
 
 
-def random_network(seed: int, layers: int = 5) -> str:
+def random_network(seed: int, layers: int = 5, is_mixed: bool = False) -> str:
     """Return a module. Each layer reads one of the last three maps; the last value is returned, sometimes another."""
     rng = random.Random(seed)
     network = Network(rng, {"x": (rng.randint(1, 20), rng.randint(1, 20), rng.randint(1, 20))})
+    kinds = [network.conv2d, network.conv2d, network.depthwise, network.add, network.add, network.pool]
+    if is_mixed:
+        network.limits, kinds = SMALL, [*kinds, *[network.ternary] * 4]
     for _ in range(layers):
         maps = [name for name, shape in network.values.items() if len(shape) == 3]
-        make = rng.choice([network.conv2d, network.conv2d, network.depthwise, network.add, network.add, network.pool])
-        last = make(rng.choice(maps[-3:]))
+        last = rng.choice(kinds)(rng.choice(maps[-3:]))
     if rng.random() < 0.3 and np.prod(network.values[last]) <= 800:
         last = network.dense(last)
     others = [name for name in network.values if name not in ("x", last)]
@@ -173,9 +193,10 @@ def meant(text: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def random_input(text: str, seed: int) -> dict[str, np.ndarray]:
-    """Return random values for the input of a network."""
+    """Return random values for the input of a network, in its range."""
     context = dialects.context()
     with context:
         module = ir.Module.parse(text, context)
-        shape = module.body.operations[0].arguments[0].type.shape
-    return {"x": np.random.default_rng(seed).integers(-128, 128, shape, np.int8)}
+        function = module.body.operations[0]
+        low, high = function.attributes["arg_attrs"][0]["accel.range"]
+        return {"x": np.random.default_rng(seed).integers(low, high + 1, function.arguments[0].type.shape, np.int8)}

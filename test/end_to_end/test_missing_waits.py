@@ -17,7 +17,8 @@ SUM = (
 )
 KIND = "tensor<1x16x4x8xi8>"
 TEXT = f"""
-func.func @sums(%x: {KIND} {{accel.name = "x"}}) -> ({KIND} {{accel.name = "y0"}}) {{
+func.func @sums(%x: {KIND} {{accel.name = "x", accel.range = array<i64: -128, 127>}})
+    -> ({KIND} {{accel.name = "y0"}}) {{
   %a = accel.add %x, %x {{{SUM}}} : ({KIND}, {KIND}) -> {KIND} loc("first")
   %b = accel.add %a, %x {{{SUM}}} : ({KIND}, {KIND}) -> {KIND} loc("second")
   return %b : {KIND}

@@ -11,7 +11,8 @@ from htvm.backend import targets
 from htvm.backend.targets.soc import Soc
 
 TINY = targets.load(str(Path(__file__).parents[1] / "passes/targets/tiny_npu.py"))
-DIANA = targets.load("diana").with_engines(["digital"])
+DIANA = targets.load("diana")
+ENGINES = (["digital", "analog", "host"], ["analog", "host"])
 SEEDS = range(6)
 """More are as good: `python test/end_to_end/test_shift_networks.py FIRST LAST` tries others."""
 
@@ -25,7 +26,15 @@ def test_random_network_is_exact(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_random_layer_is_exact(seed: int) -> None:
-    check(random_layer(seed), DIANA.with_memory("l1", random.Random(-seed).randint(8, 64) * 1024), seed)
+    soc = DIANA.with_engines(["digital"])
+    check(random_layer(seed), soc.with_memory("l1", random.Random(-seed).randint(8, 64) * 1024), seed)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_random_mixed_network_is_exact(seed: int) -> None:
+    soc = DIANA.with_engines(ENGINES[seed % len(ENGINES)])
+    soc = soc.with_memory("l1", 4 * round(2 ** random.Random(-seed).uniform(7, 12)))
+    check(random_network(seed, is_mixed=True), soc, seed)
 
 
 def check(text: str, soc: Soc, seed: int) -> None:
@@ -42,4 +51,5 @@ if __name__ == "__main__":
     for number in range(int(sys.argv[1]), int(sys.argv[2])):
         test_random_network_is_exact(number)
         test_random_layer_is_exact(number)
+        test_random_mixed_network_is_exact(number)
         print(f"seed {number}: exact", flush=True)

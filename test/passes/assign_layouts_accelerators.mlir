@@ -56,3 +56,18 @@ func.func @addition_of_one_order(%x: tensor<1x16x8x8xi8>) -> tensor<1x16x8x8xi8>
   %z = accel.add %x, %y {engine = "digital", requant = {multiplier = array<i32: 1, 1>, offset = array<i64: 0>, shift = array<i32: 1>, min = -128, max = 127}} : (tensor<1x16x8x8xi8>, tensor<1x16x8x8xi8>) -> tensor<1x16x8x8xi8>
   return %z : tensor<1x16x8x8xi8>
 }
+
+// -----
+
+// The host adds a map that the analog array has made, and reads, to itself. The sum has the same order, if it can: the
+// caller sees it row-major.
+// CHECK: #[[PIXELS:.*]] = affine_map<(d0, d1, d2, d3) -> (d0, d2, d3, d1)>
+// CHECK-LABEL: @tied_to_what_others_see
+func.func @tied_to_what_others_see(%x: tensor<1x16x8x8xi8> {accel.range = array<i64: 0, 31>}) -> (tensor<1x16x8x8xi8>, tensor<1x16x8x8xi8>) {
+  %w = arith.constant dense<1> : tensor<16x16x1x1xi8>
+  %y = accel.conv2d %x, %w {engine = "analog", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 4>, min = -32, max = 31}} : (tensor<1x16x8x8xi8>, tensor<16x16x1x1xi8>) -> tensor<1x16x8x8xi8>
+  // CHECK: accel.add {{.*}} : (tensor<1x16x8x8xi8, #[[PIXELS]]>, tensor<1x16x8x8xi8, #[[PIXELS]]>) -> tensor<1x16x8x8xi8>
+  %s = accel.add %y, %y {engine = "host", requant = {multiplier = array<i32: 1, 1>, offset = array<i64: 0>, shift = array<i32: 1>, min = -128, max = 127}} : (tensor<1x16x8x8xi8>, tensor<1x16x8x8xi8>) -> tensor<1x16x8x8xi8>
+  %z = accel.conv2d %y, %w {engine = "analog", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 4>, min = -32, max = 31}} : (tensor<1x16x8x8xi8>, tensor<16x16x1x1xi8>) -> tensor<1x16x8x8xi8>
+  return %s, %z : tensor<1x16x8x8xi8>, tensor<1x16x8x8xi8>
+}

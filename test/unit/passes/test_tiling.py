@@ -95,6 +95,8 @@ def test_padding_that_reaches_into_three_tiles_is_counted() -> None:
 def test_buffers_hold_the_largest_tile_with_all_it_reads(job: Job) -> None:
     for loads, stores in PASSING:
         search = searched(job, loads=loads, stores=stores)
+        each = [search.bytes_of(Tiling(*sizes, loads, stores)) for sizes in search.sizes()]
+        assert search.smallest_bytes() == min(each)
         for tiling in search.fitting():
             every = [tile.job for tile in tiles(job, tiling)]
             inputs = (2 if job.kind == "add" else 1) * max(part.input_bytes for part in every)
