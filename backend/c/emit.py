@@ -11,6 +11,7 @@ from mlir import ir
 from htvm.backend.targets.soc import Soc
 
 from . import float_header, texts
+from .commands import HEADER
 from .names import comment_text
 from .program import Port, Program, read_program
 from .report import report
@@ -196,11 +197,14 @@ def main(program: Program) -> str:
         for port in program.ports
     ]
     lines = ",\n".join(f"        {each}" for each in [*arguments, "htvm_arena"])
+    has_units = bool(program.commands.units)
+    include = f'#include "{HEADER}"\n' if has_units else ""
+    boot = "    HTVM_BOOT_ANALOG();\n#ifdef HTVM_RUN_FOREVER\n    for (;;)\n#endif\n" if has_units else ""
     return (
         f"/* One run of {program.name} on a bare host. Whoever starts the program has written the inputs to their\n"
         " * places in the arena, and reads the outputs there when it has come to htvm_done. */\n"
-        f'#include "{program.name}.h"\n\n'
+        f'#include "{program.name}.h"\n{include}\n'
         f"unsigned char htvm_arena[{prefix}_ARENA_BYTES]\n"
         f'    __attribute__((section(".arena"), aligned({prefix}_ARENA_ALIGNMENT)));\n\n'
-        f"int main(void)\n{{\n    {program.name}_run(\n{lines});\n    return 0;\n}}\n"
+        f"int main(void)\n{{\n{boot}    {program.name}_run(\n{lines});\n    return 0;\n}}\n"
     )

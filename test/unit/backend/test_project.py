@@ -1,9 +1,11 @@
 """Writing a project: all of it or nothing, and never over somebody else's files."""
 
 import os
+from pathlib import Path
 
 import pytest
 
+import htvm
 from htvm.backend.c import ProjectFolderError, write_project
 
 PROJECT = {"net.c": "int x;\n", "data.bin": b"\x00\xff", "report.json": '{"generator": "htvm"}'}
@@ -75,3 +77,10 @@ def test_folder_has_ordinary_permissions(tmp_path):
     write_project(PROJECT, tmp_path / "out")
     (tmp_path / "made").mkdir()
     assert os.stat(tmp_path / "out").st_mode == os.stat(tmp_path / "made").st_mode
+
+
+def test_only_a_program_with_units_has_hooks_for_silicon() -> None:
+    layer = Path(__file__).parents[2] / "inputs" / "models" / "htvm" / "layers" / "dense_16x128.onnx"
+    with_units, alone = (htvm.compile(layer, target).project.files["main.c"] for target in ("diana", "rv32"))
+    assert "HTVM_BOOT_ANALOG();\n#ifdef HTVM_RUN_FOREVER\n    for (;;)\n#endif\n    dense_16x128_run(" in with_units
+    assert "HTVM_" not in alone
