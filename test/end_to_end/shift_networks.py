@@ -17,9 +17,13 @@ from mlir import ir
 from htvm import dialects
 from htvm.backend.c import emit_c
 from htvm.backend.targets.soc import Soc
+from htvm.dialects import accel
 from htvm.dialects.interpreter import interpret
 from htvm.execution import Program
 from htvm.passes import pipeline
+from htvm.passes.analysis import activations
+from htvm.passes.analysis.residency import Residency
+from htvm.passes.analysis.tiling import NAME
 from htvm.project import Project
 
 PHASES = "dispatched,scheduled,tiled,planned"
@@ -175,6 +179,22 @@ def planned(text: str, soc: Soc) -> ir.Module:
     context = dialects.context()
     module = ir.Module.parse(text, context)
     pipeline.build(PHASES, soc, context).run(module.operation)
+    return module
+
+
+def planned_in_random_tiles(text: str, soc: Soc, seed: int) -> ir.Module:
+    """Return the same with any tilings that fit, written on the layers, instead of the fastest."""
+    rng, context = random.Random(seed), dialects.context()
+    module = ir.Module.parse(text, context)
+    pipeline.build("dispatched,order-layers", soc, context).run(module.operation)
+    with module.operation.location:
+        for function in accel.functions(module):
+            residency = Residency(soc, list(activations.layers(function)))
+            residency.settle()
+            for one in residency.placed:
+                chosen = rng.choice(list(residency.search(one, residency.left(one)).fitting()))
+                one.layer.operation.attributes[NAME] = chosen.attribute()
+    pipeline.build("choose-tilings,tiled,planned", soc, context).run(module.operation)
     return module
 
 

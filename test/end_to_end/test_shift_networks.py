@@ -5,7 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from shift_networks import meant, planned, random_input, random_layer, random_network, simulated
+from mlir import ir
+from shift_networks import (
+    meant,
+    planned,
+    planned_in_random_tiles,
+    random_input,
+    random_layer,
+    random_network,
+    simulated,
+)
 
 from htvm.backend import targets
 from htvm.backend.targets.soc import Soc
@@ -37,10 +46,17 @@ def test_random_mixed_network_is_exact(seed: int) -> None:
     check(random_network(seed, is_mixed=True), soc, seed)
 
 
-def check(text: str, soc: Soc, seed: int) -> None:
+@pytest.mark.parametrize("seed", SEEDS)
+def test_random_tiles_are_exact(seed: int) -> None:
+    soc = TINY.with_memory("l1", 4 * round(2 ** random.Random(-seed).uniform(6, 10)))
+    text = random_network(seed, layers=3)
+    check(text, soc, seed, planned_in_random_tiles(text, soc, seed))
+
+
+def check(text: str, soc: Soc, seed: int, module: ir.Module | None = None) -> None:
     """Run a module on a target, with random inputs, and compare every output with what it means."""
     inputs = random_input(text, seed)
-    found = simulated(planned(text, soc), soc, inputs)
+    found = simulated(module or planned(text, soc), soc, inputs)
     for name, values in meant(text, inputs).items():
         np.testing.assert_array_equal(found[name], values, err_msg=f"seed {seed}: {name}")
 
@@ -52,4 +68,5 @@ if __name__ == "__main__":
         test_random_network_is_exact(number)
         test_random_layer_is_exact(number)
         test_random_mixed_network_is_exact(number)
+        test_random_tiles_are_exact(number)
         print(f"seed {number}: exact", flush=True)
