@@ -3,6 +3,7 @@
 from math import prod
 
 import models
+import numpy as np
 import pytest
 
 import htvm
@@ -30,6 +31,30 @@ def test_small_memories_only_cost_time(kilobytes: int) -> None:
     assert small.run().metrics["cycles"] >= compiled("resnet8_digital", targets.load("diana")).run().metrics["cycles"]
 
 
+@pytest.mark.parametrize(("name", "engines"), [
+    ("htvm/layers/conv2d_5x5_s2", "digital"),
+    ("htvm/layers/depthwise_3x3_s1_relu", "digital"),
+    ("htvm/layers/add_16x32x32_shift1", "digital"),
+    ("htvm/layers/dense_640x128_relu", "digital"),
+    ("htvm/layers/aconv_1x1_32x64_s2", "analog,host"),
+    ("htvm/layers/aconv_3x3_160x32_partial", "digital,analog,host"),
+    ("htvm/refused/pad_uneven", "digital"),
+    ("htvm/refused/groups_cout_not_cin", "digital,host"),
+    ("htvm/refused/add_relu", "digital,host"),
+    ("htvm/resnet8_mixed", "digital,analog,host"),
+    ("integer/toyadmos_shift", "host,digital"),
+])  # fmt: skip
+def test_the_smallest_memory_is_enough(name: str, engines: str) -> None:
+    """A selection of what benchmarks/diana/sweep.py runs."""
+    soc = targets.load("diana").with_memory("l1", 8 * 1024).with_engines(engines.split(","))
+    network = htvm.compile(models.path(name), soc, input_types=models.input_types(name))
+    outputs = [port.name for port in network.project.outputs]
+    given, wanted = models.golden(models.golden_files(name)[0], outputs)
+    found = network.run({key: value for key, value in given.items() if key.split(".")[0] not in outputs}).outputs
+    for output in outputs:
+        np.testing.assert_array_equal(found[output], wanted[output])
+
+
 def test_the_reference_mapping_is_exact() -> None:
     """Depthwise layers write the order of the analog array here, of which a single channel has gaps."""
     assert htvm.verify(htvm.compile(models.path("htvm/ds_cnn_mixed"), "diana", mapping="htvm")).exact
@@ -50,6 +75,8 @@ def test_layers_take_what_was_predicted(name: str, kilobytes: int, mapping: str,
     assert len(accelerated) >= 9
     for layer in accelerated:
         assert layer["predicted_cycles"] == pytest.approx(layer["cycles"], rel=0.1), layer["name"]
+    total = sum(layer["cycles"] for layer in layers)
+    assert sum(layer["predicted_cycles"] for layer in layers) == pytest.approx(total, rel=0.1)
 
 
 def test_the_metrics_add_up() -> None:
