@@ -13,6 +13,7 @@ CYCLES_PER_DEPTHWISE_MAC = 5.5
 CYCLES_PER_MATMUL_MAC = 8
 CYCLES_PER_POOLED = 2.6
 CYCLES_PER_POOL = 12
+CYCLES_PER_SUM = 18
 CYCLES_PER_ELEMENT = 8
 """What the host takes, for choosing between engines: MLPerf Tiny's networks on the simulated core, `htvm run`."""
 
@@ -46,6 +47,8 @@ class HostEngine:
             return round(elements * layer.lhs.type.shape[-1] * CYCLES_PER_MATMUL_MAC)
         if isinstance(layer, accel.Pool2dOp):
             return round(elements * (prod(layer.kernel) * CYCLES_PER_POOLED + CYCLES_PER_POOL))
+        if isinstance(layer, accel.AddOp):
+            return elements * CYCLES_PER_SUM
         if isinstance(layer, accel.ArgMaxOp):
             elements = prod(layer.input.type.shape)
         return elements * CYCLES_PER_ELEMENT
