@@ -135,3 +135,20 @@ func.func @blocking(%x: memref<1x4x8x8xi8, "ram">, %y: memref<1x4x8x8xi8, "ram">
   accel.add %x, %x into %y {engine = "npu", accel.tiling = {outputs = 4, rows = 8, columns = 8, loads, stores, outputs_first, blocking, buffers = 1}, requant = {multiplier = array<i32: 1, 1>, offset = array<i64: 0>, shift = array<i32: 1>, min = -128, max = 127}} : (memref<1x4x8x8xi8, "ram">, memref<1x4x8x8xi8, "ram">, memref<1x4x8x8xi8, "ram">) -> () loc("sum")
   return
 }
+
+// -----
+
+// Buffers of 1,200 bytes, of which L1 holds three: the first result is sent, and has left, before the second job needs
+// room for its own. With more room it would be sent beside that job.
+// CHECK-LABEL: @sent_for_its_room
+func.func @sent_for_its_room(%x: memref<1x16x1x75xi8, "ram">, %y: memref<1x16x1x75xi8, "ram"> {accel.result}, %z: memref<1x16x1x75xi8, "ram"> {accel.result}) {
+  // CHECK: %[[OUT:.*]] = accel.buffer "first output"
+  // CHECK: accel.launch "npu"
+  // CHECK: memref.reinterpret_cast %[[OUT]]
+  // CHECK-NEXT: %[[SENT:.*]] = accel.copy %{{.*}} to %arg1
+  // CHECK-NEXT: accel.wait %[[SENT]]
+  // CHECK: accel.launch "npu"
+  accel.add %x, %x into %y {engine = "npu", accel.tiling = {outputs = 16, rows = 1, columns = 75, loads, stores, outputs_first, buffers = 1}, requant = {multiplier = array<i32: 1, 1>, offset = array<i64: 0>, shift = array<i32: 1>, min = -128, max = 127}} : (memref<1x16x1x75xi8, "ram">, memref<1x16x1x75xi8, "ram">, memref<1x16x1x75xi8, "ram">) -> () loc("first")
+  accel.add %x, %x into %z {engine = "npu", accel.tiling = {outputs = 16, rows = 1, columns = 75, loads, stores, outputs_first, buffers = 1}, requant = {multiplier = array<i32: 1, 1>, offset = array<i64: 0>, shift = array<i32: 1>, min = -128, max = 127}} : (memref<1x16x1x75xi8, "ram">, memref<1x16x1x75xi8, "ram">, memref<1x16x1x75xi8, "ram">) -> () loc("second")
+  return
+}
