@@ -74,7 +74,7 @@ def test_layers_take_what_was_predicted(name: str, kilobytes: int, mapping: str,
     accelerated = [layer for layer in layers if layer["engine"] != "host"]
     assert len(accelerated) >= 9
     for layer in accelerated:
-        assert layer["predicted_cycles"] == pytest.approx(layer["cycles"], rel=0.1), layer["name"]
+        assert layer["predicted_cycles"] == pytest.approx(layer["cycles"], rel=0.1, abs=10), layer["name"]
     total = sum(layer["cycles"] for layer in layers)
     assert sum(layer["predicted_cycles"] for layer in layers) == pytest.approx(total, rel=0.1)
 
