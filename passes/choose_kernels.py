@@ -21,6 +21,7 @@ and how they were made are in analysis/linear_kernels.py.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import ClassVar
 
 from mlir import ir
@@ -29,7 +30,7 @@ from mlir.passmanager import ExternalPass
 from htvm.backend.targets.soc import HOST, Soc
 from htvm.dialects import accel
 
-from .analysis import linear_kernels
+from .analysis import activations, layout, linear_kernels
 from .analysis.linear_kernels import Linear, Plan
 
 MOST_DATA = {"memory": 1.1, "speed": 2.1}
@@ -40,6 +41,9 @@ CODE_BYTES = 32 << 10
 
 FREE_DATA_BYTES = 64
 """Constants that no layer is refused."""
+
+BLOCK = 4
+"""Output channels whose weights lie together for kernel "collected" (htvm_conv2d.h)."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,9 @@ class ChooseKernels:
                 this_pass.signal_pass_failure()
                 return
             layers = [layer for layer in accel.layers(module) if is_linear(layer) and layer.engine.value == HOST]
+            for layer in layers:
+                if layer.kernel is None and not activations.is_constant(layer.weights):
+                    write(layer, ordered_when_running(layer))
             open_layers = [layer for layer in layers if layer.kernel is None]
             choices = [Choice.of(linear_kernels.read(layer), most_data) for layer in open_layers]
             for layer, plan in zip(open_layers, within(constant_room(self.target, choices), choices), strict=True):
@@ -121,6 +128,14 @@ def constant_room(target: Soc, choices: list[Choice]) -> int:
     (memory,) = (memory for memory in target.memories if memory.name == name)
     activations = max((choice.activation_bytes for choice in choices), default=0) if name == target.arena_memory else 0
     return memory.size_bytes - CODE_BYTES - 2 * activations
+
+
+def ordered_when_running(layer: accel.Conv2dOp) -> Plan:
+    """Return the plan of a convolution with computed weights: scratch memory has them in order, and two windows."""
+    outputs, *window = layer.weights.type.shape
+    weights = -(-outputs // BLOCK) * BLOCK * prod(window) * layout.element_bytes(layer.weights.type)
+    windows = 2 * prod(window) * layout.element_bytes(layer.input.type)
+    return Plan("collected", instructions=0, data_bytes=0, scratch_bytes=weights + windows)
 
 
 def is_linear(layer: ir.OpView) -> bool:

@@ -19,7 +19,7 @@ from htvm.dialects import accel, packed_weights
 from htvm.dialects.copies import merge_axes
 
 from . import values
-from .constants import Constants, conv2d_weights, excess_entries, window_order
+from .constants import BLOCK, Constants, conv2d_weights, excess_entries, window_order
 from .convolution import Convolution, kernel_of, weights_4d
 from .requant import CORRECTED, HALF_EVEN, NARROW_EACH, Requant
 from .values import ElementType, element_type, shape, strides
@@ -227,6 +227,10 @@ def _by(sizes: Sequence[int]) -> str:
 def _linear(step: Step) -> None:
     layer = step.layer
     conv = Convolution.of(layer)
+    if values.global_name(layer.weights) is None:
+        step.macs = conv.macs
+        _computed_weights(step, conv, step.shared.forms[layer])
+        return
     weights = weights_4d(step.shared.data[values.global_name(layer.weights)])
     if layer.requant is None:
         bias = step.shared.data[values.global_name(layer.bias)] if layer.bias is not None else np.zeros(1)
@@ -250,6 +254,36 @@ def _conv2d(step: Step, conv: Convolution, weights: np.ndarray, requant: Requant
     )
     window = step.scratch() if collected else "NULL"
     step.call_for_each(conv.batch, kernel, {x: conv.x[0], y: conv.y[0]}, address, x, *arrays, window, y)
+
+
+def _computed_weights(step: Step, conv: Convolution, requant: Requant) -> None:
+    """Put the weights in the order of collected windows, blocks of 4 outputs as [c][r][s][4], then convolve."""
+    layer = step.layer
+    x_type, w_type, y_type = element_type(layer.input), element_type(layer.weights), element_type(step.output)
+    outputs, channels, rows, columns = shape(layer.weights)
+    k_step, *steps = strides(layer.weights)
+    x, w = step.reads(layer.input, "x"), step.reads(layer.weights, "w")
+    y, scratch = step.writes(step.output), step.scratch()
+    ordered = scratch if w_type.size_bytes == 1 else f"({w_type.c} *)(void *){scratch}"
+    taps, whole = channels * rows * columns, outputs // BLOCK
+    if outputs % BLOCK:
+        fill = step.kernel("htvm_elementwise.h", "HTVM_DEFINE_FILL", w_type)
+        step.call(fill, (whole + 1) * BLOCK * taps, 0, ordered)
+    for first, count, lanes in ((0, whole, BLOCK), (whole, 1, outputs % BLOCK)):
+        if count and lanes:
+            source = f"{w} + {first * BLOCK * k_step}" if first else w
+            target = f"{ordered} + {first * BLOCK * taps}" if first else ordered
+            axes = (
+                [count, channels, rows, columns, lanes],
+                [BLOCK * k_step, *steps, k_step],
+                [BLOCK * taps, BLOCK * rows * columns, BLOCK * columns, BLOCK, 1],
+            )
+            _copy(step, f"order_{first}", source, target, axes, kind=w_type)
+    kernel = step.kernel("htvm_conv2d.h", "HTVM_DEFINE_CONV2D", x_type, w_type, y_type, f"HTVM_{requant.form}")
+    address = step.struct("htvm_conv2d_layer", "layer", _linear_fields(conv, requant))
+    window = f"{scratch} + {-(-outputs // BLOCK) * BLOCK * taps * w_type.size_bytes}"
+    arrays = ordered, step.scales(requant, outputs), window
+    step.call_for_each(conv.batch, kernel, {x: conv.x[0], y: conv.y[0]}, address, x, *arrays, y)
 
 
 def _packed(step: Step, conv: Convolution, weights: np.ndarray, requant: Requant) -> None:
@@ -586,9 +620,10 @@ def _copy(
     y: str,
     axes: tuple[Sequence[int], Sequence[int], Sequence[int]],
     loops: Sequence[Loop] = (),
+    kind: ElementType | None = None,
 ) -> None:
-    """Copy elements of the output's type, inside `loops`; axes: sizes, strides of x, strides of y."""
-    kernel = step.kernel("htvm_elementwise.h", "HTVM_DEFINE_COPY", element_type(step.output))
+    """Copy elements of the output's type, or of `kind`, inside `loops`; axes: sizes, strides of x, strides of y."""
+    kernel = step.kernel("htvm_elementwise.h", "HTVM_DEFINE_COPY", kind or element_type(step.output))
     inner, outer = values.inner_and_outer(*axes)
     address = step.struct("htvm_unary_shape", name, dict(zip(("size", "x", "y"), inner, strict=True)))
     step.call_in_loops([*loops, *_loops(outer, x, y)], kernel, address, x, y)

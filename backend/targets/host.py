@@ -25,13 +25,17 @@ class HostEngine:
     name: str = HOST
 
     def refuses(self, op: ir.Operation) -> str | None:
-        """Refuse what is not an accel op, convolutions whose weights are not constant, and an array's converter."""
+        """Refuse what is not an accel op, computed weights but in convolutions of one group, and a converter."""
         name = op.operation.name
         if not name.startswith("accel."):
             return f"runs ops of the accel dialect, got '{name}'"
-        if isinstance(op.operation.opview, accel.Conv2dOp | accel.DenseOp) and quantisation.stored(op.weights) is None:
-            return "has kernels for constant weights, got weights that are computed"
-        if isinstance(op.operation.opview, accel.Conv2dOp) and op.operation.opview.rescale is not None:
+        layer = op.operation.opview
+        if isinstance(layer, accel.Conv2dOp | accel.DenseOp) and quantisation.stored(layer.weights) is None:
+            found = f"{layer.weights.type.element_type}"
+            if isinstance(layer, accel.DenseOp) or layer.groups.value > 1 or found not in ("i8", "i16"):
+                what = "rows of a matrix" if isinstance(layer, accel.DenseOp) else f"{layer.groups.value} groups"
+                return f"takes computed weights of i8 or i16 in convolutions of one group, got {found} for {what}"
+        if isinstance(layer, accel.Conv2dOp) and layer.rescale is not None:
             return "has kernels that requantise once, got a converter's code that is scaled again ('rescale')"
         return None
 
