@@ -151,8 +151,9 @@ def test_a_full_queue_keeps_the_host_waiting(build):
     host = build("htvm_copy_rows(DMA, L1, 16, AT(IN), 16, 5, 16); htvm_wait(DMA, 5);")
     execution, _ = run(host)
     stalls = [one.stall_cycles for one in execution.timeline]
-    # One is copied and one waits: the third comes when the first has ended, the others as soon as there is room.
-    assert stalls[:2] == [0, 0] and all(100 < stall <= 116 for stall in stalls[2:])
+    # One is copied and one waits: the third comes when the first has ended, the others as soon as there is room. The
+    # host takes 9 cycles for a command itself.
+    assert stalls[:2] == [0, 0] and all(90 < stall < 116 for stall in stalls[2:])
     assert execution.stall_cycles == execution.steps[0].stall_cycles == sum(stalls)
     assert execution.cycles > execution.timeline[-1].end_cycle == execution.timeline[0].start_cycle + 5 * 116
 
