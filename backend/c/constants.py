@@ -43,18 +43,22 @@ def excess_entries(blocks: Sequence[WideBlock]) -> list[tuple[int, int, int]]:
 
 @dataclass
 class Constants:
-    """The constant arrays of one C file; equal ones are written once."""
+    """The constant arrays of one C file; equal ones are written once. sizes: bytes, by name."""
 
     definitions: list[str] = field(default_factory=list)
-    size_bytes: int = 0
+    sizes: dict[str, int] = field(default_factory=dict)
     _names: dict[tuple[str, bytes], str] = field(default_factory=dict)
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(self.sizes.values())
 
     def array(self, name: str, c_type: str, values: np.ndarray) -> str:
         """Define an array of integers, and return its name: `name`, or that of an equal one."""
         key = (c_type, values.tobytes())
         if key not in self._names:
             self._names[key] = name
-            self.size_bytes += values.nbytes
+            self.sizes[name] = values.nbytes
             self.definitions.append(f"static const {c_type} {name}[{values.size}] = {{\n{_lines(values)}\n}};\n")
         return self._names[key]
 
@@ -67,7 +71,7 @@ class Constants:
         key = (struct, np.array(rows, np.int64).tobytes())
         if key not in self._names:
             self._names[key] = name
-            self.size_bytes += struct_bytes * len(rows)
+            self.sizes[name] = struct_bytes * len(rows)
             text = _wrapped(
                 ", ".join(map(str, row)) if len(row) == 1 else f"{{{', '.join(map(str, row))}}}" for row in rows
             )

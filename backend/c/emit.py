@@ -18,6 +18,9 @@ from .report import report
 from .steps import Step
 
 ARENA_ALIGNMENT = 16
+LISTED = 5
+"""The largest constants that a message names."""
+
 STACK_BYTES = 4096
 """Room for the stack: more than ten times what the kernels were measured to need at -O3; an unoptimised build fits."""
 
@@ -32,6 +35,7 @@ def emit_c(module: ir.Module, soc: Soc, interface: str = "integer") -> dict[str,
     if interface not in ("integer", "float"):
         raise ValueError(f"interface is '{interface}', expected 'integer' or 'float'")
     program = read_program(module, soc)
+    check_fit(program, soc)
     name = program.name
     files = {
         f"{name}.h": header(program),
@@ -44,6 +48,25 @@ def emit_c(module: ir.Module, soc: Soc, interface: str = "integer") -> dict[str,
     if interface == "float":
         files[f"{name}_float.h"] = float_header.float_header(program)
     return files | kernels(program) | start_up(soc)
+
+
+def check_fit(program: Program, soc: Soc) -> None:
+    """Raise ValueError if constants and activations that share a memory are too large for it together.
+
+    plan-memory counts the constants of the module; here are those of the kernels, in the form in which they are.
+    """
+    memory = soc.memory(soc.constant_memory or soc.program_memory)
+    activations = program.arena.peak_bytes if memory.name == soc.arena_memory else 0
+    constants = program.shared.constants
+    needed = constants.size_bytes + activations
+    if needed > memory.size_bytes:
+        largest = sorted(constants.sizes.items(), key=lambda each: -each[1])[:LISTED]
+        parts = "".join(f"\n  {size:>9,} bytes: {name}" for name, size in [("activations", activations), *largest])
+        raise ValueError(
+            f"does not fit target '{soc.name}': {memory.name} needs {needed:,} bytes, {constants.size_bytes:,} of them "
+            f"constants, and has {memory.size_bytes:,}{parts}\n  fewer weights or smaller maps help, or another choice "
+            "of engines: each has the weights in a form of its own"
+        )
 
 
 def versions() -> dict[str, str]:

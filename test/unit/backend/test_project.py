@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import htvm
+from htvm.backend import targets
 from htvm.backend.c import ProjectFolderError, write_project
 
 PROJECT = {"net.c": "int x;\n", "data.bin": b"\x00\xff", "report.json": '{"generator": "htvm"}'}
@@ -84,3 +85,14 @@ def test_only_a_program_with_units_has_hooks_for_silicon() -> None:
     with_units, alone = (htvm.compile(layer, target).project.files["main.c"] for target in ("diana", "rv32"))
     assert "HTVM_BOOT_ANALOG();\n#ifdef HTVM_RUN_FOREVER\n    for (;;)\n#endif\n    dense_16x128_run(" in with_units
     assert "HTVM_" not in alone
+
+
+def test_constants_of_the_kernels_count_when_a_memory_is_full() -> None:
+    layer = Path(__file__).parents[2] / "inputs" / "models" / "htvm" / "layers" / "conv2d_3x3_s1.onnx"
+    soc = targets.load("diana").with_engines(["host"])
+    report = htvm.compile(layer, soc).project.report
+    needed = report["constant_bytes"] + report["memories"]["l2"]["peak_bytes"]
+    assert htvm.compile(layer, soc.with_memory("l2", needed)).project.report["constant_bytes"]
+    with pytest.raises(htvm.CompileError, match=f"l2 needs {needed:,} bytes, .* of them constants, and has") as error:
+        htvm.compile(layer, soc.with_memory("l2", needed - 1))
+    assert "bytes: step_0_weights" in str(error.value)
