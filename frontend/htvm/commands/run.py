@@ -105,8 +105,8 @@ def _answers(result: RunResult, compiled: CompiledModel | None, given: dict[str,
             else f"NO: {differing:,} of {values:,} output values differ from {what}; `htvm verify` tells where"
         )
         if compiled.refitted is not None:
-            changed = _differing(result.outputs, meant)
-            said["changed"] = f"{changed:,} of {values:,} output values, from those of the ONNX file, by --requant"
+            each = "; ".join(_changed(name, found, meant[name]) for name, found in result.outputs.items())
+            said["changed"] = f"by --requant, from the exact meaning of the ONNX file: {each}"
         if "accuracy" in said:
             (name,) = classes
             right = int(np.count_nonzero(meant[name].argmax(axis=1) == labels))
@@ -117,6 +117,14 @@ def _answers(result: RunResult, compiled: CompiledModel | None, given: dict[str,
 def _differing(found: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) -> int:
     """Return how many output values differ."""
     return sum(int((values != wanted[name]).sum()) for name, values in found.items())
+
+
+def _changed(name: str, found: np.ndarray, wanted: np.ndarray) -> str:
+    """Say how many values of an output are others than they were meant, and how far off."""
+    differing = found != wanted
+    count = int(differing.sum())
+    furthest = abs(found.astype("float64") - wanted.astype("float64")).max(initial=0)
+    return f"{count:,} of {found.size:,} values of '{name}'" + (f", by at most {furthest:g}" if count else "")
 
 
 def _costs(result: RunResult) -> dict[str, str]:
