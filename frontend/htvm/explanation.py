@@ -12,7 +12,8 @@ from mlir import ir
 from htvm.backend.targets.soc import Accelerator, Engine, Soc
 from htvm.dialects import accel
 from htvm.driver import Model, lower
-from htvm.passes.analysis.placement import refusal
+from htvm.passes.analysis import activations, layout
+from htvm.passes.analysis.placement import refusal, whole_parts
 from htvm.passes.analysis.tiling import NAME as TILING
 
 Change = tuple[str, Callable[[ir.OpView], bool]]
@@ -21,15 +22,19 @@ Change = tuple[str, Callable[[ir.OpView], bool]]
 
 @dataclass(frozen=True)
 class Candidate:
-    """An engine and a layer. cycles: predicted, transfers left out; refusal: why it does not run the layer.
+    """An engine and a layer. refusal: why it does not run the layer; None if it does.
 
-    would_take: the smallest change of the model after which it would; None if none of those known is enough.
+    cycles: predicted, transfers left out. energy_uj: of the engine meanwhile, where it is known what it draws.
+    weight_bytes: the weights in its form. would_take: the smallest change of the model after which it would run the
+    layer; None if none of those known is enough.
     """
 
     engine: str
-    cycles: int | None
-    refusal: str | None
-    would_take: str | None
+    cycles: int | None = None
+    energy_uj: float | None = None
+    weight_bytes: int | None = None
+    refusal: str | None = None
+    would_take: str | None = None
 
 
 @dataclass(frozen=True)
@@ -95,9 +100,19 @@ def decision(layer: ir.OpView, soc: Soc) -> Decision:
 def candidate(layer: ir.OpView, engine: Engine, soc: Soc) -> Candidate:
     """Ask an engine for its price, or for its reason and what would help."""
     why = refusal(soc, engine, layer)
-    if why is None:
-        return Candidate(engine.name, engine.cycles(layer, soc.cost_model), None, None)
-    return Candidate(engine.name, None, why, smallest_change(layer, engine, soc))
+    if why is not None:
+        return Candidate(engine.name, refusal=why, would_take=smallest_change(layer, engine, soc))
+    cycles, power = engine.cycles(layer, soc.cost_model), (soc.power_w or {}).get(engine.name)
+    energy = None if power is None else cycles * power / soc.clock_hz * 1e6
+    return Candidate(engine.name, cycles, energy, weight_bytes(layer, engine))
+
+
+def weight_bytes(layer: ir.OpView, engine: Engine) -> int:
+    """Return the bytes of a layer's weights as an engine wants them: packed, or as the model has them."""
+    if isinstance(engine, Accelerator):
+        return sum(map(engine.weight_bytes, whole_parts(engine, layer)))
+    constants = [value for value in layer.operation.operands if activations.is_constant(value)]
+    return sum(layout.size_bytes(value.type) for value in constants)
 
 
 def smallest_change(layer: ir.OpView, engine: Engine, soc: Soc) -> str | None:
@@ -186,7 +201,9 @@ def lines(one: Decision) -> Iterator[str]:
     for each in sorted(one.candidates, key=lambda each: (each.cycles is None, each.cycles or 0)):
         chosen = " (chosen)" if each.engine == one.engine else ""
         if each.cycles is not None:
-            yield f"  {each.engine:<10} {each.cycles:,} cycles{chosen}"
+            energy = f", {each.energy_uj:.3g} uJ" if each.energy_uj is not None else ""
+            weights = f", {each.weight_bytes:,} bytes of weights" if each.weight_bytes else ""
+            yield f"  {each.engine:<10} {each.cycles:,} cycles{energy}{weights}{chosen}"
         else:
             yield f"  {each.engine:<10} refuses: {each.refusal}"
             if each.would_take:

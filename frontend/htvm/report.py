@@ -12,7 +12,7 @@ from typing import Any
 LIBRARIES = ("echarts.min.js", "dataTables.min.js")
 """What draws charts and tables, as their authors published it: report_page/vendor/README.md."""
 
-SCRIPTS = ("common.js", "network.js", "timeline.js", "memory.js", "tables.js", "page.js")
+SCRIPTS = ("common.js", "network.js", "timeline.js", "memory.js", "tables.js", "decisions.js", "page.js")
 """Ours, in the order of use."""
 
 

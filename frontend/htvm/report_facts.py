@@ -15,8 +15,16 @@ from htvm.project import Project
 from htvm.trace import Slice, slices, steps
 
 
-def facts(project: Project, soc: Soc, result: RunResult, invocation: Sequence[str]) -> dict[str, Any]:
+def facts(
+    project: Project,
+    soc: Soc,
+    result: RunResult,
+    invocation: Sequence[str],
+    decisions: Sequence[Mapping[str, Any]] = (),
+) -> dict[str, Any]:
     """Return everything that is shown; invocation: the words of the command, to repeat it.
+
+    decisions: what htvm explain says of each layer; none for a project whose model is not at hand.
 
     Raises ProjectError for a project of an htvm that wrote no buffers.
     """
@@ -35,6 +43,7 @@ def facts(project: Project, soc: Soc, result: RunResult, invocation: Sequence[st
         "spans": [[*spans[number]] for number in range(len(found))],
         "memories": _memories(project, soc, spans, result),
         "layers": _layers(found, timeline, result),
+        "decisions": list(decisions),
         "origin": _origin(project, result, invocation),
     }
 

@@ -13,6 +13,8 @@ from htvm.commands.arguments import (
     add_optimize,
     add_output,
     add_target,
+    choices_of,
+    inputs_of,
     read_arrays,
     say,
 )
@@ -23,8 +25,9 @@ examples:
   htvm report resnet8.onnx                                  resnet8.html, of a run on random inputs
   htvm report resnet8_c --inputs photo.npz -o photo.html    a project that `htvm compile` wrote
 
-The page has the network, the timeline of all units, the memory map, a table of layers, and what is needed to repeat
-the run. It is one file that needs no network. In its charts, + and - zoom, the arrow keys move, 0 shows everything.
+The page has the network, the timeline of all units, the memory map, a table of layers, why each layer of a model runs
+where it runs, and what is needed to repeat the run. It is one file that needs no network. In its charts, + and - zoom,
+the arrow keys move, 0 shows everything.
 """
 
 
@@ -43,15 +46,21 @@ def add_arguments(to: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from htvm.execution import Program
+    from htvm.explanation import explain
     from htvm.interface import Samples
     from htvm.report import page
     from htvm.report_facts import facts
 
     given = read_arrays(arguments.inputs) if arguments.inputs else None
-    _, project, soc = subject(arguments)
+    compiled, project, soc = subject(arguments)
+    decisions = []
+    if compiled is not None:
+        decisions = explain(arguments.model, soc, **inputs_of(arguments), **choices_of(arguments))
     samples = Samples.of(project.inputs, project.random_inputs(arguments.seed) if given is None else given)
     result = Program(project, soc, arguments.cc).run(samples.first())
     output = Path(arguments.output or f"{project.report['name']}.html")
-    output.write_text(page(facts(project, soc, result, ["htvm", *sys.argv[1:]])), encoding="utf-8")
+    invocation = ["htvm", *sys.argv[1:]]
+    shown = facts(project, soc, result, invocation, [each.facts() for each in decisions])
+    output.write_text(page(shown), encoding="utf-8")
     say(arguments, f"{output}: {output.stat().st_size:,} bytes")
     return 0

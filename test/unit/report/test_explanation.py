@@ -1,5 +1,7 @@
 """htvm explain: every engine's answer for each layer, with the values that decide, and what would change it."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from htvm import explanation
 from htvm.backend import targets
 
+HTVM = [sys.executable, "-c", "import sys; from htvm.commands.htvm import main; sys.exit(main())"]
 MODELS = Path(__file__).parents[2] / "inputs" / "models"
 
 
@@ -48,3 +51,12 @@ def test_a_layer_is_named_by_every_node_in_it() -> None:
     one = decisions("htvm/layers/conv2d_3x3_s1_relu")["conv"]
     assert len(one.nodes) > 1
     assert f"with       {', '.join(one.nodes[1:])}" in explanation.text([one])
+
+
+def test_the_page_of_a_model_has_its_decisions_and_that_of_a_project_has_none(tmp_path: Path) -> None:
+    model, folder, page = MODELS / "htvm" / "layers" / "dense_16x128.onnx", tmp_path / "c", tmp_path / "page.html"
+    for command in (["compile", model, "--target", "diana", "-o", folder], ["report", folder, "-o", page]):
+        assert subprocess.run([*HTVM, *map(str, command)], capture_output=True).returncode == 0
+    assert '"decisions":[]' in page.read_text()
+    assert subprocess.run([*HTVM, "report", str(model), "--target", "diana", "-o", str(page)]).returncode == 0
+    assert '"decisions":[{"name":"dense"' in page.read_text()

@@ -52,10 +52,10 @@ class Structure(HTMLParser):
 
 def test_the_page_is_one_file_with_every_section(written: str) -> None:
     structure = Structure(written)
-    assert {"network", "timeline", "memory", "layers", "reproduce", "facts"} <= structure.ids
+    assert {"network", "timeline", "memory", "layers", "decisions", "reproduce", "facts"} <= structure.ids
     assert not structure.references
     assert structure.links and all(link[1:] in structure.ids for link in structure.links)
-    assert structure.scripts == 1 + 2 + 6
+    assert structure.scripts == 1 + 2 + 7
     assert "default-src 'none'" in written and len(written.encode()) < MOST_BYTES
 
 
