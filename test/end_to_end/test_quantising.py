@@ -49,7 +49,7 @@ def test_the_command_says_what_changes(
     written = json.loads(facts.read_text())
     assert written["outputs"]["output"]["samples"] == 60
     assert written["outputs"]["output"]["accuracy"] > 0.9
-    assert written["engines"].get("digital", 0) == (9 if scales_ == "pow2" else 0)
+    assert written["engines"].get("digital", 0) == (10 if scales_ == "pow2" else 0)
     assert htvm.verify(made).exact
 
 
