@@ -31,7 +31,7 @@ from htvm.backend.targets.soc import HOST, Soc
 from htvm.dialects import accel, quantisation
 
 from .analysis import activations
-from .analysis.placement import refusal
+from .analysis.placement import is_accelerated, refusal
 
 Made = tuple[list[ir.OpView], accel.Conv2dOp]
 """The layers that the host runs first, and the convolution."""
@@ -51,12 +51,8 @@ class FitKernels:
         with module.location:
             for function in accel.functions(module):
                 for layer in list(activations.layers(function)):
-                    if is_plain(layer) and not self.is_taken(layer):
+                    if is_plain(layer) and not is_accelerated(self.target, layer):
                         any(self.replace(layer, way) for way in (zeros_behind, strides_in_channels))
-
-    def is_taken(self, layer: ir.OpView) -> bool:
-        """Say whether an accelerator takes a layer as it is."""
-        return any(refusal(self.target, engine, layer) is None for engine in self.target.accelerators)
 
     def replace(self, layer: accel.Conv2dOp, way: Callable[[accel.Conv2dOp], Made | None]) -> bool:
         """Put new layers in place of one, and say so; leave it if they are not better."""

@@ -26,7 +26,7 @@ from htvm.backend.targets.soc import Engine, Soc
 from htvm.dialects import accel, quantisation
 
 from .analysis import activations
-from .analysis.placement import refusal
+from .analysis.placement import is_accelerated, refusal
 
 LOWEST, HIGHEST = -128, 127
 """What a sum of the engine is cut off at."""
@@ -46,13 +46,8 @@ class SplitActivations:
         with module.location:
             for function in accel.functions(module):
                 for layer in list(activations.layers(function)):
-                    if has_relu(layer) and not self.is_taken(layer):
+                    if layer.engine is None and has_relu(layer) and not is_accelerated(self.target, layer):
                         self.split(layer)
-
-    def is_taken(self, layer: ir.OpView) -> bool:
-        return layer.engine is not None or any(
-            refusal(self.target, engine, layer) is None for engine in self.target.accelerators
-        )
 
     def split(self, layer: accel.AddOp) -> None:
         """Put both layers in place of the one, and keep them if an accelerator takes both and is faster."""

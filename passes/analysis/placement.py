@@ -46,6 +46,11 @@ def refusal(soc: Soc, engine: Engine, layer: ir.OpView) -> str | None:
     return Search(soc, engine, engine.job(layer), soc.arena_memory, room, loads=True, stores=True).too_large()
 
 
+def is_accelerated(soc: Soc, layer: ir.OpView) -> bool:
+    """Say whether an accelerator takes a layer as it is."""
+    return any(refusal(soc, engine, layer) is None for engine in soc.accelerators)
+
+
 @dataclass(frozen=True)
 class Placement:
     """An optimal placement. engines: of layers, by what they make. converted: maps needed in the other order too."""

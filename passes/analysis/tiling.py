@@ -22,6 +22,7 @@ from mlir import ir
 from htvm.backend.targets.jobs import PLANAR, Job, Range
 from htvm.backend.targets.soc import Accelerator, Route, Soc
 
+from .layout import aligned
 from .timeline import Timeline
 
 NAME = "accel.tiling"
@@ -563,11 +564,6 @@ def pieces(
     if columns != size[1]:
         return channels * rows, columns
     return (channels, rows * columns) if rows != size[0] else (1, channels * rows * columns)
-
-
-def aligned(size_bytes: int) -> int:
-    """Return the bytes of a buffer: whole words."""
-    return -(-size_bytes // 4) * 4
 
 
 def balanced(size: int) -> list[int]:
