@@ -10,7 +10,7 @@ from mlir import ir
 from htvm.dialects import accel
 
 from .program import Program
-from .steps import Step
+from .step import Step
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from htvm.dialects import accel
 from htvm.dialects.copies import Runs
 
 from . import values
-from .steps import Step
+from .step import Step
 
 HEADER = "htvm_soc.h"
 

@@ -15,7 +15,7 @@ from .commands import HEADER
 from .names import comment_text
 from .program import Port, Program, read_program
 from .report import report
-from .steps import Step
+from .step import Step
 
 ARENA_ALIGNMENT = 16
 LISTED = 5

@@ -17,7 +17,7 @@ from . import convolution, steps, values
 from .commands import Commands
 from .constants import Constants
 from .names import identifier, project_name
-from .steps import Shared, Step
+from .step import Shared, Step
 from .values import ElementType
 
 COMMANDS = (accel.CopyOp, accel.LaunchOp, accel.WaitOp)

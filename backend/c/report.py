@@ -13,7 +13,7 @@ from . import values
 from .buffers import Place, places, scratch_of
 from .commands import root_of
 from .program import Port, Program
-from .steps import Step
+from .step import Step
 
 GENERATOR = "htvm"
 """Marks a folder as written by htvm, so that it may be written again."""

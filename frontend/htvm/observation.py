@@ -11,7 +11,7 @@ from mlir import ir
 from mlir.dialects import memref
 from unicorn import UC_HOOK_CODE
 
-from htvm.backend.c.steps import Step
+from htvm.backend.c.step import Step
 from htvm.backend.c.values import element_type, size_bytes
 from htvm.backend.targets.jobs import PIXELS, Job
 from htvm.backend.targets.soc import HOST

@@ -1,0 +1,84 @@
+"""Steps of element-wise layers on the host: arithmetic on two operands, and tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from htvm.dialects import accel
+
+from . import values
+from .requant import CORRECTED, Requant
+from .step import Loop, Step, loops_over, requant_fields
+from .values import element_type, shape, strides
+
+
+def _binary(step: Step) -> tuple[dict[str, Any], list[tuple[int, ...]]]:
+    """Return the shape of a layer on two operands, and the axes that are too many for the kernels."""
+    sizes = shape(step.output)
+    operands = (values.broadcast_strides(value, sizes) for value in (step.layer.lhs, step.layer.rhs))
+    inner, outer = values.inner_and_outer(sizes, *operands, strides(step.output))
+    return dict(zip(("size", "a", "b", "y"), inner, strict=True)), outer
+
+
+def add(step: Step) -> None:
+    layer = step.layer
+    requant = Requant.of(layer)
+    types = (element_type(value) for value in (layer.lhs, layer.rhs, step.output))
+    kernel = step.kernel("htvm_elementwise.h", "HTVM_DEFINE_ADD", *types, f"HTVM_{requant.form}")
+    a, b, y = step.reads(layer.lhs, "a"), step.reads(layer.rhs, "b"), step.writes(step.output)
+    inner, outer = _binary(step)
+    fields = {
+        "shape": inner,
+        "a_multiplier b_multiplier": np.broadcast_to(requant.multiplier, 2).tolist(),
+        "offset": requant.offset[0],
+        "requant": requant_fields(requant) | {"pre_shift shift": (0, requant.shift[0])},
+    }
+    if requant.form == CORRECTED:
+        (a_numerator, b_numerator), divisor, rest = requant.quotient
+        fields["a_numerator b_numerator"] = a_numerator, b_numerator
+        fields["divisor rest"] = divisor[0], rest[0]
+    step.call_in_loops(loops_over(outer, a, b, y), kernel, step.struct("htvm_add_layer", "layer", fields), a, b, y)
+
+
+def multiply(step: Step) -> None:
+    layer = step.layer
+    requant = Requant.of(layer)
+    types = (element_type(value) for value in (layer.lhs, layer.rhs, step.output))
+    kernel = step.kernel("htvm_elementwise.h", "HTVM_DEFINE_MULTIPLY", *types, f"HTVM_{requant.form}")
+    a, b, y = step.reads(layer.lhs, "a"), step.reads(layer.rhs, "b"), step.writes(step.output)
+    inner, outer = _binary(step)
+    fields = {
+        "shape": inner,
+        "a_zero_point b_zero_point": layer.zero_points if layer.zero_points is not None else (0, 0),
+        "requant": requant_fields(requant),
+    }
+    address = step.struct("htvm_multiply_layer", "layer", fields)
+    step.call_in_loops(loops_over(outer, a, b, y), kernel, address, a, b, step.scales(requant, 1), y)
+
+
+def extreme(step: Step) -> None:
+    layer, maximum = step.layer, int(isinstance(step.layer, accel.MaximumOp))
+    kernel = step.kernel("htvm_elementwise.h", "HTVM_DEFINE_EXTREME", element_type(step.output), maximum)
+    a, b, y = step.reads(layer.lhs, "a"), step.reads(layer.rhs, "b"), step.writes(step.output)
+    inner, outer = _binary(step)
+    address = step.struct("htvm_binary_shape", "shape", inner)
+    step.call_in_loops(loops_over(outer, a, b, y), kernel, address, a, b, y)
+
+
+def lookup(step: Step) -> None:
+    layer = step.layer
+    x_type, y_type = element_type(layer.input), element_type(step.output)
+    kernel = step.kernel("htvm_elementwise.h", "HTVM_DEFINE_LOOKUP", x_type, y_type)
+    x, y = step.reads(layer.input, "x"), step.writes(step.output)
+    table = step.shared.data[values.global_name(layer.table)].view(y_type.numpy)
+    entries = step.array("table", y_type.c, table.reshape(-1))
+    each = dict(enumerate(zip(shape(step.output), strides(layer.input), strides(step.output), strict=True)))
+    loops = []
+    if layer.axis is not None:
+        size, x_step, y_step = each.pop(layer.axis.value)
+        loops.append(Loop.of(size, {x: x_step, entries: table.shape[1], y: y_step}))
+    inner, outer = values.inner_and_outer(*(list(zip(*each.values(), strict=True)) or [(), (), ()]))
+    address = step.struct("htvm_unary_shape", "shape", dict(zip(("size", "x", "y"), inner, strict=True)))
+    step.call_in_loops(loops + loops_over(outer, x, y), kernel, address, x, entries, str(layer.lowest.value), y)

@@ -1,0 +1,107 @@
+"""Steps that move elements and compute nothing: loops of copies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from htvm.dialects import accel
+
+from . import values
+from .step import Loop, Step, loops_over
+from .values import ElementType, element_type, shape, strides
+
+
+def copy(
+    step: Step,
+    name: str,
+    x: str,
+    y: str,
+    axes: tuple[Sequence[int], Sequence[int], Sequence[int]],
+    loops: Sequence[Loop] = (),
+    kind: ElementType | None = None,
+) -> None:
+    """Copy elements of the output's type, or of `kind`, inside `loops`; axes: sizes, strides of x, strides of y."""
+    kernel = step.kernel("htvm_elementwise.h", "HTVM_DEFINE_COPY", kind or element_type(step.output))
+    inner, outer = values.inner_and_outer(*axes)
+    address = step.struct("htvm_unary_shape", name, dict(zip(("size", "x", "y"), inner, strict=True)))
+    step.call_in_loops([*loops, *loops_over(outer, x, y)], kernel, address, x, y)
+
+
+def concat(step: Step) -> None:
+    y, y_steps, axis = step.writes(step.output), strides(step.output), step.layer.axis.value
+    start = 0
+    for number, value in enumerate(step.layer.inputs):
+        x = step.reads(value, f"x{number}")
+        to = f"{y} + {start * y_steps[axis]}" if start else y
+        copy(step, f"part_{number}", x, to, (shape(value), strides(value), y_steps))
+        start += shape(value)[axis]
+
+
+def pad(step: Step) -> None:
+    """Fill the whole output, then copy the part of the input that is not cut off by negative padding."""
+    layer = step.layer
+    y_steps, x_steps = strides(step.output), strides(layer.input)
+    x, y = step.reads(layer.input, "x"), step.writes(step.output)
+    low, high = list(layer.low), list(layer.high)
+    kept = [size + min(a, 0) + min(b, 0) for size, a, b in zip(shape(layer.input), low, high, strict=True)]
+    to = sum(max(a, 0) * stride for a, stride in zip(low, y_steps, strict=True))
+    first = sum(max(-a, 0) * stride for a, stride in zip(low, x_steps, strict=True))
+    fill = step.kernel("htvm_elementwise.h", "HTVM_DEFINE_FILL", element_type(step.output))
+    step.call(fill, int(np.prod(shape(step.output))), int(layer.value.value), y)
+    if min(kept) > 0:
+        axes = kept, x_steps, y_steps
+        copy(step, "inside", f"{x} + {first}" if first else x, f"{y} + {to}" if to else y, axes)
+
+
+def transpose(step: Step) -> None:
+    x, y = step.reads(step.layer.input, "x"), step.writes(step.output)
+    x_steps = [strides(step.layer.input)[axis] for axis in step.layer.permutation]
+    copy(step, "shape", x, y, (shape(step.output), x_steps, strides(step.output)))
+
+
+def take(step: Step) -> None:
+    """Copy with strides where indices are evenly spaced, in groups or not; other axes are loops over offsets."""
+    x, y = step.reads(step.layer.input, "x"), step.writes(step.output)
+    first, axes, loops = 0, [], []
+    rows = zip(shape(step.output), strides(step.layer.input), strides(step.output), accel.indices_of(step.layer))
+    for axis, (size, x_step, y_step, indices) in enumerate(rows):
+        spaced = [(size, 1, 1)] if indices is None else evenly_spaced(indices)
+        if spaced is None:
+            offsets = step.array(f"axis_{axis}", "int32_t", (indices * x_step).astype(np.int32))
+            loops.append(Loop(size, {x: f"{offsets}[{{}}]", y: f"{{}} * {y_step}"}))
+            continue
+        first += 0 if indices is None else int(indices[0]) * x_step
+        axes += [(count, step_of * x_step, apart * y_step) for count, step_of, apart in spaced]
+    if first:
+        step.body.append(f"const {element_type(step.output).c} *const first = {x} + {first};")
+        loops = [
+            Loop(loop.size, {"first" if name == x else name: text for name, text in loop.offsets.items()})
+            for loop in loops
+        ]
+        x = "first"
+    copy(step, "shape", x, y, tuple(zip(*axes)) or ((), (), ()), loops)
+
+
+def evenly_spaced(indices: np.ndarray) -> list[tuple[int, int, int]] | None:
+    """Return (count, distance in x, distance in y) of one loop, or two nested ones, that visit the indices in order.
+
+    Return None if there are no such loops.
+    """
+    count = len(indices)
+    for inner in [count] + [each for each in range(2, count) if count % each == 0]:
+        rows = indices.reshape(-1, inner)
+        step, apart = int(rows[0, 1] - rows[0, 0]) if inner > 1 else 0, int(rows[-1, 0] - rows[0, 0])
+        jump = apart // (len(rows) - 1) if len(rows) > 1 else 0
+        wanted = rows[0, 0] + np.add.outer(np.arange(len(rows)) * jump, np.arange(inner) * step)
+        if (wanted == rows).all():
+            return [(len(rows), jump, inner), (inner, step, 1)]
+    return None
+
+
+def reshape(step: Step) -> None:
+    """Copy in row-major order; the emitter leaves the step out where input and output are in one place."""
+    x, y = step.reads(step.layer.input, "x"), step.writes(step.output)
+    count = int(np.prod(shape(step.output)))
+    copy(step, "shape", x, y, ([count], [1], [1]))

@@ -1,0 +1,125 @@
+"""Steps of the host that go over windows or along an axis: pooling, argmax, layer norm, softmax."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from htvm.dialects.copies import merge_axes
+
+from . import values
+from .requant import Requant
+from .step import Step, loops_over, requant_fields
+from .values import element_type, shape, strides
+
+
+def pool2d(step: Step) -> None:
+    layer = step.layer
+    batch, channels, height, width = shape(layer.input)
+    x_n, *x_steps = strides(layer.input)
+    y_n, *y_steps = strides(step.output)
+    pad_top, pad_left, _, _ = layer.pads
+    fields = {
+        "channels": channels,
+        "in_height in_width": (height, width),
+        "out_height out_width": shape(step.output)[2:],
+        "kernel_h kernel_w": layer.kernel,
+        "stride_h stride_w": layer.strides,
+        "dilation_h dilation_w": layer.dilations if layer.dilations is not None else (1, 1),
+        "pad_top pad_left": (pad_top, pad_left),
+        "x_c x_h x_w": x_steps,
+        "y_c y_h y_w": y_steps,
+    }
+    x_type, y_type = element_type(layer.input), element_type(step.output)
+    x, y = step.reads(layer.input, "x"), step.writes(step.output)
+    steps = {x: x_n, y: y_n}
+    extreme = {"max": "HTVM_MAXIMUM", "min": "HTVM_MINIMUM"}.get(layer.kind.value)
+    if extreme:
+        kernel = step.kernel("htvm_pool2d.h", "HTVM_DEFINE_POOL2D_EXTREME", x_type, extreme)
+        address = step.struct("htvm_pool2d_layer", "layer", fields)
+        step.call_for_each(batch, kernel, steps, address, x, y)
+        return
+    requant = Requant.of(layer)
+    kernel = step.kernel("htvm_pool2d.h", "HTVM_DEFINE_POOL2D_SUM", x_type, y_type, f"HTVM_{requant.form}")
+    address = step.struct("htvm_pool2d_layer", "layer", fields | {"requant": requant_fields(requant)})
+    counts = np.array(list(layer.counts), np.int32)
+    arrays = step.array("counts", "int32_t", counts), step.scales(requant, counts.size)
+    step.call_for_each(batch, kernel, steps, address, x, *arrays, y)
+
+
+def _around(step: Step, axis: int) -> tuple[dict[str, Any], list[tuple[int, ...]]]:
+    """Return one axis before `axis`, itself and one behind it as kernels want them, and the axes around these."""
+    layer = step.layer
+    each = dict(enumerate(zip(shape(layer.input), strides(layer.input), strides(step.output), strict=True)))
+    along = each.pop(axis)
+    merged = merge_axes(*(list(zip(*each.values(), strict=True)) or [(), (), ()]))
+    *outer, before, after = [*[(1, 0, 0)] * (2 - len(merged)), *merged]
+    columns = zip(before, along, after, strict=True)
+    return dict(zip(("size", "x", "y"), columns, strict=True)), outer
+
+
+def argmax(step: Step) -> None:
+    layer = step.layer
+    kernel = step.kernel("htvm_argmax.h", "HTVM_DEFINE_ARGMAX", element_type(layer.input), element_type(step.output))
+    x, y = step.reads(layer.input, "x"), step.writes(step.output)
+    inner, outer = _around(step, layer.axis.value)
+    fields = inner | {"smallest last": (int(layer.smallest), int(layer.last))}
+    address = step.struct("htvm_argmax_layer", "layer", fields)
+    step.call_in_loops(loops_over(outer, x, y), kernel, address, x, y)
+
+
+NORM_BITS, SLOPE_BITS = 24, 30
+"""Of the estimates of htvm_layer_norm.h: bits behind the point, and bits of the steepest slope."""
+
+
+def layer_norm(step: Step) -> None:
+    layer, length = step.layer, shape(step.layer.input)[-1]
+    factors, terms = (step.shared.data[values.global_name(each)].tolist() for each in (layer.scale, layer.bias))
+    whole_step, half_shift = 2 * layer.half_step.value, layer.shift.value // 2
+    slope_bits = SLOPE_BITS + whole_step.bit_length() - 1 - max(map(abs, factors), default=1).bit_length()
+    channels = [
+        (factor, term, ((term + whole_step // 2) << NORM_BITS) // whole_step, _rounded(factor, whole_step, slope_bits))
+        for factor, term in zip(factors, terms, strict=True)
+    ]
+    *x_rows, x_step = strides(layer.input)
+    *y_rows, y_step = strides(step.output)
+    *outer, (rows, x_row, y_row) = merge_axes(shape(layer.input)[:-1], x_rows, y_rows) or [(1, 0, 0)]
+    high, low = layer.variance_offset
+    offset = (high << 32) + low
+    fields = {
+        "rows length": (rows, length),
+        "x_row x_step y_row y_step": (x_row, x_step, y_row, y_step),
+        "slope_bits half_shift": (slope_bits, half_shift),
+        "half_step variance_scale": (layer.half_step.value, layer.variance_scale.value),
+        "variance_offset": [f"{offset >> bits & 0xFFFFFFFF}u" for bits in (0, 32, 64)],
+        "zero_point min max": (layer.zero_point.value, layer.min.value, layer.max.value),
+    }
+    types = element_type(layer.input), element_type(step.output)
+    kernel = step.kernel("htvm_layer_norm.h", "HTVM_DEFINE_LAYER_NORM", *types)
+    x, y = step.reads(layer.input, "x"), step.writes(step.output)
+    address = step.struct("htvm_layer_norm_layer", "layer", fields)
+    step.call_in_loops(
+        loops_over(outer, x, y), kernel, address, x, step.structs("channels", "htvm_norm_channel", channels, 32), y
+    )
+
+
+def _rounded(numerator: int, denominator: int, bits: int) -> int:
+    """Return a fraction as a multiple of 2^-bits."""
+    return round(Fraction(numerator, denominator) * Fraction(2) ** bits)
+
+
+def softmax(step: Step) -> None:
+    layer = step.layer
+    inner, outer = _around(step, layer.axis.value)
+    table = step.shared.data[values.global_name(layer.table)]
+    fields = inner | {
+        "entries": table.size,
+        "scale_multiplier scale_shift": (layer.scale_multiplier.value, layer.scale_shift.value),
+        "zero_point min max": (layer.zero_point.value, layer.min.value, layer.max.value),
+    }
+    kernel = step.kernel("htvm_softmax.h", "HTVM_DEFINE_SOFTMAX", element_type(layer.input), element_type(step.output))
+    x, y = step.reads(layer.input, "x"), step.writes(step.output)
+    address = step.struct("htvm_softmax_layer", "layer", fields)
+    step.call_in_loops(loops_over(outer, x, y), kernel, address, x, step.array("table", "uint64_t", table), y)
