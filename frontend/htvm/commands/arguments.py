@@ -76,30 +76,6 @@ def settle(arguments: argparse.Namespace) -> argparse.Namespace:
     return arguments
 
 
-def add_mapping(to: argparse.ArgumentParser) -> None:
-    """Add --mapping, how layers are mapped on accelerators, and --requant, whose numbers are computed."""
-    to.add_argument(
-        "--requant",
-        choices=("exact", "pow2"),
-        default="exact",
-        help="exact: the model's numbers (default); pow2: scales become powers of two, for engines that can only "
-        "shift, and results change: `htvm run` says how many",
-    )
-    to.add_argument(
-        "--mapping",
-        choices=("default", "htvm"),
-        default="default",
-        help="how layers are mapped on accelerators: the fastest way found (default), or HTVM's, to compare with",
-    )
-    to.add_argument(
-        "--objective",
-        choices=("latency", "energy", "memory"),
-        default="latency",
-        help="what tiles of layers on accelerators are chosen for (default: latency)",
-    )
-    to.add_argument("--plan", metavar="P.json", help="pin layers to the engines and tiles of a plan; see --save-plan")
-
-
 def _target(name: str) -> Soc:
     from htvm.backend import targets
 
@@ -139,29 +115,49 @@ def add_shapes(to: argparse.ArgumentParser) -> None:
     )
 
 
-def add_optimize(to: argparse.ArgumentParser) -> None:
-    """Add --optimize, what the C is made for."""
+def inputs_of(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """Return what `add_inputs` has read, as the keywords of driver.compile and driver.lower."""
+    return {"input_types": arguments.input_type, "shapes": arguments.shape}
+
+
+def add_compilation(to: argparse.ArgumentParser) -> None:
+    """Add all that decides how a model is compiled for its target: `compilation_of` reads it."""
+    add_inputs(to)
     to.add_argument(
         "--optimize",
         choices=("memory", "speed"),
         default="memory",
         help="memory: constants stay as small as the weights (the default); speed: they may be twice as large",
     )
+    to.add_argument(
+        "--requant",
+        choices=("exact", "pow2"),
+        default="exact",
+        help="exact: the model's numbers (default); pow2: scales become powers of two, for engines that can only "
+        "shift, and results change: `htvm run` says how many",
+    )
+    to.add_argument(
+        "--mapping",
+        choices=("default", "htvm"),
+        default="default",
+        help="how layers are mapped on accelerators: the fastest way found (default), or HTVM's, to compare with",
+    )
+    to.add_argument(
+        "--objective",
+        choices=("latency", "energy", "memory"),
+        default="latency",
+        help="what tiles of layers on accelerators are chosen for (default: latency)",
+    )
+    to.add_argument("--plan", metavar="P.json", help="pin layers to the engines and tiles of a plan; see --save-plan")
 
 
-def choices_of(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return what `add_optimize` and `add_mapping` have read, as the keywords of driver.compile and driver.lower."""
+def compilation_of(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return what `add_compilation` has read, as the keywords of driver.compile and driver.lower."""
     from htvm import plan
 
     names = ("optimize", "mapping", "requant", "objective")
-    return {name: getattr(arguments, name) for name in names} | {
-        "plan": plan.read(arguments.plan) if arguments.plan else ()
-    }
-
-
-def inputs_of(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
-    """Return what `add_inputs` has read, as the keywords of driver.compile and driver.lower."""
-    return {"input_types": arguments.input_type, "shapes": arguments.shape}
+    choices = {name: getattr(arguments, name) for name in names}
+    return inputs_of(arguments) | choices | {"plan": plan.read(arguments.plan) if arguments.plan else ()}
 
 
 def add_output(to: argparse.ArgumentParser, facts: str = "") -> None:

@@ -8,13 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from htvm.commands.arguments import (
-    add_inputs,
-    add_mapping,
-    add_optimize,
+    add_compilation,
     add_output,
     add_target,
-    choices_of,
-    inputs_of,
+    compilation_of,
     model_warnings,
     say,
     usage_error,
@@ -37,9 +34,7 @@ def add_arguments(to: argparse.ArgumentParser) -> None:
     to.add_argument("model", metavar="MODEL", help="a quantised ONNX file")
     add_target(to, default="rv32", help="the machine to compile for (default: rv32)")
     to.add_argument("-o", dest="output", required=True, metavar="DIR", help="the folder to write")
-    add_inputs(to)
-    add_optimize(to)
-    add_mapping(to)
+    add_compilation(to)
     to.add_argument(
         "--emit-ir",
         action="append",
@@ -67,8 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
         compiled = driver.compile(
             arguments.model,
             arguments.target,
-            **inputs_of(arguments),
-            **choices_of(arguments),
+            **compilation_of(arguments),
             keep_stages=[*arguments.emit_ir, *(["scheduled"] if arguments.save_plan else [])],
         )
     stages = {f"{stage}.mlir": compiled.stages[stage] for stage in arguments.emit_ir}
@@ -94,9 +88,7 @@ def cost_of_pins(arguments: argparse.Namespace, report: dict[str, Any]) -> str:
     """Compile once more without the plan and say what its pins cost."""
     from htvm import driver
 
-    free = driver.compile(
-        arguments.model, arguments.target, **inputs_of(arguments), **choices_of(arguments) | {"plan": ()}
-    )
+    free = driver.compile(arguments.model, arguments.target, **compilation_of(arguments) | {"plan": ()})
     pinned, best = (
         sum(step.get("predicted_cycles") or 0 for step in each["steps"]) for each in (report, free.project.report)
     )

@@ -5,13 +5,10 @@ from __future__ import annotations
 import argparse
 
 from htvm.commands.arguments import (
-    add_inputs,
-    add_mapping,
-    add_optimize,
+    add_compilation,
     add_output,
     add_target,
-    choices_of,
-    inputs_of,
+    compilation_of,
     model_warnings,
     say,
     usage_error,
@@ -34,9 +31,7 @@ def add_arguments(to: argparse.ArgumentParser) -> None:
     to.add_argument("model", metavar="MODEL", help="a quantised ONNX file")
     add_target(to, default="rv32", help="the machine to compile for (default: rv32)")
     to.add_argument("--node", metavar="NAME", help="only the layer that an ONNX node is in")
-    add_inputs(to)
-    add_optimize(to)
-    add_mapping(to)
+    add_compilation(to)
     add_output(to, "the same")
 
 
@@ -44,9 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     from htvm import explanation
 
     with model_warnings():
-        found = explanation.explain(
-            arguments.model, arguments.target, **inputs_of(arguments), **choices_of(arguments)
-        )
+        found = explanation.explain(arguments.model, arguments.target, **compilation_of(arguments))
     if arguments.node:
         known = [node for each in found for node in each.nodes]
         found = [each for each in found if arguments.node in each.nodes]

@@ -10,9 +10,7 @@ from pathlib import Path
 
 from htvm.commands.arguments import (
     add_cc,
-    add_inputs,
-    add_mapping,
-    add_optimize,
+    add_compilation,
     add_output,
     add_target,
     inputs_of,
@@ -38,9 +36,7 @@ RANDOM_SAMPLES = 4
 def add_arguments(to: argparse.ArgumentParser) -> None:
     to.add_argument("model", metavar="MODEL", help="a quantised ONNX file that fails")
     add_target(to, default="rv32", help="the machine to compile for (default: rv32)")
-    add_inputs(to)
-    add_optimize(to)
-    add_mapping(to)
+    add_compilation(to)
     to.add_argument("--inputs", metavar="X.npz", help="inputs with which it fails; without, random ones")
     to.add_argument("--seed", type=int, default=0, metavar="N", help="where random inputs start from (default: 0)")
     to.add_argument("-o", dest="output", metavar="SMALL.onnx", help="file to write (default: MODEL_reduced.onnx, here)")

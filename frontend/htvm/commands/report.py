@@ -8,13 +8,10 @@ from pathlib import Path
 
 from htvm.commands.arguments import (
     add_cc,
-    add_inputs,
-    add_mapping,
-    add_optimize,
+    add_compilation,
     add_output,
     add_target,
-    choices_of,
-    inputs_of,
+    compilation_of,
     read_arrays,
     say,
 )
@@ -34,9 +31,7 @@ the arrow keys move, 0 shows everything.
 def add_arguments(to: argparse.ArgumentParser) -> None:
     to.add_argument("model", metavar="MODEL|DIR", help="an ONNX file, or a project of htvm compile")
     add_target(to, help="the machine (default: rv32, or the one that the project was made for)")
-    add_inputs(to)
-    add_optimize(to)
-    add_mapping(to)
+    add_compilation(to)
     to.add_argument("--inputs", metavar="X.npz", help="the inputs, of which the first sample counts; or random ones")
     to.add_argument("--seed", type=int, default=0, metavar="N", help="where random inputs start from (default: 0)")
     to.add_argument("-o", dest="output", metavar="PAGE.html", help="file to write (default: NAME.html, here)")
@@ -55,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     compiled, project, soc = subject(arguments)
     decisions = []
     if compiled is not None:
-        decisions = explain(arguments.model, soc, **inputs_of(arguments), **choices_of(arguments))
+        decisions = explain(arguments.model, soc, **compilation_of(arguments))
     samples = Samples.of(project.inputs, project.random_inputs(arguments.seed) if given is None else given)
     result = Program(project, soc, arguments.cc).run(samples.first())
     output = Path(arguments.output or f"{project.report['name']}.html")

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING
 
 from htvm.commands.arguments import (
     add_cc,
-    add_inputs,
-    add_mapping,
-    add_optimize,
+    add_compilation,
     add_output,
     add_target,
     read_arrays,
@@ -38,9 +36,7 @@ labels of the samples in an array 'label', the accuracy is printed.
 def add_arguments(to: argparse.ArgumentParser) -> None:
     to.add_argument("model", metavar="MODEL|DIR", help="an ONNX file, or a project of htvm compile")
     add_target(to, help="the machine (default: rv32, or the one that the project was made for)")
-    add_inputs(to)
-    add_optimize(to)
-    add_mapping(to)
+    add_compilation(to)
     to.add_argument("--inputs", metavar="X.npz", help="the inputs; without it, random ones")
     to.add_argument("--seed", type=int, default=0, metavar="N", help="where random inputs start from (default: 0)")
     to.add_argument("--outputs", metavar="Y.npz", help="file to write the outputs to")

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from htvm.commands.arguments import choices_of, inputs_of, model_warnings, refined
+from htvm.commands.arguments import compilation_of, model_warnings, refined
 
 if TYPE_CHECKING:
     from htvm.backend.targets.soc import Soc
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def subject(arguments: argparse.Namespace) -> tuple[CompiledModel | None, Project, Soc]:
     """Return what to run: the model, compiled, with its project; or the project alone, if a folder is given.
 
-    Reads the arguments `model`, `target` and those of `add_inputs` and `add_optimize`.
+    Reads the arguments `model`, `target` and those of `add_compilation`.
     """
     from htvm import driver
     from htvm.backend import targets
@@ -30,8 +30,7 @@ def subject(arguments: argparse.Namespace) -> tuple[CompiledModel | None, Projec
         compiled = driver.compile(
             arguments.model,
             arguments.target or refined(targets.load("rv32"), arguments),
-            **inputs_of(arguments),
-            **choices_of(arguments),
+            **compilation_of(arguments),
         )
     return compiled, compiled.project, compiled.soc
 

@@ -9,13 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from htvm.commands.arguments import (
     add_cc,
-    add_inputs,
-    add_mapping,
-    add_optimize,
+    add_compilation,
     add_output,
     add_target,
-    choices_of,
-    inputs_of,
+    compilation_of,
     model_warnings,
     read_arrays,
     say,
@@ -39,9 +36,7 @@ unless --exact-key says that it is exact. The exit status is 1 if a value differ
 def add_arguments(to: argparse.ArgumentParser) -> None:
     to.add_argument("model", metavar="MODEL", help="a quantised ONNX file")
     add_target(to, default="rv32", help="the machine to compile for (default: rv32)")
-    add_inputs(to)
-    add_optimize(to)
-    add_mapping(to)
+    add_compilation(to)
     to.add_argument("--inputs", nargs="+", default=[], metavar="X.npz", help="files with inputs; without, random ones")
     to.add_argument("--exact-key", action="store_true", help="recorded outputs '<output>' must be equal as well")
     to.add_argument("--seed", type=int, default=0, metavar="N", help="where random inputs start from (default: 0)")
@@ -64,8 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
         compiled = driver.compile(
             arguments.model,
             arguments.target,
-            **inputs_of(arguments),
-            **choices_of(arguments),
+            **compilation_of(arguments),
         )
     if not given:
         seeds = range(arguments.seed, arguments.seed + RANDOM_SAMPLES)
