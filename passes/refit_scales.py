@@ -43,6 +43,8 @@ SUMS = (accel.AddOp, accel.Pool2dOp)
 
 LARGEST = 127.5
 """What the largest value may be, in steps: half a step more than 127 is rounded to it, or saturates."""
+LARGEST_BIAS = 2.0**30
+"""What the largest bias may be, in steps of the sum, which has 32 bits for the products as well."""
 
 
 @dataclass(frozen=True)
@@ -133,20 +135,29 @@ class Refit:
         self.group_of[self.first(other)] = self.first(one)
 
     def raise_results(self, layers: list[ir.OpView]) -> None:
-        """Make no result finer than the sum it is made of: it could not be shifted to the right."""
-        for layer in layers:
-            if isinstance(layer, LINEAR):
-                found = real_weights(layer)
-                self.weights[layer.result] = ceil(log2(max(float(np.abs(found).max()), 2.0**-100) / LARGEST))
+        """Make weights coarse enough, and no result finer than the sum it is made of: that could not be shifted."""
         changed = True
         while changed:
             changed = False
             for layer in layers:
                 if isinstance(layer, (*LINEAR, accel.AddOp)):
+                    if isinstance(layer, LINEAR):
+                        self.weights[layer.result] = self.weights_exponent(layer)
                     finest = self.exponents[self.first(self.inputs(layer)[0])] + self.weights.get(layer.result, 0)
                     result = self.first(layer.result)
                     if self.exponents[result] < finest:
                         self.exponents[result], changed = finest, True
+
+    def weights_exponent(self, layer: accel.Conv2dOp | accel.DenseOp) -> int:
+        """Return the least exponent of a layer's weights with which 8 bits hold them, and 32 bits its bias."""
+        bias = np.abs(self.bias(layer)).max() / 2.0 ** self.exponents[self.first(layer.input)]
+        needed = max(np.abs(real_weights(layer)).max() / LARGEST, bias / LARGEST_BIAS, 2.0**-100)
+        return ceil(log2(needed))
+
+    def bias(self, layer: accel.Conv2dOp | accel.DenseOp) -> np.ndarray:
+        """Return a layer's real bias, f64[outputs], with the half step of the result that makes rounding half up."""
+        half = 2.0 ** self.exponents[self.first(layer.result)] / 2
+        return half + (np.zeros(layer.weights.type.shape[0]) if layer.bias is None else real(layer.bias))
 
     def type(self, value: ir.Value) -> Quantisation:
         low, _ = real_range(value)
@@ -157,15 +168,13 @@ class Refit:
         """Round the weights of a layer to their new scale; add half a step of the result to the bias."""
         step = 2.0 ** self.weights[layer.result]
         sum_step = step * 2.0 ** self.exponents[self.first(layer.input)]
-        half = 2.0 ** self.exponents[self.first(layer.result)] / 2
-        real_bias = np.zeros(layer.weights.type.shape[0]) if layer.bias is None else real(layer.bias)
         weights = np.clip(np.rint(real_weights(layer) / step), -128, 127).astype(np.int64)
-        bias = np.rint((real_bias + half) / sum_step).astype(np.int64)
+        bias = np.rint(self.bias(layer) / sum_step).astype(np.int64)
         with ir.InsertionPoint(layer), layer.location:
             new_weights = quantisation.constant(weights, Quantisation(8, True, -128, 127, (step,), (0,)))
             limits = np.iinfo(np.int32)
             kind = Quantisation(32, True, int(limits.min), int(limits.max), (sum_step,), (0,))
-            new_bias = quantisation.constant(np.clip(bias, limits.min, limits.max), kind)
+            new_bias = quantisation.constant(bias, kind)
             if layer.bias is not None:
                 layer.operation.operands[2] = new_bias
                 layer.operation.operands[1] = new_weights

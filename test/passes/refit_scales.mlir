@@ -36,3 +36,25 @@ func.func @not_asked(%x: tensor<1x4x!quant.uniform<i8:f32, 4.000000e-02:-128>>) 
   %y = accel.add %x, %x : (tensor<1x4x!quant.uniform<i8:f32, 4.000000e-02:-128>>, tensor<1x4x!quant.uniform<i8:f32, 4.000000e-02:-128>>) -> tensor<1x4x!quant.uniform<i8:f32, 4.000000e-02:-128>>
   return %y : tensor<1x4x!quant.uniform<i8:f32, 4.000000e-02:-128>>
 }
+
+// -----
+
+!map = !quant.uniform<i8:f32, 4.000000e-02:-128>
+!weight = !quant.uniform<i8:f32, 1.000000e-02>
+!sum = !quant.uniform<i32:f32, 4.000000e-04>
+
+// Where weights are nothing, or next to nothing, they become so coarse that 32 bits hold the bias: 1000 * 0.0004 and half
+// of the result's 0.125 are 0.4625, in steps of 2^-31.
+module attributes {accel.requant = "pow2"} {
+  // CHECK-LABEL: @bias_alone
+  func.func @bias_alone(%x: tensor<1x2x4x4x!map>) -> tensor<1x1x4x4x!map> {
+    // CHECK: arith.constant dense<0> : tensor<1x2x1x1xi8>
+    // CHECK: arith.constant dense<993211187> : tensor<1xi32>
+    %0 = arith.constant dense<0> : tensor<1x2x1x1xi8>
+    %w = quant.scast %0 : tensor<1x2x1x1xi8> to tensor<1x2x1x1x!weight>
+    %1 = arith.constant dense<[1000]> : tensor<1xi32>
+    %b = quant.scast %1 : tensor<1xi32> to tensor<1x!sum>
+    %y = accel.conv2d %x, %w bias %b {dilations = array<i64: 1, 1>, groups = 1 : i64, pads = array<i64: 0, 0, 0, 0>, strides = array<i64: 1, 1>} : (tensor<1x2x4x4x!map>, tensor<1x2x1x1x!weight>, tensor<1x!sum>) -> tensor<1x1x4x4x!map>
+    return %y : tensor<1x1x4x4x!map>
+  }
+}
