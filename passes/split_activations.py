@@ -1,15 +1,23 @@
-"""split-activations: take a relu off an addition, for an engine that adds without one.
+"""split-activations: take a clip off an addition, for an engine that only saturates.
 
-    %y = accel.add %a, %b {requant = {min = 0, max = 127, ..}} : ..
+    %y = accel.add %a, %b {requant = {min = 0, max = 127, shift = 3, ..}} : ..
     ==>
-    %s = accel.add %a, %b {requant = {min = -128, max = 127, ..}} : ..
+    %s = accel.add %a, %b {requant = {min = -128, max = 127, shift = 3, ..}} : ..
     %y = accel.conv2d %s, %ones {groups = 16, requant = {min = 0, max = 127, ..}, ..} : ..
 
 with ones of shape [16, 1, 1, 1]: a depthwise convolution that changes nothing but what is negative. Exact: a sum that
-is cut off at -128 is negative all the same.
+is cut off at -128 is negative all the same. And for values of fewer bits
+
+    %y = accel.add %a, %b {requant = {min = -64, max = 63, shift = 3, ..}} : ..
+    ==>
+    %s = accel.add %a, %b {requant = {min = -128, max = 127, shift = 2, ..}} : ..
+    %y = accel.add %s, %s {requant = {min = -64, max = 63, shift = 2, ..}} : ..
+
+Twice as fine, a sum is cut off at twice the limits; half of it, rounded down, is what was wanted: it is a quarter of
+s + s. With min = 0 and max = 63 the convolution halves.
 
 Stage    integer, before dispatch-engines
-Reads    additions with a clip from 0; rules and costs of the target's engines
+Reads    additions with a clip to -2^n..2^n - 1 or 0..2^n - 1; rules and costs of the target's engines
 Writes   both layers in place of one, where an accelerator takes them and no accelerator takes the one
 Needs    integerize before it: the clip is in `requant`
 Fails    never
@@ -31,10 +39,13 @@ from .analysis.placement import is_accelerated, refusal
 LOWEST, HIGHEST = -128, 127
 """What a sum of the engine is cut off at."""
 
+WHOLE_SHIFT = ("zero_point", "tie_below", "divisor")
+"""Entries of `requant` that are of no use with a smaller shift."""
+
 
 @dataclass(frozen=True)
 class SplitActivations:
-    """Let accelerators add, and do the relu of the sum as a convolution, where that is faster than the host."""
+    """Let accelerators add, and clip the sum in a layer of its own, where that is faster than the host."""
 
     name: ClassVar[str] = "split-activations"
 
@@ -46,22 +57,23 @@ class SplitActivations:
         with module.location:
             for function in accel.functions(module):
                 for layer in list(activations.layers(function)):
-                    if layer.engine is None and has_relu(layer) and not is_accelerated(self.target, layer):
+                    if is_clipped(layer) and layer.engine is None and not is_accelerated(self.target, layer):
                         self.split(layer)
 
     def split(self, layer: accel.AddOp) -> None:
         """Put both layers in place of the one, and keep them if an accelerator takes both and is faster."""
+        bits = spare_bits(layer)
         with ir.InsertionPoint(layer), layer.location:
-            total = add_without_relu(layer)
-            positive = relu(total.result)
+            total = saturated_sum(layer, bits)
+            clipped = relu(total.result, bits) if layer.requant["min"].value == 0 else shifted(total.result, bits)
         before = self.fastest(layer)
-        first, second = self.fastest(total, accelerated=True), self.fastest(positive, accelerated=True)
+        first, second = self.fastest(total, accelerated=True), self.fastest(clipped, accelerated=True)
         if first is not None and second is not None and (before is None or first + second < before):
-            layer.result.replace_all_uses_with(positive.result)
+            layer.result.replace_all_uses_with(clipped.result)
             layer.operation.erase()
             return
-        weights = positive.weights.owner
-        for op in (positive.operation, weights, total.operation):
+        made = [clipped.operation, *([clipped.weights.owner] if isinstance(clipped, accel.Conv2dOp) else [])]
+        for op in (*made, total.operation):
             op.erase()
 
     def fastest(self, layer: ir.OpView, accelerated: bool = False) -> int | None:
@@ -71,37 +83,60 @@ class SplitActivations:
         return min((engine.cycles(layer, self.target.cost_model) for engine in willing), default=None)
 
 
-def has_relu(layer: ir.OpView) -> bool:
-    """Say whether a layer is an addition of maps whose result is cut off at 0 and 127."""
+def is_clipped(layer: ir.OpView) -> bool:
+    """Say whether a layer is an addition of maps that is clipped, last of all, to all of n bits, with a sign or not."""
     if not isinstance(layer, accel.AddOp) or layer.requant is None or layer.result.type.rank != 4:
         return False
-    return (layer.requant["min"].value, layer.requant["max"].value) == (0, HIGHEST)
+    low, high = layer.requant["min"].value, layer.requant["max"].value
+    if high & (high + 1) or not 0 < high <= HIGHEST or low not in (0, -high - 1):
+        return False
+    bits = spare_bits(layer)
+    return bits == 0 or (bits <= layer.requant["shift"][0] and not any(key in layer.requant for key in WHOLE_SHIFT))
 
 
-def add_without_relu(layer: accel.AddOp) -> accel.AddOp:
-    """Return the same addition, cut off at LOWEST and HIGHEST, at the insertion point."""
-    entries = {entry.name: entry.attr for entry in layer.requant} | {"min": integer(LOWEST)}
-    attributes = dict(layer.operation.attributes.items())
+def spare_bits(layer: accel.AddOp) -> int:
+    """Return how many bits fewer than those of the engine the results of a clipped addition have."""
+    return HIGHEST.bit_length() - layer.requant["max"].value.bit_length()
+
+
+def saturated_sum(layer: accel.AddOp, bits: int) -> accel.AddOp:
+    """Return the same addition, 2^bits times as fine and cut off at LOWEST and HIGHEST, at the insertion point."""
+    shift = ir.DenseI32ArrayAttr.get([layer.requant["shift"][0] - bits])
+    entries = {entry.name: entry.attr for entry in layer.requant}
+    entries |= {"min": integer(LOWEST), "max": integer(HIGHEST), "shift": shift}
     made = ir.Operation.create(
         layer.operation.name,
         results=[layer.result.type],
         operands=[layer.lhs, layer.rhs],
-        attributes=attributes | {"requant": ir.DictAttr.get(entries)},
+        attributes=dict(layer.operation.attributes.items()) | {"requant": ir.DictAttr.get(entries)},
     )
     return made.opview
 
 
-def relu(value: ir.Value) -> accel.Conv2dOp:
-    """Return max(value, 0) as a depthwise convolution with ones, at the insertion point."""
+def shifted(value: ir.Value, bits: int) -> accel.AddOp:
+    """Return floor(value / 2^bits), at the insertion point: value + value, shifted by one bit more."""
+    requant = {
+        "multiplier": ir.DenseI32ArrayAttr.get([1, 1]),
+        "offset": ir.DenseI64ArrayAttr.get([0]),
+        "shift": ir.DenseI32ArrayAttr.get([bits + 1]),
+        "min": integer(LOWEST >> bits),
+        "max": integer(HIGHEST >> bits),
+        "narrow": ir.UnitAttr.get(),
+    }
+    return accel.AddOp(value.type, value, value, requant=ir.DictAttr.get(requant))
+
+
+def relu(value: ir.Value, bits: int) -> accel.Conv2dOp:
+    """Return max(floor(value / 2^bits), 0) as a depthwise convolution with ones, at the insertion point."""
     channels = value.type.shape[1]
     ones = quantisation.integers(np.ones((channels, 1, 1, 1), np.int8))
     requant = {
         "multiplier": ir.DenseI32ArrayAttr.get([1 << 30]),
         "offset": ir.DenseI64ArrayAttr.get([0]),
-        "shift": ir.DenseI32ArrayAttr.get([32]),
+        "shift": ir.DenseI32ArrayAttr.get([32 + bits]),
         "pre_shift": integer(2),
         "min": integer(0),
-        "max": integer(HIGHEST),
+        "max": integer(HIGHEST >> bits),
         "narrow": ir.UnitAttr.get(),
     }
     return accel.Conv2dOp(
