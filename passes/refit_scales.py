@@ -23,7 +23,7 @@ Fails    never: layers with other operands stay as they are
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import ceil, log2
 from typing import ClassVar
 
@@ -43,6 +43,8 @@ SUMS = (accel.AddOp, accel.Pool2dOp)
 
 LARGEST = 127.5
 """What the largest value may be, in steps: half a step more than 127 is rounded to it, or saturates."""
+BIAS = Quantisation(32, True, -(2**31), 2**31 - 1, (1.0,), (0,))
+"""The type of a bias, but for its scale."""
 LARGEST_BIAS = 2.0**30
 """What the largest bias may be, in steps of the sum, which has 32 bits for the products as well."""
 
@@ -72,7 +74,8 @@ class Refit:
     weights: dict[ir.Value, int] = field(default_factory=dict)
 
     def run(self) -> None:
-        layers = [layer for layer in activations.layers(self.function) if self.is_refitted(layer)]
+        found = [layer for layer in activations.layers(self.function) if self.is_refitted(layer)]
+        layers = [with_bias(layer) for layer in found]
         self.detach_ends(layers)
         maps = [value for layer in layers for value in (*self.inputs(layer), layer.result)]
         self.group_of = {value: value for value in maps}
@@ -157,7 +160,7 @@ class Refit:
     def bias(self, layer: accel.Conv2dOp | accel.DenseOp) -> np.ndarray:
         """Return a layer's real bias, f64[outputs], with the half step of the result that makes rounding half up."""
         half = 2.0 ** self.exponents[self.first(layer.result)] / 2
-        return half + (np.zeros(layer.weights.type.shape[0]) if layer.bias is None else real(layer.bias))
+        return half + real(layer.bias)
 
     def type(self, value: ir.Value) -> Quantisation:
         low, _ = real_range(value)
@@ -171,27 +174,30 @@ class Refit:
         weights = np.clip(np.rint(real_weights(layer) / step), -128, 127).astype(np.int64)
         bias = np.rint(self.bias(layer) / sum_step).astype(np.int64)
         with ir.InsertionPoint(layer), layer.location:
-            new_weights = quantisation.constant(weights, Quantisation(8, True, -128, 127, (step,), (0,)))
-            limits = np.iinfo(np.int32)
-            kind = Quantisation(32, True, int(limits.min), int(limits.max), (sum_step,), (0,))
-            new_bias = quantisation.constant(bias, kind)
-            if layer.bias is not None:
-                layer.operation.operands[2] = new_bias
-                layer.operation.operands[1] = new_weights
-            else:
-                replace_layer(layer, new_weights, new_bias)
+            kind = Quantisation(8, True, -128, 127, (step,), (0,))
+            layer.operation.operands[1] = quantisation.constant(weights, kind)
+            layer.operation.operands[2] = quantisation.constant(bias, replace(BIAS, scales=(sum_step,)))
 
 
-def replace_layer(layer: ir.OpView, weights: ir.Value, bias: ir.Value) -> None:
-    """Make the same layer with a bias, which it had not."""
+def with_bias(layer: ir.OpView) -> ir.OpView:
+    """Return a layer, or the same one with a bias of zeros if it has none and could have one."""
+    if not isinstance(layer, LINEAR) or layer.bias is not None:
+        return layer
     attributes = dict(layer.operation.attributes.items())
     sizes = list(attributes["operandSegmentSizes"])
     sizes[2] = 1
     attributes["operandSegmentSizes"] = ir.DenseI32ArrayAttr.get(sizes)
-    made = ir.Operation.create(
-        layer.operation.name, results=[layer.result.type], operands=[layer.input, weights, bias], attributes=attributes
-    )
+    with ir.InsertionPoint(layer), layer.location:
+        zeros = quantisation.constant(np.zeros(layer.weights.type.shape[0], np.int64), BIAS)
+        made = ir.Operation.create(
+            layer.operation.name,
+            results=[layer.result.type],
+            operands=[layer.input, layer.weights, zeros],
+            attributes=attributes,
+        )
     layer.result.replace_all_uses_with(made.result)
+    layer.operation.erase()
+    return made.opview
 
 
 def is_map(value: ir.Value) -> bool:

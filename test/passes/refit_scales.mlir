@@ -58,3 +58,24 @@ module attributes {accel.requant = "pow2"} {
     return %y : tensor<1x1x4x4x!map>
   }
 }
+
+// -----
+
+!map = !quant.uniform<i8:f32, 4.000000e-02:-128>
+!weight = !quant.uniform<i8:f32, 1.000000e-02>
+
+// Layers without a bias get one, and their results new types as well.
+module attributes {accel.requant = "pow2"} {
+  // CHECK-LABEL: @no_biases
+  func.func @no_biases(%x: tensor<1x2x!map>) -> tensor<1x2x!map> {
+    %0 = arith.constant dense<[[100, -50], [20, 30]]> : tensor<2x2xi8>
+    %w = quant.scast %0 : tensor<2x2xi8> to tensor<2x2x!weight>
+    // CHECK: %[[Y:.*]] = accel.dense %{{.*}}, %{{.*}} bias %{{.*}} {rounding = "floor"}
+    // CHECK-SAME: -> tensor<1x2x!quant.uniform<i8<0:127>:f32, 1.250000e-01>>
+    %y = accel.dense %x, %w : (tensor<1x2x!map>, tensor<2x2x!weight>) -> tensor<1x2x!map>
+    // CHECK: accel.dense %[[Y]], %{{.*}} bias %{{.*}} {rounding = "floor"}
+    // CHECK-SAME: -> tensor<1x2x!quant.uniform<i8<0:127>:f32, 1.250000e-01>>
+    %z = accel.dense %y, %w : (tensor<1x2x!map>, tensor<2x2x!weight>) -> tensor<1x2x!map>
+    return %z : tensor<1x2x!map>
+  }
+}
