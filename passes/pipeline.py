@@ -40,6 +40,7 @@ PHASES: dict[str, tuple[str, ...]] = {
     ),
     "dispatched": (
         "fuse-converters",
+        "convolve-tables",
         "fit-kernels",
         "split-activations",
         "pin-layers",

@@ -26,12 +26,11 @@ Fails    never
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
 from mlir import ir
 from mlir.passmanager import ExternalPass
 
 from htvm.backend.targets.soc import Engine, Soc
-from htvm.dialects import accel, quantisation
+from htvm.dialects import accel, scaling
 
 from .analysis import activations
 from .analysis.placement import is_accelerated, refusal
@@ -65,16 +64,18 @@ class SplitActivations:
         bits = spare_bits(layer)
         with ir.InsertionPoint(layer), layer.location:
             total = saturated_sum(layer, bits)
-            clipped = relu(total.result, bits) if layer.requant["min"].value == 0 else shifted(total.result, bits)
+            clipped = shifted(layer, total.result, bits)
         before = self.fastest(layer)
         first, second = self.fastest(total, accelerated=True), self.fastest(clipped, accelerated=True)
         if first is not None and second is not None and (before is None or first + second < before):
             layer.result.replace_all_uses_with(clipped.result)
             layer.operation.erase()
             return
-        made = [clipped.operation, *([clipped.weights.owner] if isinstance(clipped, accel.Conv2dOp) else [])]
-        for op in (*made, total.operation):
-            op.erase()
+        if isinstance(clipped, accel.Conv2dOp):
+            scaling.erase(clipped)
+        else:
+            clipped.operation.erase()
+        total.operation.erase()
 
     def fastest(self, layer: ir.OpView, accelerated: bool = False) -> int | None:
         """Return the fewest cycles of a layer on the engines, or accelerators, that take it; None if none does."""
@@ -113,43 +114,23 @@ def saturated_sum(layer: accel.AddOp, bits: int) -> accel.AddOp:
     return made.opview
 
 
-def shifted(value: ir.Value, bits: int) -> accel.AddOp:
-    """Return floor(value / 2^bits), at the insertion point: value + value, shifted by one bit more."""
+def shifted(layer: accel.AddOp, value: ir.Value, bits: int) -> accel.AddOp | accel.Conv2dOp:
+    """Return floor(value / 2^bits) with the clip of a layer, at the insertion point.
+
+    Where nothing is cut off, it is value + value, shifted by one bit more.
+    """
+    low, high = layer.requant["min"].value, layer.requant["max"].value
+    if low == 0:
+        return scaling.scaled(value, value.type, shift=bits, low=low, high=high)
     requant = {
         "multiplier": ir.DenseI32ArrayAttr.get([1, 1]),
         "offset": ir.DenseI64ArrayAttr.get([0]),
         "shift": ir.DenseI32ArrayAttr.get([bits + 1]),
-        "min": integer(LOWEST >> bits),
-        "max": integer(HIGHEST >> bits),
+        "min": integer(low),
+        "max": integer(high),
         "narrow": ir.UnitAttr.get(),
     }
     return accel.AddOp(value.type, value, value, requant=ir.DictAttr.get(requant))
-
-
-def relu(value: ir.Value, bits: int) -> accel.Conv2dOp:
-    """Return max(floor(value / 2^bits), 0) as a depthwise convolution with ones, at the insertion point."""
-    channels = value.type.shape[1]
-    ones = quantisation.integers(np.ones((channels, 1, 1, 1), np.int8))
-    requant = {
-        "multiplier": ir.DenseI32ArrayAttr.get([1 << 30]),
-        "offset": ir.DenseI64ArrayAttr.get([0]),
-        "shift": ir.DenseI32ArrayAttr.get([32 + bits]),
-        "pre_shift": integer(2),
-        "min": integer(0),
-        "max": integer(HIGHEST >> bits),
-        "narrow": ir.UnitAttr.get(),
-    }
-    return accel.Conv2dOp(
-        value.type,
-        value,
-        ones,
-        strides=[1, 1],
-        pads=[0, 0, 0, 0],
-        dilations=[1, 1],
-        groups=channels,
-        pad_value=0,
-        requant=ir.DictAttr.get(requant),
-    )
 
 
 def integer(number: int) -> ir.IntegerAttr:

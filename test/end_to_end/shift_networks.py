@@ -118,9 +118,10 @@ class Network:
     def add(self, source: str) -> str:
         """Add a map of the same shape, or the same one."""
         other = self.rng.choice([name for name, shape in self.values.items() if shape == self.values[source]])
+        low, high = self.rng.choice([(-128, 127), (-128, 127), (0, 127), (-64, 63), (0, 31)])
         requant = (
             f"requant = {{multiplier = array<i32: 1, 1>, offset = array<i64: 0>, "
-            f"shift = array<i32: {self.rng.randint(0, 2)}>, min = -128, max = 127}}"
+            f"shift = array<i32: {self.rng.randint(0, 2)}>, min = {low}, max = {high}}}"
         )
         return self.layer("add", [source, other], requant, self.values[source])
 
