@@ -1,4 +1,4 @@
-"""Scaling of single elements as a layer: a depthwise convolution of one pixel, with one weight for all channels.
+"""Layers whose results depend on single elements, as convolutions of one pixel.
 
     y = clip((x * weight + bias) >> shift, low, high)
 """
@@ -11,14 +11,36 @@ from mlir import ir
 from . import accel, quantisation
 
 PRE_SHIFT = 2
-"""Of a narrow requantisation whose multiplier is 2^(32 - PRE_SHIFT): its whole factor is 2^-shift."""
+"""Of a requantisation with the multiplier 2^(32 - PRE_SHIFT): with a shift of 32 it changes nothing."""
 
 
 def scaled(
     value: ir.Value, result: ir.Type, *, weight: int = 1, bias: int = 0, shift: int = 0, low: int, high: int
 ) -> accel.Conv2dOp:
-    """Return the layer on a map [1, C, H, W] of i8, at the insertion point (stage integer on)."""
+    """Return the layer on a map [1, C, H, W] of i8 as a depthwise convolution, at the insertion point."""
     channels = ir.ShapedType(value.type).shape[1]
+    return _convolution(value, result, np.full((channels, 1), weight), bias, shift, low, high)
+
+
+def copied(value: ir.Value, result: ir.Type, low: int, high: int) -> accel.Conv2dOp:
+    """Return the layer whose result is its input, between `low` and `high`, as a convolution with a unit matrix.
+
+    Unlike a depthwise one, an engine computes all of its channels in one launch.
+    """
+    return _convolution(value, result, np.eye(ir.ShapedType(value.type).shape[1]), 0, 0, low, high)
+
+
+def erase(layer: accel.Conv2dOp) -> None:
+    """Take away a layer that nothing reads, with its weights."""
+    weights = layer.weights.owner
+    layer.operation.erase()
+    weights.erase()
+
+
+def _convolution(
+    value: ir.Value, result: ir.Type, matrix: np.ndarray, bias: int, shift: int, low: int, high: int
+) -> accel.Conv2dOp:
+    """Return a convolution with weights [K, C / groups]."""
     requant = {
         "multiplier": ir.DenseI32ArrayAttr.get([1 << (32 - PRE_SHIFT)]),
         "offset": ir.DenseI64ArrayAttr.get([bias << PRE_SHIFT]),
@@ -31,21 +53,14 @@ def scaled(
     return accel.Conv2dOp(
         result,
         value,
-        quantisation.integers(np.full((channels, 1, 1, 1), weight, np.int8)),
+        quantisation.integers(matrix.astype(np.int8)[:, :, None, None]),
         strides=[1, 1],
         pads=[0, 0, 0, 0],
         dilations=[1, 1],
-        groups=channels,
+        groups=ir.ShapedType(value.type).shape[1] // matrix.shape[1],
         pad_value=0,
         requant=ir.DictAttr.get(requant),
     )
-
-
-def erase(layer: accel.Conv2dOp) -> None:
-    """Take away a layer that nothing reads, with its weights."""
-    weights = layer.weights.owner
-    layer.operation.erase()
-    weights.erase()
 
 
 def _integer(number: int) -> ir.IntegerAttr:

@@ -4,13 +4,14 @@
     ==>
     %y = accel.conv2d %x, %w {engine = "host", ..} : (tensor<1x3x32x32xi8>, ..) -> tensor<1x16x32x32xi8, #nhwc>
 
-with #nhwc = affine_map<(n, c, h, w) -> (n, h, w, c)>. What accelerators read and write has the orders that they can
-do, with the fewest conversions (analysis/placement.py); a map that is needed in another order as well is converted by
-a transpose on the host that leaves the axes where they are. All other maps inside the network have their channels
-innermost, which the host's convolutions read and write fastest. What others see or reinterpret is row-major: inputs
-and outputs of the network, operands and results of a reshape, constants. Values that an element-wise layer of the
-host reads and writes in one sweep share one layout; one that must be row-major makes all of them so, but those of
-accelerators. Every other layer of the host reads and writes any layout.
+with #nhwc = affine_map<(n, c, h, w) -> (n, h, w, c)>. What accelerators read and write has the orders that they can do,
+with the fewest conversions (analysis/placement.py). A map that is needed in another order as well is converted: by a
+transpose on the host that leaves the axes where they are, or by a convolution on an accelerator that changes nothing
+but the order. All other maps inside the network have their channels innermost, which the host's convolutions read and
+write fastest. What others see or reinterpret is row-major: inputs and outputs of the network, operands and results of a
+reshape, constants. Values that an element-wise layer of the host reads and writes in one sweep share one layout; one
+that must be row-major makes all of them so, but those of accelerators. Every other layer of the host reads and writes
+any layout.
 
 Stage    dispatched
 Reads    shapes and uses of values; engines
@@ -32,7 +33,7 @@ from htvm.backend.targets.jobs import PIXELS
 from htvm.backend.targets.soc import HOST, Accelerator, Soc
 from htvm.dialects import accel
 
-from .analysis import activations, layout
+from .analysis import activations, conversion, layout
 from .analysis.placement import Placement, Placing, must_be_planar, wanted_order
 
 ELEMENT_WISE = (
@@ -80,14 +81,17 @@ class AssignLayouts:
     def convert(
         self, accelerated: Mapping[ir.OpView, Accelerator], found: Placement, given: Mapping[ir.Value, str]
     ) -> None:
-        """Let the host make the other order of each map that an accelerator wants in it."""
+        """Let the fastest engine make the other order of each map that an accelerator wants in it."""
         converted: dict[ir.Value, ir.Value] = {}
         for layer, engine in accelerated.items():
             wanted = wanted_order(layer, engine, given.get(accel.output(layer)))
             for value in activations.read_by(layer):
                 if value in found.converted and given[value] != wanted:
                     if value not in converted:
-                        converted[value] = conversion(value, wanted, layer)
+                        engine = conversion.fastest(self.target, value, wanted).engine
+                        location = layer.location if activations.is_argument(value) else value.owner.location
+                        with conversion.behind(value), location:
+                            converted[value] = conversion.made(value, wanted, engine)
                     replace_operand(layer, value, converted[value])
 
 
@@ -114,18 +118,6 @@ def set_order(values: list[ir.Value], given: Mapping[ir.Value, str]) -> None:
             plain = given[value] != PIXELS if value in given else is_plain
             order = range(value.type.rank) if plain else layout.CHANNELS_LAST
             value.set_type(layout.with_order(value.type, order))
-
-
-def conversion(value: ir.Value, order: str, reader: ir.OpView) -> ir.Value:
-    """Return a map in another order, made by the host right after it."""
-    axes = layout.CHANNELS_LAST if order == PIXELS else range(value.type.rank)
-    plain = ir.RankedTensorType.get(value.type.shape, value.type.element_type)
-    first = not activations.is_argument(value)
-    place = ir.InsertionPoint.after(value.owner) if first else ir.InsertionPoint.at_block_begin(value.owner)
-    with place, (value.owner if first else reader).location:
-        made = accel.TransposeOp(layout.with_order(plain, axes), value, permutation=list(range(value.type.rank)))
-    made.engine = ir.StringAttr.get(HOST)
-    return made.result
 
 
 def replace_operand(layer: ir.OpView, old: ir.Value, new: ir.Value) -> None:

@@ -26,7 +26,7 @@ from htvm.backend.targets.soc import HOST, Soc
 from htvm.dialects import accel, quantisation, scaling, value_ranges
 
 from .analysis import activations
-from .analysis.placement import refusal
+from .analysis.acceptance import refusal
 
 WEIGHTS = range(-128, 128)
 SHIFTS = range(16)

@@ -28,7 +28,8 @@ from htvm.backend.targets.soc import Engine, Soc
 from htvm.dialects import accel
 
 from .analysis import activations
-from .analysis.placement import Placing, refusal
+from .analysis.acceptance import refusal
+from .analysis.placement import Placing
 
 
 @dataclass(frozen=True)

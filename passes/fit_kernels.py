@@ -31,7 +31,7 @@ from htvm.backend.targets.soc import HOST, Soc
 from htvm.dialects import accel, quantisation
 
 from .analysis import activations
-from .analysis.placement import is_accelerated, refusal
+from .analysis.acceptance import is_accelerated, refusal
 
 Made = tuple[list[ir.OpView], accel.Conv2dOp]
 """The layers that the host runs first, and the convolution."""

@@ -33,7 +33,7 @@ from htvm.backend.targets.soc import Engine, Soc
 from htvm.dialects import accel, scaling
 
 from .analysis import activations
-from .analysis.placement import is_accelerated, refusal
+from .analysis.acceptance import is_accelerated, refusal
 
 LOWEST, HIGHEST = -128, 127
 """What a sum of the engine is cut off at."""

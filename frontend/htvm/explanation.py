@@ -13,7 +13,8 @@ from htvm.backend.targets.soc import Accelerator, Engine, Soc
 from htvm.dialects import accel
 from htvm.driver import Model, lower
 from htvm.passes.analysis import activations, layout
-from htvm.passes.analysis.placement import refusal, whole_parts
+from htvm.passes.analysis.acceptance import refusal
+from htvm.passes.analysis.placement import whole_parts
 from htvm.passes.analysis.tiling import NAME as TILING
 
 Change = tuple[str, Callable[[ir.OpView], bool]]

@@ -6,7 +6,7 @@ constraint program whose optimum is the least sum of
 
     the time of each layer on its engine, its weights' transfer included,
     the transfer of each map between the host's memory and an accelerator's, where it must be in both,
-    the conversion of each map that is needed in two orders.
+    the conversion of each map that is needed in two orders (conversion.py).
 
 What runs at the same time is not taken into account.
 """
@@ -21,13 +21,12 @@ from mlir import ir
 from mlir.dialects import func
 from ortools.sat.python import cp_model
 
-from htvm.backend.targets.host import CYCLES_PER_ELEMENT
-from htvm.backend.targets.jobs import DESCRIPTOR_WORDS, PIXELS, PLANAR, Job
+from htvm.backend.targets.jobs import DESCRIPTOR_WORDS, ORDERS, PIXELS, PLANAR, Job
 from htvm.backend.targets.soc import Accelerator, Engine, Route, Soc
 from htvm.dialects import accel
 
-from . import activations, layout
-from .tiling import Search, ranges
+from . import activations, conversion, layout
+from .tiling import ranges
 
 SECONDS = 10.0
 """The most that the solver takes; networks of a hundred layers take a fraction of a second."""
@@ -35,20 +34,6 @@ SECONDS = 10.0
 
 MARGIN_BYTES = 6144
 """Left free for constants of the host's kernels and for small maps, when weights fill a memory."""
-
-
-def refusal(soc: Soc, engine: Engine, layer: ir.OpView) -> str | None:
-    """Say why an engine does not run a layer: its own rules, or a memory that the smallest tile does not fit."""
-    why = engine.refuses(layer)
-    if why is not None or not isinstance(engine, Accelerator):
-        return why
-    room = soc.memory(engine.memory).size_bytes
-    return Search(soc, engine, engine.job(layer), soc.arena_memory, room, loads=True, stores=True).too_large()
-
-
-def is_accelerated(soc: Soc, layer: ir.OpView) -> bool:
-    """Say whether an accelerator takes a layer as it is."""
-    return any(refusal(soc, engine, layer) is None for engine in soc.accelerators)
 
 
 @dataclass(frozen=True)
@@ -73,7 +58,7 @@ class Placing:
     costs: list[cp_model.LinearExpr] = field(default_factory=list)
     runs: dict[tuple[ir.Value, str], cp_model.IntVar] = field(default_factory=dict)
     pixels: dict[ir.Value, cp_model.IntVar] = field(default_factory=dict)
-    converts: dict[ir.Value, cp_model.IntVar] = field(default_factory=dict)
+    converts: dict[tuple[ir.Value, str], cp_model.IntVar] = field(default_factory=dict)
 
     def solve(self) -> Placement:
         """Return the placement of least cost."""
@@ -103,7 +88,7 @@ class Placing:
         return Placement(
             {output: name for (output, name), flag in self.runs.items() if solver.value(flag)},
             {value: PIXELS if solver.value(flag) else PLANAR for value, flag in self.pixels.items()},
-            frozenset(value for value, flag in self.converts.items() if solver.value(flag)),
+            frozenset(value for (value, _), flag in self.converts.items() if solver.value(flag)),
             round(solver.objective_value),
             status == cp_model.OPTIMAL,
         )
@@ -196,7 +181,8 @@ class Placing:
         if not has_two_orders(value.type):
             return
         self.pixels[value] = self.flag()
-        self.converts[value] = self.flag(CYCLES_PER_ELEMENT * layout.size_bytes(value.type))
+        for order in ORDERS:
+            self.converts[value, order] = self.flag(conversion.fastest(self.soc, value, order).cycles)
         if must_be_planar(value):
             self.model.add(self.pixels[value] == 0)
 
@@ -213,8 +199,8 @@ class Placing:
                 self.model.add(self.pixels[output] == int(engine.writes[0] == PIXELS)).only_enforce_if(runs)
         for value in activations.read_by(layer):
             if value in self.pixels:
-                self.model.add(self.converts[value] >= self.pixels[value] - wanted + runs - 1)
-                self.model.add(self.converts[value] >= wanted - self.pixels[value] + runs - 1)
+                self.model.add(self.converts[value, PLANAR] >= self.pixels[value] - wanted + runs - 1)
+                self.model.add(self.converts[value, PIXELS] >= wanted - self.pixels[value] + runs - 1)
 
 
 def maker(output: ir.Value) -> ir.OpView:

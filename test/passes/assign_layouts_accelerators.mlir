@@ -29,14 +29,16 @@ func.func @written_as_it_is_read(%x: tensor<1x16x8x8xi8>) -> tensor<1x16x8x8xi8>
 
 // -----
 
-// What the caller gives is row-major, and the analog array wants it pixel by pixel: the host converts it, once for both
-// readers.
+// What the caller gives is row-major, and the analog array wants it pixel by pixel: the digital array, which reads the
+// one and writes the other, converts it, once for both readers.
 // CHECK: #[[PIXELS:.*]] = affine_map<(d0, d1, d2, d3) -> (d0, d2, d3, d1)>
 // CHECK-LABEL: @converted
 func.func @converted(%x: tensor<1x16x8x8xi8> {accel.range = array<i64: 0, 127>}) -> (tensor<1x16x8x8xi8>, tensor<1x16x8x8xi8>) {
   %w = arith.constant dense<1> : tensor<16x16x1x1xi8>
-  // CHECK: %[[C:.*]] = accel.transpose %arg0 {engine = "host", permutation = array<i64: 0, 1, 2, 3>} : (tensor<1x16x8x8xi8>) -> tensor<1x16x8x8xi8, #[[PIXELS]]>
-  // CHECK-NOT: accel.transpose
+  // CHECK: %[[C:.*]] = accel.conv2d %arg0
+  // CHECK-SAME: engine = "digital", groups = 1 : i64
+  // CHECK-SAME: max = 127 : i64, min = 0 : i64
+  // CHECK-SAME: (tensor<1x16x8x8xi8>, tensor<16x16x1x1xi8>) -> tensor<1x16x8x8xi8, #[[PIXELS]]>
   // CHECK: accel.conv2d %[[C]]
   %y = accel.conv2d %x, %w {engine = "analog", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 4>, min = -32, max = 31}} : (tensor<1x16x8x8xi8>, tensor<16x16x1x1xi8>) -> tensor<1x16x8x8xi8>
   // CHECK: accel.conv2d %[[C]]

@@ -91,7 +91,7 @@ def test_buffers_of_copies_and_launches_are_apart_until_they_are_waited_for(seed
     module = planned_for(random_network(seed, layers=3), TINY.with_memory("l1", 1500))
     function = next(accel.functions(module))
     together = disturbed = 0
-    with module.context:
+    with module.operation.location:
         arenas = {each.name: each.attr.value for each in module.operation.attributes["accel.arena"]}
         for buffer in [op for op in function.body.blocks[0] if isinstance(op, accel.BufferOp)]:
             kept, arena = buffer.offset, arenas[buffer.memref.type.memory_space.value]

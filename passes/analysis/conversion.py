@@ -1,0 +1,63 @@
+"""Who makes the other order of a map, and in how many cycles: the host, or an accelerator that reads one order and
+writes the other, for which it is a convolution that changes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mlir import ir
+
+from htvm.backend.targets.host import CYCLES_PER_ELEMENT
+from htvm.backend.targets.jobs import PIXELS
+from htvm.backend.targets.soc import HOST, Soc
+from htvm.dialects import accel, scaling, value_ranges
+
+from . import activations, layout
+from .acceptance import refusal
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """The engine that makes a map in another order, and the cycles that it takes."""
+
+    engine: str
+    cycles: int
+
+
+def fastest(soc: Soc, value: ir.Value, order: str) -> Conversion:
+    """Return the fastest way from a map in one order to the same in `order`, the other one."""
+    ways = [Conversion(HOST, CYCLES_PER_ELEMENT * layout.size_bytes(value.type))]
+    with behind(value), ir.Location.unknown():
+        layer = convolution(value, value.type)
+    for engine in soc.accelerators:
+        if engine.reads != order and order in engine.writes and refusal(soc, engine, layer) is None:
+            ways.append(Conversion(engine.name, engine.cycles(layer, soc.cost_model)))
+    scaling.erase(layer)
+    return min(ways, key=lambda way: way.cycles)
+
+
+def made(value: ir.Value, order: str, engine: str) -> ir.Value:
+    """Return a map in `order`, which an engine makes at the insertion point."""
+    axes = layout.CHANNELS_LAST if order == PIXELS else range(value.type.rank)
+    plain = ir.RankedTensorType.get(value.type.shape, value.type.element_type)
+    result = layout.with_order(plain, axes)
+    if engine == HOST:
+        layer = accel.TransposeOp(result, value, permutation=list(range(value.type.rank)))
+    else:
+        layer = convolution(value, result)
+    layer.engine = ir.StringAttr.get(engine)
+    return layer.result
+
+
+def convolution(value: ir.Value, result: ir.Type) -> accel.Conv2dOp:
+    """Return the convolution that changes nothing, at the insertion point."""
+    low, high = value_ranges.held(value)
+    return scaling.copied(value, result, low, high)
+
+
+def behind(value: ir.Value) -> ir.InsertionPoint:
+    """Return the place right behind what makes a map."""
+    if activations.is_argument(value):
+        return ir.InsertionPoint.at_block_begin(value.owner)
+    return ir.InsertionPoint.after(value.owner)
