@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from fnmatch import fnmatchcase
 from typing import Any
 
 from mlir import ir
 
 from htvm.backend.targets.soc import Accelerator, Engine, Soc
+from htvm.changes.question import Question
+from htvm.changes.search import Found, Search, reasons_in
 from htvm.dialects import accel
 from htvm.driver import Model, lower
 from htvm.passes.analysis import activations, layout
@@ -17,8 +20,8 @@ from htvm.passes.analysis.acceptance import refusal
 from htvm.passes.analysis.placement import whole_parts
 from htvm.passes.analysis.tiling import NAME as TILING
 
-Change = tuple[str, Callable[[ir.OpView], bool]]
-"""What could be different in a model, and what makes it so in a copy of a layer; False if it is so already."""
+NO_CHANGE = "no change of the model helps that is known here"
+"""Of layers other than conv2d, dense and add."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +29,8 @@ class Candidate:
     """An engine and a layer. refusal: why it does not run the layer; None if it does.
 
     cycles: predicted, transfers left out. energy_uj: of the engine meanwhile, where it is known what it draws.
-    weight_bytes: the weights in its form. would_take: the smallest change of the model after which it would run the
-    layer; None if none of those known is enough.
+    weight_bytes: the weights in its form. change: the smallest change of the model after which it would take the
+    layer; or why there is none, in words.
     """
 
     engine: str
@@ -35,7 +38,25 @@ class Candidate:
     energy_uj: float | None = None
     weight_bytes: int | None = None
     refusal: str | None = None
-    would_take: str | None = None
+    change: Found | str | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """Return the candidate as JSON has it."""
+        found = self.change if isinstance(self.change, Found) else None
+        return {
+            **{key: value for key, value in vars(self).items() if key != "change"},
+            "would_take": found and found.says,
+            "no_change": self.change if isinstance(self.change, str) else None,
+            "change": found
+            and {
+                "changes": [each.says for each in found.changes],
+                "effort": found.effort,
+                "option": found.option,
+                "engine": found.runs_on,
+                "cycles": found.cycles,
+                "cycles_now": found.cycles_now,
+            },
+        }
 
 
 @dataclass(frozen=True)
@@ -64,25 +85,40 @@ class Decision:
             "engine": self.engine,
             "tiling": dict(self.tiling) or None,
             "memory": self.memory,
-            "candidates": [vars(each) for each in self.candidates],
+            "candidates": [each.facts() for each in self.candidates],
         }
 
 
-def explain(model: Model, soc: Soc, **choices: Any) -> list[Decision]:
+def explain(model: Model, soc: Soc, node: str | None = None, **choices: Any) -> list[Decision]:
     """Compile a model up to stage 'scheduled' and say of each layer why it runs where it runs.
 
-    choices: keywords of driver.lower. Raises CompileError.
+    node: only of layers with a node of that name or pattern, as "dwconv*". choices: keywords of driver.lower.
+    Raises CompileError, and UnknownNodeError if no layer has the node.
     """
     module, _ = lower(model, soc, "scheduled", **choices)
+    refits = choices.get("requant", accel.REQUANT[0]) != accel.REQUANT[0]
     with module.context:
-        return [decision(layer, soc) for layer in accel.layers(module) if layer.engine.value in engines(soc)]
+        layers = [layer for layer in accel.layers(module) if layer.engine.value in engines(soc)]
+        chosen = [layer for layer in layers if any(is_called(each, node) for each in accel.nodes(layer))]
+        if not chosen and node is not None:
+            raise UnknownNodeError(*(name for layer in layers for name in accel.nodes(layer)))
+        return [decision(layer, soc, refits) for layer in chosen]
+
+
+class UnknownNodeError(LookupError):
+    """No layer has a node; its arguments are the nodes that there are."""
+
+
+def is_called(name: str, wanted: str | None) -> bool:
+    """Say whether a node has a name, or one that fits a pattern; None is any."""
+    return wanted is None or name == wanted or fnmatchcase(name, wanted)
 
 
 def engines(soc: Soc) -> list[str]:
     return [engine.name for engine in soc.engines]
 
 
-def decision(layer: ir.OpView, soc: Soc) -> Decision:
+def decision(layer: ir.OpView, soc: Soc, refits: bool) -> Decision:
     attributes = layer.operation.attributes
     tiling = attributes[TILING] if TILING in attributes else []
     nodes = accel.nodes(layer)
@@ -92,17 +128,19 @@ def decision(layer: ir.OpView, soc: Soc) -> Decision:
         op=layer.operation.name.removeprefix("accel."),
         shape=tuple(layer.result.type.shape),
         engine=layer.engine.value,
-        candidates=tuple(candidate(layer, engine, soc) for engine in soc.engines),
+        candidates=tuple(candidate(layer, engine, soc, refits) for engine in soc.engines),
         tiling={each.name: each.attr.value if isinstance(each.attr, ir.IntegerAttr) else True for each in tiling},
         memory=attributes["accel.memory"].value if "accel.memory" in attributes else None,
     )
 
 
-def candidate(layer: ir.OpView, engine: Engine, soc: Soc) -> Candidate:
+def candidate(layer: ir.OpView, engine: Engine, soc: Soc, refits: bool) -> Candidate:
     """Ask an engine for its price, or for its reason and what would help."""
     why = refusal(soc, engine, layer)
     if why is not None:
-        return Candidate(engine.name, refusal=why, would_take=smallest_change(layer, engine, soc))
+        question = Question.of(layer)
+        change = Search(soc, engine, question, refits).fewest() if question else NO_CHANGE
+        return Candidate(engine.name, refusal=why, change=change)
     cycles, power = engine.cycles(layer, soc.cost_model), (soc.power_w or {}).get(engine.name)
     energy = None if power is None else cycles * power / soc.clock_hz * 1e6
     return Candidate(engine.name, cycles, energy, weight_bytes(layer, engine))
@@ -116,78 +154,9 @@ def weight_bytes(layer: ir.OpView, engine: Engine) -> int:
     return sum(layout.size_bytes(value.type) for value in constants)
 
 
-def smallest_change(layer: ir.OpView, engine: Engine, soc: Soc) -> str | None:
-    """Return the fewest changes after which an accelerator takes a layer: its rules are asked again with them."""
-    if not isinstance(engine, Accelerator) or getattr(layer, "requant", None) is None:
-        return None
-    for changes in sets_of(CHANGES):
-        with ir.InsertionPoint(layer), layer.location:
-            copy = layer.operation.clone().opview
-        changed = [text for text, change in changes if change(copy)]
-        takes = bool(changed) and refusal(soc, engine, copy) is None
-        copy.operation.erase()
-        if takes:
-            return " and ".join(changed)
-    return None
-
-
-def sets_of(changes: Sequence[Change]) -> Iterator[tuple[Change, ...]]:
-    """Yield sets of changes, small ones first."""
-    for count in range(1, len(changes) + 1):
-        yield from combinations(changes, count)
-
-
-def full_range(layer: ir.OpView) -> bool:
-    """Cut the result off where the accelerators do: at -128 or 0, and at 127."""
-    requant = layer.requant
-    low, high = requant["min"].value, requant["max"].value
-    wanted = (0 if low >= 0 else -128, 127)
-    set_requant(layer, {"min": integer(wanted[0]), "max": integer(wanted[1])})
-    return (low, high) != wanted
-
-
-def relu_apart(layer: ir.OpView) -> bool:
-    """Let negative results be."""
-    was = layer.requant["min"].value
-    set_requant(layer, {"min": integer(-128)})
-    return was != -128
-
-
-def powers_of_two(layer: ir.OpView) -> bool:
-    """Give everything a scale that is a power of two, and zero point 0: a shift is what is left."""
-    before = layer.requant
-    is_sum = isinstance(layer, accel.AddOp)
-    kept = {entry.name: entry.attr for entry in before if entry.name in ("min", "max")}
-    shift = {"pre_shift": integer(2), "shift": ir.DenseI32ArrayAttr.get([40]), "narrow": ir.UnitAttr.get()}
-    scaled = ir.DenseI32ArrayAttr.get([1, 1] if is_sum else [1 << 30])
-    layer.requant = ir.DictAttr.get(
-        kept
-        | ({"shift": ir.DenseI32ArrayAttr.get([1]), "narrow": ir.UnitAttr.get()} if is_sum else shift)
-        | {"multiplier": scaled, "offset": ir.DenseI64ArrayAttr.get([0])}
-    )
-    if isinstance(layer, accel.Conv2dOp):
-        layer.pad_value = integer(0)
-    return True
-
-
-CHANGES: tuple[Change, ...] = (
-    ("scales that are powers of two, zero points 0 (--requant pow2)", powers_of_two),
-    ("a result that is cut off at -128..127 or 0..127 only", full_range),
-    ("no relu after it", relu_apart),
-)
-
-
-def set_requant(layer: ir.OpView, entries: Mapping[str, ir.Attribute]) -> None:
-    layer.requant = ir.DictAttr.get({entry.name: entry.attr for entry in layer.requant} | dict(entries))
-
-
-def integer(number: int) -> ir.IntegerAttr:
-    return ir.IntegerAttr.get(ir.IntegerType.get_signless(64), number)
-
-
-def text(decisions: Sequence[Decision]) -> str:
-    """Return decisions as a terminal shows them."""
-    return "\n".join(line for each in decisions for line in lines(each))
+def text(decisions: Sequence[Decision], soc: Soc) -> str:
+    """Return decisions as a terminal shows them: each layer, then all of them in a few lines."""
+    return "\n".join([*(line for each in decisions for line in lines(each)), "", *summary(decisions, soc)])
 
 
 def lines(one: Decision) -> Iterator[str]:
@@ -207,5 +176,44 @@ def lines(one: Decision) -> Iterator[str]:
             yield f"  {each.engine:<10} {each.cycles:,} cycles{energy}{weights}{chosen}"
         else:
             yield f"  {each.engine:<10} refuses: {each.refusal}"
-            if each.would_take:
-                yield f"  {'':<10} would take it with {each.would_take}"
+            yield from (f"  {'':<10} {line}" for line in change_lines(each))
+
+
+def change_lines(refused: Candidate) -> Iterator[str]:
+    """Yield what would make an engine take a layer, what that asks for, and what it gives."""
+    change = refused.change
+    if not isinstance(change, Found):
+        yield f"{change}"
+        return
+    option = f", {change.option} does it" if change.option else ""
+    yield f"would take it with: {change.says} ({change.effort}{option})"
+    times = f"{change.cycles_now:,} -> {change.cycles:,} cycles, transfers included"
+    if change.runs_on == refused.engine:
+        yield times
+    elif change.cycles < change.cycles_now:
+        yield f"but {change.runs_on} would take it as well and be faster: {times}"
+    else:
+        yield f"but {change.runs_on} would still be faster"
+
+
+def summary(decisions: Sequence[Decision], soc: Soc) -> Iterator[str]:
+    """Yield who runs how many layers, and, for each engine, why not more of them and what would change that."""
+    layers = "1 layer" if len(decisions) == 1 else f"{len(decisions)} layers"
+    if len(soc.engines) == 1:
+        yield f"{layers} on {soc.engines[0].name}: target '{soc.name}' has no other engine"
+        return
+    counts = Counter(each.engine for each in decisions)
+    yield f"{layers}: " + ", ".join(f"{count} on {engine}" for engine, count in counts.items())
+    for engine in soc.accelerators:
+        asked = [each for one in decisions for each in one.candidates if each.engine == engine.name]
+        known = [each for each in asked if each.refusal is None or not each.refusal.startswith("op: ")]
+        refused = [each for each in known if each.refusal is not None]
+        if refused:
+            why = Counter(reason.subject for each in refused for reason in reasons_in(each.refusal))
+            subjects = ", ".join(f"{subject} ({count})" for subject, count in why.most_common())
+            yield f"{engine.name} refuses {len(refused)} of the {len(known)} whose op it knows, because of {subjects}"
+        found = [each.change for each in refused if isinstance(each.change, Found)]
+        helps = Counter(
+            each.option or f"changes as above ({each.effort})" for each in found if each.runs_on == engine.name
+        )
+        yield from (f"  {count} would run there with {way}" for way, count in helps.most_common())

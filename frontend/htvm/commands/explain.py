@@ -19,18 +19,20 @@ EXAMPLES = """\
 examples:
   htvm explain resnet8.onnx --target diana                   every layer: engines, cycles, refusals
   htvm explain resnet8.onnx --target diana --node conv0      one layer, by an ONNX node in it
+  htvm explain resnet8.onnx --target diana --node 'add*'     those with a node of such a name
   htvm explain resnet8.onnx --target diana --requant pow2    where it would run with other scales
   htvm explain resnet8.onnx --target diana --json -          the same for programs
 
 Cycles are predictions for the layer alone, transfers left out; the choice counts transfers and conversions too. What
-would make an engine take a layer is found by asking its rules again with the change.
+would make an engine take a layer is found by asking its rules again with one to three changes of the model. In
+parentheses is what they ask for: the same numbers written otherwise, to requantise, or to retrain.
 """
 
 
 def add_arguments(to: argparse.ArgumentParser) -> None:
     to.add_argument("model", metavar="MODEL", help="a quantised ONNX file")
     add_target(to, default="rv32", help="the machine to compile for (default: rv32)")
-    to.add_argument("--node", metavar="NAME", help="only the layer that an ONNX node is in")
+    to.add_argument("--node", metavar="NAME", help="only the layers of an ONNX node; 'dwconv*' stands for several")
     add_compilation(to)
     add_output(to, "the same")
 
@@ -39,12 +41,11 @@ def run(arguments: argparse.Namespace) -> int:
     from htvm import explanation
 
     with model_warnings():
-        found = explanation.explain(arguments.model, arguments.target, **compilation_of(arguments))
-    if arguments.node:
-        known = [node for each in found for node in each.nodes]
-        found = [each for each in found if arguments.node in each.nodes]
-        if not found:
-            usage_error("htvm explain", f"--node: no layer has a node '{arguments.node}'; there are {', '.join(known)}")
+        try:
+            found = explanation.explain(arguments.model, arguments.target, arguments.node, **compilation_of(arguments))
+        except explanation.UnknownNodeError as error:
+            known = ", ".join(error.args)
+            usage_error("htvm explain", f"--node: no layer has a node '{arguments.node}'; there are {known}")
     write_json(arguments.json, [each.facts() for each in found])
-    say(arguments, explanation.text(found))
+    say(arguments, explanation.text(found, arguments.target))
     return 0

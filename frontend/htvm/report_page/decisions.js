@@ -12,11 +12,20 @@
     for (const title of ["layer", "op", ...engines]) titles.append(element("th", title, { scope: "col" }));
     head.append(titles);
 
+    /* What would make an engine take a layer, what that asks for, and what it gives; or that nothing would. */
+    function remedy({ engine, change, no_change }) {
+        if (!change) return no_change;
+        const effort = change.effort + (change.option ? ", " + change.option + " does it" : "");
+        const times = number(change.cycles_now) + " \u2192 " + number(change.cycles) + " cycles";
+        const faster = change.engine === engine ? times : change.engine + " would still be faster: " + times;
+        return `with ${change.changes.join(" and ")} (${effort}): ${faster}`;
+    }
+
     function answer(candidate, isChosen) {
         const cell = element("td", undefined, { class: "answer" });
         if (candidate.cycles === null) {
             cell.append(element("span", candidate.refusal, { class: "refusal" }));
-            if (candidate.would_take) cell.append(element("div", "would take it with " + candidate.would_take));
+            cell.append(element("div", remedy(candidate), { class: candidate.change ? "remedy" : "faint" }));
         } else {
             cell.append(element(isChosen ? "strong" : "span", number(candidate.cycles) + " cycles"));
             if (candidate.energy_uj !== null) cell.append(element("div", number(candidate.energy_uj, 3) + " \u00b5J"));

@@ -1,0 +1,219 @@
+"""What htvm explain proposes is true: a file is changed as it says, and the engine takes the layer."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from htvm import explanation
+from htvm.backend import targets
+from htvm.changes.search import Found
+from htvm.dialects import accel
+from htvm.driver import lower
+from htvm.passes.analysis.placement import refusal
+
+MODELS = Path(__file__).parents[2] / "inputs" / "models"
+Edit = Callable[[onnx.GraphProto], None]
+
+
+def candidates(model: Path | onnx.ModelProto, node: str, engine: str, **choices: str) -> list[explanation.Candidate]:
+    """Return what an engine says of the layers that a node is in."""
+    found = explanation.explain(model, targets.load("diana"), **choices)
+    asked = [each for each in found if node in each.nodes and each.op in ("conv2d", "dense", "add")]
+    return [one for each in asked for one in each.candidates if one.engine == engine]
+
+
+# What the changes say, done to a file
+
+
+def numbers(**made: Callable[[np.ndarray], np.ndarray]) -> Edit:
+    """Change constants."""
+
+    def edit(graph: onnx.GraphProto) -> None:
+        held = {each.name: each for each in graph.initializer}
+        for name, change in made.items():
+            new = np.asarray(change(numpy_helper.to_array(held[name])))
+            held[name].CopyFrom(numpy_helper.from_array(new.astype(np.float32) if new.dtype != np.int8 else new, name))
+
+    return edit
+
+
+def attributes(**values: object) -> Edit:
+    """Change attributes of the convolution."""
+
+    def edit(graph: onnx.GraphProto) -> None:
+        conv = next(node for node in graph.node if node.op_type == "Conv")
+        kept = [each for each in conv.attribute if each.name not in values]
+        del conv.attribute[:]
+        conv.attribute.extend([*kept, *(onnx.helper.make_attribute(*item) for item in values.items())])
+
+    return edit
+
+
+def both(*edits: Edit) -> Edit:
+    def edit(graph: onnx.GraphProto) -> None:
+        for each in edits:
+            each(graph)
+
+    return edit
+
+
+def one_group(groups: int) -> Edit:
+    def dense(weights: np.ndarray) -> np.ndarray:
+        outputs, own, *kernel = weights.shape
+        whole = np.zeros((outputs, own * groups, *kernel))
+        for output in range(outputs):
+            first = output // (outputs // groups) * own
+            whole[output, first : first + own] = weights[output]
+        return whole
+
+    return both(attributes(group=1), numbers(conv_weight=dense))
+
+
+def spread(weights: np.ndarray) -> np.ndarray:
+    """Put a zero between neighbouring taps."""
+    made = np.zeros((*weights.shape[:2], 5, 5), weights.dtype)
+    made[:, :, ::2, ::2] = weights
+    return made
+
+
+def constant_weights(graph: onnx.GraphProto) -> None:
+    values = np.random.default_rng(0).integers(-128, 128, (8, 8, 3, 3)).astype(np.float32)
+    graph.initializer.append(numpy_helper.from_array(values, "weight"))
+    del graph.input[1]
+
+
+def repeated_operand(graph: onnx.GraphProto) -> None:
+    graph.input[1].type.CopyFrom(graph.input[0].type)
+
+
+def no_dilation(weights: str) -> Edit:
+    return both(attributes(dilations=[1, 1], kernel_shape=[5, 5]), numbers(**{weights: spread}))
+
+
+SEVEN = {"kernel_shape": [7, 7], "pads": [3, 3, 3, 3]}
+
+CASES: dict[tuple[str, str], tuple[str, str, Edit]] = {
+    ("stride_3", "digital"): ("strides (3, 3) -> (2, 2)", "retrain", attributes(strides=[2, 2])),
+    ("stride_1_2", "digital"): ("strides (1, 2) -> (1, 1)", "retrain", attributes(strides=[1, 1])),
+    ("dilation_2", "digital"): (
+        "dilations (2, 2) -> (1, 1), kernel (3, 3) -> (5, 5) with zeros between",
+        "same numbers",
+        no_dilation("conv_weight"),
+    ),
+    ("aconv_dilation_2", "analog"): (
+        "dilations (2, 2) -> (1, 1), kernel (3, 3) -> (5, 5) with zeros between",
+        "same numbers",
+        no_dilation("conv_weight_int8"),
+    ),
+    ("groups_2", "digital"): ("groups 2 -> 1, zeros between", "same numbers", one_group(2)),
+    ("channel_multiplier_2", "digital"): ("groups 8 -> 1, zeros between", "same numbers", one_group(8)),
+    ("kernel_9x9", "digital"): (
+        "kernel (9, 9) -> (7, 7)",
+        "retrain",
+        both(attributes(**SEVEN), numbers(conv_weight=lambda weights: weights[:, :, :7, :7])),
+    ),
+    ("clip_m64_63", "digital"): (
+        "a result cut off at -128..127, not at -64..63",
+        "requantise",
+        numbers(c_m64=lambda _: [-128], c_63=lambda _: [127]),
+    ),
+    ("clip_0_100", "digital"): (
+        "a result cut off at 0..127, not at 0..100",
+        "requantise",
+        numbers(c_100=lambda _: [127]),
+    ),
+    ("clip_0_255", "digital"): (
+        "its result as int8, integers and zero point 128 less",
+        "same numbers",
+        numbers(conv_bias=lambda bias: bias - 128 * 256, c_0=lambda _: [-128], c_255=lambda _: [127]),
+    ),
+    ("weight_200", "digital"): (
+        "weights -57..200 -> -128..127",
+        "requantise",
+        numbers(conv_weight=lambda weights: weights.clip(-128, 127)),
+    ),
+    ("divisor_384", "digital"): (
+        "scale 0.00260417 -> 2^-9",
+        "requantise",
+        numbers(conv_div_by=lambda _: [512]),
+    ),
+    ("dense_divisor_1000", "digital"): (
+        "scale 0.001 -> 2^-10",
+        "requantise",
+        numbers(dense_div_by=lambda _: [1024]),
+    ),
+    ("divisor_per_channel", "digital"): (
+        "one scale for the whole tensor of weights, in place of 3",
+        "requantise",
+        numbers(conv_div_by=lambda found: [found.min()]),
+    ),
+    ("add_broadcast", "digital"): (
+        "an operand of 1x8x1x1 repeated to 1x8x8x8 (a constant, or Expand)",
+        "same numbers",
+        repeated_operand,
+    ),
+    ("add_scaled", "digital"): (
+        "operands with one scale, the result's a power of two times that",
+        "requantise",
+        numbers(add_mul_by=lambda _: [1]),
+    ),
+    ("weight_not_constant", "digital"): ("weights that are constants", "retrain", constant_weights),
+    ("aconv_weight_2", "analog"): (
+        "weights of -1, 0 and 1",
+        "retrain",
+        numbers(conv_weight_int8=lambda weights: weights.clip(-1, 1)),
+    ),
+    ("aconv_input_8bit", "analog"): (
+        "inputs -128..127 -> -64..63",
+        "requantise",
+        numbers(c_m128=lambda _: [-64], c_127=lambda _: [63]),
+    ),
+    ("aconv_stride_3", "digital"): (
+        "strides (3, 3) -> (2, 2) and a result cut off at -128..127, not at -32..31",
+        "retrain",
+        both(attributes(strides=[2, 2]), numbers(c_m32=lambda _: [-128], c_31=lambda _: [127])),
+    ),
+}
+
+
+@pytest.mark.parametrize(("case", "engine"), CASES)
+def test_with_the_change_the_engine_takes_the_layer(case: str, engine: str) -> None:
+    says, effort, edit = CASES[case, engine]
+    node = case.split("_")[0] if case.startswith(("add", "dense")) else "conv"
+    model = onnx.load(MODELS / "htvm" / "refused" / f"{case}.onnx")
+    before = candidates(model, node, engine)[0]
+    assert isinstance(before.change, Found), before
+    assert (before.change.says, before.change.effort) == (says, effort)
+    assert (before.change.runs_on, before.change.cycles < before.change.cycles_now) == (engine, True)
+    edit(model.graph)
+    del model.graph.value_info[:]
+    for axis in model.graph.output[0].type.tensor_type.shape.dim:
+        axis.Clear()  # another stride, another size
+    after = candidates(model, node, engine)
+    assert [each.refusal for each in after[:1]] == [None]
+
+
+@pytest.mark.parametrize("name", ["ds_cnn", "resnet8"])
+def test_what_an_option_is_said_to_do_it_does(name: str) -> None:
+    """A padding that is not 0, scales per channel, and a kernel of even sides, which a pass rewrites."""
+    model, soc = MODELS / "mlperf_tiny" / f"{name}.onnx", targets.load("diana")
+    promised = [
+        each.node
+        for each in explanation.explain(model, soc)
+        for one in each.candidates
+        if isinstance(one.change, Found) and one.change.option == "--requant pow2" and one.engine == "digital"
+    ]
+    refitted, _ = lower(model, soc, "scheduled", requant="pow2")
+    with refitted.context:
+        layers = [each for each in accel.layers(refitted) if refusal(soc, soc.engine("digital"), each) is None]
+        taken = {accel.node(each) for each in layers}
+    assert len(promised) >= 10 and set(promised) <= taken
+
+
+def test_a_rule_that_no_change_mends_says_so() -> None:
+    add = candidates(MODELS / "htvm" / "layers" / "add_16x32x32_shift1.onnx", "add", "analog")
+    assert [each.change for each in add] == ["no change of the model helps: it does not know this op"]
