@@ -19,7 +19,8 @@ from htvm.changes import geometry, scaling, values
 from htvm.changes.question import EFFORTS, Change, Question, Reason
 from htvm.dialects import accel
 from htvm.passes.analysis import activations
-from htvm.passes.analysis.placement import Placing, refusal
+from htvm.passes.analysis.acceptance import refusal
+from htvm.passes.analysis.placement import Placing
 from htvm.passes.fit_kernels import FitKernels
 from htvm.passes.split_activations import SplitActivations
 

@@ -13,7 +13,7 @@ from htvm.backend import targets
 from htvm.changes.search import Found
 from htvm.dialects import accel
 from htvm.driver import lower
-from htvm.passes.analysis.placement import refusal
+from htvm.passes.analysis.acceptance import refusal
 
 MODELS = Path(__file__).parents[2] / "inputs" / "models"
 Edit = Callable[[onnx.GraphProto], None]
