@@ -6,7 +6,8 @@ constraint program whose optimum is the least sum of
 
     the time of each layer on its engine, its weights' transfer included,
     the transfer of each map between the host's memory and an accelerator's, where it must be in both,
-    the conversion of each map that is needed in two orders (conversion.py).
+    the conversion of each map that is needed in two orders (conversion.py),
+    the copies of each map that launches make in parts that are apart.
 
 What runs at the same time is not taken into account.
 """
@@ -16,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import prod
 
 from mlir import ir
 from mlir.dialects import func
@@ -197,10 +199,26 @@ class Placing:
             wanted = int(engine.reads == PIXELS)
             if output in self.pixels and len(engine.writes) == 1:
                 self.model.add(self.pixels[output] == int(engine.writes[0] == PIXELS)).only_enforce_if(runs)
+            elif output in self.pixels:
+                self.model.add(self.flag(self.scattered(layer, engine)) >= self.pixels[output] + runs - 1)
         for value in activations.read_by(layer):
             if value in self.pixels:
                 self.model.add(self.converts[value, PLANAR] >= self.pixels[value] - wanted + runs - 1)
                 self.model.add(self.converts[value, PIXELS] >= wanted - self.pixels[value] + runs - 1)
+
+
+    def scattered(self, layer: ir.OpView, engine: Accelerator) -> int:
+        """Return what it takes more to write a map pixel by pixel, if no launch makes all of its channels.
+
+        They leave the memory while the engine works, a copy for each pixel, and come back whole.
+        """
+        job, inside, home = engine.job(layer), engine.memory, self.soc.arena_memory
+        channels = engine.most_outputs(job)
+        if channels >= job.outputs:
+            return 0
+        copies = prod(job.out_size) * -(-job.outputs // channels) * self.copy(inside, home, channels)
+        left = max(copies - engine.cycles(layer, self.soc.cost_model), 0)
+        return left + self.copy(home, inside, job.output_bytes)
 
 
 def maker(output: ir.Value) -> ir.OpView:

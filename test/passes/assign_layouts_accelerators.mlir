@@ -73,3 +73,20 @@ func.func @tied_to_what_others_see(%x: tensor<1x16x8x8xi8> {accel.range = array<
   %z = accel.conv2d %y, %w {engine = "analog", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 4>, min = -32, max = 31}} : (tensor<1x16x8x8xi8>, tensor<16x16x1x1xi8>) -> tensor<1x16x8x8xi8>
   return %s, %z : tensor<1x16x8x8xi8>, tensor<1x16x8x8xi8>
 }
+
+// -----
+
+// Launches of a depthwise layer have 16 channels each, and pixel by pixel they would leave gaps for the others: of 64
+// channels, the map is made channel by channel, and converted.
+// CHECK: #[[PIXELS:.*]] = affine_map<(d0, d1, d2, d3) -> (d0, d2, d3, d1)>
+// CHECK-LABEL: @depthwise_and_analog
+func.func @depthwise_and_analog(%x: tensor<1x64x16x16xi8> {accel.range = array<i64: 0, 127>}) -> tensor<1x16x16x16xi8> {
+  %d = arith.constant dense<1> : tensor<64x1x1x1xi8>
+  %w = arith.constant dense<1> : tensor<16x64x1x1xi8>
+  // CHECK: %[[Y:.*]] = accel.conv2d %arg0, {{.*}} groups = 64 {{.*}} -> tensor<1x64x16x16xi8>{{$}}
+  // CHECK: %[[C:.*]] = accel.conv2d %[[Y]], {{.*}} groups = 1 {{.*}} -> tensor<1x64x16x16xi8, #[[PIXELS]]>
+  // CHECK: accel.conv2d %[[C]]
+  %y = accel.conv2d %x, %d {engine = "digital", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 64, requant = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 0>, min = 0, max = 127}} : (tensor<1x64x16x16xi8>, tensor<64x1x1x1xi8>) -> tensor<1x64x16x16xi8>
+  %z = accel.conv2d %y, %w {engine = "analog", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 4>, min = -32, max = 31}} : (tensor<1x64x16x16xi8>, tensor<16x64x1x1xi8>) -> tensor<1x16x16x16xi8>
+  return %z : tensor<1x16x16x16xi8>
+}
