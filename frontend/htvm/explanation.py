@@ -188,12 +188,10 @@ def change_lines(refused: Candidate) -> Iterator[str]:
     option = f", {change.option} does it" if change.option else ""
     yield f"would take it with: {change.says} ({change.effort}{option})"
     times = f"{change.cycles_now:,} -> {change.cycles:,} cycles, transfers included"
-    if change.runs_on == refused.engine:
-        yield times
-    elif change.cycles < change.cycles_now:
-        yield f"but {change.runs_on} would take it as well and be faster: {times}"
+    if change.runs_on != refused.engine:
+        yield f"but {change.runs_on} would be faster" + (f", and takes it too: {times}" if change.saves else "")
     else:
-        yield f"but {change.runs_on} would still be faster"
+        yield times if change.saves else f"but it would not be faster: {times}"
 
 
 def summary(decisions: Sequence[Decision], soc: Soc) -> Iterator[str]:
@@ -214,6 +212,8 @@ def summary(decisions: Sequence[Decision], soc: Soc) -> Iterator[str]:
             yield f"{engine.name} refuses {len(refused)} of the {len(known)} whose op it knows, because of {subjects}"
         found = [each.change for each in refused if isinstance(each.change, Found)]
         helps = Counter(
-            each.option or f"changes as above ({each.effort})" for each in found if each.runs_on == engine.name
+            each.option or f"changes as above ({each.effort})"
+            for each in found
+            if each.runs_on == engine.name and each.saves
         )
-        yield from (f"  {count} would run there with {way}" for way, count in helps.most_common())
+        yield from (f"  {count} would run there, and faster, with {way}" for way, count in helps.most_common())

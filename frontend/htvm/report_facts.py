@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from htvm.backend.targets.soc import Soc
 from htvm.execution import RunResult
+from htvm.explanation import Decision, summary
 from htvm.project import Project
 from htvm.trace import Slice, slices, steps
 
@@ -20,7 +20,7 @@ def facts(
     soc: Soc,
     result: RunResult,
     invocation: Sequence[str],
-    decisions: Sequence[Mapping[str, Any]] = (),
+    decisions: Sequence[Decision] = (),
 ) -> dict[str, Any]:
     """Return everything that is shown; invocation: the words of the command, to repeat it.
 
@@ -42,8 +42,9 @@ def facts(
         "slices": _in_columns(timeline),
         "spans": [[*spans[number]] for number in range(len(found))],
         "memories": _memories(project, soc, spans, result),
-        "layers": _layers(found, timeline, result),
-        "decisions": list(decisions),
+        "layers": _layers(found, result),
+        "decisions": [each.facts() for each in decisions],
+        "decision_summary": [line.strip() for line in summary(decisions, soc)] if decisions else [],
         "origin": _origin(project, result, invocation),
     }
 
@@ -141,26 +142,11 @@ def _memories(
     return found
 
 
-def _layers(
-    found: Sequence[Mapping[str, Any]], timeline: Sequence[Slice], result: RunResult
-) -> list[dict[str, Any]]:
-    """Return a row for each step: what the run measured, and what the project says of it.
-
-    transferred_bytes: what transfer engines moved for it; None on a target that has none.
-    """
+def _layers(found: Sequence[Mapping[str, Any]], result: RunResult) -> list[dict[str, Any]]:
+    """Return a row for each step: what the run measured, and what the project says of it."""
     keys = ("nodes", "summary", "shape", "read_bytes", "written_bytes", "weight_bytes")
-    transferred: Counter[int] = Counter()
-    for each in timeline:
-        transferred[each.arguments.get("step", -1)] += each.arguments.get("bytes", 0)
-    return [
-        {
-            **{key: step[key] for key in keys},
-            **layer,
-            "transferred_bytes": transferred[number] if result.metrics["transfers"] else None,
-            "bound_cycles": step.get("bound_cycles"),
-        }
-        for number, (step, layer) in enumerate(zip(found, result.metrics["layers"], strict=True))
-    ]
+    measured = result.metrics["layers"]
+    return [{**{key: step[key] for key in keys}, **layer} for step, layer in zip(found, measured, strict=True)]
 
 
 def _origin(project: Project, result: RunResult, invocation: Sequence[str]) -> dict[str, Any]:

@@ -90,7 +90,18 @@ def test_the_metrics_add_up() -> None:
     assert metrics["host"]["wait_cycles"] < metrics["host"]["cycles"] == metrics["cycles"]
     assert metrics["macs"] == sum(layer["macs"] for layer in layers)
 
+    parts = [metrics["start_up"], *layers]
+    assert metrics["cycles"] == sum(part["cycles"] for part in parts)
+    moved = sum(route["bytes"] for route in metrics["transfers"].values())
+    assert moved == sum(part["transferred_bytes"] for part in parts)
+    assert metrics["energy_uj"] > 0
+    assert metrics["energy_uj"] == pytest.approx(sum(part["energy_uj"] or 0 for part in parts))
+    for layer in layers:
+        assert (layer["engine"] == "host") == (layer["energy_uj"] is None) == (layer["busy_cycles"] is None)
+        assert layer["engine"] == "host" or 0 < layer["share_of_bound"] <= 1, layer
+
     digital = metrics["engines"]["digital"]
+    assert digital["busy_cycles"] == sum(layer["busy_cycles"] or 0 for layer in layers)
     jobs = [each for each in timeline if each.unit == "digital"]
     assert digital["busy_cycles"] == sum(each.cycles for each in jobs) < metrics["cycles"]
     assert digital["launches"] == len(jobs) >= sum(layer["engine"] == "digital" for layer in layers)

@@ -82,6 +82,11 @@ class Found:
         return max((each.effort for each in self.changes), key=EFFORTS.index)
 
     @property
+    def saves(self) -> bool:
+        """Whether the layer then takes fewer cycles than now."""
+        return self.cycles < self.cycles_now
+
+    @property
     def option(self) -> str | None:
         """The option of htvm that does all of them, if there is one."""
         options = {each.option for each in self.changes}
@@ -112,8 +117,12 @@ class Search:
         for left in reversed(range(MOST_CHANGES)):
             accepted, layers = self.one_more(layers, left)
             if accepted:
-                return min(accepted, key=lambda each: (each.runs_on != self.engine.name, EFFORTS.index(each.effort)))
+                return min(accepted, key=self.rank)
         return self.why_none(first)
+
+    def rank(self, found: Found) -> tuple[bool, bool, int]:
+        """Return what the best has least of: engines that are faster, cycles as many as now, and effort."""
+        return found.runs_on != self.engine.name, not found.saves, EFFORTS.index(found.effort)
 
     def one_more(self, layers: Sequence[tuple], more: int) -> tuple[list[Found], list[tuple]]:
         """Return what is accepted with one change more, and the layers that as many as `more` may be enough for."""

@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     result = Program(project, soc, arguments.cc).run(samples.first())
     output = Path(arguments.output or f"{project.report['name']}.html")
     invocation = ["htvm", *sys.argv[1:]]
-    shown = facts(project, soc, result, invocation, [each.facts() for each in decisions])
+    shown = facts(project, soc, result, invocation, decisions)
     output.write_text(page(shown), encoding="utf-8")
     say(arguments, f"{output}: {output.stat().st_size:,} bytes")
     return 0

@@ -7,6 +7,8 @@
         for (const id of ["decisions", "decisions-link"]) document.getElementById(id).remove();
         return;
     }
+    const list = document.getElementById("decision-summary");
+    for (const line of facts.decision_summary) list.append(element("li", line));
     const [head, body] = [element("thead"), element("tbody")];
     const titles = element("tr");
     for (const title of ["layer", "op", ...engines]) titles.append(element("th", title, { scope: "col" }));
@@ -14,18 +16,20 @@
 
     /* What would make an engine take a layer, what that asks for, and what it gives; or that nothing would. */
     function remedy({ engine, change, no_change }) {
-        if (!change) return no_change;
-        const effort = change.effort + (change.option ? ", " + change.option + " does it" : "");
-        const times = number(change.cycles_now) + " \u2192 " + number(change.cycles) + " cycles";
-        const faster = change.engine === engine ? times : change.engine + " would still be faster: " + times;
-        return `with ${change.changes.join(" and ")} (${effort}): ${faster}`;
+        if (!change) return element("div", no_change);
+        const said = element("div", `takes it with ${change.changes.join(" and ")} (${change.effort}`, { class: "remedy" });
+        if (change.option) said.append(", ", element("code", change.option), " does it");
+        const times = number(change.cycles) + " cycles instead of " + number(change.cycles_now);
+        const better = change.cycles < change.cycles_now ? times : "no fewer cycles";
+        said.append("): " + (change.engine === engine ? better : change.engine + " would still be faster"));
+        return said;
     }
 
     function answer(candidate, isChosen) {
-        const cell = element("td", undefined, { class: "answer" });
+        const cell = element("td", undefined, { class: candidate.cycles === null ? "answer" : "answer price" });
         if (candidate.cycles === null) {
-            cell.append(element("span", candidate.refusal, { class: "refusal" }));
-            cell.append(element("div", remedy(candidate), { class: candidate.change ? "remedy" : "faint" }));
+            cell.append(element("div", candidate.refusal));
+            cell.append(remedy(candidate));
         } else {
             cell.append(element(isChosen ? "strong" : "span", number(candidate.cycles) + " cycles"));
             if (candidate.energy_uj !== null) cell.append(element("div", number(candidate.energy_uj, 3) + " \u00b5J"));

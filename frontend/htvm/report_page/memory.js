@@ -4,6 +4,11 @@
 (() => {
     const kinds = new Set();
 
+    /* Say of each buffer whether another one is drawn over it: weights come while those before are still in use. */
+    const covered = (buffers) => buffers.map((one, index) => buffers.some((other, above) =>
+        above > index && other.start < one.end && one.start < other.end &&
+        other.offset < one.offset + one.bytes && one.offset < other.offset + other.bytes));
+
     function describe(buffer) {
         const end = buffer.offset + buffer.bytes;
         return tip(buffer.name, [
@@ -36,6 +41,7 @@
     });
 
     function options(memory) {
+        const hidden = covered(memory.buffers);
         const { peak_bytes: peak, lower_bound_bytes: bound, capacity_bytes: capacity } = memory;
         const top = capacity <= peak * 1.5 ? capacity * 1.06 : peak * 1.14;
         const levels = [level(peak === bound ? "peak = lower bound" : "peak", peak, colour("select"))];
@@ -63,7 +69,7 @@
                     const [x1, high] = api.coord([api.value(1), api.value(3)]);
                     const live = selected >= 0 && buffer.first <= selected && selected <= buffer.last;
                     return time.rectangle(params, x0, x1, high, bottom, colour("kind-" + buffer.kind) || colour("faint"),
-                        buffer.name, false, selected >= 0 && !live);
+                        hidden[api.value(4)] ? "" : buffer.name, false, selected >= 0 && !live);
                 },
             }, ...levels],
         };

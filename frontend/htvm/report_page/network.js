@@ -3,9 +3,15 @@
 
 (() => {
     const { nodes, edges } = facts.graph;
-    const box = { width: 132, height: 40, column: 168, lane: 58, gap: 26 };
+    const box = { width: 132, height: 40, column: 164, lane: 58, gap: 26 };
     const columns = Math.max(...nodes.map((node) => node.column), 0) + 1;
     const perRow = (width) => Math.max(2, Math.floor((width - box.width - 20) / box.column) + 1);
+
+    /* Return how far apart columns are: rows that go to and fro fill the width. */
+    function pitch(width) {
+        const many = perRow(width);
+        return columns > many ? (width - box.width - 20) / (many - 1) : box.column;
+    }
 
     /* Return how high the rows begin, and behind the last one where the chart ends. */
     function tops(width) {
@@ -17,14 +23,14 @@
         return lanes.reduce((all, count) => [...all, all[all.length - 1] + count * box.lane + box.gap], [0]);
     }
 
-    const height = (width) => tops(width).pop();
+    const height = (width) => tops(width).pop() - box.gap + 16;
 
     /* Return where a node is, its row, and the direction in which the row goes. */
     function place(node, width) {
         const many = perRow(width);
         const row = Math.floor(node.column / many);
         const across = row % 2 ? many - 1 - (node.column % many) : node.column % many;
-        return { x: box.width / 2 + 10 + across * box.column, y: 30 + tops(width)[row] + node.lane * box.lane, row, to: row % 2 ? -1 : 1 };
+        return { x: box.width / 2 + 10 + across * pitch(width), y: 30 + tops(width)[row] + node.lane * box.lane, row, to: row % 2 ? -1 : 1 };
     }
 
     /* Return the line from one box to another: side to side, or below boxes that it passes, or down to the next row. */

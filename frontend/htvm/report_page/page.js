@@ -21,7 +21,10 @@
     card("Work", short(metrics.macs) + "MAC", number(metrics.macs / metrics.cycles, 3) + " per cycle");
     card("RAM", bytes(metrics.ram_bytes), "and " + number(metrics.stack_bytes) + " bytes of stack");
     card("Code", bytes(metrics.code_bytes), "and " + bytes(metrics.rodata_bytes) + " of constants");
-    if (metrics.energy_uj !== null) card("Energy", number(metrics.energy_uj, 1) + " µJ", "per inference");
+    if (metrics.energy_uj) {
+        const known = metrics.energy_units.filter((unit) => !metrics.engines[unit] || metrics.engines[unit].launches);
+        card("Energy", number(metrics.energy_uj, 1) + " µJ", "of " + known.join(" and ") + " only");
+    }
 
     document.getElementById("command").textContent = origin.command;
     const columns = document.getElementById("origin");

@@ -12,13 +12,13 @@
         ["MACs", (layer) => layer.macs || null, 0],
         ["cycles", (layer) => layer.cycles, 0],
         ["% of cycles", (layer) => (100 * layer.cycles) / total, 1],
-        ["predicted cycles", (layer) => layer.predicted_cycles, 0],
+        ["predicted", (layer) => layer.predicted_cycles, 0],
         ["off by %", (layer) => layer.predicted_cycles && (100 * (layer.predicted_cycles - layer.cycles)) / layer.cycles, 1],
         ["MAC/cycle", (layer) => (layer.macs ? layer.macs / layer.cycles : null), 3],
-        ["% of bound", (layer) => layer.bound_cycles && (100 * layer.bound_cycles) / layer.cycles, 1],
+        ["% of bound", (layer) => layer.share_of_bound && 100 * layer.share_of_bound, 1],
         ["bytes read", (layer) => layer.read_bytes, 0],
         ["written", (layer) => layer.written_bytes, 0],
-        ["weights", (layer) => layer.weight_bytes, 0],
+        ["weights", (layer) => (layer.engine === "host" ? layer.weight_bytes : null), 0],  // packed ones are transferred
         ["transferred", (layer) => layer.transferred_bytes, 0],
         ["energy µJ", (layer) => layer.energy_uj, 3],
     ];

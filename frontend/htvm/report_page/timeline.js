@@ -129,7 +129,7 @@ const time = (() => {
                 const [x0, y] = api.coord([api.value(0), box.row]);
                 const [x1] = api.coord([api.value(1), box.row]);
                 const half = api.size([0, 1])[1] * (box.row ? 0.36 : 0.24);
-                const fill = box.row ? colourOfUnit(box.unit) : colour("faint");
+                const fill = box.row ? colourOfUnit(box.unit) : colour("layer");
                 const mine = box.step >= 0 && box.step === selected;
                 return time.rectangle(params, x0, x1, y - half, y + half, fill, box.name, mine, selected >= 0 && !mine);
             },

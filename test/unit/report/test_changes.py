@@ -194,7 +194,7 @@ def test_with_the_change_the_engine_takes_the_layer(case: str, engine: str) -> N
     for axis in model.graph.output[0].type.tensor_type.shape.dim:
         axis.Clear()  # another stride, another size
     after = candidates(model, node, engine)
-    assert [each.refusal for each in after[:1]] == [None]
+    assert None in [each.refusal for each in after]  # a conversion before it is not the layer
 
 
 @pytest.mark.parametrize("name", ["ds_cnn", "resnet8"])

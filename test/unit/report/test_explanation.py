@@ -40,7 +40,7 @@ def test_a_refusal_has_the_value_found_and_what_would_help() -> None:
     assert "would take it with: scale 0.00260417 -> 2^-9 (requantise, --requant pow2 does it)" in shown
     assert f"{change['cycles_now']:,} -> {change['cycles']:,} cycles, transfers included" in shown
     assert "digital refuses 1 of the 1 whose op it knows, because of scale (1)" in shown
-    assert "  1 would run there with --requant pow2" in shown
+    assert "  1 would run there, and faster, with --requant pow2" in shown
 
 
 def test_a_layer_is_named_by_every_node_in_it() -> None:
