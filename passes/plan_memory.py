@@ -114,10 +114,13 @@ def memory_of(memref_type: ir.MemRefType) -> str:
 
 
 def constant_bytes(module: ir.Operation, target: Soc) -> dict[str, int]:
-    """Return the bytes of all globals, and of the descriptors of jobs, by memory; 0 for any other memory."""
+    """Return the bytes of all globals, and of a descriptor of each different job, by memory; 0 for any other memory.
+
+    A program needs no fewer descriptors; how many more it has, for jobs in several places, is known when it is written.
+    """
     found: dict[str, int] = defaultdict(int)
-    launches = [op for function in accel.functions(module) for op in function.body.blocks[0] if is_launch(op)]
-    found[target.constant_memory or target.program_memory] += 4 * DESCRIPTOR_WORDS * len(launches)
+    jobs = {op.job for function in accel.functions(module) for op in function.body.blocks[0] if is_launch(op)}
+    found[target.constant_memory or target.program_memory] += 4 * DESCRIPTOR_WORDS * len(jobs)
     for op in module.regions[0].blocks[0]:
         if isinstance(op, memref.GlobalOp):
             memref_type = op.attributes["type"].value

@@ -1,4 +1,4 @@
-"""Copies, launches and waits as C: one call of htvm_soc.h each.
+"""Copies, launches and waits as calls of htvm_soc.h, one each; calls.py writes them as C.
 
 A unit is the address of its registers. Places that the host cannot address are numbers: the memory's address and the
 offset that the plan gives. A token is how many commands its unit has been given up to there.
@@ -7,9 +7,9 @@ offset that the plan gives. A token is how many commands its unit has been given
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
 from mlir import ir
 from mlir.dialects import memref
 
@@ -19,6 +19,8 @@ from htvm.dialects import accel
 from htvm.dialects.copies import Runs
 
 from . import values
+from .calls import Place, Text, call
+from .loops import Single
 from .step import Step
 
 HEADER = "htvm_soc.h"
@@ -35,7 +37,7 @@ class Commands:
     memories: dict[str, Memory] = field(default_factory=dict)
 
     def write(self, op: accel.CopyOp | accel.LaunchOp | accel.WaitOp, step: Step) -> None:
-        """Add the call of an operation to a step."""
+        """Add the calls of an operation to a step."""
         step.shared.headers.add(HEADER)
         match op:
             case accel.CopyOp():
@@ -46,71 +48,62 @@ class Commands:
                 unit, count = self.counts[op.token]
                 if count > self.waited[unit]:
                     self.waited[unit] = count
-                    step.call("htvm_wait", unit_name(unit), count)
+                    step.calls.append(call("htvm_wait", unit_name(unit), count))
 
     def copy(self, op: accel.CopyOp, step: Step) -> None:
-        """Write the copy of a map: its runs, in up to two loops of C."""
+        """Add the copy of a map: its runs, up to two loops of them in one call."""
         source, target, runs = op.source, op.target, Runs.of(op)
         dma = self.soc.dma(Route(memory_of(source), memory_of(target))).name
-        to, from_ = self.address(target, step), self.address(source, step)
+        to, from_ = self.place(target, step), self.place(source, step)
         self.given[dma] += runs.count
         self.counts[op.token] = (dma, self.given[dma])
-        self.loop(step, unit_name(dma), to, from_, list(runs.loops), runs.bytes)
-
-    def loop(
-        self, step: Step, dma: str, to: str, from_: str, loops: list[tuple[int, int, int]], run: int, depth: int = 0
-    ) -> None:
-        """Write the calls that copy runs of bytes, `loops` having how many there are and their steps on both sides."""
-        match loops:
-            case []:
-                step.call("htvm_copy", dma, to, from_, run)
-            case [(rows, from_row, to_row)]:
-                step.call("htvm_copy_rows", dma, to, to_row, from_, from_row, rows, run)
-            case [(maps, from_map, to_map), (rows, from_row, to_row)]:
-                steps = (dma, to, to_map, to_row, from_, from_map, from_row, maps, rows, run)
-                step.call("htvm_copy_maps", *steps)
-            case [(count, from_step, to_step), *rest]:
-                for index in range(count):
-                    self.loop(step, dma, f"{to} + {index * to_step}", f"{from_} + {index * from_step}", rest, run)
+        step.calls += copies(unit_name(dma), to, from_, list(runs.loops), runs.bytes)
 
     def launch(self, op: accel.LaunchOp, step: Step) -> None:
-        """Write a launch and the descriptor of its job."""
+        """Add a launch of a job, with the places of its operands."""
         engine, job = op.engine.value, Job.of(op.job)
         operands = dict(zip(OPERANDS, op.inputs)) | {"output": op.out}
         if op.weights is not None:
             operands["weights"] = op.weights
-        words = job.words({name: self.absolute(value) for name, value in operands.items()})
         step.held.update(dict.fromkeys(root_of(value)[0] for value in operands.values()))
-        descriptor = step.array(f"job_{self.given[engine]}", "uint32_t", np.array(words, np.uint32))
-        step.call("htvm_launch", unit_name(engine), descriptor)
+        places = [self.operand(operands[name]) if name in operands else 0 for name in OPERANDS]
+        words = tuple(job.words({})[: -len(OPERANDS)])
+        step.calls.append(call("htvm_launch", unit_name(engine), *places, job=words))
         self.given[engine] += 1
         self.counts[op.token] = (engine, self.given[engine])
 
-    def address(self, value: ir.Value, step: Step) -> str:
-        """Return the C expression of the address of a map or a part of one."""
+    def place(self, value: ir.Value, step: Step) -> Place:
+        """Return where a map or a part of one is: the C expression of where it begins, and the bytes from there."""
         root, offset = root_of(value)
         constant = values.global_name(root)
-        memory = self.soc.memory(memory_of(value))
         if constant is not None:
-            where = step.array_of(constant)
-        elif not memory.host_visible:
-            self.memories[memory.name] = memory
+            return f"(uintptr_t){step.array_of(constant)}", offset
+        if not self.soc.memory(memory_of(value)).host_visible:
             step.held[root] = None
-            return f"{memory_name(memory.name)} + {root.owner.opview.offset.value + offset}"
-        else:
-            where = step.touches(root)
-        return f"(uintptr_t){where} + {offset}" if offset else f"(uintptr_t){where}"
+            return self.inside(value)
+        return f"(uintptr_t){step.touches(root)}", offset
 
-    def absolute(self, value: ir.Value) -> int:
-        """Return the address of an operand of a job, dense there. Raises ValueError if the plan does not fix it."""
-        root, offset = root_of(value)
+    def operand(self, value: ir.Value) -> Place:
+        """Return where an operand of a job is. Raises ValueError if it has gaps, or the plan does not fix its place."""
         axes = values.merge_axes(values.shape(value), values.strides(value))
         if [step for _, step in axes] not in ([], [1]):
             raise ValueError(f"a job has an operand of '{value.type}', expected one without gaps")
+        return self.inside(value)
+
+    def inside(self, value: ir.Value) -> Place:
+        """Return where in a memory of the accelerators a value is. Raises ValueError if it is in no such memory."""
+        root, offset = root_of(value)
         memory = self.soc.memory(memory_of(value))
         if isinstance(root.owner, ir.Block) or memory.host_visible:
             raise ValueError(f"a job has an operand in '{memory.name}', expected a memory of the accelerators")
-        return memory.base + root.owner.opview.offset.value + offset
+        self.memories[memory_name(memory.name)] = memory
+        return memory_name(memory.name), root.owner.opview.offset.value + offset
+
+    def finish(self, step: Step) -> None:
+        """Write the calls that a step has been given."""
+        addresses = {name: memory.base for name, memory in self.memories.items()}
+        step.body += Text(step, addresses).write()
+        step.calls.clear()
 
     def definitions(self) -> str:
         """Return the macros that the calls use: units and memories by name."""
@@ -124,6 +117,24 @@ class Commands:
     def units(self) -> list[str]:
         """The C names of the units that are given commands."""
         return [unit_name(unit) for unit in self.given]
+
+
+def copies(dma: str, to: Place, from_: Place, loops: Sequence[tuple[int, int, int]], run: int) -> Iterator[Single]:
+    """Yield the calls that copy runs of bytes, `loops` having how many there are and their steps on both sides."""
+    match loops:
+        case []:
+            yield call("htvm_copy", dma, to, from_, run)
+        case [(rows, from_row, to_row)]:
+            yield call("htvm_copy_rows", dma, to, to_row, from_, from_row, rows, run)
+        case [(maps, from_map, to_map), (rows, from_row, to_row)]:
+            yield call("htvm_copy_maps", dma, to, to_map, to_row, from_, from_map, from_row, maps, rows, run)
+        case [(count, from_step, to_step), *rest]:
+            for index in range(count):
+                yield from copies(dma, moved(to, index * to_step), moved(from_, index * from_step), rest, run)
+
+
+def moved(place: Place, size_bytes: int) -> Place:
+    return place[0], place[1] + size_bytes
 
 
 def root_of(value: ir.Value) -> tuple[ir.Value, int]:

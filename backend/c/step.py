@@ -17,6 +17,7 @@ from htvm.dialects import accel
 
 from . import values
 from .constants import Constants
+from .loops import Single
 from .requant import CORRECTED, HALF_EVEN, NARROW_EACH, Requant
 from .values import ElementType, element_type, shape
 
@@ -48,8 +49,9 @@ class Loop:
 class Step:
     """A step being written.
 
-    parameters: for each activation its C declaration, by value. body: C statements. scratch_bytes: of the arena,
-    while the step runs. held: buffers in memories that the host does not address.
+    parameters: for each activation its C declaration, by value. body: C statements. calls: what follows them, given
+    to other units. scratch_bytes: of the arena, while the step runs. held: buffers in memories that the host does not
+    address.
     """
 
     number: int
@@ -60,6 +62,7 @@ class Step:
     scratch_bytes: int = 0
     parameters: dict[ir.Value, str] = field(default_factory=dict)
     body: list[str] = field(default_factory=list)
+    calls: list[Single] = field(default_factory=list)
     held: dict[ir.Value, None] = field(default_factory=dict)
 
     @property

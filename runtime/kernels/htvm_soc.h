@@ -37,6 +37,8 @@ enum {
     HTVM_JOB = 0x04        /* of an accelerator: the address of a descriptor, which is read at once */
 };
 
+enum { HTVM_JOB_WORDS = 16 }; /* of a descriptor, the last four of them addresses */
+
 /* Memory is as the program says before what follows and after what precedes: compilers may not move accesses across.
  * A host that reorders them itself needs its fence here. */
 static inline void htvm_barrier(void)
@@ -49,6 +51,13 @@ static inline void htvm_barrier(void)
 static inline void htvm_uncounted(uint32_t *count)
 {
     __asm__("" : "+r"(*count));
+}
+
+/* Return how often a loop over commands runs, as htvm_uncounted does. */
+static inline uint32_t htvm_times(uint32_t count)
+{
+    htvm_uncounted(&count);
+    return count;
 }
 
 static inline volatile uint32_t *htvm_register(uintptr_t unit, unsigned offset)
@@ -129,6 +138,26 @@ static inline void htvm_launch(uintptr_t engine, const uint32_t *descriptor)
 {
     htvm_barrier();
     *htvm_register(engine, HTVM_JOB) = (uint32_t)(uintptr_t)descriptor;
+}
+
+/* Copy a descriptor to memory that can be written. */
+static inline void htvm_copy_job(uint32_t *job, const uint32_t *descriptor)
+{
+    for (unsigned word = 0; word < HTVM_JOB_WORDS; ++word)
+        job[word] = descriptor[word];
+}
+
+/* Start an accelerator on a job whose operands are elsewhere than its descriptor says, which is changed. Counts as 1. */
+static inline void htvm_launch_at(uintptr_t engine, uint32_t *job, uint32_t input, uint32_t second, uint32_t weights,
+                                  uint32_t output)
+{
+    uint32_t *const addresses = job + HTVM_JOB_WORDS - 4;
+    addresses[0] = input;
+    addresses[1] = second;
+    addresses[2] = weights;
+    addresses[3] = output;
+    htvm_launch(engine, job);
+    htvm_barrier(); /* the descriptor may change from here on */
 }
 
 #endif

@@ -1,5 +1,6 @@
 """Copies, launches and waits as C: strided copies become runs, and counts are those of the units."""
 
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from mlir import ir
 from htvm import dialects
 from htvm.backend import targets
 from htvm.backend.c import emit_c
+from htvm.backend.targets.jobs import DESCRIPTOR_WORDS, OPERANDS
 
 TINY = targets.load(str(Path(__file__).parents[2] / "passes/targets/tiny_npu.py"))
 JOB = 'job = {kind = "add", channels = 1, outputs = 1, size = array<i64: 2, 2>, out_size = array<i64: 2, 2>}'
@@ -96,8 +98,8 @@ def test_a_wait_is_for_all_commands_of_a_copy(shape: str, offsets: str, commands
 def test_a_copy_with_more_axes_is_several() -> None:
     found = copied("2, 2, 2, 2", "0, 0, 0, 0", 'memref<2x4x8x8xi8, "ram">')
     assert found == [
-        "htvm_copy_maps(UNIT_LOAD, MEMORY_L1 + 16 + 0, 4, 2, (uintptr_t)map_0 + 0, 64, 8, 2, 2, 2);",
-        "htvm_copy_maps(UNIT_LOAD, MEMORY_L1 + 16 + 8, 4, 2, (uintptr_t)map_0 + 256, 64, 8, 2, 2, 2);",
+        "htvm_copy_maps(UNIT_LOAD, MEMORY_L1 + 16, 4, 2, (uintptr_t)map_0, 64, 8, 2, 2, 2);",
+        "htvm_copy_maps(UNIT_LOAD, MEMORY_L1 + 24, 4, 2, (uintptr_t)map_0 + 256, 64, 8, 2, 2, 2);",
         "htvm_wait(UNIT_LOAD, 8);",
     ]
 
@@ -105,6 +107,46 @@ def test_a_copy_with_more_axes_is_several() -> None:
 def test_a_wait_for_what_has_been_waited_for_is_no_call() -> None:
     found = calls(c_of(f"%0 = {launch('%a')}\naccel.wait %0\naccel.wait %first\naccel.wait %0"))
     assert found == ["htvm_launch(UNIT_NPU, step_0_job_0);", "htvm_wait(UNIT_NPU, 2);"]
+
+
+def moving(count: int) -> str:
+    """Return `count` launches, each waited for, on %c: the first on its first 4 bytes, the next 8 bytes on."""
+    body = [f'%c = accel.buffer "c" at 400 : memref<{8 * count}xi8, "l1">']
+    for number in range(count):
+        part = f'memref<4xi8, strided<[1], offset: {8 * number}>, "l1">'
+        body += [
+            f'%p{number} = memref.subview %c[{8 * number}] [4] [1] : memref<{8 * count}xi8, "l1"> to {part}',
+            f"%t{number} = {launch(f'%p{number}', part)}",
+            f"accel.wait %t{number}",
+        ]
+    return "\n".join(body)
+
+
+def test_few_calls_stand_one_after_the_other() -> None:
+    found = calls(c_of(moving(60)))
+    assert len(found) == 120 and found[-1] == "htvm_wait(UNIT_NPU, 61);"
+
+
+def test_many_calls_are_a_loop_and_a_job_that_moves_is_copied_before() -> None:
+    text = c_of(moving(100))
+    step = text[text.index("HTVM_SHARED void htvm_step_0") : text.index("void f_run")]
+    places = "MEMORY_L1 + 400 + i0 * 8, MEMORY_L1 + 400 + i0 * 8, 0, MEMORY_L1 + 400 + i0 * 8"
+    assert step.splitlines()[2:-2] == [
+        "    uint32_t job[HTVM_JOB_WORDS];",
+        "    htvm_launch(UNIT_NPU, step_0_job_0);",
+        "    htvm_copy_job(job, step_0_job_1);",
+        "    for (uint32_t i0 = 0, n0 = htvm_times(100); i0 < n0; ++i0) {",
+        "        htvm_wait(UNIT_NPU, 1 + i0);",
+        f"        htvm_launch_at(UNIT_NPU, job, {places});",
+        "    }",
+        "    htvm_wait(UNIT_NPU, 101);",
+    ]
+
+
+def test_the_header_knows_how_long_a_descriptor_is() -> None:
+    header = (resources.files("htvm.runtime") / "kernels/htvm_soc.h").read_text(encoding="utf-8")
+    assert f"HTVM_JOB_WORDS = {DESCRIPTOR_WORDS} }}; /* of a descriptor, the last four" in header
+    assert len(OPERANDS) == 4
 
 
 def test_a_job_with_an_operand_that_has_gaps_is_an_error() -> None:

@@ -1,0 +1,151 @@
+"""Calls of htvm_soc.h, and how they are written: one after the other, or many of them as loops.
+
+A few are faster one after the other: all numbers are constants then, and so are the descriptors of jobs. Many would
+take more memory than there is for code, so what repeats among them becomes loops. A job whose operands move from one
+time to the next is copied to `job`, on the stack, before its loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from htvm.backend.targets.jobs import OPERANDS
+
+from .loops import Repeat, Single, Term, rolled
+from .step import Step
+
+STRAIGHT = 128
+"""The most calls of a step that are written one after the other."""
+
+Place = tuple[str, int]
+"""Where something is: the C expression of an address, and the bytes from there."""
+
+Moves = tuple[tuple[str, tuple[int, ...]], ...]
+"""The loops around something, outermost first: the index, and by how much each of its numbers grows."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """What calls have in common that may become one in a loop: all but numbers.
+
+    bases: what each number is added to, "" for nothing. job: of a launch, what its descriptor has before addresses.
+    """
+
+    function: str
+    unit: str
+    bases: tuple[str, ...]
+    job: tuple[int, ...] = ()
+
+
+def call(function: str, unit: str, *arguments: Place | int, job: tuple[int, ...] = ()) -> Single:
+    """Return a call as a command that loops.py knows."""
+    places = [each if isinstance(each, tuple) else ("", each) for each in arguments]
+    return Single(Call(function, unit, tuple(base for base, _ in places), job), tuple(number for _, number in places))
+
+
+@dataclass
+class Text:
+    """The C of a step's calls while it is written. memories: the address that each macro stands for.
+
+    copied: the job that the array `job` holds, as far as is known.
+    """
+
+    step: Step
+    memories: Mapping[str, int]
+    lines: list[str] = field(default_factory=list)
+    jobs: int = 0
+    copied: tuple[int, ...] | None = None
+
+    def write(self) -> list[str]:
+        """Return the statements of all calls of the step."""
+        calls = self.step.calls
+        terms = calls if len(calls) <= STRAIGHT else rolled(calls)
+        if any(moved_jobs(terms, ())):
+            self.lines.append("uint32_t job[HTVM_JOB_WORDS];")
+        self.terms(terms, ())
+        return self.lines
+
+    def terms(self, terms: Sequence[Term], moves: Moves) -> None:
+        for term, own in each_with_moves(terms, moves):
+            if isinstance(term, Single):
+                self.single(term, own)
+            else:
+                self.repeat(term, own)
+
+    def repeat(self, loop: Repeat, moves: Moves) -> None:
+        """Write a loop; a job that is the only one in it is copied before."""
+        index, count = f"i{len(moves)}", f"n{len(moves)}"
+        inner = (*moves, (index, loop.steps))
+        jobs = {single.kind.job for single in moved_jobs(loop.body, inner)}
+        if len(jobs) == 1:
+            self.copy_job(*jobs)
+        elif jobs:
+            self.copied = None  # what it holds when the loop begins again
+        begin = f"uint32_t {index} = 0, {count} = htvm_times({loop.count})"
+        self.add(f"for ({begin}; {index} < {count}; ++{index}) {{", moves)
+        self.terms(loop.body, inner)
+        self.add("}", moves)
+
+    def single(self, term: Single, moves: Moves) -> None:
+        kind: Call = term.kind
+        arguments = [
+            expression(base, number, [(index, steps[place]) for index, steps in moves])
+            for place, (base, number) in enumerate(zip(kind.bases, term.numbers, strict=True))
+        ]
+        function = kind.function
+        if kind.job and is_moved(moves):
+            self.copy_job(kind.job, moves)
+            function, arguments = "htvm_launch_at", ["job", *arguments]
+        elif kind.job:
+            addresses = [self.memories.get(base, 0) + n for base, n in zip(kind.bases, term.numbers, strict=True)]
+            arguments = [self.descriptor(kind.job, addresses)]
+        self.add(f"{function}({', '.join([kind.unit, *arguments])});", moves)
+
+    def copy_job(self, job: tuple[int, ...], moves: Moves = ()) -> None:
+        if self.copied != job:
+            self.copied = job
+            self.add(f"htvm_copy_job(job, {self.descriptor(job, [0] * len(OPERANDS))});", moves)
+
+    def descriptor(self, job: tuple[int, ...], addresses: Sequence[int]) -> str:
+        """Return the name of the array that describes a job."""
+        name = self.step.array(f"job_{self.jobs}", "uint32_t", np.array([*job, *addresses], np.uint32))
+        self.jobs += 1
+        return name
+
+    def add(self, line: str, moves: Moves) -> None:
+        self.lines.append("    " * len(moves) + line)
+
+
+def each_with_moves(terms: Sequence[Term], moves: Moves):
+    """Yield each of some terms with the part of the moves that is its own."""
+    start = 0
+    for term in terms:
+        end = start + len(term.numbers)
+        yield term, tuple((index, steps[start:end]) for index, steps in moves)
+        start = end
+
+
+def moved_jobs(terms: Sequence[Term], moves: Moves):
+    """Yield the launches whose operands are not in one place each time."""
+    for term, own in each_with_moves(terms, moves):
+        if isinstance(term, Repeat):
+            yield from moved_jobs(term.body, (*own, ("", term.steps)))
+        elif term.kind.job and is_moved(own):
+            yield term
+
+
+def is_moved(moves: Moves) -> bool:
+    return any(any(steps) for _, steps in moves)
+
+
+def expression(base: str, number: int, growth: Sequence[tuple[str, int]]) -> str:
+    """Return the C expression of a number that grows with indices of loops."""
+    text = f"{base} + {number}" if base and number else base or str(number)
+    for index, step in growth:
+        if step:
+            sign, size = ("-", -step) if step < 0 else ("+", step)
+            text += f" {sign} {index}" if size == 1 else f" {sign} {index} * {size}"
+    return text
