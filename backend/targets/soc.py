@@ -202,6 +202,13 @@ class Soc:
             raise ValueError(f"target '{self.name}' has no memory '{name}'; it has {self.known('memories')}")
         if size_bytes <= 0:
             raise ValueError(f"memory '{name}' cannot have {size_bytes} bytes")
+        base = self.memory(name).base
+        behind = min((each for each in self.memories if each.base > base), key=lambda each: each.base, default=None)
+        if behind is not None and base + size_bytes > behind.base:
+            most = behind.base - base
+            raise ValueError(
+                f"memory '{name}' cannot have {size_bytes:,} bytes: '{behind.name}' begins {most:,} behind it"
+            )
         sizes = (replace(each, size_bytes=size_bytes) if each.name == name else each for each in self.memories)
         engines = (
             replace(each, capacity_bytes=size_bytes)

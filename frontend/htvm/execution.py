@@ -14,9 +14,10 @@ from htvm.backend.c import write_project
 from htvm.backend.targets.soc import Memory, Soc
 from htvm.interface import Port, Samples
 from htvm.metrics import metrics
+from htvm.overflow import does_not_fit
 from htvm.project import Project
 from htvm.runtime.simulator import Execution, Host, SimulationError
-from htvm.runtime.simulator.toolchain import Sizes, sizes, toolchain
+from htvm.runtime.simulator.toolchain import BuildError, MemoryFull, Sizes, sizes, toolchain
 
 ARENA = "htvm_arena"
 
@@ -60,7 +61,10 @@ class Program:
             write_project(project.files, place)
             elf = place / f"{project.report['name']}.elf"
             sources = sorted(path for path in place.iterdir() if path.suffix in (".c", ".S"))
-            toolchain(soc.host, cc).build(sources, place / "link.ld", elf, (level,))
+            try:
+                toolchain(soc.host, cc).build(sources, place / "link.ld", elf, (level,))
+            except MemoryFull as full:
+                raise BuildError(does_not_fit(full, project, soc)) from None
             self.sizes: Sizes = sizes(elf)
             self.host = Host(elf, soc, self.planned)
         self.arena = self.host.symbol(ARENA)

@@ -9,7 +9,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,6 +29,23 @@ class BuildError(Exception):
 
 
 @dataclass(frozen=True)
+class Part:
+    """A function, constant or variable: the section that it is in, `.text`, `.rodata` and so on, and its size."""
+
+    name: str
+    section: str
+    size_bytes: int
+
+
+class MemoryFull(BuildError):
+    """The linker has refused because memories are too small. excess: by how many bytes each; parts: of the program."""
+
+    def __init__(self, message: str, excess: Mapping[str, int], parts: Sequence[Part]) -> None:
+        super().__init__(message)
+        self.excess, self.parts = excess, parts
+
+
+@dataclass(frozen=True)
 class Toolchain:
     """The commands that compile one file and that link."""
 
@@ -38,7 +55,7 @@ class Toolchain:
     def build(self, sources: Sequence[Path], script: Path, elf: Path, options: Sequence[str] = ("-O3",)) -> str:
         """Compile C and assembly and link them as `script` says; return the warnings.
 
-        Raises BuildError.
+        Raises BuildError, MemoryFull if that is why.
         """
         warnings = ""
         with tempfile.TemporaryDirectory(prefix="htvm-") as folder:
@@ -47,7 +64,13 @@ class Toolchain:
                 command = [*self.compile_command, *options, "-c", str(source), "-o", str(object_file)]
                 warnings += run(command, f"cannot compile {source}")
             command = [*self.link_command, *map(str, objects), "-T", str(script), "-o", str(elf)]
-            warnings += run(command, f"cannot link {elf}")
+            try:
+                warnings += run(command, f"cannot link {elf}")
+            except BuildError as error:
+                if excess := overflows(str(error)):
+                    parts = [part for each in objects for part in parts_of(each)]
+                    raise MemoryFull(str(error), excess, parts) from None
+                raise
         return warnings
 
 
@@ -75,6 +98,27 @@ def run(command: Sequence[str], problem: str) -> str:
         reason = f": nothing defines {', '.join(missing)}" if missing else ""
         raise BuildError(f"{problem}{reason}\n{shlex.join(command)}\n{done.stderr}")
     return done.stderr
+
+
+def overflows(text: str) -> dict[str, int]:
+    """Return by how many bytes each memory is too small, as lld or GNU ld says it; a line for each section."""
+    found: dict[str, int] = {}
+    for memory, size in re.findall(r"region [`'](\w+)':? overflowed by (\d+) bytes", text):
+        found[memory] = max(found.get(memory, 0), int(size))
+    return found
+
+
+def parts_of(object_file: Path) -> list[Part]:
+    """Return the functions, constants and variables of an object."""
+    found = []
+    with object_file.open("rb") as file:
+        elf = ELFFile(file)
+        for table in elf.iter_sections(type="SHT_SYMTAB"):
+            for symbol in table.iter_symbols():
+                if symbol["st_size"] and isinstance(symbol["st_shndx"], int):
+                    section = elf.get_section(symbol["st_shndx"]).name
+                    found.append(Part(symbol.name, f".{section.split('.')[1]}", symbol["st_size"]))
+    return found
 
 
 @dataclass(frozen=True)

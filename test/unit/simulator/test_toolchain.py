@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from htvm.runtime.simulator import Host
-from htvm.runtime.simulator.toolchain import BuildError, sizes, toolchain
+from htvm.runtime.simulator.toolchain import BuildError, MemoryFull, Part, sizes, toolchain
 
 HERE = Path(__file__).parent
 START = ".globl _start, htvm_done\n_start: la sp, htvm_stack_top\ncall main\nhtvm_done: j htvm_done\n"
@@ -66,6 +66,18 @@ def test_a_warning_is_returned(compile_c, cc):
 def test_a_function_of_the_compilers_library_is_missing_and_named(compile_c, cc):
     with pytest.raises(BuildError, match="cannot link .*program.elf: nothing defines __divdi3"):
         compile_c("long long x, y;\nint main(void) { return (int)(x / y); }", cc)
+
+
+@pytest.mark.parametrize("cc", COMPILERS)
+def test_a_memory_that_is_too_small_is_told_with_what_fills_it(compile_c, rv32, cc):
+    size = rv32.memory(rv32.program_memory).size_bytes
+    text = f"const char large[{size}] = {{1}};\nint main(void) {{ return *(volatile const char *)large; }}"
+    with pytest.raises(MemoryFull) as raised:
+        compile_c(text, cc)
+    (excess,) = raised.value.excess.values()
+    assert 256 <= excess < 1024  # code and stack
+    assert Part("large", ".rodata", size) in raised.value.parts
+    assert {part.section for part in raised.value.parts if part.name == "main"} == {".text"}
 
 
 @pytest.mark.parametrize("cc", COMPILERS)

@@ -1,0 +1,76 @@
+"""A program that is too large for its memories: what is in them, largest first, and what would help."""
+
+from __future__ import annotations
+
+import re
+
+from htvm.backend.c.emit import LISTED, STACK_BYTES
+from htvm.backend.targets.soc import HOST, Soc
+from htvm.project import Project
+from htvm.runtime.simulator.toolchain import MemoryFull
+
+
+def does_not_fit(full: MemoryFull, project: Project, soc: Soc) -> str:
+    """Say for each memory that the linker has found too small what it needs and has, and what fills it."""
+    return "\n".join(memory_full(memory, excess, full, project, soc) for memory, excess in full.excess.items())
+
+
+def memory_full(memory: str, excess: int, full: MemoryFull, project: Project, soc: Soc) -> str:
+    """Say that one memory is too small."""
+    capacity = soc.memory(memory).size_bytes
+    parts = [(part.size_bytes, named(part.name, project)) for part in full.parts if placed(part.section, soc) == memory]
+    if memory == soc.program_memory:
+        parts.append((STACK_BYTES, "stack"))
+    largest = sorted(parts, key=lambda part: -part[0])
+    lines = [f"  {size:>9,} bytes: {name}" for size, name in largest[:LISTED]]
+    if rest := largest[LISTED:]:
+        lines.append(
+            f"  {sum(size for size, _ in rest):>9,} bytes: {len(rest)} more functions, constants and variables"
+        )
+    return "\n".join(
+        [
+            f"{project.report['model']}: does not fit target '{soc.name}': {memory} needs {capacity + excess:,} bytes "
+            f"for {contents(memory, soc)}, has {capacity:,}",
+            *lines,
+            f"  {advice(memory, capacity + excess, project, soc)}",
+        ]
+    )
+
+
+def placed(section: str, soc: Soc) -> str:
+    """Return the memory that a section goes to, as link.ld has it."""
+    constants = soc.constant_memory or soc.program_memory
+    return {".rodata": constants, ".srodata": constants, ".arena": soc.arena_memory}.get(section, soc.program_memory)
+
+
+def contents(memory: str, soc: Soc) -> str:
+    """Return what a target keeps in a memory."""
+    kinds = [
+        ("code, variables and stack", soc.program_memory),
+        ("constants", soc.constant_memory or soc.program_memory),
+        ("activations", soc.arena_memory),
+    ]
+    return " and ".join(what for what, where in kinds if where == memory)
+
+
+def named(symbol: str, project: Project) -> str:
+    """Return what a symbol is to the user: of a step, its node as well."""
+    if number := re.fullmatch(r"htvm_step_(\d+)", symbol):
+        step = project.steps[int(number[1])]
+        return f"{symbol}, node '{step.name}' on {step.engine}"
+    return symbol
+
+
+def advice(memory: str, needed: int, project: Project, soc: Soc) -> str:
+    """Return what would help: a larger memory, unless another one is behind it, and less in it."""
+    if memory != soc.program_memory:
+        less = "fewer weights"
+    elif any(step.engine != HOST for step in project.steps):
+        less = "fewer tiles (another --objective, or more of the engines' memory)"
+    else:
+        less = "fewer kinds of layers"
+    try:
+        soc.with_memory(memory, needed)
+    except ValueError:
+        return f"{less} would help"
+    return f"a larger {memory} (--memory {memory}={needed}) or {less} would help"
