@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -13,12 +13,14 @@ from mlir import ir
 from htvm.backend.targets.soc import Accelerator, Engine, Soc
 from htvm.changes.question import Question
 from htvm.changes.search import Found, Search, reasons_in
+from htvm.diagnostics import CompileError
 from htvm.dialects import accel
 from htvm.driver import Model, lower
 from htvm.passes.analysis import activations, layout
 from htvm.passes.analysis.acceptance import refusal
 from htvm.passes.analysis.placement import whole_parts
 from htvm.passes.analysis.tiling import NAME as TILING
+from htvm.passes.predict_cycles import PREDICTED_CYCLES
 
 NO_CHANGE = "no change of the model helps that is known here"
 """Of layers other than conv2d, dense and add."""
@@ -30,7 +32,8 @@ class Candidate:
 
     cycles: predicted, transfers left out. energy_uj: of the engine meanwhile, where it is known what it draws.
     weight_bytes: the weights in its form. change: the smallest change of the model after which it would take the
-    layer; or why there is none, in words.
+    layer; or why there is none, in words. network_cycles: of an engine that would be faster for the layer alone and was
+    not chosen, what the network would take with the layer there, and what it takes; or why it cannot be there.
     """
 
     engine: str
@@ -39,6 +42,7 @@ class Candidate:
     weight_bytes: int | None = None
     refusal: str | None = None
     change: Found | str | None = None
+    network_cycles: tuple[int, int] | str | None = None
 
     def facts(self) -> dict[str, Any]:
         """Return the candidate as JSON has it."""
@@ -102,7 +106,48 @@ def explain(model: Model, soc: Soc, node: str | None = None, **choices: Any) -> 
         chosen = [layer for layer in layers if any(is_called(each, node) for each in accel.nodes(layer))]
         if not chosen and node is not None:
             raise UnknownNodeError(*(name for layer in layers for name in accel.nodes(layer)))
-        return [decision(layer, soc, refits) for layer in chosen]
+        decisions = [decision(layer, soc, refits) for layer in chosen]
+    return [with_alternatives(each, model, soc, choices) for each in decisions]
+
+
+def with_alternatives(one: Decision, model: Model, soc: Soc, choices: Mapping[str, Any]) -> Decision:
+    """Say of each engine that is faster alone and not chosen what the network would take with the layer there.
+
+    A layer that is pinned is not asked about: the pin is the reason.
+    """
+    pins = list(choices.get("plan", ()))
+    if any(pin["node"] == one.node and "engine" in pin for pin in pins):
+        return one
+    now = next(each.cycles for each in one.candidates if each.engine == one.engine)
+    return replace(
+        one,
+        candidates=tuple(
+            replace(each, network_cycles=elsewhere(one, each.engine, model, soc, choices))
+            if each.cycles is not None and now is not None and each.cycles < now
+            else each
+            for each in one.candidates
+        ),
+    )
+
+
+def elsewhere(one: Decision, engine: str, model: Model, soc: Soc, choices: Mapping[str, Any]) -> tuple[int, int] | str:
+    """Return the predicted cycles of the network with a layer pinned to an engine, and without; or why not."""
+    pin = {"node": one.node, "op": one.op, "engine": engine}
+    try:
+        return (
+            network_cycles(model, soc, {**choices, "plan": [*choices.get("plan", ()), pin]}),
+            network_cycles(model, soc, choices),
+        )
+    except CompileError as error:
+        return error.problems[0]
+
+
+def network_cycles(model: Model, soc: Soc, choices: Mapping[str, Any]) -> int:
+    """Return the predicted cycles of all steps of a network."""
+    module, _ = lower(model, soc, "planned", **choices)
+    with module.context:
+        steps = [op.attributes for function in accel.functions(module) for op in function.body.blocks[0]]
+        return sum(each[PREDICTED_CYCLES].value for each in steps if PREDICTED_CYCLES in each)
 
 
 class UnknownNodeError(LookupError):
@@ -174,6 +219,11 @@ def lines(one: Decision) -> Iterator[str]:
             energy = f", {each.energy_uj:.3g} uJ" if each.energy_uj is not None else ""
             weights = f", {each.weight_bytes:,} bytes of weights" if each.weight_bytes else ""
             yield f"  {each.engine:<10} {each.cycles:,} cycles{energy}{weights}{chosen}"
+            if isinstance(each.network_cycles, str):
+                yield f"  {'':<10} but with the layer there: {each.network_cycles}"
+            elif each.network_cycles:
+                there, now = each.network_cycles
+                yield f"  {'':<10} but with the layer there the network would take {there:,} cycles, not {now:,}"
         else:
             yield f"  {each.engine:<10} refuses: {each.refusal}"
             yield from (f"  {'':<10} {line}" for line in change_lines(each))

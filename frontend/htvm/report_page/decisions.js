@@ -32,6 +32,11 @@
             cell.append(remedy(candidate));
         } else {
             cell.append(element(isChosen ? "strong" : "span", number(candidate.cycles) + " cycles"));
+            const network = candidate.network_cycles;
+            if (network) {
+                const there = typeof network === "string" ? network : "the network " + number(network[0]) + " cycles, not " + number(network[1]);
+                cell.append(element("div", "with the layer here: " + there, { class: "elsewhere" }));
+            }
             if (candidate.energy_uj !== null) cell.append(element("div", number(candidate.energy_uj, 3) + " \u00b5J"));
         }
         return cell;

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from htvm import explanation
@@ -41,6 +42,20 @@ def test_a_refusal_has_the_value_found_and_what_would_help() -> None:
     assert f"{change['cycles_now']:,} -> {change['cycles']:,} cycles, transfers included" in shown
     assert "digital refuses 1 of the 1 whose op it knows, because of scale (1)" in shown
     assert "  1 would run there, and faster, with --requant pow2" in shown
+
+
+def test_a_faster_engine_that_is_not_chosen_has_what_the_network_would_take() -> None:
+    """As if the host had been chosen for a layer that the array does faster: what the compiler compares is computed."""
+    name, soc = "htvm/layers/dense_16x128", targets.load("diana")
+    one = replace(decisions(name)["dense"], engine="host")
+    asked = explanation.with_alternatives(one, MODELS / f"{name}.onnx", soc, {})
+    there, now = candidates(asked)["digital"].network_cycles
+    assert there == now < candidates(asked)["host"].cycles
+    assert f"but with the layer there the network would take {there:,} cycles, not {now:,}" in explanation.text(
+        [asked], soc
+    )
+    pinned = {"plan": [{"node": "dense", "op": "dense", "engine": "host"}]}
+    assert explanation.with_alternatives(one, MODELS / f"{name}.onnx", soc, pinned) == one
 
 
 def test_a_layer_is_named_by_every_node_in_it() -> None:
