@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from math import prod
+from math import ceil, prod
 
 from mlir import ir
 from mlir.dialects import func
@@ -33,9 +33,11 @@ from .tiling import ranges
 SECONDS = 10.0
 """The most that the solver takes; networks of a hundred layers take a fraction of a second."""
 
+HOST_DATA = 1.15
+"""What the host's kernels have for each byte of weights and biases: choose-kernels' 1.1, and scales of 8 bytes."""
 
-MARGIN_BYTES = 6144
-"""Left free for constants of the host's kernels and for small maps, when weights fill a memory."""
+MARGIN_BYTES = 10 << 10
+"""Left free for small maps, descriptors of more tiles than there must be, and constants of the host's kernels."""
 
 
 @dataclass(frozen=True)
@@ -134,28 +136,36 @@ class Placing:
         memory = self.soc.memory(self.soc.constant_memory or self.soc.program_memory)
         room = memory.size_bytes - MARGIN_BYTES
         if memory.name == self.soc.arena_memory:
-            ports = [*self.function.arguments, *self.returned]
-            room -= sum(layout.size_bytes(value.type) for value in ports)
-            inside = self.soc.memory(self.soc.accelerators[0].memory).size_bytes
-            sizes = [layout.size_bytes(value.type) for value in self.values]
-            hosted = [size for value, size in zip(self.values, sizes) if self.is_hosted(value)]
-            room -= max([*hosted, *(size for size in sizes if 2 * size > inside)], default=0)
+            room -= self.most_outside()
         used = [self.constant_bytes(*key) * flag for key, flag in self.runs.items()]
         self.model.add(sum(used) <= room).only_enforce_if(fits)
         return fits
 
-    def is_hosted(self, value: ir.Value) -> bool:
-        """Say whether no accelerator makes a map."""
-        return not any(isinstance(engine, Accelerator) for engine in self.willing.get(value, ()))
+    def most_outside(self) -> int:
+        """Return the most bytes that are needed at a time of inputs, outputs, and maps no accelerator can keep."""
+        number = {value: index for index, value in enumerate(self.values)}
+        needed = [0] * len(number)
+        for value in filter(self.is_outside, self.values):
+            last = len(needed) - 1 if value in self.returned else max(map(number.get, self.readers[value]), default=0)
+            for index in range(number[value], last + 1):
+                needed[index] += layout.size_bytes(value.type)
+        return max(needed)
+
+    def is_outside(self, value: ir.Value) -> bool:
+        """Say whether a map is one of the function's, made by the host alone, or too large to stay with another."""
+        if value in self.returned or not any(isinstance(each, Accelerator) for each in self.willing.get(value, ())):
+            return True
+        return 2 * layout.size_bytes(value.type) > self.soc.memory(self.soc.accelerators[0].memory).size_bytes
 
     def constant_bytes(self, output: ir.Value, name: str) -> int:
-        """Return what the weights of a layer take as an engine wants them, with the descriptors of its jobs."""
+        """Return about what the constants of a layer take: weights as an engine wants them, descriptors of its jobs."""
         layer, engine = maker(output), self.soc.engine(name)
         if isinstance(engine, Accelerator):
-            parts = whole_parts(engine, layer)
-            return sum(engine.weight_bytes(part) + 4 * DESCRIPTOR_WORDS for part in parts)
+            job, parts = engine.job(layer), whole_parts(engine, layer)
+            tiles = -(-(job.input_bytes + job.output_bytes) // self.soc.memory(engine.memory).size_bytes)
+            return sum(map(engine.weight_bytes, parts)) + 4 * DESCRIPTOR_WORDS * max(tiles, len(parts))
         constants = [value for value in layer.operation.operands if activations.is_constant(value)]
-        return sum(layout.size_bytes(value.type) for value in constants)
+        return ceil(HOST_DATA * sum(layout.size_bytes(value.type) for value in constants))
 
     def copy(self, source: str, target: str, size_bytes: int) -> int:
         return self.soc.cost_model.copy_cycles(Route(source, target), size_bytes)

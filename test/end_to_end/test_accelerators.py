@@ -72,6 +72,14 @@ def test_many_tiles_are_little_code(name: str, launches: int, code_bytes: int) -
     assert result.metrics["code_bytes"] <= 1.2 * code_bytes
 
 
+def test_layers_leave_the_array_where_memory_is_full() -> None:
+    """Its weights of a depthwise layer are 16 times the host's: with 64 kB of L1, large maps need their place in L2."""
+    small = compiled("mobilenet_v2_digital", targets.load("diana").with_memory("l1", 64 * 1024))
+    hosted = [step["name"] for step in small.project.report["steps"] if step["engine"] == "host"]
+    assert [name for name in hosted if "depthwise" in name]
+    assert htvm.verify(small).exact
+
+
 def test_the_reference_mapping_is_exact() -> None:
     """Depthwise layers write the order of the analog array here, of which a single channel has gaps."""
     assert htvm.verify(htvm.compile(models.path("htvm/ds_cnn_mixed"), "diana", mapping="htvm")).exact
