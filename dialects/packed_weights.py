@@ -27,13 +27,6 @@ TAP_BYTES = 3
 """Bytes of a tap in a list: its distance from the tap before, and two weights."""
 LEAST_SUM, MOST_SUM = -(1 << 15), (1 << 15) - 1
 """What the sum of a run may be."""
-WIDE_CHANNELS = 8
-"""Output channels of a block of kernel "wide_row"."""
-WIDE_UNIT = 8
-"""Taps of the shortest run of kernel "wide_row"; the others are powers of two times that."""
-WIDE_RUN_COST, EXCESS_COST = 20, 15
-"""Instructions for a run's end, and for a weight that does not fit (gcc -O3)."""
-EXCESS_BYTES = 4
 LONGEST_STEP = 255 // WORDS
 LONGEST_RUN = 255 // TAP_BYTES
 
@@ -60,36 +53,15 @@ class PackedWeights:
         return self.dense.size + self.rest.size
 
 
-@dataclass(frozen=True)
-class WideBlock:
-    """Eight channels as htvm_wide_row.h reads them, in runs of `run` taps.
-
-    words: [tap][4], two channels in each. excess: (tap, channel, weight).
-    """
-
-    run: int
-    words: np.ndarray
-    excess: list[tuple[int, int, int]]
-
-    @property
-    def size_bytes(self) -> int:
-        return self.words.nbytes + EXCESS_BYTES * (1 + len(self.excess))
-
-    @property
-    def extra_instructions(self) -> int:
-        """What runs and excess take beside multiplications and additions."""
-        return WIDE_RUN_COST * len(self.words) // self.run + EXCESS_COST * len(self.excess)
-
-
 def run_fits(weights: np.ndarray, low: int, high: int) -> bool:
     """Say whether no inputs from `low` to `high` take the sum over a run, in any of its channels, out of 16 bits.
 
     weights: [channels, taps].
     """
-    return bool(_fit(weights, low, high).all())
+    return bool(sums_fit(weights, low, high).all())
 
 
-def _fit(weights: np.ndarray, low: int, high: int) -> np.ndarray:
+def sums_fit(weights: np.ndarray, low: int, high: int) -> np.ndarray:
     """Say of each sum along the last axis whether it stays in 16 bits."""
     at_low, at_high = weights.astype(np.int64) * low, weights.astype(np.int64) * high
     least, most = np.minimum(at_low, at_high).sum(axis=-1), np.maximum(at_low, at_high).sum(axis=-1)
@@ -107,8 +79,8 @@ def pack_weights(weights: np.ndarray, unit: int, low: int, high: int) -> PackedW
     padded[:k, :taps] = weights
     blocks = padded.reshape(-1, CHANNELS, padded.shape[1])
     cut = blocks[:, :, : runs * unit].reshape(len(blocks), CHANNELS, runs, unit).copy()
-    for block, run in np.argwhere(~_fit(cut, low, high).all(axis=1)):
-        cut[block, :, run] = _reduced(cut[block, :, run], low, high)
+    for block, run in np.argwhere(~sums_fit(cut, low, high).all(axis=1)):
+        cut[block, :, run] = reduced_run(cut[block, :, run], low, high)
     kept = cut.reshape(len(blocks), CHANNELS, runs * unit)
     excess = blocks.copy()
     excess[:, :, : runs * unit] -= kept
@@ -116,43 +88,7 @@ def pack_weights(weights: np.ndarray, unit: int, low: int, high: int) -> PackedW
     return PackedWeights(unit, runs, kept.transpose(0, 2, 1).astype(np.int8), lists)
 
 
-def widen_weights(weights: np.ndarray, low: int, high: int) -> list[WideBlock]:
-    """Put weights [K, taps] of neighbouring channels into words, each block in the runs that are cheapest for it.
-
-    The taps must be a multiple of WIDE_UNIT.
-    """
-    k, taps = weights.shape
-    padded = np.zeros((-(-k // WIDE_CHANNELS) * WIDE_CHANNELS, taps), np.int64)
-    padded[:k] = weights
-    return [_cheapest_block(block, low, high) for block in padded.reshape(-1, WIDE_CHANNELS, taps)]
-
-
-def _cheapest_block(weights: np.ndarray, low: int, high: int) -> WideBlock:
-    """Return a block in its cheapest runs: the shortest, or twice as many taps as long as that is cheaper."""
-    run, taps = WIDE_UNIT, weights.shape[1]
-    best = _wide_block(weights, run, low, high)
-    while taps % (2 * run) == 0:
-        run *= 2
-        longer = _wide_block(weights, run, low, high)
-        if longer.extra_instructions >= best.extra_instructions:
-            break
-        best = longer
-    return best
-
-
-def _wide_block(weights: np.ndarray, run: int, low: int, high: int) -> WideBlock:
-    channels, taps = weights.shape
-    cut = weights.reshape(channels, taps // run, run).copy()
-    for channel, number in np.argwhere(~_fit(cut, low, high)):
-        cut[channel, number] = _reduced(cut[channel, number][None], low, high)[0]
-    kept = cut.reshape(channels, taps)
-    words = (kept[::2] + (kept[1::2] << 16)) & 0xFFFFFFFF
-    left = (weights - kept).T
-    excess = [(int(tap), int(channel), int(left[tap, channel])) for tap, channel in np.argwhere(left)]
-    return WideBlock(run, np.ascontiguousarray(words.T.astype(np.uint32).view(np.int32)), excess)
-
-
-def _reduced(run: np.ndarray, low: int, high: int) -> np.ndarray:
+def reduced_run(run: np.ndarray, low: int, high: int) -> np.ndarray:
     """Return the weights of a run, made smaller in as few taps as possible, such that the run fits."""
     run = run.copy()
     shared: dict[int, None] = {}

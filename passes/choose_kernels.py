@@ -7,15 +7,18 @@
 Stage    dispatched
 Reads    shapes, layouts, element types and weights; a `kernel` that is there already stays; the module's
          `accel.optimize`
-Writes   `kernel`, `run` and `scratch_bytes` of conv2d and dense on the host
+Writes   `kernel`, `run`, `skip` and `scratch_bytes` of conv2d and dense on the host
 Needs    assign-layouts before it: which windows can be read in place depends on it
 Fails    if `accel.optimize` is neither "memory" nor "speed"
 
 The choice is the smallest estimate of instructions among the kernels that take the layer, that add at most a tenth
 to its weights, and that need no more scratch memory than the layer has inputs and outputs. "speed" trades
 constants for instructions, up to 2.1 bytes for each of the weights, for the layers that gain most by a byte until the
-memory of the constants is full: one row times a matrix then has its weights in words, two in each. The estimates
-and how they were made are in analysis/linear_kernels.py.
+memory of the constants is full: one row times a matrix then has its weights in words, two in each.
+
+One row times a matrix may skip inputs that are 0, which is what a relu makes of about half of them. Its time then
+depends on the data. It does so only if without any 0 it would take at most a fifth more than the best that never skips.
+The estimates and how they were made are in analysis/linear_kernels.py.
 """
 
 from __future__ import annotations
@@ -35,6 +38,9 @@ from .analysis.linear_kernels import Linear, Plan
 
 MOST_DATA = {"memory": 1.1, "speed": 2.1}
 """Bytes of constants that a layer may have for each byte of its weights, by what the module is compiled for."""
+
+MOST_LOSS = 1.2
+"""What a layer that skips inputs may take if there is none to skip, as a multiple of the best that never tries."""
 
 CODE_BYTES = 32 << 10
 """What is left for code, stack and the constants of other layers, where constants are traded for speed."""
@@ -119,7 +125,10 @@ def within(room_bytes: int, choices: list[Choice]) -> list[Plan]:
 
 
 def cheapest(plans: list[Plan]) -> Plan:
-    return min(plans, key=lambda plan: plan.instructions)
+    """Return the best of the plans that lose little for the worst input."""
+    least = min(plan.instructions for plan in plans if plan.skip is None)
+    safe = [plan for plan in plans if plan.skip is None or plan.most_instructions <= MOST_LOSS * least]
+    return min(safe, key=lambda plan: plan.instructions)
 
 
 def constant_room(target: Soc, choices: list[Choice]) -> int:
@@ -148,5 +157,7 @@ def write(layer: ir.OpView, plan: Plan) -> None:
     i64 = ir.IntegerType.get_signless(64)
     if plan.run is not None:
         attributes["run"] = ir.IntegerAttr.get(i64, plan.run)
+    if plan.skip is not None:
+        attributes["skip"] = ir.IntegerAttr.get(i64, plan.skip)
     if plan.scratch_bytes:
         attributes["scratch_bytes"] = ir.IntegerAttr.get(i64, plan.scratch_bytes)

@@ -5,13 +5,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from htvm.dialects.packed_weights import WIDE_UNIT, WideBlock
+from htvm.dialects.row_weights import UNIT, RowBlock
 
 from .requant import Requant
 
 LINE_LENGTH = 112
 BLOCK = 4
 """Output channels whose weights lie together (htvm_conv2d.h)."""
+SPARSE_BLOCK = 16
+"""The same of htvm_sparse_row.h."""
 
 
 def window_order(weights: np.ndarray, groups: int, channels_are_neighbours: bool) -> np.ndarray:
@@ -35,10 +37,20 @@ def conv2d_weights(weights: np.ndarray, groups: int, collected: bool) -> np.ndar
     return blocks.transpose(order).reshape(-1)
 
 
-def excess_entries(blocks: Sequence[WideBlock]) -> list[tuple[int, int, int]]:
+def sparse_weights(weights: np.ndarray) -> np.ndarray:
+    """Return weights [K, taps] in the order of htvm_sparse_row.h: [block of 16][tap][16], filled up with zeros."""
+    padded = np.pad(weights, [(0, -len(weights) % SPARSE_BLOCK), (0, 0)])
+    return padded.reshape(-1, SPARSE_BLOCK, weights.shape[1]).transpose(0, 2, 1).reshape(-1)
+
+
+def run_lengths(blocks: Sequence[RowBlock]) -> np.ndarray:
+    """Return the units of each run, block after block, as htvm_paired_row.h reads them."""
+    return np.array([run // UNIT for block in blocks for run in block.runs], np.uint8)
+
+
+def excess_entries(blocks: Sequence[RowBlock]) -> list[tuple[int, int, int]]:
     """Return the entries of htvm_excess for each block: a head, and what its runs cannot hold."""
-    heads = ((len(block.excess), block.run // WIDE_UNIT, 0) for block in blocks)
-    return [entry for head, block in zip(heads, blocks, strict=True) for entry in (head, *block.excess)]
+    return [entry for block in blocks for entry in ((len(block.excess), 0, 0), *block.excess)]
 
 
 @dataclass

@@ -20,6 +20,8 @@ CODE_BYTES = {
     "packed": 2300,
     "row": 1500,
     "wide_row": 900,
+    "quad_row": 900,
+    "sparse_row": 1600,
     "depthwise": 1400,
     "depthwise_3x3": 1400,
 }
@@ -112,7 +114,8 @@ def forms(layers: Iterable[accel.Conv2dOp | accel.DenseOp]) -> dict[ir.OpView, R
     alike: dict[tuple, dict[ir.OpView, Requant]] = {}
     for layer in layers:
         types = (values.element_type(v).short for v in (layer.input, layer.weights, accel.output(layer)))
-        kind = (kernel_of(layer), layer.run.value if layer.run is not None else None, *types)
+        run = layer.run.value if layer.run is not None else None
+        kind = (kernel_of(layer), run, layer.skip is not None, *types)
         requant = Requant.of(layer) if layer.requant is not None else None
         if requant is not None:
             alike.setdefault(kind, {})[layer] = requant

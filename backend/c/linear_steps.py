@@ -7,11 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from htvm.dialects import packed_weights
+from htvm.dialects import packed_weights, row_weights
 from htvm.dialects.copies import merge_axes
 
 from . import values
-from .constants import BLOCK, conv2d_weights, excess_entries, window_order
+from .constants import (
+    BLOCK,
+    conv2d_weights,
+    excess_entries,
+    run_lengths,
+    sparse_weights,
+    window_order,
+)
 from .convolution import Convolution, kernel_of, weights_4d
 from .movement_steps import copy
 from .requant import Requant
@@ -116,24 +123,37 @@ def _row(step: Step, conv: Convolution, weights: np.ndarray, requant: Requant) -
     step.call(kernel, address, x, *arrays, y)
 
 
-def _wide_row(step: Step, conv: Convolution, weights: np.ndarray, requant: Requant) -> None:
+def _sparse_row(step: Step, conv: Convolution, weights: np.ndarray, requant: Requant) -> None:
     layer = step.layer
     x_type, y_type = element_type(layer.input), element_type(step.output)
-    kernel = step.kernel("htvm_wide_row.h", "HTVM_DEFINE_WIDE_ROW", x_type, y_type, f"HTVM_{requant.form}")
-    limits = np.iinfo(x_type.numpy)
-    blocks = packed_weights.widen_weights(weights.reshape(len(weights), -1), limits.min, limits.max)
+    kernel = step.kernel("htvm_sparse_row.h", "HTVM_DEFINE_SPARSE_ROW", x_type, y_type, f"HTVM_{requant.form}")
+    rows, skip = weights.reshape(len(weights), -1), layer.skip.value
     x, y = step.reads(layer.input, "x"), step.writes(step.output)
-    fields = {
-        "in_channels out_channels": (conv.channels, conv.out_channels),
-        "y_c": conv.y[1],
-        "requant": requant_fields(requant),
-    }
-    address = step.struct("htvm_wide_row_layer", "layer", fields)
-    words = np.concatenate([block.words.reshape(-1) for block in blocks])
+    address = step.struct("htvm_sparse_row_layer", "layer", _row_fields(conv, requant, skip))
     arrays = (
-        step.array("words", "int32_t", words),
-        step.structs("excess", "htvm_excess", excess_entries(blocks), packed_weights.EXCESS_BYTES),
-        step.scales(requant, len(weights)),
+        step.array("weights", "int8_t", sparse_weights(rows)),
+        step.scales(requant.counted_from(skip, rows.sum(axis=1, dtype=np.int64)), len(rows)),
+    )
+    step.call(kernel, address, x, *arrays, y)
+
+
+def _paired_row(step: Step, conv: Convolution, weights: np.ndarray, requant: Requant) -> None:
+    layer = step.layer
+    x_type, y_type = element_type(layer.input), element_type(step.output)
+    skips, skip = (1, layer.skip.value) if layer.skip is not None else (0, 0)
+    word_form = "HTVM_WORDS" if layer.kernel.value == "wide_row" else "HTVM_QUADS"
+    types = (word_form, skips, x_type, y_type, f"HTVM_{requant.form}")
+    kernel = step.kernel("htvm_paired_row.h", "HTVM_DEFINE_PAIRED_ROW", *types)
+    limits, rows = np.iinfo(x_type.numpy), weights.reshape(len(weights), -1)
+    blocks = row_weights.row_blocks(rows, limits.min - skip, limits.max - skip)
+    x, y = step.reads(layer.input, "x"), step.writes(step.output)
+    address = step.struct("htvm_paired_row_layer", "layer", _row_fields(conv, requant, skip))
+    words = [block.words if word_form == "HTVM_WORDS" else block.quads for block in blocks]
+    arrays = (
+        step.array("words", "uint32_t", np.concatenate(words).reshape(-1)),
+        step.array("runs", "uint8_t", run_lengths(blocks)),
+        step.structs("excess", "htvm_excess", excess_entries(blocks), row_weights.EXCESS_BYTES),
+        step.scales(requant.counted_from(skip, rows.sum(axis=1, dtype=np.int64)), len(rows)),
     )
     step.call(kernel, address, x, *arrays, y)
 
@@ -161,7 +181,9 @@ KERNELS: dict[str, Callable[[Step, Convolution, np.ndarray, Requant], None]] = {
     "collected": _conv2d,
     "packed": _packed,
     "row": _row,
-    "wide_row": _wide_row,
+    "wide_row": _paired_row,
+    "quad_row": _paired_row,
+    "sparse_row": _sparse_row,
     "depthwise": _depthwise,
     "depthwise_3x3": _depthwise,
 }
@@ -172,6 +194,14 @@ def _linear_fields(conv: Convolution, requant: Requant) -> dict[str, Any]:
     return {
         "groups in_channels out_channels": (conv.groups, conv.channels, conv.out_channels),
         **_map_fields(conv),
+        "requant": requant_fields(requant),
+    }
+
+
+def _row_fields(conv: Convolution, requant: Requant, skip: int) -> dict[str, Any]:
+    return {
+        "in_channels out_channels": (conv.channels, conv.out_channels),
+        "y_c skip": (conv.y[1], skip),
         "requant": requant_fields(requant),
     }
 

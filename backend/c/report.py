@@ -64,7 +64,10 @@ def buffer_facts(buffer: Place) -> dict[str, Any]:
 
 
 def step_facts(step: Step, numbers: dict[ir.Value, int]) -> dict[str, Any]:
-    """Describe a step. reads, writes: numbers of buffers; weight_bytes: its constants, as the model has them."""
+    """Describe a step. reads, writes: numbers of buffers; weight_bytes: its constants, as the model has them.
+
+    skips: the input element that costs no multiplication, of a step whose time depends on the data.
+    """
     constants = {values.global_name(value) for value in step.layer.operation.operands} - {None}
     own = [root_of(step.output)[0], *scratch_of(step)]
     return {
@@ -74,6 +77,7 @@ def step_facts(step: Step, numbers: dict[ir.Value, int]) -> dict[str, Any]:
         "summary": step.summary,
         "engine": step.engine,
         "macs": step.macs,
+        **({"skips": step.skips} if step.skips is not None else {}),
         "shape": list(step.shape),
         "scratch_bytes": step.scratch_bytes,
         "weight_bytes": sum(step.shared.data[name].nbytes for name in constants),

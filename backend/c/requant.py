@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -66,6 +66,20 @@ class Requant:
         """Return the form of a layer whose results are accumulators plus bias."""
         return Requant(RAW, np.ones(1, np.int64), bias.astype(np.int64), np.zeros(1, np.int64))
 
+    def counted_from(self, element: int, sums: np.ndarray) -> Requant:
+        """Return the form for accumulators of x - element in place of x, by each channel's sum of weights.
+
+        Constants are modulo 2^32 or, of the wide forms, 2^64, as the kernels' sums are.
+        """
+        start = element * sums.astype(np.int64)
+        bits = 64 if self.form in (WIDE, HALF_EVEN, CORRECTED) else 32
+        quotient = self.quotient
+        if quotient:
+            numerator, divisor, rest = quotient
+            quotient = (numerator, divisor, rest + numerator * start)
+        offset = _wrapped(self.offset + (start << self.pre_shift), bits)
+        return replace(self, offset=offset, quotient=quotient)
+
     @property
     def scale_type(self) -> str:
         return SCALE_TYPES[self.form][0]
@@ -89,3 +103,9 @@ class Requant:
         }.get(self.form, [self.offset, self.multiplier, self.shift])
         rows = [np.broadcast_to(column, channels).tolist() for column in columns]
         return list(zip(*rows, strict=True))
+
+
+def _wrapped(numbers: np.ndarray, bits: int) -> np.ndarray:
+    """Return numbers modulo 2^bits, as signed ones."""
+    unused = 64 - bits
+    return numbers << unused >> unused

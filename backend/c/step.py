@@ -95,6 +95,12 @@ class Step:
         return f"{'nodes' if len(names) > 1 else 'node'} {', '.join(names)}"
 
     @property
+    def skips(self) -> int | None:
+        """The input element that the kernel does not multiply, so that its time depends on the data; None if none."""
+        skip = getattr(self.layer, "skip", None)
+        return skip.value if skip is not None else None
+
+    @property
     def engine(self) -> str:
         return self.layer.engine.value if self.layer.engine is not None else "host"
 

@@ -55,4 +55,6 @@ def write_step(number: int, layer: ir.OpView, shared: Shared) -> Step:
         dimensions(shape(value)) for value, declaration in step.parameters.items() if declaration.startswith("const")
     )
     step.summary = f"{layer.operation.name.removeprefix('accel.')} {read} -> {dimensions(shape(step.output))}"
+    if step.skips is not None:
+        step.summary += f", skips inputs of {step.skips}"
     return step

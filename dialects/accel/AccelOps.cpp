@@ -199,12 +199,18 @@ static LogicalResult verifyBias(Operation *layer, Value bias, int64_t channels, 
   return success();
 }
 
-/// Check how the host computes a linear layer: `run` belongs to kernel "packed", scratch memory has `scratch_bytes`.
+/// Check how the host computes a linear layer: `run` belongs to kernel "packed", `skip` to kernels of one row, scratch memory
+/// has `scratch_bytes`.
 template <typename Layer>
 static LogicalResult verifyKernel(Layer layer) {
   bool isPacked = layer.getKernel() && *layer.getKernel() == "packed";
   if (isPacked != layer.getRun().has_value())
     return layer.emitOpError() << "has " << (isPacked ? "kernel 'packed' without 'run'" : "'run' without kernel 'packed'");
+  StringRef kernel = layer.getKernel().value_or("");
+  if (kernel == "sparse_row" && !layer.getSkip())
+    return layer.emitOpError("has kernel 'sparse_row' without 'skip'");
+  if (layer.getSkip() && !llvm::is_contained({"sparse_row", "quad_row", "wide_row"}, kernel))
+    return layer.emitOpError("has 'skip' without kernel 'sparse_row', 'quad_row' or 'wide_row'");
   if (!layer.getScratch())
     return success();
   auto type = cast<MemRefType>(layer.getScratch().getType());

@@ -138,15 +138,19 @@ def Accel_QuantizeOp : Accel_UnaryLayer<"quantize",
 ///   packed         windows of six pixels are collected, two pixels share a multiplication
 ///   row            as in_place, for one row times a matrix
 ///   wide_row       one row, two channels share a multiplication; their weights are words
+///   quad_row       one row, two channels share a multiplication; their weights are bytes
+///   sparse_row     one row, whose inputs equal to `skip` are not multiplied
 ///   depthwise      one input channel for each output channel, any kernel
 ///   depthwise_3x3  as depthwise, for the kernels that htvm_depthwise.h names
 /// `run` is of kernel "packed": how many taps are added up before the sums of two pixels are taken apart, 0 if that
-/// differs from place to place. dialects/packed_weights.py says what it promises, and what "wide_row" does.
+/// differs from place to place. dialects/packed_weights.py says what it promises, and row_weights.py what "wide_row" and
+/// "quad_row" do. `skip` is of kernel "sparse_row", and may be of these two: the input element that is not multiplied.
 /// `scratch_bytes` is what the kernel needs beside its operands; from stage 'tiled' on the operand `scratch` has it.
 def Accel_Kernel : StringBasedAttr<
-    CPred<"::llvm::is_contained({\"in_place\", \"collected\", \"packed\", \"row\", \"wide_row\", \"depthwise\", "
-          "\"depthwise_3x3\"}, ::llvm::cast<::mlir::StringAttr>($_self).getValue())">,
-    "kernel 'in_place', 'collected', 'packed', 'row', 'wide_row', 'depthwise' or 'depthwise_3x3'"> {
+    CPred<"::llvm::is_contained({\"in_place\", \"collected\", \"packed\", \"row\", \"wide_row\", \"quad_row\", "
+          "\"sparse_row\", \"depthwise\", \"depthwise_3x3\"}, ::llvm::cast<::mlir::StringAttr>($_self).getValue())">,
+    "kernel 'in_place', 'collected', 'packed', 'row', 'wide_row', 'quad_row', 'sparse_row', 'depthwise' or "
+    "'depthwise_3x3'"> {
   let storageType = "::mlir::StringAttr";
   let returnType = "::llvm::StringRef";
   let valueType = NoneType;
@@ -157,7 +161,7 @@ def Accel_Conv2dOp : Accel_Layer<"conv2d",
     (ins DenseI64ArrayAttr:$strides, DenseI64ArrayAttr:$pads, DenseI64ArrayAttr:$dilations, I64Attr:$groups,
          OptionalAttr<Accel_Rounding>:$rounding, OptionalAttr<I64Attr>:$pad_value,
          OptionalAttr<DictionaryAttr>:$requant, OptionalAttr<DictionaryAttr>:$rescale, OptionalAttr<Accel_Kernel>:$kernel,
-         OptionalAttr<I64Attr>:$run, OptionalAttr<I64Attr>:$scratch_bytes),
+         OptionalAttr<I64Attr>:$run, OptionalAttr<I64Attr>:$skip, OptionalAttr<I64Attr>:$scratch_bytes),
     [AttrSizedOperandSegments]> {
   let summary = "Convolve a feature map with a kernel per output channel";
   let description = [{
@@ -179,13 +183,15 @@ def Accel_Conv2dOp : Accel_Layer<"conv2d",
 
 def Accel_DenseOp : Accel_Layer<"dense",
     (ins Accel_Value:$input, Accel_Value:$weights, Optional<Accel_Value>:$bias, Optional<Accel_MemRef>:$scratch),
-    (ins OptionalAttr<Accel_Rounding>:$rounding, OptionalAttr<DictionaryAttr>:$requant,
-         OptionalAttr<Accel_Kernel>:$kernel, OptionalAttr<I64Attr>:$run, OptionalAttr<I64Attr>:$scratch_bytes),
+    (ins OptionalAttr<Accel_Rounding>:$rounding, OptionalAttr<I64Attr>:$zero_point, OptionalAttr<DictionaryAttr>:$requant,
+         OptionalAttr<Accel_Kernel>:$kernel, OptionalAttr<I64Attr>:$run, OptionalAttr<I64Attr>:$skip,
+         OptionalAttr<I64Attr>:$scratch_bytes),
     [AttrSizedOperandSegments]> {
   let summary = "Multiply rows by a matrix: y[m, k] = sum over c of x[m, c] * w[k, c]";
   let description = [{
     input [.., C], weights [K, C], bias [K], result [.., K]. In stage integer acc = sum of x * w; the zero point's
-    contribution is in the offset. A bias operand is left only with a raw result (no `requant`): y = acc + bias.
+    contribution is in the offset, and `zero_point` says only which element it is. A bias operand is left only with a raw
+    result (no `requant`): y = acc + bias.
   }];
   let assemblyFormat = [{
     $input `,` $weights (`bias` $bias^)? (`scratch` $scratch^)? (`into` $out^)? attr-dict `:` functional-type(operands, results)

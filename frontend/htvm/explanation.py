@@ -67,7 +67,8 @@ class Candidate:
 class Decision:
     """A layer: its nodes, the first one naming it, the engine that runs it, and all candidates.
 
-    tiling: sizes of its tiles, and memory: where its result stays, of a layer on an accelerator.
+    tiling: sizes of its tiles, and memory: where its result stays, of a layer on an accelerator. kernel: what computes
+    a linear layer on the host, and skips: the input element that it does not multiply, so its time depends on the data.
     """
 
     node: str
@@ -78,6 +79,8 @@ class Decision:
     candidates: tuple[Candidate, ...]
     tiling: Mapping[str, int | bool]
     memory: str | None
+    kernel: str | None = None
+    skips: int | None = None
 
     def facts(self) -> dict[str, Any]:
         """Return the decision as JSON has it."""
@@ -89,6 +92,8 @@ class Decision:
             "engine": self.engine,
             "tiling": dict(self.tiling) or None,
             "memory": self.memory,
+            "kernel": self.kernel,
+            "skips": self.skips,
             "candidates": [each.facts() for each in self.candidates],
         }
 
@@ -165,6 +170,7 @@ def engines(soc: Soc) -> list[str]:
 
 def decision(layer: ir.OpView, soc: Soc, refits: bool) -> Decision:
     attributes = layer.operation.attributes
+    kernel = attributes["kernel"] if "kernel" in attributes else None  # sizes, of a pool
     tiling = attributes[TILING] if TILING in attributes else []
     nodes = accel.nodes(layer)
     return Decision(
@@ -176,6 +182,8 @@ def decision(layer: ir.OpView, soc: Soc, refits: bool) -> Decision:
         candidates=tuple(candidate(layer, engine, soc, refits) for engine in soc.engines),
         tiling={each.name: each.attr.value if isinstance(each.attr, ir.IntegerAttr) else True for each in tiling},
         memory=attributes["accel.memory"].value if "accel.memory" in attributes else None,
+        kernel=kernel.value if isinstance(kernel, ir.StringAttr) else None,
+        skips=attributes["skip"].value if "skip" in attributes else None,
     )
 
 
@@ -213,6 +221,9 @@ def lines(one: Decision) -> Iterator[str]:
         sizes = ", ".join(f"{one.tiling[name]} {name}" for name in ("outputs", "rows", "columns"))
         stays = f"; its result stays in {one.memory}" if one.memory else ""
         yield f"  tiles      {sizes}{stays}"
+    if one.kernel:
+        skips = f"; skips inputs of {one.skips}, so its time depends on the data" if one.skips is not None else ""
+        yield f"  kernel     {one.kernel}{skips}"
     for each in sorted(one.candidates, key=lambda each: (each.cycles is None, each.cycles or 0)):
         chosen = " (chosen)" if each.engine == one.engine else ""
         if each.cycles is not None:

@@ -26,6 +26,7 @@ def metrics(program: Program, execution: Execution, outputs: dict[str, np.ndarra
     the jobs as launched. transfers: 1-D copies, by route. energy_uj: of the units in energy_units only, None if the
     target has no sourced figure for any. start_up: what precedes the first layer; with the layers it makes the totals
     of cycles, of transferred bytes, and of energy.
+    layers: one whose `skips` is not None does not multiply inputs of that value, so its time depends on the data.
     """
     project, soc, sizes = program.project, program.soc, program.sizes
     clock_hz = soc.clock_hz
@@ -103,6 +104,7 @@ def layers(program: Program, execution: Execution) -> list[dict[str, Any]]:
                 "share_of_bound": min(bound / taken, 1.0) if bound else None,
                 "transferred_bytes": sum(each.size_bytes for each in own) if execution.routes else None,
                 "energy_uj": step_energy_uj(program.soc, profile, own),
+                "skips": facts.get("skips"),
             }
         )
     return found

@@ -38,7 +38,7 @@ def linear(op: accel.Conv2dOp | accel.DenseOp, operands: list[ir.Value]) -> ir.V
     intercept = [bias[c] / steps[c] - slope[c] * x.zero_point * int(sums[c]) for c in range(channels)]
     first, last = _reach(op, weights, x)
     held = quantisation.integers(weights.astype(np.int8 if fits(weights, 8) else np.int16))
-    extra = {"pad_value": integer(x.zero_point)} if isinstance(op, accel.Conv2dOp) else {}
+    extra = {"pad_value" if isinstance(op, accel.Conv2dOp) else "zero_point": integer(x.zero_point)}
     if y.bits == 32:
         return _raw(op, operands[0], held, slope, intercept, (first, last), y, extra)
     solved = exact_requant.solve(exact_steps(op, slope, intercept, first, last, y))

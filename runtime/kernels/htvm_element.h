@@ -79,4 +79,28 @@ HTVM_KERNEL int32_t htvm_clamp(int32_t value, int32_t low, int32_t high)
     return htvm_min(htvm_max(value, low), high);
 }
 
+/* Return a - b, computed here: gcc would do it before a comparison that may make it needless. */
+HTVM_KERNEL int32_t htvm_late_difference(int32_t a, int32_t b)
+{
+#if defined(__riscv)
+    int32_t difference;
+
+    __asm__ volatile("sub %0, %1, %2" : "=r"(difference) : "r"(a), "r"(b));
+    return difference;
+#else
+    return a - b;
+#endif
+}
+
+/* Add to two sums, before anything else is loaded: compilers that load ahead run out of registers. On RISC-V the
+ * products are kept up to the end, or gcc would put sums in their place and move them where they belong. */
+HTVM_KERNEL void htvm_add_two(uint32_t *a, uint32_t *b, uint32_t to_a, uint32_t to_b)
+{
+    *a += to_a;
+    *b += to_b;
+#if defined(__riscv)
+    __asm__ volatile("" : "+r"(*a), "+r"(*b) : "r"(to_a), "r"(to_b) : "memory");
+#endif
+}
+
 #endif

@@ -115,7 +115,7 @@ func.func @pooling_without_counts(%x: tensor<1x4x6x6xi8>) {
 // -----
 
 func.func @unknown_kernel(%x: tensor<1x4xi8>, %w: tensor<2x4xi8>) {
-  // expected-error@+1 {{attribute 'kernel' failed to satisfy constraint: kernel 'in_place', 'collected', 'packed', 'row', 'wide_row', 'depthwise' or 'depthwise_3x3'}}
+  // expected-error@+1 {{attribute 'kernel' failed to satisfy constraint: kernel 'in_place', 'collected', 'packed', 'row', 'wide_row', 'quad_row', 'sparse_row', 'depthwise' or 'depthwise_3x3'}}
   %y = accel.dense %x, %w {kernel = "fast"} : (tensor<1x4xi8>, tensor<2x4xi8>) -> tensor<1x2xi32>
   return
 }
@@ -133,6 +133,22 @@ func.func @packed_without_run(%x: tensor<1x4xi8>, %w: tensor<2x4xi8>) {
 func.func @run_without_packed(%x: tensor<1x4xi8>, %w: tensor<2x4xi8>) {
   // expected-error@+1 {{has 'run' without kernel 'packed'}}
   %y = accel.dense %x, %w {kernel = "in_place", run = 4} : (tensor<1x4xi8>, tensor<2x4xi8>) -> tensor<1x2xi32>
+  return
+}
+
+// -----
+
+func.func @sparse_without_skip(%x: tensor<1x4xi8>, %w: tensor<2x4xi8>) {
+  // expected-error@+1 {{has kernel 'sparse_row' without 'skip'}}
+  %y = accel.dense %x, %w {kernel = "sparse_row"} : (tensor<1x4xi8>, tensor<2x4xi8>) -> tensor<1x2xi32>
+  return
+}
+
+// -----
+
+func.func @skip_without_a_kernel_that_skips(%x: tensor<1x4xi8>, %w: tensor<2x4xi8>) {
+  // expected-error@+1 {{has 'skip' without kernel 'sparse_row', 'quad_row' or 'wide_row'}}
+  %y = accel.dense %x, %w {kernel = "row", skip = -128} : (tensor<1x4xi8>, tensor<2x4xi8>) -> tensor<1x2xi32>
   return
 }
 

@@ -36,6 +36,11 @@ RUNS_OF_8 = {
     "run of 8, -2^15 - 128": np.tile([32, 32, 32, 32, 32, 32, 32, 33], 8),
     "run of 16, -2^15": np.full(64, 16),
 }
+COUNTED_FROM_LOWEST = {  # where -128 is skipped, inputs are 0 to 255
+    "run of 16, 255 * 128": np.full(64, 8),
+    "run of 16, 255 * 129": np.tile([*[8] * 15, 9], 4),
+    "run of 32, 255 * -128": np.full(64, -4),
+}
 
 
 Layers = dict[str, tuple[str, np.ndarray, dict]]
@@ -51,11 +56,16 @@ def network(layers: Layers, shape: tuple[int, ...], zero_point: int) -> onnx.Mod
         "none": np.int8(0),
     }
     nodes = [helper.make_node("DequantizeLinear", ["x", "x_scale", "x_zero"], ["x_real"], name="x_dq")]
+    type_of_x = ["x_scale", "x_zero"]
+    first = None
     if len(shape) == 4:  # maps inside a network have their channels innermost
+        first = helper.make_node("MaxPool", ["x_outside"], ["x_inside"], name="first", kernel_shape=[1, 1])
+    elif zero_point == -128:  # what a layer has computed may be skipped
+        first = helper.make_node("Abs", ["x_outside"], ["x_inside"], name="first")
+    if first is not None:
         nodes[0].output[0] = "x_outside"
-        type_of_x = ["x_scale", "x_zero"]
         nodes += [
-            helper.make_node("MaxPool", ["x_outside"], ["x_inside"], name="pool", kernel_shape=[1, 1]),
+            first,
             helper.make_node("QuantizeLinear", ["x_inside", *type_of_x], ["x_stored"], name="x_q"),
             helper.make_node("DequantizeLinear", ["x_stored", *type_of_x], ["x_real"], name="x_again"),
         ]
@@ -130,9 +140,22 @@ def test_convolutions_at_their_bounds_are_exact(zero_point: int) -> None:
     assert stage.count('kernel = "depthwise_3x3"') == 2
 
 
-def test_wide_rows_at_their_bounds_are_exact() -> None:
-    fits, beyond, longer = RUNS_OF_8.values()
+@pytest.mark.parametrize("zero_point", [3, -128], ids=["all", "skips"])
+@pytest.mark.parametrize(("optimize", "kernel"), [("memory", "quad_row"), ("speed", "wide_row")])
+def test_rows_at_their_bounds_are_exact(optimize: str, kernel: str, zero_point: int) -> None:
+    patterns = RUNS_OF_8 if zero_point == 3 else COUNTED_FROM_LOWEST
+    fits, beyond, longer = patterns.values()
     rows = np.stack([fits] * 8 + [beyond] + [longer] * 7)  # blocks of eight channels
-    layers = {"rows": ("Gemm", rows, {"transB": 1})}
-    samples = [x.T for x in worst_inputs(RUNS_OF_8, 1)]
-    assert 'kernel = "wide_row"' in check(network(layers, (1, 64), -128), samples, "speed")
+    samples = [x.T for x in worst_inputs(patterns, 1)]
+    samples += [np.full((1, 64), -128), np.where(np.arange(64) % 3, samples[-1], -128)]
+    stage = check(network({"rows": ("Gemm", rows, {"transB": 1})}, (1, 64), zero_point), samples, optimize)
+    assert f'kernel = "{kernel}"' in stage
+    assert ("skip = -128" in stage) == (zero_point == -128)
+
+
+def test_sparse_rows_are_exact() -> None:
+    rows = np.resize([-128, 127, 127], (47, 64))  # no run has more than one tap
+    samples = [np.where(np.arange(64) % step, 127, -128)[None] for step in (1, 2, 3)] + [np.full((1, 64), 127)]
+    samples += [np.random.default_rng(seed).integers(-128, 128, (1, 64)) for seed in range(3)]
+    stage = check(network({"rows": ("Gemm", rows, {"transB": 1})}, (1, 64), -128), samples, "memory")
+    assert 'kernel = "sparse_row"' in stage

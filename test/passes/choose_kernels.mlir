@@ -62,14 +62,55 @@ func.func @not_for_pairs(%x: tensor<1x16x4x4xi8, #nhwc>, %p: tensor<1x16x2x2xi8,
 
 // -----
 
-// One row times a matrix: with twice the constants, two channels share a multiplication.
+// One row times a matrix: two channels share a multiplication, with twice the constants without taking words apart.
 // CHECK-LABEL: @row
 // FAST-LABEL: @row
 func.func @row(%x: tensor<1x64xi8>) -> tensor<1x16xi8> {
-  // CHECK: kernel = "row"
+  // CHECK: kernel = "quad_row"
+  // CHECK-NOT: skip
   // FAST: kernel = "wide_row"
   %w = arith.constant dense<3> : tensor<16x64xi8>
-  %y = accel.dense %x, %w {engine = "host"} : (tensor<1x64xi8>, tensor<16x64xi8>) -> tensor<1x16xi8>
+  %y = accel.dense %x, %w {engine = "host", zero_point = -128} : (tensor<1x64xi8>, tensor<16x64xi8>) -> tensor<1x16xi8>
+  return %y : tensor<1x16xi8>
+}
+
+// -----
+
+// Half of what a relu makes is taken to be 0, which is -128 here: both layers skip it, and the one with large weights
+// has no runs. What a layer with another zero point makes is not 0 more often than anything else.
+// CHECK-LABEL: @zeros_of_a_relu_are_skipped
+// FAST-LABEL: @zeros_of_a_relu_are_skipped
+func.func @zeros_of_a_relu_are_skipped(%x: tensor<1x8xi8>) -> (tensor<1x32xi8>, tensor<1x64xi8>, tensor<1x32xi8>) {
+  %u = arith.constant dense<1> : tensor<64x8xi8>
+  %h = accel.dense %x, %u {engine = "host"} : (tensor<1x8xi8>, tensor<64x8xi8>) -> tensor<1x64xi8>
+  // CHECK: kernel = "quad_row"
+  // CHECK-SAME: skip = -128
+  // FAST: kernel = "wide_row"
+  // FAST-SAME: skip = -128
+  %v = arith.constant dense<3> : tensor<32x64xi8>
+  %a = accel.dense %h, %v {engine = "host", zero_point = -128} : (tensor<1x64xi8>, tensor<32x64xi8>) -> tensor<1x32xi8>
+  // CHECK: kernel = "sparse_row"
+  // CHECK-SAME: skip = -128
+  // FAST: kernel = "sparse_row"
+  %w = arith.constant dense<-100> : tensor<64x64xi8>
+  %b = accel.dense %h, %w {engine = "host", zero_point = -128} : (tensor<1x64xi8>, tensor<64x64xi8>) -> tensor<1x64xi8>
+  // CHECK: kernel = "quad_row"
+  // CHECK-NOT: skip
+  %c = accel.dense %h, %v {engine = "host", zero_point = 3} : (tensor<1x64xi8>, tensor<32x64xi8>) -> tensor<1x32xi8>
+  return %a, %b, %c : tensor<1x32xi8>, tensor<1x64xi8>, tensor<1x32xi8>
+}
+
+// -----
+
+// An average is seldom 0.
+// CHECK-LABEL: @averages_are_not_skipped
+func.func @averages_are_not_skipped(%x: tensor<1x64x4x4xi8>) -> tensor<1x16xi8> {
+  // CHECK: accel.dense
+  // CHECK-NOT: skip
+  %p = accel.pool2d %x {engine = "host", kind = "max", kernel = array<i64: 4, 4>, strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>} : (tensor<1x64x4x4xi8>) -> tensor<1x64x1x1xi8>
+  %h = accel.reshape %p {engine = "host"} : (tensor<1x64x1x1xi8>) -> tensor<1x64xi8>
+  %w = arith.constant dense<3> : tensor<16x64xi8>
+  %y = accel.dense %h, %w {engine = "host", zero_point = -128} : (tensor<1x64xi8>, tensor<16x64xi8>) -> tensor<1x16xi8>
   return %y : tensor<1x16xi8>
 }
 

@@ -66,7 +66,7 @@ func.func @raw_accumulators(%x: tensor<1x2x!x>) -> tensor<1x1x!raw> {
   %bc = arith.constant dense<10> : tensor<1xi32>
   %b = quant.scast %bc : tensor<1xi32> to tensor<1x!raw>
   // CHECK: %[[B:.*]] = arith.constant dense<-4> : tensor<1xi32>
-  // CHECK: accel.dense %{{.*}}, %{{.*}} bias %[[B]] : {{.*}} -> tensor<1x1xi32>
+  // CHECK: accel.dense %{{.*}}, %{{.*}} bias %[[B]] {zero_point = 2 : i64} : {{.*}} -> tensor<1x1xi32>
   %0 = accel.dense %x, %w bias %b : (tensor<1x2x!x>, tensor<1x2x!w>, tensor<1x!raw>) -> tensor<1x1x!raw>
   return %0 : tensor<1x1x!raw>
 }

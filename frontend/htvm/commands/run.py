@@ -128,9 +128,11 @@ def _costs(result: RunResult) -> dict[str, str]:
     metrics = result.metrics
     macs, instructions = metrics["macs"], metrics["host"]["instructions"]
     per_mac = f", {instructions / macs:.2f} per MAC" if macs else ""
+    skipping = sum(layer["skips"] is not None for layer in metrics["layers"])
+    data = f"; {skipping} layers skip inputs that are 0, so both depend on the data" if skipping else ""
     return {
         "cycles": f"{metrics['cycles']:,} ({metrics['latency_ms']:.2f} ms at {metrics['clock_hz'] / 1e6:g} MHz)",
-        "instructions": f"{instructions:,}{per_mac}",
+        "instructions": f"{instructions:,}{per_mac}{data}",
         "RAM": f"{metrics['ram_bytes']:,} bytes of activations and variables, {metrics['stack_bytes']:,} of stack",
         "code": f"{metrics['code_bytes']:,} bytes, and {metrics['rodata_bytes']:,} of constants",
     }

@@ -5,11 +5,9 @@ import pytest
 
 from htvm.dialects.packed_weights import (
     UNITS,
-    WIDE_CHANNELS,
     PackedWeights,
     pack_weights,
     run_fits,
-    widen_weights,
 )
 
 SIGNED, UNSIGNED = (-128, 127), (0, 255)
@@ -139,22 +137,3 @@ def read_back(rest: np.ndarray, blocks: int) -> list[list[list[tuple[int, int, i
         found.append(runs)
     assert next(stream, None) is None
     return found
-
-
-@pytest.mark.parametrize("limits", [SIGNED, UNSIGNED])
-def test_wide_blocks_add_up_and_every_run_fits(limits):
-    for seed in range(60):
-        weights = weights_of(seed)
-        weights = np.pad(weights, ((0, 0), (0, -weights.shape[1] % 8)))
-        blocks = widen_weights(weights, *limits)
-        for number, block in enumerate(blocks):
-            low = (block.words << 16) >> 16
-            high = (block.words - low) >> 16
-            kept = np.stack([low, high], axis=2).reshape(len(low), WIDE_CHANNELS).T
-            for start in range(0, kept.shape[1], block.run):
-                assert run_fits(kept[:, start : start + block.run], *limits)
-            whole = kept.astype(int)
-            for tap, channel, weight in block.excess:
-                whole[channel, tap] += weight
-            mine = weights[WIDE_CHANNELS * number : WIDE_CHANNELS * (number + 1)]
-            assert np.array_equal(whole[: len(mine)], mine) and not whole[len(mine) :].any()

@@ -30,14 +30,17 @@ EVERY_FORM = """\
 #include "htvm_depthwise.h"
 #include "htvm_elementwise.h"
 #include "htvm_packed.h"
+#include "htvm_paired_row.h"
 #include "htvm_softmax.h"
-#include "htvm_wide_row.h"
+#include "htvm_sparse_row.h"
 #define USE(name) void *use_##name(void) { return (void *)(uintptr_t)name; }
 HTVM_DEFINE_PACK_WINDOWS(pack_windows, HTVM_INT8)
 #define FORMS(form) \\
     HTVM_DEFINE_PACKED(packed_##form, HTVM_INT8, HTVM_INT8, form, pack_windows) USE(packed_##form) \\
     HTVM_DEFINE_ROW(row_##form, HTVM_INT8, HTVM_INT8, HTVM_INT8, form) USE(row_##form) \\
-    HTVM_DEFINE_WIDE_ROW(wide_row_##form, HTVM_INT8, HTVM_INT8, form) USE(wide_row_##form) \\
+    HTVM_DEFINE_PAIRED_ROW(wide_row_##form, HTVM_WORDS, 0, HTVM_INT8, HTVM_INT8, form) USE(wide_row_##form) \\
+    HTVM_DEFINE_PAIRED_ROW(quad_row_##form, HTVM_QUADS, 1, HTVM_INT8, HTVM_INT8, form) USE(quad_row_##form) \\
+    HTVM_DEFINE_SPARSE_ROW(sparse_row_##form, HTVM_INT8, HTVM_INT8, form) USE(sparse_row_##form) \\
     HTVM_DEFINE_CONV2D(conv2d_##form, HTVM_INT8, HTVM_INT8, HTVM_INT8, form) USE(conv2d_##form) \\
     HTVM_DEFINE_DEPTHWISE3X3(depthwise_##form, 1, HTVM_INT8, HTVM_INT8, HTVM_INT8, form) USE(depthwise_##form)
 FORMS(HTVM_RAW)

@@ -64,6 +64,15 @@ def test_a_layer_is_named_by_every_node_in_it() -> None:
     assert f"with       {', '.join(one.nodes[1:])}" in explanation.text([one], targets.load("diana"))
 
 
+def test_a_layer_on_the_host_names_its_kernel_and_what_makes_its_time_depend_on_the_data() -> None:
+    model, skips = MODELS / "mlperf_tiny" / "toyadmos.onnx", "skips inputs of -128, so its time depends on the data"
+    found = {each.node: each for each in explanation.explain(model, targets.load("rv32"))}
+    assert (found["dense0"].kernel, found["dense0"].skips) == ("quad_row", None)
+    assert (found["dense1"].kernel, found["dense1"].skips) == ("quad_row", -128)
+    assert f"  kernel     quad_row; {skips}" in list(explanation.lines(found["dense1"]))
+    assert "  kernel     quad_row" in list(explanation.lines(found["dense0"]))
+
+
 def test_the_page_of_a_model_has_its_decisions_and_that_of_a_project_has_none(tmp_path: Path) -> None:
     model, folder, page = MODELS / "htvm" / "layers" / "dense_16x128.onnx", tmp_path / "c", tmp_path / "page.html"
     for command in (["compile", model, "--target", "diana", "-o", folder], ["report", folder, "-o", page]):
