@@ -7,46 +7,76 @@ from typing import Any
 
 import numpy as np
 
+from htvm.backend.targets.host import MOST_IN_WORDS, is_half
+from htvm.dialects import accel
 from htvm.dialects.copies import merge_axes
 
 from . import values
 from .requant import Requant
-from .step import Step, loops_over, requant_fields
+from .step import Step, is_argument, loops_over, requant_fields
 from .values import element_type, shape, strides
 
 
 def pool2d(step: Step) -> None:
     layer = step.layer
-    batch, channels, height, width = shape(layer.input)
-    x_n, *x_steps = strides(layer.input)
-    y_n, *y_steps = strides(step.output)
-    pad_top, pad_left, _, _ = layer.pads
-    fields = {
-        "channels": channels,
-        "in_height in_width": (height, width),
-        "out_height out_width": shape(step.output)[2:],
-        "kernel_h kernel_w": layer.kernel,
-        "stride_h stride_w": layer.strides,
-        "dilation_h dilation_w": layer.dilations if layer.dilations is not None else (1, 1),
-        "pad_top pad_left": (pad_top, pad_left),
-        "x_c x_h x_w": x_steps,
-        "y_c y_h y_w": y_steps,
-    }
     x_type, y_type = element_type(layer.input), element_type(step.output)
     x, y = step.reads(layer.input, "x"), step.writes(step.output)
-    steps = {x: x_n, y: y_n}
+    steps = {x: strides(layer.input)[0], y: strides(step.output)[0]}
+    batch, fields = shape(layer.input)[0], _window_fields(step)
     extreme = {"max": "HTVM_MAXIMUM", "min": "HTVM_MINIMUM"}.get(layer.kind.value)
     if extreme:
         kernel = step.kernel("htvm_pool2d.h", "HTVM_DEFINE_POOL2D_EXTREME", x_type, extreme)
         address = step.struct("htvm_pool2d_layer", "layer", fields)
         step.call_for_each(batch, kernel, steps, address, x, y)
         return
-    requant = Requant.of(layer)
-    kernel = step.kernel("htvm_pool2d.h", "HTVM_DEFINE_POOL2D_SUM", x_type, y_type, f"HTVM_{requant.form}")
+    requant, counts = Requant.of(layer), np.array(list(layer.counts), np.int32)
+    types = y_type, f"HTVM_{requant.form}"
+    if has_words(layer):
+        kernel = step.kernel("htvm_pool2d_words.h", "HTVM_DEFINE_POOL2D_SUM_WORDS", bytes_of(layer), *types)
+    else:
+        kernel = step.kernel("htvm_pool2d.h", "HTVM_DEFINE_POOL2D_SUM", x_type, *types)
     address = step.struct("htvm_pool2d_layer", "layer", fields | {"requant": requant_fields(requant)})
-    counts = np.array(list(layer.counts), np.int32)
     arrays = step.array("counts", "int32_t", counts), step.scales(requant, counts.size)
     step.call_for_each(batch, kernel, steps, address, x, *arrays, y)
+
+
+def _window_fields(step: Step) -> dict[str, Any]:
+    """Return the geometry of a pool; the words of a whole map under one window are one row."""
+    layer = step.layer
+    _, channels, height, width = shape(layer.input)
+    _, *x_steps = strides(layer.input)
+    _, *y_steps = strides(step.output)
+    size, kernel, (pad_top, pad_left, _, _) = [height, width], list(layer.kernel), layer.pads
+    if kernel == size and not any(layer.pads) and has_words(layer):
+        size = kernel = [1, height * width]
+    return {
+        "channels": channels,
+        "in_height in_width": size,
+        "out_height out_width": shape(step.output)[2:],
+        "kernel_h kernel_w": kernel,
+        "stride_h stride_w": layer.strides,
+        "dilation_h dilation_w": layer.dilations if layer.dilations is not None else (1, 1),
+        "pad_top pad_left": (pad_top, pad_left),
+        "x_c x_h x_w": x_steps,
+        "y_c y_h y_w": y_steps,
+    }
+
+
+def has_words(layer: accel.Pool2dOp) -> bool:
+    """Say whether the words of a map have bytes of four channels each, and 16 bits hold the sums of a window."""
+    if layer.counts is None or max(layer.counts) > MOST_IN_WORDS:
+        return False
+    x_n, x_c, x_h, x_w = strides(layer.input)
+    aligned = x_c == 1 and not any(step % 4 for step in (x_n, x_h, x_w, shape(layer.input)[1]))
+    is_buffer = not is_argument(layer.input)  # a caller may have a map anywhere
+    return aligned and is_buffer and element_type(layer.input).size_bytes == 1
+
+
+def bytes_of(layer: accel.Pool2dOp) -> str:
+    """Return what the bytes of a pool's map hold, as htvm_pool2d_words.h tells them apart."""
+    if element_type(layer.input).c == "uint8_t":
+        return "HTVM_UNSIGNED"
+    return "HTVM_HALF" if is_half(layer) else "HTVM_SIGNED"
 
 
 def _around(step: Step, axis: int) -> tuple[dict[str, Any], list[tuple[int, ...]]]:

@@ -12,10 +12,19 @@ CYCLES_PER_MAC = 2.6
 CYCLES_PER_DEPTHWISE_MAC = 5.5
 CYCLES_PER_MATMUL_MAC = 8
 CYCLES_PER_POOLED = 2.6
-CYCLES_PER_POOL = 12
+CYCLES_PER_POOLED_BYTE = 1.9
+CYCLES_PER_POOLED_HALF = 1.25
+CYCLES_PER_PLANAR = CYCLES_PER_POOLED - CYCLES_PER_POOLED_HALF
+CYCLES_PER_POOL = 13
 CYCLES_PER_SUM = 18
 CYCLES_PER_ELEMENT = 8
 """What the host takes, for choosing between engines: MLPerf Tiny's networks on the simulated core, `htvm run`."""
+
+
+MOST_IN_WORDS = 256
+"""HTVM_POOL2D_WORDS of htvm_pool2d_words.h: elements under a window."""
+POOLED_RANGE = "accel.range"
+"""Of a pool: the smallest and the largest integer that its map holds, from stage integer on."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +59,24 @@ class HostEngine:
         if isinstance(layer, accel.MatMulOp):
             return round(elements * layer.lhs.type.shape[-1] * CYCLES_PER_MATMUL_MAC)
         if isinstance(layer, accel.Pool2dOp):
-            return round(elements * (prod(layer.kernel) * CYCLES_PER_POOLED + CYCLES_PER_POOL))
+            return round(elements * (prod(layer.kernel) * per_pooled(layer) + CYCLES_PER_POOL))
         if isinstance(layer, accel.AddOp):
             return elements * CYCLES_PER_SUM
         if isinstance(layer, accel.ArgMaxOp):
             elements = prod(layer.input.type.shape)
         return elements * CYCLES_PER_ELEMENT
+
+
+def per_pooled(layer: accel.Pool2dOp) -> float:
+    """Return the cycles of an element under a window: fewer where it is summed in words (htvm_pool2d_words.h)."""
+    value = layer.input.type
+    is_planar = isinstance(value, ir.MemRefType) and value.get_strides_and_offset()[0][1] != 1
+    if is_planar or layer.counts is None or max(layer.counts) > MOST_IN_WORDS or value.shape[1] % 4:
+        return CYCLES_PER_POOLED
+    return CYCLES_PER_POOLED_HALF if is_half(layer) else CYCLES_PER_POOLED_BYTE
+
+
+def is_half(layer: accel.Pool2dOp) -> bool:
+    """Say whether a pool's map has integers from 0 to 127: a byte holds the sum of two."""
+    attributes = layer.operation.attributes
+    return POOLED_RANGE in attributes and min(attributes[POOLED_RANGE]) >= 0 and max(attributes[POOLED_RANGE]) <= 127

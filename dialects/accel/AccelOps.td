@@ -313,7 +313,8 @@ def Accel_Pool2dOp : Accel_UnaryLayer<"pool2d",
     `offset` is a real number added to each average or sum (stage fused).
 
     In stage integer acc = sum of the elements inside; `counts` lists the numbers of elements inside that occur,
-    in rising order, and `requant` has one multiplier and offset for each. Maximum and minimum are taken on the storage.
+    in rising order, `requant` has one multiplier and offset for each, and `accel.range` is the smallest and the largest
+    integer that input can hold. Maximum and minimum are taken on the storage.
   }];
 }
 

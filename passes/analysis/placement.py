@@ -23,6 +23,7 @@ from mlir import ir
 from mlir.dialects import func
 from ortools.sat.python import cp_model
 
+from htvm.backend.targets.host import CYCLES_PER_PLANAR
 from htvm.backend.targets.jobs import DESCRIPTOR_WORDS, ORDERS, PIXELS, PLANAR, Job
 from htvm.backend.targets.soc import Accelerator, Engine, Route, Soc
 from htvm.dialects import accel
@@ -197,6 +198,8 @@ class Placing:
             self.converts[value, order] = self.flag(conversion.fastest(self.soc, value, order).cycles)
         if must_be_planar(value):
             self.model.add(self.pixels[value] == 0)
+        elif any(isinstance(maker(reader), accel.Pool2dOp) for reader in self.readers[value]):
+            self.costs.append(round(CYCLES_PER_PLANAR * layout.size_bytes(value.type)) * ~self.pixels[value])
 
     def order_by(self, output: ir.Value, engine: Accelerator) -> None:
         """Let maps be in the orders that an accelerator reads and writes, if it runs a layer."""

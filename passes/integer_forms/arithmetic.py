@@ -82,7 +82,12 @@ def pool(op: accel.Pool2dOp, operands: list[ir.Value]) -> ir.Value:
     intercept = [offset - a * count * x.zero_point for a, count in zip(slope, counts)]
     first, last = (np.array([count * bound for count in counts]) for bound in (x.lowest, x.highest))
     solved = exact_requant.solve(exact_steps(op, slope, intercept, first, last, y))
-    return made(op, operands, {"counts": ir.DenseI64ArrayAttr.get(counts), **requant(solved)})
+    found = {
+        "counts": ir.DenseI64ArrayAttr.get(counts),
+        "accel.range": ir.DenseI64ArrayAttr.get([x.lowest, x.highest]),
+        **requant(solved),
+    }
+    return made(op, operands, found)
 
 
 def window_counts(op: accel.Pool2dOp) -> list[int]:

@@ -54,6 +54,19 @@ HTVM_KERNEL void htvm_store(void *tensor, htvm_type type, int32_t index, int32_t
     }
 }
 
+/* Four bytes that are elements of another type. */
+typedef uint32_t __attribute__((may_alias)) htvm_any_word;
+
+/* Return four bytes at a multiple of 4, the first one in the lowest bits. */
+HTVM_KERNEL uint32_t htvm_load_word(const void *bytes)
+{
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    return __builtin_bswap32(*(const htvm_any_word *)bytes);
+#else
+    return *(const htvm_any_word *)bytes;
+#endif
+}
+
 /* Return the size of an element in bytes. */
 HTVM_KERNEL int32_t htvm_element_bytes(htvm_type type)
 {

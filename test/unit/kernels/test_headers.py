@@ -31,6 +31,7 @@ EVERY_FORM = """\
 #include "htvm_elementwise.h"
 #include "htvm_packed.h"
 #include "htvm_paired_row.h"
+#include "htvm_pool2d_words.h"
 #include "htvm_softmax.h"
 #include "htvm_sparse_row.h"
 #define USE(name) void *use_##name(void) { return (void *)(uintptr_t)name; }
@@ -51,6 +52,7 @@ FORMS(HTVM_HALF_EVEN)
 FORMS(HTVM_CORRECTED)
 HTVM_DEFINE_ADD(add_wide, HTVM_INT8, HTVM_INT8, HTVM_INT8, HTVM_WIDE) USE(add_wide)
 HTVM_DEFINE_ADD(add_even, HTVM_INT8, HTVM_INT8, HTVM_INT8, HTVM_HALF_EVEN) USE(add_even)
+HTVM_DEFINE_POOL2D_SUM_WORDS(pool2d_words, HTVM_SIGNED, HTVM_INT8, HTVM_NARROW) USE(pool2d_words)
 HTVM_DEFINE_SOFTMAX(softmax, HTVM_INT8, HTVM_INT8) USE(softmax)
 """
 

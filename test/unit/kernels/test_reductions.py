@@ -10,27 +10,38 @@ from native import Case
 from scaling import limits_of, random_scaling
 
 
-def pool2d_case(seed: int) -> Case:
+def pool2d_words_case(seed: int) -> Case:
+    """Sums of four channels at a time, of bytes of each kind."""
+    return pool2d_case(seed, ("HTVM_SIGNED", "HTVM_HALF", "HTVM_UNSIGNED")[seed % 3])
+
+
+def pool2d_case(seed: int, held: str = "") -> Case:
     generator = np.random.default_rng(seed)
-    extreme = ("", "MAXIMUM", "", "MINIMUM")[seed % 4]
+    extreme = "" if held else ("", "MAXIMUM", "", "MINIMUM")[seed % 4]
     x_type, y_type, form = [("int8", "int8", "NARROW"), ("uint8", "int8", "WIDE"), ("int8", "uint8", "HALF_EVEN")][
         seed % 3
     ]
+    if held:
+        x_type = "uint8" if held == "HTVM_UNSIGNED" else "int8"
     if extreme:
         y_type = x_type
-    kernel = tuple(int(size) for size in generator.integers(1, 5, 2))
+    kernel = tuple(int(size) for size in generator.integers(1, 17 if held and seed % 5 == 0 else 5, 2))
     strides = tuple(int(size) for size in generator.integers(1, 4, 2))
     dilations = tuple(int(size) for size in generator.choice([1, 2, 3], 2, p=[0.7, 0.2, 0.1]))
     spans = tuple((size - 1) * dilation + 1 for size, dilation in zip(kernel, dilations))
     pads = tuple(int(generator.integers(0, spans[axis])) for axis in (0, 1, 0, 1))
     sizes = [max(1, spans[axis] - pads[axis] - pads[axis + 2]) + int(generator.integers(0, 6)) for axis in range(2)]
     info = np.iinfo(x_type)
-    x = generator.integers(info.min, info.max, (1, int(generator.integers(1, 6)), *sizes), x_type, endpoint=True)
+    channels = int(generator.integers(1, 6)) * (4 if held else 1)
+    low = 0 if held == "HTVM_HALF" else info.min
+    x = generator.integers(low, info.max, (1, channels, *sizes), x_type, endpoint=True)
+    if held and seed % 4 == 0:  # the largest sums
+        x[:] = generator.choice([low, info.max])
     x_memory, x_strides = native.laid_out(x, (0, 2, 3, 1))
     ones = np.ones((1, 1, *sizes), np.int64)
     counts = reference.pool(ones, kernel, strides, pads, 0, np.sum, dilations)[0, 0]
     if counts.min() == 0:  # a window with nothing inside has no meaning
-        return pool2d_case(seed + 1000)
+        return pool2d_case(seed + 1000, held)
     fields = {
         "channels": x.shape[1],
         "in_height": sizes[0],
@@ -61,15 +72,15 @@ def pool2d_case(seed: int) -> Case:
         entries = np.searchsorted(listed, counts)
         by_entry = scaling(np.stack([acc] * len(listed)), axis=0)
         expected = np.take_along_axis(by_entry, np.broadcast_to(entries, acc.shape)[None], axis=0)[0].astype(y_type)
-        name = f"pool2d_sum_{x_type}_{y_type}_{form.lower()}"
-        definition = f"HTVM_DEFINE_POOL2D_SUM({name}, {types[0]}, {types[1]}, HTVM_{form})"
+        name, words = f"pool2d_sum_{x_type}_{y_type}_{form.lower()}{held.lower()}", "_WORDS" if held else ""
+        definition = f"HTVM_DEFINE_POOL2D_SUM{words}({name}, {held or types[0]}, {types[1]}, HTVM_{form})"
         arguments, buffers = "counts, scales, ", {"counts": listed.astype(np.int32), "scales": scaling.constants}
         fields["requant"] = scaling.fields
     y_memory, y_strides = native.laid_out(expected, [(0, 1, 2, 3), (0, 2, 3, 1)][generator.integers(2)])
     fields |= dict(zip(("y_c", "y_h", "y_w"), y_strides[1:]))
     return Case(
         f"pool {seed}: {x.shape} {kernel} {strides} {pads}",
-        "htvm_pool2d.h",
+        "htvm_pool2d_words.h" if held else "htvm_pool2d.h",
         definition,
         f"    {name}({native.struct('htvm_pool2d_layer', fields)}, x, {arguments}y);",
         {"x": x_memory, **buffers, "y": y_memory * 0},
@@ -150,5 +161,5 @@ def argmax_case(seed: int) -> Case:
 
 @pytest.mark.parametrize("compiler", native.COMPILERS)
 def test_reductions_equal_formula(compiler, tmp_path):
-    makers = pool2d_case, softmax_case, argmax_case
+    makers = pool2d_case, pool2d_words_case, softmax_case, argmax_case
     native.check([case(seed) for case in makers for seed in range(90)], compiler, tmp_path)
