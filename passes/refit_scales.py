@@ -12,11 +12,11 @@ Only with `accel.requant = "pow2"` on the module: the numbers are no longer thos
 between layers get zero point 0, a power of two as scale, and the range -128..127, or 0..127 if nothing is negative;
 both operands of an addition the same scale. Weights are rounded anew, with one scale for each layer. Rounding is half
 up: half a step is in the bias, and results are rounded down. What the network takes and gives stays as it is: where it
-has another scale, a quantize stands between.
+has another scale, a table stands between, which rounds in the same way.
 
 Stage    imported, fused
 Reads    quantised types and constants of convolutions, dense layers, additions, average pools, and what only moves maps
-Writes   the types of their results, their weights and biases, `rounding`; quantizes at the network's ends
+Writes   the types of their results, their weights and biases, `rounding`; lookups at the network's ends
 Needs    fuse-epilogues before it: every result is quantised
 Fails    never: layers with other operands stay as they are
 """
@@ -34,6 +34,7 @@ from mlir.passmanager import ExternalPass
 
 from htvm.dialects import accel, quantisation
 from htvm.dialects.quantisation import Quantisation
+from htvm.dialects.real import Real
 
 from .analysis import activations
 
@@ -76,7 +77,7 @@ class Refit:
     def run(self) -> None:
         found = [layer for layer in activations.layers(self.function) if self.is_refitted(layer)]
         layers = [with_bias(layer) for layer in found]
-        self.detach_ends(layers)
+        ends = self.detach_ends(layers)
         maps = [value for layer in layers for value in (*self.inputs(layer), layer.result)]
         self.group_of = {value: value for value in maps}
         for layer in layers:
@@ -96,6 +97,8 @@ class Refit:
                 layer.operation.attributes["rounding"] = ir.StringAttr.get("floor")
         for value, refitted in types.items():
             value.set_type(ir.RankedTensorType.get(value.type.shape, refitted.type()))
+        for end in ends:
+            tabulate(end)
 
     def is_refitted(self, layer: ir.OpView) -> bool:
         """Say whether a layer works on maps of 8 bits with one scale, and constants that can be rounded anew."""
@@ -114,20 +117,21 @@ class Refit:
             return [layer.input]
         return list(dict.fromkeys(layer.operation.operands))
 
-    def detach_ends(self, layers: list[ir.OpView]) -> None:
+    def detach_ends(self, layers: list[ir.OpView]) -> list[accel.QuantizeOp]:
         """Put a quantize that changes nothing yet where a map has readers or a maker that keep its type."""
-        block, made = self.function.body.blocks[0], {layer.result for layer in layers}
+        block, made, ends = self.function.body.blocks[0], {layer.result for layer in layers}, []
         for value in dict.fromkeys(value for layer in layers for value in self.inputs(layer)):
             if value not in made:
                 is_argument = activations.is_argument(value)
                 place = ir.InsertionPoint.at_block_begin(block) if is_argument else ir.InsertionPoint.after(value.owner)
                 with place, layers[0].location if is_argument else value.owner.location:
-                    redirect([use for use in value.uses if makes(use, made)], value)
+                    ends.append(redirect([use for use in value.uses if makes(use, made)], value))
         for layer in layers:
             others = [use for use in layer.result.uses if not makes(use, made)]
             if others and not all(isinstance(use.owner.opview, accel.SoftmaxOp) for use in others):
                 with ir.InsertionPoint.after(layer), layer.location:
-                    redirect(others, layer.result)
+                    ends.append(redirect(others, layer.result))
+        return ends
 
     def first(self, value: ir.Value) -> ir.Value:
         while self.group_of[value] != value:
@@ -234,8 +238,23 @@ def makes(use: ir.OpOperand, results: set[ir.Value]) -> bool:
     return any(result in results for result in use.owner.operation.results)
 
 
-def redirect(uses: list[ir.OpOperand], value: ir.Value) -> None:
+def redirect(uses: list[ir.OpOperand], value: ir.Value) -> accel.QuantizeOp:
     """Let uses read a quantize of a value, at the insertion point."""
-    stop = accel.QuantizeOp(value.type, value).result
+    stop = accel.QuantizeOp(value.type, value)
     for use in uses:
-        use.owner.operands[use.operand_number] = stop
+        use.owner.operands[use.operand_number] = stop.result
+    return stop
+
+
+def tabulate(end: accel.QuantizeOp) -> None:
+    """Put a table that rounds half up in place of a quantize between two scales of 8 bits."""
+    x, y = Quantisation.of(end.input), Quantisation.of(end.result)
+    if x.same_numbers(y):
+        return
+    numbers = Real.of_storage(np.arange(x.lowest, x.highest + 1), x.scales[0], x.zero_point)
+    half = Real.of_integers(np.ones(1, np.int64), y.scale / 2)
+    entries = (numbers + half).quantise(y.scales[0], y.zero_point, y.lowest, y.highest, "floor")
+    with ir.InsertionPoint(end), end.location:
+        table = quantisation.integers(entries.astype(np.int16).astype(np.int8))
+        end.result.replace_all_uses_with(accel.LookupOp(end.result.type, end.input, table, lowest=x.lowest).result)
+    end.operation.erase()

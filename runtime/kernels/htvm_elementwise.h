@@ -59,6 +59,9 @@ HTVM_KERNEL int32_t htvm_row_start(const int32_t strides[HTVM_RANK], int32_t i, 
         for (int32_t j = 0; j < (size)[1]; j++)                                                                      \
             for (int32_t k = 0; k < (size)[2]; k++)
 
+/* Elements that are moved or looked up at a time: a load is not waited for. */
+#define HTVM_TOGETHER 4
+
 /* Add two tensors. HTVM_NARROW: the sum fits 32 bits; HTVM_WIDE, HTVM_HALF_EVEN and HTVM_CORRECTED: 64. */
 HTVM_KERNEL void htvm_add(const htvm_add_layer *layer, const void *a, htvm_type a_type, const void *b,
                           htvm_type b_type, htvm_output output, void *y, htvm_type y_type)
@@ -159,7 +162,22 @@ HTVM_KERNEL void htvm_lookup(const htvm_unary_shape *shape, const void *x, htvm_
         const void *from = htvm_at(x, x_type, htvm_row_start(shape->x, i, j, k));
         void *to = htvm_at_mutable(y, y_type, htvm_row_start(shape->y, i, j, k));
 
-        for (int32_t left = shape->size[3]; left > 0; left--) {
+        int32_t left = shape->size[3];
+
+        for (; left >= HTVM_TOGETHER; left -= HTVM_TOGETHER) {
+            int32_t elements[HTVM_TOGETHER];
+
+            for (int32_t n = 0; n < HTVM_TOGETHER; n++, from = htvm_at(from, x_type, x_step)) {
+                elements[n] = htvm_load(from, x_type, 0);
+            }
+            for (int32_t n = 0; n < HTVM_TOGETHER; n++) {
+                elements[n] = htvm_load(table, y_type, elements[n] - lowest);
+            }
+            for (int32_t n = 0; n < HTVM_TOGETHER; n++, to = htvm_at_mutable(to, y_type, y_step)) {
+                htvm_store(to, y_type, 0, elements[n]);
+            }
+        }
+        for (; left > 0; left--) {
             htvm_store(to, y_type, 0, htvm_load(table, y_type, htvm_load(from, x_type, 0) - lowest));
             from = htvm_at(from, x_type, x_step);
             to = htvm_at_mutable(to, y_type, y_step);
@@ -176,7 +194,19 @@ HTVM_KERNEL void htvm_copy_elements(const htvm_unary_shape *shape, const void *x
         const void *from = htvm_at(x, type, htvm_row_start(shape->x, i, j, k));
         void *to = htvm_at_mutable(y, type, htvm_row_start(shape->y, i, j, k));
 
-        for (int32_t left = shape->size[3]; left > 0; left--) {
+        int32_t left = shape->size[3];
+
+        for (; left >= HTVM_TOGETHER; left -= HTVM_TOGETHER) {
+            int32_t elements[HTVM_TOGETHER];
+
+            for (int32_t n = 0; n < HTVM_TOGETHER; n++, from = htvm_at(from, type, x_step)) {
+                elements[n] = htvm_load(from, type, 0);
+            }
+            for (int32_t n = 0; n < HTVM_TOGETHER; n++, to = htvm_at_mutable(to, type, y_step)) {
+                htvm_store(to, type, 0, elements[n]);
+            }
+        }
+        for (; left > 0; left--) {
             htvm_store(to, type, 0, htvm_load(from, type, 0));
             from = htvm_at(from, type, x_step);
             to = htvm_at_mutable(to, type, y_step);
@@ -187,7 +217,14 @@ HTVM_KERNEL void htvm_copy_elements(const htvm_unary_shape *shape, const void *x
 /* Set `count` neighbouring elements to a value. */
 HTVM_KERNEL void htvm_fill(int32_t count, int32_t value, void *y, htvm_type type)
 {
-    for (int32_t i = 0; i < count; i++) {
+    int32_t i = 0;
+
+    for (; i + HTVM_TOGETHER <= count; i += HTVM_TOGETHER) {
+        for (int32_t n = 0; n < HTVM_TOGETHER; n++) {
+            htvm_store(y, type, i + n, value);
+        }
+    }
+    for (; i < count; i++) {
         htvm_store(y, type, i, value);
     }
 }

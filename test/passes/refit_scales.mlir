@@ -10,12 +10,12 @@ module attributes {accel.requant = "pow2"} {
   // CHECK-LABEL: @one_layer
   // CHECK-SAME: tensor<1x2x4x4x!quant.uniform<i8:f32, 4.000000e-02:-128>>
   func.func @one_layer(%x: tensor<1x2x4x4x!map>) -> tensor<1x1x4x4x!map> {
-    // CHECK: %[[X:.*]] = accel.quantize %{{.*}} -> tensor<1x2x4x4x!quant.uniform<i8<0:127>:f32, 1.250000e-01>>
+    // CHECK: %[[X:.*]] = accel.lookup %{{.*}} -> tensor<1x2x4x4x!quant.uniform<i8<0:127>:f32, 1.250000e-01>>
     // CHECK: %[[W:.*]] = arith.constant dense<{{\[\[\[\[}}64]], {{\[\[}}-32]]]]> : tensor<1x2x1x1xi8>
     // CHECK: arith.constant dense<237> : tensor<1xi32>
     // CHECK: %[[Y:.*]] = accel.conv2d %[[X]]
     // CHECK-SAME: rounding = "floor"
-    // CHECK: %[[Z:.*]] = accel.quantize %[[Y]]
+    // CHECK: %[[Z:.*]] = accel.lookup %[[Y]]
     // CHECK: return %[[Z]]
     %0 = arith.constant dense<[[[[100]], [[-50]]]]> : tensor<1x2x1x1xi8>
     %w = quant.scast %0 : tensor<1x2x1x1xi8> to tensor<1x2x1x1x!weight>
@@ -31,7 +31,7 @@ module attributes {accel.requant = "pow2"} {
 // Nothing is changed without being asked for.
 // CHECK-LABEL: @not_asked
 func.func @not_asked(%x: tensor<1x4x!quant.uniform<i8:f32, 4.000000e-02:-128>>) -> tensor<1x4x!quant.uniform<i8:f32, 4.000000e-02:-128>> {
-  // CHECK-NOT: accel.quantize
+  // CHECK-NOT: accel.lookup
   // CHECK: accel.add
   %y = accel.add %x, %x : (tensor<1x4x!quant.uniform<i8:f32, 4.000000e-02:-128>>, tensor<1x4x!quant.uniform<i8:f32, 4.000000e-02:-128>>) -> tensor<1x4x!quant.uniform<i8:f32, 4.000000e-02:-128>>
   return %y : tensor<1x4x!quant.uniform<i8:f32, 4.000000e-02:-128>>
