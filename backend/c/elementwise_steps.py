@@ -70,7 +70,6 @@ def extreme(step: Step) -> None:
 def lookup(step: Step) -> None:
     layer = step.layer
     x_type, y_type = element_type(layer.input), element_type(step.output)
-    kernel = step.kernel("htvm_elementwise.h", "HTVM_DEFINE_LOOKUP", x_type, y_type)
     x, y = step.reads(layer.input, "x"), step.writes(step.output)
     table = step.shared.data[values.global_name(layer.table)].view(y_type.numpy)
     entries = step.array("table", y_type.c, table.reshape(-1))
@@ -80,5 +79,8 @@ def lookup(step: Step) -> None:
         size, x_step, y_step = each.pop(layer.axis.value)
         loops.append(Loop.of(size, {x: x_step, entries: table.shape[1], y: y_step}))
     inner, outer = values.inner_and_outer(*(list(zip(*each.values(), strict=True)) or [(), (), ()]))
-    address = step.struct("htvm_unary_shape", "shape", dict(zip(("size", "x", "y"), inner, strict=True)))
+    fields = dict(zip(("size", "x", "y"), inner, strict=True))
+    neighbours = int(fields["x"][-1] == fields["y"][-1] == 1)
+    kernel = step.kernel("htvm_elementwise.h", "HTVM_DEFINE_LOOKUP", x_type, y_type, neighbours)
+    address = step.struct("htvm_unary_shape", "shape", fields)
     step.call_in_loops(loops + loops_over(outer, x, y), kernel, address, x, entries, str(layer.lowest.value), y)
