@@ -93,7 +93,10 @@ class Refit:
         for layer in layers:
             if isinstance(layer, LINEAR):
                 self.refit_constants(layer)
-            if not isinstance(layer, (accel.Pool2dOp, *MOVERS)):
+            if isinstance(layer, accel.Pool2dOp):
+                half = 2.0 ** self.exponents[self.first(layer.result)] / 2
+                layer.operation.attributes["offset"] = ir.FloatAttr.get_f64(half)
+            if not isinstance(layer, MOVERS):
                 layer.operation.attributes["rounding"] = ir.StringAttr.get("floor")
         for value, refitted in types.items():
             value.set_type(ir.RankedTensorType.get(value.type.shape, refitted.type()))

@@ -1,6 +1,7 @@
 """An output-stationary array of 16 x 16 multipliers: 16 output channels by 16 output columns.
 
-It computes conv2d, depthwise conv2d, dense and add on int8, one requantisation for the whole layer:
+It computes conv2d, depthwise conv2d, dense, add and averages of whole maps on int8, one requantisation for the whole
+layer:
 
     y = clip((acc + bias[k]) >> shift, low, high)
 
@@ -58,14 +59,14 @@ class ArrayEngine:
         """Its rules for each op that it knows."""
         source, definition = self.source, "AccelOps.td"
         linear = (
-            Rule("weights", "constants", source, _computed_weights),
             Rule("input", "i8 in one image", source, linear_ops.map_found),
             Rule("output", "i8", source, lambda op: rules.unless(linear_ops.element(accel.output(op)), "i8")),
             Rule("result", "requantised, in one step", definition, _raw_found),
             Rule("weights of 16 outputs", f"at most {self.capacity_bytes:,} bytes", source, self._block_found),
         )
+        constant = Rule("weights", "constants", source, _computed_weights)
+        narrow = Rule("weight values", "-128..127", source, _wide_weights)
         numbers = (
-            Rule("weight values", "-128..127", source, _wide_weights),
             Rule(
                 "requant",
                 f"((acc + bias) >> shift) clipped to -128..127 or 0..127, one shift of 0 to {self.largest_shift}, "
@@ -97,9 +98,14 @@ class ArrayEngine:
                 proves=True,
             ),
         )
+        pool = (
+            Rule("kind", "average or sum", definition, _kind_found),
+            Rule("window", "the whole map", definition, _window_found),
+        )
         return {
-            accel.Conv2dOp.OPERATION_NAME: (*linear, *window, *numbers),
-            accel.DenseOp.OPERATION_NAME: (*linear, *numbers),
+            accel.Conv2dOp.OPERATION_NAME: (constant, *linear, *window, narrow, *numbers),
+            accel.DenseOp.OPERATION_NAME: (constant, *linear, narrow, *numbers),
+            accel.Pool2dOp.OPERATION_NAME: (*pool, *linear, *numbers),
             accel.AddOp.OPERATION_NAME: add,
         }
 
@@ -245,6 +251,15 @@ def _raw_found(op: LinearOp | accel.AddOp) -> str | None:
 def _groups_found(op: accel.Conv2dOp) -> str | None:
     groups, channels, outputs = op.groups.value, linear_ops.shape(op.input)[1], linear_ops.shape(op.weights)[0]
     return None if groups == 1 or groups == channels == outputs else f"{groups}, of {channels} to {outputs} channels"
+
+
+def _kind_found(op: accel.Pool2dOp) -> str | None:
+    return None if op.kind.value in ("average", "sum") else op.kind.value
+
+
+def _window_found(op: accel.Pool2dOp) -> str | None:
+    window, (*_, height, width) = (*op.kernel, *op.pads), linear_ops.shape(op.input)
+    return None if window == (height, width, 0, 0, 0, 0) else f"{op.kernel[0]}x{op.kernel[1]} of {height}x{width}"
 
 
 def _operands_found(op: accel.AddOp) -> str | None:

@@ -1,4 +1,8 @@
-"""What the rules and jobs of an engine read of conv2d, dense and add."""
+"""What the rules and jobs of an engine read of conv2d, dense, add and pools of whole maps.
+
+A pool of a whole map is a convolution with ones for an engine that reads channel by channel a map that lies pixel by
+pixel: pixels are its channels, and channels its columns.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from htvm.backend.targets.jobs import Job
 from htvm.dialects import accel, integers, quantisation, value_ranges
 from htvm.dialects.value_ranges import Range
 
-LinearOp = accel.Conv2dOp | accel.DenseOp
+LinearOp = accel.Conv2dOp | accel.DenseOp | accel.Pool2dOp
 
 
 def element(value: ir.Value) -> str:
@@ -28,7 +32,9 @@ def shape_text(value: ir.Value) -> str:
 
 
 def weights(op: LinearOp) -> np.ndarray:
-    """Return the constant weights of a layer as int64 [K, C / groups, R, S]; of a dense layer R = S = 1."""
+    """Return the constant weights of a layer as int64 [K, C / groups, R, S]; of a dense layer or pool R = S = 1."""
+    if isinstance(op, accel.Pool2dOp):
+        return np.ones((1, prod(shape(op.input)[2:]), 1, 1), np.int64)
     stored = quantisation.stored(op.weights)
     return stored.reshape(*stored.shape[:2], *(stored.shape[2:] or (1, 1)))
 
@@ -47,7 +53,7 @@ def accumulators(op: LinearOp) -> tuple[np.ndarray, np.ndarray]:
 def map_found(op: LinearOp) -> str | None:
     """Return the element type and the number of images of a layer's input, if it is not i8 in one image."""
     found, sizes = element(op.input), shape(op.input)
-    images = prod(sizes[:1] if isinstance(op, accel.Conv2dOp) else sizes[:-1])
+    images = prod(sizes[:-1] if isinstance(op, accel.DenseOp) else sizes[:1])
     return None if found == "i8" and images == 1 else f"{found}, {images} image{'s' * (images != 1)}"
 
 
@@ -62,6 +68,8 @@ def job(op: LinearOp, kind: str) -> Job:
         outputs, channels = shape(op.weights)
         return Job(kind, channels, outputs, (1, 1), (1, 1))
     _, channels, *size = shape(op.input)
+    if isinstance(op, accel.Pool2dOp):
+        return Job(kind, prod(size), 1, (1, channels), (1, channels))
     _, outputs, *out_size = shape(accel.output(op))
     return Job(kind, channels, outputs, tuple(size), tuple(out_size), kernel=shape(op.weights)[2:],
                strides=tuple(op.strides), pads=tuple(op.pads), groups=op.groups.value)  # fmt: skip

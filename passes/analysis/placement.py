@@ -209,7 +209,7 @@ class Placing:
             if output in self.pixels:
                 self.model.add(self.pixels[output] == wanted).only_enforce_if(runs)
         else:
-            wanted = int(engine.reads == PIXELS)
+            wanted = int(order_read(layer, engine) == PIXELS)
             if output in self.pixels and len(engine.writes) == 1:
                 self.model.add(self.pixels[output] == int(engine.writes[0] == PIXELS)).only_enforce_if(runs)
             elif output in self.pixels:
@@ -253,7 +253,12 @@ def takes_any_order(layer: ir.OpView) -> bool:
 
 def wanted_order(layer: ir.OpView, engine: Accelerator, output_order: str) -> str:
     """Return the order in which an accelerator reads the maps of a layer."""
-    return output_order if takes_any_order(layer) else engine.reads
+    return output_order if takes_any_order(layer) else order_read(layer, engine)
+
+
+def order_read(layer: ir.OpView, engine: Accelerator) -> str:
+    """Return the order in which an accelerator reads the map of a layer; pixels are the channels of a pool's job."""
+    return PIXELS if isinstance(layer, accel.Pool2dOp) else engine.reads
 
 
 def has_two_orders(value_type: ir.Type) -> bool:

@@ -228,7 +228,7 @@ class Layer:
         stores = []
         if out is not None:
             shape = self.shape(tile.job.outputs, tile.job.out_size)
-            target = view(self.output, self.offsets(tile.outputs[0], tile.rows[0], tile.columns[0]), shape)
+            target = self.part(self.output, self.offsets(tile.outputs[0], tile.rows[0], tile.columns[0]), shape)
             stores = [Copy(dense(out, shape, self.job.order), target, out, self.output)]
         launches = []
         for index, part in enumerate(self.tiling.launches(tile.job)):
@@ -264,7 +264,7 @@ class Layer:
         shape = self.shape(tile.job.channels, tile.job.size)
         offsets = self.offsets(tile.channels[0], tile.in_rows[0], tile.in_columns[0])
         return Copy(
-            view(source, offsets, shape), dense(target, shape, input_order(self.engine, self.job)), source, target
+            self.part(source, offsets, shape), dense(target, shape, input_order(self.engine, self.job)), source, target
         )
 
     def input_of(self, tile: Tile, job: Job, part: Range, position: int, turn: int) -> Make:
@@ -274,7 +274,7 @@ class Layer:
             order = input_order(self.engine, self.job)
             whole = dense(self.ring(position, turn), self.shape(tile.job.channels, tile.job.size), order)
             return lambda: view(whole(), self.offsets(first, 0, 0), shape)()
-        return view(
+        return self.part(
             self.inputs[position], self.offsets(tile.channels[0] + first, tile.in_rows[0], tile.in_columns[0]), shape
         )
 
@@ -284,7 +284,13 @@ class Layer:
         if out is not None:
             whole = dense(out, self.shape(tile.job.outputs, tile.job.out_size), self.job.order)
             return lambda: view(whole(), self.offsets(part[0], 0, 0), shape)()
-        return view(self.output, self.offsets(tile.outputs[0] + part[0], tile.rows[0], tile.columns[0]), shape)
+        return self.part(self.output, self.offsets(tile.outputs[0] + part[0], tile.rows[0], tile.columns[0]), shape)
+
+    def part(self, value: ir.Value, offsets: Sequence[int], shape: Sequence[int]) -> Make:
+        """Return what builds a view of a part of a map of the layer, as its job sees it."""
+        if isinstance(self.layer, accel.Pool2dOp):
+            return lambda: view(pixels_as_channels(value), offsets, shape)()
+        return view(value, offsets, shape)
 
     def shape(self, channels: int, size: tuple[int, int]) -> list[int]:
         """Return the shape of a part of a map: [N, C, H, W], or [N, C] of a dense layer."""
@@ -328,6 +334,18 @@ def view(value: ir.Value, offsets: Sequence[int], shape: Sequence[int]) -> Make:
         ).result  # fmt: skip
 
     return make
+
+
+def pixels_as_channels(value: ir.Value) -> ir.Value:
+    """Return the map [1, H W, 1, C] that a map [1, C, H, W] is which lies pixel by pixel, at the insertion point."""
+    _, channels, height, width = value.type.shape
+    shape, steps = [1, height * width, 1, channels], [height * width * channels, channels, channels, 1]
+    kind = ir.MemRefType.get(
+        shape, value.type.element_type, ir.StridedLayoutAttr.get(0, steps), value.type.memory_space
+    )
+    return memref.ReinterpretCastOp(
+        kind, value, [], [], [], static_offsets=[0], static_sizes=shape, static_strides=steps
+    ).result
 
 
 def dense(value: ir.Value, shape: Sequence[int], order: str) -> Make:

@@ -1,8 +1,9 @@
 """Small random networks of stage 'integer' whose scales are powers of two, as an array that only shifts wants them.
 
-A network is a graph of convolutions, depthwise convolutions, additions and dense layers, some of its values returned,
-with pools, which only the host has, in between; mixed ones have convolutions with ternary weights as well, whose sums
-are read by a converter. Kernels, strides and paddings are as no designer would choose them.
+A network is a graph of convolutions, depthwise convolutions, additions, sums of whole maps and dense layers, some of
+its values returned, with maxima of windows, which only the host has, in between; mixed ones have convolutions with
+ternary weights as well, whose sums are read by a converter. Kernels, strides and paddings are as no designer would
+choose them.
 """
 
 from __future__ import annotations
@@ -132,6 +133,18 @@ class Network:
         window = f"kernel = array<i64: {kernel}>, strides = array<i64: 2, 2>, pads = array<i64: 0, 0, 0, 0>"
         return self.layer("pool2d", [source], f'kind = "max", {window}', (channels, *(max(n // 2, 1) for n in size)))
 
+    def total(self, source: str) -> str:
+        """Sum each channel."""
+        channels, *size = self.values[source]
+        count = int(np.prod(size))
+        attributes = (
+            f'kind = "sum", kernel = array<i64: {size[0]}, {size[1]}>, strides = array<i64: 1, 1>, '
+            f"pads = array<i64: 0, 0, 0, 0>, counts = array<i64: {count}>, requant = {{multiplier = array<i32: 1>, "
+            f"offset = array<i64: {self.rng.randint(0, count)}>, shift = array<i32: {count.bit_length() // 2}>, "
+            f"min = {self.rng.choice((-128, 0))}, max = 127}}"
+        )
+        return self.layer("pool2d", [source], attributes, (channels, 1, 1))
+
     def dense(self, source: str) -> str:
         """Connect everything, after a map has been flattened."""
         size, outputs = int(np.prod(self.values[source])), self.rng.randint(1, 160)
@@ -152,7 +165,7 @@ def random_network(seed: int, layers: int = 5, is_mixed: bool = False) -> str:
     """Return a module. Each layer reads one of the last three maps; the last value is returned, sometimes another."""
     rng = random.Random(seed)
     network = Network(rng, {"x": (rng.randint(1, 20), rng.randint(1, 20), rng.randint(1, 20))})
-    kinds = [network.conv2d, network.conv2d, network.depthwise, network.add, network.add, network.pool]
+    kinds = [*[network.conv2d] * 3, network.depthwise, network.add, network.add, network.pool, network.total]
     if is_mixed:
         network.limits, kinds = SMALL, [*kinds, *[network.ternary] * 4]
     for _ in range(layers):
@@ -172,7 +185,8 @@ def random_layer(seed: int) -> str:
         network = Network(rng, {"x": (rng.randint(1, 1024),)})
         return network.text([network.dense("x")])
     network = Network(rng, {"x": (channels, rng.randint(1, 34), rng.randint(1, 34))})
-    return network.text([rng.choice([network.conv2d, network.conv2d, network.depthwise, network.add])("x")])
+    kinds = [network.conv2d, network.conv2d, network.depthwise, network.add, network.total]
+    return network.text([rng.choice(kinds)("x")])
 
 
 def planned(text: str, soc: Soc) -> ir.Module:

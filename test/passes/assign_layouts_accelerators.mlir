@@ -90,3 +90,18 @@ func.func @depthwise_and_analog(%x: tensor<1x64x16x16xi8> {accel.range = array<i
   %z = accel.conv2d %y, %w {engine = "analog", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 4>, min = -32, max = 31}} : (tensor<1x64x16x16xi8>, tensor<16x64x1x1xi8>) -> tensor<1x16x16x16xi8>
   return %z : tensor<1x16x16x16xi8>
 }
+
+// -----
+
+// Pixels are channels to the array that sums a whole map: it reads the map pixel by pixel.
+// CHECK: #[[PIXELS:.*]] = affine_map<(d0, d1, d2, d3) -> (d0, d2, d3, d1)>
+// CHECK-LABEL: @sum_of_a_map
+func.func @sum_of_a_map(%x: tensor<1x16x8x8xi8>) -> tensor<1x16x1x1xi8> {
+  %w = arith.constant dense<1> : tensor<16x16x1x1xi8>
+  // CHECK: %[[Y:.*]] = accel.conv2d {{.*}} -> tensor<1x16x8x8xi8, #[[PIXELS]]>
+  // CHECK-NOT: accel.conv2d
+  // CHECK: accel.pool2d %[[Y]]
+  %y = accel.conv2d %x, %w {engine = "digital", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 4>, min = -128, max = 127}} : (tensor<1x16x8x8xi8>, tensor<16x16x1x1xi8>) -> tensor<1x16x8x8xi8>
+  %z = accel.pool2d %y {engine = "digital", kind = "average", kernel = array<i64: 8, 8>, strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, counts = array<i64: 64>, requant = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 6>, min = -128, max = 127}} : (tensor<1x16x8x8xi8>) -> tensor<1x16x1x1xi8>
+  return %z : tensor<1x16x1x1xi8>
+}

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from mlir import ir
 from target_models import integer_layers, integer_module
 
 from htvm.backend.targets import array_weights, rules
@@ -61,8 +62,23 @@ def test_refuses(name: str) -> None:
 
 
 def test_refuses_other_ops_and_says_what_it_knows() -> None:
-    pool = next(layer for layer in integer_layers("layers/global_avgpool_64x8x8") if isinstance(layer, accel.Pool2dOp))
-    assert ENGINE.refuses(pool) == "op: found 'accel.pool2d', wanted accel.conv2d or accel.dense or accel.add"
+    layer = next(layer for layer in integer_layers("resnet8_digital") if isinstance(layer, accel.ReshapeOp))
+    known = "accel.conv2d or accel.dense or accel.pool2d or accel.add"
+    assert ENGINE.refuses(layer) == f"op: found 'accel.reshape', wanted {known}"
+
+
+def test_averages_whole_maps_of_a_power_of_two() -> None:
+    """Pixels are the channels of a convolution with ones."""
+    even, odd = (
+        next(layer for layer in integer_layers(f"layers/global_avgpool_{size}") if isinstance(layer, accel.Pool2dOp))
+        for size in ("64x8x8", "64x5x25")
+    )
+    assert ENGINE.refuses(even) is None
+    job = ENGINE.job(even)
+    assert (job.channels, job.outputs, job.out_size, job.shift) == (64, 1, (1, 64), 6)
+    assert ENGINE.refuses(odd) == "scale: found 0.008 (output 0), wanted a power of two, 2^0 to 2^-31"
+    odd.operation.attributes["kernel"] = ir.DenseI64ArrayAttr.get([5, 5], odd.operation.context)
+    assert "window: found 5x5 of 5x25, wanted the whole map" in ENGINE.refuses(odd)
 
 
 def test_refuses_weights_of_sixteen_outputs_that_do_not_fit() -> None:
