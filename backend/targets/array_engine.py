@@ -33,9 +33,9 @@ CLIPS = ((-128, 127), (0, 127))
 
 @dataclass(frozen=True)
 class ArrayEngine:
-    """An array with its limits. source: where its limits are known from.
+    """16 x 16 multipliers on int8: 16 output channels by 16 output columns. It adds a bias, shifts, and clips.
 
-    largest_pad: on each side, as many as the instruction's field holds.
+    source: where its limits are known from. largest_pad: on each side, as many as the instruction's field holds.
     """
 
     name: str

@@ -29,10 +29,10 @@ from htvm.dialects import accel, quantisation, value_ranges
 
 @dataclass(frozen=True)
 class InMemoryEngine:
-    """An array with its limits. source: where its limits are known from.
+    """Analog cells that hold weights of -1, 0 and 1, and a converter that reads their sums.
 
-    inputs: the ranges that its inputs can have. codes: the range of the converter. factors: of scales and offsets.
-    writes: the array's post-processor can write both orders, an assumption.
+    source: where its limits are known from. inputs: the ranges that its inputs can have. codes: the range of the
+    converter. factors: of scales and offsets. writes: the array's post-processor can write both orders, an assumption.
     """
 
     name: str
