@@ -10,8 +10,9 @@
 A map that an accelerator makes and another layer there reads stays in its memory if it can: `accel.memory` of the
 layer that makes it. Who needs it in the host's memory all the same reads a copy: a transpose that changes nothing, on
 a transfer engine. All other maps pass through in tiles: `loads`, `stores`. The sizes of the tiles are the fastest of
-all that fit in what resident maps leave (analysis/tiling.py, analysis/residency.py); `bound` is what no tiling of the
-layer can beat.
+all that fit in what resident maps leave, and whose code fits the memory for programs together with that of the other
+layers (analysis/tiling.py, analysis/residency.py, analysis/program_size.py); `bound` is what no tiling of the layer can
+beat.
 
 With `accel.mapping = "htvm"` on the module the choice is HTVM's: nothing stays, tiles are those of its tiler, one
 transfer or job follows the other.

@@ -1,8 +1,8 @@
 """Calls of htvm_soc.h, and how they are written: one after the other, or many of them as loops.
 
-A few are faster one after the other: all numbers are constants then, and so are the descriptors of jobs. Many would
-take more memory than there is for code, so what repeats among them becomes loops. A job whose operands move from one
-time to the next is copied to `job`, on the stack, before its loop.
+A few are a little faster one after the other: all numbers are constants then, and so are the descriptors of jobs. Many
+would take more memory than there is for code, so what repeats among them becomes loops. A job whose operands move from
+one time to the next is copied to `job`, on the stack, before its loop.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from htvm.backend.targets.jobs import OPERANDS
+from htvm.backend.targets.soc import Soc
 
 from .loops import Repeat, Single, Term, rolled
 from .step import Step
 
-STRAIGHT = 128
-"""The most calls of a step that are written one after the other."""
+STRAIGHT = (128, 64, 32, 16, 0)
+"""The most calls of a step that are written one after the other, the first for which all of these have room."""
 
 Place = tuple[str, int]
 """Where something is: the C expression of an address, and the bytes from there."""
@@ -46,15 +47,26 @@ def call(function: str, unit: str, *arguments: Place | int, job: tuple[int, ...]
     return Single(Call(function, unit, tuple(base for base, _ in places), job), tuple(number for _, number in places))
 
 
+def most_straight(calls: Sequence[int], soc: Soc) -> int:
+    """Return how many calls a step may have one after the other; `calls`: of each step of the program."""
+    return next(
+        most
+        for most in STRAIGHT
+        if sum(each for each in calls if each <= most) * soc.host.call_bytes <= soc.calls_room_bytes
+    )
+
+
 @dataclass
 class Text:
     """The C of a step's calls while it is written. memories: the address that each macro stands for.
 
-    copied: the job that the array `job` holds, as far as is known.
+    straight: how many calls are written one after the other. copied: the job that the array `job` holds, as far as is
+    known.
     """
 
     step: Step
     memories: Mapping[str, int]
+    straight: int
     lines: list[str] = field(default_factory=list)
     jobs: int = 0
     copied: tuple[int, ...] | None = None
@@ -62,7 +74,7 @@ class Text:
     def write(self) -> list[str]:
         """Return the statements of all calls of the step."""
         calls = self.step.calls
-        terms = calls if len(calls) <= STRAIGHT else rolled(calls)
+        terms = calls if len(calls) <= self.straight else rolled(calls)
         if any(moved_jobs(terms, ())):
             self.lines.append("uint32_t job[HTVM_JOB_WORDS];")
         self.terms(terms, ())

@@ -19,7 +19,7 @@ from htvm.dialects import accel
 from htvm.dialects.copies import Runs
 
 from . import values
-from .calls import Place, Text, call
+from .calls import Place, Text, call, most_straight
 from .loops import Single
 from .step import Step
 
@@ -99,11 +99,13 @@ class Commands:
         self.memories[memory_name(memory.name)] = memory
         return memory_name(memory.name), root.owner.opview.offset.value + offset
 
-    def finish(self, step: Step) -> None:
-        """Write the calls that a step has been given."""
+    def finish(self, steps: Sequence[Step]) -> None:
+        """Write the calls that steps have been given."""
         addresses = {name: memory.base for name, memory in self.memories.items()}
-        step.body += Text(step, addresses).write()
-        step.calls.clear()
+        straight = most_straight([len(step.calls) for step in steps], self.soc)
+        for step in steps:
+            step.body += Text(step, addresses, straight).write()
+            step.calls.clear()
 
     def definitions(self) -> str:
         """Return the macros that the calls use: units and memories by name."""

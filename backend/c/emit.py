@@ -8,7 +8,7 @@ from string import Template
 
 from mlir import ir
 
-from htvm.backend.targets.soc import Soc
+from htvm.backend.targets.soc import STACK_BYTES, Soc
 
 from . import float_header, texts
 from .commands import HEADER
@@ -20,9 +20,6 @@ from .step import Step
 ARENA_ALIGNMENT = 16
 LISTED = 5
 """The largest constants that a message names."""
-
-STACK_BYTES = 4096
-"""Room for the stack: more than ten times what the kernels were measured to need at -O3; an unoptimised build fits."""
 
 
 def emit_c(module: ir.Module, soc: Soc, interface: str = "integer") -> dict[str, str]:

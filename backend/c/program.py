@@ -155,13 +155,12 @@ def write_steps(ops: Sequence[ir.OpView], shared: Shared, commands: Commands) ->
             first.body = []
             for command in before:
                 commands.write(command, first)
-            commands.finish(first)
+            commands.finish([first])
             first.body += body
             before = []
         if not accel.is_layer(op):
             commands.write(op, written[-1])
-    for step in written:
-        commands.finish(step)
+    commands.finish(written)
     return tuple(written)
 
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 HOST = "host"
 """The name of the engine that is the RISC-V core itself."""
 
+STACK_BYTES = 4096
+"""Room for the stack: more than ten times what the kernels were measured to need at -O3; an unoptimised build fits."""
+
 
 class Engine(Protocol):
     """Something that runs accel ops: the host or an accelerator."""
@@ -129,7 +132,8 @@ class Host:
     """The RISC-V core that runs the generated C. `march` and `mabi` are what a C compiler is told.
 
     copy_cycles, launch_cycles, wait_cycles: what it spends on giving a command, on starting a job, and on a wait for
-    something that has ended already. step_cycles: on calling the function of a layer.
+    something that has ended already. step_cycles: on calling the function of a layer. call_bytes: of code that one of
+    these takes, on an average, the loops around them included.
     """
 
     march: str
@@ -138,6 +142,7 @@ class Host:
     launch_cycles: int = 0
     wait_cycles: int = 0
     step_cycles: int = 0
+    call_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -168,6 +173,14 @@ class Soc:
     def cost_model(self) -> CostModel | None:
         """The figures that predictions and the simulated timeline use; None if nothing needs any."""
         return self.cost_models[0] if self.cost_models else None
+
+    @property
+    def calls_room_bytes(self) -> int:
+        """What the code that gives commands may take of the memory for programs: half of what the stack leaves.
+
+        The other half is for what only a compiler knows, the code of kernels, and for variables.
+        """
+        return max(self.memory(self.program_memory).size_bytes - STACK_BYTES, 0) // 2
 
     @property
     def accelerators(self) -> tuple[Accelerator, ...]:

@@ -26,8 +26,8 @@ from pathlib import Path
 import numpy as np
 
 from htvm.backend import targets
-from htvm.backend.c.emit import STACK_BYTES, start_up
-from htvm.backend.targets.soc import Soc
+from htvm.backend.c.emit import start_up
+from htvm.backend.targets.soc import STACK_BYTES, Soc
 from htvm.runtime.simulator import Host
 from htvm.runtime.simulator.toolchain import sizes, toolchain
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from htvm.backend.c.emit import LISTED, STACK_BYTES
-from htvm.backend.targets.soc import HOST, Soc
+from htvm.backend.c.emit import LISTED
+from htvm.backend.targets.soc import HOST, STACK_BYTES, Soc
 from htvm.project import Project
 from htvm.runtime.simulator.toolchain import MemoryFull
 

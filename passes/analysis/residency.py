@@ -50,13 +50,17 @@ class Placed:
 
 @dataclass
 class Residency:
-    """The resident maps of a function, and the tilings that follow. resident: those that are, shrinking."""
+    """The resident maps of a function, and the tilings that follow. resident: those that are, shrinking.
+
+    code_budgets: what the code of a layer may take, by what the layer makes; if it is less than all there is for code.
+    """
 
     soc: Soc
     layers: Sequence[ir.OpView]
     mapping: str = "default"
     objective: str = "latency"
     resident: set[ir.Value] = field(default_factory=set)
+    code_budgets: dict[ir.Value, int] = field(default_factory=dict)
 
     @cached_property
     def placed(self) -> list[Placed]:
@@ -90,8 +94,25 @@ class Residency:
             choices = {one.output: self.choice(one) for one in self.placed}
             unable = [one for one in self.placed if choices[one.output] is None]
             if not unable:
-                return choices
+                return self.with_room_for_code(choices)
             self.give_up(unable)
+
+    def with_room_for_code(self, choices: dict[ir.Value, Choice]) -> dict[ir.Value, Choice]:
+        """Return choices whose code fits the memory for programs, those of most code made anew, as far as they can."""
+        sizes = {one.output: self.code_bytes(one, choices[one.output]) for one in self.placed}
+        able = {one.output: one for one in self.placed if self.pin(one) is None and self.mapping == "default"}
+        while sum(sizes.values()) > self.soc.calls_room_bytes and able:
+            value = max(able, key=lambda each: sizes[each])
+            self.code_budgets[value] = sizes[value] // 2
+            choice = self.choice(able[value])
+            if (size := self.code_bytes(able[value], choice)) < sizes[value]:
+                choices[value], sizes[value] = choice, size
+            else:
+                del able[value]
+        return choices
+
+    def code_bytes(self, one: Placed, choice: Choice) -> int:
+        return self.search(one, self.left(one)).code_bytes(choice.tiling)
 
     def give_up(self, full: Sequence[Placed]) -> None:
         """Take one map out of the accelerator's memory, for the layers that have too little of it."""
@@ -167,6 +188,7 @@ class Residency:
             stores=one.output not in self.resident,
             plain=self.mapping != "default",
             keeps=any(stay) and not all(stay),
+            code_budget_bytes=self.code_budgets.get(one.output, self.soc.calls_room_bytes),
         )
 
 

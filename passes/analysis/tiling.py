@@ -23,10 +23,14 @@ from htvm.backend.targets.jobs import PLANAR, Job, Range
 from htvm.backend.targets.soc import Accelerator, Route, Soc
 
 from .layout import aligned
+from .program_size import written
 from .timeline import Timeline
 
 NAME = "accel.tiling"
 """The attribute of a layer that holds its tiling."""
+
+WEIGHTS_AHEAD = 2
+"""How many tasks ahead weights are fetched: one is computed, one waits, and the transfer engine has work."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +167,7 @@ class Search:
 
     home: the memory that tiles come from and go to. budget_bytes: what buffers may take of the engine's memory.
     plain: jobs are lowered without what only saves time. keeps: one of two inputs lies in the engine's memory, though
-    the other one is loaded.
+    the other one is loaded. code_budget_bytes: what the code of the layer's commands may take, if there is a choice.
     """
 
     soc: Soc
@@ -175,14 +179,16 @@ class Search:
     stores: bool
     plain: bool = False
     keeps: bool = False
+    code_budget_bytes: int | None = None
     costs: dict[tuple[Job, int], Cost] = field(default_factory=dict, repr=False)
 
     def best(self, objective: str = "latency") -> Choice | None:
         """Return the tiling of least latency, or the fastest of those of least energy or memory; None if none fits.
 
-        Energy is the engine's: what it draws while it works is what is known. Memory is what buffers take.
+        Energy is the engine's: what it draws while it works is what is known. Memory is what buffers take. Tilings of
+        more code than there is room for are left out, unless all are: then those of least code count.
         """
-        found = list(self.fitting())
+        found = self.with_room_for_code(list(self.fitting()))
         if objective != "latency" and found:
             price = self.busy if objective == "energy" else self.buffer_bytes
             prices = [price(each) for each in found]
@@ -204,6 +210,27 @@ class Search:
 
     def buffer_bytes(self, tiling: Tiling) -> int:
         return self.bytes_of(tiling) * tiling.buffers
+
+    def with_room_for_code(self, found: list[Tiling]) -> list[Tiling]:
+        """Return those tilings whose code is within its budget; if none's is, those of least code."""
+        if self.code_budget_bytes is None or not found:
+            return found
+        sizes = [self.code_bytes(each) for each in found]
+        most = max(self.code_budget_bytes, min(sizes))
+        return [each for each, size in zip(found, sizes) if size <= most]
+
+    def code_bytes(self, tiling: Tiling) -> int:
+        """Return what the code of a layer's commands takes at most."""
+        has_weights = self.weights_of_a_tile(tiling) > 0
+        turns = tiling.buffers if tiling.loads or tiling.stores else 1
+        weight_turns, ends = (2, 2 + 2 * WEIGHTS_AHEAD) if has_weights else (turns, 2)
+        shapes = tile_shapes(self.job, tiling.outputs, tiling.rows, tiling.columns)
+        outputs = written(shapes[0], max(turns, weight_turns), ends)
+        rows, columns = (written(each, turns, 2) for each in shapes[1:])
+        parts = len(tiling.launches(self.job.tile((0, tiling.outputs), *self.whole)[0]))
+        copied = [self.inputs * tiling.loads, int(tiling.stores), int(has_weights)]
+        calls = 2 * written([("launch", parts)], 1, 2) + sum(each + 1 for each in copied if each)  # each with its wait
+        return outputs * rows * columns * calls * self.soc.host.call_bytes
 
     def pinned(self, tiling: Tiling) -> Choice | None:
         """Return a given tiling with its prediction; None if there is an objection."""
@@ -527,9 +554,7 @@ def tile_counts(job: Job, tiling: Tiling) -> tuple[tuple[Tile, int], ...]:
     """Return a tile of each different job of a tiling, and how many there are."""
     first: dict[Job, Tile] = {}
     counts: Counter[Job] = Counter()
-    height, width = job.out_size
-    rows, columns = (counted(size, part, job.kernel[axis] // job.strides[axis] + 1)
-                     for axis, (size, part) in enumerate(((height, tiling.rows), (width, tiling.columns))))  # fmt: skip
+    rows, columns = (counted_along(job, axis, part) for axis, part in enumerate((tiling.rows, tiling.columns)))
     for k, ks in counted(job.outputs, tiling.outputs, 0):
         for r, rs in rows:
             for c, cs in columns:
@@ -539,8 +564,24 @@ def tile_counts(job: Job, tiling: Tiling) -> tuple[tuple[Tile, int], ...]:
     return tuple((first[part], counts[part]) for part in first)
 
 
+def counted_along(job: Job, axis: int, part: int) -> list[tuple[Range, int]]:
+    """Return ranges of the rows or columns of the output, and how many each stands for."""
+    return counted(job.out_size[axis], part, job.kernel[axis] // job.strides[axis] + 1)
+
+
+@lru_cache(maxsize=65536)
+def tile_shapes(job: Job, outputs: int, rows: int, columns: int) -> tuple[tuple[tuple[Job, int], ...], ...]:
+    """Return for output channels, rows and columns the jobs along this axis alone, and how many in a row are alike."""
+    all_rows, all_columns = ((0, size) for size in job.out_size)
+    return (
+        tuple((job.tile(k, all_rows, all_columns)[0], n) for k, n in counted(job.outputs, outputs, 0)),
+        tuple((job.tile((0, 1), each, all_columns)[0], n) for each, n in counted_along(job, 0, rows)),
+        tuple((job.tile((0, 1), all_rows, each)[0], n) for each, n in counted_along(job, 1, columns)),
+    )
+
+
 def counted(size: int, part: int, reach: int) -> list[tuple[Range, int]]:
-    """Return ranges along an axis among which all different ones are, and how many each stands for.
+    """Return ranges along an axis among which all different ones are, in order, and how many each stands for.
 
     reach: how many outputs from either end may read beyond it. Ranges between those are alike.
     """
@@ -548,8 +589,8 @@ def counted(size: int, part: int, reach: int) -> list[tuple[Range, int]]:
     border = -(-reach // part) + 1
     if len(every) <= 2 * border + 1:
         return [(each, 1) for each in every]
-    ends = [*every[:border], *every[-border:]]
-    return [*((each, 1) for each in ends), (every[border], len(every) - 2 * border)]
+    first, last = ([(each, 1) for each in ends] for ends in (every[:border], every[-border:]))
+    return [*first, (every[border], len(every) - 2 * border), *last]
 
 
 def pieces(

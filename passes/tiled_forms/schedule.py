@@ -21,11 +21,8 @@ from htvm.backend.targets.soc import Route, Soc
 from htvm.dialects import accel
 
 from ..analysis import activations, layout
-from ..analysis.tiling import NAME
+from ..analysis.tiling import NAME, WEIGHTS_AHEAD
 from .tasks import Copy, Task, memory_of
-
-WEIGHTS_AHEAD = 2
-"""How many tasks ahead weights are fetched: one is computed, one waits, and the transfer engine has work."""
 
 
 @dataclass(frozen=True)

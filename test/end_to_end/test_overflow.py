@@ -14,20 +14,20 @@ from htvm.runtime.simulator.toolchain import BuildError
 
 def test_code_that_does_not_fit_is_an_error_of_the_command(tmp_path) -> None:
     script = "import sys; from htvm.commands.htvm import main; sys.exit(main())"
-    given = ["run", models.path("htvm/resnet8_digital"), "--target", "diana", "--memory", "l2_private=6k"]
+    given = ["run", models.path("htvm/resnet8_digital"), "--target", "diana", "--memory", "l2_private=5k"]
     command = [sys.executable, "-c", script, *map(str, given), "--json", "run.json"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     lines = done.stderr.splitlines()
     assert (done.returncode, done.stdout, list(tmp_path.iterdir())) == (1, "", [])
     needed = re.fullmatch(
-        r"htvm run: error: resnet8_digital: does not fit target 'diana': l2_private needs 6,(\d+) bytes for code, "
-        r"variables and stack, has 6,144",
+        r"htvm run: error: resnet8_digital: does not fit target 'diana': l2_private needs 5,(\d+) bytes for code, "
+        r"variables and stack, has 5,120",
         lines[0],
     )
     assert re.fullmatch(r"  +4,096 bytes: stack", lines[1])
-    assert any(re.fullmatch(r"  +\d+ bytes: htvm_step_8, node 'conv7' on digital", line) for line in lines)
+    assert any(re.fullmatch(r"  +\d+ bytes: htvm_step_0, node 'conv1' on digital", line) for line in lines)
     assert lines[-1] == (
-        f"  a larger l2_private (--memory l2_private=6{needed[1]}) or fewer tiles (another --objective, or more of the "
+        f"  a larger l2_private (--memory l2_private=5{needed[1]}) or fewer tiles (another --objective, or more of the "
         "engines' memory) would help"
     )
 
