@@ -1,6 +1,8 @@
 """What htvm explain proposes is true: a file is changed as it says, and the engine takes the layer."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,11 @@ from onnx import numpy_helper
 
 from htvm import explanation
 from htvm.backend import targets
-from htvm.changes.search import Found
+from htvm.backend.targets import linear_ops
+from htvm.backend.targets.array_engine import ArrayEngine
+from htvm.backend.targets.rules import Rule
+from htvm.changes.question import Question
+from htvm.changes.search import Found, layer_of
 from htvm.dialects import accel
 from htvm.driver import lower
 from htvm.passes.analysis.acceptance import refusal
@@ -217,3 +223,51 @@ def test_what_an_option_is_said_to_do_it_does(name: str) -> None:
 def test_a_rule_that_no_change_mends_says_so() -> None:
     add = candidates(MODELS / "htvm" / "layers" / "add_16x32x32_shift1.onnx", "add", "analog")
     assert [each.change for each in add] == ["no change of the model helps: it does not know this op"]
+
+
+@pytest.mark.parametrize("name", ["mlperf_tiny/ds_cnn", "htvm/resnet8_mixed"])
+def test_a_question_is_answered_as_its_layer_is(name: str) -> None:
+    soc = targets.load("diana")
+    module, _ = lower(MODELS / f"{name}.onnx", soc, "scheduled")
+    with module.context:
+        asked = [(layer, Question.of(layer)) for layer in accel.layers(module)]
+        pairs = [(layer, question.posed()) for layer, question in asked if question is not None]
+        assert len(pairs) >= 10
+        for layer, posed in pairs:
+            for engine in soc.engines:
+                assert refusal(soc, engine, layer_of(posed)) == refusal(soc, engine, layer)
+
+
+@dataclass(frozen=True)
+class WholeLanes(ArrayEngine):
+    """An array whose rows are all used: DORY's kernel reads 16 input channels, however many there are."""
+
+    @cached_property
+    def rules(self) -> dict[str, tuple[Rule, ...]]:
+        def broken(op: accel.Conv2dOp) -> str | None:
+            count = linear_ops.shape(op.input)[1]
+            return str(count) if count % 16 else None
+
+        conv = accel.Conv2dOp.OPERATION_NAME
+        return super().rules | {
+            conv: (*super().rules[conv], Rule("input channels", "a multiple of 16", "a test", broken))
+        }
+
+
+def test_rules_of_another_engine_are_asked_and_channels_are_padded() -> None:
+    diana = targets.load("diana")
+    given = {each.name: getattr(diana.engine("digital"), each.name) for each in fields(ArrayEngine)}
+    engines = tuple(WholeLanes(**given) if each.name == "digital" else each for each in diana.engines)
+    soc = replace(diana, engines=engines)
+
+    def digital(model: onnx.ModelProto) -> explanation.Candidate:
+        (conv,) = [each for each in explanation.explain(model, soc) if each.op == "conv2d"]
+        return conv.candidates[0]
+
+    model = onnx.load(MODELS / "htvm" / "refused" / "cin_3.onnx")
+    change = digital(model).change
+    assert (change.says, change.effort) == ("pad input channels 3 -> 16", "same numbers")
+    numbers(conv_weight=lambda weights: np.pad(weights, [(0, 0), (0, 13), (0, 0), (0, 0)]))(model.graph)
+    model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 16
+    del model.graph.value_info[:]
+    assert digital(model).refusal is None
