@@ -80,7 +80,7 @@ def pack_weights(weights: np.ndarray, unit: int, low: int, high: int) -> PackedW
     blocks = padded.reshape(-1, CHANNELS, padded.shape[1])
     cut = blocks[:, :, : runs * unit].reshape(len(blocks), CHANNELS, runs, unit).copy()
     for block, run in np.argwhere(~sums_fit(cut, low, high).all(axis=1)):
-        cut[block, :, run] = reduced_run(cut[block, :, run], low, high)
+        cut[block, :, run] = _reduced(cut[block, :, run], low, high)
     kept = cut.reshape(len(blocks), CHANNELS, runs * unit)
     excess = blocks.copy()
     excess[:, :, : runs * unit] -= kept
@@ -88,7 +88,7 @@ def pack_weights(weights: np.ndarray, unit: int, low: int, high: int) -> PackedW
     return PackedWeights(unit, runs, kept.transpose(0, 2, 1).astype(np.int8), lists)
 
 
-def reduced_run(run: np.ndarray, low: int, high: int) -> np.ndarray:
+def _reduced(run: np.ndarray, low: int, high: int) -> np.ndarray:
     """Return the weights of a run, made smaller in as few taps as possible, such that the run fits."""
     run = run.copy()
     shared: dict[int, None] = {}

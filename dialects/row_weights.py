@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .packed_weights import LEAST_SUM, MOST_SUM, reduced_run, sums_fit
+from .packed_weights import LEAST_SUM, MOST_SUM, sums_fit
 
 CHANNELS = 8
 """Output channels of a block."""
@@ -56,36 +56,68 @@ class RowBlock:
 
 
 def row_blocks(weights: np.ndarray, low: int, high: int) -> list[RowBlock]:
-    """Cut weights [K, taps] into runs as long as inputs from `low` to `high` allow.
+    """Cut weights [K, taps] into runs as long as inputs from `low` to `high` allow, where low <= 0 <= high.
 
     The taps must be a multiple of UNIT.
     """
-    k, taps = weights.shape
-    padded = np.zeros((-(-k // CHANNELS) * CHANNELS, taps), np.int64)
-    padded[:k] = weights
-    return [_block(block, low, high) for block in padded.reshape(-1, CHANNELS, taps)]
+    padded = _whole_blocks(weights)
+    kept = _reduced(padded.reshape(-1, UNIT), low, high).reshape(padded.shape)
+    left = padded - kept
+    excess = (
+        tuple((int(tap), int(channel), int(block[channel, tap])) for tap, channel in np.argwhere(block.T))
+        for block in left.reshape(-1, CHANNELS, weights.shape[1])
+    )
+    blocks = kept.reshape(-1, CHANNELS, weights.shape[1])
+    return [RowBlock(*parts) for parts in zip(_longest_runs(blocks, low, high), blocks.transpose(0, 2, 1), excess)]
 
 
-def _block(weights: np.ndarray, low: int, high: int) -> RowBlock:
-    channels, taps = weights.shape
-    units = weights.reshape(channels, taps // UNIT, UNIT).copy()
-    for channel, number in np.argwhere(~sums_fit(units, low, high)):
-        units[channel, number] = reduced_run(units[channel, number][None], low, high)[0]
-    kept = units.reshape(channels, taps)
-    left = (weights - kept).T
-    excess = tuple((int(tap), int(channel), int(left[tap, channel])) for tap, channel in np.argwhere(left))
-    return RowBlock(_longest_runs(units, low, high), kept.T, excess)
+def share_that_fits(weights: np.ndarray, low: int, high: int) -> float:
+    """Return what part of the units of weights [K, taps] needs no excess."""
+    return float(sums_fit(weights.reshape(-1, UNIT), low, high).mean())
 
 
-def _longest_runs(units: np.ndarray, low: int, high: int) -> tuple[int, ...]:
-    """Return the taps of each run, for units [channel, number, tap] each of which fits."""
-    least = np.minimum(units * low, units * high).sum(axis=2).T
-    most = np.maximum(units * low, units * high).sum(axis=2).T
-    runs, (down, up) = [0], np.zeros((2, len(units)), np.int64)
+def _whole_blocks(weights: np.ndarray) -> np.ndarray:
+    return np.pad(weights.astype(np.int64), [(0, -len(weights) % CHANNELS), (0, 0)])
+
+
+def _reduced(units: np.ndarray, low: int, high: int) -> np.ndarray:
+    """Return units [number, UNIT], whose weights are made smaller until they fit: those first that reach furthest."""
+    units = units.copy()
+    wrong = np.flatnonzero(~sums_fit(units, low, high))
+    while len(wrong):
+        weights = units[wrong]
+        least, most = _ends(weights, low, high)
+        is_above = most.sum(axis=1) > MOST_SUM
+        reach = np.where(is_above[:, None], most, -least)  # of each weight, to the side that is too far
+        bound = np.where(is_above, MOST_SUM, -LEAST_SUM)
+        furthest = reach.argmax(axis=1)
+        rows = np.arange(len(wrong))
+        one, by = weights[rows, furthest], reach[rows, furthest]
+        room = np.maximum(bound - (reach.sum(axis=1) - by), 0)
+        weights[rows, furthest] = np.sign(one) * (room * np.abs(one) // by)  # `by` is |one| times an end of the inputs
+        units[wrong] = weights
+        wrong = wrong[~sums_fit(weights, low, high)]
+    return units
+
+
+def _ends(weights: np.ndarray, low: int, high: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the least and the most of each product with inputs from `low` to `high`."""
+    return np.minimum(weights * low, weights * high), np.maximum(weights * low, weights * high)
+
+
+def _longest_runs(blocks: np.ndarray, low: int, high: int) -> list[tuple[int, ...]]:
+    """Return the taps of each run of blocks [block, channel, tap], each unit of which fits."""
+    ends = (each.reshape(*blocks.shape[:2], -1, UNIT).sum(axis=3) for each in _ends(blocks, low, high))
+    least, most = (each.transpose(2, 0, 1) for each in ends)
+    runs: list[list[int]] = [[0] for _ in blocks]
+    down, up = np.zeros((2, *blocks.shape[:2]), np.int64)
     for below, above in zip(least, most):
         down, up = down + below, up + above
-        if down.min() < LEAST_SUM or up.max() > MOST_SUM or runs[-1] == LONGEST_RUN:
-            runs.append(0)
-            down, up = below, above
-        runs[-1] += 1
-    return tuple(UNIT * run for run in runs)
+        is_full = np.array([run[-1] == LONGEST_RUN for run in runs])
+        begins = is_full | (down.min(axis=1) < LEAST_SUM) | (up.max(axis=1) > MOST_SUM)
+        down[begins], up[begins] = below[begins], above[begins]
+        for run, new in zip(runs, begins.tolist()):
+            if new:
+                run.append(0)
+            run[-1] += 1
+    return [tuple(UNIT * units for units in run) for run in runs]

@@ -25,6 +25,10 @@ SKIPPED_SHARE = 0.5
 """What part of a layer's inputs is assumed to be `skip`, where a relu made them. In the dense layers of MLPerf Tiny's
 toyadmos it is 0.40 to 0.68 on the two goldens, 0.54 on average; but 0 in the one after the bottleneck of 8."""
 
+LEAST_FITTING = 7 / 8
+"""What part of its units must fit for a row to be cut into runs: with an excess in each unit of a block, nothing is
+left of the gain."""
+
 SPARSE_CHANNELS = 16
 """Output channels of a block of kernel "sparse_row"."""
 
@@ -217,15 +221,18 @@ def collected(linear: Linear) -> Plan:
 def rows_of_bytes(linear: Linear, most_data_bytes: float) -> Iterator[Plan]:
     """Yield the ways to compute one row of 8 bits, all inputs or those that are not `skip`.
 
-    Cutting weights into runs takes long, so it is not done for words, 4 bytes for two weights, where they are too much.
+    There are no runs where weights are too large for most of them: then their excess takes longer than they save.
     """
     if not linear.has_bytes or linear.taps % row_weights.UNIT or linear.taps >= row_weights.MOST_TAPS:
         return
     if linear.skip is not None:
         yield sparse_row(linear, linear.skip)
     for skip in (None,) if linear.skip is None else (None, linear.skip):
+        rows = linear.weights.reshape(-1, linear.taps)
         low, high = (end - (skip or 0) for end in RANGES[linear.in_type])
-        blocks = row_weights.row_blocks(linear.weights.reshape(-1, linear.taps), low, high)
+        if row_weights.share_that_fits(rows, low, high) < LEAST_FITTING:
+            continue
+        blocks = row_weights.row_blocks(rows, low, high)
         yield paired_row(linear, "quad_row", blocks, skip, tap=16, run=38)
         if 2 * linear.weights.size <= most_data_bytes:
             yield paired_row(linear, "wide_row", blocks, skip, tap=13, run=23)
