@@ -28,6 +28,9 @@ MAPPINGS = ("default", "htvm")
 """How layers are mapped on accelerators: a module's attribute MAPPING_ATTRIBUTE; without it, the first."""
 MAPPING_ATTRIBUTE = "accel.mapping"
 
+INNER_ATTRIBUTE = "accel.inner"
+"""On a layer, and on the first launch of it: what it makes is not, or not in this shape, a tensor of the ONNX file."""
+
 
 def _string(value: str, context: ir.Context) -> ir.Attribute:
     return ir.StringAttr.get(value, context=context)

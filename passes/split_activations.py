@@ -111,6 +111,7 @@ def saturated_sum(layer: accel.AddOp, bits: int) -> accel.AddOp:
         operands=[layer.lhs, layer.rhs],
         attributes=dict(layer.operation.attributes.items()) | {"requant": ir.DictAttr.get(entries)},
     )
+    made.attributes[accel.INNER_ATTRIBUTE] = ir.UnitAttr.get()
     return made.opview
 
 

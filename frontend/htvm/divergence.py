@@ -59,7 +59,8 @@ def first_divergence(
     Only steps whose results are in memory, as integers, can be compared.
     """
     steps = read_program(compiled.module, compiled.soc).steps
-    tensors = {step.number: found for step in steps if (found := tensor(accel.nodes(step.layer), proto))}
+    outer = [step for step in steps if accel.INNER_ATTRIBUTE not in step.layer.operation.attributes]
+    tensors = {step.number: found for step in outer if (found := tensor(accel.nodes(step.layer), proto))}
     meant = evaluate(proto, sample, keep=list(tensors.values()))
     made = observed(program, compiled.module, steps, sample)
     for step, parts in groupby(made, lambda each: each.step):
