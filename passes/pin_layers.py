@@ -12,7 +12,7 @@ choose-tilings, why a tiling does not fit.
 Stage    integer, before dispatch-engines
 Reads    `accel.plan` of the module; the nodes of the layers
 Writes   `engine` and `accel.tiling` of layers
-Needs    fuse-converters, convolve-tables and split-activations before it: a plan names the layers that they make
+Needs    fuse-converters, split-activations and the like before it: a plan names the layers that they make
 Fails    on an entry that names no layer
 """
 

@@ -41,6 +41,7 @@ PHASES: dict[str, tuple[str, ...]] = {
     "dispatched": (
         "fuse-converters",
         "convolve-tables",
+        "turn-maps",
         "fit-kernels",
         "split-activations",
         "pin-layers",
