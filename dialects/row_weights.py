@@ -21,6 +21,8 @@ LONGEST_RUN = 255
 """Units of a run: its length is a byte."""
 MOST_TAPS = 1 << 16
 """An excess names its tap in 16 bits; and 255 * 128 times as many fit 31."""
+MOST_EXCESS = (1 << 16) - 1
+"""Of a block: their number has 16 bits."""
 EXCESS_BYTES = 4
 BYTE_BIAS = 128
 """What is added to a weight that is stored as a byte of a quad."""

@@ -233,6 +233,8 @@ def rows_of_bytes(linear: Linear, most_data_bytes: float) -> Iterator[Plan]:
         if row_weights.share_that_fits(rows, low, high) < LEAST_FITTING:
             continue
         blocks = row_weights.row_blocks(rows, low, high)
+        if max(len(block.excess) for block in blocks) > row_weights.MOST_EXCESS:
+            continue
         yield paired_row(linear, "quad_row", blocks, skip, tap=16, run=38)
         if 2 * linear.weights.size <= most_data_bytes:
             yield paired_row(linear, "wide_row", blocks, skip, tap=13, run=23)
