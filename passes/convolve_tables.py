@@ -87,10 +87,11 @@ def is_plain(layer: ir.OpView) -> bool:
 
 
 def entries(layer: accel.LookupOp) -> tuple[np.ndarray, np.ndarray]:
-    """Return the integers that can be looked up, and what each becomes."""
-    low, high = value_ranges.held(layer.input)
-    x = np.arange(low, high + 1)
-    return x, quantisation.stored(layer.table).reshape(-1)[x - layer.lowest.value].astype(np.int64)
+    """Return the integers that can be looked up, and what each becomes. A table may have fewer than are known of."""
+    (low, high), first = value_ranges.held(layer.input), layer.lowest.value
+    table = quantisation.stored(layer.table).reshape(-1)
+    x = np.arange(max(low, first), min(high, first + len(table) - 1) + 1)
+    return x, table[x - first].astype(np.int64)
 
 
 def factors_of(x: np.ndarray, y: np.ndarray) -> Factors | None:

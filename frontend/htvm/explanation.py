@@ -23,7 +23,7 @@ from htvm.passes.analysis.tiling import NAME as TILING
 from htvm.passes.predict_cycles import PREDICTED_CYCLES
 
 NO_CHANGE = "no change of the model helps that is known here"
-"""Of layers other than conv2d, dense and add."""
+"""Of layers that changes/question.py does not have."""
 
 
 @dataclass(frozen=True)

@@ -36,3 +36,15 @@ func.func @vector(%x: tensor<1x640xi8> {accel.range = array<i64: -4, 3>}) -> ten
   %y = accel.lookup %x, %t {lowest = -4 : i64} : (tensor<1x640xi8>, tensor<8xi8>) -> tensor<1x640xi8>
   return %y : tensor<1x640xi8>
 }
+
+// -----
+
+// Of the operand only its type is known, which has more than the table: the clip would be reached, so the table stays.
+// CHECK-LABEL: @smaller_than_its_type
+func.func @smaller_than_its_type(%x: tensor<1x3x16x16xi8>) -> tensor<1x3x16x16xi8> {
+  // CHECK: accel.lookup
+  // CHECK-NOT: accel.conv2d
+  %t = arith.constant dense<[-1, 0, 0, 1, 1, 2, 2, 3]> : tensor<8xi8>
+  %y = accel.lookup %x, %t {lowest = -4 : i64} : (tensor<1x3x16x16xi8>, tensor<8xi8>) -> tensor<1x3x16x16xi8>
+  return %y : tensor<1x3x16x16xi8>
+}

@@ -9,6 +9,7 @@ from itertools import product
 from math import prod
 
 import numpy as np
+from mlir import ir
 
 from htvm.changes.question import RETRAIN, SAME_NUMBERS, Change, Question, Reason
 from htvm.dialects import accel
@@ -151,6 +152,41 @@ def one_image(of: Question, why: Reason) -> Iterator[Change]:
         first, result = (replace(each, shape=(1, *each.shape[1:])) for each in (of.inputs[0], of.output))
         after = replace(of, inputs=(first, *of.inputs[1:]), output=result)
         yield from made(f"batch {shapes[0][0]} -> 1", SAME_NUMBERS, after)
+
+
+def whole_map(of: Question, why: Reason) -> Iterator[Change]:
+    """A window that is the whole map; what it is divided by is the scale's."""
+    if of.pooling is None or of.requant is None:
+        return
+    images, maps, *size = of.inputs[0].shape
+    window = {
+        "kernel": ir.DenseI64ArrayAttr.get(size),
+        "strides": ir.DenseI64ArrayAttr.get([1, 1]),
+        "pads": ir.DenseI64ArrayAttr.get([0, 0, 0, 0]),
+    }
+    kept = {name: each for name, each in of.pooling.items() if name != "counts"}
+    after = replace(
+        of,
+        pooling=kept | window,
+        output=replace(of.output, shape=(images, maps, 1, 1)),
+        requant=first_scale(of.requant),
+    )
+    found = "x".join(map(str, ir.DenseI64ArrayAttr(of.pooling["kernel"])))
+    yield Change(f"a window of {found} -> {size[0]}x{size[1]}, the whole map", RETRAIN, after)
+
+
+def first_scale(requant: ir.DictAttr) -> ir.DictAttr:
+    """Return a requantisation that has one entry for all."""
+    kinds = {"multiplier": ir.DenseI32ArrayAttr, "offset": ir.DenseI64ArrayAttr, "shift": ir.DenseI32ArrayAttr}
+    kept = {entry.name: entry.attr for entry in requant if entry.name not in ("numerator", "divisor", "rest")}
+    return ir.DictAttr.get(kept | {name: kind.get(list(requant[name])[:1]) for name, kind in kinds.items()})
+
+
+def average(of: Question, why: Reason) -> Iterator[Change]:
+    """An average in place of another kind of pooling."""
+    if of.pooling is not None and of.requant is not None:
+        kind = ir.StringAttr.get("average")
+        yield Change("an average", RETRAIN, replace(of, pooling={**of.pooling, "kind": kind}))
 
 
 def as_convolution(of: Question, why: Reason) -> Iterator[Change]:

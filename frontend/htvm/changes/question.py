@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from htvm.dialects import accel, quantisation, value_ranges
 from htvm.dialects.value_ranges import Range
 
 LINEAR = (accel.Conv2dOp, accel.DenseOp)
+POOLING = ("kind", "kernel", "strides", "pads", "dilations", "count_include_pad", "counts", "operandSegmentSizes")
 
 
 @dataclass(frozen=True)
@@ -34,9 +36,10 @@ class Map:
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """A conv2d, dense or add of stage 'integer'. inputs: the maps it reads, computed weights as the second.
+    """A conv2d, dense, add or pool2d of stage 'integer'. inputs: the maps it reads, computed weights as the second.
 
-    weights: integers [K, C / groups, R, S] or [K, C]; None if they are computed, or there are none.
+    weights: integers [K, C / groups, R, S] or [K, C]; None if they are computed, or there are none. pooling: the
+    attributes of a pool2d, but `requant`.
     """
 
     op: type[ir.OpView]
@@ -50,11 +53,12 @@ class Question:
     dilations: tuple[int, int] = (1, 1)
     groups: int = 1
     pad_value: int = 0
+    pooling: Mapping[str, ir.Attribute] | None = None
 
     @staticmethod
     def of(layer: ir.OpView) -> Question | None:
         """Return a layer as a question; None for an op of another kind, or on something else than integers."""
-        if not isinstance(layer, (*LINEAR, accel.AddOp)):
+        if not isinstance(layer, (*LINEAR, accel.AddOp, accel.Pool2dOp)):
             return None
         values = [layer.lhs, layer.rhs] if isinstance(layer, accel.AddOp) else [layer.input]
         weights = quantisation.stored(layer.weights) if isinstance(layer, LINEAR) else None
@@ -64,6 +68,9 @@ class Question:
         if None in maps:
             return None
         found = Question(type(layer), tuple(maps[:-1]), maps[-1], weights, layer.requant)
+        if isinstance(layer, accel.Pool2dOp):
+            attributes = layer.operation.attributes
+            return replace(found, pooling={name: attributes[name] for name in attributes if name in POOLING})
         if not isinstance(layer, accel.Conv2dOp):
             return found
         return replace(
@@ -119,6 +126,10 @@ class Question:
         result = self.output.type()
         if self.op is accel.AddOp:
             return accel.AddOp(result, *inputs, requant=self.requant)
+        if self.pooling is not None:
+            requant = {} if self.requant is None else {"requant": self.requant}
+            name, attributes = self.op.OPERATION_NAME, {**self.pooling, **requant}
+            return ir.Operation.create(name, results=[result], operands=inputs, attributes=attributes).opview
         if self.weights is not None:
             narrow = -128 <= self.weights.min() and self.weights.max() <= 127
             inputs.append(quantisation.integers(self.weights.astype(np.int8 if narrow else np.int16)))

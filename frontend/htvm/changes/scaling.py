@@ -23,7 +23,7 @@ UNIT = {"multiplier": 1 << 30, "pre_shift": 2, "shift": 32}
 
 def refitted(of: Question, why: Reason) -> Iterator[Change]:
     """What htvm does itself if it may: powers of two as scales, one for each tensor, zero points 0."""
-    if of.requant is None or of.rescale is not None:
+    if of.requant is None or of.rescale is not None or of.pooling is not None:
         return
     after = sum_of_equals(of) if of.op is accel.AddOp else shifted(of, [one_exponent(of)], pad_value=0)
     yield Change("scales that are powers of two, zero points 0", REQUANTISE, after, REFIT)
@@ -36,7 +36,8 @@ def powers_of_two(of: Question, why: Reason) -> Iterator[Change]:
     own, used = exponents(of), used_slopes(of)
     if any(slope not in {2.0**-each for each in own} for slope in used):
         says = f"scale {used[0]:.6g} -> 2^{-min(own)}" if len(set(used)) == 1 else "scales that are powers of two"
-        yield Change(says, REQUANTISE, shifted(of, own[:1] if len(set(own)) == 1 else own), REFIT)
+        option = None if of.pooling is not None else REFIT  # which leaves what averages divide by
+        yield Change(says, REQUANTISE, shifted(of, own[:1] if len(set(own)) == 1 else own), option)
 
 
 def one_scale(of: Question, why: Reason) -> Iterator[Change]:
@@ -58,7 +59,7 @@ def rounding(of: Question, why: Reason) -> Iterator[Change]:
     """Halves are rounded up, not to the even neighbour: a half in the bias, then a shift."""
     if of.requant is not None and "tie_below" in of.requant:
         after = replace(of, requant=without(of.requant, "tie_below"))
-        yield Change("halves rounded up (Floor of a sum with a half in its bias), not to even", REQUANTISE, after)
+        yield Change("halves rounded up, not to the even neighbour", REQUANTISE, after, REFIT)
 
 
 def equal_scales(of: Question, why: Reason) -> Iterator[Change]:
@@ -152,8 +153,9 @@ def signed_output(of: Question, why: Reason) -> Iterator[Change]:
 
 
 def slopes_of(of: Question) -> list[float]:
-    """Return how much a result grows with the sum, for each output channel."""
-    return Requant.of(of.requant).slopes(channels(of)).tolist()
+    """Return how much a result grows with the sum, for each output channel; of a pool2d for each of its `counts`."""
+    stated = Requant.of(of.requant)
+    return stated.slopes(channels(of) if of.pooling is None else len(stated.multiplier)).tolist()
 
 
 def used_slopes(of: Question) -> list[float]:
@@ -178,7 +180,7 @@ def one_exponent(of: Question) -> int:
 
 def channels(of: Question) -> int:
     """Return the number of output channels."""
-    return of.output.shape[1 if of.is_conv2d else -1]
+    return of.output.shape[-1 if of.op is accel.DenseOp else 1]
 
 
 def shifted(of: Question, by: Sequence[int], **others: object) -> Question:

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from time import monotonic
+from time import process_time
 
 from mlir import ir
 
 from htvm.backend.targets.soc import HOST, Engine, Soc
 from htvm.changes import geometry, scaling, values
-from htvm.changes.question import EFFORTS, Change, Question, Reason
+from htvm.changes.question import EFFORTS, LINEAR, Change, Question, Reason
 from htvm.dialects import accel
 from htvm.passes.analysis import activations
 from htvm.passes.analysis.acceptance import refusal
@@ -35,6 +35,8 @@ IDEAS: dict[Idea, tuple[str, ...]] = {
     scaling.signed_output: ("output",),
     geometry.one_image: ("input",),
     geometry.as_convolution: ("op",),
+    geometry.whole_map: ("window",),
+    geometry.average: ("kind",),
     geometry.same_shapes: ("operands",),
     geometry.groups: ("groups",),
     geometry.kernel: ("kernel", "weights of"),
@@ -101,14 +103,14 @@ class Found:
 class Search:
     """A search for one layer and an engine that refuses it. refits: whether htvm has been told to refit scales.
 
-    until: the moment at which it gives up.
+    until: the time of the process at which it gives up.
     """
 
     soc: Soc
     engine: Engine
     question: Question
     refits: bool
-    until: float = field(default_factory=lambda: monotonic() + SECONDS)
+    until: float = field(default_factory=lambda: process_time() + SECONDS)
 
     def fewest(self) -> Found | str:
         """Return the changes; or why there are none, in words."""
@@ -131,7 +133,7 @@ class Search:
             for change in self.changes(question, reasons):
                 together = (*changes, change)
                 names = frozenset(each.says for each in together)
-                if names in seen or monotonic() > self.until:
+                if names in seen or process_time() > self.until:
                     continue
                 seen.add(names)
                 left = self.reasons(change.after)
@@ -175,7 +177,7 @@ class Search:
 
     def why_none(self, reasons: Sequence[Reason]) -> str:
         """Say which reasons no change of the model removes, or that they are too many."""
-        if monotonic() > self.until:
+        if process_time() > self.until:
             return f"no change was found in {SECONDS:g} seconds"
         stuck = [each.subject for each in reasons if not self.removes(each)]
         if stuck:
@@ -226,7 +228,7 @@ def layer_of(module: ir.Module) -> ir.OpView:
 
 def linear(module: ir.Module) -> list[ir.OpView]:
     """Return the layers of a question that are not there to move a map."""
-    return [each for each in accel.layers(module) if isinstance(each, accel.Conv2dOp | accel.DenseOp | accel.AddOp)]
+    return [each for each in accel.layers(module) if isinstance(each, (*LINEAR, accel.AddOp, accel.Pool2dOp))]
 
 
 def reasons_in(why: str) -> list[Reason]:
