@@ -221,14 +221,13 @@ class Search:
 
     def code_bytes(self, tiling: Tiling) -> int:
         """Return what the code of a layer's commands takes at most."""
-        has_weights = self.weights_of_a_tile(tiling) > 0
         turns = tiling.buffers if tiling.loads or tiling.stores else 1
-        weight_turns, ends = (2, 2 + 2 * WEIGHTS_AHEAD) if has_weights else (turns, 2)
+        weight_turns, ends = (2, 2 + 2 * WEIGHTS_AHEAD) if self.has_weights else (turns, 2)
         shapes = tile_shapes(self.job, tiling.outputs, tiling.rows, tiling.columns)
         outputs = written(shapes[0], max(turns, weight_turns), ends)
         rows, columns = (written(each, turns, 2) for each in shapes[1:])
         parts = len(tiling.launches(self.job.tile((0, tiling.outputs), *self.whole)[0]))
-        copied = [self.inputs * tiling.loads, int(tiling.stores), int(has_weights)]
+        copied = [self.inputs * tiling.loads, int(tiling.stores), int(self.has_weights)]
         calls = 2 * written([("launch", parts)], 1, 2) + sum(each + 1 for each in copied if each)  # each with its wait
         return outputs * rows * columns * calls * self.soc.host.call_bytes
 
@@ -277,6 +276,11 @@ class Search:
     def whole(self) -> tuple[Range, Range]:
         """All rows and columns."""
         return (0, self.job.out_size[0]), (0, self.job.out_size[1])
+
+    @cached_property
+    def has_weights(self) -> bool:
+        """Whether launches read weights: an addition has none."""
+        return self.engine.weight_bytes(Tile.of(self.job, (0, 1), *self.whole).job) > 0
 
     def weights_of_a_tile(self, tiling: Tiling) -> int:
         """Return the bytes of the weights that the largest tile of a tiling has."""

@@ -12,8 +12,10 @@ before its launch; which order is chosen decides how much overlaps:
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from mlir import ir
 
@@ -74,6 +76,7 @@ class Schedule:
         self.first_of = [0] * len(layers)  # the number of the first item of the layer of each item
         for number in range(1, len(layers)):
             self.first_of[number] = self.first_of[number - 1] if layers[number] == layers[number - 1] else number
+        self.weighted = [n for n, item in enumerate(self.items) if isinstance(item, Task) and item.weights is not None]
         self.last_touch = {value: n for n, item in enumerate(self.items) for value in touched_by(item)}
 
     def write(self) -> None:
@@ -146,11 +149,9 @@ class Schedule:
     def fetch_ahead(self) -> None:
         """Fetch the weights of the next tasks that have some, as far as their memory has room without a wait."""
         found = 0
-        for number in range(self.number, len(self.items)):
-            item = self.items[number]
-            if not isinstance(item, Task) or item.weights is None:
-                continue
+        for number in islice(self.weighted, bisect_left(self.weighted, self.number), None):
             if number not in self.fetched:
+                item = self.items[number]
                 place = item.weights.writes
                 if item.tiling.blocking or self.is_needed(place, number) or not self.has_room(place):
                     return

@@ -84,8 +84,8 @@ def test_no_more_calls_are_written_than_are_counted(name: str, sizes: list, monk
 
 
 def test_layers_share_the_memory_for_code() -> None:
-    """The layers of a residual network of 8 kB of L1 in the fewest bytes: each alone would fit, all together not."""
-    soc = DIANA.with_memory("l1", 2 * 1024).with_memory("l2_private", 24 * 1024)
+    """The layers of a residual network with 2 kB of L1 in the fewest bytes: each alone would fit, all together not."""
+    soc = DIANA.with_memory("l1", 2 * 1024).with_memory("l2_private", 32 * 1024)
     found = residency("htvm/resnet8_digital", soc, "memory")
     sizes = [found.code_bytes(one, found.choices[one.output]) for one in found.placed]
     assert found.code_budgets and sum(sizes) <= soc.calls_room_bytes
