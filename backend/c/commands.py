@@ -28,13 +28,17 @@ HEADER = "htvm_soc.h"
 
 @dataclass
 class Commands:
-    """The commands of a program, in order. given, waited: how many each unit was given, and how many have ended."""
+    """The commands of a program, in order.
+
+    given, waited: how many each unit was given, and how many have ended. loaded: the constant that each buffer holds.
+    """
 
     soc: Soc
     given: Counter[str] = field(default_factory=Counter)
     waited: Counter[str] = field(default_factory=Counter)
     counts: dict[ir.Value, tuple[str, int]] = field(default_factory=dict)
     memories: dict[str, Memory] = field(default_factory=dict)
+    loaded: dict[ir.Value, str] = field(default_factory=dict)
 
     def write(self, op: accel.CopyOp | accel.LaunchOp | accel.WaitOp, step: Step) -> None:
         """Add the calls of an operation to a step."""
@@ -55,6 +59,8 @@ class Commands:
         source, target, runs = op.source, op.target, Runs.of(op)
         dma = self.soc.dma(Route(memory_of(source), memory_of(target))).name
         to, from_ = self.place(target, step), self.place(source, step)
+        if constant := values.global_name(root_of(source)[0]):
+            self.loaded[root_of(target)[0]] = constant
         self.given[dma] += runs.count
         self.counts[op.token] = (dma, self.given[dma])
         step.calls += copies(unit_name(dma), to, from_, list(runs.loops), runs.bytes)
@@ -65,6 +71,8 @@ class Commands:
         operands = dict(zip(OPERANDS, op.inputs)) | {"output": op.out}
         if op.weights is not None:
             operands["weights"] = op.weights
+            if constant := self.loaded.get(root_of(op.weights)[0]):
+                step.packed.add(constant)
         step.held.update(dict.fromkeys(root_of(value)[0] for value in operands.values()))
         places = [self.operand(operands[name]) if name in operands else 0 for name in OPERANDS]
         words = tuple(job.words({})[: -len(OPERANDS)])

@@ -64,11 +64,12 @@ def buffer_facts(buffer: Place) -> dict[str, Any]:
 
 
 def step_facts(step: Step, numbers: dict[ir.Value, int]) -> dict[str, Any]:
-    """Describe a step. reads, writes: numbers of buffers; weight_bytes: its constants, as the model has them.
+    """Describe a step.
 
+    reads, writes: numbers of buffers. weight_bytes: its constants, as the model has them, or packed for an accelerator.
     skips: the input element that costs no multiplication, of a step whose time depends on the data.
     """
-    constants = {values.global_name(value) for value in step.layer.operation.operands} - {None}
+    constants = {values.global_name(value) for value in step.layer.operation.operands} - {None} | step.packed
     own = [root_of(step.output)[0], *scratch_of(step)]
     return {
         "name": step.node,

@@ -51,7 +51,7 @@ class Step:
 
     parameters: for each activation its C declaration, by value. body: C statements. calls: what follows them, given
     to other units. scratch_bytes: of the arena, while the step runs. held: buffers in memories that the host does not
-    address.
+    address. packed: the constants that have the weights of its jobs.
     """
 
     number: int
@@ -64,6 +64,7 @@ class Step:
     body: list[str] = field(default_factory=list)
     calls: list[Single] = field(default_factory=list)
     held: dict[ir.Value, None] = field(default_factory=dict)
+    packed: set[str] = field(default_factory=set)
 
     @property
     def output(self) -> ir.Value:

@@ -144,6 +144,9 @@ def test_the_metrics_add_up() -> None:
     packed = [each.attributes for each in constants if each.attributes["sym_name"].value.endswith("_packed")]
     weights = sum(prod(attributes["type"].value.shape) for attributes in packed)
     assert metrics["transfers"]["l2_to_digital_weights"]["bytes"] == weights
+    steps = network.project.report["steps"]
+    assert weights == sum(step["weight_bytes"] for step in steps)
+    assert all((step["weight_bytes"] == 0) == (step["op"] == "add") for step in steps)
     (port,) = network.project.inputs
     pooled = 64
     assert metrics["transfers"]["l2_to_l1"]["bytes"] == prod(port.shape) + pooled
