@@ -98,6 +98,31 @@ static LogicalResult verifyAxis(Operation *layer, int64_t axis, int64_t rank) {
   return success();
 }
 
+/// Check the quotient that corrects what the other constants of a requant estimate: all of its keys, or none.
+static LogicalResult verifyQuotient(Operation *layer, DictionaryAttr requant, int64_t count, StringRef what,
+                                    bool numeratorPerOperand, StringRef name) {
+  const StringRef keys[] = {"numerator", "divisor", "rest"};
+  const auto *present = llvm::find_if(keys, [&](StringRef key) { return requant.contains(key); });
+  if (present == std::end(keys))
+    return success();
+  for (StringRef key : keys) {
+    if (!requant.contains(key))
+      return layer->emitOpError() << name << " has '" << *present << "' without '" << key << "'";
+    auto numbers = dyn_cast<DenseI64ArrayAttr>(requant.get(key));
+    if (!numbers)
+      return layer->emitOpError() << name << " '" << key << "' is " << requant.get(key) << ", expected array<i64>";
+    bool isPerOperand = numeratorPerOperand && key == "numerator";
+    int64_t entries = numeratorPerOperand && !isPerOperand ? 1 : count;
+    if (numbers.size() != entries && (isPerOperand || numbers.size() != 1))
+      return layer->emitOpError() << name << " '" << key << "' has " << numbers.size() << " entries, expected "
+                                  << (isPerOperand || entries == 1 ? "" : "1 or ") << entries << " (" << what << ")";
+    for (int64_t number : numbers.asArrayRef())
+      if (key == "divisor" && number < 1)
+        return layer->emitOpError() << name << " 'divisor' holds " << number << ", expected at least 1";
+  }
+  return success();
+}
+
 /// Check a dictionary that turns accumulators into outputs (AccelOps.td says what it means); `name` is its attribute.
 /// Arrays have 1 entry, or as many as there are `what`; accel.add has exactly one multiplier per operand.
 static LogicalResult verifyRequant(Operation *layer, std::optional<DictionaryAttr> requant, int64_t count,
@@ -137,7 +162,7 @@ static LogicalResult verifyRequant(Operation *layer, std::optional<DictionaryAtt
   int64_t min = cast<IntegerAttr>(requant->get("min")).getInt(), max = cast<IntegerAttr>(requant->get("max")).getInt();
   if (min > max)
     return layer->emitOpError() << name << " 'min' is " << min << ", above 'max', which is " << max;
-  return success();
+  return verifyQuotient(layer, *requant, count, what, multiplierPerOperand, name);
 }
 
 /// Find the shape that two shapes broadcast to, as in numpy.

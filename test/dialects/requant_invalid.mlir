@@ -127,3 +127,59 @@ func.func @rescale_with_wide_weights(%x: tensor<1x4x6x6xi8>, %w: tensor<2x4x1x1x
   %y = accel.conv2d %x, %w {strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1 : i64, requant = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 4>, min = -32, max = 31}, rescale = {weights = array<i64: 1, 2>, multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 1>, min = -64, max = 63}} : (tensor<1x4x6x6xi8>, tensor<2x4x1x1xi8>) -> tensor<1x2x6x6xi8>
   return
 }
+
+// -----
+
+func.func @quotient_without_a_divisor(%x: tensor<1x4xi8>, %w: tensor<2x4xi8>) {
+  // expected-error@+1 {{requant has 'numerator' without 'divisor'}}
+  %y = accel.dense %x, %w {requant = {multiplier = array<i32: 5>, offset = array<i64: 1>, shift = array<i32: 40>, min = -128, max = 127, numerator = array<i64: 3>, rest = array<i64: 0>}} : (tensor<1x4xi8>, tensor<2x4xi8>) -> tensor<1x2xi8>
+  return
+}
+
+// -----
+
+func.func @quotient_without_a_numerator(%x: tensor<1x4xi8>, %w: tensor<2x4xi8>) {
+  // expected-error@+1 {{requant has 'divisor' without 'numerator'}}
+  %y = accel.dense %x, %w {requant = {multiplier = array<i32: 5>, offset = array<i64: 1>, shift = array<i32: 40>, min = -128, max = 127, divisor = array<i64: 3>, rest = array<i64: 0>}} : (tensor<1x4xi8>, tensor<2x4xi8>) -> tensor<1x2xi8>
+  return
+}
+
+// -----
+
+func.func @quotient_that_divides_by_nothing(%x: tensor<1x4xi8>, %w: tensor<2x4xi8>) {
+  // expected-error@+1 {{requant 'divisor' holds 0, expected at least 1}}
+  %y = accel.dense %x, %w {requant = {multiplier = array<i32: 5>, offset = array<i64: 1>, shift = array<i32: 40>, min = -128, max = 127, numerator = array<i64: 3, 3>, divisor = array<i64: 7, 0>, rest = array<i64: 0>}} : (tensor<1x4xi8>, tensor<2x4xi8>) -> tensor<1x2xi8>
+  return
+}
+
+// -----
+
+func.func @quotient_of_three_channels(%x: tensor<1x4xi8>, %w: tensor<2x4xi8>) {
+  // expected-error@+1 {{requant 'rest' has 3 entries, expected 1 or 2 (outputs)}}
+  %y = accel.dense %x, %w {requant = {multiplier = array<i32: 5>, offset = array<i64: 1>, shift = array<i32: 40>, min = -128, max = 127, numerator = array<i64: 3>, divisor = array<i64: 7>, rest = array<i64: 0, 0, 0>}} : (tensor<1x4xi8>, tensor<2x4xi8>) -> tensor<1x2xi8>
+  return
+}
+
+// -----
+
+func.func @narrow_quotient(%x: tensor<1x4xi8>, %w: tensor<2x4xi8>) {
+  // expected-error@+1 {{requant 'rest' is array<i32: 0>, expected array<i64>}}
+  %y = accel.dense %x, %w {requant = {multiplier = array<i32: 5>, offset = array<i64: 1>, shift = array<i32: 40>, min = -128, max = 127, numerator = array<i64: 3>, divisor = array<i64: 7>, rest = array<i32: 0>}} : (tensor<1x4xi8>, tensor<2x4xi8>) -> tensor<1x2xi8>
+  return
+}
+
+// -----
+
+func.func @quotient_of_a_sum(%x: tensor<1x4xi8>) {
+  // expected-error@+1 {{requant 'numerator' has 1 entries, expected 2 (operands)}}
+  %y = accel.add %x, %x {requant = {multiplier = array<i32: 1, 1>, offset = array<i64: 0>, shift = array<i32: 1>, min = -128, max = 127, numerator = array<i64: 3>, divisor = array<i64: 7>, rest = array<i64: 0>}} : (tensor<1x4xi8>, tensor<1x4xi8>) -> tensor<1x4xi8>
+  return
+}
+
+// -----
+
+func.func @quotient_of_a_sum_by_channel(%x: tensor<1x4xi8>) {
+  // expected-error@+1 {{requant 'divisor' has 2 entries, expected 1 (operands)}}
+  %y = accel.add %x, %x {requant = {multiplier = array<i32: 1, 1>, offset = array<i64: 0>, shift = array<i32: 1>, min = -128, max = 127, numerator = array<i64: 3, 4>, divisor = array<i64: 7, 7>, rest = array<i64: 0>}} : (tensor<1x4xi8>, tensor<1x4xi8>) -> tensor<1x4xi8>
+  return
+}
