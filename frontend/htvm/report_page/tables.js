@@ -18,7 +18,7 @@
         ["% of bound", (layer) => layer.share_of_bound && 100 * layer.share_of_bound, 1],
         ["bytes read", (layer) => layer.read_bytes, 0],
         ["written", (layer) => layer.written_bytes, 0],
-        ["weights", (layer) => (layer.engine === "host" ? layer.weight_bytes : null), 0],  // packed ones are transferred
+        ["weights", (layer) => layer.weight_bytes || null, 0],
         ["transferred", (layer) => layer.transferred_bytes, 0],
         ["energy µJ", (layer) => layer.energy_uj, 3],
     ];

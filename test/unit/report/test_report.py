@@ -102,7 +102,7 @@ def test_engines_transfers_and_weights_of_an_accelerator_are_shown() -> None:
     found = facts(compiled.project, compiled.soc, compiled.run(), ["htvm"])
     assert {"digital", "host", "load"} <= set(found["slices"]["unit"])
     nodes = {node["name"]: node for node in found["graph"]["nodes"]}
-    assert nodes["conv1"]["engine"] == "digital" and nodes["pool"]["engine"] == "host"
+    assert nodes["conv1"]["engine"] == nodes["pool"]["engine"] == "digital"
     names = [node["name"] for node in found["graph"]["nodes"]]
     edges = {(names[source], names[target]): tensor for source, target, tensor, *_ in found["graph"]["edges"]}
     assert edges["conv1", "add_1"] == "conv1_min" and ("conv8", "add_3") in edges and ("dense", "output") in edges
@@ -112,6 +112,7 @@ def test_engines_transfers_and_weights_of_an_accelerator_are_shown() -> None:
     conv2 = found["layers"][1]
     assert conv2["bound_cycles"] <= conv2["predicted_cycles"] and conv2["transferred_bytes"] > 0
     assert conv2["read_bytes"] == conv2["written_bytes"] == 16 * 32 * 32
+    assert conv2["weight_bytes"] == 16 * 16 * 9 + 16 * 4  # a bias of 32 bits for each channel
 
 
 def test_libraries_are_the_published_files() -> None:
