@@ -96,7 +96,7 @@ class Found:
 
     @property
     def says(self) -> str:
-        return " and ".join(each.says for each in self.changes)
+        return "; ".join(each.says for each in self.changes)
 
 
 @dataclass(frozen=True)
