@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
@@ -21,6 +21,7 @@ from htvm.passes.analysis.acceptance import refusal
 from htvm.passes.analysis.placement import whole_parts
 from htvm.passes.analysis.tiling import NAME as TILING
 from htvm.passes.predict_cycles import PREDICTED_CYCLES
+from htvm.plan import Entry
 
 NO_CHANGE = "no change of the model helps that is known here"
 """Of layers that changes/question.py does not have."""
@@ -33,7 +34,7 @@ class Candidate:
     cycles: predicted, transfers left out. energy_uj: of the engine meanwhile, where it is known what it draws.
     weight_bytes: the weights in its form. change: the smallest change of the model after which it would take the
     layer; or why there is none, in words. network_cycles: of an engine that would be faster for the layer alone and was
-    not chosen, what the network would take with the layer there, and what it takes; or why it cannot be there.
+    not chosen, what the network would take with the layer there, and what it takes; or why that is not known.
     """
 
     engine: str
@@ -101,7 +102,8 @@ class Decision:
 def explain(model: Model, soc: Soc, node: str | None = None, **choices: Any) -> list[Decision]:
     """Compile a model up to stage 'scheduled' and say of each layer why it runs where it runs.
 
-    node: only of layers with a node of that name or pattern, as "dwconv*". choices: keywords of driver.lower.
+    node: only of layers with a node of that name or pattern, as "dwconv*"; of those alone the network is compiled again
+    with the layer on each engine that is faster for it and was not chosen. choices: keywords of driver.lower.
     Raises CompileError, and UnknownNodeError if no layer has the node.
     """
     module, _ = lower(model, soc, "scheduled", **choices)
@@ -112,22 +114,30 @@ def explain(model: Model, soc: Soc, node: str | None = None, **choices: Any) -> 
         if not chosen and node is not None:
             raise UnknownNodeError(*(name for layer in layers for name in accel.nodes(layer)))
         decisions = [decision(layer, soc, refits) for layer in chosen]
-    return [with_alternatives(each, model, soc, choices) for each in decisions]
+    compiled: dict[tuple[str, ...], int] = {}
+
+    def ask(one: Decision, engine: str) -> tuple[int, int] | str:
+        if node is None:
+            return f"--node {one.node} says what it would take"
+        return elsewhere(one, engine, model, soc, choices, compiled)
+
+    return [with_alternatives(each, ask, choices.get("plan", ())) for each in decisions]
 
 
-def with_alternatives(one: Decision, model: Model, soc: Soc, choices: Mapping[str, Any]) -> Decision:
+def with_alternatives(
+    one: Decision, ask: Callable[[Decision, str], tuple[int, int] | str], pins: Sequence[Entry] = ()
+) -> Decision:
     """Say of each engine that is faster alone and not chosen what the network would take with the layer there.
 
     A layer that is pinned is not asked about: the pin is the reason.
     """
-    pins = list(choices.get("plan", ()))
     if any(pin["node"] == one.node and "engine" in pin for pin in pins):
         return one
     now = next(each.cycles for each in one.candidates if each.engine == one.engine)
     return replace(
         one,
         candidates=tuple(
-            replace(each, network_cycles=elsewhere(one, each.engine, model, soc, choices))
+            replace(each, network_cycles=ask(one, each.engine))
             if each.cycles is not None and now is not None and each.cycles < now
             else each
             for each in one.candidates
@@ -135,16 +145,27 @@ def with_alternatives(one: Decision, model: Model, soc: Soc, choices: Mapping[st
     )
 
 
-def elsewhere(one: Decision, engine: str, model: Model, soc: Soc, choices: Mapping[str, Any]) -> tuple[int, int] | str:
-    """Return the predicted cycles of the network with a layer pinned to an engine, and without; or why not."""
+def elsewhere(
+    one: Decision,
+    engine: str,
+    model: Model,
+    soc: Soc,
+    choices: Mapping[str, Any],
+    compiled: dict[tuple[str, ...], int],
+) -> tuple[int, int] | str:
+    """Return the predicted cycles of the network with a layer pinned to an engine, and without; or why not.
+
+    compiled: what has been found already, by the pin's node, op and engine.
+    """
+    plan = tuple(choices.get("plan", ()))
     pin = {"node": one.node, "op": one.op, "engine": engine}
     try:
-        return (
-            network_cycles(model, soc, {**choices, "plan": [*choices.get("plan", ()), pin]}),
-            network_cycles(model, soc, choices),
-        )
+        for key, pins in (((), plan), (tuple(pin.values()), (*plan, pin))):
+            if key not in compiled:
+                compiled[key] = network_cycles(model, soc, {**choices, "plan": pins})
     except CompileError as error:
         return error.problems[0]
+    return compiled[tuple(pin.values())], compiled[()]
 
 
 def network_cycles(model: Model, soc: Soc, choices: Mapping[str, Any]) -> int:
@@ -231,7 +252,7 @@ def lines(one: Decision) -> Iterator[str]:
             weights = f", {each.weight_bytes:,} bytes of weights" if each.weight_bytes else ""
             yield f"  {each.engine:<10} {each.cycles:,} cycles{energy}{weights}{chosen}"
             if isinstance(each.network_cycles, str):
-                yield f"  {'':<10} but with the layer there: {each.network_cycles}"
+                yield f"  {'':<10} but not for the network: {each.network_cycles}"
             elif each.network_cycles:
                 there, now = each.network_cycles
                 yield f"  {'':<10} but with the layer there the network would take {there:,} cycles, not {now:,}"

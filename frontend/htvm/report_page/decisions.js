@@ -35,7 +35,7 @@
             const network = candidate.network_cycles;
             if (network) {
                 const there = typeof network === "string" ? network : "the network " + number(network[0]) + " cycles, not " + number(network[1]);
-                cell.append(element("div", "with the layer here: " + there, { class: "elsewhere" }));
+                cell.append(element("div", (typeof network === "string" ? "not for the network: " : "with the layer here ") + there, { class: "elsewhere" }));
             }
             if (candidate.energy_uj !== null) cell.append(element("div", number(candidate.energy_uj, 3) + " \u00b5J"));
         }
