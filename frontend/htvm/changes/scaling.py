@@ -35,7 +35,9 @@ def powers_of_two(of: Question, why: Reason) -> Iterator[Change]:
         return
     own, used = exponents(of), used_slopes(of)
     if any(slope not in {2.0**-each for each in own} for slope in used):
-        says = f"scale {used[0]:.6g} -> 2^{-min(own)}" if len(set(used)) == 1 else "scales that are powers of two"
+        one = len(set(used)) == 1
+        says = f"scale {used[0]:.6g} -> 2^{-min(own)}, a shift" if one else "scales that are powers of two, shifts"
+        says += " that rounds down" if one else " that round down"
         option = None if of.pooling is not None else REFIT  # which leaves what averages divide by
         yield Change(says, REQUANTISE, shifted(of, own[:1] if len(set(own)) == 1 else own), option)
 

@@ -143,12 +143,12 @@ CASES: dict[tuple[str, str], tuple[str, str, Edit]] = {
         numbers(conv_weight=lambda weights: weights.clip(-128, 127)),
     ),
     ("divisor_384", "digital"): (
-        "scale 0.00260417 -> 2^-9",
+        "scale 0.00260417 -> 2^-9, a shift that rounds down",
         "requantise",
         numbers(conv_div_by=lambda _: [512]),
     ),
     ("dense_divisor_1000", "digital"): (
-        "scale 0.001 -> 2^-10",
+        "scale 0.001 -> 2^-10, a shift that rounds down",
         "requantise",
         numbers(dense_div_by=lambda _: [1024]),
     ),

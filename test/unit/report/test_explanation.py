@@ -35,10 +35,11 @@ def test_a_refusal_has_the_value_found_and_what_would_help() -> None:
     digital = candidates(one)["digital"]
     assert one.engine == "host" and "scale: found 0.00260417" in digital.refusal
     change = digital.facts()["change"]
-    assert (change["changes"], change["option"]) == (["scale 0.00260417 -> 2^-9"], "--requant pow2")
+    says = "scale 0.00260417 -> 2^-9, a shift that rounds down"
+    assert (change["changes"], change["option"]) == ([says], "--requant pow2")
     assert change["engine"] == "digital" and change["cycles"] < change["cycles_now"]
     shown = explanation.text([one], targets.load("diana"))
-    assert "would take it with: scale 0.00260417 -> 2^-9 (requantise, --requant pow2 does it)" in shown
+    assert f"would take it with: {says} (requantise, --requant pow2 does it)" in shown
     assert f"{change['cycles_now']:,} -> {change['cycles']:,} cycles, transfers included" in shown
     assert "digital refuses 1 of the 1 whose op it knows, because of scale (1)" in shown
     assert "  1 would run there, and faster, with --requant pow2" in shown
