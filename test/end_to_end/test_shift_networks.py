@@ -17,6 +17,7 @@ from shift_networks import (
 )
 
 from htvm.backend import targets
+from htvm.backend.c import calls
 from htvm.backend.targets.soc import Soc
 
 TINY = targets.load(str(Path(__file__).parents[1] / "passes/targets/tiny_npu.py"))
@@ -51,6 +52,12 @@ def test_random_tiles_are_exact(seed: int) -> None:
     soc = TINY.with_memory("l1", 4 * round(2 ** random.Random(-seed).uniform(6, 10)))
     text = random_network(seed, layers=3)
     check(text, soc, seed, planned_in_random_tiles(text, soc, seed))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_random_tiles_are_exact_as_loops(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls, "STRAIGHT", (0,))
+    test_random_tiles_are_exact(seed)
 
 
 def check(text: str, soc: Soc, seed: int, module: ir.Module | None = None) -> None:

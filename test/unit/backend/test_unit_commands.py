@@ -1,5 +1,6 @@
 """Copies, launches and waits as C: strided copies become runs, and counts are those of the units."""
 
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -19,9 +20,9 @@ LAYER = 'accel.op = "accel.add", accel.shape = array<i64: 1, 1, 2, 2>, accel.mac
 """What the first launch of a layer says: a step of the program begins there."""
 
 
-def launch(operand: str, kind: str = FOUR, more: str = "") -> str:
+def launch(operand: str, kind: str = FOUR, more: str = "", job: str = JOB) -> str:
     types = f"({kind}, {kind}, {kind}) -> !accel.token"
-    return f'accel.launch "npu" {operand}, {operand} into {operand} {{{more}{JOB}}} : {types}'
+    return f'accel.launch "npu" {operand}, {operand} into {operand} {{{more}{job}}} : {types}'
 
 
 def c_of(body: str, source: str = SOURCE) -> str:
@@ -109,14 +110,17 @@ def test_a_wait_for_what_has_been_waited_for_is_no_call() -> None:
     assert found == ["htvm_launch(UNIT_NPU, step_0_job_0);", "htvm_wait(UNIT_NPU, 2);"]
 
 
-def moving(count: int) -> str:
-    """Return `count` launches, each waited for, on %c: the first on its first 4 bytes, the next 8 bytes on."""
+def moving(count: int, jobs: Sequence[str] = (JOB,)) -> str:
+    """Return `count` launches, each waited for, on %c: the first on its first 4 bytes, the next 8 bytes on.
+
+    jobs: what they do, in turn.
+    """
     body = [f'%c = accel.buffer "c" at 400 : memref<{8 * count}xi8, "l1">']
     for number in range(count):
         part = f'memref<4xi8, strided<[1], offset: {8 * number}>, "l1">'
         body += [
             f'%p{number} = memref.subview %c[{8 * number}] [4] [1] : memref<{8 * count}xi8, "l1"> to {part}',
-            f"%t{number} = {launch(f'%p{number}', part)}",
+            f"%t{number} = {launch(f'%p{number}', part, job=jobs[number % len(jobs)])}",
             f"accel.wait %t{number}",
         ]
     return "\n".join(body)
@@ -141,6 +145,14 @@ def test_many_calls_are_a_loop_and_a_job_that_moves_is_copied_before() -> None:
         "    }",
         "    htvm_wait(UNIT_NPU, 101);",
     ]
+
+
+def test_jobs_that_take_turns_are_each_copied_in_the_loop() -> None:
+    text = c_of(moving(200, (JOB, JOB.replace("kind", "shift = 1, kind"))))
+    loop = text[text.index("    for (uint32_t i0") : text.index("void f_run")]
+    copied = [line.strip() for line in loop.splitlines() if "htvm_copy_job" in line or "htvm_launch_at" in line]
+    assert [line.split("(")[0] for line in copied] == ["htvm_copy_job", "htvm_launch_at"] * 2
+    assert copied[0] != copied[2] and "+ i0 * 16" in copied[1]
 
 
 def test_the_header_knows_how_long_a_descriptor_is() -> None:
