@@ -34,7 +34,7 @@ def report(program: Program, soc: Soc, versions: dict[str, str]) -> dict[str, An
         "outputs": [port_facts(port) for port in program.outputs],
         "memories": {
             each.name: {
-                "peak_bytes": each.peak_bytes,
+                "planned_peak_bytes": each.peak_bytes,
                 "lower_bound_bytes": each.lower_bound_bytes,
                 "capacity_bytes": soc.memory(each.name).size_bytes,
             }

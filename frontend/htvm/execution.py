@@ -52,7 +52,7 @@ class Program:
         self.project, self.soc, self.cc = project, soc, cc
         memories = project.report["memories"]
         self.planned = {
-            memory.name: memories[memory.name]["peak_bytes"]
+            memory.name: memories[memory.name]["planned_peak_bytes"]
             for memory in soc.memories
             if not memory.host_visible and memory.name in memories
         }

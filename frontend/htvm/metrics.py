@@ -22,10 +22,11 @@ def metrics(program: Program, execution: Execution, outputs: dict[str, np.ndarra
     """Return the metrics of a run; counts and cycles are those of one sample, the first.
 
     ram_bytes: variables and the arena of activations, scratch included. stack_bytes: what was used of the stack.
-    memories: what the program takes of each, with code, constants and the stack's reserve. engines: macs are those of
-    the jobs as launched. transfers: 1-D copies, by route. energy_uj: of the units in energy_units only, None if the
-    target has no sourced figure for any. start_up: what precedes the first layer; with the layers it makes the totals
-    of cycles, of transferred bytes, and of energy.
+    memories: what the program takes of each, with code, constants and the stack's reserve, and of that what the memory
+    plan of report.json has: the peak of buffers that live at the same time. engines: macs are those of the jobs as
+    launched. transfers: 1-D copies, by route. energy_uj: of the units in energy_units only, None if no source says what
+    those draw that worked. start_up: what precedes the first layer; with the layers it makes the totals of cycles, of
+    transferred bytes, and of energy.
     layers: one whose `skips` is not None does not multiply inputs of that value, so its time depends on the data.
     """
     project, soc, sizes = program.project, program.soc, program.sizes
@@ -37,7 +38,7 @@ def metrics(program: Program, execution: Execution, outputs: dict[str, np.ndarra
         "wait_cycles": execution.wait_cycles,
     }
     energy_uj = unit_energy_uj(soc, execution)
-    arena_bytes = project.report["memories"][soc.arena_memory]["peak_bytes"]
+    planned = project.report["memories"]
     stack_reserve_bytes = program.host.stack_top - program.host.stack_bottom
     return {
         "model": project.report["model"],
@@ -50,13 +51,17 @@ def metrics(program: Program, execution: Execution, outputs: dict[str, np.ndarra
         "engines": {name: asdict(totals) for name, totals in execution.engines.items()},
         "transfers": {name: asdict(totals) for name, totals in execution.routes.items()},
         "memories": {
-            memory.name: {"peak_bytes": program.bytes_in(memory), "capacity_bytes": memory.size_bytes}
+            memory.name: {
+                "peak_bytes": program.bytes_in(memory),
+                "planned_peak_bytes": planned[memory.name]["planned_peak_bytes"] if memory.name in planned else 0,
+                "capacity_bytes": memory.size_bytes,
+            }
             for memory in soc.memories
         },
         "code_bytes": sizes.code_bytes,
         "rodata_bytes": sizes.rodata_bytes,
         "ram_bytes": sizes.data_bytes + sizes.bss_bytes - stack_reserve_bytes,
-        "activation_bytes": arena_bytes,
+        "activation_bytes": planned[soc.arena_memory]["planned_peak_bytes"],
         "stack_bytes": execution.stack_bytes,
         "energy_uj": sum(energy_uj.values()) if energy_uj else None,
         "energy_units": list(energy_uj),
@@ -126,9 +131,11 @@ def step_energy_uj(soc: Soc, profile: StepProfile, own: Sequence[Interval]) -> f
 
 
 def unit_energy_uj(soc: Soc, execution: Execution) -> dict[str, float]:
-    """Return what each unit whose power is known took while it worked, in microjoules; the host works all the time."""
+    """Return what each unit that worked and whose power is known took, in microjoules; the host works all the time."""
     busy_cycles = {HOST: execution.cycles} | {name: one.busy_cycles for name, one in execution.engines.items()}
     watts = soc.power_w or {}
     return {
-        unit: cycles / soc.clock_hz * watts[unit] * 1e6 for unit, cycles in busy_cycles.items() if unit in watts
+        unit: cycles / soc.clock_hz * watts[unit] * 1e6
+        for unit, cycles in busy_cycles.items()
+        if unit in watts and cycles
     }

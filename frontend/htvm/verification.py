@@ -10,20 +10,32 @@ import numpy as np
 from htvm.backend.targets.soc import Soc
 from htvm.divergence import Divergence, first_divergence
 from htvm.driver import CompiledModel, Model, compile
-from htvm.execution import Program, Progress
+from htvm.execution import Program, Progress, RunResult
 from htvm.interface import InputError, Samples, shape_text
 from htvm.reference import evaluate
+
+FLOAT32 = "allowed: float32 rounding"
+REFITTED = "changed by --requant"
+"""Why values may differ: recorded outputs have a runtime's rounding; a refitted network has other numbers."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One output of the code beside what it should be. wanted_from: where the values wanted come from."""
+    """One output of the code beside what it should be.
+
+    wanted_from: where the values wanted come from. allowed: why values may differ, None if each must be equal.
+    """
 
     output: str
     wanted_from: str
     found: np.ndarray = field(repr=False)
     wanted: np.ndarray = field(repr=False)
-    binding: bool = True
+    allowed: str | None = None
+
+    @property
+    def binding(self) -> bool:
+        """Whether every value must be equal."""
+        return self.allowed is None
 
     @property
     def values(self) -> int:
@@ -33,15 +45,20 @@ class Comparison:
     def differing(self) -> int:
         return int(np.count_nonzero(self.found != self.wanted))
 
+    @property
+    def largest_difference(self) -> float:
+        """How far off the value is that is furthest off; 0 if all are equal."""
+        return float(np.abs(self.found.astype(np.float64) - self.wanted.astype(np.float64)).max(initial=0))
+
     def __str__(self) -> str:
         what = f"output '{self.output}' and {self.wanted_from}: "
         if not self.differing:
             return what + f"{self.values:,} values, all equal"
         index = tuple(int(axis) for axis in np.argwhere(self.found != self.wanted)[0])
-        largest = np.abs(self.found.astype(np.float64) - self.wanted.astype(np.float64)).max()
         return (
-            f"{what}{self.differing:,} of {self.values:,} values differ, by at most {largest:g}; the first is "
-            f"{list(index)}: computed {self.found[index]}, expected {self.wanted[index]}"
+            f"{what}{self.differing:,} of {self.values:,} values differ, by at most {self.largest_difference:g}; the "
+            f"first is {list(index)}: computed {self.found[index]}, "
+            + (f"expected {self.wanted[index]}" if self.binding else f"not {self.wanted[index]} ({self.allowed})")
         )
 
 
@@ -63,8 +80,13 @@ class Verification:
 
     @property
     def values(self) -> int:
-        """How many values were compared."""
-        return sum(comparison.values for comparison in self.comparisons)
+        """How many values were compared, those that `--requant` may change left out."""
+        return sum(comparison.values for comparison in self.comparisons if comparison.allowed != REFITTED)
+
+    @property
+    def changed(self) -> int:
+        """How many values `--requant` changed."""
+        return sum(comparison.differing for comparison in self.comparisons if comparison.allowed == REFITTED)
 
 
 def verify(
@@ -103,23 +125,31 @@ def check(
     samples = Samples.of(program.project.inputs, given)
     result = program.run(samples, progress)
     meant = compiled.meant(samples)
+    meaning = "the exact meaning" if compiled.refitted is None else "the refitted network"
     comparisons = []
     for name, found in result.outputs.items():
-        meaning = "the exact meaning" if compiled.refitted is None else "the refitted network"
         comparisons.append(Comparison(name, meaning, found, meant[name]))
         if compiled.refitted is not None:
-            comparisons.append(Comparison(name, "the ONNX file", found, evaluate(proto, samples.inputs)[name], False))
             continue
-        for key, binding in ((f"{name}.exact", True), (name, goldens_bind)):
+        for key, allowed in ((f"{name}.exact", None), (name, None if goldens_bind else FLOAT32)):
             if key in given:
-                comparisons.append(Comparison(name, f"'{key}'", found, _alike(given[key], found, key), binding))
+                comparisons.append(Comparison(name, f"'{key}'", found, _alike(given[key], found, key), allowed))
                 break
+    comparisons += changed(compiled, result)
     wrong = [comparison for comparison in comparisons if comparison.differing and comparison.binding]
     diverging = None
     if wrong:
         sample = samples[_first_wrong(wrong, len(samples))]
         diverging = first_divergence(compiled, program, proto, sample)
     return Verification(len(samples), tuple(comparisons), diverging)
+
+
+def changed(compiled: CompiledModel, result: RunResult) -> list[Comparison]:
+    """Compare the outputs of a refitted network with what the ONNX file says; of one that is exact return nothing."""
+    if compiled.refitted is None:
+        return []
+    meant = evaluate(compiled.proto, result.inputs)
+    return [Comparison(name, "the ONNX file", found, meant[name], REFITTED) for name, found in result.outputs.items()]
 
 
 def _alike(golden: np.ndarray, found: np.ndarray, key: str) -> np.ndarray:

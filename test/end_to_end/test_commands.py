@@ -39,6 +39,7 @@ def test_run_prints_layers_and_totals_and_writes_files(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.load(outputs)["output"], np.load(GOLDEN)["output.exact"])
     written = json.loads(metrics.read_text())
     assert METRICS <= set(written)
+    assert written["changed"] is None
     assert written["cycles"] == written["host"]["cycles"] > written["host"]["instructions"]
     assert {"name", "op", "engine", "cycles", "predicted_cycles"} <= set(written["layers"][0])
 
@@ -64,6 +65,36 @@ def test_several_samples_with_labels_give_the_accuracy(tmp_path: Path) -> None:
 def test_verify_says_how_many_values_are_equal() -> None:
     done = htvm("verify", RESNET8, "--inputs", *models.golden_files("mlperf_tiny/resnet8"))
     assert done.stdout == "resnet8.onnx: exact on target 'rv32': 160 values compared, of 8 sets of inputs\n"
+
+
+def test_what_other_scales_change_is_said_to_be_their_doing(tmp_path: Path) -> None:
+    """With --requant pow2 the program equals the refitted network, and the ONNX file says other values."""
+    of_verify, of_run = tmp_path / "verify.json", tmp_path / "run.json"
+    options = ("--target", "diana", "--requant", "pow2")
+    said = htvm("verify", RESNET8, *options, "--inputs", GOLDEN, "--json", of_verify).stdout.splitlines()
+    found = json.loads(of_verify.read_text())
+    (changed,) = [each for each in found["sets"][0]["comparisons"] if each["allowed"]]
+    count = changed["differing"]
+    assert (changed["allowed"], changed["binding"]) == ("changed by --requant", False)
+    assert 0 < count == found["changed"] <= found["values"] == 10
+    assert f"output 'output' and the ONNX file: {count} of 10 values differ, by at most" in said[0]
+    assert said[0].endswith("(changed by --requant)") and ", not " in said[0]
+    assert said[1:] == [
+        "resnet8.onnx: equal to the refitted network on target 'diana': 10 values compared, of 1 set of inputs; "
+        f"--requant pow2 changed {count} of them from what the ONNX file says"
+    ]
+    assert f"changed       by --requant, from the exact meaning of the ONNX file: {count} of 10 values" in htvm(
+        "run", RESNET8, *options, "--inputs", GOLDEN, "--json", of_run
+    ).stdout
+    measured = json.loads(of_run.read_text())["changed"]
+    wanted = {key: changed[key] for key in ("values", "differing", "largest_difference")}
+    assert measured == {"requant": "pow2", "outputs": {"output": wanted}}
+
+
+def test_a_word_that_a_command_does_not_know_is_answered_with_the_usage_of_the_command() -> None:
+    done = htvm("report", RESNET8, "--json", "x", status=2)
+    assert done.stderr.startswith("usage: htvm report ") and "[-o PAGE.html]" in done.stderr
+    assert done.stderr.endswith("htvm report: error: unrecognized arguments: --json x\n")
 
 
 def test_verify_names_the_node_that_a_broken_kernel_spoils(tmp_path: Path) -> None:

@@ -75,11 +75,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.plan:
         say(arguments, cost_of_pins(arguments, compiled.project.report))
     memory = compiled.soc.arena_memory
-    facts = compiled.project.report["memories"].get(memory, {"peak_bytes": 0})
+    facts = compiled.project.report["memories"].get(memory, {"planned_peak_bytes": 0})
     say(
         arguments,
         f"{Path(arguments.output)}: C of '{compiled.project.report['name']}' for target '{compiled.soc.name}': "
-        f"{len(compiled.project.steps)} steps, {facts['peak_bytes']:,} bytes of activations in {memory}",
+        f"{len(compiled.project.steps)} steps, {facts['planned_peak_bytes']:,} bytes of activations in {memory}",
     )
     return 0
 

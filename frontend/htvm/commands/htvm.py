@@ -39,7 +39,10 @@ SUBCOMMANDS = {
 def main() -> int:
     """Entry point of `htvm`."""
     chosen = next((word for word in sys.argv[1:] if not word.startswith("-")), None)
-    arguments = settle(command_line([chosen]).parse_args())
+    arguments, unknown = command_line([chosen]).parse_known_args()
+    if unknown:  # said by the command, whose usage is the one that helps
+        arguments.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    settle(arguments)
     with failing_politely(f"htvm {chosen}"):
         return arguments.run(arguments)
 
@@ -61,7 +64,7 @@ def command_line(commands: Collection[str | None]) -> argparse.ArgumentParser:
                 allow_abbrev=False,
             )
             command.add_arguments(made)
-            made.set_defaults(run=command.run)
+            made.set_defaults(run=command.run, parser=made)
         else:
             subparsers.add_parser(name, help=summary)
     return top

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from htvm.commands.arguments import (
     add_cc,
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from htvm.driver import CompiledModel
     from htvm.execution import RunResult
+    from htvm.verification import Comparison
 
 EXAMPLES = """\
 examples:
@@ -52,6 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     from htvm.execution import Program
     from htvm.interface import Samples
     from htvm.trace import trace
+    from htvm.verification import changed
 
     given = read_arrays(arguments.inputs) if arguments.inputs else None
     compiled, project, soc = subject(arguments)
@@ -62,20 +65,22 @@ def run(arguments: argparse.Namespace) -> int:
         result = program.run(samples, progress)
     if arguments.outputs:
         np.savez(arguments.outputs, **result.outputs)
-    write_json(arguments.json, result.metrics)
+    changes = changed(compiled, result) if compiled else []
+    write_json(arguments.json, result.metrics | {"changed": _changes(arguments.requant, changes) if changes else None})
     write_json(arguments.trace, trace(project, result) if arguments.trace else None)
     if not arguments.quiet:
         tables.layers(result.metrics)
-        tables.totals(_answers(result, compiled, inputs) | _costs(result))
+        tables.totals(_answers(result, compiled, inputs, changes) | _costs(result))
     return 0
 
 
-def _answers(result: RunResult, compiled: CompiledModel | None, given: dict[str, np.ndarray]) -> dict[str, str]:
-    """Say what was computed: the class, the accuracy, whether it is exact."""
+def _answers(
+    result: RunResult, compiled: CompiledModel | None, given: dict[str, np.ndarray], changes: Sequence[Comparison]
+) -> dict[str, str]:
+    """Say what was computed: the class, the accuracy, whether it is exact, what --requant changed."""
     import numpy as np
 
     from htvm.interface import Samples
-    from htvm.reference import evaluate
 
     said = {}
     scores = {name: values for name, values in result.outputs.items() if values.ndim == 2 and values.shape[1] > 1}
@@ -91,8 +96,8 @@ def _answers(result: RunResult, compiled: CompiledModel | None, given: dict[str,
         said["accuracy"] = f"{100 * right / count:.2f} % ({right:,} of {count:,} labels)"
     if compiled:
         samples = Samples.of(compiled.project.inputs, result.inputs)
-        meant = evaluate(compiled.proto, result.inputs)
-        differing = _differing(result.outputs, compiled.meant(samples))
+        wanted = compiled.meant(samples)
+        differing = _differing(result.outputs, wanted)
         values = sum(found.size for found in result.outputs.values())
         what = "the exact meaning of the ONNX file" if compiled.refitted is None else "the refitted network"
         said["exact"] = (
@@ -100,12 +105,13 @@ def _answers(result: RunResult, compiled: CompiledModel | None, given: dict[str,
             if not differing
             else f"NO: {differing:,} of {values:,} output values differ from {what}; `htvm verify` tells where"
         )
-        if compiled.refitted is not None:
-            each = "; ".join(_changed(name, found, meant[name]) for name, found in result.outputs.items())
+        if changes:
+            each = "; ".join(map(_changed, changes))
             said["changed"] = f"by --requant, from the exact meaning of the ONNX file: {each}"
+            wanted = {one.output: one.wanted for one in changes}
         if "accuracy" in said:
             (name,) = classes
-            right = int(np.count_nonzero(meant[name].argmax(axis=1) == labels))
+            right = int(np.count_nonzero(wanted[name].argmax(axis=1) == labels))
             said["accuracy"] += f"; of the exact meaning {100 * right / count:.2f} %"
     return said
 
@@ -115,12 +121,17 @@ def _differing(found: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) -> i
     return sum(int((values != wanted[name]).sum()) for name, values in found.items())
 
 
-def _changed(name: str, found: np.ndarray, wanted: np.ndarray) -> str:
+def _changed(one: Comparison) -> str:
     """Say how many values of an output are others than they were meant, and how far off."""
-    differing = found != wanted
-    count = int(differing.sum())
-    furthest = abs(found.astype("float64") - wanted.astype("float64")).max(initial=0)
-    return f"{count:,} of {found.size:,} values of '{name}'" + (f", by at most {furthest:g}" if count else "")
+    furthest = f", by at most {one.largest_difference:g}" if one.differing else ""
+    return f"{one.differing:,} of {one.values:,} values of '{one.output}'{furthest}"
+
+
+def _changes(requant: str, changes: Sequence[Comparison]) -> dict[str, Any]:
+    """Return the same for programs."""
+    keys = ("values", "differing", "largest_difference")
+    outputs = {one.output: {key: getattr(one, key) for key in keys} for one in changes}
+    return {"requant": requant, "outputs": outputs}
 
 
 def _costs(result: RunResult) -> dict[str, str]:

@@ -30,6 +30,8 @@ examples:
 The exact meaning is what ONNX says in real arithmetic, rounding half to even. An .npz file may have recorded outputs:
 '<output>.exact' must be equal; '<output>', usually from a runtime that computes in float32, is compared and may differ,
 unless --exact-key says that it is exact. The exit status is 1 if a value differs that must not.
+With --requant pow2 every output must be equal to that of the refitted network, and the values that are then others
+than the ONNX file says are counted.
 """
 
 
@@ -75,28 +77,37 @@ def run(arguments: argparse.Namespace) -> int:
         checked[name] = found
         for comparison in found.comparisons:
             if comparison.differing:
-                note = "" if comparison.binding else " (allowed: float32 rounding)"
-                say(arguments, f"{name}: {comparison}{note}")
+                say(arguments, f"{name}: {comparison}")
         if found.diverging:
             say(arguments, f"{name}: {found.diverging}")
     sets = f"{len(given)} set{'s' if len(given) != 1 else ''} of inputs"
     model = driver.label(compiled.model)
     values, wrong = sum(found.values for found in checked.values()), sum(not found.exact for found in checked.values())
-    write_json(arguments.json, _facts(model, compiled.soc.name, checked))
+    write_json(arguments.json, _facts(model, compiled.soc.name, arguments.requant, checked))
+    refitted = compiled.refitted is not None
+    where = f"{'equal to the refitted network' if refitted else 'exact'} on target '{compiled.soc.name}'"
     if wrong:
-        say(arguments, f"{model}: NOT exact on target '{compiled.soc.name}': {wrong} of {sets} give other values")
+        say(arguments, f"{model}: NOT {where}: {wrong} of {sets} give other values")
         return 1
-    say(arguments, f"{model}: exact on target '{compiled.soc.name}': {values:,} values compared, of {sets}")
+    changed = sum(found.changed for found in checked.values())
+    note = f"; --requant {arguments.requant} changed {changed:,} of them from what the ONNX file says"
+    say(arguments, f"{model}: {where}: {values:,} values compared, of {sets}{note if refitted else ''}")
     return 0
 
 
-def _facts(model: str, target: str, checked: dict[str, Verification]) -> dict[str, Any]:
-    """Return what --json writes: for each set of inputs the comparisons, and where the first value differs."""
+def _facts(model: str, target: str, requant: str, checked: dict[str, Verification]) -> dict[str, Any]:
+    """Return what --json writes: for each set of inputs the comparisons, and where the first value differs.
+
+    exact: every value that must be equal is; with `requant` "pow2" to the refitted network's. changed: how many values
+    that made others than the ONNX file says. allowed: why the values of a comparison may differ, or null.
+    """
     return {
         "model": model,
         "target": target,
+        "requant": requant,
         "exact": all(found.exact for found in checked.values()),
         "values": sum(found.values for found in checked.values()),
+        "changed": sum(found.changed for found in checked.values()),
         "sets": [
             {
                 "name": name,
@@ -108,7 +119,9 @@ def _facts(model: str, target: str, checked: dict[str, Verification]) -> dict[st
                         "wanted_from": each.wanted_from,
                         "values": each.values,
                         "differing": each.differing,
+                        "largest_difference": each.largest_difference,
                         "binding": each.binding,
+                        "allowed": each.allowed,
                     }
                     for each in found.comparisons
                 ],

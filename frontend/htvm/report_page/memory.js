@@ -20,7 +20,7 @@
     }
 
     function heading(memory) {
-        const { peak_bytes: peak, lower_bound_bytes: bound, capacity_bytes: capacity } = memory;
+        const { planned_peak_bytes: peak, lower_bound_bytes: bound, capacity_bytes: capacity } = memory;
         const said = [
             "peak " + number(peak) + " bytes",
             "lower bound " + number(bound) + (peak === bound ? ", which is reached" : ""),
@@ -42,7 +42,7 @@
 
     function options(memory) {
         const hidden = covered(memory.buffers);
-        const { peak_bytes: peak, lower_bound_bytes: bound, capacity_bytes: capacity } = memory;
+        const { planned_peak_bytes: peak, lower_bound_bytes: bound, capacity_bytes: capacity } = memory;
         const top = capacity <= peak * 1.5 ? capacity * 1.06 : peak * 1.14;
         const levels = [level(peak === bound ? "peak = lower bound" : "peak", peak, colour("select"))];
         if (bound && bound !== peak) levels.push(level("lower bound", bound, colour("faint")));
@@ -78,7 +78,7 @@
     const all = document.getElementById("memory-charts");
     for (const memory of facts.memories) {
         const place = element("div", undefined, { class: "chart", tabindex: "0", role: "group", "aria-roledescription": "chart" });
-        place.setAttribute("aria-label", "Memory " + memory.name + ": " + memory.buffers.length + " buffers, peak " + number(memory.peak_bytes) + " bytes");
+        place.setAttribute("aria-label", "Memory " + memory.name + ": " + memory.buffers.length + " buffers, peak " + number(memory.planned_peak_bytes) + " bytes");
         all.append(heading(memory), place);
         const chart = addChart(place, () => 340, () => options(memory), (event) => {
             if (event.seriesType === "custom") select(Math.max(memory.buffers[event.value[4]].first, 0));

@@ -122,7 +122,7 @@ def test_report_describes_the_interface(files):
         4,
     )
     assert [(port["c_name"], port["offset"]) for port in report["outputs"]] == [("in_put_0_2", 16), ("double_", 32)]
-    assert report["memories"]["ram"] == {"peak_bytes": 64, "lower_bound_bytes": 64, "capacity_bytes": 524288}
+    assert report["memories"]["ram"] == {"planned_peak_bytes": 64, "lower_bound_bytes": 64, "capacity_bytes": 524288}
 
 
 def test_only_kernels_that_are_used_are_there(files):

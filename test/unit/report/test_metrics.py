@@ -26,11 +26,15 @@ def test_energy_is_that_of_the_units_whose_power_is_known(execution) -> None:
     both = unit_energy_uj(replace(soc, power_w={"array": 0.025, "host": 0.01}), execution)
     assert both["host"] == pytest.approx(0.01 * execution.cycles / 250)
     assert unit_energy_uj(replace(soc, power_w=None), execution) == {}
+    idle = replace(execution, engines={"array": EngineTotals(busy_cycles=0, launches=0, macs=0)})
+    assert unit_energy_uj(soc, idle) == {}  # not 0: what worked has no figure
 
 
 def test_without_units_nothing_is_claimed_of_them(result: RunResult) -> None:
     found = result.metrics
     assert found["engines"] == found["transfers"] == {} and found["energy_units"] == []
+    ram = found["memories"]["ram"]
+    assert 0 < ram["planned_peak_bytes"] == found["activation_bytes"] < ram["peak_bytes"]
     assert found["energy_uj"] is None
     assert found["host"]["stall_cycles"] == found["host"]["wait_cycles"] == 0
 
