@@ -2,12 +2,13 @@
 
     %y = accel.conv2d %x, %w {engine = "host", ..} : (tensor<1x16x32x32xi8, #nhwc>, tensor<16x16x3x3xi8>) -> ..
     ==>
-    %y = accel.conv2d %x, %w {engine = "host", kernel = "packed", run = 4, scratch_bytes = 1728, ..} : ..
+    %y = accel.conv2d %x, %w {engine = "host", kernel = "packed", run = 4, scratch_bytes = 1728,
+         accel.data_bytes = 2304, ..} : ..
 
 Stage    dispatched
 Reads    shapes, layouts, element types and weights; a `kernel` that is there already stays; the module's
          `accel.optimize`
-Writes   `kernel`, `run`, `skip` and `scratch_bytes` of conv2d and dense on the host
+Writes   `kernel`, `run`, `skip`, `scratch_bytes` and `accel.data_bytes` of conv2d and dense on the host
 Needs    assign-layouts before it: which windows can be read in place depends on it
 Fails    if `accel.optimize` is neither "memory" nor "speed"
 
@@ -34,7 +35,7 @@ from htvm.backend.targets.soc import HOST, Soc
 from htvm.dialects import accel
 
 from .analysis import activations, layout, linear_kernels
-from .analysis.linear_kernels import Linear, Plan
+from .analysis.linear_kernels import DATA_BYTES, Linear, Plan
 
 MOST_DATA = {"memory": 1.1, "speed": 2.1}
 """Bytes of constants that a layer may have for each byte of its weights, by what the module is compiled for."""
@@ -155,6 +156,8 @@ def write(layer: ir.OpView, plan: Plan) -> None:
     attributes = layer.operation.attributes
     attributes["kernel"] = ir.StringAttr.get(plan.kernel)
     i64 = ir.IntegerType.get_signless(64)
+    if plan.data_bytes:
+        attributes[DATA_BYTES] = ir.IntegerAttr.get(i64, plan.data_bytes)
     if plan.run is not None:
         attributes["run"] = ir.IntegerAttr.get(i64, plan.run)
     if plan.skip is not None:

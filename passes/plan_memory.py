@@ -9,7 +9,7 @@ plan for this order of layers goes below; `accel.peak`, the node where most is l
 the memory has. An element-wise layer works in place where its operand is needed no more.
 
 Stage    tiled -> planned
-Reads    the order of the layers, sizes of memrefs and globals; the target's memories
+Reads    the order of the layers, sizes of memrefs and globals, `accel.data_bytes`; the target's memories
 Writes   `offset` of each buffer, `accel.offset` of each argument, the attributes of the module
 Needs    bufferize-layers before it
 Fails    on a memory too small for its arena and its constants, with what is live at the peak; on a memref in a
@@ -30,6 +30,7 @@ from htvm.dialects import accel
 
 from .analysis import activations, layout
 from .analysis.actions import actions
+from .analysis.linear_kernels import DATA_BYTES
 from .analysis.liveness import Lifetime, lifetimes, shareable
 from .analysis.packing import Item, Packing, loads, pack
 
@@ -121,11 +122,22 @@ def constant_bytes(module: ir.Operation, target: Soc) -> dict[str, int]:
     found: dict[str, int] = defaultdict(int)
     jobs = {op.job for function in accel.functions(module) for op in function.body.blocks[0] if is_launch(op)}
     found[target.constant_memory or target.program_memory] += 4 * DESCRIPTOR_WORDS * len(jobs)
+    weights = weight_bytes(module)
     for op in module.regions[0].blocks[0]:
         if isinstance(op, memref.GlobalOp):
             memref_type = op.attributes["type"].value
-            found[memory_of(memref_type)] += layout.aligned(layout.size_bytes(memref_type))
+            size_bytes = weights.get(op.sym_name.value, layout.size_bytes(memref_type))
+            found[memory_of(memref_type)] += layout.aligned(size_bytes)
     return found
+
+
+def weight_bytes(module: ir.Operation) -> dict[str, int]:
+    """Return the bytes of weights as the kernels have them that choose-kernels chose, by the global's name."""
+    return {
+        layer.weights.owner.attributes["name"].value: layer.operation.attributes[DATA_BYTES].value
+        for layer in accel.layers(module)
+        if DATA_BYTES in layer.operation.attributes
+    }
 
 
 def is_launch(op: ir.OpView) -> bool:
@@ -138,9 +150,7 @@ def write_summary(module: ir.Operation, plans: dict[str, Plan], memories: dict[s
         "accel.arena": {name: integer(plan.packing.peak) for name, plan in plans.items()},
         "accel.lower_bound": {name: integer(plan.packing.lower_bound) for name, plan in plans.items()},
         "accel.capacity": {name: integer(memories[name].size_bytes) for name in plans},
-        "accel.peak": {
-            name: ir.StringAttr.get(accel.node(plan.peak_layer)) for name, plan in plans.items()
-        },
+        "accel.peak": {name: ir.StringAttr.get(accel.node(plan.peak_layer)) for name, plan in plans.items()},
     }
     for name, of_memories in by_name.items():
         module.attributes[name] = ir.DictAttr.get(of_memories)

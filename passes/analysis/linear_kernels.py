@@ -88,6 +88,10 @@ class Linear:
         return self.groups == 1 and one_run and gapless
 
 
+DATA_BYTES = "accel.data_bytes"
+"""The attribute of a layer that says how many bytes its weights have in its kernel's order."""
+
+
 @dataclass(frozen=True)
 class Plan:
     """A kernel for a layer, and what it costs. data_bytes: of weights, in its order.

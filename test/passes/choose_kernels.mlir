@@ -8,6 +8,7 @@
 // CHECK-LABEL: @pointwise_is_packed
 func.func @pointwise_is_packed(%x: tensor<1x16x4x4xi8, #nhwc>) -> tensor<1x32x4x4xi8, #nhwc> {
   // CHECK: accel.conv2d
+  // CHECK-SAME: accel.data_bytes = 528 : i64
   // CHECK-SAME: kernel = "packed"
   // CHECK-SAME: run = 4
   // CHECK-SAME: scratch_bytes = 192

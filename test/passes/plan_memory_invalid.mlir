@@ -38,3 +38,20 @@ func.func @unknown_memory(%x: memref<4xi8, "l1"> {accel.name = "x"}) {
 func.func @no_memory(%x: memref<4xi8> {accel.name = "x"}) {
   return
 }
+
+// -----
+
+// Weights take what they have in the order of their kernel.
+// CHECK: error: does not fit target 'choosy': ram needs 4,504 bytes at node 'conv7', has 4,096
+// CHECK-NEXT: 2,500 bytes: 'x'
+// CHECK-NEXT: 1,901 bytes: 'conv7'
+// CHECK-NEXT: 100 bytes: constants
+// CHECK-NEXT: the constants leave 3,996 bytes for activations: smaller maps or fewer channels at this node help
+memref.global "private" constant @w : memref<1x1x1x600xi8, "ram"> = dense<1>
+func.func @fewer_bytes_in_the_order_of_the_kernel(%x: memref<1x1x1x2500xi8, "ram"> {accel.name = "x"}, %y: memref<1x1x1x1901xi8, "ram"> {accel.result, accel.name = "y"}) {
+  %a = accel.buffer "conv7" : memref<1x1x1x1901xi8, "ram">
+  %w = memref.get_global @w : memref<1x1x1x600xi8, "ram">
+  accel.conv2d %x, %w into %a {accel.data_bytes = 98 : i64, strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1 : i64} : (memref<1x1x1x2500xi8, "ram">, memref<1x1x1x600xi8, "ram">, memref<1x1x1x1901xi8, "ram">) -> () loc("conv7")
+  accel.transpose %a into %y {permutation = array<i64: 0, 1, 2, 3>} : (memref<1x1x1x1901xi8, "ram">, memref<1x1x1x1901xi8, "ram">) -> () loc("end")
+  return
+}
