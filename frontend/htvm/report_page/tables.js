@@ -13,7 +13,7 @@
         ["cycles", (layer) => layer.cycles, 0],
         ["% of cycles", (layer) => (100 * layer.cycles) / total, 1],
         ["predicted", (layer) => layer.predicted_cycles, 0],
-        ["off by %", (layer) => layer.predicted_cycles && (100 * (layer.predicted_cycles - layer.cycles)) / layer.cycles, 1],
+        ["off %", (layer) => layer.predicted_cycles && (100 * (layer.predicted_cycles - layer.cycles)) / layer.cycles, 1],
         ["MAC/cycle", (layer) => (layer.macs ? layer.macs / layer.cycles : null), 3],
         ["% of bound", (layer) => layer.share_of_bound && 100 * layer.share_of_bound, 1],
         ["bytes read", (layer) => layer.read_bytes, 0],
