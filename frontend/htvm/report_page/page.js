@@ -22,8 +22,7 @@
     card("RAM", bytes(metrics.ram_bytes), "and " + number(metrics.stack_bytes) + " bytes of stack");
     card("Code", bytes(metrics.code_bytes), "and " + bytes(metrics.rodata_bytes) + " of constants");
     if (metrics.energy_uj) {
-        const known = metrics.energy_units.filter((unit) => !metrics.engines[unit] || metrics.engines[unit].launches);
-        card("Energy", number(metrics.energy_uj, 1) + " µJ", "of " + known.join(" and ") + " only");
+        card("Energy", number(metrics.energy_uj, 1) + " µJ", "of " + metrics.energy_units.join(" and ") + " only");
     }
 
     document.getElementById("command").textContent = origin.command;
