@@ -23,6 +23,10 @@ def test_network_is_exact(name: str) -> None:
     assert htvm.verify(compiled(name, targets.load("diana"))).exact
 
 
+def test_tiles_of_least_energy_are_exact() -> None:
+    assert htvm.verify(htvm.compile(models.path("htvm/ds_cnn_digital"), "diana", objective="energy")).exact
+
+
 @pytest.mark.parametrize("kilobytes", (64, 16, 8))
 def test_small_memories_only_cost_time(kilobytes: int) -> None:
     soc = targets.load("diana").with_memory("l1", kilobytes * 1024)
