@@ -6,9 +6,11 @@ group `htvm.targets` whose value is a `Soc`.
 
 import importlib
 import importlib.util
+from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
 
+from htvm.backend.targets.mistakes import mistakes
 from htvm.backend.targets.soc import Soc
 
 BUILT_IN = ("rv32", "diana")
@@ -44,11 +46,13 @@ def load_file(path: Path) -> Soc:
         spec.loader.exec_module(module)
     except Exception as error:
         raise ValueError(f"target file '{path}' fails: {type(error).__name__}: {error}") from error
-    return checked(getattr(module, "SOC", None), f"target file '{path}'")
+    return replace(checked(getattr(module, "SOC", None), f"target file '{path}'"), file=str(path))
 
 
 def checked(found: object, where: str) -> Soc:
-    """Return `found` if it is a Soc."""
+    """Return `found` if it is a Soc without mistakes."""
     if not isinstance(found, Soc):
         raise ValueError(f"{where} must give a htvm.backend.targets.soc.Soc as SOC, got {type(found).__name__}")
+    if wrong := mistakes(found):
+        raise ValueError(f"{where} describes no machine:" + "".join(f"\n  {each}" for each in wrong))
     return found

@@ -154,6 +154,7 @@ class Soc:
     constant_memory: where constants are, if not in program_memory.
     cost_models: the first one counts, until another is chosen. power_w: what each unit ("host", an engine) draws while
     it works, in watts, where a source is known.
+    file: from which it was loaded, if it is none of htvm's own.
     """
 
     name: str
@@ -168,6 +169,7 @@ class Soc:
     dmas: tuple[Dma, ...] = ()
     cost_models: tuple[CostModel, ...] = ()
     power_w: Mapping[str, float] | None = None
+    file: str | None = None
 
     @property
     def cost_model(self) -> CostModel | None:

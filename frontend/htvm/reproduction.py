@@ -83,8 +83,19 @@ def saved(module: ir.Operation, name: str) -> Path:
 
 
 def _target(soc: Soc) -> list[str]:
-    """Return the option that names a target; one that is a file of the user's has the file's name to be put in."""
-    return ["--target", soc.name if soc.name in targets.names() else f"{soc.name}.py"]
+    """Return the options that give a target; one that was made in Python has a name of a file to be put in."""
+    if soc.file is None and soc.name not in targets.names():
+        return ["--target", f"{soc.name}.py"]
+    named = soc.file or soc.name
+    whole, options = targets.load(named), ["--target", named]
+    if [engine.name for engine in soc.engines] != [engine.name for engine in whole.engines]:
+        options += ["--engines", ",".join(engine.name for engine in soc.engines)]
+    if soc.cost_model and soc.cost_model.name != whole.cost_model.name:
+        options += ["--cost-model", soc.cost_model.name]
+    for memory in soc.memories:
+        if memory.size_bytes != whole.memory(memory.name).size_bytes:
+            options += ["--memory", f"{memory.name}={memory.size_bytes}"]
+    return options
 
 
 def explained(error: Exception, who: str, model: str, line: str) -> str:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from mlir import ir
 
-from htvm.backend.targets.soc import Host, Memory, Soc
+from htvm.backend.targets.soc import CostModel, Host, Memory, Soc
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,9 @@ class OneOp:
     def refuses(self, op: ir.Operation) -> str | None:
         found = op.operation.name
         return None if found == self.op else f"does not implement '{found}'"
+
+    def cycles(self, op: ir.Operation, cost_model: CostModel | None) -> int:
+        return 1
 
 
 SOC = Soc(

@@ -56,6 +56,22 @@ def test_the_message_says_where_and_the_line_repeats_it(monkeypatch: pytest.Monk
     assert status(htvm_opt.main, line, monkeypatch) == 0
 
 
+def test_the_target_in_the_line_is_the_one_that_was_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    """A file has its own name, not that of the target; what the options made of it are options again."""
+    file = tmp_path / "mine.py"
+    file.write_text("from dataclasses import replace\nfrom htvm.backend.targets.diana import SOC\n"
+                    "SOC = replace(SOC, name='other')\n")  # fmt: skip
+    monkeypatch.setattr(OrderLayers, "__call__", failing)
+    options = f"--target {file} --engines digital,host --cost-model odimo --memory l1=64k"
+    assert status(command.main, f"htvm compile {MODEL} -o out {options}", monkeypatch) == 70
+    line = re.search(r"^  (htvm-opt .*)$", capsys.readouterr().err, re.MULTILINE)[1]
+    assert f"--target {file} --engines digital,host --cost-model odimo --memory l1=65536 -p" in line
+    monkeypatch.undo()
+    assert status(htvm_opt.main, line, monkeypatch) == 0
+
+
 def test_options_of_the_pass_are_in_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(VerifyStage, "__call__", failing)
     with pytest.raises(InternalError, match=r"-p 'verify-stage\{stage=integer\}'"):

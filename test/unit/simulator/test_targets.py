@@ -1,8 +1,11 @@
 """Finding targets by name and by file."""
 
+from dataclasses import replace
+
 import pytest
 
 from htvm.backend import targets
+from htvm.backend.targets.mistakes import mistakes
 from htvm.backend.targets.soc import Soc
 
 CUSTOM = """
@@ -43,6 +46,45 @@ def test_a_file_that_is_no_target_is_refused(tmp_path, text, problem):
     path.write_text(text)
     with pytest.raises(ValueError, match=f"target file '{path}' {problem}"):
         targets.load(str(path))
+
+
+def test_what_a_file_describes_wrongly_is_said_when_it_is_loaded(tmp_path):
+    path = tmp_path / "broken.py"
+    path.write_text(CUSTOM.replace('name="custom"', "engines=(RV32.engines[0]), memories=(RV32.memories[0], 3)"))
+    with pytest.raises(ValueError) as refused:
+        targets.load(str(path))
+    assert str(refused.value).splitlines() == [
+        f"target file '{path}' describes no machine:",
+        "  memories[1]: found int, wanted a soc.Memory",
+        "  engines: found HostEngine, wanted a tuple; one of one part is written (part,)",
+    ]
+
+
+class HalfAnArray:
+    name, memory, weight_memory, refuses, cycles, job = "npu", "l1", "l9", None, None, None
+
+
+def test_mistakes_name_what_is_there_and_what_is_wanted():
+    diana, rv32 = targets.load("diana"), targets.load("rv32")
+    found = mistakes(replace(rv32, host=None, engines=(HalfAnArray(),), cost_models=(7,)))
+    assert found == [
+        "host: found NoneType, wanted a soc.Host",
+        "engines[0]: found HalfAnArray without base, capacity_bytes, execute, lowered, most_outputs, output_step, "
+        "pack, reads, weight_bytes, writes, wanted all members of soc.Accelerator",
+        "cost_models[0]: found int without copy_cycles, job_cycles, name, source, wanted all members of soc.CostModel",
+    ]
+    (ram,) = rv32.memories
+    later = replace(ram, base=ram.base + 16)
+    assert mistakes(replace(rv32, memories=(ram, later), arena_memory="l2", constant_memory="rom")) == [
+        "memories: found 'ram' 2 times, wanted each name once",
+        "arena_memory: found 'l2', wanted one of ram",
+        "constant_memory: found 'rom', wanted one of ram",
+        f"memories: found 'ram' up to {ram.end:#x} and 'ram' from {later.base:#x}, wanted memories apart",
+    ]
+    assert mistakes(replace(diana, memories=diana.memories[:2], cost_models=()))[-1] == (
+        "cost_models: found none, wanted one, since there are accelerators"
+    )
+    assert mistakes(diana) == mistakes(rv32) == []
 
 
 def test_a_missing_file_is_refused():

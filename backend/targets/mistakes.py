@@ -1,0 +1,85 @@
+"""What is wrong with the description of a machine: found when it is loaded, not by a pass that stumbles over it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from htvm.backend.targets.soc import Accelerator, CostModel, Dma, Engine, Host, Memory, Soc
+
+PARTS = {"memories": Memory, "engines": Engine, "dmas": Dma, "cost_models": CostModel}
+"""The fields of a Soc that are tuples, and of what."""
+
+
+def mistakes(soc: Soc) -> list[str]:
+    """Return what is wrong with a Soc, each as "what: found X, wanted Y"; nothing if passes can use it."""
+    return list(_of_types(soc)) or [*_of_names(soc), *_of_addresses(soc)]
+
+
+def _of_types(soc: Soc) -> Iterator[str]:
+    if not isinstance(soc.host, Host):
+        yield f"host: found {_kind(soc.host)}, wanted a soc.Host"
+    for field, wanted in PARTS.items():
+        parts = getattr(soc, field)
+        if not isinstance(parts, tuple):
+            yield f"{field}: found {_kind(parts)}, wanted a tuple; one of one part is written (part,)"
+            continue
+        for number, part in enumerate(parts):
+            yield from _of_part(f"{field}[{number}]", part, wanted)
+
+
+def _of_part(where: str, part: object, wanted: type) -> Iterator[str]:
+    """Say what a part of a Soc is or lacks. Engines and cost models may be of any class that has the members."""
+    if wanted in (Memory, Dma):
+        if not isinstance(part, wanted):
+            yield f"{where}: found {_kind(part)}, wanted a soc.{wanted.__name__}"
+        return
+    needed = set(_members(wanted))
+    if wanted is Engine and any(hasattr(part, name) for name in _members(Accelerator)):
+        needed, wanted = {*needed, *_members(Accelerator)}, Accelerator
+    if missing := sorted(name for name in needed if not hasattr(part, name)):
+        yield f"{where}: found {_kind(part)} without {', '.join(missing)}, wanted all members of soc.{wanted.__name__}"
+
+
+def _of_names(soc: Soc) -> Iterator[str]:
+    """Say which names are there twice, and which name nothing."""
+    for field in PARTS:
+        counts = Counter(part.name for part in getattr(soc, field))
+        for name, count in counts.items():
+            if count > 1:
+                yield f"{field}: found '{name}' {count} times, wanted each name once"
+    named = {"program_memory": soc.program_memory, "arena_memory": soc.arena_memory}
+    if soc.constant_memory is not None:
+        named["constant_memory"] = soc.constant_memory
+    for engine in soc.accelerators:
+        named[f"memory of engine '{engine.name}'"] = engine.memory
+        named[f"weight_memory of engine '{engine.name}'"] = engine.weight_memory
+    for dma in soc.dmas:
+        for route in dma.routes:
+            named[f"route {route.name} of '{dma.name}', source"] = route.source
+            named[f"route {route.name} of '{dma.name}', target"] = route.target
+    known = {memory.name for memory in soc.memories}
+    for what, name in named.items():
+        if name not in known:
+            yield f"{what}: found '{name}', wanted one of {', '.join(sorted(known))}"
+    if soc.accelerators and not soc.cost_models:
+        yield "cost_models: found none, wanted one, since there are accelerators"
+
+
+def _of_addresses(soc: Soc) -> Iterator[str]:
+    in_order = sorted(soc.memories, key=lambda memory: memory.base)
+    for lower, upper in zip(in_order, in_order[1:], strict=False):
+        if lower.end > upper.base:
+            yield (
+                f"memories: found '{lower.name}' up to {lower.end:#x} and '{upper.name}' from {upper.base:#x}, "
+                "wanted memories apart"
+            )
+
+
+def _members(protocol: type) -> list[str]:
+    """Return the names that a protocol itself asks for."""
+    return [name for name in (*vars(protocol), *protocol.__annotations__) if not name.startswith("_")]
+
+
+def _kind(value: object) -> str:
+    return type(value).__name__
