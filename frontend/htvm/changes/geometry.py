@@ -19,11 +19,15 @@ MULTIPLES = (4, 8, 16, 32)
 
 
 def kernel(of: Question, why: Reason) -> Iterator[Change]:
-    """Other sides: those that the rule names, else the next; larger ones with zeros behind, or smaller ones."""
+    """Other sides: those that the rule names, else the next; larger ones with zeros behind, or smaller ones.
+
+    Of a rule about bytes, or rows of weights, only smaller ones.
+    """
     if not of.is_conv2d or of.weights is None:
         return
-    named = numbers(why.wanted)
-    sides = [sorted(named or [side, side + 1, side - 1], key=lambda n: abs(n - side)) for side in of.kernel]
+    is_size = why.subject != "kernel"
+    named = [] if is_size else numbers(why.wanted)
+    sides = [[side, *range(side - 2, 0, -2)] if is_size else named or [side, side + 1, side - 1] for side in of.kernel]
     for rows, columns in nearest(list(product(*sides)), of.kernel):
         if min(rows, columns) < 1 or (rows, columns) == of.kernel:
             continue
@@ -106,16 +110,18 @@ def pads(of: Question, why: Reason) -> Iterator[Change]:
 
 
 def input_channels(of: Question, why: Reason) -> Iterator[Change]:
-    """More input channels, with zeros, up to a multiple; or fewer, as many as the rule lets through."""
+    """More input channels, with zeros, up to a multiple; or, if rows or bytes are too many, fewer."""
     if of.weights is None or of.groups > 1:
         return
-    count = of.weights.shape[1]
-    for more in sorted({-(-count // step) * step for step in (*MULTIPLES, *numbers(why.wanted)) if step > 0}):
-        if count < more <= 2 * max(count, max(MULTIPLES)):
-            yield from made(f"pad input channels {count} -> {more}", SAME_NUMBERS, with_inputs(of, more))
-    for part in (1 / 2, 1 / 4, 1 / 8):
-        fewer = int(count * part)
-        if fewer:
+    count, named = of.weights.shape[1], numbers(why.wanted)
+    if why.subject.endswith("channels"):
+        for more in sorted({-(-count // step) * step for step in (*MULTIPLES, *named) if step > 0}):
+            if count < more <= 2 * max(count, max(MULTIPLES)):
+                yield from made(f"pad input channels {count} -> {more}", SAME_NUMBERS, with_inputs(of, more))
+    found = numbers(why.found)
+    allowed = {count * named[0] // found[0]} if named and found and found[0] > named[0] else set()
+    for fewer in sorted({count // 2, count // 4, count // 8, *allowed}, reverse=True):
+        if 0 < fewer < count:
             yield from made(f"input channels {count} -> {fewer}", RETRAIN, with_inputs(of, fewer))
 
 
@@ -151,7 +157,7 @@ def one_image(of: Question, why: Reason) -> Iterator[Change]:
     if shapes[0][0] > 1:
         first, result = (replace(each, shape=(1, *each.shape[1:])) for each in (of.inputs[0], of.output))
         after = replace(of, inputs=(first, *of.inputs[1:]), output=result)
-        yield from made(f"batch {shapes[0][0]} -> 1", SAME_NUMBERS, after)
+        yield from made(f"batch {shapes[0][0]} -> 1 (cycles of one image)", SAME_NUMBERS, after)
 
 
 def whole_map(of: Question, why: Reason) -> Iterator[Change]:

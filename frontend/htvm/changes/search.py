@@ -39,7 +39,7 @@ IDEAS: dict[Idea, tuple[str, ...]] = {
     geometry.average: ("kind",),
     geometry.same_shapes: ("operands",),
     geometry.groups: ("groups",),
-    geometry.kernel: ("kernel", "weights of"),
+    geometry.kernel: ("kernel", "rows", "weights of"),
     geometry.dilations: ("dilations",),
     geometry.strides: ("strides",),
     geometry.pads: ("pads", "padding"),
