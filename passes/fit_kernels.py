@@ -71,13 +71,19 @@ class FitKernels:
         return False
 
     def is_better(self, layer: ir.OpView, before: list[ir.OpView], conv: ir.OpView) -> bool:
-        """Say whether an accelerator takes the new convolution, and all together takes less than the host now."""
-        host, model = self.target.engine(HOST), self.target.cost_model
+        """Say whether an accelerator takes the new convolution, and all together takes less than the host now.
+
+        A machine without a host has no choice, if nothing has to be done first.
+        """
+        model = self.target.cost_model
         times = [
             engine.cycles(conv, model)
             for engine in self.target.accelerators
             if refusal(self.target, engine, conv) is None
         ]
+        host = next((engine for engine in self.target.engines if engine.name == HOST), None)
+        if host is None:
+            return bool(times) and not before
         extra = sum(host.cycles(each, model) for each in before)
         return bool(times) and min(times) + extra < host.cycles(layer, model)
 

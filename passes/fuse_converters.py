@@ -24,6 +24,8 @@ from mlir.passmanager import ExternalPass
 from htvm.backend.targets.soc import Soc
 from htvm.dialects import accel, quantisation
 
+from .analysis.acceptance import refusal
+
 
 @dataclass(frozen=True)
 class FuseConverters:
@@ -50,7 +52,7 @@ class FuseConverters:
 
     def cycles(self, layer: ir.OpView) -> int | None:
         """Return the fewest cycles that an engine predicts for a layer; None if every engine refuses it."""
-        willing = [engine for engine in self.target.engines if engine.refuses(layer) is None]
+        willing = [engine for engine in self.target.engines if refusal(self.target, engine, layer) is None]
         return min((engine.cycles(layer, self.target.cost_model) for engine in willing), default=None)
 
 
