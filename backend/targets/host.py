@@ -17,11 +17,23 @@ CYCLES_PER_POOLED_HALF = 1.25
 CYCLES_PER_PLANAR = CYCLES_PER_POOLED - CYCLES_PER_POOLED_HALF
 CYCLES_PER_POOL = 13
 CYCLES_PER_SUM = 18
+CYCLES_PER_SOFTMAX = 75
+CYCLES_PER_MOVED = 6
 CYCLES_PER_ELEMENT = 8
 """What the host takes, for choosing between engines: MLPerf Tiny's networks on the simulated core, `htvm run`. Products
 of two computed matrices, of which these networks have none, alone: 5.6 to 6.0 for a multiplication of 16x32x16 to
 128x128x128 and of 49 tokens' attention (clang -O3); 8 to 9 where a sum has 8 or 16 products."""
 
+
+MOVES = (
+    accel.LookupOp,
+    accel.TransposeOp,
+    accel.ReshapeOp,
+    accel.TakeOp,
+    accel.ConcatOp,
+    accel.PadOp,
+)
+"""Layers that copy elements, or look them up."""
 
 MOST_IN_WORDS = 256
 """HTVM_POOL2D_WORDS of htvm_pool2d_words.h: elements under a window."""
@@ -64,6 +76,10 @@ class HostEngine:
             return round(elements * (prod(layer.kernel) * per_pooled(layer) + CYCLES_PER_POOL))
         if isinstance(layer, accel.AddOp):
             return elements * CYCLES_PER_SUM
+        if isinstance(layer, accel.SoftmaxOp):
+            return elements * CYCLES_PER_SOFTMAX
+        if isinstance(layer, MOVES):
+            return elements * CYCLES_PER_MOVED
         if isinstance(layer, accel.ArgMaxOp):
             elements = prod(layer.input.type.shape)
         return elements * CYCLES_PER_ELEMENT

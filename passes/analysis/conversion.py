@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from mlir import ir
 
-from htvm.backend.targets.host import CYCLES_PER_ELEMENT
+from htvm.backend.targets.host import CYCLES_PER_MOVED
 from htvm.backend.targets.jobs import PIXELS
 from htvm.backend.targets.soc import HOST, Soc
 from htvm.dialects import accel, scaling, value_ranges
@@ -27,7 +27,7 @@ class Conversion:
 
 def fastest(soc: Soc, value: ir.Value, order: str) -> Conversion:
     """Return the fastest way from a map in one order to the same in `order`, the other one."""
-    ways = [Conversion(HOST, CYCLES_PER_ELEMENT * layout.size_bytes(value.type))]
+    ways = [Conversion(HOST, CYCLES_PER_MOVED * layout.size_bytes(value.type))]
     with behind(value), ir.Location.unknown():
         layer = convolution(value, value.type)
     for engine in soc.accelerators:

@@ -27,7 +27,7 @@ typedef struct {
 HTVM_KERNEL int32_t htvm_softmax_quotient(uint64_t numerator, uint64_t unit, int32_t highest)
 {
     int32_t low = 0; /* 2k - 1 is negative there: always small enough */
-    int32_t high = highest;
+    int32_t high = numerator < unit ? 0 : highest; /* of many classes most are far from the largest */
 
     while (low < high) {
         const int32_t middle = high - (high - low) / 2;

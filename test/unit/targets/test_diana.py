@@ -6,6 +6,7 @@ from target_models import integer_layers
 from htvm.backend import targets
 from htvm.backend.targets.jobs import Job
 from htvm.backend.targets.soc import Route
+from htvm.dialects import accel
 
 SOC = targets.load("diana")
 MATCH, ODIMO = SOC.cost_models
@@ -46,7 +47,7 @@ def test_cost_models_give_the_published_totals(network: str) -> None:
     engine = SOC.engine("digital")
     odimo = match = depthwise = 0.0
     for layer in integer_layers(f"{network}_digital"):
-        if engine.refuses(layer):
+        if engine.refuses(layer) or isinstance(layer, accel.Pool2dOp):  # which HTVM leaves to the host
             continue
         job = engine.job(layer)
         step = 1 if job.groups > 1 else job.outputs
