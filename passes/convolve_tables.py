@@ -22,11 +22,11 @@ import numpy as np
 from mlir import ir
 from mlir.passmanager import ExternalPass
 
-from htvm.backend.targets.soc import HOST, Soc
+from htvm.backend.targets.soc import Soc
 from htvm.dialects import accel, quantisation, scaling, value_ranges
 
 from .analysis import activations
-from .analysis.acceptance import refusal
+from .analysis.acceptance import fewest_cycles
 
 WEIGHTS = range(-128, 128)
 SHIFTS = range(16)
@@ -63,17 +63,12 @@ class ConvolveTables:
                         self.replace(layer, factors)
 
     def replace(self, layer: accel.LookupOp, factors: Factors) -> None:
-        """Put a convolution in place of a lookup; leave it if the host is as fast."""
+        """Put a convolution in place of a lookup; leave it where it is as fast."""
         with ir.InsertionPoint(layer), layer.location:
             conv = scaling.scaled(layer.input, layer.result.type, **asdict(factors))
-        model = self.target.cost_model
-        times = [
-            engine.cycles(conv, model)
-            for engine in self.target.accelerators
-            if refusal(self.target, engine, conv) is None
-        ]
-        host = [engine.cycles(layer, model) for engine in self.target.engines if engine.name == HOST]
-        if times and (not host or min(times) < host[0]):
+        before = fewest_cycles(self.target, layer, self.target.engines)
+        after = fewest_cycles(self.target, conv, self.target.accelerators)
+        if after is not None and (before is None or after < before):
             layer.result.replace_all_uses_with(conv.result)
             layer.operation.erase()
         else:

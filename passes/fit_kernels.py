@@ -27,11 +27,11 @@ import numpy as np
 from mlir import ir
 from mlir.passmanager import ExternalPass
 
-from htvm.backend.targets.soc import HOST, Soc
+from htvm.backend.targets.soc import Soc
 from htvm.dialects import accel, quantisation
 
 from .analysis import activations
-from .analysis.acceptance import is_accelerated, refusal
+from .analysis.acceptance import fewest_cycles, is_accelerated
 
 Made = tuple[list[ir.OpView], accel.Conv2dOp]
 """The layers that the host runs first, and the convolution."""
@@ -71,21 +71,13 @@ class FitKernels:
         return False
 
     def is_better(self, layer: ir.OpView, before: list[ir.OpView], conv: ir.OpView) -> bool:
-        """Say whether an accelerator takes the new convolution, and all together takes less than the host now.
-
-        A machine without a host has no choice, if nothing has to be done first.
-        """
-        model = self.target.cost_model
-        times = [
-            engine.cycles(conv, model)
-            for engine in self.target.accelerators
-            if refusal(self.target, engine, conv) is None
-        ]
-        host = next((engine for engine in self.target.engines if engine.name == HOST), None)
-        if host is None:
-            return bool(times) and not before
-        extra = sum(host.cycles(each, model) for each in before)
-        return bool(times) and min(times) + extra < host.cycles(layer, model)
+        """Say whether an accelerator takes the new convolution, and all together takes less than now."""
+        now = fewest_cycles(self.target, layer, self.target.engines)
+        extra = [fewest_cycles(self.target, each, self.target.engines) for each in before]
+        accelerated = fewest_cycles(self.target, conv, self.target.accelerators)
+        if accelerated is None or None in extra:
+            return False
+        return now is None or accelerated + sum(extra) < now
 
 
 def is_plain(layer: ir.OpView) -> bool:

@@ -29,11 +29,11 @@ from typing import ClassVar
 from mlir import ir
 from mlir.passmanager import ExternalPass
 
-from htvm.backend.targets.soc import Engine, Soc
+from htvm.backend.targets.soc import Soc
 from htvm.dialects import accel, scaling
 
 from .analysis import activations
-from .analysis.acceptance import is_accelerated, refusal
+from .analysis.acceptance import fewest_cycles, is_accelerated
 
 LOWEST, HIGHEST = -128, 127
 """What a sum of the engine is cut off at."""
@@ -65,8 +65,8 @@ class SplitActivations:
         with ir.InsertionPoint(layer), layer.location:
             total = saturated_sum(layer, bits)
             clipped = shifted(layer, total.result, bits)
-        before = self.fastest(layer)
-        first, second = self.fastest(total, accelerated=True), self.fastest(clipped, accelerated=True)
+        before = fewest_cycles(self.target, layer, self.target.engines)
+        first, second = (fewest_cycles(self.target, each, self.target.accelerators) for each in (total, clipped))
         if first is not None and second is not None and (before is None or first + second < before):
             layer.result.replace_all_uses_with(clipped.result)
             layer.operation.erase()
@@ -76,12 +76,6 @@ class SplitActivations:
         else:
             clipped.operation.erase()
         total.operation.erase()
-
-    def fastest(self, layer: ir.OpView, accelerated: bool = False) -> int | None:
-        """Return the fewest cycles of a layer on the engines, or accelerators, that take it; None if none does."""
-        engines: tuple[Engine, ...] = self.target.accelerators if accelerated else self.target.engines
-        willing = [engine for engine in engines if refusal(self.target, engine, layer) is None]
-        return min((engine.cycles(layer, self.target.cost_model) for engine in willing), default=None)
 
 
 def is_clipped(layer: ir.OpView) -> bool:
