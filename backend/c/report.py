@@ -48,7 +48,7 @@ def report(program: Program, soc: Soc, versions: dict[str, str]) -> dict[str, An
 
 
 def buffer_facts(buffer: Place) -> dict[str, Any]:
-    """Describe a buffer. first, last: the steps between which it is needed, both included."""
+    """Describe a buffer. first, last: the steps between which it is needed, both included. strides: in elements."""
     value = buffer.values[0]
     return {
         "name": buffer.name,
@@ -58,6 +58,7 @@ def buffer_facts(buffer: Place) -> dict[str, Any]:
         "bytes": values.size_bytes(value),
         "dtype": values.element_type(value).numpy,
         "shape": list(values.shape(value)),
+        "strides": list(values.strides(value)),
         "first": buffer.first,
         "last": buffer.last,
     }

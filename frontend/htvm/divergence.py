@@ -11,13 +11,12 @@ import onnx
 
 from htvm.accumulators import Accumulator, accumulator
 from htvm.backend.c.program import read_program
-from htvm.dialects import accel
 from htvm.dialects.real import Real
 from htvm.driver import CompiledModel
 from htvm.execution import Program
 from htvm.observation import Observation, observed
-from htvm.origin import tensor
 from htvm.reference import evaluate
+from htvm.step_values import tensors
 
 
 @dataclass(frozen=True)
@@ -59,12 +58,11 @@ def first_divergence(
     Only steps whose results are in memory, as integers, can be compared.
     """
     steps = read_program(compiled.module, compiled.soc).steps
-    outer = [step for step in steps if accel.INNER_ATTRIBUTE not in step.layer.operation.attributes]
-    tensors = {step.number: found for step in outer if (found := tensor(accel.nodes(step.layer), proto))}
-    meant = evaluate(proto, sample, keep=list(tensors.values()))
+    names = tensors(steps, proto)
+    meant = evaluate(proto, sample, keep=list(names.values()))
     made = observed(program, compiled.module, steps, sample)
     for step, parts in groupby(made, lambda each: each.step):
-        name = tensors.get(step.number)
+        name = names.get(step.number)
         wanted = None if name is None else _integers(meant[name])
         if wanted is None:
             continue

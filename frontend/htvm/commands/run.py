@@ -43,6 +43,11 @@ def add_arguments(to: argparse.ArgumentParser) -> None:
     to.add_argument("--seed", type=int, default=0, metavar="N", help="where random inputs start from (default: 0)")
     to.add_argument("--outputs", metavar="Y.npz", help="file to write the outputs to")
     to.add_argument("--trace", metavar="T.json", help="file to write a timeline to, for Perfetto and Chrome's tracing")
+    to.add_argument(
+        "--values",
+        metavar="V.npz",
+        help="file to write what each step has left in memory to, by ONNX name, of the first sample; wants a MODEL",
+    )
     add_cc(to)
     add_output(to, "the metrics")
 
@@ -52,12 +57,15 @@ def run(arguments: argparse.Namespace) -> int:
 
     from htvm.commands import tables
     from htvm.execution import Program
-    from htvm.interface import Samples
+    from htvm.interface import InputError, Samples
+    from htvm.step_values import step_values
     from htvm.trace import trace
     from htvm.verification import changed
 
     given = read_arrays(arguments.inputs) if arguments.inputs else None
     compiled, project, soc = subject(arguments)
+    if arguments.values and compiled is None:
+        raise InputError(f"--values wants the ONNX file: the project '{arguments.model}' has no names of its tensors")
     inputs = project.random_inputs(arguments.seed) if given is None else given
     samples = Samples.of(project.inputs, inputs)
     program = Program(project, soc, arguments.cc)
@@ -65,6 +73,8 @@ def run(arguments: argparse.Namespace) -> int:
         result = program.run(samples, progress)
     if arguments.outputs:
         np.savez(arguments.outputs, **result.outputs)
+    if arguments.values:
+        np.savez(arguments.values, **step_values(compiled, program, samples[0]))
     changes = changed(compiled, result) if compiled else []
     write_json(arguments.json, result.metrics | {"changed": _changes(arguments.requant, changes) if changes else None})
     write_json(arguments.trace, trace(project, result) if arguments.trace else None)
