@@ -88,10 +88,12 @@ class AssignLayouts:
             for value in activations.read_by(layer):
                 if value in found.converted and given[value] != wanted:
                     if value not in converted:
-                        engine = conversion.fastest(self.target, value, wanted).engine
+                        maker = conversion.fastest(self.target, value, wanted).engine
                         location = layer.location if activations.is_argument(value) else value.owner.location
                         with conversion.behind(value), location:
-                            converted[value] = conversion.made(value, wanted, engine)
+                            converted[value] = conversion.made(value, wanted, maker)
+                        purpose = f"the order of bytes that {engine.name} reads"
+                        accel.mark_inserted(converted[value].owner.opview, purpose)
                     replace_operand(layer, value, converted[value])
 
 

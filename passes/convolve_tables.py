@@ -66,6 +66,8 @@ class ConvolveTables:
         """Put a convolution in place of a lookup; leave it where it is as fast."""
         with ir.InsertionPoint(layer), layer.location:
             conv = scaling.scaled(layer.input, layer.result.type, **asdict(factors))
+        if purpose := accel.inserted(layer):
+            accel.mark_inserted(conv, purpose)
         before = fewest_cycles(self.target, layer, self.target.engines)
         after = fewest_cycles(self.target, conv, self.target.accelerators)
         if after is not None and (before is None or after < before):

@@ -131,7 +131,10 @@ def strides_in_channels(layer: accel.Conv2dOp) -> Made | None:
     )
     folded = accel.ReshapeOp(quantisation.tensor([1, 4 * channels, *size], element), moved.result)
     conv = convolution(layer, folded.result, folded_weights(weights, kernel), [1, 1], [0, 0, 0, 0])
-    return [padded, squares, moved, folded], conv
+    made = [padded, squares, moved, folded]
+    for each in made:
+        accel.mark_inserted(each, "the squares of four pixels of which one is read with strides 2x2, as channels")
+    return made, conv
 
 
 def folded_weights(weights: np.ndarray, kernel: list[int]) -> np.ndarray:

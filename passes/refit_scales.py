@@ -259,5 +259,14 @@ def tabulate(end: accel.QuantizeOp) -> None:
     entries = (numbers + half).quantise(y.scales[0], y.zero_point, y.lowest, y.highest, "floor")
     with ir.InsertionPoint(end), end.location:
         table = quantisation.integers(entries.astype(np.int16).astype(np.int8))
-        end.result.replace_all_uses_with(accel.LookupOp(end.result.type, end.input, table, lowest=x.lowest).result)
+        made = accel.LookupOp(end.result.type, end.input, table, lowest=x.lowest)
+    accel.mark_inserted(made, f"for --requant pow2: {of_map(x)} -> {of_map(y)}")
+    end.result.replace_all_uses_with(made.result)
     end.operation.erase()
+
+
+def of_map(found: Quantisation) -> str:
+    """Say how a map of one scale is quantised."""
+    power = log2(found.scale)
+    scale = f"2^{power:.0f}" if power.is_integer() else f"{float(found.scale):.3g}"
+    return f"scale {scale}, zero point {found.zero_point}"

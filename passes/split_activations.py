@@ -65,6 +65,7 @@ class SplitActivations:
         with ir.InsertionPoint(layer), layer.location:
             total = saturated_sum(layer, bits)
             clipped = shifted(layer, total.result, bits)
+        accel.mark_inserted(clipped, "cuts off the sum of the layer before, which an accelerator makes without a clip")
         before = fewest_cycles(self.target, layer, self.target.engines)
         first, second = (fewest_cycles(self.target, each, self.target.accelerators) for each in (total, clipped))
         if first is not None and second is not None and (before is None or first + second < before):

@@ -116,6 +116,7 @@ class Turned:
         if prod(value.type.shape[2:]) == 1:
             return value
         self.made.append(accel.TransposeOp(turned_type(value.type), value, permutation=list(TURN)))
+        accel.mark_inserted(self.made[-1], "rows and columns are turned for an accelerator")
         return self.made[-1].result
 
     def clone(self, layer: ir.OpView) -> ir.Value:

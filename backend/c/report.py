@@ -68,7 +68,8 @@ def step_facts(step: Step, numbers: dict[ir.Value, int]) -> dict[str, Any]:
     """Describe a step.
 
     reads, writes: numbers of buffers. weight_bytes: its constants, as the model has them, or packed for an accelerator.
-    skips: the input element that costs no multiplication, of a step whose time depends on the data.
+    skips: the input element that costs no multiplication, of a step whose time depends on the data. inserted: what a
+    step is for that no node of the ONNX file asks for.
     """
     constants = {values.global_name(value) for value in step.layer.operation.operands} - {None} | step.packed
     own = [root_of(step.output)[0], *scratch_of(step)]
@@ -80,6 +81,7 @@ def step_facts(step: Step, numbers: dict[ir.Value, int]) -> dict[str, Any]:
         "engine": step.engine,
         "macs": step.macs,
         **({"skips": step.skips} if step.skips is not None else {}),
+        **({"inserted": purpose} if (purpose := accel.inserted(step.layer)) else {}),
         "shape": list(step.shape),
         "scratch_bytes": step.scratch_bytes,
         "weight_bytes": sum(step.shared.data[name].nbytes for name in constants),

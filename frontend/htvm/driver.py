@@ -174,6 +174,13 @@ def lower(
     return module, stages
 
 
+def advance(module: ir.Module, model: Model, soc: Soc, stages: Sequence[str]) -> None:
+    """Take a module that `lower` gave through the phases that end in further stages. Raises CompileError."""
+    with problems_of(label(model), module.context):
+        for stage in stages:
+            run_phase(stage, module, soc, label(model))
+
+
 def warn_of_inexact(module: ir.Module, name: str) -> None:
     """Warn of each layer that has no integer constants which give its exact meaning for every sum."""
     for layer in accel.layers(module):

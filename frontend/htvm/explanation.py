@@ -10,31 +10,33 @@ from typing import Any
 
 from mlir import ir
 
-from htvm.backend.targets.soc import Accelerator, Engine, Soc
+from htvm.alternatives import Alternatives, Elsewhere, Network, planned
+from htvm.backend.targets.soc import Engine, Soc
 from htvm.changes.question import Question
-from htvm.changes.search import Found, Search, reasons_in
-from htvm.diagnostics import CompileError
+from htvm.changes.search import Found, Search, reasons_in, weight_bytes
 from htvm.dialects import accel
-from htvm.driver import Model, lower
-from htvm.passes.analysis import activations, layout
+from htvm.driver import Model, loaded, lower
+from htvm.origin import name
 from htvm.passes.analysis.acceptance import refusal
-from htvm.passes.analysis.placement import whole_parts
 from htvm.passes.analysis.tiling import NAME as TILING
-from htvm.passes.predict_cycles import PREDICTED_CYCLES
 from htvm.plan import Entry
 
 NO_CHANGE = "no change of the model helps that is known here"
 """Of layers that changes/question.py does not have."""
 
+DEPTHWISE = "depthwise"
+"""The kind of a convolution with a group for each channel that it reads."""
+
 
 @dataclass(frozen=True)
 class Candidate:
-    """An engine and a layer. refusal: why it does not run the layer; None if it does.
+    """An engine and a layer. refusal: why it does not run the layer; None if it does. then: what rules would refuse it
+    once it keeps those that the refusal names: some are only asked then.
 
     cycles: predicted, transfers left out. energy_uj: of the engine meanwhile, where it is known what it draws.
     weight_bytes: the weights in its form. change: the smallest change of the model after which it would take the
-    layer; or why there is none, in words. network_cycles: of an engine that would be faster for the layer alone and was
-    not chosen, what the network would take with the layer there, and what it takes; or why that is not known.
+    layer; or why there is none, in words. elsewhere: of an engine that would be faster for the layer alone and was not
+    chosen, what the network would take with the layer there; or why that is not known.
     """
 
     engine: str
@@ -42,14 +44,18 @@ class Candidate:
     energy_uj: float | None = None
     weight_bytes: int | None = None
     refusal: str | None = None
+    then: tuple[str, ...] = ()
     change: Found | str | None = None
-    network_cycles: tuple[int, int] | str | None = None
+    elsewhere: Elsewhere | str | None = None
 
     def facts(self) -> dict[str, Any]:
         """Return the candidate as JSON has it."""
         found = self.change if isinstance(self.change, Found) else None
+        network = self.elsewhere if isinstance(self.elsewhere, Elsewhere) else None
         return {
-            **{key: value for key, value in vars(self).items() if key != "change"},
+            **{key: value for key, value in vars(self).items() if key not in ("change", "elsewhere")},
+            "network_cycles": (network.there, network.now) if network else self.elsewhere,
+            "network_why": list(network.why) if network else [],
             "would_take": found and found.says,
             "no_change": self.change if isinstance(self.change, str) else None,
             "change": found
@@ -57,9 +63,11 @@ class Candidate:
                 "changes": [each.says for each in found.changes],
                 "effort": found.effort,
                 "option": found.option,
-                "engine": found.runs_on,
-                "cycles": found.cycles,
-                "cycles_now": found.cycles_now,
+                "engine": found.then.engine,
+                "cycles": found.then.cycles,
+                "cycles_now": found.now.cycles,
+                "weight_bytes": found.then.weight_bytes,
+                "weight_bytes_now": found.now.weight_bytes,
             },
         }
 
@@ -68,8 +76,10 @@ class Candidate:
 class Decision:
     """A layer: its nodes, the first one naming it, the engine that runs it, and all candidates.
 
-    tiling: sizes of its tiles, and memory: where its result stays, of a layer on an accelerator. kernel: what computes
-    a linear layer on the host, and skips: the input element that it does not multiply, so its time depends on the data.
+    kinds: what --op calls it: the operation, the operators of its nodes, and "depthwise". kernel_size, strides, groups:
+    of what has them. inserted: what it is for, if no node of the ONNX file asks for it. tiling: sizes of its tiles, and
+    memory: where its result stays, of a layer on an accelerator. kernel: what computes a linear layer on the host, and
+    skips: the input element that it does not multiply, so its time depends on the data.
     """
 
     node: str
@@ -78,6 +88,11 @@ class Decision:
     shape: tuple[int, ...]
     engine: str
     candidates: tuple[Candidate, ...]
+    kinds: tuple[str, ...]
+    kernel_size: tuple[int, ...]
+    strides: tuple[int, ...]
+    groups: int
+    inserted: str | None
     tiling: Mapping[str, int | bool]
     memory: str | None
     kernel: str | None = None
@@ -89,6 +104,11 @@ class Decision:
             "name": self.node,
             "nodes": list(self.nodes),
             "op": self.op,
+            "kinds": list(self.kinds),
+            "kernel_size": list(self.kernel_size),
+            "strides": list(self.strides),
+            "groups": self.groups,
+            "inserted": self.inserted,
             "shape": list(self.shape),
             "engine": self.engine,
             "tiling": dict(self.tiling) or None,
@@ -99,33 +119,49 @@ class Decision:
         }
 
 
-def explain(model: Model, soc: Soc, node: str | None = None, **choices: Any) -> list[Decision]:
-    """Compile a model up to stage 'scheduled' and say of each layer why it runs where it runs.
+@dataclass(frozen=True)
+class Explanation:
+    """Decisions, and the whole network that they are for."""
+
+    decisions: tuple[Decision, ...]
+    network: Network
+
+
+def explain(model: Model, soc: Soc, node: str | None = None, op: str | None = None, **choices: Any) -> Explanation:
+    """Compile a model and say of each layer why it runs where it runs.
 
     node: only of layers with a node of that name or pattern, as "dwconv*"; of those alone the network is compiled again
-    with the layer on each engine that is faster for it and was not chosen. choices: keywords of driver.lower.
-    Raises CompileError, and UnknownNodeError if no layer has the node.
+    with the layer on each engine that is faster for it and was not chosen. op: only of layers of a kind, as
+    Decision.kinds has them. choices: keywords of driver.lower.
+    Raises CompileError, UnknownNodeError if no layer has the node, and UnknownKindError if none is of the kind.
     """
     module, _ = lower(model, soc, "scheduled", **choices)
     refits = choices.get("requant", accel.REQUANT[0]) != accel.REQUANT[0]
+    types = {name(each): each.op_type for each in loaded(model).graph.node}
     with module.context:
         layers = [layer for layer in accel.layers(module) if layer.engine.value in engines(soc)]
         chosen = [layer for layer in layers if any(is_called(each, node) for each in accel.nodes(layer))]
         if not chosen and node is not None:
             raise UnknownNodeError(*(name for layer in layers for name in accel.nodes(layer)))
-        decisions = [decision(layer, soc, refits) for layer in chosen]
-    compiled: dict[tuple[str, ...], int] = {}
+        of_kind = [layer for layer in chosen if op is None or op.lower() in map(str.lower, kinds(layer, types))]
+        if not of_kind and op is not None:
+            raise UnknownKindError(*dict.fromkeys(kind for layer in chosen for kind in kinds(layer, types)))
+        decisions = [decision(layer, soc, refits, types) for layer in of_kind]
+    now = planned(module, model, soc)
+    alternatives = Alternatives(model, soc, choices, now)
 
-    def ask(one: Decision, engine: str) -> tuple[int, int] | str:
+    def ask(one: Decision, engine: str) -> Elsewhere | str:
+        if now.problem is not None:
+            return "as it is, it has no plan"
         if node is None:
             return f"--node {one.node} says what it would take"
-        return elsewhere(one, engine, model, soc, choices, compiled)
+        return alternatives.elsewhere((one.node, one.op), engine)
 
-    return [with_alternatives(each, ask, choices.get("plan", ())) for each in decisions]
+    return Explanation(tuple(with_alternatives(each, ask, choices.get("plan", ())) for each in decisions), now)
 
 
 def with_alternatives(
-    one: Decision, ask: Callable[[Decision, str], tuple[int, int] | str], pins: Sequence[Entry] = ()
+    one: Decision, ask: Callable[[Decision, str], Elsewhere | str], pins: Sequence[Entry] = ()
 ) -> Decision:
     """Say of each engine that is faster alone and not chosen what the network would take with the layer there.
 
@@ -137,7 +173,7 @@ def with_alternatives(
     return replace(
         one,
         candidates=tuple(
-            replace(each, network_cycles=ask(one, each.engine))
+            replace(each, elsewhere=ask(one, each.engine))
             if each.cycles is not None and now is not None and each.cycles < now
             else each
             for each in one.candidates
@@ -145,39 +181,12 @@ def with_alternatives(
     )
 
 
-def elsewhere(
-    one: Decision,
-    engine: str,
-    model: Model,
-    soc: Soc,
-    choices: Mapping[str, Any],
-    compiled: dict[tuple[str, ...], int],
-) -> tuple[int, int] | str:
-    """Return the predicted cycles of the network with a layer pinned to an engine, and without; or why not.
-
-    compiled: what has been found already, by the pin's node, op and engine.
-    """
-    plan = tuple(choices.get("plan", ()))
-    pin = {"node": one.node, "op": one.op, "engine": engine}
-    try:
-        for key, pins in (((), plan), (tuple(pin.values()), (*plan, pin))):
-            if key not in compiled:
-                compiled[key] = network_cycles(model, soc, {**choices, "plan": pins})
-    except CompileError as error:
-        return error.problems[0]
-    return compiled[tuple(pin.values())], compiled[()]
-
-
-def network_cycles(model: Model, soc: Soc, choices: Mapping[str, Any]) -> int:
-    """Return the predicted cycles of all steps of a network."""
-    module, _ = lower(model, soc, "planned", **choices)
-    with module.context:
-        steps = [op.attributes for function in accel.functions(module) for op in function.body.blocks[0]]
-        return sum(each[PREDICTED_CYCLES].value for each in steps if PREDICTED_CYCLES in each)
-
-
 class UnknownNodeError(LookupError):
     """No layer has a node; its arguments are the nodes that there are."""
+
+
+class UnknownKindError(LookupError):
+    """No layer is of a kind; its arguments are the kinds that there are."""
 
 
 def is_called(name: str, wanted: str | None) -> bool:
@@ -189,7 +198,29 @@ def engines(soc: Soc) -> list[str]:
     return [engine.name for engine in soc.engines]
 
 
-def decision(layer: ir.OpView, soc: Soc, refits: bool) -> Decision:
+def kinds(layer: ir.OpView, types: Mapping[str, str]) -> list[str]:
+    """Return what a layer can be called: its operation, the operators of its nodes, and whether it is depthwise.
+
+    types: the operator of each node.
+    """
+    operation = layer.operation.name.removeprefix("accel.")
+    own = [] if accel.inserted(layer) else [types[each] for each in accel.nodes(layer) if each in types]
+    depthwise = [DEPTHWISE] if 1 < groups_of(layer) == layer.input.type.shape[1] else []
+    return list(dict.fromkeys([operation, *depthwise, *own]))
+
+
+def groups_of(layer: ir.OpView) -> int:
+    return layer.groups.value if isinstance(layer, accel.Conv2dOp) else 1
+
+
+def kernel_size(layer: ir.OpView) -> tuple[int, ...]:
+    """Return the rows and columns of a convolution's or a pool's kernel; nothing for other layers."""
+    if isinstance(layer, accel.Conv2dOp):
+        return tuple(layer.weights.type.shape[2:])
+    return tuple(layer.kernel) if isinstance(layer, accel.Pool2dOp) else ()
+
+
+def decision(layer: ir.OpView, soc: Soc, refits: bool, types: Mapping[str, str]) -> Decision:
     attributes = layer.operation.attributes
     kernel = attributes["kernel"] if "kernel" in attributes else None  # sizes, of a pool
     tiling = attributes[TILING] if TILING in attributes else []
@@ -201,6 +232,11 @@ def decision(layer: ir.OpView, soc: Soc, refits: bool) -> Decision:
         shape=tuple(layer.result.type.shape),
         engine=layer.engine.value,
         candidates=tuple(candidate(layer, engine, soc, refits) for engine in soc.engines),
+        kinds=tuple(kinds(layer, types)),
+        kernel_size=kernel_size(layer),
+        strides=tuple(layer.strides) if isinstance(layer, accel.Conv2dOp | accel.Pool2dOp) else (),
+        groups=groups_of(layer),
+        inserted=accel.inserted(layer),
         tiling={each.name: each.attr.value if isinstance(each.attr, ir.IntegerAttr) else True for each in tiling},
         memory=attributes["accel.memory"].value if "accel.memory" in attributes else None,
         kernel=kernel.value if isinstance(kernel, ir.StringAttr) else None,
@@ -213,30 +249,40 @@ def candidate(layer: ir.OpView, engine: Engine, soc: Soc, refits: bool) -> Candi
     why = refusal(soc, engine, layer)
     if why is not None:
         question = Question.of(layer)
-        change = Search(soc, engine, question, refits).fewest() if question else NO_CHANGE
-        return Candidate(engine.name, refusal=why, change=change)
+        if question is None:
+            return Candidate(engine.name, refusal=why, change=NO_CHANGE)
+        search = Search(soc, engine, question, refits)
+        change = search.fewest()
+        return Candidate(engine.name, refusal=why, then=search.then(), change=change)
     cycles, power = engine.cycles(layer, soc.cost_model), (soc.power_w or {}).get(engine.name)
     energy = None if power is None else cycles * power / soc.clock_hz * 1e6
     return Candidate(engine.name, cycles, energy, weight_bytes(layer, engine))
 
 
-def weight_bytes(layer: ir.OpView, engine: Engine) -> int:
-    """Return the bytes of a layer's weights as an engine wants them: packed, or as the model has them."""
-    if isinstance(engine, Accelerator):
-        return sum(map(engine.weight_bytes, whole_parts(engine, layer)))
-    constants = [value for value in layer.operation.operands if activations.is_constant(value)]
-    return sum(layout.size_bytes(value.type) for value in constants)
-
-
-def text(decisions: Sequence[Decision], soc: Soc) -> str:
+def text(found: Explanation, soc: Soc) -> str:
     """Return decisions as a terminal shows them: each layer, then all of them in a few lines."""
-    return "\n".join([*(line for each in decisions for line in lines(each)), "", *summary(decisions, soc)])
+    shown = [line for each in found.decisions for line in lines(each)]
+    return "\n".join([*shown, "", *summary(found.decisions, soc), *whole(found.network)])
+
+
+def head(one: Decision) -> str:
+    """Return a layer in one line: what it computes, what it makes, and where."""
+    kernel = f" {dimensions(one.kernel_size)}" if one.kernel_size else ""
+    strides = f", strides {dimensions(one.strides)}" if any(each > 1 for each in one.strides) else ""
+    groups = f", {one.groups} groups" if one.groups > 1 else ""
+    depthwise = f" ({DEPTHWISE})" if DEPTHWISE in one.kinds else ""
+    return f"{one.node}: {one.op}{kernel}{strides}{groups}{depthwise} -> {dimensions(one.shape)} on {one.engine}"
+
+
+def dimensions(sizes: Sequence[int]) -> str:
+    return "x".join(map(str, sizes))
 
 
 def lines(one: Decision) -> Iterator[str]:
-    shape = "x".join(map(str, one.shape))
-    yield f"{one.node}: {one.op} -> {shape} on {one.engine}"
-    if len(one.nodes) > 1:
+    yield head(one)
+    if one.inserted:
+        yield f"  inserted   {one.inserted}"
+    elif len(one.nodes) > 1:
         yield f"  with       {', '.join(one.nodes[1:])}"
     if one.tiling:
         sizes = ", ".join(f"{one.tiling[name]} {name}" for name in ("outputs", "rows", "columns"))
@@ -251,13 +297,15 @@ def lines(one: Decision) -> Iterator[str]:
             energy = f", {each.energy_uj:.3g} uJ" if each.energy_uj is not None else ""
             weights = f", {each.weight_bytes:,} bytes of weights" if each.weight_bytes else ""
             yield f"  {each.engine:<10} {each.cycles:,} cycles{energy}{weights}{chosen}"
-            if isinstance(each.network_cycles, str):
-                yield f"  {'':<10} but not for the network: {each.network_cycles}"
-            elif each.network_cycles:
-                there, now = each.network_cycles
+            if isinstance(each.elsewhere, str):
+                yield f"  {'':<10} but not for the network: {each.elsewhere}"
+            elif each.elsewhere:
+                there, now = each.elsewhere.there, each.elsewhere.now
                 yield f"  {'':<10} but with the layer there the network would take {there:,} cycles, not {now:,}"
+                yield from (f"  {'':<10} {reason}" for reason in each.elsewhere.why)
         else:
-            yield f"  {each.engine:<10} refuses: {each.refusal}"
+            then = f" (then {', '.join(each.then)})" if each.then else ""
+            yield f"  {each.engine:<10} refuses: {each.refusal}{then}"
             yield from (f"  {'':<10} {line}" for line in change_lines(each))
 
 
@@ -269,9 +317,12 @@ def change_lines(refused: Candidate) -> Iterator[str]:
         return
     option = f", {change.option} does it" if change.option else ""
     yield f"would take it with: {change.says} ({change.effort}{option})"
-    times = f"{change.cycles_now:,} -> {change.cycles:,} cycles, transfers included"
-    if change.runs_on != refused.engine:
-        yield f"but {change.runs_on} would be faster" + (f", and takes it too: {times}" if change.saves else "")
+    now, then = change.now, change.then
+    times = f"{now.cycles:,} -> {then.cycles:,} cycles, transfers included"
+    if now.weight_bytes != then.weight_bytes:
+        times += f"; {now.weight_bytes:,} -> {then.weight_bytes:,} bytes of weights"
+    if then.engine != refused.engine:
+        yield f"but {then.engine} would be faster" + (f", and takes it too: {times}" if change.saves else "")
     else:
         yield times if change.saves else f"but it would not be faster: {times}"
 
@@ -279,11 +330,15 @@ def change_lines(refused: Candidate) -> Iterator[str]:
 def summary(decisions: Sequence[Decision], soc: Soc) -> Iterator[str]:
     """Yield who runs how many layers, and, for each engine, why not more of them and what would change that."""
     layers = "1 layer" if len(decisions) == 1 else f"{len(decisions)} layers"
+    inserted = sum(each.inserted is not None for each in decisions)
+    reshapes = sum(each.op == "reshape" for each in decisions)
+    note = f", {inserted} of them inserted" if inserted else ""
+    note += f", {reshapes} of them no step of the C unless bytes move (reshape)" if reshapes else ""
     if len(soc.engines) == 1:
-        yield f"{layers} on {soc.engines[0].name}: target '{soc.name}' has no other engine"
+        yield f"{layers} on {soc.engines[0].name}{note}: target '{soc.name}' has no other engine"
         return
     counts = Counter(each.engine for each in decisions)
-    yield f"{layers}: " + ", ".join(f"{count} on {engine}" for engine, count in counts.items())
+    yield f"{layers}{note}: " + ", ".join(f"{count} on {engine}" for engine, count in counts.items())
     for engine in soc.accelerators:
         asked = [each for one in decisions for each in one.candidates if each.engine == engine.name]
         known = [each for each in asked if each.refusal is None or not each.refusal.startswith("op: ")]
@@ -296,6 +351,16 @@ def summary(decisions: Sequence[Decision], soc: Soc) -> Iterator[str]:
         helps = Counter(
             each.option or f"changes as above ({each.effort})"
             for each in found
-            if each.runs_on == engine.name and each.saves
+            if each.then.engine == engine.name and each.saves
         )
         yield from (f"  {count} would run there, and faster, with {way}" for way, count in helps.most_common())
+
+
+def whole(network: Network) -> Iterator[str]:
+    """Yield what the whole network takes."""
+    if network.problem is not None:
+        yield from network.problem.splitlines()
+        return
+    predicted = f", {network.all_cycles:,} cycles predicted" if network.all_cycles else ""  # not on a host alone
+    yield f"the network: {network.steps} steps of C{predicted}"
+    yield from (f"{fill.memory} at its fullest: {fill}" for fill in network.fills)

@@ -85,7 +85,7 @@ def layers(program: Program, execution: Execution) -> list[dict[str, Any]]:
     the time from its first job's beginning to its last one's end, if jobs outlast the step. At most 1: weights that
     came under the layer before it took no time of this one. transferred_bytes: that it had copied, for itself and for
     later layers; None on a target without transfers. energy_uj: of the units whose power is known, None if none of them
-    worked for it.
+    worked for it. inserted: what it is for, of one that no node of the ONNX file asks for.
     """
     found = []
     steps = zip(program.project.steps, program.project.report["steps"], execution.steps, strict=True)
@@ -110,6 +110,7 @@ def layers(program: Program, execution: Execution) -> list[dict[str, Any]]:
                 "transferred_bytes": sum(each.size_bytes for each in own) if execution.routes else None,
                 "energy_uj": step_energy_uj(program.soc, profile, own),
                 "skips": facts.get("skips"),
+                "inserted": facts.get("inserted"),
             }
         )
     return found

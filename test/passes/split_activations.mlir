@@ -43,7 +43,7 @@ func.func @unequal_scales(%a: tensor<1x16x16x16xi8>, %b: tensor<1x16x16x16xi8>) 
 // CHECK-LABEL: @seven_bits
 func.func @seven_bits(%a: tensor<1x16x16x16xi8>, %b: tensor<1x16x16x16xi8>) -> tensor<1x16x16x16xi8> {
   // CHECK: %[[SUM:.*]] = accel.add %{{.*}}, %{{.*}} {accel.inner, requant = {max = 127 : i64, min = -128 : i64, multiplier = array<i32: 1, 1>, narrow, offset = array<i64: 0>, shift = array<i32: 0>}}
-  // CHECK: %[[Y:.*]] = accel.add %[[SUM]], %[[SUM]] {requant = {max = 63 : i64, min = -64 : i64, multiplier = array<i32: 1, 1>, narrow, offset = array<i64: 0>, shift = array<i32: 2>}}
+  // CHECK: %[[Y:.*]] = accel.add %[[SUM]], %[[SUM]] {accel.inserted = "cuts off the sum of the layer before{{.*}}", requant = {max = 63 : i64, min = -64 : i64, multiplier = array<i32: 1, 1>, narrow, offset = array<i64: 0>, shift = array<i32: 2>}}
   // CHECK: return %[[Y]]
   %y = accel.add %a, %b {requant = {max = 63 : i64, min = -64 : i64, multiplier = array<i32: 1, 1>, narrow, offset = array<i64: 0>, shift = array<i32: 1>}} : (tensor<1x16x16x16xi8>, tensor<1x16x16x16xi8>) -> tensor<1x16x16x16xi8>
   return %y : tensor<1x16x16x16xi8>

@@ -14,17 +14,20 @@ from time import process_time
 
 from mlir import ir
 
-from htvm.backend.targets.soc import HOST, Engine, Soc
+from htvm.backend.targets.soc import HOST, Accelerator, Engine, Soc
 from htvm.changes import geometry, scaling, values
 from htvm.changes.question import EFFORTS, LINEAR, Change, Question, Reason
 from htvm.dialects import accel
-from htvm.passes.analysis import activations
+from htvm.passes.analysis import activations, layout
 from htvm.passes.analysis.acceptance import refusal
-from htvm.passes.analysis.placement import Placing
+from htvm.passes.analysis.placement import Placing, whole_parts
 from htvm.passes.fit_kernels import FitKernels
 from htvm.passes.split_activations import SplitActivations
 
 MOST_CHANGES = 3
+MOST_REASONS = 4
+"""How many rules are mended to see which are broken behind them."""
+
 SECONDS = 2.0
 """The most that is spent on one layer and engine; most take a tenth of a second."""
 
@@ -66,17 +69,25 @@ OF_THE_SCALES = ("padding", "multipliers", "scale", "shift", "rounding")
 
 
 @dataclass(frozen=True)
+class Alone:
+    """A layer alone: the engine that runs it fastest, cycles with transfers, and its weights in the engine's form."""
+
+    engine: str
+    cycles: int
+    weight_bytes: int
+
+
+@dataclass(frozen=True)
 class Found:
     """The fewest changes with which an engine takes a layer.
 
-    cycles: of the changed layer alone, its maps in the host's memory, on `runs_on`, the engine that then runs it
-    fastest; cycles_now: of the layer as it is.
+    then: the changed layer alone, its maps in the host's memory, on the engine that runs it fastest; now: the layer as
+    it is.
     """
 
     changes: tuple[Change, ...]
-    runs_on: str
-    cycles: int
-    cycles_now: int
+    then: Alone
+    now: Alone
 
     @property
     def effort(self) -> str:
@@ -86,7 +97,7 @@ class Found:
     @property
     def saves(self) -> bool:
         """Whether the layer then takes fewer cycles than now."""
-        return self.cycles < self.cycles_now
+        return self.then.cycles < self.now.cycles
 
     @property
     def option(self) -> str | None:
@@ -103,7 +114,7 @@ class Found:
 class Search:
     """A search for one layer and an engine that refuses it. refits: whether htvm has been told to refit scales.
 
-    until: the time of the process at which it gives up.
+    until: the time of the process at which it gives up. answers: the reasons that are left after some changes.
     """
 
     soc: Soc
@@ -111,20 +122,25 @@ class Search:
     question: Question
     refits: bool
     until: float = field(default_factory=lambda: process_time() + SECONDS)
+    answers: dict[frozenset[str], list[Reason]] = field(default_factory=dict)
 
     def fewest(self) -> Found | str:
         """Return the changes; or why there are none, in words."""
-        first = self.reasons(self.question)
-        layers = [((), self.question, first)]
+        layers = [((), self.question, self.first)]
         for left in reversed(range(MOST_CHANGES)):
             accepted, layers = self.one_more(layers, left)
             if accepted:
                 return min(accepted, key=self.rank)
-        return self.why_none(first)
+        return self.why_none(self.first)
+
+    @cached_property
+    def first(self) -> list[Reason]:
+        """The reasons that there are now."""
+        return self.reasons(self.question)
 
     def rank(self, found: Found) -> tuple[bool, bool, int]:
         """Return what the best has least of: engines that are faster, cycles as many as now, and effort."""
-        return found.runs_on != self.engine.name, not found.saves, EFFORTS.index(found.effort)
+        return found.then.engine != self.engine.name, not found.saves, EFFORTS.index(found.effort)
 
     def one_more(self, layers: Sequence[tuple], more: int) -> tuple[list[Found], list[tuple]]:
         """Return what is accepted with one change more, and the layers that as many as `more` may be enough for."""
@@ -132,25 +148,37 @@ class Search:
         for changes, question, reasons in layers:
             for change in self.changes(question, reasons):
                 together = (*changes, change)
-                names = frozenset(each.says for each in together)
+                names = called(together)
                 if names in seen or process_time() > self.until:
                     continue
                 seen.add(names)
-                left = self.reasons(change.after)
+                left = self.left(together)
                 if not left:
                     accepted.append(self.found(together))
                 elif len(left) <= more and {each.subject for each in reasons} - {each.subject for each in left}:
                     nearer.append((together, change.after, left))
         return accepted, nearer
 
-    def changes(self, question: Question, reasons: Sequence[Reason]) -> Iterator[Change]:
+    def ideas(self, question: Question, reasons: Sequence[Reason]) -> Iterator[Change]:
         """Yield what the ideas have for the reasons."""
         for reason in reasons:
             for idea, subjects in IDEAS.items():
                 if reason.subject.startswith(subjects):
                     yield from idea(question, reason)
+
+    def changes(self, question: Question, reasons: Sequence[Reason]) -> Iterator[Change]:
+        """Yield what the ideas have for the reasons, and htvm's own option."""
+        for reason in reasons:
+            yield from self.ideas(question, [reason])
             if not self.refits and reason.subject in OF_THE_SCALES:
                 yield from scaling.refitted(question, reason)
+
+    def left(self, changes: Sequence[Change]) -> list[Reason]:
+        """Return the reasons that are left after some changes."""
+        names = called(changes)
+        if names not in self.answers:
+            self.answers[names] = self.reasons(changes[-1].after)
+        return self.answers[names]
 
     def reasons(self, question: Question) -> list[Reason]:
         """Ask the engine, and once more after the passes that rewrite a layer for it."""
@@ -169,11 +197,36 @@ class Search:
         return self.soc.with_engines(names) if HOST in names else None
 
     def found(self, changes: tuple[Change, ...]) -> Found:
-        return Found(changes, *alone(self.soc, changes[-1].after), self.cycles_now)
+        return Found(changes, alone(self.soc, changes[-1].after), self.now)
 
     @cached_property
-    def cycles_now(self) -> int:
-        return alone(self.soc, self.question)[1]
+    def now(self) -> Alone:
+        return alone(self.soc, self.question)
+
+    def then(self) -> tuple[str, ...]:
+        """Return the subjects of rules that are broken only once those are kept that the layer breaks now.
+
+        One reason after the other is mended, each for itself: not by an option of htvm, which mends several.
+        """
+        changes: tuple[Change, ...] = ()
+        reasons, known = self.first, [each.subject for each in self.first]
+        for _ in range(MOST_REASONS):
+            mended = next(self.mended(changes, reasons), None)
+            if mended is None:
+                break
+            changes, reasons = mended, self.left(mended)
+            known += [each.subject for each in reasons if each.subject not in known]
+        return tuple(known[len(self.first) :])
+
+    def mended(self, changes: tuple[Change, ...], reasons: Sequence[Reason]) -> Iterator[tuple[Change, ...]]:
+        """Yield changes with one more, after which the layer no longer breaks one of the rules."""
+        question = changes[-1].after if changes else self.question
+        for reason in reasons:
+            for change in self.ideas(question, [reason]):
+                if process_time() > self.until:
+                    return
+                if reason.subject not in {each.subject for each in self.left((*changes, change))}:
+                    yield (*changes, change)
 
     def why_none(self, reasons: Sequence[Reason]) -> str:
         """Say which reasons no change of the model removes, or that they are too many."""
@@ -190,13 +243,18 @@ class Search:
     def removes(self, reason: Reason) -> bool:
         """Say whether some change removes a reason, whatever it leaves or brings."""
         return any(
-            reason.subject not in {each.subject for each in self.reasons(change.after)}
+            reason.subject not in {each.subject for each in self.left([change])}
             for change in self.changes(self.question, [reason])
         )
 
 
-def alone(soc: Soc, question: Question) -> tuple[str, int]:
-    """Return the engine that runs a layer fastest, its maps in the host's memory, and the cycles with transfers."""
+def called(changes: Sequence[Change]) -> frozenset[str]:
+    """Return what tells changes of a question apart from others, in whatever order they are made."""
+    return frozenset(each.says for each in changes)
+
+
+def alone(soc: Soc, question: Question) -> Alone:
+    """Return what a layer takes on the engine that runs it fastest, its maps in the host's memory."""
     module = question.posed()
     rewrite(module, soc)
     (function,) = accel.functions(module)
@@ -206,7 +264,16 @@ def alone(soc: Soc, question: Question) -> tuple[str, int]:
     }
     with function.location:
         placed = Placing(soc, function, willing).solve()
-    return placed.engines[layer_of(module).result], placed.cycles
+    weights = sum(weight_bytes(each, soc.engine(placed.engines[each.result])) for each in linear(module))
+    return Alone(placed.engines[layer_of(module).result], placed.cycles, weights)
+
+
+def weight_bytes(layer: ir.OpView, engine: Engine) -> int:
+    """Return the bytes of a layer's weights as an engine wants them: packed, or as the model has them."""
+    if isinstance(engine, Accelerator):
+        return sum(map(engine.weight_bytes, whole_parts(engine, layer)))
+    constants = [value for value in layer.operation.operands if activations.is_constant(value)]
+    return sum(layout.size_bytes(value.type) for value in constants)
 
 
 def may_be_rewritten(question: Question) -> bool:

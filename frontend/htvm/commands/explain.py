@@ -20,6 +20,7 @@ examples:
   htvm explain resnet8.onnx --target diana                   every layer: engines, cycles, refusals
   htvm explain resnet8.onnx --target diana --node conv0      one layer, by an ONNX node in it
   htvm explain resnet8.onnx --target diana --node 'add*'     those with a node of such a name
+  htvm explain mobilenet_v1.onnx --target diana --op depthwise    those of a kind, whatever they are called
   htvm explain resnet8.onnx --target diana --requant pow2    where it would run with other scales
   htvm explain resnet8.onnx --target diana --json -          the same for programs
 
@@ -33,6 +34,11 @@ def add_arguments(to: argparse.ArgumentParser) -> None:
     to.add_argument("model", metavar="MODEL", help="a quantised ONNX file")
     add_target(to, default="rv32", help="the machine to compile for (default: rv32)")
     to.add_argument("--node", metavar="NAME", help="only the layers of an ONNX node; 'dwconv*' stands for several")
+    to.add_argument(
+        "--op",
+        metavar="KIND",
+        help="only the layers of a kind: an operation such as conv2d, an ONNX operator such as Conv, or depthwise",
+    )
     add_compilation(to)
     add_output(to, "the same")
 
@@ -42,10 +48,15 @@ def run(arguments: argparse.Namespace) -> int:
 
     with model_warnings():
         try:
-            found = explanation.explain(arguments.model, arguments.target, arguments.node, **compilation_of(arguments))
+            found = explanation.explain(
+                arguments.model, arguments.target, arguments.node, arguments.op, **compilation_of(arguments)
+            )
         except explanation.UnknownNodeError as error:
             known = ", ".join(error.args)
             usage_error("htvm explain", f"--node: no layer has a node '{arguments.node}'; there are {known}")
-    write_json(arguments.json, [each.facts() for each in found])
+        except explanation.UnknownKindError as error:
+            known = ", ".join(error.args)
+            usage_error("htvm explain", f"--op: no layer is a '{arguments.op}'; there are {known}")
+    write_json(arguments.json, [each.facts() for each in found.decisions])
     say(arguments, explanation.text(found, arguments.target))
     return 0

@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     compiled, project, soc = subject(arguments)
     decisions = []
     if compiled is not None:
-        decisions = explain(arguments.model, soc, **compilation_of(arguments))
+        decisions = explain(arguments.model, soc, **compilation_of(arguments)).decisions
     samples = Samples.of(project.inputs, project.random_inputs(arguments.seed) if given is None else given)
     result = Program(project, soc, arguments.cc).run(samples.first())
     output = Path(arguments.output or f"{project.report['name']}.html")

@@ -27,7 +27,7 @@ def layers(metrics: Mapping[str, Any]) -> None:
 
 def _row(layer: Mapping[str, Any]) -> tuple[str, ...]:
     return (
-        layer["name"],
+        layer["name"] + (" (inserted)" if layer.get("inserted") else ""),
         layer["op"],
         layer["engine"],
         f"{layer['instructions']:,}",

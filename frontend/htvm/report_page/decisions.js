@@ -19,7 +19,9 @@
         if (!change) return element("div", no_change);
         const said = element("div", `takes it with ${change.changes.join("; ")} (${change.effort}`, { class: "remedy" });
         if (change.option) said.append(", ", element("code", change.option), " does it");
-        const times = number(change.cycles) + " cycles instead of " + number(change.cycles_now);
+        let times = number(change.cycles) + " cycles instead of " + number(change.cycles_now);
+        if (change.weight_bytes !== change.weight_bytes_now)
+            times += ", " + number(change.weight_bytes) + " bytes of weights instead of " + number(change.weight_bytes_now);
         const better = change.cycles < change.cycles_now ? times : "no fewer cycles";
         said.append("): " + (change.engine === engine ? better : change.engine + " would still be faster"));
         return said;
@@ -28,7 +30,8 @@
     function answer(candidate, isChosen) {
         const cell = element("td", undefined, { class: candidate.cycles === null ? "answer" : "answer price" });
         if (candidate.cycles === null) {
-            cell.append(element("div", candidate.refusal));
+            const then = candidate.then.length ? ` (then ${candidate.then.join(", ")})` : "";
+            cell.append(element("div", candidate.refusal + then));
             cell.append(remedy(candidate));
         } else {
             cell.append(element(isChosen ? "strong" : "span", number(candidate.cycles) + " cycles"));
@@ -41,10 +44,18 @@
         }
         return cell;
     }
+    function what({ op, kinds, kernel_size, strides, groups }) {
+        const parts = [kernel_size.length ? op + " " + kernel_size.join("x") : op];
+        if (strides.some((each) => each > 1)) parts.push("strides " + strides.join("x"));
+        if (groups > 1) parts.push(groups + " groups" + (kinds.includes("depthwise") ? " (depthwise)" : ""));
+        return parts.join(", ");
+    }
+
     for (const decision of decisions) {
         const row = element("tr");
         const name = element("td", decision.name, { title: decision.nodes.join(", ") });
-        row.append(name, element("td", decision.op));
+        if (decision.inserted) name.append(element("div", "inserted: " + decision.inserted, { class: "elsewhere" }));
+        row.append(name, element("td", what(decision)));
         for (const engine of engines) {
             row.append(answer(decision.candidates.find((each) => each.engine === engine), engine === decision.engine));
         }

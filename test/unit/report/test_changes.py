@@ -27,7 +27,7 @@ Edit = Callable[[onnx.GraphProto], None]
 
 def candidates(model: Path | onnx.ModelProto, node: str, engine: str, **choices: str) -> list[explanation.Candidate]:
     """Return what an engine says of the layers that a node is in."""
-    found = explanation.explain(model, targets.load("diana"), **choices)
+    found = explanation.explain(model, targets.load("diana"), **choices).decisions
     asked = [each for each in found if node in each.nodes and each.op in ("conv2d", "dense", "add")]
     return [one for each in asked for one in each.candidates if one.engine == engine]
 
@@ -194,7 +194,7 @@ def test_with_the_change_the_engine_takes_the_layer(case: str, engine: str) -> N
     before = candidates(model, node, engine)[0]
     assert isinstance(before.change, Found), before
     assert (before.change.says, before.change.effort) == (says, effort)
-    assert (before.change.runs_on, before.change.cycles < before.change.cycles_now) == (engine, True)
+    assert (before.change.then.engine, before.change.then.cycles < before.change.now.cycles) == (engine, True)
     edit(model.graph)
     del model.graph.value_info[:]
     for axis in model.graph.output[0].type.tensor_type.shape.dim:
@@ -209,7 +209,7 @@ def test_what_an_option_is_said_to_do_it_does(name: str, nodes: str, count: int)
     model, soc = MODELS / "mlperf_tiny" / f"{name}.onnx", targets.load("diana")
     promised = [
         each.node
-        for each in explanation.explain(model, soc, nodes)
+        for each in explanation.explain(model, soc, nodes).decisions
         for one in each.candidates
         if isinstance(one.change, Found) and one.change.option == "--requant pow2" and one.engine == "digital"
     ]
@@ -261,7 +261,7 @@ def test_rules_of_another_engine_are_asked_and_channels_are_padded() -> None:
     soc = replace(diana, engines=engines)
 
     def digital(model: onnx.ModelProto) -> explanation.Candidate:
-        (conv,) = [each for each in explanation.explain(model, soc) if each.op == "conv2d"]
+        (conv,) = [each for each in explanation.explain(model, soc).decisions if each.op == "conv2d"]
         return conv.candidates[0]
 
     model = onnx.load(MODELS / "htvm" / "refused" / "cin_3.onnx")

@@ -1,20 +1,31 @@
 """htvm explain: every engine's answer for each layer, with the values that decide, and what would change it."""
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
+import htvm
 from htvm import explanation
+from htvm.alternatives import Alternatives, Network
 from htvm.backend import targets
 
 HTVM = [sys.executable, "-c", "import sys; from htvm.commands.htvm import main; sys.exit(main())"]
 MODELS = Path(__file__).parents[2] / "inputs" / "models"
 
 
+def explained(model: str) -> explanation.Explanation:
+    return explanation.explain(MODELS / f"{model}.onnx", targets.load("diana"))
+
+
 def decisions(model: str) -> dict[str, explanation.Decision]:
-    found = explanation.explain(MODELS / f"{model}.onnx", targets.load("diana"))
-    return {each.node: each for each in found}
+    return {each.node: each for each in explained(model).decisions}
+
+
+def text(one: explanation.Decision) -> str:
+    """Return what is said of one decision, and of a network of nothing else."""
+    return explanation.text(explanation.Explanation((one,), Network({}, {}, ())), targets.load("diana"))
 
 
 def candidates(one: explanation.Decision) -> dict[str, explanation.Candidate]:
@@ -38,7 +49,7 @@ def test_a_refusal_has_the_value_found_and_what_would_help() -> None:
     says = "scale 0.00260417 -> 2^-9, a shift that rounds down"
     assert (change["changes"], change["option"]) == ([says], "--requant pow2")
     assert change["engine"] == "digital" and change["cycles"] < change["cycles_now"]
-    shown = explanation.text([one], targets.load("diana"))
+    shown = text(one)
     assert f"would take it with: {says} (requantise, --requant pow2 does it)" in shown
     assert f"{change['cycles_now']:,} -> {change['cycles']:,} cycles, transfers included" in shown
     assert "digital refuses 1 of the 1 whose op it knows, because of scale (1)" in shown
@@ -48,27 +59,84 @@ def test_a_refusal_has_the_value_found_and_what_would_help() -> None:
 def test_a_faster_engine_that_is_not_chosen_has_what_the_network_would_take() -> None:
     """As if the host had been chosen for a layer that the array does faster: what the compiler compares is computed."""
     name, soc = "htvm/layers/dense_16x128", targets.load("diana")
-    one = replace(decisions(name)["dense"], engine="host")
-    model = MODELS / f"{name}.onnx"
-    asked = explanation.with_alternatives(one, lambda *of: explanation.elsewhere(*of, model, soc, {}, {}))
-    there, now = candidates(asked)["digital"].network_cycles
-    assert there == now < candidates(asked)["host"].cycles
-    assert f"but with the layer there the network would take {there:,} cycles, not {now:,}" in explanation.text(
-        [asked], soc
-    )
+    found = explained(name)
+    one, model = replace(found.decisions[0], engine="host"), MODELS / f"{name}.onnx"
+    compiled = Alternatives(model, soc, {}, found.network)
+    asked = explanation.with_alternatives(one, lambda layer, engine: compiled.elsewhere((layer.node, layer.op), engine))
+    network = candidates(asked)["digital"].elsewhere
+    assert network.there == network.now < candidates(asked)["host"].cycles
+    assert candidates(asked)["digital"].facts()["network_cycles"] == (network.there, network.now)
+    wanted = f"but with the layer there the network would take {network.there:,} cycles, not {network.now:,}"
+    assert wanted in "\n".join(explanation.lines(asked))
     pins = [{"node": "dense", "op": "dense", "engine": "host"}]
     assert explanation.with_alternatives(one, lambda *_: "asked", pins) == one
+
+
+def test_where_a_memory_would_be_full_it_says_so_and_who_would_leave() -> None:
+    model, soc = MODELS / "mlperf_tiny" / "mobilenet_v1.onnx", targets.load("diana").with_memory("l2", 420 * 1024)
+    found = explanation.explain(model, soc, "dwconv11", requant="pow2")
+    (one,) = found.decisions
+    assert one.engine == "host"
+    full, *_, longer = candidates(one)["digital"].elsewhere.why
+    assert re.match(r"l2 would be .*full \(constants [0-9,]+ \+ maps [0-9,]+ of 430,080 bytes", full)
+    left = re.search(r"so (\w+) would be on host", full)[1]
+    assert left != "dwconv11" and found.network.engines[left, "conv2d"] == "digital"
+    assert longer.startswith(f"{left} would take ")
+    assert f"             {full}" in list(explanation.lines(one))
+    l2 = next(each for each in found.network.fills if each.memory == "l2")
+    assert 0 < l2.constants + l2.buffers <= l2.size == 430_080
+    assert explanation.text(found, soc).endswith(f"l2 at its fullest: {l2}")
+
+
+def test_layers_are_found_by_what_they_are_and_say_their_kernel_strides_and_groups() -> None:
+    model, soc = MODELS / "mlperf_tiny" / "ds_cnn.onnx", targets.load("rv32")
+    depthwise = explanation.explain(model, soc, op="depthwise").decisions
+    assert len(depthwise) == 4 and all(each.groups == 64 == each.shape[1] for each in depthwise)
+    assert explanation.head(depthwise[0]).endswith(": conv2d 3x3, 64 groups (depthwise) -> 1x64x25x5 on host")
+    of_onnx, of_dialect = (explanation.explain(model, soc, op=each).decisions for each in ("conv", "conv2d"))
+    assert of_onnx == of_dialect and len(of_onnx) == 9
+    assert ": conv2d 10x4, strides 2x2 -> 1x64x25x5 on host" in explanation.head(of_onnx[0])
+    done = subprocess.run([*HTVM, "explain", str(model), "--op", "deepwise"], capture_output=True, text=True)
+    assert done.returncode == 2 and "--op: no layer is a 'deepwise'; there are conv2d, Conv, " in done.stderr
+
+
+def test_rules_that_are_asked_only_when_others_are_kept_are_named() -> None:
+    """Depthwise layers with padding that is not 0: the array's scale is a rule behind it. Weights have two forms."""
+    model, soc = MODELS / "mlperf_tiny" / "ds_cnn.onnx", targets.load("diana")
+    one = explanation.explain(model, soc, op="depthwise").decisions[0]
+    digital = candidates(one)["digital"]
+    assert digital.refusal == "padding: found -128, wanted 0" and "scale" in digital.then
+    shown, facts = "\n".join(explanation.lines(one)), digital.facts()
+    assert f"digital    refuses: padding: found -128, wanted 0 (then {', '.join(digital.then)})" in shown
+    change = facts["change"]
+    assert facts["then"] == digital.then and change["weight_bytes_now"] == 576 < change["weight_bytes"]
+    assert f"cycles, transfers included; 576 -> {change['weight_bytes']:,} bytes of weights" in shown
+
+
+def test_a_layer_that_no_node_asks_for_is_marked_and_counts_agree() -> None:
+    """With scales of powers of two the input is scaled by a layer of its own, which has the first layer's name."""
+    model, soc = MODELS / "mlperf_tiny" / "mobilenet_v1.onnx", targets.load("diana")
+    found = explanation.explain(model, soc, "conv0", requant="pow2")
+    scaled, conv = found.decisions
+    assert (scaled.node, conv.node, conv.inserted) == ("conv0", "conv0", None)
+    assert scaled.inserted.startswith("for --requant pow2: scale ") and "-> scale 2^" in scaled.inserted
+    assert list(explanation.lines(scaled))[1] == f"  inserted   {scaled.inserted}"
+    shown = explanation.text(found, soc)
+    assert "2 layers, 1 of them inserted: 2 on digital" in shown
+    steps = htvm.compile(model, soc, requant="pow2").project.report["steps"]
+    assert f"the network: {len(steps)} steps of C, " in shown
+    assert [each.get("inserted") for each in steps[:2]] == [scaled.inserted, None]
 
 
 def test_a_layer_is_named_by_every_node_in_it() -> None:
     one = decisions("htvm/layers/conv2d_3x3_s1_relu")["conv"]
     assert len(one.nodes) > 1
-    assert f"with       {', '.join(one.nodes[1:])}" in explanation.text([one], targets.load("diana"))
+    assert f"with       {', '.join(one.nodes[1:])}" in text(one)
 
 
 def test_a_layer_on_the_host_names_its_kernel_and_what_makes_its_time_depend_on_the_data() -> None:
     model, skips = MODELS / "mlperf_tiny" / "toyadmos.onnx", "skips inputs of -128, so its time depends on the data"
-    found = {each.node: each for each in explanation.explain(model, targets.load("rv32"))}
+    found = {each.node: each for each in explanation.explain(model, targets.load("rv32")).decisions}
     assert (found["dense0"].kernel, found["dense0"].skips) == ("quad_row", None)
     assert (found["dense1"].kernel, found["dense1"].skips) == ("quad_row", -128)
     assert f"  kernel     quad_row; {skips}" in list(explanation.lines(found["dense1"]))
