@@ -232,7 +232,10 @@ def integer_weights(constant: Constant) -> QuantisedConstant:
     if not holds_integers(constant.array):
         example = constant.array[np.floor(constant.array) != constant.array].flat[0]
         found = f"weights ('{constant.name}') are real numbers such as {example:g}"
-        raise Problem(f"{found}, expected integers, or DequantizeLinear of integers: the model is not quantised")
+        raise Problem(
+            f"{found}, expected integers, or DequantizeLinear of integers: the model is not quantised "
+            "(htvm quantize MODEL --calibration X.npz)"
+        )
     return as_integers(constant, ("i8", "i16", "i32"))
 
 

@@ -264,7 +264,7 @@ def test_scales_that_are_none(graph, scale):
         (
             "b = Conv(a, w)",
             "'Conv:b' (Conv-11): weights ('w') are real numbers such as 0.5, expected integers, or DequantizeLinear "
-            "of integers: the model is not quantised",
+            "of integers: the model is not quantised (htvm quantize MODEL --calibration X.npz)",
         ),
         (
             "b = Conv<group = 2>(a, v)",
