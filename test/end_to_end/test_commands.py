@@ -258,6 +258,7 @@ def test_bash_completes_commands_options_and_targets(tmp_path: Path) -> None:
         ("com", {"compile", "completion"}),
         ("run --tr", {"--trace"}),
         ("run --target rv", {"rv32"}),
+        ("explain --o", {"--op", "--optimize", "--objective"}),
     ]:
         line = ["htvm", *words.split()]
         at = f"COMP_WORDS=({' '.join(line)}); COMP_CWORD={len(line) - 1}"

@@ -275,6 +275,6 @@ def test_rules_of_another_engine_are_asked_and_channels_are_padded() -> None:
 
 def test_what_a_memory_is_too_small_for_becomes_as_much_smaller_as_the_rule_says() -> None:
     soc = targets.load("diana").with_memory("digital_weights", 4096)
-    (conv,) = explanation.explain(MODELS / "htvm" / "layers" / "conv2d_1x1_256x256.onnx", soc)
+    (conv,) = explanation.explain(MODELS / "htvm" / "layers" / "conv2d_1x1_256x256.onnx", soc).decisions
     assert "weights of 16 outputs: found 4,160, wanted at most 4,096 bytes" in conv.candidates[0].refusal
     assert conv.candidates[0].change.says == "input channels 256 -> 252"
