@@ -27,7 +27,7 @@ from mlir.dialects import func
 from mlir.passmanager import ExternalPass
 
 from htvm.backend.targets.jobs import Job
-from htvm.backend.targets.soc import Route, Soc
+from htvm.backend.targets.soc import MOST_STRAIGHT, Route, Soc
 from htvm.dialects import accel
 from htvm.dialects.copies import Runs
 
@@ -56,12 +56,16 @@ class PredictCycles:
 
 @dataclass
 class Clock:
-    """A function being gone through. begun: the first operation of the step that has begun, at the cycle `start`."""
+    """A function being gone through. begun: the first operation of the step that has begun, at the cycle `start`.
+
+    loop_cycles: what each launch of the step takes more, where commands are loops.
+    """
 
     soc: Soc
     function: func.FuncOp
     begun: ir.OpView | None = None
     start: int = 0
+    loop_cycles: int = 0
     given: Counter[str] = field(default_factory=Counter)
     waited: Counter[str] = field(default_factory=Counter)
     ends: dict[ir.Value, tuple[str, int, int]] = field(default_factory=dict)
@@ -69,15 +73,25 @@ class Clock:
     def run(self) -> None:
         """Write what each step takes."""
         self.time, self.places = Timeline(self.soc), occupancy.regions(self.function)
-        for op in filter(is_action, self.function.body.blocks[0]):
-            if self.stays(op):
-                continue
-            if begins_step(op):
+        for step in self.steps():
+            if begins_step(step[0]):
                 self.end_step()
-                self.begun = op
+                self.begun = step[0]
                 self.time.work(self.soc.host.step_cycles)
-            self.do(op)
+            self.loop_cycles = self.soc.host.loop_cycles if len(step) > MOST_STRAIGHT else 0
+            for op in step:
+                self.do(op)
         self.end_step()
+
+    def steps(self) -> list[list[ir.OpView]]:
+        """Return what happens in each step, and before all of them if something does."""
+        found: list[list[ir.OpView]] = []
+        for op in filter(is_action, self.function.body.blocks[0]):
+            if not self.stays(op):
+                if begins_step(op) or not found:
+                    found.append([])
+                found[-1].append(op)
+        return found
 
     def end_step(self) -> None:
         if self.begun is not None:
@@ -93,6 +107,7 @@ class Clock:
                 end = self.time.copy(route, runs.count, runs.bytes)
                 self.give(op.token, self.soc.dma(route).name, runs.count, end)
             case accel.LaunchOp():
+                self.time.work(self.loop_cycles)
                 end = self.time.launch(op.engine.value, Job.of(op.job))
                 self.give(op.token, op.engine.value, 1, end)
             case accel.WaitOp():

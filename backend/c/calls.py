@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from htvm.backend.targets.jobs import OPERANDS
-from htvm.backend.targets.soc import Soc
+from htvm.backend.targets.soc import MOST_STRAIGHT, Soc
 
 from .loops import Repeat, Single, Term, rolled
 from .step import Step
 
-STRAIGHT = (128, 64, 32, 16, 0)
+STRAIGHT = (MOST_STRAIGHT, 64, 32, 16, 0)
 """The most calls of a step that are written one after the other, the first for which all of these have room."""
 
 Place = tuple[str, int]

@@ -122,7 +122,14 @@ SOC = Soc(
     # Cycles of htvm_soc.h's calls: least squares over 100 steps of networks here, clang -O3, on the simulated core.
     # Their bytes: clang -O3 makes 16 to 27 of each in networks of 100 to 2,000 calls, 33 in a layer of 24.
     host=Host(
-        march="rv32imc", mabi="ilp32", copy_cycles=9, launch_cycles=2, wait_cycles=8, step_cycles=9, call_bytes=28
+        march="rv32imc",
+        mabi="ilp32",
+        copy_cycles=9,
+        launch_cycles=2,
+        wait_cycles=8,
+        loop_cycles=16,
+        step_cycles=9,
+        call_bytes=28,
     ),
     memories=(L2_PRIVATE, L2, L1, DIGITAL_WEIGHTS, ANALOG_ARRAY),
     program_memory=L2_PRIVATE.name,

@@ -19,6 +19,9 @@ HOST = "host"
 STACK_BYTES = 4096
 """Room for the stack: more than ten times what the kernels were measured to need at -O3; an unoptimised build fits."""
 
+MOST_STRAIGHT = 128
+"""The most commands of a step that the C gives one after the other, if there is room; more of them become loops."""
+
 
 class Engine(Protocol):
     """Something that runs accel ops: the host or an accelerator."""
@@ -132,8 +135,9 @@ class Host:
     """The RISC-V core that runs the generated C. `march` and `mabi` are what a C compiler is told.
 
     copy_cycles, launch_cycles, wait_cycles: what it spends on giving a command, on starting a job, and on a wait for
-    something that has ended already. step_cycles: on calling the function of a layer. call_bytes: of code that one of
-    these takes, on an average, the loops around them included.
+    something that has ended already. loop_cycles: what it spends more on a job that is started in a loop. step_cycles:
+    on calling the function of a layer. call_bytes: of code that one of these takes, on an average, the loops around
+    them included.
     """
 
     march: str
@@ -141,6 +145,7 @@ class Host:
     copy_cycles: int = 0
     launch_cycles: int = 0
     wait_cycles: int = 0
+    loop_cycles: int = 0
     step_cycles: int = 0
     call_bytes: int = 0
 
