@@ -5,7 +5,7 @@
     const total = facts.metrics.cycles;
     const columns = [
         ["#", (layer, step) => step, 0],
-        ["layer", (layer) => layer.name],
+        ["layer", (layer) => layer.name + (layer.inserted ? " (inserted)" : "")],
         ["op", (layer) => layer.op],
         ["engine", (layer) => layer.engine],
         ["output", (layer) => layer.shape.join("×")],

@@ -88,6 +88,14 @@ def test_where_a_memory_would_be_full_it_says_so_and_who_would_leave() -> None:
     assert explanation.text(found, soc).endswith(f"l2 at its fullest: {l2}")
 
 
+def test_a_network_that_does_not_fit_is_explained_and_what_does_not_fit_is_said() -> None:
+    model, soc = MODELS / "mlperf_tiny" / "ds_cnn.onnx", targets.load("rv32").with_memory("ram", 30 * 1024)
+    found = explanation.explain(model, soc, "conv1")
+    shown = explanation.text(found, soc)
+    assert found.decisions[0].node == "conv1" and "does not fit target 'rv32': ram needs " in shown
+    assert found.network.fills[0].is_full and "steps of C" not in shown
+
+
 def test_layers_are_found_by_what_they_are_and_say_their_kernel_strides_and_groups() -> None:
     model, soc = MODELS / "mlperf_tiny" / "ds_cnn.onnx", targets.load("rv32")
     depthwise = explanation.explain(model, soc, op="depthwise").decisions
