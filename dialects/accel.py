@@ -1,6 +1,7 @@
 """The operations of the accel dialect (generated from `accel/AccelOps.td`) and what is asked about all of them."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from mlir import ir
@@ -90,6 +91,17 @@ def inserted(op: ir.OpView | ir.Operation) -> str | None:
     """Return what a layer is for that no node asks for; None for one of the network's own."""
     attributes = op.operation.attributes
     return attributes[INSERTED_ATTRIBUTE].value if INSERTED_ATTRIBUTE in attributes else None
+
+
+def numbered(layers: Iterable[ir.OpView]) -> dict[tuple[str, str, int], ir.OpView]:
+    """Return layers by what a plan calls them: node, operation, and which of those with both it is, from 1."""
+    counts: Counter[tuple[str, str]] = Counter()
+    found = {}
+    for layer in layers:
+        name, op = node(layer), layer.operation.name.removeprefix("accel.")
+        counts[name, op] += 1
+        found[name, op, counts[name, op]] = layer
+    return found
 
 
 def producer(value: ir.Value) -> ir.OpView | None:

@@ -92,7 +92,7 @@ class AssignLayouts:
                         location = layer.location if activations.is_argument(value) else value.owner.location
                         with conversion.behind(value), location:
                             converted[value] = conversion.made(value, wanted, maker)
-                        purpose = f"the order of bytes that {engine.name} reads"
+                        purpose = conversion.PURPOSE.format(engine.name)
                         accel.mark_inserted(converted[value].owner.opview, purpose)
                     replace_operand(layer, value, converted[value])
 
@@ -102,9 +102,7 @@ def engine_of(layer: ir.OpView) -> str:
     return HOST if layer.engine is None else layer.engine.value
 
 
-def orders_of_accelerators(
-    accelerated: Mapping[ir.OpView, Accelerator], found: Placement
-) -> dict[ir.Value, str]:
+def orders_of_accelerators(accelerated: Mapping[ir.OpView, Accelerator], found: Placement) -> dict[ir.Value, str]:
     """Return the orders of the maps that accelerators read and write."""
     touched = {value for layer in accelerated for value in (*activations.read_by(layer), accel.output(layer))}
     return {value: order for value, order in found.orders.items() if value in touched}

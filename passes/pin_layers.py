@@ -5,9 +5,9 @@
     ==>
     %y = accel.conv2d %x, %w {engine = "npu", accel.tiling = {outputs = 16, ..}, ..} loc("conv1")
 
-An entry names a layer by the first of its ONNX nodes and its operation, and gives an engine, a tiling, or both; what no
-entry names is left to later passes. They say what is wrong with a pin: dispatch-engines, why an engine refuses;
-choose-tilings, why a tiling does not fit.
+An entry names a layer by the first of its ONNX nodes and its operation, with `number = 2` the second of these, and
+gives an engine, a tiling, or both; what no entry names is left to later passes. They say what is wrong with a pin:
+dispatch-engines, why an engine refuses; choose-tilings, why a tiling does not fit.
 
 Stage    integer, before dispatch-engines
 Reads    `accel.plan` of the module; the nodes of the layers
@@ -36,11 +36,11 @@ class PinLayers:
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
         if accel.PLAN_ATTRIBUTE not in module.attributes:
             return
-        layers = {(accel.node(layer), op_of(layer)): layer for layer in accel.layers(module)}
+        layers = accel.numbered(accel.layers(module))
         for entry in module.attributes[accel.PLAN_ATTRIBUTE]:
-            key = entry["node"].value, entry["op"].value
+            key = entry["node"].value, entry["op"].value, entry["number"].value if "number" in entry else 1
             if key not in layers:
-                module.location.emit_error(no_layer(*key, [node for node, _ in layers]))
+                module.location.emit_error(no_layer(*key, [node for node, *_ in layers]))
                 this_pass.signal_pass_failure()
                 continue
             attributes = layers[key].operation.attributes
@@ -50,10 +50,7 @@ class PinLayers:
                 attributes[tiling.NAME] = entry["tiling"]
 
 
-def op_of(layer: ir.OpView) -> str:
-    return layer.operation.name.removeprefix("accel.")
-
-
-def no_layer(node: str, op: str, known: list[str]) -> str:
+def no_layer(node: str, op: str, number: int, known: list[str]) -> str:
     """Say that a plan's entry is about nothing."""
-    return f"the plan has an entry for {op} '{node}', but no such layer is there; layers are {', '.join(known)}"
+    which = f"{op} '{node}'" + (f", number {number}" if number != 1 else "")
+    return f"the plan has an entry for {which}, but no such layer is there; layers are {', '.join(known)}"

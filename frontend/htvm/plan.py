@@ -4,10 +4,11 @@
         {"node": "conv1", "op": "conv2d", "engine": "digital", "memory": "l1",
          "tiling": {"outputs": 16, "rows": 32, "columns": 32, "buffers": 1, "outputs_first": true, "loads": true}}]}
 
-node, op: a layer, by the first of its ONNX nodes and its operation. engine: what runs it. tiling: of a layer on an
-accelerator, as choose-tilings writes it. memory: where its result stays; it follows from the tilings and is not read.
-Layers are in the order of execution. Given again, an entry pins what it has: leave out entries, or `tiling` or `engine`
-of one, for the compiler to decide.
+node, op: a layer, by the first of its ONNX nodes and its operation; with "number": 2, the second of these. engine: what
+runs it. tiling: of a layer on an accelerator, as choose-tilings writes it. memory: where its result stays; it follows
+from the tilings and is not read. Layers are in the order of execution; what only changes the order of bytes follows
+from them. Given again, an entry pins what it has: leave out entries, or `tiling` or `engine` of one, for the compiler
+to decide.
 """
 
 from __future__ import annotations
@@ -21,22 +22,22 @@ from mlir import ir
 
 from htvm.diagnostics import CompileError
 from htvm.dialects import accel
+from htvm.passes.analysis import conversion
 
 Entry = Mapping[str, Any]
 
 
 def saved(module: ir.Module, target: str) -> dict[str, Any]:
     """Return the plan of a module of stage 'scheduled'."""
-    return {"target": target, "layers": [entry_of(layer) for layer in accel.layers(module) if layer.engine is not None]}
+    layers = (layer for layer in accel.layers(module) if layer.engine is not None and not conversion.is_one(layer))
+    return {"target": target, "layers": [entry_of(*each) for each in accel.numbered(layers).items()]}
 
 
-def entry_of(layer: ir.OpView) -> dict[str, Any]:
+def entry_of(name: tuple[str, str, int], layer: ir.OpView) -> dict[str, Any]:
+    node, op, number = name
     attributes = layer.operation.attributes
-    entry: dict[str, Any] = {
-        "node": accel.node(layer),
-        "op": layer.operation.name.removeprefix("accel."),
-        "engine": layer.engine.value,
-    }
+    entry: dict[str, Any] = {"node": node, "op": op} | ({"number": number} if number > 1 else {})
+    entry["engine"] = layer.engine.value
     if "accel.memory" in attributes:
         entry["memory"] = attributes["accel.memory"].value
     if "accel.tiling" in attributes:
@@ -68,6 +69,8 @@ def wrong(entry: object) -> str | None:
         return f"found {entry}, expected an object with 'node' and 'op'"
     if not isinstance(entry.get("engine", ""), str):
         return f"engine is {entry['engine']}, expected a name"
+    if not isinstance(entry.get("number", 1), int):
+        return f"number is {entry['number']}, expected which of the layers with this node and operation, from 1"
     tiling = entry.get("tiling", {})
     if not isinstance(tiling, dict) or not all(isinstance(value, int) for value in tiling.values()):
         return f"tiling is {tiling}, expected sizes and flags"
@@ -85,10 +88,14 @@ def _is_copy(entry: Entry) -> bool:
 
 
 def _entry(entry: Entry) -> dict[str, ir.Attribute]:
-    texts = {key: ir.StringAttr.get(entry[key]) for key in ("node", "op", "engine") if key in entry}
+    i64 = ir.IntegerType.get_signless(64)
+    texts: dict[str, ir.Attribute] = {
+        key: ir.StringAttr.get(entry[key]) for key in ("node", "op", "engine") if key in entry
+    }
+    if "number" in entry:
+        texts["number"] = ir.IntegerAttr.get(i64, entry["number"])
     if "tiling" not in entry:
         return texts
-    i64 = ir.IntegerType.get_signless(64)
     tiling = {
         name: ir.UnitAttr.get() if value is True else ir.IntegerAttr.get(i64, value)
         for name, value in entry["tiling"].items()

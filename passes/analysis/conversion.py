@@ -16,6 +16,9 @@ from htvm.dialects import accel, scaling, value_ranges
 from . import activations, layout
 from .acceptance import refusal
 
+PURPOSE = "the order of bytes that {} reads"
+"""What `accel.inserted` of a conversion says."""
+
 
 @dataclass(frozen=True)
 class Conversion:
@@ -48,6 +51,11 @@ def made(value: ir.Value, order: str, engine: str) -> ir.Value:
         layer = convolution(value, result)
     layer.engine = ir.StringAttr.get(engine)
     return layer.result
+
+
+def is_one(layer: ir.OpView) -> bool:
+    """Say whether a layer was inserted to make another order of a map."""
+    return (accel.inserted(layer) or "").startswith(PURPOSE.partition("{}")[0])
 
 
 def convolution(value: ir.Value, result: ir.Type) -> accel.Conv2dOp:

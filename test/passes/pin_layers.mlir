@@ -2,7 +2,8 @@
 
 // A layer gets what the plan's entry for it has, and no other layer does.
 module attributes {accel.plan = [{node = "sum", op = "add", engine = "host"},
-                                 {node = "twice", op = "add", tiling = {outputs = 16 : i64, rows = 4 : i64, columns = 4 : i64}}]} {
+                                 {node = "twice", op = "add", tiling = {outputs = 16 : i64, rows = 4 : i64, columns = 4 : i64}},
+                                 {node = "sum", op = "add", number = 2 : i64, engine = "npu"}]} {
   // CHECK-LABEL: @pinned
   func.func @pinned(%x: tensor<1x16x4x4xi8>) -> tensor<1x16x4x4xi8> {
     // CHECK: %[[SUM:.*]] = accel.add
@@ -12,6 +13,8 @@ module attributes {accel.plan = [{node = "sum", op = "add", engine = "host"},
     %1 = accel.add %0, %0 : (tensor<1x16x4x4xi8>, tensor<1x16x4x4xi8>) -> tensor<1x16x4x4xi8> loc("twice")
     // CHECK: accel.add %[[TWICE]], %[[TWICE]] : (
     %2 = accel.add %1, %1 : (tensor<1x16x4x4xi8>, tensor<1x16x4x4xi8>) -> tensor<1x16x4x4xi8> loc("free")
-    return %2 : tensor<1x16x4x4xi8>
+    // CHECK: accel.add {{.*}} {engine = "npu"}
+    %3 = accel.add %2, %2 : (tensor<1x16x4x4xi8>, tensor<1x16x4x4xi8>) -> tensor<1x16x4x4xi8> loc("sum")
+    return %3 : tensor<1x16x4x4xi8>
   }
 }

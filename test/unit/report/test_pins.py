@@ -9,12 +9,13 @@ import htvm
 from htvm import plan
 from htvm.diagnostics import CompileError
 
-MODEL = Path(__file__).parents[2] / "inputs" / "models" / "htvm" / "layers" / "residual_block.onnx"
+MODELS = Path(__file__).parents[2] / "inputs" / "models"
+MODEL = MODELS / "htvm" / "layers" / "residual_block.onnx"
 
 
-def scheduled(**choices: object) -> dict:
-    """Return the plan of the model, as it was decided."""
-    compiled = htvm.compile(MODEL, "diana", keep_stages=["scheduled"], **choices)
+def scheduled(model: Path = MODEL, **choices: object) -> dict:
+    """Return the plan of a model, as it was decided."""
+    compiled = htvm.compile(model, "diana", keep_stages=["scheduled"], **choices)
     assert htvm.verify(compiled).exact
     return plan.saved(htvm.driver.parsed(compiled.stages["scheduled"], "scheduled"), "diana")
 
@@ -25,6 +26,15 @@ def test_a_plan_that_is_given_again_changes_nothing(tmp_path: Path) -> None:
     file.write_text(json.dumps(saved))
     assert any("tiling" in entry for entry in saved["layers"])
     assert scheduled(plan=plan.read(str(file))) == saved
+
+
+def test_layers_that_were_inserted_are_pinned_as_well() -> None:
+    """Nodes have up to three layers of one operation: a sum's clip, and an order of bytes, which is not in the plan."""
+    choices = {"model": MODELS / "mlperf_tiny" / "resnet8.onnx", "requant": "pow2"}
+    saved = scheduled(**choices)
+    assert [entry["op"] for entry in saved["layers"] if entry["node"] == "add2"] == ["add", "conv2d"]
+    assert [entry.get("number") for entry in saved["layers"] if entry["node"] == "conv0"] == [None, 2]
+    assert scheduled(**choices, plan=saved["layers"]) == saved
 
 
 def test_a_pin_is_kept_and_the_rest_is_decided_around_it() -> None:
@@ -48,6 +58,7 @@ def test_a_pin_that_is_impossible_says_why() -> None:
         ("{", "is no JSON"),
         ("[]", "has no list 'layers'"),
         ('{"layers": [{"node": 3}]}', r"layers\[0\]: found .*, expected an object with 'node' and 'op'"),
+        ('{"layers": [{"node": "a", "op": "add", "number": "x"}]}', "number is x, expected which of the layers"),
         ('{"layers": [{"node": "a", "op": "add", "tiling": {"rows": "x"}}]}', "tiling is .*, expected sizes and flags"),
     ],
 )
