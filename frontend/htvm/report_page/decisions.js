@@ -54,7 +54,7 @@
     for (const decision of decisions) {
         const row = element("tr");
         const name = element("td", decision.name, { title: decision.nodes.join(", ") });
-        if (decision.inserted) name.append(element("div", "inserted: " + decision.inserted, { class: "elsewhere" }));
+        if (decision.inserted) name.append(element("div", "inserted: " + decision.inserted, { class: "purpose" }));
         row.append(name, element("td", what(decision)));
         for (const engine of engines) {
             row.append(answer(decision.candidates.find((each) => each.engine === engine), engine === decision.engine));
