@@ -18,10 +18,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import ceil, prod
+from typing import TYPE_CHECKING
 
 from mlir import ir
 from mlir.dialects import func
-from ortools.sat.python import cp_model
 
 from htvm.backend.targets.host import CYCLES_PER_PLANAR
 from htvm.backend.targets.jobs import DESCRIPTOR_WORDS, ORDERS, PIXELS, PLANAR, Job
@@ -30,6 +30,9 @@ from htvm.dialects import accel
 
 from . import activations, conversion, layout
 from .tiling import ranges
+
+if TYPE_CHECKING:
+    from ortools.sat.python import cp_model
 
 SECONDS = 10.0
 """The most that the solver takes; networks of a hundred layers take a fraction of a second."""
@@ -52,6 +55,12 @@ class Placement:
     is_optimal: bool
 
 
+def empty_model() -> cp_model.CpModel:
+    from ortools.sat.python import cp_model  # slow to load, and a machine of one engine needs none
+
+    return cp_model.CpModel()
+
+
 @dataclass
 class Placing:
     """The constraint program of a function. willing: the engines that may run each layer, by what it makes."""
@@ -59,7 +68,7 @@ class Placing:
     soc: Soc
     function: func.FuncOp
     willing: Mapping[ir.Value, Sequence[Engine]]
-    model: cp_model.CpModel = field(default_factory=cp_model.CpModel)
+    model: cp_model.CpModel = field(default_factory=empty_model)
     costs: list[cp_model.LinearExpr] = field(default_factory=list)
     runs: dict[tuple[ir.Value, str], cp_model.IntVar] = field(default_factory=dict)
     pixels: dict[ir.Value, cp_model.IntVar] = field(default_factory=dict)
@@ -67,6 +76,8 @@ class Placing:
 
     def solve(self) -> Placement:
         """Return the placement of least cost."""
+        from ortools.sat.python import cp_model
+
         for output, engines in self.willing.items():
             for engine in engines:
                 self.runs[output, engine.name] = self.flag(self.cycles(maker(output), engine))
@@ -173,9 +184,7 @@ class Placing:
 
     def on(self, output: ir.Value) -> cp_model.LinearExpr:
         """Return whether an accelerator runs the layer that makes a map."""
-        return sum(
-            self.runs[output, engine.name] for engine in self.willing[output] if isinstance(engine, Accelerator)
-        )
+        return sum(self.runs[output, engine.name] for engine in self.willing[output] if isinstance(engine, Accelerator))
 
     def transfer(self, value: ir.Value) -> None:
         """Let a map be copied where it is made in one memory and read in another."""
@@ -218,7 +227,6 @@ class Placing:
             if value in self.pixels:
                 self.model.add(self.converts[value, PLANAR] >= self.pixels[value] - wanted + runs - 1)
                 self.model.add(self.converts[value, PIXELS] >= wanted - self.pixels[value] + runs - 1)
-
 
     def scattered(self, layer: ir.OpView, engine: Accelerator) -> int:
         """Return what it takes more to write a map pixel by pixel, if no launch makes all of its channels.
@@ -275,4 +283,3 @@ def must_be_planar(value: ir.Value) -> bool:
         return True
     neighbours = [value.owner, *(use.owner for use in value.uses)]
     return any(isinstance(op.operation.opview, (accel.ReshapeOp, func.ReturnOp)) for op in neighbours)
-
