@@ -146,7 +146,7 @@ class Alternatives:
             would = ", ".join(f"{name} would be on {engine}" for name, engine in moved.items())
             kept = self.pinned([*others, pin])
             full = self.fullest(kept)
-            yield f"{full}, so {would}" if full else f"{would}: that is the fastest then"
+            yield f"{full}, so {would}" if full else f"{would}: that is the best placement found"
             if full and kept.problem is None:
                 yield f"a plan that pins all the others where they are would take {kept.all_cycles:,}"
         longer = {name: count - self.now.cycles.get(name, 0) for name, count in there.cycles.items()}
