@@ -109,6 +109,16 @@ def test_layers_take_what_was_predicted(name: str, kilobytes: int, mapping: str,
     assert sum(layer["predicted_cycles"] for layer in layers) == pytest.approx(total, rel=0.1)
 
 
+def test_jobs_in_loops_take_what_was_predicted() -> None:
+    """HTVM has a job for each channel, here up to 256 small ones in a step: the loop around them takes a fifth."""
+    soc = targets.load("diana").with_cost_model("odimo").with_memory("l2", 900 * 1024)
+    network = htvm.compile(models.path("htvm/mobilenet_v1_digital"), soc, mapping="htvm")
+    layers = [layer for layer in network.run().metrics["layers"] if layer["engine"] != "host"]
+    assert len(layers) == 28
+    for layer in layers:
+        assert layer["predicted_cycles"] == pytest.approx(layer["cycles"], rel=0.1), layer["name"]
+
+
 def test_the_metrics_add_up() -> None:
     """No layer of this network is launched with more multiplications than it has, or fetched twice."""
     soc = targets.load("diana")
