@@ -76,6 +76,11 @@ def output(layer: ir.OpView) -> ir.Value:
     return layer.operation.results[0] if layer.operation.results else layer.out
 
 
+def integer(number: int) -> ir.IntegerAttr:
+    """Return a number as attributes have it, i64."""
+    return ir.IntegerAttr.get(ir.IntegerType.get_signless(64), number)
+
+
 def indices_of(op: TakeOp) -> list[np.ndarray | None]:
     """Return the indices that an accel.take chooses along each axis, None where it takes the whole axis."""
     lists = [list(ir.DenseI64ArrayAttr(each)) for each in op.indices]

@@ -45,9 +45,9 @@ def _convolution(
         "multiplier": ir.DenseI32ArrayAttr.get([1 << (32 - PRE_SHIFT)]),
         "offset": ir.DenseI64ArrayAttr.get([bias << PRE_SHIFT]),
         "shift": ir.DenseI32ArrayAttr.get([32 + shift]),
-        "pre_shift": _integer(PRE_SHIFT),
-        "min": _integer(low),
-        "max": _integer(high),
+        "pre_shift": accel.integer(PRE_SHIFT),
+        "min": accel.integer(low),
+        "max": accel.integer(high),
         "narrow": ir.UnitAttr.get(),
     }
     return accel.Conv2dOp(
@@ -61,7 +61,3 @@ def _convolution(
         pad_value=0,
         requant=ir.DictAttr.get(requant),
     )
-
-
-def _integer(number: int) -> ir.IntegerAttr:
-    return ir.IntegerAttr.get(ir.IntegerType.get_signless(64), number)

@@ -155,12 +155,11 @@ def is_linear(layer: ir.OpView) -> bool:
 def write(layer: ir.OpView, plan: Plan) -> None:
     attributes = layer.operation.attributes
     attributes["kernel"] = ir.StringAttr.get(plan.kernel)
-    i64 = ir.IntegerType.get_signless(64)
     if plan.data_bytes:
-        attributes[DATA_BYTES] = ir.IntegerAttr.get(i64, plan.data_bytes)
+        attributes[DATA_BYTES] = accel.integer(plan.data_bytes)
     if plan.run is not None:
-        attributes["run"] = ir.IntegerAttr.get(i64, plan.run)
+        attributes["run"] = accel.integer(plan.run)
     if plan.skip is not None:
-        attributes["skip"] = ir.IntegerAttr.get(i64, plan.skip)
+        attributes["skip"] = accel.integer(plan.skip)
     if plan.scratch_bytes:
-        attributes["scratch_bytes"] = ir.IntegerAttr.get(i64, plan.scratch_bytes)
+        attributes["scratch_bytes"] = accel.integer(plan.scratch_bytes)

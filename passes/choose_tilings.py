@@ -122,11 +122,10 @@ def outsiders(value: ir.Value, memory: str, target: Soc) -> Iterator[ir.OpOperan
 
 
 def write(layer: ir.OpView, choice: Choice) -> None:
-    i64 = ir.IntegerType.get_signless(64)
     attributes = layer.operation.attributes
     attributes[tiling.NAME] = choice.tiling.attribute()
     attributes[PREDICTED] = ir.DictAttr.get(
-        {"cycles": ir.IntegerAttr.get(i64, choice.cycles), "bound": ir.IntegerAttr.get(i64, choice.bound)}
+        {"cycles": accel.integer(choice.cycles), "bound": accel.integer(choice.bound)}
     )
 
 

@@ -25,7 +25,6 @@ from mlir.passmanager import ExternalPass
 from htvm.backend.targets.soc import Soc
 from htvm.dialects import accel, quantisation, scaling, value_ranges
 
-from .analysis import activations
 from .analysis.acceptance import fewest_cycles
 
 WEIGHTS = range(-128, 128)
@@ -57,10 +56,9 @@ class ConvolveTables:
         if not self.target.accelerators:
             return
         with module.location:
-            for function in accel.functions(module):
-                for layer in list(activations.layers(function)):
-                    if is_plain(layer) and (factors := factors_of(*entries(layer))) is not None:
-                        self.replace(layer, factors)
+            for layer in list(accel.layers(module)):
+                if is_plain(layer) and (factors := factors_of(*entries(layer))) is not None:
+                    self.replace(layer, factors)
 
     def replace(self, layer: accel.LookupOp, factors: Factors) -> None:
         """Put a convolution in place of a lookup; leave it where it is as fast."""

@@ -30,7 +30,6 @@ from mlir.passmanager import ExternalPass
 from htvm.backend.targets.soc import Soc
 from htvm.dialects import accel, quantisation
 
-from .analysis import activations
 from .analysis.acceptance import fewest_cycles, is_accelerated
 
 Made = tuple[list[ir.OpView], accel.Conv2dOp]
@@ -49,10 +48,9 @@ class FitKernels:
         if not self.target.accelerators:
             return
         with module.location:
-            for function in accel.functions(module):
-                for layer in list(activations.layers(function)):
-                    if is_plain(layer) and not is_accelerated(self.target, layer):
-                        any(self.replace(layer, way) for way in (zeros_behind, strides_in_channels))
+            for layer in list(accel.layers(module)):
+                if is_plain(layer) and not is_accelerated(self.target, layer):
+                    any(self.replace(layer, way) for way in (zeros_behind, strides_in_channels))
 
     def replace(self, layer: accel.Conv2dOp, way: Callable[[accel.Conv2dOp], Made | None]) -> bool:
         """Put new layers in place of one, and say so; leave it if they are not better."""

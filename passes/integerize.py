@@ -31,7 +31,6 @@ from htvm.dialects import accel, quantisation
 from htvm.dialects.quantisation import Quantisation
 
 from .integer_forms import FORMS, NotExact
-from .integer_forms.shared import integer
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,7 @@ def describe_interface(function: func.FuncOp, arguments: list[ir.Value], results
             facts, q = {entry.name: entry.attr for entry in ir.DictAttr(known)}, Quantisation.of(value)
             if "accel.name" in facts and q is not None and q.axis is None:
                 facts["accel.scale"] = ir.FloatAttr.get_f64(q.scales[0])
-                facts["accel.zero_point"] = integer(q.zero_point)
+                facts["accel.zero_point"] = accel.integer(q.zero_point)
                 facts["accel.range"] = ir.DenseI64ArrayAttr.get([q.lowest, q.highest])
             described.append(ir.DictAttr.get(facts))
         function.operation.attributes[key] = ir.ArrayAttr.get(described)

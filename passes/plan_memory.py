@@ -93,9 +93,9 @@ class Plan:
         arguments = activations.attributes_of_arguments(self.function)
         for life, offset in zip(self.lives, self.packing.offsets, strict=True):
             if life.is_argument:
-                arguments[life.value.arg_number]["accel.offset"] = integer(offset)
+                arguments[life.value.arg_number]["accel.offset"] = accel.integer(offset)
             else:
-                life.value.owner.offset = integer(offset)
+                life.value.owner.offset = accel.integer(offset)
         attributes = ir.ArrayAttr.get([ir.DictAttr.get(each) for each in arguments])
         self.function.attributes["arg_attrs"] = attributes
 
@@ -147,17 +147,13 @@ def is_launch(op: ir.OpView) -> bool:
 def write_summary(module: ir.Operation, plans: dict[str, Plan], memories: dict[str, Memory]) -> None:
     """Write the module's attributes: what each memory needs, at least needs and has, and where the peak is."""
     by_name = {
-        "accel.arena": {name: integer(plan.packing.peak) for name, plan in plans.items()},
-        "accel.lower_bound": {name: integer(plan.packing.lower_bound) for name, plan in plans.items()},
-        "accel.capacity": {name: integer(memories[name].size_bytes) for name in plans},
+        "accel.arena": {name: accel.integer(plan.packing.peak) for name, plan in plans.items()},
+        "accel.lower_bound": {name: accel.integer(plan.packing.lower_bound) for name, plan in plans.items()},
+        "accel.capacity": {name: accel.integer(memories[name].size_bytes) for name in plans},
         "accel.peak": {name: ir.StringAttr.get(accel.node(plan.peak_layer)) for name, plan in plans.items()},
     }
     for name, of_memories in by_name.items():
         module.attributes[name] = ir.DictAttr.get(of_memories)
-
-
-def integer(value: int) -> ir.IntegerAttr:
-    return ir.IntegerAttr.get(ir.IntegerType.get_signless(64), value)
 
 
 def does_not_fit(target: Soc, memory: Memory, plan: Plan, constants: int) -> str:

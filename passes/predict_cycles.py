@@ -95,7 +95,7 @@ class Clock:
 
     def end_step(self) -> None:
         if self.begun is not None:
-            cycles = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), self.time.now - self.start)
+            cycles = accel.integer(self.time.now - self.start)
             self.begun.operation.attributes[PREDICTED_CYCLES] = cycles
             self.start = self.time.now
 

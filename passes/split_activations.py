@@ -32,7 +32,6 @@ from mlir.passmanager import ExternalPass
 from htvm.backend.targets.soc import Soc
 from htvm.dialects import accel, scaling
 
-from .analysis import activations
 from .analysis.acceptance import fewest_cycles, is_accelerated
 
 LOWEST, HIGHEST = -128, 127
@@ -54,10 +53,9 @@ class SplitActivations:
         if not self.target.accelerators:
             return
         with module.location:
-            for function in accel.functions(module):
-                for layer in list(activations.layers(function)):
-                    if is_clipped(layer) and layer.engine is None and not is_accelerated(self.target, layer):
-                        self.split(layer)
+            for layer in list(accel.layers(module)):
+                if is_clipped(layer) and layer.engine is None and not is_accelerated(self.target, layer):
+                    self.split(layer)
 
     def split(self, layer: accel.AddOp) -> None:
         """Put both layers in place of the one, and keep them if an accelerator takes both and is faster."""
@@ -99,7 +97,7 @@ def saturated_sum(layer: accel.AddOp, bits: int) -> accel.AddOp:
     """Return the same addition, 2^bits times as fine and cut off at LOWEST and HIGHEST, at the insertion point."""
     shift = ir.DenseI32ArrayAttr.get([layer.requant["shift"][0] - bits])
     entries = {entry.name: entry.attr for entry in layer.requant}
-    entries |= {"min": integer(LOWEST), "max": integer(HIGHEST), "shift": shift}
+    entries |= {"min": accel.integer(LOWEST), "max": accel.integer(HIGHEST), "shift": shift}
     made = ir.Operation.create(
         layer.operation.name,
         results=[layer.result.type],
@@ -122,12 +120,8 @@ def shifted(layer: accel.AddOp, value: ir.Value, bits: int) -> accel.AddOp | acc
         "multiplier": ir.DenseI32ArrayAttr.get([1, 1]),
         "offset": ir.DenseI64ArrayAttr.get([0]),
         "shift": ir.DenseI32ArrayAttr.get([bits + 1]),
-        "min": integer(low),
-        "max": integer(high),
+        "min": accel.integer(low),
+        "max": accel.integer(high),
         "narrow": ir.UnitAttr.get(),
     }
     return accel.AddOp(value.type, value, value, requant=ir.DictAttr.get(requant))
-
-
-def integer(number: int) -> ir.IntegerAttr:
-    return ir.IntegerAttr.get(ir.IntegerType.get_signless(64), number)

@@ -31,7 +31,7 @@ from htvm.backend.targets.soc import Soc
 from htvm.dialects import accel, quantisation
 
 from .analysis import activations
-from .analysis.acceptance import is_accelerated, refusal
+from .analysis.acceptance import fewest_cycles, is_accelerated
 from .analysis.conversion import behind
 
 TURN = (0, 1, 3, 2)
@@ -67,8 +67,8 @@ class TurnMaps:
 
     def cycles(self, layer: ir.OpView) -> float:
         """Return the fewest cycles of a layer on an engine that takes it; without end if none does."""
-        willing = [engine for engine in self.target.engines if refusal(self.target, engine, layer) is None]
-        return min((engine.cycles(layer, self.target.cost_model) for engine in willing), default=inf)
+        found = fewest_cycles(self.target, layer, self.target.engines)
+        return inf if found is None else found
 
 
 @dataclass

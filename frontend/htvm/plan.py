@@ -88,16 +88,15 @@ def _is_copy(entry: Entry) -> bool:
 
 
 def _entry(entry: Entry) -> dict[str, ir.Attribute]:
-    i64 = ir.IntegerType.get_signless(64)
     texts: dict[str, ir.Attribute] = {
         key: ir.StringAttr.get(entry[key]) for key in ("node", "op", "engine") if key in entry
     }
     if "number" in entry:
-        texts["number"] = ir.IntegerAttr.get(i64, entry["number"])
+        texts["number"] = accel.integer(entry["number"])
     if "tiling" not in entry:
         return texts
     tiling = {
-        name: ir.UnitAttr.get() if value is True else ir.IntegerAttr.get(i64, value)
+        name: ir.UnitAttr.get() if value is True else accel.integer(value)
         for name, value in entry["tiling"].items()
         if value is not False
     }

@@ -21,6 +21,7 @@ from mlir import ir
 
 from htvm.backend.targets.jobs import PLANAR, Job, Range
 from htvm.backend.targets.soc import Accelerator, Route, Soc
+from htvm.dialects import accel
 
 from .layout import aligned
 from .program_size import written
@@ -62,9 +63,8 @@ class Tiling:
         sizes = {"outputs": self.outputs, "rows": self.rows, "columns": self.columns, "buffers": self.buffers}
         sizes |= {"launch_outputs": self.launch_outputs} if self.launch_outputs else {}
         flags = {name: getattr(self, name) for name in ("loads", "stores", "outputs_first", "blocking")}
-        i64 = ir.IntegerType.get_signless(64)
         return ir.DictAttr.get(
-            {key: ir.IntegerAttr.get(i64, size) for key, size in sizes.items()}
+            {key: accel.integer(size) for key, size in sizes.items()}
             | {key: ir.UnitAttr.get() for key, is_set in flags.items() if is_set}
         )
 

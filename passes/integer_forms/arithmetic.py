@@ -11,7 +11,7 @@ from mlir import ir
 from htvm.dialects import accel, integers, quantisation
 
 from ..analysis import exact_add, exact_requant
-from .shared import NotExact, bounds, exact_steps, integer, made, modulo, requant, rounding, uniform, with_constants
+from .shared import NotExact, bounds, exact_steps, made, modulo, requant, rounding, uniform, with_constants
 from .tables import converted
 
 MOST_PAIRS = 1 << 24
@@ -39,9 +39,9 @@ def add(op: accel.AddOp | accel.SubOp, operands: list[ir.Value]) -> ir.Value:
     if solved.narrow:
         requant["narrow"] = ir.UnitAttr.get()
     if solved.tie_below:
-        requant["tie_below"] = integer(solved.tie_below)
+        requant["tie_below"] = accel.integer(solved.tie_below)
     if solved.zero_point:
-        requant["zero_point"] = integer(solved.zero_point)
+        requant["zero_point"] = accel.integer(solved.zero_point)
     if solved.divisor:
         exact = {"numerator": list(solved.numerators), "divisor": [solved.divisor], "rest": [modulo(solved.rest)]}
         requant |= {key: ir.DenseI64ArrayAttr.get(numbers) for key, numbers in exact.items()}

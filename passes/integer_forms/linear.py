@@ -13,7 +13,7 @@ from htvm.dialects import accel, quantisation
 from htvm.dialects.quantisation import Quantisation
 
 from ..analysis import exact_requant
-from .shared import NotExact, channel_steps, exact_steps, fits, integer, made, requant, uniform, with_constants
+from .shared import NotExact, channel_steps, exact_steps, fits, made, requant, uniform, with_constants
 from .tables import converted
 
 INT32_LIMIT = 1 << 31
@@ -38,7 +38,7 @@ def linear(op: accel.Conv2dOp | accel.DenseOp, operands: list[ir.Value]) -> ir.V
     intercept = [bias[c] / steps[c] - slope[c] * x.zero_point * int(sums[c]) for c in range(channels)]
     first, last = _reach(op, weights, x)
     held = quantisation.integers(weights.astype(np.int8 if fits(weights, 8) else np.int16))
-    extra = {"pad_value" if isinstance(op, accel.Conv2dOp) else "zero_point": integer(x.zero_point)}
+    extra = {"pad_value" if isinstance(op, accel.Conv2dOp) else "zero_point": accel.integer(x.zero_point)}
     if y.bits == 32:
         return _raw(op, operands[0], held, slope, intercept, (first, last), y, extra)
     solved = exact_requant.solve(exact_steps(op, slope, intercept, first, last, y))
@@ -73,7 +73,7 @@ def _with_computed_weights(op: accel.Conv2dOp, operands: list[ir.Value], x: Quan
     most = prod(taps) * max(abs(a * b) for a in _numbers(x) for b in _numbers(w))
     if most >= INT32_LIMIT:
         raise NotExact(f"has accumulators up to {most:,}, which 32 bits do not hold")
-    extra = {"pad_value": integer(0)}
+    extra = {"pad_value": accel.integer(0)}
     first, last = np.full(channels, -most), np.full(channels, most)
     if y.bits == 32:
         return _raw(op, image, kernels, slope, intercept, (first, last), y, extra)

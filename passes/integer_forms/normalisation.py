@@ -11,7 +11,7 @@ from mlir import ir
 from htvm.dialects import accel, quantisation
 from htvm.dialects.quantisation import Quantisation
 
-from .shared import NotExact, bounds, integer, made, rounding, uniform
+from .shared import NotExact, bounds, made, rounding, uniform
 
 SQUARE_BITS = 384
 """What the host compares, htvm_layer_norm.h."""
@@ -53,11 +53,11 @@ def layer_norm(op: accel.LayerNormOp, operands: list[ir.Value]) -> ir.Value:
     if 4 * sqrt(length) * steepest * 2.0**-SLOPE_BITS > 2.0 ** -(DOUBT_BITS + 1) or furthest > 1 << 16:
         raise NotExact(f"has results of up to {steepest * sqrt(length):,.0f} steps, which cannot be estimated")
     attributes = {
-        "half_step": integer(half_step),
-        "variance_scale": integer(variance[0]),
+        "half_step": accel.integer(half_step),
+        "variance_scale": accel.integer(variance[0]),
         "variance_offset": ir.DenseI64ArrayAttr.get(list(divmod(variance[1], 1 << 32))),
-        "shift": integer(shift),
-        "zero_point": integer(y.zero_point),
+        "shift": accel.integer(shift),
+        "zero_point": accel.integer(y.zero_point),
         **bounds(y),
     }
     constants = [quantisation.integers(np.array(numbers, np.int64)) for numbers in (factors, terms)]

@@ -66,16 +66,16 @@ def requant(solved: exact_requant.Requant) -> dict[str, ir.Attribute]:
         "multiplier": ir.DenseI32ArrayAttr.get(_entries(solved.multiplier)),
         "offset": ir.DenseI64ArrayAttr.get(_entries(solved.offset)),
         "shift": ir.DenseI32ArrayAttr.get(_entries(solved.shift)),
-        "pre_shift": integer(solved.pre_shift),
-        "min": integer(solved.lowest),
-        "max": integer(solved.highest),
+        "pre_shift": accel.integer(solved.pre_shift),
+        "min": accel.integer(solved.lowest),
+        "max": accel.integer(solved.highest),
     }
     if solved.narrow:
         requant["narrow"] = ir.UnitAttr.get()
     if solved.tie_below:
-        requant["tie_below"] = integer(solved.tie_below)
+        requant["tie_below"] = accel.integer(solved.tie_below)
     if solved.zero_point:
-        requant["zero_point"] = integer(solved.zero_point)
+        requant["zero_point"] = accel.integer(solved.zero_point)
     if solved.divisor:
         rest = [modulo(number) for number in solved.rest]
         exact = {"numerator": solved.numerator, "divisor": solved.divisor, "rest": rest}
@@ -98,11 +98,7 @@ def _entries(numbers: Iterable[int]) -> list[int]:
 
 
 def bounds(y: Quantisation) -> dict[str, ir.Attribute]:
-    return {"min": integer(y.lowest), "max": integer(y.highest)}
-
-
-def integer(number: int) -> ir.IntegerAttr:
-    return ir.IntegerAttr.get(ir.IntegerType.get_signless(64), number)
+    return {"min": accel.integer(y.lowest), "max": accel.integer(y.highest)}
 
 
 def fits(numbers: np.ndarray, bits: int) -> bool:

@@ -14,7 +14,7 @@ from htvm.dialects import accel, functions, quantisation, real
 from htvm.dialects.quantisation import Quantisation
 from htvm.dialects.real import Real
 
-from .shared import NotExact, bounds, integer, made, rounding, uniform
+from .shared import NotExact, bounds, made, rounding, uniform
 
 
 def lookup(op: ir.OpView, operands: list[ir.Value]) -> ir.Value:
@@ -88,9 +88,9 @@ def softmax(op: accel.SoftmaxOp, operands: list[ir.Value]) -> ir.Value:
     while len(table) > 1 and table[-1] == 0:
         table.pop()
     attributes = {
-        "scale_multiplier": integer(multiplier),
-        "scale_shift": integer(shift),
-        "zero_point": integer(y.zero_point),
+        "scale_multiplier": accel.integer(multiplier),
+        "scale_shift": accel.integer(shift),
+        "zero_point": accel.integer(y.zero_point),
         **bounds(y),
     }
     return made(op, [operands[0], quantisation.integers(np.array(table, np.int64))], attributes)

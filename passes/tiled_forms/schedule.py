@@ -289,7 +289,7 @@ def describe(launch: accel.LaunchOp, task: Task) -> None:
     shape = accel.output(task.layer).type.shape
     attributes["accel.op"] = ir.StringAttr.get(layer.name)
     attributes["accel.shape"] = ir.DenseI64ArrayAttr.get(list(shape))
-    attributes["accel.macs"] = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), task.whole.macs)
+    attributes["accel.macs"] = accel.integer(task.whole.macs)
     for name in (NAME, "accel.predicted", accel.INNER_ATTRIBUTE, accel.INSERTED_ATTRIBUTE):
         if name in layer.attributes:
             attributes[name] = layer.attributes[name]

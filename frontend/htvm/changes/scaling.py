@@ -201,9 +201,9 @@ def shift_only(biases: Sequence[int], by: Sequence[int], low: int, high: int) ->
             "multiplier": ir.DenseI32ArrayAttr.get([UNIT["multiplier"]] * len(by)),
             "offset": ir.DenseI64ArrayAttr.get(scaled),
             "shift": ir.DenseI32ArrayAttr.get([UNIT["shift"] + each for each in by]),
-            "pre_shift": integer(UNIT["pre_shift"]),
-            "min": integer(low),
-            "max": integer(high),
+            "pre_shift": accel.integer(UNIT["pre_shift"]),
+            "min": accel.integer(int(low)),
+            "max": accel.integer(int(high)),
             "narrow": ir.UnitAttr.get(),
         }
     )
@@ -231,7 +231,7 @@ def moved(requant: ir.DictAttr, sums: np.ndarray) -> ir.DictAttr:
 def changed(requant: ir.DictAttr, **entries: object) -> ir.DictAttr:
     """Return a requantisation with other entries: integers, and the list `offset`."""
     made = {
-        key: ir.DenseI64ArrayAttr.get(list(value)) if key == "offset" else integer(value)
+        key: ir.DenseI64ArrayAttr.get(list(value)) if key == "offset" else accel.integer(int(value))
         for key, value in entries.items()
     }
     return ir.DictAttr.get({entry.name: entry.attr for entry in requant} | made)
@@ -244,7 +244,3 @@ def without(requant: ir.DictAttr, key: str) -> ir.DictAttr:
 def spans(text: str) -> list[tuple[int, int]]:
     """Return the ranges in a text, as "-128..127"."""
     return [(int(low), int(high)) for low, high in re.findall(r"(-?\d+)\.\.(-?\d+)", text)]
-
-
-def integer(number: int) -> ir.IntegerAttr:
-    return ir.IntegerAttr.get(ir.IntegerType.get_signless(64), int(number))
