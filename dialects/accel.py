@@ -23,7 +23,7 @@ OBJECTIVES = ("latency", "energy", "memory")
 OBJECTIVE_ATTRIBUTE = "accel.objective"
 
 PLAN_ATTRIBUTE = "accel.plan"
-"""A module's attribute with what layers are pinned to (passes/pin_layers.py)."""
+"""A module's attribute with what layers are pinned to (passes/mapping/pin_layers.py)."""
 
 MAPPINGS = ("default", "htvm")
 """How layers are mapped on accelerators: a module's attribute MAPPING_ATTRIBUTE; without it, the first."""

@@ -27,7 +27,7 @@ PHASES: dict[str, tuple[str, ...]] = {
     "integer": (
         "propagate-scales",
         "tabulate-functions",
-        "convolve-channels",
+        "convert-affine-to-depthwise",
         "sink-movement",
         "fold-arithmetic",
         "propagate-scales{activations=true}",  # again, for the scales that were folded
@@ -40,10 +40,10 @@ PHASES: dict[str, tuple[str, ...]] = {
     ),
     "dispatched": (
         "fuse-converters",
-        "convolve-tables",
-        "turn-maps",
-        "fit-kernels",
-        "split-activations",
+        "convert-lut-to-depthwise",
+        "transpose-spatial-dims",
+        "legalize-conv",
+        "split-clamp",
         "pin-layers",
         "dispatch-engines",
         "assign-layouts",

@@ -1,4 +1,4 @@
-"""Which passes there are: every class with a `name` in a module of this folder, one pass to a file."""
+"""Which passes there are: every class with a `name` in a module of a phase's folder, one pass to a file."""
 
 import importlib
 import pkgutil
@@ -8,6 +8,9 @@ from typing import ClassVar, Protocol
 
 from mlir import ir
 from mlir.passmanager import ExternalPass
+
+PHASE_FOLDERS = ("imported", "integer", "mapping", "tiling", "planning", "verification")
+"""The folders of passes, in the order of the pipeline."""
 
 
 class Pass(Protocol):
@@ -23,16 +26,14 @@ class Pass(Protocol):
 def passes() -> dict[str, type[Pass]]:
     """Return htvm's passes by name, in alphabetical order. The file of `tile-buffers` is `tile_buffers.py`."""
     found: dict[str, type[Pass]] = {}
-    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
-        if module.ispkg or module.name in ("pipeline", "registry"):
-            continue
-        contents = vars(importlib.import_module(f"{__package__}.{module.name}"))
-        wanted = module.name.replace("_", "-")
-        own = [item for item in contents.values() if isinstance(item, type) and getattr(item, "name", None) == wanted]
-        if len(own) != 1:
-            raise AssertionError(f"passes/{module.name}.py has {len(own)} passes named '{wanted}', expected 1")
-        found[wanted] = own[0]
-    return found
+    for phase in PHASE_FOLDERS:
+        for module in pkgutil.iter_modules([str(Path(__file__).parent / phase)]):
+            contents = vars(importlib.import_module(f"{__package__}.{phase}.{module.name}"))
+            name = module.name.replace("_", "-")
+            own = [item for item in contents.values() if isinstance(item, type) and getattr(item, "name", None) == name]
+            if own:
+                found[name] = own[0]
+    return dict(sorted(found.items()))
 
 
 def summary(own: type[Pass]) -> str:

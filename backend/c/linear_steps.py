@@ -11,14 +11,7 @@ from htvm.dialects import packed_weights, row_weights
 from htvm.dialects.copies import merge_axes
 
 from . import values
-from .constants import (
-    BLOCK,
-    conv2d_weights,
-    excess_entries,
-    run_lengths,
-    sparse_weights,
-    window_order,
-)
+from .constants import BLOCK, conv2d_weights, excess_entries, run_lengths, sparse_weights, window_order
 from .convolution import Convolution, kernel_of, weights_4d
 from .movement_steps import copy
 from .requant import Requant

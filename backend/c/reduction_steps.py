@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from htvm.backend.targets.host import MOST_IN_WORDS, is_half
+from htvm.backend.targets.engines.host import MOST_IN_WORDS, is_half
 from htvm.dialects import accel
 from htvm.dialects.copies import merge_axes
 

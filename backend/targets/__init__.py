@@ -1,4 +1,4 @@
-"""htvm.backend.targets: the machines that htvm compiles for. A target is one file here that exports `SOC`.
+"""htvm.backend.targets: the machines that htvm compiles for. A target is one file in `socs/` that exports `SOC`.
 
 A target outside this folder is a Python file given by its path, or an installed package's entry point in the
 group `htvm.targets` whose value is a `Soc`.
@@ -10,8 +10,8 @@ from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from htvm.backend.targets.mistakes import mistakes
 from htvm.backend.targets.soc import Soc
+from htvm.backend.targets.validation import mistakes
 
 BUILT_IN = ("rv32", "diana")
 ENTRY_POINT_GROUP = "htvm.targets"
@@ -28,7 +28,7 @@ def load(name_or_path: str) -> Soc:
     Raises ValueError if there is no such target, or if what is there is not a Soc.
     """
     if name_or_path in BUILT_IN:
-        return checked(importlib.import_module(f"{__name__}.{name_or_path}").SOC, f"target '{name_or_path}'")
+        return checked(importlib.import_module(f"{__name__}.socs.{name_or_path}").SOC, f"target '{name_or_path}'")
     if name_or_path.endswith(".py"):
         return load_file(Path(name_or_path))
     for point in entry_points(group=ENTRY_POINT_GROUP, name=name_or_path):

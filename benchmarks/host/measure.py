@@ -22,7 +22,7 @@ from onnx import numpy_helper
 
 import htvm
 from htvm.backend import targets
-from htvm.execution import Program
+from htvm.execution.program import Program
 from htvm.interface import Samples
 from htvm.reference import evaluate
 

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Axis letters: N batch, C and K input and output channels, H W rows and columns, R S kernel.
-// The meaning of each operation is executable: dialects/interpreter.py.
+// The meaning of each operation is executable: dialects/semantics/interpreter.py.
 //===----------------------------------------------------------------------===//
 
 #ifndef ACCEL_OPS_TD

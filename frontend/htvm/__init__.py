@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from htvm.diagnostics import CompileError
     from htvm.driver import CompiledModel, compile
-    from htvm.execution import RunResult
+    from htvm.execution.program import RunResult
     from htvm.interface import InputError
-    from htvm.verification import Verification, verify
+    from htvm.verification.verification import Verification, verify
 
 __all__ = ["CompileError", "CompiledModel", "InputError", "RunResult", "Verification", "compile", "verify"]
 __version__ = "0.1.0"
@@ -26,9 +26,9 @@ _MODULE_OF = {
     "CompiledModel": "driver",
     "compile": "driver",
     "InputError": "interface",
-    "RunResult": "execution",
-    "Verification": "verification",
-    "verify": "verification",
+    "RunResult": "execution.program",
+    "Verification": "verification.verification",
+    "verify": "verification.verification",
 }
 
 

@@ -21,8 +21,8 @@ from htvm.backend.c import emit_c, write_project
 from htvm.backend.targets.soc import Soc
 from htvm.diagnostics import CompileError, collected
 from htvm.dialects import accel
-from htvm.dialects.interpreter import interpret
-from htvm.importer import ModelError, ModelWarning, import_onnx, with_shapes
+from htvm.dialects.semantics.interpreter import interpret
+from htvm.import_onnx import ModelError, ModelWarning, import_onnx, with_shapes
 from htvm.interface import Samples
 from htvm.origin import with_origin
 from htvm.passes import pipeline
@@ -33,7 +33,7 @@ from htvm.reference import evaluate
 from htvm.reproduction import emission_error, run_phase
 
 if TYPE_CHECKING:
-    from htvm.execution import Program, RunResult
+    from htvm.execution.program import Program, RunResult
 
 Model = str | os.PathLike | onnx.ModelProto
 
@@ -75,7 +75,7 @@ class CompiledModel:
     @cached_property
     def program(self) -> Program:
         """The C, built with the default compiler and loaded into the simulator."""
-        from htvm.execution import Program
+        from htvm.execution.program import Program
 
         return Program(self.project, self.soc)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from htvm.dialects.real import Real
+from htvm.dialects.semantics.real import Real
 
 
 class InputError(ValueError):

@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from htvm.backend.targets.soc import Engine, Soc
-from htvm.importer.catalogue import Entry, catalogue
-from htvm.importer.model import OPSETS
+from htvm.import_onnx.catalogue import Entry, catalogue
+from htvm.import_onnx.model import OPSETS
 from htvm.interface import InputError
 
 DOMAINS = {

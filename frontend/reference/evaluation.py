@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
-from htvm.dialects import real
-from htvm.dialects.real import Real
+from htvm.dialects.semantics import real
+from htvm.dialects.semantics.real import Real
 from htvm.reference.node import Node
 from htvm.reference.operators import Operator, Value, value_of
 from htvm.reference.qoperators import meaning_of

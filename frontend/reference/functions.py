@@ -1,6 +1,6 @@
 """The meaning of ONNX's operators that are a function of each element.
 
-Those made of sums, products and bounds are written out; the others are the functions of `htvm.dialects.functions`.
+Those made of sums, products and bounds are written out; the others are in `htvm.dialects.semantics.functions`.
 """
 
 from collections.abc import Callable
@@ -8,8 +8,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from htvm.dialects import functions, real
-from htvm.dialects.real import Real
+from htvm.dialects.semantics import functions, real
+from htvm.dialects.semantics.real import Real
 from htvm.reference.node import Node
 from htvm.reference.operators import Operator, operator
 

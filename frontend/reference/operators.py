@@ -14,8 +14,8 @@ import ml_dtypes
 import numpy as np
 import onnx
 
-from htvm.dialects import integers, real
-from htvm.dialects.real import Real
+from htvm.dialects.semantics import integers, real
+from htvm.dialects.semantics.real import Real
 from htvm.reference.node import Node
 
 Value = Real | np.ndarray

@@ -10,8 +10,8 @@ from dataclasses import replace
 import numpy as np
 import onnx
 
-from htvm.dialects import real
-from htvm.dialects.real import Real
+from htvm.dialects.semantics import real
+from htvm.dialects.semantics.real import Real
 from htvm.reference import (
     functions,
     operators,

@@ -6,8 +6,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from htvm.dialects import integers
-from htvm.dialects.real import Real, Term
+from htvm.dialects.semantics import integers
+from htvm.dialects.semantics.real import Real, Term
 from htvm.reference.node import Node
 from htvm.reference.operators import Value, operator
 

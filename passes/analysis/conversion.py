@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from mlir import ir
 
-from htvm.backend.targets.host import CYCLES_PER_MOVED
+from htvm.backend.targets.engines.host import CYCLES_PER_MOVED
 from htvm.backend.targets.jobs import PIXELS
 from htvm.backend.targets.soc import HOST, Soc
-from htvm.dialects import accel, scaling, value_ranges
+from htvm.dialects import accel, scaling
+from htvm.dialects.semantics import value_ranges
 
 from . import activations, layout
 from .acceptance import refusal

@@ -17,7 +17,7 @@ from math import lcm
 
 import numpy as np
 
-from htvm.dialects import integers
+from htvm.dialects.semantics import integers
 
 INT32_LIMIT = 1 << 31
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from mlir import ir
 from mlir.dialects import func
 
-from htvm.backend.targets.host import CYCLES_PER_PLANAR
+from htvm.backend.targets.engines.host import CYCLES_PER_PLANAR
 from htvm.backend.targets.jobs import DESCRIPTOR_WORDS, ORDERS, PIXELS, PLANAR, Job
 from htvm.backend.targets.soc import Accelerator, Engine, Route, Soc
 from htvm.dialects import accel

@@ -18,7 +18,7 @@ from htvm.backend.targets.jobs import PIXELS, PLANAR, Job
 from htvm.backend.targets.soc import Accelerator, Soc
 from htvm.dialects import accel
 
-from . import activations, layout, reference_tiling
+from . import activations, htvm_tiling, layout
 from .tiling import NAME, Choice, Search, Tiling
 
 
@@ -170,7 +170,7 @@ class Residency:
         search, pin = self.search(one, self.left(one)), self.pin(one)
         if pin is not None:
             return search.pinned(pin)
-        return search.best(self.objective) if self.mapping == "default" else reference_tiling.choose(search)
+        return search.best(self.objective) if self.mapping == "default" else htvm_tiling.choose(search)
 
     def pin(self, one: Placed) -> Tiling | None:
         """Return the tiling that a layer has already."""

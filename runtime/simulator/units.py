@@ -16,7 +16,7 @@ from htvm.runtime.simulator.memories import Memories, Region
 from htvm.runtime.simulator.polling import Polling
 from htvm.runtime.simulator.program import Program
 from htvm.runtime.simulator.timeline import Interval
-from htvm.runtime.simulator.work import InFlight, Work
+from htvm.runtime.simulator.transactions import InFlight, Work
 
 MAX_IDLE_READS = 100_000
 """Of the count of a unit that has nothing to do; the optimised loop of htvm_wait is found out at its second read."""

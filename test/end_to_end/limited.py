@@ -27,7 +27,13 @@ BYTES = 2 << 30
 ADDRESSES = 16 << 30
 """What a process may reserve, which is more than it uses; a limit for the machine's sake."""
 
-NEEDED = ("htvm.driver", "htvm.execution", "htvm.verification", "htvm.backend.c", "htvm.runtime.simulator.toolchain")
+NEEDED = (
+    "htvm.driver",
+    "htvm.execution.program",
+    "htvm.verification.verification",
+    "htvm.backend.c",
+    "htvm.runtime.simulator.toolchain",
+)
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from htvm import dialects
 from htvm.backend.c import emit_c
 from htvm.backend.targets.soc import Soc
 from htvm.dialects import accel
-from htvm.dialects.interpreter import interpret
-from htvm.execution import Program
+from htvm.dialects.semantics.interpreter import interpret
+from htvm.execution.program import Program
 from htvm.passes import pipeline
 from htvm.passes.analysis import activations
 from htvm.passes.analysis.residency import Residency

@@ -103,7 +103,7 @@ def test_verify_names_the_node_that_a_broken_kernel_spoils(tmp_path: Path) -> No
     compiler.write_text(f"""#!{sys.executable}
 import subprocess, sys
 from pathlib import Path
-from htvm.backend.targets.rv32 import SOC
+from htvm.backend.targets.socs.rv32 import SOC
 from htvm.runtime.simulator.toolchain import toolchain
 for source in map(Path, sys.argv):
     header = source.parent / "htvm_elementwise.h"
@@ -164,7 +164,7 @@ def test_project_for_a_target_in_a_file_asks_for_it(tmp_path: Path) -> None:
     target, folder = tmp_path / "mine.py", tmp_path / "c"
     target.write_text(
         "import dataclasses\n"
-        "from htvm.backend.targets.rv32 import SOC\n"
+        "from htvm.backend.targets.socs.rv32 import SOC\n"
         "SOC = dataclasses.replace(SOC, name='mine')\n"
     )
     model = models.path("layers/add")
@@ -180,7 +180,7 @@ def test_too_large_model_names_memory_and_numbers(tmp_path: Path) -> None:
     target = tmp_path / "tiny.py"
     target.write_text(
         "import dataclasses\n"
-        "from htvm.backend.targets.rv32 import SOC\n"
+        "from htvm.backend.targets.socs.rv32 import SOC\n"
         "(ram,) = SOC.memories\n"
         "SOC = dataclasses.replace(SOC, name='tiny', memories=(dataclasses.replace(ram, size_bytes=40_000),))\n"
     )

@@ -21,7 +21,7 @@ def test_rv32_code_computes_the_goldens(name: str) -> None:
 def test_undeclared_integer_inputs_are_wide_enough(name: str) -> None:
     """Without an input type a float32 input is taken to hold -128..255; the goldens are the same."""
     import htvm
-    from htvm.importer import ModelWarning
+    from htvm.import_onnx import ModelWarning
 
     with pytest.warns(ModelWarning, match="input=u8"):
         compiled = htvm.compile(models.path(name))

@@ -18,7 +18,7 @@ from htvm.commands import htvm as command
 from htvm.diagnostics import CompileError
 from htvm.dialects import accel
 from htvm.interface import InputError
-from htvm.quantising import quantise
+from htvm.quantization.quantize import quantise
 
 FLOAT = Path(__file__).parents[1] / "inputs" / "float"
 MODEL, CALIBRATION = FLOAT / "ds_cnn_f32.onnx", FLOAT / "ds_cnn_calib.npz"

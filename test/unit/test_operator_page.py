@@ -8,7 +8,7 @@ import pytest
 from htvm import operators
 from htvm.backend import targets
 from htvm.commands import htvm as command
-from htvm.importer.catalogue import DOMAINS, catalogue
+from htvm.import_onnx.catalogue import DOMAINS, catalogue
 from htvm.interface import InputError
 
 PAGE = Path(__file__).parents[2] / "docs" / "operators.md"

@@ -40,8 +40,8 @@ def add_arguments(to: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     import onnx
 
-    from htvm import quantising
     from htvm.commands import tables
+    from htvm.quantization import quantize as quantising
 
     calibration = read_arrays(arguments.calibration)
     made = quantising.quantise(

@@ -50,8 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     from htvm import driver
     from htvm.commands import tables
-    from htvm.importer import with_shapes
-    from htvm.reduction import Reduction, failing_case
+    from htvm.import_onnx import with_shapes
+    from htvm.verification.reduction import Reduction, failing_case
 
     given = read_arrays(arguments.inputs) if arguments.inputs else None
     with model_warnings(), tables.status("looking for a failure") as tell:

@@ -6,15 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from htvm.commands.arguments import (
-    add_cc,
-    add_compilation,
-    add_output,
-    add_target,
-    compilation_of,
-    read_arrays,
-    say,
-)
+from htvm.commands.arguments import add_cc, add_compilation, add_output, add_target, compilation_of, read_arrays, say
 from htvm.commands.subject import subject
 
 EXAMPLES = """\
@@ -40,11 +32,11 @@ def add_arguments(to: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from htvm.execution import Program
-    from htvm.explanation import explain
+    from htvm.execution.program import Program
+    from htvm.explanation.explanation import explain
     from htvm.interface import Samples
-    from htvm.report import page
-    from htvm.report_facts import facts
+    from htvm.reporting.facts import facts
+    from htvm.reporting.page import page
 
     given = read_arrays(arguments.inputs) if arguments.inputs else None
     compiled, project, soc = subject(arguments)

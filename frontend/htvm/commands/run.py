@@ -6,22 +6,15 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from htvm.commands.arguments import (
-    add_cc,
-    add_compilation,
-    add_output,
-    add_target,
-    read_arrays,
-    write_json,
-)
+from htvm.commands.arguments import add_cc, add_compilation, add_output, add_target, read_arrays, write_json
 from htvm.commands.subject import subject
 
 if TYPE_CHECKING:
     import numpy as np
 
     from htvm.driver import CompiledModel
-    from htvm.execution import RunResult
-    from htvm.verification import Comparison
+    from htvm.execution.program import RunResult
+    from htvm.verification.verification import Comparison
 
 EXAMPLES = """\
 examples:
@@ -56,11 +49,11 @@ def run(arguments: argparse.Namespace) -> int:
     import numpy as np
 
     from htvm.commands import tables
-    from htvm.execution import Program
+    from htvm.execution.program import Program
+    from htvm.execution.step_values import step_values
+    from htvm.execution.trace import trace
     from htvm.interface import InputError, Samples
-    from htvm.step_values import step_values
-    from htvm.trace import trace
-    from htvm.verification import changed
+    from htvm.verification.verification import changed
 
     given = read_arrays(arguments.inputs) if arguments.inputs else None
     compiled, project, soc = subject(arguments)

@@ -20,7 +20,7 @@ from htvm.commands.arguments import (
 )
 
 if TYPE_CHECKING:
-    from htvm.verification import Verification
+    from htvm.verification.verification import Verification
 
 EXAMPLES = """\
 examples:
@@ -52,9 +52,9 @@ RANDOM_SAMPLES = 4
 def run(arguments: argparse.Namespace) -> int:
     from htvm import driver
     from htvm.commands import tables
-    from htvm.execution import Program
+    from htvm.execution.program import Program
     from htvm.interface import InputError
-    from htvm.verification import check
+    from htvm.verification.verification import check
 
     given = {path: read_arrays(path) for path in arguments.inputs}
     with model_warnings():

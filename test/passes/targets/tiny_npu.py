@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from math import ceil, prod
 
-from htvm.backend.targets.array_engine import ArrayEngine
-from htvm.backend.targets.host import HostEngine
+from htvm.backend.targets.engines.array_engine import ArrayEngine
+from htvm.backend.targets.engines.host import HostEngine
 from htvm.backend.targets.jobs import Job
 from htvm.backend.targets.soc import Dma, Host, Memory, Route, Soc
 

@@ -7,7 +7,7 @@ from mlir import ir
 
 from htvm import dialects
 from htvm.backend.c import emit_c
-from htvm.backend.targets.rv32 import SOC
+from htvm.backend.targets.socs.rv32 import SOC
 
 PLANNED = r"""
 module attributes {accel.arena = {ram = 64 : i64}, accel.lower_bound = {ram = 64 : i64}} {

@@ -9,7 +9,7 @@ from mlir import ir
 
 from htvm import dialects
 from htvm.backend.c import emit_c
-from htvm.backend.targets.rv32 import SOC
+from htvm.backend.targets.socs.rv32 import SOC
 
 COMPILERS = [name for name in ("gcc", "clang") if shutil.which(name)]
 

@@ -7,9 +7,9 @@ import pytest
 from mlir import ir
 
 from htvm import dialects
-from htvm.dialects import integers
-from htvm.dialects.interpreter import interpret
-from htvm.dialects.real import Real
+from htvm.dialects.semantics import integers
+from htvm.dialects.semantics.interpreter import interpret
+from htvm.dialects.semantics.real import Real
 
 RNG = np.random.default_rng(0)
 X_SCALE, W_SCALES, B_SCALE, Y_SCALE = 0.03, [0.5, 0.011, 0.07, 0.2], 0.0009, 0.125

@@ -8,9 +8,9 @@ import pytest
 from mlir import ir
 
 from htvm import dialects
-from htvm.dialects.interpreter import interpret
-from htvm.dialects.real import Real
-from htvm.importer import import_onnx
+from htvm.dialects.semantics.interpreter import interpret
+from htvm.dialects.semantics.real import Real
+from htvm.import_onnx import import_onnx
 from htvm.passes import pipeline
 
 MODELS = Path(__file__).parents[2] / "inputs" / "models"
@@ -19,7 +19,8 @@ QUANTISED_INSIDE_ONLY = {"resnet8_f32io", "resnet20_digital", "mobilenet_v2_digi
 SHARED_GOLDENS = {"ds_cnn_matmul": "ds_cnn"}
 STAGES = {
     "imported": "",
-    "fused": "propagate-scales,convolve-channels,sink-movement,fold-arithmetic,propagate-scales,fuse-epilogues",
+    "fused": "propagate-scales,convert-affine-to-depthwise,sink-movement,fold-arithmetic,propagate-scales,"
+    "fuse-epilogues",
     "integer": "integer",
 }
 
@@ -34,7 +35,7 @@ def imported(model: str) -> ir.Module:
     return import_onnx(MODELS / f"{model}.onnx", context=dialects.context())
 
 
-@pytest.mark.filterwarnings("ignore::htvm.importer.ModelWarning")
+@pytest.mark.filterwarnings("ignore::htvm.import_onnx.ModelWarning")
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("model", models())
 def test_a_model_computes_its_golden_outputs(model, stage):

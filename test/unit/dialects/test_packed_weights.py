@@ -3,12 +3,7 @@
 import numpy as np
 import pytest
 
-from htvm.dialects.packed_weights import (
-    UNITS,
-    PackedWeights,
-    pack_weights,
-    run_fits,
-)
+from htvm.dialects.packed_weights import UNITS, PackedWeights, pack_weights, run_fits
 
 SIGNED, UNSIGNED = (-128, 127), (0, 255)
 

@@ -5,8 +5,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from htvm.dialects import real
-from htvm.dialects.real import Real
+from htvm.dialects.semantics import real
+from htvm.dialects.semantics.real import Real
 
 SCALES = {
     "powers of two": [0.5, 0.25, 0.5],

@@ -4,7 +4,8 @@ import numpy as np
 from mlir import ir
 
 from htvm import dialects
-from htvm.dialects import accel, value_ranges
+from htvm.dialects import accel
+from htvm.dialects.semantics import value_ranges
 
 REQUANT = "requant = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 0>, min = -5, max = 9}"
 RESCALE = "rescale = {weights = array<i32: 1, 1>, " + REQUANT.partition("{")[2].replace("-5", "-3")

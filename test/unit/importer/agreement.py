@@ -6,9 +6,9 @@ from mlir import ir
 
 from htvm.backend import targets
 from htvm.dialects import accel
-from htvm.dialects.interpreter import interpret
-from htvm.dialects.real import Real
-from htvm.importer import import_onnx
+from htvm.dialects.semantics.interpreter import interpret
+from htvm.dialects.semantics.real import Real
+from htvm.import_onnx import import_onnx
 from htvm.passes import pipeline
 from htvm.reference import evaluate
 

@@ -19,10 +19,10 @@ from mlir import ir
 from onnx import TensorProto, helper, numpy_helper
 from onnx.backend.test.loader import load_model_tests
 
-from htvm.dialects.real import Real
-from htvm.importer import ModelError
-from htvm.importer.model import ONNX_DOMAINS
-from htvm.importer.operators import OPERATORS
+from htvm.dialects.semantics.real import Real
+from htvm.import_onnx import ModelError
+from htvm.import_onnx.model import ONNX_DOMAINS
+from htvm.import_onnx.operators import OPERATORS
 from htvm.reference import evaluate
 
 TYPES = frozenset(getattr(TensorProto, name) for name in "FLOAT INT8 UINT8 INT16 UINT16 INT32 INT64 BOOL".split())

@@ -9,9 +9,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from htvm.importer import ModelError, import_onnx
+from htvm.import_onnx import ModelError, import_onnx
 
-pytestmark = pytest.mark.filterwarnings("ignore::htvm.importer.ModelWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::htvm.import_onnx.ModelWarning")
 
 MODELS = Path(__file__).parents[2] / "inputs" / "models"
 LAYER = MODELS / "layers" / "conv3x3_s2_first.onnx"

@@ -6,7 +6,7 @@ import pytest
 from agreement import check_agreement
 from onnx import TensorProto, helper, numpy_helper
 
-from htvm.importer import ModelError, import_onnx
+from htvm.import_onnx import ModelError, import_onnx
 
 random = np.random.default_rng(11)
 

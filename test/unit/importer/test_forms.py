@@ -8,13 +8,13 @@ import onnx
 import pytest
 
 from htvm.dialects import accel
-from htvm.dialects.interpreter import interpret
 from htvm.dialects.quantisation import Quantisation
-from htvm.dialects.real import Real
-from htvm.importer import ModelWarning, import_onnx
+from htvm.dialects.semantics.interpreter import interpret
+from htvm.dialects.semantics.real import Real
+from htvm.import_onnx import ModelWarning, import_onnx
 from htvm.reference import evaluate
 
-pytestmark = pytest.mark.filterwarnings("ignore::htvm.importer.ModelWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::htvm.import_onnx.ModelWarning")
 
 
 def ir_text(model: onnx.ModelProto) -> str:

@@ -10,8 +10,8 @@ from mlir import ir
 
 from htvm.backend import targets
 from htvm.dialects import accel
-from htvm.dialects.interpreter import interpret
-from htvm.importer import ModelWarning, import_onnx
+from htvm.dialects.semantics.interpreter import interpret
+from htvm.import_onnx import ModelWarning, import_onnx
 from htvm.passes import pipeline
 
 MODELS = Path(__file__).parents[2] / "inputs" / "models"

@@ -8,7 +8,7 @@ import pytest
 from agreement import check_agreement
 from onnx import TensorProto, helper, numpy_helper
 
-from htvm.importer import ModelError, import_onnx
+from htvm.import_onnx import ModelError, import_onnx
 
 random = np.random.default_rng(5)
 
@@ -134,7 +134,7 @@ def test_sums_as_an_output(graph):
     check_agreement(with_constants(model, m=integers(np.int8, 6, 4)))
 
 
-@pytest.mark.filterwarnings("ignore::htvm.importer.ModelWarning")
+@pytest.mark.filterwarnings("ignore::htvm.import_onnx.ModelWarning")
 @pytest.mark.parametrize("signed", [0, 1])
 @pytest.mark.parametrize("levels", [256, 255, 16])
 def test_requant_shift(signed, levels):

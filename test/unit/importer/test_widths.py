@@ -8,7 +8,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from htvm import driver
 from htvm.backend import targets
-from htvm.importer import ModelError, ModelWarning, import_onnx
+from htvm.import_onnx import ModelError, ModelWarning, import_onnx
 from htvm.passes.analysis import exact_requant
 
 random = np.random.default_rng(6)

@@ -7,12 +7,12 @@ import pytest
 from htvm.backend import targets
 from htvm.backend.targets.soc import Soc
 from htvm.dialects import accel
-from htvm.importer import import_onnx
+from htvm.import_onnx import import_onnx
 from htvm.passes import pipeline
 
 MODELS = Path(__file__).parents[2] / "inputs" / "models" / "htvm"
 DIANA = targets.load("diana")
-REWRITES = "fuse-converters,convolve-tables,fit-kernels,split-activations"
+REWRITES = "fuse-converters,convert-lut-to-depthwise,legalize-conv,split-clamp"
 
 
 def rewritten(name: str, soc: Soc) -> list[str]:

@@ -13,9 +13,9 @@ from mlir import ir
 
 from htvm import dialects
 from htvm.backend import targets
-from htvm.backend.targets import linear_ops
+from htvm.backend.targets.engines import linear_ops
 from htvm.backend.targets.jobs import PIXELS, PLANAR, Job
-from htvm.passes.analysis import reference_tiling
+from htvm.passes.analysis import htvm_tiling
 from htvm.passes.analysis.tiling import Search, Tiling, aligned, balanced, pieces, ranges, tile_counts, tiles
 
 TINY = targets.load(str(Path(__file__).parents[2] / "passes/targets/tiny_npu.py"))
@@ -176,14 +176,14 @@ def test_pieces_are_the_runs_that_are_dense_on_both_sides(order: str) -> None:
 
 def test_the_reference_takes_the_whole_layer_if_it_fits_and_waits_for_everything() -> None:
     search = searched(Job("conv2d", 4, 16, (8, 8), (8, 8)), plain=True)
-    choice = reference_tiling.choose(search)
+    choice = htvm_tiling.choose(search)
     assert choice.tiling == Tiling(16, 8, 8, loads=True, stores=True, blocking=True)
     assert choice.cycles >= searched(search.job).best().cycles
 
 
 def test_the_reference_launches_a_depthwise_layer_channel_by_channel() -> None:
     job = replace(conv(random.Random(7), 3, 1, 20, 20), groups=20)
-    assert reference_tiling.choose(searched(job, plain=True)).tiling.launch_outputs == 1
+    assert htvm_tiling.choose(searched(job, plain=True)).tiling.launch_outputs == 1
 
 
 def test_a_tiling_is_read_back_from_its_attribute() -> None:

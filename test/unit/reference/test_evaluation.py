@@ -7,7 +7,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from htvm.dialects.real import Real
+from htvm.dialects.semantics.real import Real
 from htvm.reference import UnsupportedOperators, evaluate, tensor_names
 
 MODELS = Path(__file__).parents[2] / "inputs" / "models"

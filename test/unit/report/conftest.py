@@ -6,7 +6,7 @@ import pytest
 
 import htvm
 from htvm.driver import CompiledModel
-from htvm.execution import RunResult
+from htvm.execution.program import RunResult
 
 MODELS = Path(__file__).parents[2] / "inputs" / "models" / "mlperf_tiny"
 

@@ -10,15 +10,15 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from htvm import explanation
 from htvm.backend import targets
-from htvm.backend.targets import linear_ops
-from htvm.backend.targets.array_engine import ArrayEngine
+from htvm.backend.targets.engines import linear_ops
+from htvm.backend.targets.engines.array_engine import ArrayEngine
 from htvm.backend.targets.rules import Rule
-from htvm.changes.question import Question
-from htvm.changes.search import Found, layer_of
 from htvm.dialects import accel
 from htvm.driver import lower
+from htvm.explanation.explanation import explanation
+from htvm.explanation.model_edits.layer_spec import Question
+from htvm.explanation.model_edits.search import Found, layer_of
 from htvm.passes.analysis.acceptance import refusal
 
 MODELS = Path(__file__).parents[2] / "inputs" / "models"

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from htvm.backend import targets
-from htvm.execution import RunResult
-from htvm.metrics import metrics, unit_energy_uj
+from htvm.execution.metrics import metrics, unit_energy_uj
+from htvm.execution.program import RunResult
 from htvm.runtime.simulator import EngineTotals, RouteTotals
 
 

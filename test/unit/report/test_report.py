@@ -13,9 +13,9 @@ import pytest
 
 import htvm
 from htvm.driver import CompiledModel
-from htvm.execution import RunResult
-from htvm.report import LIBRARIES, embedded, page
-from htvm.report_facts import facts
+from htvm.execution.program import RunResult
+from htvm.reporting.facts import facts
+from htvm.reporting.page import LIBRARIES, embedded, page
 
 MODELS = Path(__file__).parents[2] / "inputs" / "models"
 MOST_BYTES = 2_000_000
@@ -116,7 +116,7 @@ def test_engines_transfers_and_weights_of_an_accelerator_are_shown() -> None:
 
 
 def test_libraries_are_the_published_files() -> None:
-    folder = files("htvm") / "report_page" / "vendor"
+    folder = files("htvm.reporting") / "report_page" / "vendor"
     table = (folder / "README.md").read_text()
     for name in LIBRARIES:
         assert f"`{hashlib.sha256((folder / name).read_bytes()).hexdigest()}`" in table

@@ -10,8 +10,8 @@ import pytest
 import htvm
 from htvm.commands import htvm as command
 from htvm.commands import htvm_opt, htvm_translate
-from htvm.passes.order_layers import OrderLayers
-from htvm.passes.plan_memory import PlanMemory
+from htvm.passes.mapping.order_layers import OrderLayers
+from htvm.passes.planning.plan_memory import PlanMemory
 from htvm.passes.verify_stage import VerifyStage
 from htvm.reproduction import InternalError
 
@@ -61,7 +61,7 @@ def test_the_target_in_the_line_is_the_one_that_was_given(
 ) -> None:
     """A file has its own name, not that of the target; what the options made of it are options again."""
     file = tmp_path / "mine.py"
-    file.write_text("from dataclasses import replace\nfrom htvm.backend.targets.diana import SOC\n"
+    file.write_text("from dataclasses import replace\nfrom htvm.backend.targets.socs.diana import SOC\n"
                     "SOC = replace(SOC, name='other')\n")  # fmt: skip
     monkeypatch.setattr(OrderLayers, "__call__", failing)
     options = f"--target {file} --engines digital,host --cost-model odimo --memory l1=64k"

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from htvm.driver import CompiledModel
-from htvm.execution import RunResult
+from htvm.execution.program import RunResult
+from htvm.execution.trace import slices, trace
 from htvm.runtime.simulator import Interval
-from htvm.trace import slices, trace
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 from small_soc import build_host
 
 from htvm.backend import targets
-from htvm.backend.targets import array_weights
+from htvm.backend.targets.engines import array_weights
 from htvm.backend.targets.jobs import Job
 
 CHANNELS, OUTPUTS, SIZE = 8, 32, (12, 20)

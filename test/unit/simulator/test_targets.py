@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 
 from htvm.backend import targets
-from htvm.backend.targets.mistakes import mistakes
 from htvm.backend.targets.soc import Soc
+from htvm.backend.targets.validation import mistakes
 
 CUSTOM = """
 from dataclasses import replace
-from htvm.backend.targets.rv32 import SOC as RV32
+from htvm.backend.targets.socs.rv32 import SOC as RV32
 SOC = replace(RV32, name="custom")
 """
 

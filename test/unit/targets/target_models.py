@@ -6,8 +6,9 @@ from pathlib import Path
 from mlir import ir
 
 from htvm.dialects import accel
-from htvm.importer import import_onnx
-from htvm.passes import fuse_converters, pipeline
+from htvm.import_onnx import import_onnx
+from htvm.passes import pipeline
+from htvm.passes.mapping import fuse_converters
 
 MODELS = Path(__file__).parents[2] / "inputs/models/htvm"
 

@@ -7,10 +7,12 @@ import pytest
 from mlir import ir
 from target_models import integer_layers, integer_module
 
-from htvm.backend.targets import array_weights, rules
-from htvm.backend.targets.array_engine import ArrayEngine
+from htvm.backend.targets import rules
+from htvm.backend.targets.engines import array_weights
+from htvm.backend.targets.engines.array_engine import ArrayEngine
 from htvm.backend.targets.jobs import PIXELS, Job
-from htvm.dialects import accel, interpreter
+from htvm.dialects import accel
+from htvm.dialects.semantics import interpreter
 
 ENGINE = ArrayEngine("array", "l1", "weights", base=0, capacity_bytes=65536, source="a test")
 
@@ -56,7 +58,7 @@ def test_accepts(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", REFUSED)
-@pytest.mark.filterwarnings("ignore::htvm.importer.ModelWarning")
+@pytest.mark.filterwarnings("ignore::htvm.import_onnx.ModelWarning")
 def test_refuses(name: str) -> None:
     assert ENGINE.refuses(integer_layers(f"refused/{name}")[0]) == REFUSED[name]
 

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from target_models import fused_layers, fused_module
 
-from htvm.backend.targets import in_memory_weights
-from htvm.backend.targets.host import HostEngine
-from htvm.backend.targets.in_memory_engine import InMemoryEngine
+from htvm.backend.targets.engines import in_memory_weights
+from htvm.backend.targets.engines.host import HostEngine
+from htvm.backend.targets.engines.in_memory_engine import InMemoryEngine
 from htvm.backend.targets.jobs import PIXELS, PLANAR, Job
-from htvm.dialects import accel, interpreter
+from htvm.dialects import accel
+from htvm.dialects.semantics import interpreter
 
 ENGINE = InMemoryEngine("array", "l1", "cells", base=0, capacity_bytes=147_456, source="a test")
 

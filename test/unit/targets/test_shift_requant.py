@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from htvm.backend.targets.shift_requant import INT32, Requant, Shift, Shifter
+from htvm.backend.targets.engines.shift_requant import INT32, Requant, Shift, Shifter
 
 SHIFTER = Shifter(((-128, 127), (0, 127)), largest_shift=31)
 

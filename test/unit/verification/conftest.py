@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 
-from htvm.graph_cuts import cut, keep_inputs
+from htvm.verification.graph_cuts import cut, keep_inputs
 
 MODEL = Path(__file__).parents[2] / "inputs" / "models" / "mlperf_tiny" / "resnet8.onnx"
 

@@ -8,9 +8,9 @@ import pytest
 from htvm.backend.c.commands import Commands
 from htvm.backend.c.convolution import Convolution
 from htvm.backend.c.requant import Requant
-from htvm.backend.targets.array_engine import ArrayEngine
+from htvm.backend.targets.engines.array_engine import ArrayEngine
 from htvm.dialects import accel
-from htvm.passes.plan_memory import PlanMemory
+from htvm.passes.planning.plan_memory import PlanMemory
 
 TILED = Path(__file__).parents[2] / "inputs" / "models" / "htvm" / "resnet8_digital.onnx"
 """A network that target 'diana' runs in tiles."""
@@ -54,7 +54,7 @@ def wrong_constants(patch: pytest.MonkeyPatch) -> None:
     """Stage 'integer' has additions that are one too large."""
     from mlir import ir
 
-    from htvm.passes.integerize import Integerize
+    from htvm.passes.integer.integerize import Integerize
 
     right = Integerize.__call__
 

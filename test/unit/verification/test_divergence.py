@@ -7,11 +7,11 @@ import planted
 import pytest
 
 import htvm
-from htvm.accumulators import Accumulator
 from htvm.backend.c.program import read_program
-from htvm.divergence import Divergence, first_divergence
-from htvm.observation import observed
+from htvm.execution.observation import observed
 from htvm.runtime.simulator import SimulationError
+from htvm.verification.accumulators import Accumulator
+from htvm.verification.divergence import Divergence, first_divergence
 
 
 def diverging(small: tuple) -> Divergence:

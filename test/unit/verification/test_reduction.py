@@ -11,8 +11,8 @@ import pytest
 import htvm
 from htvm.backend import targets
 from htvm.commands import htvm as command
-from htvm.reduction import WRONG, Reduction, failing_case
 from htvm.reproduction import InternalError
+from htvm.verification.reduction import WRONG, Reduction, failing_case
 
 SOC = targets.load("rv32")
 

@@ -8,8 +8,8 @@ import pytest
 
 import htvm
 from htvm.commands import htvm as command
+from htvm.execution.step_values import step_values
 from htvm.reference import evaluate
-from htvm.step_values import step_values
 
 
 @pytest.mark.parametrize("target", ["rv32", "diana"])

@@ -1,0 +1,200 @@
+"""An analog array that keeps ternary weights in its cells and reads its sums with a converter.
+
+It computes conv2d with `rescale`, and conv2d whose result is a converter's code:
+
+    code = clip(floor(sum of x * w / 2^shift), -32, 31)
+    y    = clip((code * scale[k] + offset[k]) >> rescale_shift, low, high)
+
+The converter is taken to be ideal. A sum cannot be cut before its converter: it must fit the rows of the array.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from mlir import ir
+
+from htvm.backend.targets import rules
+from htvm.backend.targets.engines import in_memory_weights, linear_ops
+from htvm.backend.targets.engines.converter_scale import Scale, Scaler
+from htvm.backend.targets.engines.in_memory_weights import COLUMN_STEP
+from htvm.backend.targets.engines.shift_requant import Range, Requant, Shift, Shifter
+from htvm.backend.targets.jobs import PIXELS, PLANAR, Job
+from htvm.backend.targets.rules import Rule
+from htvm.backend.targets.soc import CostModel
+from htvm.dialects import accel, quantisation
+from htvm.dialects.semantics import value_ranges
+
+
+@dataclass(frozen=True)
+class InMemoryEngine:
+    """Analog cells that hold weights of -1, 0 and 1, and a converter that reads their sums.
+
+    source: where its limits are known from. inputs: the ranges that its inputs can have. codes: the range of the
+    converter. factors: of scales and offsets. writes: the array's post-processor can write both orders, an assumption.
+    """
+
+    name: str
+    memory: str
+    weight_memory: str
+    base: int
+    capacity_bytes: int
+    source: str
+    rows: int = 1152
+    columns: int = 512
+    inputs: tuple[Range, ...] = ((-64, 63), (0, 127))
+    codes: Range = (-32, 31)
+    factors: Range = (-128, 127)
+    clips: tuple[Range, ...] = ((-128, 127), (0, 127), (-64, 63))
+    strides: tuple[tuple[int, int], ...] = ((1, 1), (2, 2))
+    largest_pad: int = 3
+    largest_shift: int = 31
+    reads: str = PIXELS
+    writes: tuple[str, ...] = (PIXELS, PLANAR)
+    output_step: int = COLUMN_STEP
+
+    # What it accepts
+
+    @cached_property
+    def rules(self) -> dict[str, tuple[Rule, ...]]:
+        """Its rules for each op that it knows."""
+        source = self.source
+        return {
+            accel.Conv2dOp.OPERATION_NAME: (
+                Rule("weights", "constants of -1, 0 and 1", source, _weights_found),
+                Rule("input", "i8 in one image", source, linear_ops.map_found),
+                Rule("input values", rules.spans(self.inputs), source, self._inputs_found),
+                Rule("output", "i8", source, lambda op: rules.unless(linear_ops.element(accel.output(op)), "i8")),
+                Rule("result", "a converter's code", source, lambda op: None if op.requant else "raw sums"),
+                Rule("kernel", "odd on each axis", source, _kernel_found),
+                Rule("rows", f"at most {self.rows}, input channels times taps", source, self._rows_found),
+                Rule("strides", rules.any_of(self.strides), source, self._strides_found),
+                Rule("dilations", "(1, 1)", source, lambda op: rules.unless(tuple(op.dilations), (1, 1))),
+                Rule("groups", "1", source, lambda op: rules.unless(op.groups.value, 1)),
+                Rule("pads", f"0 to {self.largest_pad} on each side", source, self._pads_found),
+                Rule("padding", "0", source, lambda op: None if linear_ops.pads_its_zero(op) else op.pad_value.value),
+                Rule(
+                    "code",
+                    f"(acc >> shift) clipped to {rules.spans((self.codes,))}: equal for every sum that occurs",
+                    source,
+                    lambda op: _of("code", self.converter(op)),
+                    proves=True,
+                ),
+                Rule(
+                    "rescale",
+                    f"((code * scale + offset) >> shift) clipped to {rules.spans(self.clips)}, scales and offsets of "
+                    f"{rules.spans((self.factors,))}, one shift: equal for every code that occurs",
+                    source,
+                    lambda op: _of("rescale", self.scaling(op)),
+                    proves=True,
+                ),
+            )
+        }
+
+    def refuses(self, op: ir.Operation) -> str | None:
+        """Return each rule that an op breaks, with the value found and the one wanted."""
+        return rules.refusal(self.rules, op)
+
+    def _inputs_found(self, op: accel.Conv2dOp) -> str | None:
+        low, high = value_ranges.held(op.input)
+        fits = any(least <= low and high <= most for least, most in self.inputs)
+        return None if fits else f"{low}..{high}"
+
+    def _rows_found(self, op: accel.Conv2dOp) -> str | None:
+        rows = linear_ops.job(op, "matvec").rows_of_weights
+        return None if rows <= self.rows else f"{rows}, and a sum in parts is not what the converter sees"
+
+    def _strides_found(self, op: accel.Conv2dOp) -> str | None:
+        return rules.unless_in(tuple(op.strides), self.strides)
+
+    def _pads_found(self, op: accel.Conv2dOp) -> str | None:
+        return None if max(op.pads) <= self.largest_pad else str(tuple(op.pads))
+
+    def converter(self, op: accel.Conv2dOp) -> Shift | str:
+        """Return the shift whose codes equal what `requant` makes, or why there is none."""
+        shifter = Shifter((self.codes,), self.largest_shift, biases=(0, 0))
+        return shifter.solve(Requant.of(op.requant), *linear_ops.accumulators(op))
+
+    def scaling(self, op: accel.Conv2dOp) -> Scale | str:
+        """Return scales, offsets and shift that equal `rescale`, or why there are none; those of a plain code are 1."""
+        outputs = linear_ops.shape(op.weights)[0]
+        if op.rescale is None:
+            return Scale((1,) * outputs, (0,) * outputs, 0, *self.clips[0])
+        shift = self.converter(op).shift
+        ends = (np.clip(end >> shift, *self.codes) for end in linear_ops.accumulators(op))
+        return Scaler(self.clips, self.largest_shift, self.factors).solve(op.rescale, *ends)
+
+    # What it is given
+
+    def job(self, op: ir.Operation) -> Job:
+        """Return an accepted op as one job."""
+        layer = op.operation.opview
+        code, scale = self.converter(layer), self.scaling(layer)
+        assert isinstance(code, Shift) and isinstance(scale, Scale), (code, scale)
+        return replace(linear_ops.job(layer, "matvec"), shift=code.shift, code_low=code.low, code_high=code.high,
+                       rescale_shift=scale.shift, low=scale.low, high=scale.high)  # fmt: skip
+
+    def most_outputs(self, job: Job) -> int:
+        """Return the outputs that have columns, whose weights and scales fit."""
+        fits = [
+            columns
+            for columns in range(COLUMN_STEP, self.columns + 1, COLUMN_STEP)
+            if in_memory_weights.size_bytes(replace(job, outputs=columns)) <= self.capacity_bytes
+        ]
+        return min(job.outputs, max(fits, default=0))
+
+    def lowered(self, job: Job, plain: bool = False) -> Job:
+        """Return the same job: it is what the array computes."""
+        return job
+
+    def cycles(self, op: ir.Operation, cost_model: CostModel | None) -> int:
+        """Predict the cycles of an op in as few jobs as there are columns for."""
+        job = self.job(op)
+        most = self.most_outputs(job)
+        counts = [min(most, job.outputs - first) for first in range(0, job.outputs, most)]
+        return sum(cost_model.job_cycles(self.name, replace(job, outputs=count)) for count in counts)
+
+    def weight_bytes(self, job: Job) -> int:
+        """Return the bytes of the packed weights and scales of a tile."""
+        return in_memory_weights.size_bytes(job)
+
+    def pack(self, job: Job, op: ir.Operation, outputs: tuple[int, int]) -> np.ndarray:
+        """Return the packed weights, scales and offsets of a tile."""
+        layer, chosen = op.operation.opview, slice(*outputs)
+        scale = self.scaling(layer)
+        factors = np.array(scale.scales[chosen]), np.array(scale.offsets[chosen])
+        return in_memory_weights.pack(job, linear_ops.weights(layer)[chosen], *factors)
+
+    # What it computes
+
+    def execute(self, job: Job, inputs: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
+        """Compute a job: int8[output_bytes]. Raises OverflowError on an input beyond the ranges it takes."""
+        x = inputs[0].reshape(*job.size, job.channels).transpose(2, 0, 1)
+        if not any(low <= x.min() and x.max() <= high for low, high in self.inputs):
+            raise OverflowError(f"inputs are {x.min()}..{x.max()}, expected {rules.spans(self.inputs)}")
+        matrix, scales, offsets = in_memory_weights.unpack(job, weights)
+        codes = np.clip(linear_ops.convolve(job, x, matrix) >> job.shift, job.code_low, job.code_high)
+        factors, addends = (array.astype(np.int64)[:, None, None] for array in (scales, offsets))
+        y = np.clip((codes * factors + addends) >> job.rescale_shift, job.low, job.high)
+        return (y.transpose(1, 2, 0) if job.order == PIXELS else y).astype(np.int8).reshape(-1)
+
+
+def _weights_found(op: accel.Conv2dOp) -> str | None:
+    if quantisation.stored(op.weights) is None:
+        return "values that are computed"
+    low, high = value_ranges.held(op.weights)
+    return None if low >= -1 and high <= 1 else f"{low}..{high}"
+
+
+def _kernel_found(op: accel.Conv2dOp) -> str | None:
+    kernel = linear_ops.shape(op.weights)[2:]
+    return None if all(size % 2 for size in kernel) else str(kernel)
+
+
+def _of(what: str, answer: object) -> str | None:
+    """Return the reason why there is no proof, and for which of the two steps."""
+    reason = rules.why(answer)
+    return reason and f"{what} {reason}"

@@ -1,0 +1,331 @@
+"""What each layer means from stage 'integer' on: a function of stored integers.
+
+Accumulators have 32 bits, products with a multiplier 64. Where a number leaves its bits the module is wrong,
+and the layer raises OverflowError.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from mlir import ir
+
+from htvm.dialects import accel
+from htvm.dialects.quantisation import Quantisation
+from htvm.dialects.semantics import integers
+
+Meaning = Callable[..., np.ndarray]
+
+MEANINGS: dict[str, Meaning] = {}
+
+
+def meaning(name: str) -> Callable[[Meaning], Meaning]:
+    """Register the meaning of accel.`name`."""
+
+    def register(function: Meaning) -> Meaning:
+        MEANINGS[f"accel.{name}"] = function
+        return function
+
+    return register
+
+
+# From accumulators to outputs
+
+
+def requantise(
+    acc: np.ndarray, requant: ir.DictAttr, arrange: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """Return clamp(((((acc << pre_shift) + offset) * multiplier) >> shift) + zero_point, min, max).
+
+    `arrange` makes the entries of multiplier, offset and shift broadcast against `acc`. With `narrow` the sum
+    fits 32 bits. With `tie_below`, a value of which less than that is shifted out was a tie: its quotient is
+    made even. With `divisor`, what remains of the division, modulo 2^64, corrects the quotient by 1.
+    """
+    pre_shift = requant["pre_shift"].value if "pre_shift" in requant else 0
+    offset, multiplier = (arrange(np.array(requant[key], np.int64)) for key in ("offset", "multiplier"))
+    scaled = integers.add(integers.multiply(fit(acc, 32, "an accumulator"), np.int64(1 << pre_shift)), offset)
+    total = fit(scaled, 32 if "narrow" in requant else 64, "an accumulator with its offset")
+    product = fit(integers.multiply(total, multiplier), 64, "a product")
+    shift = arrange(np.array(requant["shift"], np.int64))
+    if "divisor" in requant:
+        numerator, divisor, rest = (
+            arrange(np.array(requant[key], np.int64).astype(object)) for key in ("numerator", "divisor", "rest")
+        )
+        return corrected(acc.astype(object) * numerator + rest, divisor, product >> shift, requant)
+    return shift_and_clamp(product, requant, shift)
+
+
+def corrected(
+    dividend: np.ndarray, divisor: np.ndarray, quotient: np.ndarray, requant: ir.DictAttr
+) -> np.ndarray:
+    """Return the clamped outputs for quotients that are at most 1 beside the exact ones; all is modulo 2^64."""
+    left = (dividend - quotient * divisor + 2**63) % 2**64 - 2**63
+    step = np.where(left < 0, -1, np.where(left >= divisor, 1, 0))
+    quotient, left = quotient + step, left - step * divisor
+    if ((left < 0) | (left >= divisor)).any():
+        raise OverflowError("a quotient is more than 1 wrong")
+    if "tie_below" in requant:
+        quotient = np.where(left < requant["tie_below"].value, quotient // 2 * 2, quotient)
+    quotient = quotient + (requant["zero_point"].value if "zero_point" in requant else 0)
+    return np.clip(quotient, requant["min"].value, requant["max"].value).astype(np.int64)
+
+
+def shift_and_clamp(scaled: np.ndarray, requant: ir.DictAttr, shift: np.ndarray) -> np.ndarray:
+    """Return clamp(scaled >> shift, min, max), with ties and zero point as `requantise` says."""
+    quotient = scaled >> shift
+    if "tie_below" in requant:
+        tie = scaled - (quotient << shift) < requant["tie_below"].value
+        quotient = np.where(tie, quotient & ~1, quotient)
+    quotient = quotient + (requant["zero_point"].value if "zero_point" in requant else 0)
+    return np.clip(quotient, requant["min"].value, requant["max"].value)
+
+
+def fit(array: np.ndarray, bits: int, what: str) -> np.ndarray:
+    """Return `array` as int64. Raises OverflowError, which calls it `what`, if `bits` bits do not hold it."""
+    limit = 1 << (bits - 1)
+    outside = array[(array < -limit) | (array >= limit)]
+    if outside.size:
+        raise OverflowError(f"{what} is {outside[0]}, beyond {bits} bits")
+    return array.astype(np.int64)
+
+
+def _along(axis: int, ndim: int) -> Callable[[np.ndarray], np.ndarray]:
+    """Return what arranges one entry, or one for each index of `axis`, against `ndim` axes."""
+    return lambda entries: entries.reshape([-1 if index == axis else 1 for index in range(ndim)])
+
+
+def _finish(
+    acc: np.ndarray, op: accel.Conv2dOp | accel.DenseOp, bias: np.ndarray | None, axis: int
+) -> np.ndarray:
+    """Return the outputs, whose channels lie along `axis`: requantised, or raw with the bias added."""
+    arrange = _along(axis, acc.ndim)
+    if op.requant is not None:
+        code = requantise(acc, op.requant, arrange)
+        rescale = op.rescale if isinstance(op, accel.Conv2dOp) else None
+        if rescale is None:
+            return code
+        return requantise(code * arrange(np.array(rescale["weights"], np.int64)), rescale, arrange)
+    return (
+        fit(acc, 32, "an accumulator")
+        if bias is None
+        else fit(acc + arrange(bias), 32, "a biased accumulator")
+    )
+
+
+# Layers
+
+
+@meaning("conv2d")
+def conv2d(op: accel.Conv2dOp, x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
+    """acc = sum of x * w over all taps, x being `pad_value` outside the map; `requant`, or acc + bias.
+
+    With `rescale` what `requant` makes is a code, and acc = code * weights[k] is requantised by `rescale`.
+    """
+    return _finish(conv2d_sums(op, x, w), op, bias, axis=1)
+
+
+def conv2d_sums(op: accel.Conv2dOp, x: np.ndarray, w: np.ndarray) -> np.ndarray:
+    pad_value = 0 if op.pad_value is None else op.pad_value.value
+    return integers.convolve(x, w, list(op.strides), list(op.pads), list(op.dilations), op.groups.value, pad_value)
+
+
+@meaning("dense")
+def dense(op: accel.DenseOp, x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
+    """acc[.., k] = sum over c of x[.., c] * w[k, c]; then `requant`, or acc + bias."""
+    return _finish(dense_sums(op, x, w), op, bias, axis=x.ndim - 1)
+
+
+def dense_sums(_: accel.DenseOp, x: np.ndarray, w: np.ndarray) -> np.ndarray:
+    return integers.matmul(x, w.T)
+
+
+@meaning("matmul")
+def matmul(op: accel.MatMulOp, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """acc = sum of (a - zero_points[0]) * (b - zero_points[1]); then `requant`, if there is one."""
+    acc = matrix_products(op, a, b)
+    return fit(acc, 32, "an accumulator") if op.requant is None else requantise(acc, op.requant, lambda entry: entry)
+
+
+def matrix_products(op: accel.MatMulOp, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    first, second = (0, 0) if op.zero_points is None else op.zero_points
+    return integers.matmul(a - first, b - second)
+
+
+@meaning("add")
+def add(op: accel.AddOp, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """clamp((a * multiplier[0] + b * multiplier[1] + offset) >> shift, min, max)."""
+    (first, second), (offset,) = op.requant["multiplier"], op.requant["offset"]
+    total = fit(a * first + b * second + offset, 32 if "narrow" in op.requant else 64, "a sum")
+    if "divisor" in op.requant:
+        (left, right), (divisor,), (rest,) = (op.requant[key] for key in ("numerator", "divisor", "rest"))
+        dividend = a.astype(object) * left + b.astype(object) * right + rest
+        return corrected(dividend, divisor, total >> op.requant["shift"][0], op.requant)
+    return shift_and_clamp(total, op.requant, np.int64(op.requant["shift"][0]))
+
+
+@meaning("mul")
+def mul(op: accel.MulOp, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """acc = (a - zero_points[0]) * (b - zero_points[1]); then `requant`."""
+    return requantise(products(op, a, b), op.requant, lambda entry: entry)
+
+
+def products(op: accel.MulOp, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    first, second = (0, 0) if op.zero_points is None else op.zero_points
+    return (a - first) * (b - second)
+
+
+@meaning("maximum")
+def maximum(op: accel.MaximumOp, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """max(a, b)."""
+    return np.maximum(a, b)
+
+
+@meaning("minimum")
+def minimum(op: accel.MinimumOp, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """min(a, b)."""
+    return np.minimum(a, b)
+
+
+@meaning("lookup")
+def lookup(op: accel.LookupOp, x: np.ndarray, table: np.ndarray) -> np.ndarray:
+    """table[x - lowest], each index of an axis having its own; where the result is unsigned, an entry is its bits."""
+    places, entries = x - op.lowest.value, table.shape[-1]
+    outside = x[(places < 0) | (places >= entries)]
+    if outside.size:
+        highest = op.lowest.value + entries - 1
+        raise ValueError(f"an element is {outside[0]}, the table is for {op.lowest.value} to {highest}")
+    element = ir.ShapedType(op.result.type).element_type
+    q = Quantisation.of(element)
+    stored = ir.IntegerType(q.storage_type() if q else element)
+    table = table % (1 << stored.width) if stored.is_unsigned else table
+    if op.axis is None:
+        return table[places]
+    return table[_along(op.axis.value, x.ndim)(np.arange(len(table))), places]
+
+
+@meaning("pool2d")
+def pool2d(op: accel.Pool2dOp, x: np.ndarray) -> np.ndarray:
+    """The maximum or minimum of the elements inside the map; or acc = their sum, then `requant` for their number.
+
+    A sum without `requant` is raw.
+    """
+    window = windows(op)
+    kind = ir.StringAttr(op.kind).value
+    if kind in ("max", "min"):
+        sign = 1 if kind == "max" else -1
+        return sign * integers.window_maxima(sign * x, *window)
+    acc = integers.window_sums(x, *window)
+    if op.requant is None and kind == "sum":
+        return fit(acc, 32, "an accumulator")
+    if op.requant is None:
+        raise ValueError("an average of integers has no 'requant'")
+    places = _places(integers.window_counts(x.shape[2:], *window), list(op.counts))
+    return requantise(acc, op.requant, lambda entries: entries[places] if entries.size > 1 else entries)
+
+
+def windows(op: accel.Pool2dOp) -> tuple[list[int], list[int], list[int], list[int] | None]:
+    """Return the kernel, strides, pads and dilations of a pool."""
+    return list(op.kernel), list(op.strides), list(op.pads), list(op.dilations or ()) or None
+
+
+def _places(counts: np.ndarray, listed: list[int]) -> np.ndarray:
+    """Return the place of each count in `listed`."""
+    missing = sorted(set(counts.flat) - set(listed))
+    if missing:
+        raise ValueError(f"windows hold {missing[0]} elements, 'counts' lists {listed}")
+    return np.searchsorted(listed, counts)
+
+
+@meaning("softmax")
+def softmax(op: accel.SoftmaxOp, x: np.ndarray, table: np.ndarray) -> np.ndarray:
+    """e = table[largest x - x], 0 beyond its end; clamp(e / sum of e / scale + zero_point, min, max).
+
+    The axis is the layer's, the scale is scale_multiplier / 2^scale_shift, and the quotient is rounded to
+    nearest, ties to even.
+    """
+    below = x.max(op.axis.value, keepdims=True) - x
+    powers = np.append(table, 0)[np.minimum(below, len(table))].astype(object)
+    sums = powers.sum(op.axis.value, keepdims=True)
+    quotients = integers.divide(powers << op.scale_shift.value, sums * op.scale_multiplier.value, "half_even")
+    return np.clip(quotients + op.zero_point.value, op.min.value, op.max.value).astype(np.int64)
+
+
+@meaning("layer_norm")
+def layer_norm(op: accel.LayerNormOp, x: np.ndarray, factors: np.ndarray, terms: np.ndarray) -> np.ndarray:
+    """The largest k for which factor * d * 2^(shift / 2) reaches the threshold of k times the root of q, see the op.
+
+    Searched for by halving: all elements at once, in Python's integers.
+    """
+    rows, count = x.astype(object), x.shape[-1]
+    total = rows.sum(-1, keepdims=True)
+    high, low = op.variance_offset
+    q = op.variance_scale.value * (count * (rows * rows).sum(-1, keepdims=True) - total**2) + (high << 32) + low
+    left = factors.astype(object) * (count * rows - total)
+    bits, step, zero_point = op.shift.value, op.half_step.value, op.zero_point.value
+
+    def order(k: np.ndarray) -> np.ndarray:
+        """Return the sign of what is left when the right side is subtracted."""
+        right = (2 * k - 1) * step - terms.astype(object)
+        return np.sign(
+            np.sign(left) * left**2 * (1 << max(bits, 0)) - np.sign(right) * right**2 * q * (1 << max(-bits, 0))
+        )
+
+    first = np.full(x.shape, op.min.value - zero_point, object)
+    last = np.full(x.shape, op.max.value - zero_point, object)
+    while (first < last).any():
+        middle = first + (last - first + 1) // 2
+        reached = order(middle) >= 0
+        first, last = np.where(reached, middle, first), np.where(reached, last, middle - 1)
+    is_tie = (order(first) == 0) & (first % 2 == 1) & (first > op.min.value - zero_point)
+    return (first - is_tie + zero_point).astype(np.int64)
+
+
+@meaning("argmax")
+def argmax(op: accel.ArgMaxOp, x: np.ndarray) -> np.ndarray:
+    """Where along the axis the largest, or smallest, stored integer is."""
+    axis, ordered = op.axis.value, -x if op.smallest else x
+    if not op.last:
+        return ordered.argmax(axis, keepdims=True)
+    return x.shape[axis] - 1 - np.flip(ordered, axis).argmax(axis, keepdims=True)
+
+
+ACCUMULATORS: dict[str, Meaning] = {
+    "accel.conv2d": conv2d_sums,
+    "accel.dense": dense_sums,
+    "accel.matmul": matrix_products,
+    "accel.mul": products,
+    "accel.pool2d": lambda op, x: integers.window_sums(x, *windows(op)),
+}
+"""What a layer with `requant` requantises, of its operands up to the bias."""
+
+# Moves
+
+
+@meaning("concat")
+def concat(op: accel.ConcatOp, *parts: np.ndarray) -> np.ndarray:
+    """The parts one after the other along the axis."""
+    return np.concatenate(parts, op.axis.value)
+
+
+@meaning("pad")
+def pad(op: accel.PadOp, x: np.ndarray) -> np.ndarray:
+    """x, with low[axis] elements before and high[axis] after it, all the stored integer `value`."""
+    return integers.pad(x, list(op.low), list(op.high), int(op.value.value))
+
+
+@meaning("transpose")
+def transpose(op: accel.TransposeOp, x: np.ndarray) -> np.ndarray:
+    """Axis i of the result is axis permutation[i] of x."""
+    return x.transpose(list(op.permutation))
+
+
+@meaning("take")
+def take(op: accel.TakeOp, x: np.ndarray) -> np.ndarray:
+    """y[i, j, ..] = x[indices[0][i], indices[1][j], ..]."""
+    chosen = accel.indices_of(op)
+    return x[np.ix_(*(np.arange(size) if each is None else each for size, each in zip(x.shape, chosen, strict=True)))]
+
+
+@meaning("reshape")
+def reshape(op: accel.ReshapeOp, x: np.ndarray) -> np.ndarray:
+    """The same elements, in row-major order, under the result's shape."""
+    return x.reshape(list(ir.ShapedType(op.result.type).shape))

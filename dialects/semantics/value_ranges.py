@@ -1,0 +1,77 @@
+"""Which stored integers a value can hold from stage 'integer' on, also in a buffer until layers become commands."""
+
+from __future__ import annotations
+
+import numpy as np
+from mlir import ir
+
+from .. import accel, quantisation
+
+Range = tuple[int, int]
+"""The smallest and the largest integer."""
+
+
+def held(value: ir.Value) -> Range | None:
+    """Return the range of what an integer tensor or memref can hold, from what made it; None if it is not of integers.
+
+    Known are the clip of layers that requantise, constants, what a function's argument states, and layers that only
+    move numbers. For others it is the range of the element type.
+    """
+    element = ir.ShapedType(value.type).element_type
+    if not isinstance(element, ir.IntegerType):
+        return None
+    bits = ir.IntegerType(element).width
+    whole = (0, (1 << bits) - 1) if element.is_unsigned else (-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
+    known = _stated(value) if isinstance(value.owner, ir.Block) else _made(accel.producer(value))
+    return whole if known is None else (max(known[0], whole[0]), min(known[1], whole[1]))
+
+
+def sums(weights: np.ndarray, inputs: Range) -> tuple[np.ndarray, np.ndarray]:
+    """Return the smallest and the largest sum of products of weights [K, ..] for each k; both are reached.
+
+    Each of them is the extreme of one 64-bit integer for each output channel.
+    """
+    rows = weights.reshape(len(weights), -1).astype(np.int64)
+    low, high = rows * inputs[0], rows * inputs[1]
+    return np.minimum(low, high).sum(1), np.maximum(low, high).sum(1)
+
+
+def _stated(value: ir.BlockArgument) -> Range | None:
+    """Return the range that a function's `accel.range` states of an argument."""
+    attributes = value.owner.owner.attributes
+    if "arg_attrs" not in attributes:
+        return None
+    facts = ir.DictAttr(ir.ArrayAttr(attributes["arg_attrs"])[ir.BlockArgument(value).arg_number])
+    return tuple(ir.DenseI64ArrayAttr(facts["accel.range"])) if "accel.range" in facts else None
+
+
+def _made(op: ir.OpView) -> Range | None:
+    if isinstance(op, accel.BufferOp):
+        return _written(op.memref)
+    attributes = op.operation.attributes
+    for name in ("rescale", "requant"):
+        if name in attributes:
+            return attributes[name]["min"].value, attributes[name]["max"].value
+    if isinstance(op, accel.ReshapeOp | accel.TransposeOp | accel.TakeOp) or (
+        isinstance(op, accel.Pool2dOp) and ir.StringAttr(op.kind).value in ("max", "min")
+    ):
+        return held(op.operation.operands[0])
+    if isinstance(op, accel.ConcatOp):
+        ranges = [held(part) for part in op.inputs]
+        return min(low for low, _ in ranges), max(high for _, high in ranges)
+    if isinstance(op, accel.PadOp):
+        (low, high), filler = held(op.input), int(op.value.value)
+        return min(low, filler), max(high, filler)
+    constant = quantisation.stored(op.operation.results[0]) if op.operation.results else None
+    return (int(constant.min()), int(constant.max())) if constant is not None and constant.size else None
+
+
+def _written(buffer: ir.Value) -> Range | None:
+    """Return what the layers that write a buffer leave there; None if something else writes it too."""
+    users = [use.owner.opview for use in buffer.uses]
+    if not all(map(accel.is_layer, users)):
+        return None
+    found = [_made(user) for user in users if accel.output(user) == buffer]
+    if not found or None in found:
+        return None
+    return min(low for low, _ in found), max(high for _, high in found)

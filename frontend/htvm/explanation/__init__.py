@@ -1,0 +1,1 @@
+"""Why each layer runs where it runs, and which model edits would change that."""

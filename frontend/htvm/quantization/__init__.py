@@ -1,0 +1,1 @@
+"""From float models to quantised ones that compile."""

@@ -1,0 +1,1 @@
+"""The page of `htvm report`: its facts, and the HTML around them."""

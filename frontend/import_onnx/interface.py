@@ -1,0 +1,224 @@
+"""The inputs and outputs of a graph: which quantised types they have in the function.
+
+The function's types are always quantised. Where the graph has float32, the attribute accel.interface says so,
+and the C can offer floats: an input that a QuantizeLinear rounds, an output that a DequantizeLinear made, or
+either that holds integers.
+"""
+
+import math
+import warnings
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import numpy as np
+import onnx
+
+from htvm.dialects.quantisation import Quantisation
+from htvm.import_onnx import quantisation as q
+from htvm.import_onnx.errors import ModelWarning, Problem, choices_text
+from htvm.import_onnx.model import Model
+from htvm.import_onnx.node import DependsOnProblem, Node, quantise, settle, stored_integers
+from htvm.import_onnx.operators.elementwise import BOUNDS, ROUNDINGS, bounds
+from htvm.import_onnx.operators.qoperators import meaning_of_input
+from htvm.import_onnx.operators.quantise import parameters
+from htvm.import_onnx.operators.shape import JOINS, MOVES
+from htvm.import_onnx.values import Constant, Integers, QuantisedConstant, Rounded, Tensor, Unknown, Value, check_shape
+
+ANY_8_BIT_INTEGER = q.integers(np.dtype(np.int16), -128, 255)
+"""What a float32 input without QuantizeLinear is taken to hold: an 8-bit integer of either sign."""
+
+
+def static_shape(tensor: onnx.TypeProto.Tensor) -> tuple[int, ...]:
+    """Return the shape of an ONNX type. Raises Problem if it is not fixed or not possible."""
+    if not tensor.HasField("shape"):
+        raise Problem("has no shape, expected one with a number for each axis")
+    for axis, size in enumerate(tensor.shape.dim):
+        if not size.HasField("dim_value"):
+            found = f"axis {axis} has size '{size.dim_param}'" if size.dim_param else f"axis {axis} has no size"
+            raise Problem(f"{found}, expected a number")
+    shape = tuple(size.dim_value for size in tensor.shape.dim)
+    check_shape(shape)
+    return shape
+
+
+def _check_sizes(value: onnx.ValueInfoProto) -> None:
+    """Raise Problem on an input whose shape is not fixed, and say how to fix it."""
+    tensor = value.type.tensor_type
+    try:
+        static_shape(tensor)
+    except Problem as problem:
+        if all(size.HasField("dim_value") for size in tensor.shape.dim) and tensor.HasField("shape"):
+            raise
+        sizes = [str(size.dim_value) if size.HasField("dim_value") else "?" for size in tensor.shape.dim]
+        if sizes[:1] == ["?"]:  # usually the batch
+            sizes[0] = "1"
+        option = f"--shape {value.name}={'x'.join(sizes) or '..'}"
+        wanted = f"give the input's shape ({option}), or export the model with fixed ones"
+        raise Problem(f"{problem}: {wanted}") from None
+
+
+def dtype_of(tensor: onnx.TypeProto.Tensor) -> np.dtype:
+    """Return the element type of an ONNX type: float32 or a storage. Raises Problem on others."""
+    known = (np.dtype(np.float32), *q.STORAGES.values())
+    for dtype in known:
+        if onnx.helper.np_dtype_to_tensor_dtype(dtype) == tensor.elem_type:
+            return dtype
+    numbers = onnx.TensorProto.DataType
+    found = numbers.Name(tensor.elem_type).lower() if tensor.elem_type in numbers.values() else "unknown"
+    raise Problem(f"is {found}, expected {choices_text(map(str, known))}")
+
+
+@dataclass(frozen=True)
+class Argument:
+    """What a graph input becomes. rounding: how floats are rounded to it, if the graph has floats."""
+
+    quantisation: Quantisation
+    rounding: str = "half_even"
+
+
+class Arguments:
+    """Finds the quantised types of graph inputs by looking ahead to the nodes that quantise or dequantise them."""
+
+    def __init__(self, model: Model, values: Mapping[str, Value | Unknown], input_types: Mapping[str, str]) -> None:
+        self._model = model
+        self._values = values
+        self._input_types = input_types
+        self._readers: dict[str, list[onnx.NodeProto]] = defaultdict(list)
+        for node in model.graph.node:
+            for name in dict.fromkeys(node.input):
+                self._readers[name].append(node)
+        kinds = {node.op_type for node in model.graph.node}
+        self._has_quantisers = not kinds.isdisjoint(("QuantizeLinear", "DequantizeLinear"))
+
+    def argument(self, value: onnx.ValueInfoProto) -> Argument:
+        """Return what a graph input becomes. Raises Problem if it is quantised in no way, or in several."""
+        if not value.type.HasField("tensor_type"):
+            raise Problem(f"is a {value.type.WhichOneof('value') or 'value without type'}, expected a tensor")
+        _check_sizes(value)
+        dtype = dtype_of(value.type.tensor_type)
+        if dtype == np.float32:
+            return self._of_float(value.name)
+        self._refuse_input_type(value.name, f"is {dtype}")
+        for name, node in self._named_ends(value.name, through=MOVES | JOINS):
+            if node.proto.op_type == "DequantizeLinear":
+                return Argument(_parameters(node, dtype))
+            if grid := meaning_of_input(node, name, dtype):
+                return Argument(grid)
+        return Argument(q.integers(dtype))
+
+    def _of_float(self, name: str) -> Argument:
+        """Return what the graph's QuantizeLinear or Floor makes of an input, or what integers it holds."""
+        ends = self._ends(name, through=MOVES)
+        quantisers = [node for node in ends if node.proto.op_type == "QuantizeLinear"]
+        others = [node for node in ends if node.proto.op_type != "QuantizeLinear"]
+        if quantisers:
+            self._refuse_input_type(name, f"is quantised by node '{quantisers[0].name}'")
+            return Argument(_one_quantisation(quantisers, others))
+        if name in self._input_types:
+            return Argument(q.from_text(self._input_types[name]))
+        rounded = [self._rounded(node) for node in others]
+        if rounded and all(argument == rounded[0] for argument in rounded) and rounded[0]:
+            return rounded[0]
+        if self._has_quantisers and others:
+            raise Problem(
+                f"is float32 and reaches node '{others[0].name}' without QuantizeLinear, expected one "
+                f"(or, if it holds integers, an input type such as {name}=u8)"
+            )
+        if others:
+            lowest, highest = ANY_8_BIT_INTEGER.lowest, ANY_8_BIT_INTEGER.highest
+            message = f"is float32 and taken to hold integers from {lowest} to {highest}, in 16 bits"
+            hint = f"an input type such as {name}=u8 makes it smaller"
+            text = f"{self._model.label}: input '{name}': {message}; {hint}"
+            warnings.warn(ModelWarning(text), stacklevel=2)
+        return Argument(ANY_8_BIT_INTEGER)
+
+    def _rounded(self, node: Node) -> Argument | None:
+        """Return what [Div or Mul ->] Floor or Round -> bounds, of which `node` is the first, make of an input."""
+        try:
+            scale = 1.0
+            if node.proto.op_type in ("Div", "Mul"):
+                factor = node.number(1, "factor")
+                scale = factor if node.proto.op_type == "Div" else 1 / factor
+                if factor <= 0 or (node.proto.op_type == "Mul" and Fraction(scale) * Fraction(factor) != 1):
+                    return None
+                node = self._only_reader(node)
+            if node is None or node.proto.op_type not in ROUNDINGS:
+                return None
+            rounding, low, high = ROUNDINGS[node.proto.op_type], -math.inf, math.inf
+            while (node := self._only_reader(node)) and node.proto.op_type in BOUNDS:
+                _, *limits = bounds(node)
+                low, high = (min(max(bound, limits[0]), limits[1]) for bound in (low, high))
+            if not low < high or not low.is_integer() or not high.is_integer():
+                return None
+            grid = q.integers(q.storage_for(int(low), int(high)), int(low), int(high))
+        except (Problem, DependsOnProblem):  # said when the node is imported
+            return None
+        return Argument(replace(grid, scales=(scale,)), rounding)
+
+    def _only_reader(self, node: Node) -> Node | None:
+        """Return the node that reads another's output, if it is one."""
+        readers = self._readers[node.proto.output[0]]
+        return Node(readers[0], self._model.opset, self._values) if len(readers) == 1 else None
+
+    def _refuse_input_type(self, name: str, reason: str) -> None:
+        if name in self._input_types:
+            raise Problem(f"{reason}, expected no input type for it (got '{self._input_types[name]}')")
+
+    def _ends(self, name: str, through: frozenset[str]) -> list[Node]:
+        """Return the nodes that read a tensor, or what operators of `through` make of it."""
+        return [node for _, node in self._named_ends(name, through)]
+
+    def _named_ends(self, name: str, through: frozenset[str]) -> list[tuple[str, Node]]:
+        """Return the nodes that read a tensor, or what operators of `through` make of it, and what they read."""
+        ends, seen, ahead = [], {name}, [name]
+        while ahead:
+            moved = ahead.pop()
+            for proto in self._readers[moved]:
+                is_moved = moved == proto.input[0] or proto.op_type == "Concat"
+                if proto.op_type not in through or not is_moved:
+                    ends.append((moved, Node(proto, self._model.opset, self._values)))
+                    continue
+                ahead += [output for output in proto.output if output not in seen]
+                seen.update(proto.output)
+        return ends
+
+
+def _one_quantisation(quantisers: list[Node], others: list[Node]) -> Quantisation:
+    """Return the quantisation of an input that `quantisers` read, and `others` should not."""
+    found, wanted = f"is quantised by node '{quantisers[0].name}'", "expected one QuantizeLinear before all"
+    if others:
+        raise Problem(f"{found}, but node '{others[0].name}' reads it as float32; {wanted}")
+    first, *rest = (_parameters(node) for node in quantisers)
+    for node, quantisation in zip(quantisers[1:], rest, strict=True):
+        if quantisation != first:
+            raise Problem(f"{found}, and differently by node '{node.name}'; {wanted}")
+    return first
+
+
+def _parameters(node: Node, stored: np.dtype | None = None) -> Quantisation:
+    """Return what a quantising node's scale and zero point say, naming the node if they are wrong."""
+    try:
+        return parameters(node, stored)
+    except Problem as problem:
+        raise Problem(f"node '{node.name}': {problem}") from None
+
+
+def result_of(value: Value | Unknown) -> Tensor:
+    """Return the quantised tensor for a graph output. Raises Problem if nothing quantises it."""
+    if isinstance(value, Unknown):
+        raise DependsOnProblem
+    if isinstance(value, Constant | QuantisedConstant):
+        raise Problem("is constant, expected a tensor that is computed")
+    if isinstance(value, Rounded):
+        return settle(value)
+    if isinstance(value, Integers):
+        return stored_integers(value.numbers, value.dtype)
+    if value.quantised:
+        return value
+    if value.grid is None:
+        wanted = "expected QuantizeLinear and DequantizeLinear before it, or integer arithmetic"
+        raise Problem(f"is float32 that nothing quantises, {wanted}")
+    with value.value.owner.location:
+        return quantise(value, value.grid)

@@ -1,0 +1,262 @@
+"""Read an ONNX file and check what onnx can check, without trusting any of it."""
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import onnx
+import onnx.checker
+import onnx.shape_inference
+from google.protobuf.message import DecodeError
+
+from htvm.import_onnx.errors import ModelError, shape_text
+
+OPSETS = range(7, onnx.defs.onnx_opset_version() + 1)
+"""The versions of ONNX's operators whose meaning the importer knows; before 7, broadcasting was another."""
+
+MAX_NODES = 20_000
+"""Of a model: importing that many takes a few seconds."""
+
+MAX_FILE_BYTES = 256 * 2**20
+"""A larger file is no model for a microcontroller; importing it could take four times its size in memory."""
+
+ONNX_DOMAINS = ("", "ai.onnx")
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that onnx accepts, but for operators it does not know and what it found wrong with single nodes.
+
+    label: what messages call it, the file's name. name: a C identifier. content: the protobuf's bytes.
+    problems: what onnx found wrong with nodes, by the node's index.
+    """
+
+    label: str
+    name: str
+    graph: onnx.GraphProto
+    opset: int
+    content: bytes = field(repr=False)
+    problems: dict[int, str]
+
+    @cached_property
+    def tensors(self) -> dict[str, onnx.TypeProto.Tensor]:
+        """The types of tensors as far as onnx can infer them, whatever is wrong."""
+        try:
+            graph = onnx.shape_inference.infer_shapes(self.content).graph
+        except Exception:  # the inference raises exceptions of several unrelated types
+            return {}
+        values = (*graph.input, *graph.value_info, *graph.output)
+        return {value.name: value.type.tensor_type for value in values if value.type.HasField("tensor_type")}
+
+
+def read_model(source: str | os.PathLike | onnx.ModelProto, shapes: Mapping[str, Sequence[int]] | None = None) -> Model:
+    """Return the model of a file or of a protobuf, with the sizes of inputs that `shapes` gives. Raises ModelError."""
+    if isinstance(source, onnx.ModelProto):
+        label = source.graph.name or "model"
+        proto = with_shapes(source, shapes or {}, label)
+        return _check(proto, proto.SerializeToString(), label, c_identifier(label), folder=None)
+    path = Path(source)
+    try:
+        if path.is_dir():
+            raise ModelError([f"{path}: is a folder, expected an ONNX file"])
+        if path.exists() and not path.is_file():
+            raise ModelError([f"{path}: is no regular file, expected an ONNX file"])
+        size_bytes = path.stat().st_size
+        if size_bytes > MAX_FILE_BYTES:
+            raise ModelError([f"{path}: has {size_bytes:,} bytes, expected at most {MAX_FILE_BYTES:,}"])
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise ModelError([f"{path}: no such file"]) from None
+    except (OSError, ValueError) as error:
+        raise ModelError([f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}"]) from None
+    if not content:
+        raise ModelError([f"{path}: is empty, expected an ONNX file"])
+    try:
+        proto = onnx.ModelProto.FromString(content)
+    except DecodeError:
+        message = f"{path.name}: is no ONNX file, or only the beginning of one ({len(content):,} bytes do not parse)"
+        raise ModelError([message]) from None
+    if shapes:
+        _set_shapes(proto.graph, shapes, path.name)
+        content = proto.SerializeToString()
+    return _check(proto, content, path.name, c_identifier(path.stem), path.parent)
+
+
+def with_shapes(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]], label: str) -> onnx.ModelProto:
+    """Return a copy of a model, with the sizes of inputs that `shapes` gives. Raises ModelError."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    _set_shapes(copy.graph, shapes, label)
+    return copy
+
+
+def _set_shapes(graph: onnx.GraphProto, shapes: Mapping[str, Sequence[int]], label: str) -> None:
+    """Give inputs whose axes have no size, or a symbolic one, the sizes that the user says."""
+    inputs = {value.name: value for value in graph.input}
+    problems = []
+    for name, shape in shapes.items():
+        if name not in inputs:
+            names = ", ".join(map(str, inputs)) or "none"
+            problems.append(f"{label}: a shape is given for '{name}', the inputs are {names}")
+            continue
+        tensor = inputs[name].type.tensor_type
+        stated = [axis.dim_value if axis.dim_value > 0 else None for axis in tensor.shape.dim]
+        if not tensor.HasField("shape"):
+            stated = [None] * len(shape)
+        fits = len(stated) == len(shape) and all(
+            size > 0 and known in (None, size) for size, known in zip(shape, stated, strict=True)
+        )
+        if not fits:
+            wanted = "x".join("?" if size is None else str(size) for size in stated) or "scalar"
+            problems.append(f"{label}: input '{name}': the shape given is {shape_text(shape)}, expected {wanted}")
+            continue
+        del tensor.shape.dim[:]
+        tensor.shape.dim.extend(onnx.TensorShapeProto.Dimension(dim_value=size) for size in shape)
+    if problems:
+        raise ModelError(problems)
+    if shapes:
+        del graph.value_info[:]  # what the exporter inferred for other sizes; onnx infers it again
+
+
+def c_identifier(text: str) -> str:
+    """Return a C identifier that resembles `text`: other characters become underscores."""
+    name = re.sub(r"[^A-Za-z0-9_]", "_", text)[:64]
+    return name if re.match(r"[A-Za-z]", name) else f"model_{name}".rstrip("_")
+
+
+def _check(proto: onnx.ModelProto, content: bytes, label: str, name: str, folder: Path | None) -> Model:
+    """Return the model, or raise ModelError if something is wrong that is not a single node's fault."""
+    if not proto.HasField("graph") or not proto.graph.node:
+        raise ModelError([f"{label}: holds no graph with nodes: is no ONNX file, or only a part of one"])
+    if len(proto.graph.node) > MAX_NODES:
+        raise ModelError([f"{label}: has {len(proto.graph.node):,} nodes, expected at most {MAX_NODES:,}"])
+    if wrong := [name for name in _names(proto.graph) if isinstance(name, bytes)]:
+        raise ModelError(f"{label}: the name {name!r} is not UTF-8 text" for name in wrong)
+    opset = next((entry.version for entry in proto.opset_import if entry.domain in ONNX_DOMAINS), None)
+    if opset not in OPSETS:
+        found = "no version" if opset is None else f"version {opset}"
+        wanted = f"expected {OPSETS.start} to {OPSETS.stop - 1}"
+        hint = "; onnx.version_converter converts models" if opset is not None and opset < OPSETS.start else ""
+        raise ModelError([f"{label}: uses {found} of ONNX's operators (opset), {wanted}{hint}"])
+    if _has_external_data(proto.graph):
+        _load_external_data(proto.graph, label, folder)
+        content = proto.SerializeToString()
+    unknown = {index for index, node in enumerate(proto.graph.node) if not _known_to_onnx(node, opset)}
+    problems: dict[int, str] = {}
+    try:
+        onnx.checker.check_model(content)
+    except Exception as error:  # the checker raises exceptions of several unrelated types
+        problems = _check_nodes(proto, opset, skip=unknown)
+        if not problems and not unknown:
+            raise ModelError([f"{label}: is no valid ONNX model: {_one_line(error)}"]) from None
+    if not problems and not unknown:
+        problems = _contradictions(content, label)
+    return Model(label, name, proto.graph, opset, content, problems)
+
+
+def _known_to_onnx(node: onnx.NodeProto, opset: int) -> bool:
+    return node.domain in ONNX_DOMAINS and onnx.defs.has(node.op_type, opset, "")
+
+
+def _check_nodes(proto: onnx.ModelProto, opset: int, skip: set[int]) -> dict[int, str]:
+    """Return what onnx's checker says of each node but those in `skip`: the check of a model stops at the first."""
+    problems = {}
+    for index, node in enumerate(proto.graph.node):
+        if index not in skip and (problem := problem_of(node, opset, proto.ir_version)):
+            problems[index] = problem
+    return problems
+
+
+def problem_of(node: onnx.NodeProto, opset: int, ir_version: int = onnx.IR_VERSION) -> str | None:
+    """Return what onnx's checker says of a node of ONNX's own operators."""
+    context = onnx.checker.C.CheckerContext()
+    context.ir_version = min(max(ir_version, 0), onnx.IR_VERSION)
+    context.opset_imports = {"": opset}
+    try:
+        onnx.checker.check_node(node, context)
+    except Exception as error:  # the checker raises exceptions of several unrelated types
+        return _one_line(error)
+    return None
+
+
+def _contradictions(content: bytes, label: str) -> dict[int, str]:
+    """Return what onnx's shape inference finds wrong with nodes, by the node's index."""
+    try:
+        onnx.shape_inference.infer_shapes(content, check_type=True, strict_mode=True)
+        return {}
+    except Exception:  # the inference raises exceptions of several unrelated types
+        # Its message calls nodes by their names, which need not be different, or there at all.
+        numbered = onnx.ModelProto.FromString(content)
+        for index, node in enumerate(numbered.graph.node):
+            node.name = str(index)
+    try:
+        onnx.shape_inference.infer_shapes(numbered, check_type=True, strict_mode=True)
+    except Exception as error:
+        parts = re.split(r"\(op_type: ?\w+, node name: (\d+)\): ", str(error))
+        problems = {int(index): _one_line(text) for index, text in zip(parts[1::2], parts[2::2], strict=True)}
+        if not problems:
+            raise ModelError([f"{label}: is no valid ONNX model: {_one_line(error)}"]) from None
+        return problems
+    return {}
+
+
+def _one_line(error: object) -> str:
+    """Return a message of onnx without line breaks, its brackets and the context it prints."""
+    text = re.sub(r"\[(ShapeInferenceError|TypeInferenceError)\]\s*", "", str(error)).partition("==> Context")[0]
+    return (" ".join(text.split()) or type(error).__name__).removesuffix(".")[:300]
+
+
+def _names(graph: onnx.GraphProto) -> Iterator[str | bytes]:
+    """Yield every name in a graph; protobuf gives bytes for those that are not UTF-8."""
+    yield graph.name
+    for named in (*graph.input, *graph.output, *graph.initializer, *graph.node):
+        yield named.name
+    for node in graph.node:
+        yield from (node.op_type, node.domain, *node.input, *node.output)
+        yield from (attribute.name for attribute in node.attribute)
+
+
+def _has_external_data(graph: onnx.GraphProto) -> bool:
+    return any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in graph.initializer)
+
+
+def _load_external_data(graph: onnx.GraphProto, label: str, folder: Path | None) -> None:
+    """Read the initialisers that lie in other files into the model. Only files below `folder` are touched."""
+    problems, total_bytes = [], 0
+    for tensor in graph.initializer:
+        if tensor.data_location != onnx.TensorProto.EXTERNAL:
+            continue
+        entries = {entry.key: entry.value for entry in tensor.external_data}
+        location, place = entries.get("location", ""), f"{label}: initialiser '{tensor.name}'"
+        if folder is None:
+            problems.append(f"{place}: its data is in the file '{location}'; load it first, or give the model's path")
+            continue
+        path = Path(os.path.realpath(folder / location)) if "\0" not in location else folder
+        if not location or not path.is_relative_to(os.path.realpath(folder)):
+            problems.append(f"{place}: its data is in '{location}', which is outside the model's folder")
+            continue
+        try:
+            offset, length = int(entries.get("offset", 0)), int(entries.get("length", -1))
+            if not path.is_file() and path.exists():
+                raise ValueError("it is no regular file")
+            size_bytes = path.stat().st_size
+            length = size_bytes - offset if length < 0 else length
+            if not 0 <= offset <= offset + length <= size_bytes:
+                raise ValueError(f"bytes {offset:,} to {offset + length:,} of a file of {size_bytes:,}")
+            total_bytes += length
+            if total_bytes > MAX_FILE_BYTES:
+                raise ValueError(f"more than {MAX_FILE_BYTES:,} bytes in all")
+            with path.open("rb") as file:
+                file.seek(offset)
+                tensor.raw_data = file.read(length)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            problems.append(f"{place}: its data cannot be read from '{location}': {reason}")
+            continue
+        tensor.ClearField("external_data")
+        tensor.data_location = onnx.TensorProto.DEFAULT
+    if problems:
+        raise ModelError(problems)

@@ -1,0 +1,1 @@
+"""Passes on stage 'imported': scales, epilogues and functions, on exact real numbers."""

@@ -1,0 +1,272 @@
+"""refit-scales: give layers scales that are powers of two, for engines that can only shift. Changes numbers.
+
+    %y = accel.conv2d %x, %w bias %b {..}
+        : (..x!quant.uniform<i8:f32, 0.0394:-128>, ..x!quant.uniform<i8:f32:0, {0.0051, 0.0021, ..}>, ..)
+        -> ..x!quant.uniform<i8:f32, 0.0763:-128>
+    ==>
+    %y = accel.conv2d %x, %w2 bias %b2 {rounding = "floor", ..}
+        : (..x!quant.uniform<i8<0:127>:f32, 0.0625>, ..x!quant.uniform<i8:f32, 0.015625>, ..)
+        -> ..x!quant.uniform<i8<0:127>:f32, 0.125>
+
+Only with `accel.requant = "pow2"` on the module: the numbers are no longer those of the ONNX file. Maps of 8 bits
+between layers get zero point 0, a power of two as scale, and the range -128..127, or 0..127 if nothing is negative;
+both operands of an addition the same scale. Weights are rounded anew, with one scale for each layer. Rounding is half
+up: half a step is in the bias, and results are rounded down. What the network takes and gives stays as it is: where it
+has another scale, a table stands between, which rounds in the same way.
+
+Stage    imported, fused
+Reads    quantised types and constants of convolutions, dense layers, additions, average pools, and what only moves maps
+Writes   the types of their results, their weights and biases, `rounding`; lookups at the network's ends
+Needs    fuse-epilogues before it: every result is quantised
+Fails    never: layers with other operands stay as they are
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from math import ceil, log2
+from typing import ClassVar
+
+import numpy as np
+from mlir import ir
+from mlir.dialects import func
+from mlir.passmanager import ExternalPass
+
+from htvm.dialects import accel, quantisation
+from htvm.dialects.quantisation import Quantisation
+from htvm.dialects.semantics.real import Real
+
+from ..analysis import activations
+
+LINEAR = (accel.Conv2dOp, accel.DenseOp)
+MOVERS = (accel.ReshapeOp, accel.TransposeOp, accel.PadOp, accel.ConcatOp)
+SUMS = (accel.AddOp, accel.Pool2dOp)
+
+LARGEST = 127.5
+"""What the largest value may be, in steps: half a step more than 127 is rounded to it, or saturates."""
+BIAS = Quantisation(32, True, -(2**31), 2**31 - 1, (1.0,), (0,))
+"""The type of a bias, but for its scale."""
+LARGEST_BIAS = 2.0**30
+"""What the largest bias may be, in steps of the sum, which has 32 bits for the products as well."""
+
+
+@dataclass(frozen=True)
+class RefitScales:
+    """Give the maps between layers, and their weights, scales that are powers of two."""
+
+    name: ClassVar[str] = "refit-scales"
+
+    def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
+        attributes = module.attributes
+        if accel.REQUANT_ATTRIBUTE not in attributes or attributes[accel.REQUANT_ATTRIBUTE].value != "pow2":
+            return
+        for function in accel.functions(module):
+            with function.location:
+                Refit(function).run()
+
+
+@dataclass
+class Refit:
+    """A function whose scales are refitted. exponents: of two, the scale of each map, by the first map of its group."""
+
+    function: func.FuncOp
+    group_of: dict[ir.Value, ir.Value] = field(default_factory=dict)
+    exponents: dict[ir.Value, int] = field(default_factory=dict)
+    weights: dict[ir.Value, int] = field(default_factory=dict)
+
+    def run(self) -> None:
+        found = [layer for layer in activations.layers(self.function) if self.is_refitted(layer)]
+        layers = [with_bias(layer) for layer in found]
+        ends = self.detach_ends(layers)
+        maps = [value for layer in layers for value in (*self.inputs(layer), layer.result)]
+        self.group_of = {value: value for value in maps}
+        for layer in layers:
+            if isinstance(layer, (*MOVERS, accel.AddOp)):
+                own = [*self.inputs(layer), *([layer.result] if isinstance(layer, MOVERS) else [])]
+                for value in own[1:]:
+                    self.join(own[0], value)
+        for value in maps:
+            first = self.first(value)
+            self.exponents[first] = max(self.exponents.get(first, -1000), exponent(*real_range(value)))
+        self.raise_results(layers)
+        types = {value: self.type(value) for value in maps}
+        for layer in layers:
+            if isinstance(layer, LINEAR):
+                self.refit_constants(layer)
+            if isinstance(layer, accel.Pool2dOp):
+                half = 2.0 ** self.exponents[self.first(layer.result)] / 2
+                layer.operation.attributes["offset"] = ir.FloatAttr.get_f64(half)
+            if not isinstance(layer, MOVERS):
+                layer.operation.attributes["rounding"] = ir.StringAttr.get("floor")
+        for value, refitted in types.items():
+            value.set_type(ir.RankedTensorType.get(value.type.shape, refitted.type()))
+        for end in ends:
+            tabulate(end)
+
+    def is_refitted(self, layer: ir.OpView) -> bool:
+        """Say whether a layer works on maps of 8 bits with one scale, and constants that can be rounded anew."""
+        if not isinstance(layer, (*LINEAR, *MOVERS, *SUMS)) or getattr(layer, "offset", None) is not None:
+            return False
+        if isinstance(layer, LINEAR) and (
+            quantisation.stored(layer.weights) is None
+            or (layer.bias is not None and quantisation.stored(layer.bias) is None)
+        ):
+            return False
+        return all(is_map(value) for value in (*self.inputs(layer), layer.result))
+
+    def inputs(self, layer: ir.OpView) -> list[ir.Value]:
+        """Return the maps that a layer reads."""
+        if isinstance(layer, LINEAR):
+            return [layer.input]
+        return list(dict.fromkeys(layer.operation.operands))
+
+    def detach_ends(self, layers: list[ir.OpView]) -> list[accel.QuantizeOp]:
+        """Put a quantize that changes nothing yet where a map has readers or a maker that keep its type."""
+        block, made, ends = self.function.body.blocks[0], {layer.result for layer in layers}, []
+        for value in dict.fromkeys(value for layer in layers for value in self.inputs(layer)):
+            if value not in made:
+                is_argument = activations.is_argument(value)
+                place = ir.InsertionPoint.at_block_begin(block) if is_argument else ir.InsertionPoint.after(value.owner)
+                with place, layers[0].location if is_argument else value.owner.location:
+                    ends.append(redirect([use for use in value.uses if makes(use, made)], value))
+        for layer in layers:
+            others = [use for use in layer.result.uses if not makes(use, made)]
+            if others and not all(isinstance(use.owner.opview, accel.SoftmaxOp) for use in others):
+                with ir.InsertionPoint.after(layer), layer.location:
+                    ends.append(redirect(others, layer.result))
+        return ends
+
+    def first(self, value: ir.Value) -> ir.Value:
+        while self.group_of[value] != value:
+            value = self.group_of[value]
+        return value
+
+    def join(self, one: ir.Value, other: ir.Value) -> None:
+        self.group_of[self.first(other)] = self.first(one)
+
+    def raise_results(self, layers: list[ir.OpView]) -> None:
+        """Make weights coarse enough, and no result finer than the sum it is made of: that could not be shifted."""
+        changed = True
+        while changed:
+            changed = False
+            for layer in layers:
+                if isinstance(layer, (*LINEAR, accel.AddOp)):
+                    if isinstance(layer, LINEAR):
+                        self.weights[layer.result] = self.weights_exponent(layer)
+                    finest = self.exponents[self.first(self.inputs(layer)[0])] + self.weights.get(layer.result, 0)
+                    result = self.first(layer.result)
+                    if self.exponents[result] < finest:
+                        self.exponents[result], changed = finest, True
+
+    def weights_exponent(self, layer: accel.Conv2dOp | accel.DenseOp) -> int:
+        """Return the least exponent of a layer's weights with which 8 bits hold them, and 32 bits its bias."""
+        bias = np.abs(self.bias(layer)).max() / 2.0 ** self.exponents[self.first(layer.input)]
+        needed = max(np.abs(real_weights(layer)).max() / LARGEST, bias / LARGEST_BIAS, 2.0**-100)
+        return ceil(log2(needed))
+
+    def bias(self, layer: accel.Conv2dOp | accel.DenseOp) -> np.ndarray:
+        """Return a layer's real bias, f64[outputs], with the half step of the result that makes rounding half up."""
+        half = 2.0 ** self.exponents[self.first(layer.result)] / 2
+        return half + real(layer.bias)
+
+    def type(self, value: ir.Value) -> Quantisation:
+        low, _ = real_range(value)
+        scale = 2.0 ** self.exponents[self.first(value)]
+        return Quantisation(8, True, 0 if low >= 0 else -128, 127, (scale,), (0,))
+
+    def refit_constants(self, layer: accel.Conv2dOp | accel.DenseOp) -> None:
+        """Round the weights of a layer to their new scale; add half a step of the result to the bias."""
+        step = 2.0 ** self.weights[layer.result]
+        sum_step = step * 2.0 ** self.exponents[self.first(layer.input)]
+        weights = np.clip(np.rint(real_weights(layer) / step), -128, 127).astype(np.int64)
+        bias = np.rint(self.bias(layer) / sum_step).astype(np.int64)
+        with ir.InsertionPoint(layer), layer.location:
+            kind = Quantisation(8, True, -128, 127, (step,), (0,))
+            layer.operation.operands[1] = quantisation.constant(weights, kind)
+            layer.operation.operands[2] = quantisation.constant(bias, replace(BIAS, scales=(sum_step,)))
+
+
+def with_bias(layer: ir.OpView) -> ir.OpView:
+    """Return a layer, or the same one with a bias of zeros if it has none and could have one."""
+    if not isinstance(layer, LINEAR) or layer.bias is not None:
+        return layer
+    attributes = dict(layer.operation.attributes.items())
+    sizes = list(attributes["operandSegmentSizes"])
+    sizes[2] = 1
+    attributes["operandSegmentSizes"] = ir.DenseI32ArrayAttr.get(sizes)
+    with ir.InsertionPoint(layer), layer.location:
+        zeros = quantisation.constant(np.zeros(layer.weights.type.shape[0], np.int64), BIAS)
+        made = ir.Operation.create(
+            layer.operation.name,
+            results=[layer.result.type],
+            operands=[layer.input, layer.weights, zeros],
+            attributes=attributes,
+        )
+    layer.result.replace_all_uses_with(made.result)
+    layer.operation.erase()
+    return made.opview
+
+
+def is_map(value: ir.Value) -> bool:
+    """Say whether a value has 8 bits and one scale."""
+    found = Quantisation.of(value)
+    return found is not None and found.axis is None and found.bits == 8
+
+
+def real_range(value: ir.Value) -> tuple[float, float]:
+    """Return the smallest and the largest real number that a map can hold."""
+    found = Quantisation.of(value)
+    scale, zero_point = float(found.scale), found.zero_point
+    return (found.lowest - zero_point) * scale, (found.highest - zero_point) * scale
+
+
+def exponent(low: float, high: float) -> int:
+    """Return the exponent of the finest power of two with which 8 bits hold a range."""
+    return ceil(log2(max(-low / (LARGEST + 1), high / LARGEST)))
+
+
+def real(constant: ir.Value) -> np.ndarray:
+    """Return the real numbers of a quantised constant."""
+    found, stored = Quantisation.of(constant), quantisation.stored(constant)
+    shape = [-1 if axis == found.axis else 1 for axis in range(stored.ndim)]
+    return (stored - np.reshape(found.zero_points, shape)) * np.reshape(found.scales, shape)
+
+
+def real_weights(layer: accel.Conv2dOp | accel.DenseOp) -> np.ndarray:
+    return real(layer.weights)
+
+
+def makes(use: ir.OpOperand, results: set[ir.Value]) -> bool:
+    """Say whether an operation that uses a value makes one of some results."""
+    return any(result in results for result in use.owner.operation.results)
+
+
+def redirect(uses: list[ir.OpOperand], value: ir.Value) -> accel.QuantizeOp:
+    """Let uses read a quantize of a value, at the insertion point."""
+    stop = accel.QuantizeOp(value.type, value)
+    for use in uses:
+        use.owner.operands[use.operand_number] = stop.result
+    return stop
+
+
+def tabulate(end: accel.QuantizeOp) -> None:
+    """Put a table that rounds half up in place of a quantize between two scales of 8 bits."""
+    x, y = Quantisation.of(end.input), Quantisation.of(end.result)
+    if x.same_numbers(y):
+        return
+    numbers = Real.of_storage(np.arange(x.lowest, x.highest + 1), x.scales[0], x.zero_point)
+    half = Real.of_integers(np.ones(1, np.int64), y.scale / 2)
+    entries = (numbers + half).quantise(y.scales[0], y.zero_point, y.lowest, y.highest, "floor")
+    with ir.InsertionPoint(end), end.location:
+        table = quantisation.integers(entries.astype(np.int16).astype(np.int8))
+        made = accel.LookupOp(end.result.type, end.input, table, lowest=x.lowest)
+    accel.mark_inserted(made, f"for --requant pow2: {of_map(x)} -> {of_map(y)}")
+    end.result.replace_all_uses_with(made.result)
+    end.operation.erase()
+
+
+def of_map(found: Quantisation) -> str:
+    """Say how a map of one scale is quantised."""
+    power = log2(found.scale)
+    scale = f"2^{power:.0f}" if power.is_integer() else f"{float(found.scale):.3g}"
+    return f"scale {scale}, zero point {found.zero_point}"

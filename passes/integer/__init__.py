@@ -1,0 +1,1 @@
+"""From stage 'imported' to 'integer': scales and zero points become proved integer constants."""

@@ -1,0 +1,151 @@
+"""What the integer forms share: reading quantised types, building operations on integers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fractions import Fraction
+
+import numpy as np
+from mlir import ir
+
+from htvm.dialects import accel, quantisation
+from htvm.dialects.quantisation import Quantisation
+
+from ...analysis import exact_requant
+
+STEEPEST = 1 << 32
+"""Of factors from sums to results: one step of the sum is then more than any result."""
+
+
+class NotExact(Exception):
+    """An operation that integers cannot do as asked; the text says why."""
+
+
+def uniform(value: ir.Value, what: str) -> Quantisation:
+    """Return the quantisation of a value that must have one scale."""
+    q = Quantisation.of(value)
+    if q is None:
+        raise NotExact(f"has a real {what} ({value.type}), expected a quantised one")
+    if q.axis is not None:
+        raise NotExact(f"has {len(q.scales)} scales in its {what}, expected one")
+    return q
+
+
+def channel_steps(op: ir.OpView, y: Quantisation, channels: int) -> list[Fraction]:
+    """Return the output scale of each channel."""
+    channel_axis = 1 if isinstance(op, accel.Conv2dOp) else ir.ShapedType(op.result.type).rank - 1
+    if y.axis not in (None, channel_axis) or len(set(y.zero_points)) > 1:
+        raise NotExact(f"has result scales along axis {y.axis}, expected one, or one per channel and one zero point")
+    return [Fraction(y.scales[channel % len(y.scales)]) for channel in range(channels)]
+
+
+def exact_steps(
+    op: ir.OpView,
+    slope: list[Fraction],
+    intercept: list[Fraction],
+    first: np.ndarray,
+    last: np.ndarray,
+    y: Quantisation,
+) -> exact_requant.Steps:
+    if y.bits > 16:
+        raise NotExact(f"has results of {y.bits} bits, expected 8 or 16")
+    if max(slope) >= STEEPEST:
+        raise NotExact(
+            f"multiplies its sums by {float(max(slope)):g}, expected less than {STEEPEST:,}: look at its scales"
+        )
+    return exact_requant.Steps(slope, intercept, first, last, y.zero_points[0], y.lowest, y.highest, rounding(op))
+
+
+def rounding(op: ir.OpView) -> str:
+    return op.rounding.value if op.rounding is not None else "half_even"
+
+
+def requant(solved: exact_requant.Requant) -> dict[str, ir.Attribute]:
+    """Return the attributes `requant` and, where constants are not exact, `accel.inexact`."""
+    requant = {
+        "multiplier": ir.DenseI32ArrayAttr.get(_entries(solved.multiplier)),
+        "offset": ir.DenseI64ArrayAttr.get(_entries(solved.offset)),
+        "shift": ir.DenseI32ArrayAttr.get(_entries(solved.shift)),
+        "pre_shift": accel.integer(solved.pre_shift),
+        "min": accel.integer(solved.lowest),
+        "max": accel.integer(solved.highest),
+    }
+    if solved.narrow:
+        requant["narrow"] = ir.UnitAttr.get()
+    if solved.tie_below:
+        requant["tie_below"] = accel.integer(solved.tie_below)
+    if solved.zero_point:
+        requant["zero_point"] = accel.integer(solved.zero_point)
+    if solved.divisor:
+        rest = [modulo(number) for number in solved.rest]
+        exact = {"numerator": solved.numerator, "divisor": solved.divisor, "rest": rest}
+        requant |= {key: ir.DenseI64ArrayAttr.get(_entries(numbers)) for key, numbers in exact.items()}
+    attributes: dict[str, ir.Attribute] = {"requant": ir.DictAttr.get(requant)}
+    if solved.wrong:
+        attributes["accel.inexact"] = ir.DenseI64ArrayAttr.get([number for pair in solved.wrong for number in pair])
+    return attributes
+
+
+def modulo(number: int) -> int:
+    """Return a number modulo 2^64, as a signed integer."""
+    return (number + (1 << 63)) % (1 << 64) - (1 << 63)
+
+
+def _entries(numbers: Iterable[int]) -> list[int]:
+    """Return one number if all are equal, else all."""
+    listed = [int(number) for number in numbers]
+    return listed[:1] if len(set(listed)) == 1 else listed
+
+
+def bounds(y: Quantisation) -> dict[str, ir.Attribute]:
+    return {"min": accel.integer(y.lowest), "max": accel.integer(y.highest)}
+
+
+def fits(numbers: np.ndarray, bits: int) -> bool:
+    half = 1 << (bits - 1)
+    return numbers.min(initial=0) >= -half and numbers.max(initial=0) < half
+
+
+def with_constants(op: ir.OpView, operands: list[ir.Value | None]) -> list[ir.Value]:
+    """Fill in the operands that are constants."""
+    return [
+        _constant_operand(source) if value is None else value for source, value in zip(op.operation.operands, operands)
+    ]
+
+
+def _constant_operand(value: ir.Value) -> ir.Value:
+    """Return stored integers; constants are signless, so unsigned ones take twice the bits."""
+    q = Quantisation.of(value)
+    return quantisation.integers(quantisation.stored(value).astype(f"i{q.bits // 8 * (1 if q.signed else 2)}"))
+
+
+def made(
+    op: ir.OpView,
+    operands: list[ir.Value],
+    extra: dict[str, ir.Attribute],
+    name: str | None = None,
+    element: ir.Type | None = None,
+) -> ir.Value:
+    """Build an operation like `op` on integers: its attributes but those of real arithmetic, and `extra`."""
+    gone = ("rounding", "offset", "count_include_pad", "epsilon", "operandSegmentSizes")
+    attributes = {key: value for key, value in op.operation.attributes.items() if key not in gone} | extra
+    segments = _segments(op, len(operands))
+    if segments:
+        attributes["operandSegmentSizes"] = ir.DenseI32ArrayAttr.get(segments)
+    element = element or Quantisation.of(op.result).storage_type()
+    shape = ir.ShapedType(op.result.type).shape
+    made = ir.Operation.create(
+        name or op.operation.name,
+        results=[quantisation.tensor(shape, element)],
+        operands=operands,
+        attributes=attributes,
+    )
+    return made.result
+
+
+def _segments(op: ir.OpView, count: int) -> list[int] | None:
+    """Return how `count` operands fill an operation's operand groups; the destination, last, is empty on tensors."""
+    if isinstance(op, accel.ConcatOp):
+        return [count, 0]
+    groups = {accel.Conv2dOp: 4, accel.DenseOp: 4, accel.SoftmaxOp: 2, accel.LayerNormOp: 3}.get(type(op))
+    return None if groups is None else [1] * count + [0] * (groups - count) + [0]

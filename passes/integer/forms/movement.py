@@ -1,0 +1,31 @@
+"""Integer form of data movement: the stored integers as they are."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from mlir import ir
+
+from htvm.dialects import accel
+from htvm.dialects.quantisation import Quantisation
+
+from ...analysis.exact_requant import exact_round
+from .builders import NotExact, made, rounding, uniform, with_constants
+from .tables import converted
+
+
+def moved(op: ir.OpView, operands: list[ir.Value]) -> ir.Value:
+    """Move integers as they are; where the scale changes, change it before, where there are fewest elements."""
+    y = uniform(op.result, "result")
+    inputs = list(op.operation.operands)
+    if any(value is None and not Quantisation.of(source).signed for source, value in zip(inputs, operands)):
+        raise NotExact("moves a constant of unsigned integers, expected signed storage")
+    parts = [
+        converted(value, uniform(source, f"input {number}"), y, rounding(op))
+        for number, (source, value) in enumerate(zip(inputs, with_constants(op, operands)))
+    ]
+    attributes: dict[str, ir.Attribute] = {}
+    if isinstance(op, accel.PadOp):
+        pad = exact_round(Fraction(op.value.value) / y.scale, rounding(op)) + y.zero_point
+        attributes["value"] = ir.FloatAttr.get_f64(float(min(max(pad, y.lowest), y.highest)))
+    return made(op, parts, attributes)

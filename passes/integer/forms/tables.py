@@ -1,0 +1,97 @@
+"""Integer forms of functions of one value: tables, computed exactly when compiling."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal, localcontext
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from mlir import ir
+
+from htvm.dialects import accel, quantisation
+from htvm.dialects.quantisation import Quantisation
+from htvm.dialects.semantics import functions, real
+from htvm.dialects.semantics.real import Real
+
+from .builders import NotExact, bounds, made, rounding, uniform
+
+
+def lookup(op: ir.OpView, operands: list[ir.Value]) -> ir.Value:
+    """Any function of one stored integer is a table."""
+    x, y = uniform(op.input, "input"), uniform(op.result, "result")
+    function = UNARY[type(op)]
+    return _table(operands[0], x, y, lambda numbers: function(op, numbers), rounding(op))
+
+
+UNARY: dict[type, Callable[[Any, Real], Real]] = {
+    accel.QuantizeOp: lambda op, numbers: numbers,
+    accel.ReluOp: lambda op, numbers: numbers.clamp(low=Fraction(0)),
+    accel.ClampOp: lambda op, numbers: numbers.clamp(*(_bound(b) for b in (op.min, op.max))),
+    accel.SigmoidOp: lambda op, numbers: real.sigmoid(numbers),
+    accel.UnaryOp: lambda op, numbers: functions.apply(op.function.value, numbers, *parameters(op)),
+}
+
+
+def parameters(op: accel.UnaryOp) -> list[float]:
+    """Return alpha and beta, as far as the function has them."""
+    return [each.value for each in (op.alpha, op.beta) if each is not None]
+
+
+def tabulated(op: accel.LookupOp, operands: list[ir.Value]) -> ir.Value:
+    """A table that is made already."""
+    return made(op, [operands[0], op.table], {})
+
+
+def _bound(attribute: ir.FloatAttr) -> Fraction | float:
+    return attribute.value if np.isinf(attribute.value) else Fraction(attribute.value)
+
+
+def converted(value: ir.Value, x: Quantisation, y: Quantisation, rounding: str) -> ir.Value:
+    """Change a value's scale and range by a table; the value itself if they are the same and nothing is cut."""
+    fits = y.lowest <= x.lowest and x.highest <= y.highest
+    if x.same_numbers(y) and fits and (x.bits, x.signed) == (y.bits, y.signed):
+        return value
+    return _table(value, x, y, lambda numbers: numbers, rounding)
+
+
+def _table(
+    value: ir.Value, x: Quantisation, y: Quantisation, function: Callable[[Real], Real], rounding: str
+) -> ir.Value:
+    if x.highest - x.lowest >= 1 << 16:
+        raise NotExact(f"has {x.highest - x.lowest + 1:,} different inputs, expected at most 65,536 for a table")
+    occurring = Real.of_storage(np.arange(x.lowest, x.highest + 1), x.scales[0], x.zero_point)
+    results = function(occurring).quantise(y.scales[0], y.zero_point, y.lowest, y.highest, rounding)
+    entries = results.astype(f"{'i' if y.signed else 'u'}{y.bits // 8}").view(f"i{y.bits // 8}")
+    shape = ir.ShapedType(value.type).shape
+    made = accel.LookupOp(
+        quantisation.tensor(shape, y.storage_type()), value, quantisation.integers(entries), lowest=x.lowest
+    )
+    return made.result
+
+
+def softmax(op: accel.SoftmaxOp, operands: list[ir.Value]) -> ir.Value:
+    """exp(-scale * d) for each distance d from the largest input, in fixed point that 64-bit comparisons can use."""
+    x, y = uniform(op.input, "input"), uniform(op.result, "result")
+    length = ir.ShapedType(op.input.type).shape[op.axis.value]
+    multiplier, shift = y.scale.numerator, y.scale.denominator.bit_length() - 1
+    steps = 2 * max(abs(y.highest - y.zero_point), abs(y.lowest - y.zero_point)) + 1
+    bits = 62 - max(shift + 1, (steps * multiplier * length).bit_length())
+    if bits < 16 or rounding(op) != "half_even":
+        raise NotExact(
+            f"has output scale {y.scales[0]}, which leaves {bits} bits for exponentials, expected at least 16"
+        )
+    with localcontext() as decimal:
+        decimal.prec = 50
+        scale = Decimal(x.scale.numerator) / Decimal(x.scale.denominator)
+        table = [round((-scale * d).exp() * (1 << bits)) for d in range(x.highest - x.lowest + 1)]
+    while len(table) > 1 and table[-1] == 0:
+        table.pop()
+    attributes = {
+        "scale_multiplier": accel.integer(multiplier),
+        "scale_shift": accel.integer(shift),
+        "zero_point": accel.integer(y.zero_point),
+        **bounds(y),
+    }
+    return made(op, [operands[0], quantisation.integers(np.array(table, np.int64))], attributes)

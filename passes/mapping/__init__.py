@@ -1,0 +1,1 @@
+"""From stage 'integer' to 'scheduled': engines, layouts, kernels, order and tile sizes."""

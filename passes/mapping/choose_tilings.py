@@ -1,0 +1,146 @@
+"""choose-tilings: choose what stays in the accelerators' memory, and how each of their layers is tiled.
+
+    %y = accel.conv2d %x, %w {engine = "npu", ..} : (tensor<1x16x32x32xi8>, ..) -> ..
+    %z = accel.conv2d %y, %v {engine = "npu", ..} : ..
+    ==>
+    %y = accel.conv2d %x, %w {engine = "npu", accel.memory = "l1", accel.tiling = {outputs = 16, rows = 32,
+         columns = 32, loads, outputs_first, buffers = 1}, accel.predicted = {cycles = 9412, bound = 9216}, ..}
+    %z = accel.conv2d %y, %v {engine = "npu", accel.tiling = {.., stores, ..}, ..}
+
+A map that an accelerator makes and another layer there reads stays in its memory if it can: `accel.memory` of the
+layer that makes it. Who needs it in the host's memory all the same reads a copy: a transpose that changes nothing, on
+a transfer engine. All other maps pass through in tiles: `loads`, `stores`. The sizes of the tiles are the fastest of
+all that fit in what resident maps leave, and whose code fits the memory for programs together with that of the other
+layers (analysis/tiling.py, analysis/residency.py, analysis/program_size.py); `bound` is what no tiling of the layer can
+beat.
+
+With `accel.mapping = "htvm"` on the module the choice is HTVM's: nothing stays, tiles are those of its tiler, one
+transfer or job follows the other.
+
+Stage    scheduled
+Reads    engines, shapes, layouts and order of the layers; the target; an `accel.tiling` that is there already stays
+Writes   `accel.memory`, `accel.tiling` and `accel.predicted` of layers on accelerators; copies
+Needs    order-layers before it: what is resident at a time depends on the order
+Fails    on a layer whose smallest tile does not fit, giving the memory, what it needs and what there is; on a tiling
+         that is there already and is none, or that the layer cannot have, giving the reason
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from mlir import ir
+from mlir.dialects import func
+from mlir.passmanager import ExternalPass
+
+from htvm.backend.targets.soc import Route, Soc
+from htvm.dialects import accel
+
+from ..analysis import activations, tiling
+from ..analysis.residency import DoesNotFit, Residency
+from ..analysis.tiling import Choice
+
+MEMORY = "accel.memory"
+PREDICTED = "accel.predicted"
+
+
+@dataclass(frozen=True)
+class ChooseTilings:
+    """Write where the maps of accelerators lie, and the tiling of each of their layers."""
+
+    name: ClassVar[str] = "choose-tilings"
+
+    target: Soc
+
+    def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
+        with module.location:
+            mapping = mapping_of(module)
+            if mapping not in accel.MAPPINGS:
+                module.location.emit_error(unknown_mapping(mapping))
+                this_pass.signal_pass_failure()
+                return
+            objective = objective_of(module)
+            if objective not in accel.OBJECTIVES:
+                module.location.emit_error(unknown_objective(objective))
+                this_pass.signal_pass_failure()
+                return
+            for function in accel.functions(module):
+                residency = Residency(self.target, list(activations.layers(function)), mapping, objective)
+                malformed = [(one.layer, why) for one in residency.placed if (why := tiling.malformed(one.layer))]
+                for layer, why in malformed:
+                    layer.location.emit_error(f"'{layer.operation.name}': {why}")
+                    this_pass.signal_pass_failure()
+                if malformed:
+                    continue
+                try:
+                    choices = residency.settle()
+                except DoesNotFit as error:
+                    for layer, reason in error.reasons.items():
+                        layer.location.emit_error(does_not_fit(layer, reason, self.target))
+                    this_pass.signal_pass_failure()
+                    continue
+                for one in residency.placed:
+                    write(one.layer, choices[one.output])
+                for value in residency.resident:
+                    engine = self.target.engine(value.owner.opview.engine.value)
+                    value.owner.attributes[MEMORY] = ir.StringAttr.get(engine.memory)
+                    self.copy_for_others(function, value, engine.memory)
+
+    def copy_for_others(self, function: func.FuncOp, value: ir.Value, memory: str) -> None:
+        """Give those who need a resident map in the host's memory a copy of it."""
+        others = list(outsiders(value, memory, self.target))
+        if not others:
+            return
+        after = value.owner
+        with ir.InsertionPoint.after(after), after.location:
+            copy = accel.TransposeOp(value.type, value, permutation=list(range(value.type.rank)))
+        copy.engine = ir.StringAttr.get(self.target.dma(Route(memory, self.target.arena_memory)).name)
+        for use in others:
+            use.owner.operands[use.operand_number] = copy.result
+
+
+def mapping_of(module: ir.Operation) -> str:
+    """Return how layers are to be mapped, the first way if the module does not say."""
+    attribute = accel.MAPPING_ATTRIBUTE
+    return module.attributes[attribute].value if attribute in module.attributes else accel.MAPPINGS[0]
+
+
+def objective_of(module: ir.Operation) -> str:
+    """Return what tilings are chosen for, the first objective if the module does not say."""
+    attribute = accel.OBJECTIVE_ATTRIBUTE
+    return module.attributes[attribute].value if attribute in module.attributes else accel.OBJECTIVES[0]
+
+
+def outsiders(value: ir.Value, memory: str, target: Soc) -> Iterator[ir.OpOperand]:
+    """Yield the uses of a map by the host, by engines with another memory, and by the return; not those by copies."""
+    inside = {engine.name for engine in target.accelerators if engine.memory == memory}
+    inside |= {dma.name for dma in target.dmas}
+    for use in list(value.uses):
+        reader = use.owner.opview
+        if not accel.is_layer(reader) or reader.engine.value not in inside:
+            yield use
+
+
+def write(layer: ir.OpView, choice: Choice) -> None:
+    attributes = layer.operation.attributes
+    attributes[tiling.NAME] = choice.tiling.attribute()
+    attributes[PREDICTED] = ir.DictAttr.get(
+        {"cycles": accel.integer(choice.cycles), "bound": accel.integer(choice.bound)}
+    )
+
+
+def does_not_fit(layer: ir.OpView, reason: str, target: Soc) -> str:
+    """Say why a layer cannot have the tiling that it carries, or any at all, and what would help."""
+    is_pinned = tiling.NAME in layer.operation.attributes
+    problem = f"cannot have the {tiling.NAME} that it carries" if is_pinned else "cannot be tiled"
+    advice = "without it the best is chosen" if is_pinned else "more of that memory or another engine would help"
+    where = f"on engine '{layer.engine.value}' of target '{target.name}'"
+    return f"'{layer.operation.name}' {where} {problem}: {reason}; {advice}"
+
+
+def unknown_mapping(mapping: str) -> str:
+    return f"{accel.MAPPING_ATTRIBUTE} is '{mapping}', expected one of {', '.join(accel.MAPPINGS)}"
+
+
+def unknown_objective(objective: str) -> str:
+    return f"{accel.OBJECTIVE_ATTRIBUTE} is '{objective}', expected one of {', '.join(accel.OBJECTIVES)}"

@@ -1,0 +1,104 @@
+"""fuse-converters: give a layer and the scaling of its result to an engine that does both at its converter.
+
+    %c = accel.conv2d %x, %w {requant = {.., min = -32, max = 31}, ..}
+    %y = accel.conv2d %c, %s {groups = 64 : i64, requant = {..}, ..}         // 1x1, one weight for each channel
+    ==>
+    %y = accel.conv2d %x, %w {requant = {.., min = -32, max = 31}, rescale = {weights = .., ..}, ..}
+
+Stage    integer -> integer
+Reads    pairs of conv2d whose first result has one use and whose second is 1x1 and depthwise; the target's engines
+Writes   the pair as one conv2d with `rescale`; its location has the nodes of both
+Needs    integerize before it; comes before dispatch-engines, which chooses the engine
+Fails    never: a pair that no engine takes, or that is cheaper in two, stays as it is, and so do layers that are
+         pinned to an engine
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from mlir import ir
+from mlir.passmanager import ExternalPass
+
+from htvm.backend.targets.soc import Soc
+from htvm.dialects import accel, quantisation
+
+from ..analysis.acceptance import refusal
+
+
+@dataclass(frozen=True)
+class FuseConverters:
+    """Fuse each pair that an engine takes as one layer, if its predicted cycles are fewer."""
+
+    name: ClassVar[str] = "fuse-converters"
+
+    target: Soc
+
+    def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
+        for scaling in list(accel.layers(module)):
+            first = scaled(scaling)
+            if first is None:
+                continue
+            fused = together(first, scaling)
+            alone = self.cycles(first), self.cycles(scaling)
+            both = self.cycles(fused)
+            if both is not None and (None in alone or both < sum(alone)):
+                scaling.result.replace_all_uses_with(fused.result)
+                scaling.operation.erase()
+                first.operation.erase()
+            else:
+                fused.operation.erase()
+
+    def cycles(self, layer: ir.OpView) -> int | None:
+        """Return the fewest cycles that an engine predicts for a layer; None if every engine refuses it."""
+        willing = [engine for engine in self.target.engines if refusal(self.target, engine, layer) is None]
+        return min((engine.cycles(layer, self.target.cost_model) for engine in willing), default=None)
+
+
+def scaled(layer: ir.OpView) -> accel.Conv2dOp | None:
+    """Return the convolution whose result a layer only multiplies by a weight for each channel and requantises."""
+    if not isinstance(layer, accel.Conv2dOp) or not is_scaling(layer):
+        return None
+    first = accel.producer(layer.input)
+    if not isinstance(first, accel.Conv2dOp) or len(list(first.result.uses)) != 1:
+        return None
+    return first if is_free(first) and is_free(layer) else None
+
+
+def is_scaling(layer: accel.Conv2dOp) -> bool:
+    """Say whether each result depends on one element of the input, and on a constant weight for its channel."""
+    weights, channels = ir.ShapedType(layer.weights.type).shape, ir.ShapedType(layer.input.type).shape[1]
+    return (
+        quantisation.stored(layer.weights) is not None
+        and list(weights) == [channels, 1, 1, 1]
+        and layer.groups.value == channels
+        and set(layer.strides) == {1}
+        and set(layer.pads) == {0}
+    )
+
+
+def is_free(layer: accel.Conv2dOp) -> bool:
+    """Say whether a layer requantises, once and exactly, and no engine is named for it."""
+    inexact = "accel.inexact" in layer.operation.attributes
+    return layer.requant is not None and layer.rescale is None and layer.engine is None and not inexact
+
+
+def together(first: accel.Conv2dOp, scaling: accel.Conv2dOp) -> accel.Conv2dOp:
+    """Build both layers as one, in front of the second."""
+    weights = quantisation.stored(scaling.weights).reshape(-1)
+    with ir.InsertionPoint(scaling), ir.Location.fused([first.location, scaling.location]):
+        steps = {entry.name: entry.attr for entry in scaling.requant}
+        fused = accel.Conv2dOp(
+            scaling.result.type,
+            first.input,
+            first.weights,
+            first.strides,
+            first.pads,
+            first.dilations,
+            first.groups,
+            pad_value=first.pad_value,
+            requant=first.requant,
+            rescale=ir.DictAttr.get({**steps, "weights": ir.DenseI32ArrayAttr.get(weights.tolist())}),
+        )
+    return fused.operation.opview

@@ -1,0 +1,164 @@
+"""legalize-conv: give convolutions kernels that an accelerator has, where it has not theirs.
+
+    %y = accel.conv2d %x, %w {strides = [2, 2], pads = [1, 4, 2, 4], ..} : (tensor<1x1x49x10xi8>, tensor<64x1x10x4xi8>)
+    ==>
+    %0 = accel.pad %x ..                                                  : tensor<1x1x54x18xi8>
+    %1 = accel.transpose (accel.reshape %0) {permutation = [1, 3, 0, 2]}  : tensor<2x2x27x9xi8>
+    %2 = accel.reshape %1                                                 : tensor<1x4x27x9xi8>
+    %y = accel.conv2d %2, %w2 {strides = [1, 1], pads = [0, 0, 0, 0], ..} : (tensor<1x4x27x9xi8>, tensor<64x4x5x3xi8>)
+
+Two ways, both exact. A kernel with an even side gets zeros behind it, and the map as much more padding. Strides of 2
+go into channels: the four pixels of a square become four channels, and half a kernel walks over them one by one; the
+host pads and moves the pixels before.
+
+Stage    integer, before dispatch-engines
+Reads    convolutions with constant weights in one group; rules and costs of the target's engines
+Writes   other layers in their place, where an accelerator takes the new convolution, none takes the old one, and what
+         the host does instead takes longer
+Needs    integerize before it: weights and the value of the padding are integers
+Fails    never
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from mlir import ir
+from mlir.passmanager import ExternalPass
+
+from htvm.backend.targets.soc import Soc
+from htvm.dialects import accel, quantisation
+
+from ..analysis.acceptance import fewest_cycles, is_accelerated
+
+Made = tuple[list[ir.OpView], accel.Conv2dOp]
+"""The layers that the host runs first, and the convolution."""
+
+
+@dataclass(frozen=True)
+class LegalizeConv:
+    """Rewrite convolutions that no accelerator takes only because of their kernels."""
+
+    name: ClassVar[str] = "legalize-conv"
+
+    target: Soc
+
+    def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
+        if not self.target.accelerators:
+            return
+        with module.location:
+            for layer in list(accel.layers(module)):
+                if is_plain(layer) and not is_accelerated(self.target, layer):
+                    any(self.replace(layer, way) for way in (zeros_behind, strides_in_channels))
+
+    def replace(self, layer: accel.Conv2dOp, way: Callable[[accel.Conv2dOp], Made | None]) -> bool:
+        """Put new layers in place of one, and say so; leave it if they are not better."""
+        with ir.InsertionPoint(layer), layer.location:
+            made = way(layer)
+        if made is None:
+            return False
+        before, conv = made
+        if self.is_better(layer, before, conv):
+            layer.result.replace_all_uses_with(conv.result)
+            layer.operation.erase()
+            return True
+        weights = conv.weights.owner
+        for op in (conv.operation, weights, *(each.operation for each in reversed(before))):
+            op.erase()
+        return False
+
+    def is_better(self, layer: ir.OpView, before: list[ir.OpView], conv: ir.OpView) -> bool:
+        """Say whether an accelerator takes the new convolution, and all together takes less than now."""
+        now = fewest_cycles(self.target, layer, self.target.engines)
+        extra = [fewest_cycles(self.target, each, self.target.engines) for each in before]
+        accelerated = fewest_cycles(self.target, conv, self.target.accelerators)
+        if accelerated is None or None in extra:
+            return False
+        return now is None or accelerated + sum(extra) < now
+
+
+def is_plain(layer: ir.OpView) -> bool:
+    """Say whether a layer is a convolution of one image in one group, without dilation, with constant weights."""
+    return (
+        isinstance(layer, accel.Conv2dOp)
+        and layer.engine is None
+        and layer.requant is not None
+        and layer.bias is None
+        and layer.groups.value == 1
+        and list(layer.dilations) == [1, 1]
+        and layer.input.type.shape[0] == 1
+        and quantisation.stored(layer.weights) is not None
+    )
+
+
+def zeros_behind(layer: accel.Conv2dOp) -> Made | None:
+    """Return the convolution with a kernel of odd sides; None if they are odd."""
+    weights = weights_of(layer)
+    missing = [1 - side % 2 for side in weights.shape[2:]]
+    if not any(missing):
+        return None
+    top, left, bottom, right = layer.pads
+    wider = np.pad(weights, [(0, 0), (0, 0), (0, missing[0]), (0, missing[1])])
+    pads = [top, left, bottom + missing[0], right + missing[1]]
+    return [], convolution(layer, layer.input, wider, list(layer.strides), pads)
+
+
+def strides_in_channels(layer: accel.Conv2dOp) -> Made | None:
+    """Return the convolution of squares of four pixels, and what makes them; None if the strides are not 2."""
+    if list(layer.strides) != [2, 2]:
+        return None
+    weights, (_, channels, height, width) = weights_of(layer), layer.input.type.shape
+    _, _, rows, columns = layer.result.type.shape
+    half = [-(-side // 2) for side in weights.shape[2:]]
+    kernel = [side + 1 - side % 2 for side in half]
+    size = [rows + kernel[0] - 1, columns + kernel[1] - 1]
+    top, left, _, _ = layer.pads
+    element = layer.input.type.element_type
+    high = [0, 0, 2 * size[0] - height - top, 2 * size[1] - width - left]
+    padded = accel.PadOp(
+        quantisation.tensor([1, channels, 2 * size[0], 2 * size[1]], element),
+        layer.input,
+        low=[0, 0, top, left],
+        high=high,
+        value=float(layer.pad_value.value) if layer.pad_value is not None else 0.0,
+    )
+    squares = accel.ReshapeOp(quantisation.tensor([channels * size[0], 2, size[1], 2], element), padded.result)
+    moved = accel.TransposeOp(
+        quantisation.tensor([2, 2, channels * size[0], size[1]], element), squares.result, permutation=[1, 3, 0, 2]
+    )
+    folded = accel.ReshapeOp(quantisation.tensor([1, 4 * channels, *size], element), moved.result)
+    conv = convolution(layer, folded.result, folded_weights(weights, kernel), [1, 1], [0, 0, 0, 0])
+    made = [padded, squares, moved, folded]
+    for each in made:
+        accel.mark_inserted(each, "the squares of four pixels of which one is read with strides 2x2, as channels")
+    return made, conv
+
+
+def folded_weights(weights: np.ndarray, kernel: list[int]) -> np.ndarray:
+    """Return weights [K, C, R, S] as [K, 4 C, *kernel]: taps of both parities become channels, zeros fill the rest."""
+    outputs, channels, height, width = weights.shape
+    whole = np.pad(weights, [(0, 0), (0, 0), (0, 2 * kernel[0] - height), (0, 2 * kernel[1] - width)])
+    taps = whole.reshape(outputs, channels, kernel[0], 2, kernel[1], 2)
+    return taps.transpose(0, 3, 5, 1, 2, 4).reshape(outputs, 4 * channels, *kernel)
+
+
+def weights_of(layer: accel.Conv2dOp) -> np.ndarray:
+    return quantisation.stored(layer.weights).astype(f"i{layer.weights.type.element_type.width // 8}")
+
+
+def convolution(
+    layer: accel.Conv2dOp, source: ir.Value, weights: np.ndarray, strides: list[int], pads: list[int]
+) -> accel.Conv2dOp:
+    """Return a convolution with the result of a layer, at the insertion point."""
+    return accel.Conv2dOp(
+        layer.result.type,
+        source,
+        quantisation.integers(weights),
+        strides=strides,
+        pads=pads,
+        dilations=[1, 1],
+        groups=1,
+        pad_value=layer.pad_value,
+        requant=layer.requant,
+    )

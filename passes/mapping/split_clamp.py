@@ -1,0 +1,127 @@
+"""split-clamp: take a clip off an addition, for an engine that only saturates.
+
+    %y = accel.add %a, %b {requant = {min = 0, max = 127, shift = 3, ..}} : ..
+    ==>
+    %s = accel.add %a, %b {requant = {min = -128, max = 127, shift = 3, ..}} : ..
+    %y = accel.conv2d %s, %ones {groups = 16, requant = {min = 0, max = 127, ..}, ..} : ..
+
+with ones of shape [16, 1, 1, 1]: a depthwise convolution that changes nothing but what is negative. Exact: a sum that
+is cut off at -128 is negative all the same. And for values of fewer bits
+
+    %y = accel.add %a, %b {requant = {min = -64, max = 63, shift = 3, ..}} : ..
+    ==>
+    %s = accel.add %a, %b {requant = {min = -128, max = 127, shift = 2, ..}} : ..
+    %y = accel.add %s, %s {requant = {min = -64, max = 63, shift = 2, ..}} : ..
+
+Twice as fine, a sum is cut off at twice the limits; half of it, rounded down, is what was wanted: it is a quarter of
+s + s. With min = 0 and max = 63 the convolution halves.
+
+Stage    integer, before dispatch-engines
+Reads    additions with a clip to -2^n..2^n - 1 or 0..2^n - 1; rules and costs of the target's engines
+Writes   both layers in place of one, where an accelerator takes them and no accelerator takes the one
+Needs    integerize before it: the clip is in `requant`
+Fails    never
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from mlir import ir
+from mlir.passmanager import ExternalPass
+
+from htvm.backend.targets.soc import Soc
+from htvm.dialects import accel, scaling
+
+from ..analysis.acceptance import fewest_cycles, is_accelerated
+
+LOWEST, HIGHEST = -128, 127
+"""What a sum of the engine is cut off at."""
+
+WHOLE_SHIFT = ("zero_point", "tie_below", "divisor")
+"""Entries of `requant` that are of no use with a smaller shift."""
+
+
+@dataclass(frozen=True)
+class SplitClamp:
+    """Let accelerators add, and clip the sum in a layer of its own, where that is faster than the host."""
+
+    name: ClassVar[str] = "split-clamp"
+
+    target: Soc
+
+    def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
+        if not self.target.accelerators:
+            return
+        with module.location:
+            for layer in list(accel.layers(module)):
+                if is_clipped(layer) and layer.engine is None and not is_accelerated(self.target, layer):
+                    self.split(layer)
+
+    def split(self, layer: accel.AddOp) -> None:
+        """Put both layers in place of the one, and keep them if an accelerator takes both and is faster."""
+        bits = spare_bits(layer)
+        with ir.InsertionPoint(layer), layer.location:
+            total = saturated_sum(layer, bits)
+            clipped = shifted(layer, total.result, bits)
+        accel.mark_inserted(clipped, "cuts off the sum of the layer before, which an accelerator makes without a clip")
+        before = fewest_cycles(self.target, layer, self.target.engines)
+        first, second = (fewest_cycles(self.target, each, self.target.accelerators) for each in (total, clipped))
+        if first is not None and second is not None and (before is None or first + second < before):
+            layer.result.replace_all_uses_with(clipped.result)
+            layer.operation.erase()
+            return
+        if isinstance(clipped, accel.Conv2dOp):
+            scaling.erase(clipped)
+        else:
+            clipped.operation.erase()
+        total.operation.erase()
+
+
+def is_clipped(layer: ir.OpView) -> bool:
+    """Say whether a layer is an addition of maps that is clipped, last of all, to all of n bits, with a sign or not."""
+    if not isinstance(layer, accel.AddOp) or layer.requant is None or layer.result.type.rank != 4:
+        return False
+    low, high = layer.requant["min"].value, layer.requant["max"].value
+    if high & (high + 1) or not 0 < high <= HIGHEST or low not in (0, -high - 1):
+        return False
+    bits = spare_bits(layer)
+    return bits == 0 or (bits <= layer.requant["shift"][0] and not any(key in layer.requant for key in WHOLE_SHIFT))
+
+
+def spare_bits(layer: accel.AddOp) -> int:
+    """Return how many bits fewer than those of the engine the results of a clipped addition have."""
+    return HIGHEST.bit_length() - layer.requant["max"].value.bit_length()
+
+
+def saturated_sum(layer: accel.AddOp, bits: int) -> accel.AddOp:
+    """Return the same addition, 2^bits times as fine and cut off at LOWEST and HIGHEST, at the insertion point."""
+    shift = ir.DenseI32ArrayAttr.get([layer.requant["shift"][0] - bits])
+    entries = {entry.name: entry.attr for entry in layer.requant}
+    entries |= {"min": accel.integer(LOWEST), "max": accel.integer(HIGHEST), "shift": shift}
+    made = ir.Operation.create(
+        layer.operation.name,
+        results=[layer.result.type],
+        operands=[layer.lhs, layer.rhs],
+        attributes=dict(layer.operation.attributes.items()) | {"requant": ir.DictAttr.get(entries)},
+    )
+    made.attributes[accel.INNER_ATTRIBUTE] = ir.UnitAttr.get()
+    return made.opview
+
+
+def shifted(layer: accel.AddOp, value: ir.Value, bits: int) -> accel.AddOp | accel.Conv2dOp:
+    """Return floor(value / 2^bits) with the clip of a layer, at the insertion point.
+
+    Where nothing is cut off, it is value + value, shifted by one bit more.
+    """
+    low, high = layer.requant["min"].value, layer.requant["max"].value
+    if low == 0:
+        return scaling.scaled(value, value.type, shift=bits, low=low, high=high)
+    requant = {
+        "multiplier": ir.DenseI32ArrayAttr.get([1, 1]),
+        "offset": ir.DenseI64ArrayAttr.get([0]),
+        "shift": ir.DenseI32ArrayAttr.get([bits + 1]),
+        "min": accel.integer(low),
+        "max": accel.integer(high),
+        "narrow": ir.UnitAttr.get(),
+    }
+    return accel.AddOp(value.type, value, value, requant=ir.DictAttr.get(requant))

@@ -1,0 +1,182 @@
+"""plan-memory: give every buffer and argument its place in the arena of its memory.
+
+    %y = accel.buffer "conv0" : memref<1x16x32x32xi8, strided<[16384, 1, 512, 16]>, "ram">
+    ==>
+    %y = accel.buffer "conv0" at 3072 : memref<1x16x32x32xi8, strided<[16384, 1, 512, 16]>, "ram">
+
+and on the module, for each memory: `accel.arena`, the bytes its arena needs; `accel.lower_bound`, what no
+plan for this order of layers goes below; `accel.peak`, the node where most is live; `accel.capacity`, what
+the memory has. An element-wise layer works in place where its operand is needed no more.
+
+Stage    tiled -> planned
+Reads    the order of the layers, sizes of memrefs and globals, `accel.data_bytes`; the target's memories
+Writes   `offset` of each buffer, `accel.offset` of each argument, the attributes of the module
+Needs    bufferize-layers before it
+Fails    on a memory too small for its arena and its constants, with what is live at the peak; on a memref in a
+         memory that the target does not have
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import ClassVar
+
+from mlir import ir
+from mlir.dialects import func, memref
+from mlir.passmanager import ExternalPass
+
+from htvm.backend.targets.jobs import DESCRIPTOR_WORDS
+from htvm.backend.targets.soc import Memory, Soc
+from htvm.dialects import accel
+
+from ..analysis import activations, layout
+from ..analysis.actions import actions
+from ..analysis.linear_kernels import DATA_BYTES
+from ..analysis.liveness import Lifetime, lifetimes, shareable
+from ..analysis.packing import Item, Packing, loads, pack
+
+
+@dataclass(frozen=True)
+class PlanMemory:
+    """Pack what is live into as few bytes as possible and write down where everything is."""
+
+    name: ClassVar[str] = "plan-memory"
+
+    target: Soc
+
+    def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
+        with module.location:
+            memories = {memory.name: memory for memory in self.target.memories}
+            largest: dict[str, Plan] = {}
+            for function in accel.functions(module):
+                for memory, lives in by_memory(function).items():
+                    if memory not in memories:
+                        function.location.emit_error(no_memory(memory, lives, self.target))
+                        this_pass.signal_pass_failure()
+                        return
+                    plan = Plan.of(function, lives)
+                    plan.write_offsets()
+                    largest[memory] = max(largest.get(memory, plan), plan, key=lambda each: each.packing.peak)
+
+            constants = constant_bytes(module, self.target)
+            for name, plan in largest.items():
+                if plan.packing.peak + constants[name] > memories[name].size_bytes:
+                    message = does_not_fit(self.target, memories[name], plan, constants[name])
+                    plan.peak_layer.location.emit_error(message)
+                    this_pass.signal_pass_failure()
+            write_summary(module, largest, memories)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The arena of one memory for one function. `peak` is the number of the action at which most is live."""
+
+    function: func.FuncOp
+    lives: list[Lifetime]
+    packing: Packing
+    peak: int
+
+    @staticmethod
+    def of(function: func.FuncOp, lives: list[Lifetime]) -> "Plan":
+        """Pack lifetimes, all in one memory."""
+        items = [Item(layout.aligned(life.size_bytes), life.first, life.last) for life in lives]
+        may_share = shareable(function, lives)
+        peak, _ = max(loads(items, may_share), key=lambda load: load[1])
+        return Plan(function, lives, pack(items, may_share), peak)
+
+    @property
+    def peak_layer(self) -> ir.OpView:
+        doing = actions(self.function)
+        return doing[max(self.peak, 0)].op if doing else self.function
+
+    def write_offsets(self) -> None:
+        """Write the offset of each buffer and argument into the IR."""
+        arguments = activations.attributes_of_arguments(self.function)
+        for life, offset in zip(self.lives, self.packing.offsets, strict=True):
+            if life.is_argument:
+                arguments[life.value.arg_number]["accel.offset"] = accel.integer(offset)
+            else:
+                life.value.owner.offset = accel.integer(offset)
+        attributes = ir.ArrayAttr.get([ir.DictAttr.get(each) for each in arguments])
+        self.function.attributes["arg_attrs"] = attributes
+
+
+def by_memory(function: func.FuncOp) -> dict[str, list[Lifetime]]:
+    """Return the lifetimes in each memory; those in none under ""."""
+    found = defaultdict(list)
+    for life in lifetimes(function):
+        found[memory_of(life.value.type)].append(life)
+    return found
+
+
+def memory_of(memref_type: ir.MemRefType) -> str:
+    """Return the memory that a memref is in; "" if it names none."""
+    space = memref_type.memory_space
+    return space.value if isinstance(space, ir.StringAttr) else ""
+
+
+def constant_bytes(module: ir.Operation, target: Soc) -> dict[str, int]:
+    """Return the bytes of all globals, and of a descriptor of each different job, by memory; 0 for any other memory.
+
+    A program needs no fewer descriptors; how many more it has, for jobs in several places, is known when it is written.
+    """
+    found: dict[str, int] = defaultdict(int)
+    jobs = {op.job for function in accel.functions(module) for op in function.body.blocks[0] if is_launch(op)}
+    found[target.constant_memory or target.program_memory] += 4 * DESCRIPTOR_WORDS * len(jobs)
+    weights = weight_bytes(module)
+    for op in module.regions[0].blocks[0]:
+        if isinstance(op, memref.GlobalOp):
+            memref_type = op.attributes["type"].value
+            size_bytes = weights.get(op.sym_name.value, layout.size_bytes(memref_type))
+            found[memory_of(memref_type)] += layout.aligned(size_bytes)
+    return found
+
+
+def weight_bytes(module: ir.Operation) -> dict[str, int]:
+    """Return the bytes of weights as the kernels have them that choose-kernels chose, by the global's name."""
+    return {
+        layer.weights.owner.attributes["name"].value: layer.operation.attributes[DATA_BYTES].value
+        for layer in accel.layers(module)
+        if DATA_BYTES in layer.operation.attributes
+    }
+
+
+def is_launch(op: ir.OpView) -> bool:
+    return isinstance(op, accel.LaunchOp)
+
+
+def write_summary(module: ir.Operation, plans: dict[str, Plan], memories: dict[str, Memory]) -> None:
+    """Write the module's attributes: what each memory needs, at least needs and has, and where the peak is."""
+    by_name = {
+        "accel.arena": {name: accel.integer(plan.packing.peak) for name, plan in plans.items()},
+        "accel.lower_bound": {name: accel.integer(plan.packing.lower_bound) for name, plan in plans.items()},
+        "accel.capacity": {name: accel.integer(memories[name].size_bytes) for name in plans},
+        "accel.peak": {name: ir.StringAttr.get(accel.node(plan.peak_layer)) for name, plan in plans.items()},
+    }
+    for name, of_memories in by_name.items():
+        module.attributes[name] = ir.DictAttr.get(of_memories)
+
+
+def does_not_fit(target: Soc, memory: Memory, plan: Plan, constants: int) -> str:
+    """Say that a memory is too small, what fills it at the worst node, largest first, and what would help."""
+    needed, left = plan.packing.peak + constants, memory.size_bytes - constants
+    live = [life for life in plan.lives if life.first <= plan.peak <= life.last]
+    sizes = [(constants, "constants"), *((life.size_bytes, f"'{life.name}'") for life in live)]
+    parts = "\n".join(f"  {size:>9,} bytes: {name}" for size, name in sorted(sizes, reverse=True) if size)
+    if not memory.host_visible:
+        less = "smaller tiles (accel.tiling) or fewer maps that stay there (accel.memory) help"
+        advice = f"{less}, or a target with more {memory.name}"
+    elif left > 0:
+        advice = f"the constants leave {left:,} bytes for activations: smaller maps or fewer channels at this node help"
+    else:
+        advice = f"the constants alone do not fit: fewer weights help, or a target with more {memory.name}"
+    return (
+        f"does not fit target '{target.name}': {memory.name} needs {needed:,} bytes at node "
+        f"'{accel.node(plan.peak_layer)}', has {memory.size_bytes:,}\n{parts}\n  {advice}"
+    )
+
+
+def no_memory(memory: str, lives: list[Lifetime], target: Soc) -> str:
+    """Say that a value is in a memory that `target` does not have, or in none."""
+    found = f"memory '{memory}', which target '{target.name}' does not have" if memory else "no memory"
+    known = ", ".join(f"'{each.name}'" for each in target.memories)
+    return f"'{lives[0].name}' is in {found}; its memories are {known}"

@@ -1,0 +1,312 @@
+"""The order in which the host gives commands, and where it waits.
+
+Commands run in the background until they are waited for. Before one is given that would meet another in memory (one
+of the two writes), or that needs an accelerator which is busy, the host waits for the other. Commands to one transfer
+engine are done in their order and never meet. So what follows is right in any order that gives each task's copies
+before its launch; which order is chosen decides how much overlaps:
+
+    weights of the next tasks are fetched as soon as their memory has room, and nobody needs what is in their buffer,
+    the next tile of the same layer is fetched while a tile is computed,
+    results are copied out when the next tile has started, or before, if what it needs has no room beside them.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+from mlir import ir
+
+from htvm.backend.targets.soc import Route, Soc
+from htvm.dialects import accel
+
+from ..analysis import activations, layout
+from ..analysis.tiling import NAME, WEIGHTS_AHEAD
+from .tile_commands import Copy, Task, memory_of
+
+
+@dataclass(frozen=True)
+class Work:
+    """A layer that the host runs, or a copy of a whole map (`unit`: the transfer engine), with what it touches."""
+
+    op: ir.OpView
+    reads: frozenset[ir.Value]
+    writes: frozenset[ir.Value]
+    copy: Copy | None = None
+
+
+Item = Task | Work
+
+
+@dataclass
+class Pending:
+    """A command that nobody has waited for yet. item: the number of the item that it belongs to."""
+
+    token: ir.Value
+    unit: str
+    reads: frozenset[ir.Value]
+    writes: frozenset[ir.Value]
+    item: int
+    location: ir.Location
+
+    def meets(self, reads: Iterable[ir.Value], writes: Iterable[ir.Value]) -> bool:
+        return not self.writes.isdisjoint(reads) or any(
+            not touched.isdisjoint(writes) for touched in (self.reads, self.writes)
+        )
+
+
+@dataclass
+class Schedule:
+    """The commands of a function while they are written, at the insertion point."""
+
+    soc: Soc
+    items: Sequence[Item]
+    pending: list[Pending] = field(default_factory=list)
+    held: dict[ir.Value, int] = field(default_factory=dict)
+    fetched: set[int] = field(default_factory=set)
+    loaded: set[int] = field(default_factory=set)
+    begun: set[ir.Value] = field(default_factory=set)
+    unsent: list[tuple[int, Task]] = field(default_factory=list)
+    number: int = 0
+
+    def __post_init__(self) -> None:
+        layers = [item.layer if isinstance(item, Task) else item.op for item in self.items]
+        self.first_of = [0] * len(layers)  # the number of the first item of the layer of each item
+        for number in range(1, len(layers)):
+            self.first_of[number] = self.first_of[number - 1] if layers[number] == layers[number - 1] else number
+        self.weighted = [n for n, item in enumerate(self.items) if isinstance(item, Task) and item.weights is not None]
+        self.last_touch = {value: n for n, item in enumerate(self.items) for value in touched_by(item)}
+
+    def write(self) -> None:
+        """Write all commands and waits."""
+        for number, item in enumerate(self.items):
+            self.number = number
+            if isinstance(item, Task):
+                self.run(item)
+            else:
+                self.work(item)
+        self.send_all()
+        while self.pending:
+            self.wait(self.pending[0])
+
+    # Items
+
+    def work(self, item: Work) -> None:
+        """Let the host run a layer, or copy a whole map."""
+        self.send_all()
+        if item.copy is not None:
+            self.hold(touched_by(item))
+            self.copy(item.copy, self.number, item.op.location)
+            item.op.operation.erase()
+            return
+        self.fetch_ahead()
+        self.wait_for_memory(item.reads, item.writes)
+        self.hold(touched_by(item))
+        ip = ir.InsertionPoint.current
+        ip.insert(item.op.operation.detach_from_parent())
+
+    def run(self, task: Task) -> None:
+        """Run a tile: fetch what is missing, launch, send away what the tile before has made, fetch ahead."""
+        blocking = task.tiling.blocking
+        if not blocking:
+            self.wait_for_old()
+        if any(copy.reads in task.writes for _, earlier in self.unsent for copy in earlier.stores):
+            self.send_all()
+        self.fetch_weights(self.number)
+        self.load(self.number)
+        self.fetch_ahead()
+        for launch in task.launches:
+            self.hold([*task.reads, *task.writes])
+            self.wait_for(pending for pending in list(self.pending) if pending.unit == task.engine.name)
+            self.wait_for_memory(task.reads, task.writes)
+            with task.layer.location:
+                op = accel.LaunchOp(
+                    token_type(),
+                    task.engine.name,
+                    [make() for make in launch.inputs],
+                    launch.output(),
+                    launch.job.attribute(),
+                    weights=launch.weights() if launch.weights else None,
+                )
+            if accel.output(task.layer) not in self.begun:
+                self.begun.add(accel.output(task.layer))
+                describe(op, task)
+            self.give(op.token, task.engine.name, task.reads, task.writes, self.number, task.layer.location)
+        self.send_all()
+        if task.stores:
+            self.unsent.append((self.number, task))
+        if blocking:
+            self.send_all()
+            self.wait_for(list(self.pending))
+            return
+        self.fetch_ahead()
+        self.load_ahead()
+
+    # Copies
+
+    def fetch_ahead(self) -> None:
+        """Fetch the weights of the next tasks that have some, as far as their memory has room without a wait."""
+        found = 0
+        for number in islice(self.weighted, bisect_left(self.weighted, self.number), None):
+            if number not in self.fetched:
+                item = self.items[number]
+                place = item.weights.writes
+                if item.tiling.blocking or self.is_needed(place, number) or not self.has_room(place):
+                    return
+                self.fetch_weights(number)
+            found += 1
+            if found > WEIGHTS_AHEAD:
+                return
+
+    def is_needed(self, buffer: ir.Value, number: int) -> bool:
+        """Say whether a task before `number` works on a buffer, which other weights must not reach before."""
+        return any(isinstance(item, Task) and buffer in item.reads for item in self.items[self.number : number])
+
+    def fetch_weights(self, number: int) -> None:
+        task = self.items[number]
+        if task.weights is not None and number not in self.fetched:
+            self.fetched.add(number)
+            self.hold([task.weights.writes])
+            self.copy(task.weights, number, task.layer.location)
+            if task.tiling.blocking:
+                self.wait_for(list(self.pending))
+
+    def load_ahead(self) -> None:
+        """Fetch the input of the next tile, if it is of the same layer and has a buffer of its own."""
+        number = self.number + 1
+        if number < len(self.items) and isinstance(self.items[number], Task):
+            before, after = self.items[self.number], self.items[number]
+            if before.layer == after.layer and after.tiling.buffers > 1:
+                self.load(number)
+
+    def load(self, number: int) -> None:
+        task = self.items[number]
+        if number in self.loaded:
+            return
+        self.loaded.add(number)
+        for copy in task.loads:
+            if any(copy.reads == store.writes for _, earlier in self.unsent for store in earlier.stores):
+                self.send_all()
+            self.hold([copy.writes])
+            self.copy(copy, number, task.layer.location)
+            if task.tiling.blocking:
+                self.wait_for(list(self.pending))
+
+    def send_all(self) -> None:
+        """Give the copies of results that are still to be given."""
+        for number, task in self.unsent:
+            for copy in task.stores:
+                self.hold([copy.writes])
+                self.copy(copy, number, task.layer.location)
+        self.unsent.clear()
+
+    def copy(self, copy: Copy, number: int, location: ir.Location) -> None:
+        dma = self.soc.dma(Route(memory_of(copy.reads), memory_of(copy.writes)))
+        reads, writes = activations_of([copy.reads]), activations_of([copy.writes])
+        self.wait_for_memory(reads, writes, dma.name)
+        with location:
+            op = accel.CopyOp(token_type(), copy.source(), copy.target())
+        self.give(op.token, dma.name, reads, writes, number, location)
+
+    # Waits
+
+    def give(
+        self,
+        token: ir.Value,
+        unit: str,
+        reads: frozenset[ir.Value],
+        writes: frozenset[ir.Value],
+        item: int,
+        location: ir.Location,
+    ) -> None:
+        self.pending.append(Pending(token, unit, reads, writes, item, location))
+
+    def wait_for_memory(self, reads: Iterable[ir.Value], writes: Iterable[ir.Value], unit: str = "") -> None:
+        """Wait for the commands of other units that would meet a command in memory."""
+        self.wait_for(each for each in list(self.pending) if each.unit != unit and each.meets(reads, writes))
+
+    def wait_for_old(self) -> None:
+        """Wait for what is left of layers before the last one, so that its memory is free."""
+        start = self.first_of[max(self.first_of[self.number] - 1, 0)]
+        self.wait_for(each for each in list(self.pending) if each.item < start)
+
+    def wait_for(self, commands: Iterable[Pending]) -> None:
+        """Wait for commands, the last first: those before it have ended then."""
+        for each in reversed(list(commands)):
+            if each in self.pending:
+                self.wait(each)
+
+    def wait(self, command: Pending) -> None:
+        """Wait for a command; those that its unit was given before have ended with it, and take no time."""
+        index = self.pending.index(command)
+        before = [each for each in self.pending[: index + 1] if each.unit == command.unit]
+        for each in reversed(before):
+            with each.location:
+                accel.WaitOp(each.token)
+            self.pending.remove(each)
+
+    # Memory
+
+    def hold(self, values: Iterable[ir.Value]) -> None:
+        """Take room for buffers that are used from now on, waiting for others to be free if need be."""
+        for value in values:
+            if value in self.held or activations.is_argument(value) or activations.is_constant(value):
+                continue
+            while not self.has_room(value):
+                if any(memory_of(copy.reads) == memory_of(value) for _, task in self.unsent for copy in task.stores):
+                    self.send_all()
+                blocking = [each for each in self.pending if each.item < self.number or self.is_over(each)]
+                same = [each for each in blocking if self.is_in(each, memory_of(value))]
+                if not same:
+                    break  # the plan of the memory will say what is too much
+                self.wait(same[0])
+            self.held[value] = layout.aligned(layout.size_bytes(value.type))
+
+    def is_over(self, command: Pending) -> bool:
+        return any(self.last_touch.get(value, -1) < self.number for value in (*command.reads, *command.writes))
+
+    def is_in(self, command: Pending, memory: str) -> bool:
+        return any(memory_of(value) == memory for value in (*command.reads, *command.writes))
+
+    def has_room(self, value: ir.Value) -> bool:
+        """Say whether a buffer fits beside those in use."""
+        if value in self.held:
+            return True
+        busy = {touched for each in self.pending for touched in (*each.reads, *each.writes)}
+        busy |= {copy.reads for _, task in self.unsent for copy in task.stores}
+        for over in [each for each in self.held if self.last_touch[each] < self.number and each not in busy]:
+            del self.held[over]
+        memory = memory_of(value)
+        used = sum(size for each, size in self.held.items() if memory_of(each) == memory)
+        return used + layout.aligned(layout.size_bytes(value.type)) <= self.soc.memory(memory).size_bytes
+
+
+def describe(launch: accel.LaunchOp, task: Task) -> None:
+    """Let the first launch of a layer say what the layer was."""
+    layer, attributes = task.layer.operation, launch.operation.attributes
+    shape = accel.output(task.layer).type.shape
+    attributes["accel.op"] = ir.StringAttr.get(layer.name)
+    attributes["accel.shape"] = ir.DenseI64ArrayAttr.get(list(shape))
+    attributes["accel.macs"] = accel.integer(task.whole.macs)
+    for name in (NAME, "accel.predicted", accel.INNER_ATTRIBUTE, accel.INSERTED_ATTRIBUTE):
+        if name in layer.attributes:
+            attributes[name] = layer.attributes[name]
+
+
+def token_type() -> ir.Type:
+    """Return the type of what a copy or launch gives, in the current context."""
+    return ir.Type.parse("!accel.token")
+
+
+def touched_by(item: Item) -> list[ir.Value]:
+    """Return the buffers and maps that an item touches, copies included."""
+    if isinstance(item, Work):
+        return [*item.reads, *item.writes]
+    copies = [*([item.weights] if item.weights else []), *item.loads, *item.stores]
+    return [*item.reads, *item.writes, *(value for copy in copies for value in (copy.reads, copy.writes))]
+
+
+def activations_of(values: Iterable[ir.Value]) -> frozenset[ir.Value]:
+    return frozenset(value for value in values if not activations.is_constant(value))

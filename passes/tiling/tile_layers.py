@@ -1,0 +1,128 @@
+"""tile-layers: turn each layer on an accelerator into copies, launches and waits.
+
+    accel.conv2d %x, %w into %y {engine = "npu", accel.tiling = {outputs = 16, rows = 8, ..}, ..}
+    ==>
+    %t = accel.copy %packed to %weights
+    %u = accel.copy %x_tile to %input
+    accel.wait %t
+    accel.wait %u
+    %v = accel.launch "npu" %input weights %weights into %output {job = {kind = "conv2d", ..}}
+    ..
+
+Copies and launches run in the background; waits are only where memory or an accelerator is needed that is in use.
+The weights of the next tasks are fetched early, the next tile's input while a tile is computed (schedule.py).
+Weights are packed as the accelerator reads them, those of a tile together. A layer on a transfer engine is one copy.
+
+Stage    tiled
+Reads    `engine` and `accel.tiling` of layers on memrefs; the memories of their maps; the target's accelerators
+Writes   the order of all operations; buffers in accelerators' memories; globals with packed weights
+Needs    bufferize-layers before it: layers write memrefs; choose-tilings before that
+Fails    on a layer on an accelerator without a tiling, or whose tiling does not say what passes through
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from mlir import ir
+from mlir.dialects import func, memref
+from mlir.passmanager import ExternalPass
+
+from htvm.backend.targets.soc import Soc
+from htvm.dialects import accel
+
+from ..analysis import activations
+from ..analysis.tiling import NAME, Tiling, malformed
+from .schedule import Item, Schedule, Work
+from .tile_commands import Copy, Packed, memory_of, tasks
+
+
+@dataclass(frozen=True)
+class TileLayers:
+    """Replace layers on accelerators by the commands of their tiles."""
+
+    name: ClassVar[str] = "tile-layers"
+
+    target: Soc
+
+    def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
+        with module.location:
+            functions = list(accel.functions(module))
+            layers = [layer for function in functions for layer in self.accelerated(function)]
+            wrong = [(layer, why) for layer in layers if (why := self.objection(layer))]
+            for layer, why in wrong:
+                layer.location.emit_error(f"'{layer.operation.name}' on engine '{layer.engine.value}': {why}")
+                this_pass.signal_pass_failure()
+            if wrong:
+                return
+            packed = Packed(module, self.target.constant_memory or self.target.program_memory)
+            for function in functions:
+                if any(True for _ in self.accelerated(function)):
+                    self.tile(function, packed)
+            erase_unused_globals(module)
+
+    def accelerated(self, function: func.FuncOp) -> Iterator[ir.OpView]:
+        """Yield the layers on accelerators."""
+        names = [engine.name for engine in self.target.accelerators]
+        return (layer for layer in activations.layers(function) if layer.engine.value in names)
+
+    def objection(self, layer: ir.OpView) -> str | None:
+        """Say why a layer cannot be cut into jobs: its tiling is missing or malformed, or its maps lie elsewhere."""
+        if NAME not in layer.operation.attributes:
+            return f"no {NAME}, expected choose-tilings to have written one"
+        why = malformed(layer)
+        if why is not None:
+            return why
+        tiling, memory = Tiling.of_layer(layer), self.target.engine(layer.engine.value).memory
+        outside = [memory_of(value) for value in activations.read_by(layer) if memory_of(value) != memory]
+        if outside and not tiling.loads:
+            return f"{NAME} without loads, but an input is in {outside[0]}, expected {memory}"
+        to = memory_of(accel.output(layer))
+        if tiling.stores != (to != memory):
+            return f"{NAME} {'with' if tiling.stores else 'without'} stores, but the output is in {to}"
+        return None
+
+    def tile(self, function: func.FuncOp, packed: Packed) -> None:
+        """Rewrite one function."""
+        end = function.body.blocks[0].operations[-1]
+        accelerated = list(self.accelerated(function))
+        names = {engine.name for engine in self.target.accelerators}
+        dmas = [dma.name for dma in self.target.dmas]
+        items: list[Item] = []
+        with ir.InsertionPoint(end):
+            for layer in list(activations.layers(function)):
+                if layer.engine.value in names:
+                    engine = self.target.engine(layer.engine.value)
+                    with layer.location:
+                        items += tasks(layer, engine, self.target, packed, Tiling.of_layer(layer).blocking)
+                else:
+                    items.append(work(layer, layer.engine.value in dmas))
+            Schedule(self.target, items).write()
+        for layer in accelerated:
+            layer.operation.erase()
+
+
+def work(layer: ir.OpView, is_copy: bool) -> Work:
+    """Return a layer of the host, or of a transfer engine, as an item of the schedule."""
+    reads = frozenset(activations.read_by(layer))
+    writes = frozenset([accel.output(layer), *activations.scratch_of(layer)])
+    copy = None
+    if is_copy:
+        source, target = layer.input, accel.output(layer)
+        copy = Copy(lambda: source, lambda: target, source, target)
+    return Work(layer, reads, writes, copy)
+
+
+def erase_unused_globals(module: ir.Operation) -> None:
+    """Erase the weights that only accelerators read: they are packed now."""
+    used = set()
+    for function in accel.functions(module):
+        for op in list(function.body.blocks[0]):
+            if isinstance(op, memref.GetGlobalOp):
+                if any(True for _ in op.result.uses):
+                    used.add(op.attributes["name"].value)
+                else:
+                    op.operation.erase()
+    for op in list(module.regions[0].blocks[0]):
+        if isinstance(op, memref.GlobalOp) and op.attributes["sym_name"].value not in used:
+            op.operation.erase()

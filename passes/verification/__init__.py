@@ -1,0 +1,1 @@
+"""Passes that check what others have written."""

@@ -1,0 +1,227 @@
+"""verify-stage: check that a module keeps every promise of its stage.
+
+    verify-stage{stage=planned}
+
+Stage    any, given by the option
+Reads    everything that the stage promises, and for 'planned' the memory, layer by layer
+Writes   nothing
+Needs    nothing
+Fails    on every broken promise, with the value found and the value wanted
+
+    imported     values are quantised or real (f32)
+    integer      values are i8, ui8, i16 or i32; no layer on real numbers is left
+    dispatched   and every layer has an engine; layouts are permutations; what must be row-major is
+    scheduled    and every function says how good its order is
+    tiled        all values are memrefs in a named memory, which layers write; nothing else has changed
+    planned      and buffers and arguments have offsets, aligned and inside the arena; nobody reads what
+                 another layer has overwritten; the arena fits its memory
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from mlir import ir
+from mlir.dialects import func, quant
+from mlir.passmanager import ExternalPass
+
+from htvm.dialects import accel
+
+from ..analysis import activations, layout, occupancy
+from ..analysis.occupancy import Conflict, Region
+
+Problem = tuple[ir.OpView, str]
+"""Where a promise is broken, and how."""
+
+Check = Callable[[func.FuncOp], Iterator[Problem]]
+
+REAL_LAYERS = (
+    accel.QuantizeOp,
+    accel.SubOp,
+    accel.DivOp,
+    accel.ReluOp,
+    accel.ClampOp,
+    accel.SigmoidOp,
+    accel.UnaryOp,
+)
+"""Layers that are gone at stage integer: they have become constants of others, or tables."""
+
+INTEGER_TYPES = ("i8", "ui8", "i16", "i32")
+
+
+@dataclass(frozen=True)
+class VerifyStage:
+    """Emit an error for each promise of the stage that does not hold."""
+
+    name: ClassVar[str] = "verify-stage"
+
+    stage: str
+
+    def __post_init__(self) -> None:
+        if self.stage not in CHECKS:
+            raise ValueError(f"unknown stage '{self.stage}'; stages are {', '.join(CHECKS)}")
+
+    def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
+        with module.location:
+            for check in CHECKS[self.stage]:
+                problems = [problem for function in accel.functions(module) for problem in check(function)]
+                for op, message in problems:
+                    op.location.emit_error(f"stage '{self.stage}': {message}")
+                    this_pass.signal_pass_failure()
+                if problems:
+                    return  # later checks take for granted what earlier ones have found
+
+
+def only_operations(*known: str) -> Check:
+    """Return a check that functions hold layers and the operations in `known`, nothing else."""
+
+    def check(function: func.FuncOp) -> Iterator[Problem]:
+        for op in function.body.blocks[0]:
+            if not accel.is_layer(op) and op.operation.name not in known:
+                yield op, f"found {name(op)}, expected layers and {', '.join(known)}"
+
+    return check
+
+
+def quantised_or_real(function: func.FuncOp) -> Iterator[Problem]:
+    for layer in activations.layers(function):
+        for value in values(layer):
+            element = value.type.element_type
+            if not isinstance(element, (quant.QuantizedType, ir.F32Type)):
+                yield layer, f"{name(layer)} has elements {element}, expected a quantised type or f32"
+
+
+def integers(function: func.FuncOp) -> Iterator[Problem]:
+    for layer in activations.layers(function):
+        if isinstance(layer, REAL_LAYERS):
+            yield layer, f"{name(layer)} is left, expected integer layers only"
+        # The 64-bit constants of these are seen by no other layer.
+        has_wide = isinstance(layer, accel.SoftmaxOp | accel.LayerNormOp)
+        for value in values(layer)[:1] if has_wide else values(layer):
+            element = str(value.type.element_type)
+            if element not in INTEGER_TYPES:
+                yield layer, f"{name(layer)} has elements {element}, expected {', '.join(INTEGER_TYPES)}"
+
+
+def engines(function: func.FuncOp) -> Iterator[Problem]:
+    for layer in activations.layers(function):
+        if layer.engine is None:
+            yield layer, f"{name(layer)} has no engine, expected dispatch-engines to have named one"
+
+
+def layouts(function: func.FuncOp) -> Iterator[Problem]:
+    for op in function.body.blocks[0]:
+        for value in values(op):
+            found = f"{name(op)} has a value of '{value.type}'"
+            if not layout.is_permutation(value.type):
+                yield op, f"{found}, expected a permutation of its axes"
+            elif isinstance(op, (accel.ReshapeOp, func.ReturnOp)) and not layout.is_row_major(value.type):
+                yield op, f"{found}, expected it to be row-major"
+
+
+def order(function: func.FuncOp) -> Iterator[Problem]:
+    found = function.attributes["accel.order"] if "accel.order" in function.attributes else "missing"
+    if str(found) not in ('"optimal"', '"bounded"'):
+        wanted = '"optimal" or "bounded"'
+        yield function, f"accel.order of '{function.name.value}' is {found}, expected {wanted}"
+
+
+def memrefs(function: func.FuncOp) -> Iterator[Problem]:
+    for value in function.arguments:
+        if not is_placed(value.type):
+            yield function, f"an argument is a '{value.type}', expected a memref in a named memory"
+    for op in function.body.blocks[0]:
+        for value in values(op):
+            if not is_placed(value.type) and not is_token(value):
+                yield op, f"{name(op)} has a value of '{value.type}', expected a memref in a named memory"
+
+
+def offsets(function: func.FuncOp) -> Iterator[Problem]:
+    regions = occupancy.regions(function)
+    arenas = numbers(function, "accel.arena")
+    owners = [(value, function) for value in function.arguments]
+    owners += [(op.memref, op) for op in function.body.blocks[0] if isinstance(op, accel.BufferOp)]
+    for value, op in owners:
+        if value not in regions:
+            yield op, f"a value of '{value.type}' has no offset, expected plan-memory to have given one"
+            continue
+        region = regions[value]
+        arena = arenas.get(region.memory, 0)
+        if region.begin % layout.ALIGNMENT_BYTES:
+            yield op, f"{place(region)} begins at no multiple of {layout.ALIGNMENT_BYTES}"
+        if region.end > arena:
+            yield op, f"{place(region)} ends beyond the arena, which has {arena:,} bytes"
+
+
+def undisturbed(function: func.FuncOp) -> Iterator[Problem]:
+    for conflict in occupancy.conflicts(function):
+        yield conflict.layer or function, disturbed(conflict)
+
+
+def fits(function: func.FuncOp) -> Iterator[Problem]:
+    bounds, capacities = numbers(function, "accel.lower_bound"), numbers(function, "accel.capacity")
+    for memory, size in numbers(function, "accel.arena").items():
+        bound, capacity = bounds.get(memory, 0), capacities.get(memory, 0)
+        if not bound <= size <= capacity:
+            wanted = f"from {bound:,} (its lower bound) to {capacity:,} (its capacity)"
+            yield function, f"the arena of '{memory}' has {size:,} bytes, expected {wanted}"
+
+
+IMPORTED = (only_operations("arith.constant", "quant.scast", "func.return"), quantised_or_real)
+INTEGER = (only_operations("arith.constant", "func.return"), integers)
+DISPATCHED = (*INTEGER, engines, layouts)
+SCHEDULED = (*DISPATCHED, order)
+VIEWS = ("memref.subview", "memref.reinterpret_cast")
+ON_MEMORY = ("accel.buffer", "memref.get_global", *VIEWS, "accel.copy", "accel.launch", "accel.wait")
+TILED = (
+    only_operations(*ON_MEMORY, "func.return"),
+    integers,
+    engines,
+    order,
+    memrefs,
+)
+PLANNED = (*TILED, offsets, undisturbed, fits)
+
+CHECKS: dict[str, tuple[Check, ...]] = {
+    "imported": IMPORTED,
+    "integer": INTEGER,
+    "dispatched": DISPATCHED,
+    "scheduled": SCHEDULED,
+    "tiled": TILED,
+    "planned": PLANNED,
+}
+
+
+def values(op: ir.OpView) -> list[ir.Value]:
+    return [*op.operation.operands, *op.operation.results]
+
+
+def is_placed(value_type: ir.Type) -> bool:
+    return isinstance(value_type, ir.MemRefType) and isinstance(value_type.memory_space, ir.StringAttr)
+
+
+def is_token(value: ir.Value) -> bool:
+    return str(value.type) == "!accel.token"
+
+
+def numbers(function: func.FuncOp, name: str) -> dict[str, int]:
+    """Return what the module's attribute `name` says of each memory; nothing if it is missing."""
+    attributes = function.operation.parent.attributes
+    return {entry.name: entry.attr.value for entry in attributes[name]} if name in attributes else {}
+
+
+def name(op: ir.OpView) -> str:
+    return f"'{op.operation.name}'"
+
+
+def place(region: Region) -> str:
+    return f"'{region.name}' at {region.memory} {region.begin:,} to {region.end:,}"
+
+
+def disturbed(conflict: Conflict) -> str:
+    """Say who needs bytes that are not there, and who has overwritten them."""
+    reader = "the caller" if conflict.layer is None else f"node '{accel.node(conflict.layer)}'"
+    if conflict.taker is None:
+        return f"{reader} reads {place(conflict.region)}, which nothing has written"
+    by = f"node '{conflict.taken_at}'" if conflict.taken_at else "the caller"
+    return f"{reader} reads {place(conflict.region)}, overwritten by {by} with {place(conflict.taker)}"
