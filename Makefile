@@ -19,6 +19,7 @@ test: .venv/installed lint
 
 lint: .venv/installed
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet .
 
 docs: .venv/installed
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet -e '.[docs]'

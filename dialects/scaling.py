@@ -1,6 +1,6 @@
 """Layers whose results depend on single elements, as convolutions of one pixel.
 
-    y = clip((x * weight + bias) >> shift, low, high)
+y = clip((x * weight + bias) >> shift, low, high)
 """
 
 from __future__ import annotations

@@ -72,9 +72,7 @@ Observer = Callable[[str, ir.Operation], None]
 """Is called with "before NAME" or "after NAME", and the module."""
 
 
-def build(
-    pipeline: str, target: Soc | None, context: ir.Context, observe: Observer | None = None
-) -> PassManager:
+def build(pipeline: str, target: Soc | None, context: ir.Context, observe: Observer | None = None) -> PassManager:
     """Return a pass manager for a textual pipeline; `observe` looks at the module before and after each pass.
 
     Raises PipelineError for an unknown pass, an unknown option or a missing target.

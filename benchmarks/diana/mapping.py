@@ -104,9 +104,7 @@ def run(case: tuple[str, str, str]) -> Run:
     is_exact = all(np.array_equal(found, wanted[name]) for name, found in result.outputs.items())
     execution = result.execution
     working = {name: totals.busy_cycles for name, totals in execution.engines.items()}
-    working |= {
-        dma.name: sum(execution.routes[route.name].busy_cycles for route in dma.routes) for dma in soc.dmas
-    }
+    working |= {dma.name: sum(execution.routes[route.name].busy_cycles for route in dma.routes) for dma in soc.dmas}
     additions = sum(
         each.cycles
         for number, job in enumerate(execution.timeline)

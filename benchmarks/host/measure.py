@@ -93,9 +93,7 @@ HEADS = ("network", "level", "instructions", "cycles", "per MAC", "RAM", "code",
 TVM_HEADS = ("network", "level", "TVM's best variant", "its instructions", "least cycles", "htvm/TVM instr.", "cycles")
 
 
-def measure(
-    model: Path, cc: str | None, level: str, optimize: str = "memory", zeros: bool = True
-) -> Figures:
+def measure(model: Path, cc: str | None, level: str, optimize: str = "memory", zeros: bool = True) -> Figures:
     """Compile a network of MLPerf Tiny, run it on a golden's input and count. Raises ValueError if it is not exact.
 
     zeros: as the network makes them; else biases are so large that no dense layer makes any.

@@ -31,9 +31,7 @@ def meaning(name: str) -> Callable[[Meaning], Meaning]:
 # From accumulators to outputs
 
 
-def requantise(
-    acc: np.ndarray, requant: ir.DictAttr, arrange: Callable[[np.ndarray], np.ndarray]
-) -> np.ndarray:
+def requantise(acc: np.ndarray, requant: ir.DictAttr, arrange: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """Return clamp(((((acc << pre_shift) + offset) * multiplier) >> shift) + zero_point, min, max).
 
     `arrange` makes the entries of multiplier, offset and shift broadcast against `acc`. With `narrow` the sum
@@ -54,9 +52,7 @@ def requantise(
     return shift_and_clamp(product, requant, shift)
 
 
-def corrected(
-    dividend: np.ndarray, divisor: np.ndarray, quotient: np.ndarray, requant: ir.DictAttr
-) -> np.ndarray:
+def corrected(dividend: np.ndarray, divisor: np.ndarray, quotient: np.ndarray, requant: ir.DictAttr) -> np.ndarray:
     """Return the clamped outputs for quotients that are at most 1 beside the exact ones; all is modulo 2^64."""
     left = (dividend - quotient * divisor + 2**63) % 2**64 - 2**63
     step = np.where(left < 0, -1, np.where(left >= divisor, 1, 0))
@@ -93,9 +89,7 @@ def _along(axis: int, ndim: int) -> Callable[[np.ndarray], np.ndarray]:
     return lambda entries: entries.reshape([-1 if index == axis else 1 for index in range(ndim)])
 
 
-def _finish(
-    acc: np.ndarray, op: accel.Conv2dOp | accel.DenseOp, bias: np.ndarray | None, axis: int
-) -> np.ndarray:
+def _finish(acc: np.ndarray, op: accel.Conv2dOp | accel.DenseOp, bias: np.ndarray | None, axis: int) -> np.ndarray:
     """Return the outputs, whose channels lie along `axis`: requantised, or raw with the bias added."""
     arrange = _along(axis, acc.ndim)
     if op.requant is not None:
@@ -104,11 +98,7 @@ def _finish(
         if rescale is None:
             return code
         return requantise(code * arrange(np.array(rescale["weights"], np.int64)), rescale, arrange)
-    return (
-        fit(acc, 32, "an accumulator")
-        if bias is None
-        else fit(acc + arrange(bias), 32, "a biased accumulator")
-    )
+    return fit(acc, 32, "an accumulator") if bias is None else fit(acc + arrange(bias), 32, "a biased accumulator")
 
 
 # Layers

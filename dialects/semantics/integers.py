@@ -91,9 +91,7 @@ def taps(
     padded = pad(x, [*others, *pads[:rank]], [*others, *pads[rank:]], pad_value)
     spans = [
         (size - dilation * (length - 1) - 1) // stride * stride + 1
-        for size, length, stride, dilation in zip(
-            padded.shape[-rank:], kernel, strides, dilations, strict=True
-        )
+        for size, length, stride, dilation in zip(padded.shape[-rank:], kernel, strides, dilations, strict=True)
     ]
     for tap in np.ndindex(*kernel):
         starts = [position * dilation for position, dilation in zip(tap, dilations, strict=True)]

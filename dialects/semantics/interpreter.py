@@ -40,9 +40,7 @@ def interpret(
     (function,) = functions
     block = function.body.blocks[0]
     values: dict[ir.Value, Tensor] = {}
-    for argument, name in zip(
-        block.arguments, _names(function, "arg_attrs", "arg", block.arguments), strict=True
-    ):
+    for argument, name in zip(block.arguments, _names(function, "arg_attrs", "arg", block.arguments), strict=True):
         if name not in inputs:
             raise ValueError(f"input '{name}' is missing; given: {', '.join(inputs) or 'none'}")
         values[argument] = _input(name, argument.type, inputs[name])

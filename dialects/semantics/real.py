@@ -64,9 +64,7 @@ class Real:
         return Real((Term(array, _like(unit, array.ndim)),))
 
     @staticmethod
-    def of_storage(
-        storage: np.ndarray, scale: np.ndarray | float, zero_point: np.ndarray | int = 0
-    ) -> "Real":
+    def of_storage(storage: np.ndarray, scale: np.ndarray | float, zero_point: np.ndarray | int = 0) -> "Real":
         """Return (storage - zero_point) * scale, broadcasting, the scale being exactly the float written."""
         difference = np.asarray(storage).astype(np.int64) - np.asarray(zero_point).astype(np.int64)
         return Real((Term(difference, _units(scale, difference.ndim)),))
@@ -90,9 +88,7 @@ class Real:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return np.broadcast_shapes(
-            *(part.shape for term in self.terms for part in (term.integers, term.unit))
-        )
+        return np.broadcast_shapes(*(part.shape for term in self.terms for part in (term.integers, term.unit)))
 
     @property
     def ndim(self) -> int:
@@ -189,9 +185,7 @@ class Real:
         ndim = max(self.ndim, other.ndim)
         left, right = (real._raised_to(ndim).unclamped().terms for real in (self, other))
         return Real(
-            tuple(
-                Term(integers.multiply(a.integers, b.integers), a.unit * b.unit) for a in left for b in right
-            )
+            tuple(Term(integers.multiply(a.integers, b.integers), a.unit * b.unit) for a in left for b in right)
         )
 
     def __truediv__(self, other: "Real") -> "Real":
@@ -224,9 +218,7 @@ class Real:
         unit = reduce(_common_unit, [term.unit for term in self.terms] + bounds)
         for axis in varying:
             unit = _common_unit.reduce(unit, axis=axis, keepdims=True)
-        total = reduce(
-            integers.add, (integers.multiply(t.integers, _whole(t.unit / unit)) for t in self.terms)
-        )
+        total = reduce(integers.add, (integers.multiply(t.integers, _whole(t.unit / unit)) for t in self.terms))
         for bound, limit in self._bounds():
             total = limit(total, _whole(bound / unit))
         return Term(total, unit)
@@ -245,11 +237,7 @@ class Real:
         full = self.shape
 
         def reshaped(part: np.ndarray) -> np.ndarray:
-            return (
-                part.reshape([1] * len(shape))
-                if part.size == 1
-                else np.broadcast_to(part, full).reshape(shape)
-            )
+            return part.reshape([1] * len(shape)) if part.size == 1 else np.broadcast_to(part, full).reshape(shape)
 
         return Real(tuple(_filled(self, term).map(reshaped) for term in self.terms), self.low, self.high)
 
@@ -257,9 +245,7 @@ class Real:
         """Return the elements that one slice for each axis selects."""
 
         def sliced(part: np.ndarray) -> np.ndarray:
-            return part[
-                tuple(s if size != 1 else slice(None) for s, size in zip(slices, part.shape, strict=True))
-            ]
+            return part[tuple(s if size != 1 else slice(None) for s, size in zip(slices, part.shape, strict=True))]
 
         full = (_filled(self, term) for term in self.terms)
         return Real(tuple(Term(t.integers[slices], sliced(t.unit)) for t in full), self.low, self.high)
@@ -282,10 +268,7 @@ class Real:
         """Surround the array with `low` elements before and `high` after each axis, all `value`."""
 
         def stretched(unit: np.ndarray) -> np.ndarray:
-            ends = (
-                [0 if size == 1 else n for n, size in zip(side, unit.shape, strict=True)]
-                for side in (low, high)
-            )
+            ends = ([0 if size == 1 else n for n, size in zip(side, unit.shape, strict=True)] for side in (low, high))
             return integers.pad(unit, *ends, Fraction(1))
 
         terms = [_filled(self, term) for term in self.unclamped().terms]

@@ -52,9 +52,7 @@ def lifetimes(function: func.FuncOp) -> list[Lifetime]:
     for op in function.body.blocks[0]:
         if isinstance(op, accel.BufferOp) and op.memref in uses:
             used = uses[op.memref]
-            found.append(
-                Lifetime(op.memref, op.name.value, layout.size_bytes(op.memref.type), min(used), max(used))
-            )
+            found.append(Lifetime(op.memref, op.name.value, layout.size_bytes(op.memref.type), min(used), max(used)))
     return found
 
 

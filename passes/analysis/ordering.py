@@ -85,9 +85,7 @@ class _Memory:
                 if value in maker:
                     self.needs[number] |= 1 << maker[value]
         self.at_start = sum(self.sizes[value] for value in network.inputs)
-        self.unread = sum(
-            self.sizes[value] for value in network.inputs - self.kept if not self.readers[value]
-        )
+        self.unread = sum(self.sizes[value] for value in network.inputs - self.kept if not self.readers[value])
         self.everything = (1 << len(self.tasks)) - 1
 
     def ready(self, done: int) -> Iterator[int]:
@@ -100,9 +98,7 @@ class _Memory:
         """Return the bytes live while task `number` runs, and those after it."""
         task = self.tasks[number]
         after = done | 1 << number
-        dying = [
-            value for value in task.operands if value not in self.kept and self.readers[value] & ~after == 0
-        ]
+        dying = [value for value in task.operands if value not in self.kept and self.readers[value] & ~after == 0]
         result = self.sizes[task.result]
         during = live if self._in_place(task, dying) else live + result
         remains = result if self.readers[task.result] or task.result in self.kept else 0

@@ -44,14 +44,10 @@ class Packing:
         return self.peak == self.lower_bound
 
 
-def pack(
-    items: Sequence[Item], may_share: AbstractSet[tuple[int, int]], limit: float = SOLVER_LIMIT
-) -> Packing:
+def pack(items: Sequence[Item], may_share: AbstractSet[tuple[int, int]], limit: float = SOLVER_LIMIT) -> Packing:
     """Return the best packing that was found. Offsets are sums of sizes, so they keep any common alignment."""
     bound = max((load for _, load in loads(items, may_share)), default=0)
-    offsets = min(
-        (_greedy(items, may_share, order) for order in _orders(items)), key=lambda o: _peak(items, o)
-    )
+    offsets = min((_greedy(items, may_share, order) for order in _orders(items)), key=lambda o: _peak(items, o))
     packing = Packing(offsets, _peak(items, offsets), bound)
     return packing if packing.is_optimal else _solve(items, may_share, packing, limit)
 
@@ -85,9 +81,7 @@ def _meet(one: Item, other: Item) -> bool:
     return one.first <= other.last and other.first <= one.last
 
 
-def _greedy(
-    items: Sequence[Item], may_share: AbstractSet[tuple[int, int]], order: Sequence[int]
-) -> tuple[int, ...]:
+def _greedy(items: Sequence[Item], may_share: AbstractSet[tuple[int, int]], order: Sequence[int]) -> tuple[int, ...]:
     """Place the items in an order, each in place of one it may share with, else as low as it fits."""
     placed: dict[int, int] = {}
     for number in order:
@@ -102,15 +96,10 @@ def _greedy(
 
 def _fits(offset: int, size: int, taken: Sequence[tuple[int, int, bool]]) -> bool:
     """Say whether a place is beside everything in `taken`, (begin, end, may be shared), or exactly one to share."""
-    return all(
-        offset + size <= begin or end <= offset or (shared and offset == begin)
-        for begin, end, shared in taken
-    )
+    return all(offset + size <= begin or end <= offset or (shared and offset == begin) for begin, end, shared in taken)
 
 
-def _solve(
-    items: Sequence[Item], may_share: AbstractSet[tuple[int, int]], seed: Packing, limit: float
-) -> Packing:
+def _solve(items: Sequence[Item], may_share: AbstractSet[tuple[int, int]], seed: Packing, limit: float) -> Packing:
     """Look for a packing better than `seed`, down to its lower bound."""
     from ortools.sat.python import cp_model  # slow to load, and seldom needed
 

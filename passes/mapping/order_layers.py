@@ -43,9 +43,7 @@ class OrderLayers:
                     end = function.body.blocks[0].operations[-1]
                     for number in order.sequence:
                         layers[number].operation.move_before(end.operation)
-                function.attributes["accel.order"] = ir.StringAttr.get(
-                    "optimal" if order.is_optimal else "bounded"
-                )
+                function.attributes["accel.order"] = ir.StringAttr.get("optimal" if order.is_optimal else "bounded")
 
 
 def network(function: func.FuncOp, layers: list[ir.OpView]) -> Network:
@@ -57,9 +55,7 @@ def network(function: func.FuncOp, layers: list[ir.OpView]) -> Network:
         Task(
             operands=frozenset(number[value] for value in activations.read_by(layer)),
             result=number[accel.output(layer)],
-            overwritable=frozenset(
-                number[value] for value in in_place.overwritable(layer) if value in number
-            ),
+            overwritable=frozenset(number[value] for value in in_place.overwritable(layer) if value in number),
         )
         for layer in layers
     ]

@@ -70,11 +70,7 @@ class BufferizeLayers:
         results = move_results_to_arguments(function, self.target.arena_memory)
         place = {argument: argument for argument in function.arguments}
         # Of several results that are one value the first is written: it is set last.
-        place |= {
-            value: result
-            for value, result in reversed([*zip(returned, results, strict=True)])
-            if is_made(value)
-        }
+        place |= {value: result for value, result in reversed([*zip(returned, results, strict=True)]) if is_made(value)}
 
         for layer in old:
             if layer.operation.name == "arith.constant":
@@ -117,9 +113,7 @@ class Globals:
             name = self.free(identifier(f"{accel.node(reader)}_{role(constant, reader)}"))
             self.names[elements] = name
             with ir.InsertionPoint(self.first):
-                memref.GlobalOp(
-                    name, memref_type, sym_visibility="private", initial_value=elements, constant=True
-                )
+                memref.GlobalOp(name, memref_type, sym_visibility="private", initial_value=elements, constant=True)
         return memref.GetGlobalOp(memref_type, self.names[elements]).result
 
     def free(self, wanted: str) -> str:
@@ -137,13 +131,9 @@ def move_results_to_arguments(function: func.FuncOp, memory: str) -> list[ir.Val
     moved = activations.attributes_of(function, "res_attrs", len(function.type.results))
     for argument in function.arguments:
         argument.set_type(layout.memref(argument.type, memory))
-    results = [
-        entry.add_argument(layout.memref(each, memory), function.location) for each in function.type.results
-    ]
+    results = [entry.add_argument(layout.memref(each, memory), function.location) for each in function.type.results]
     moved = [each | {"accel.result": ir.UnitAttr.get()} for each in moved]
-    function.attributes["function_type"] = ir.TypeAttr.get(
-        ir.FunctionType.get([x.type for x in entry.arguments], [])
-    )
+    function.attributes["function_type"] = ir.TypeAttr.get(ir.FunctionType.get([x.type for x in entry.arguments], []))
     function.attributes["arg_attrs"] = ir.ArrayAttr.get([ir.DictAttr.get(each) for each in kept + moved])
     if "res_attrs" in function.attributes:
         del function.attributes["res_attrs"]
@@ -160,9 +150,7 @@ def scratch(layer: ir.OpView, memory: str) -> list[ir.Value]:
     return [accel.BufferOp(memref_type, f"{accel.node(layer)} scratch").memref]
 
 
-def write_into(
-    layer: ir.OpView, operands: list[ir.Value], scratch: list[ir.Value], destination: ir.Value
-) -> None:
+def write_into(layer: ir.OpView, operands: list[ir.Value], scratch: list[ir.Value], destination: ir.Value) -> None:
     """Make the same layer on memrefs, writing `destination`, at the insertion point."""
     attributes = dict(layer.operation.attributes.items())
     attributes.pop("accel.memory", None)
@@ -172,9 +160,7 @@ def write_into(
         if scratch:
             sizes[-2] = 1
         attributes["operandSegmentSizes"] = ir.DenseI32ArrayAttr.get(sizes)
-    ir.Operation.create(
-        layer.operation.name, operands=[*operands, *scratch, destination], attributes=attributes
-    )
+    ir.Operation.create(layer.operation.name, operands=[*operands, *scratch, destination], attributes=attributes)
 
 
 def memory_of(layer: ir.OpView, target: Soc) -> str:
@@ -198,9 +184,7 @@ def is_made(value: ir.Value) -> bool:
 
 def role(constant: ir.Value, reader: ir.OpView) -> str:
     """Return what a constant is to the op that reads it, as a noun."""
-    roles = {
-        getattr(reader, name): name for name in ("weights", "bias", "table") if getattr(reader, name, None)
-    }
+    roles = {getattr(reader, name): name for name in ("weights", "bias", "table") if getattr(reader, name, None)}
     return roles.get(constant, "constant")
 
 

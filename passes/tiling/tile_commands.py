@@ -302,9 +302,7 @@ class Layer:
 
 def buffer(name: str, size_bytes: int, memory: str) -> ir.Value:
     """Make a buffer of bytes at the insertion point."""
-    kind = ir.MemRefType.get(
-        [size_bytes], ir.IntegerType.get_signless(8), memory_space=ir.StringAttr.get(memory)
-    )
+    kind = ir.MemRefType.get([size_bytes], ir.IntegerType.get_signless(8), memory_space=ir.StringAttr.get(memory))
     return accel.BufferOp(kind, name).memref
 
 

@@ -25,9 +25,7 @@ MAX_IDLE_READS = 100_000
 class Units:
     """All transfer engines and accelerators of a target, mapped into a machine."""
 
-    def __init__(
-        self, soc: Soc, machine: Uc, program: Program, counter: Counter, planned: Mapping[str, int]
-    ) -> None:
+    def __init__(self, soc: Soc, machine: Uc, program: Program, counter: Counter, planned: Mapping[str, int]) -> None:
         """planned: see Memories. Raises SimulationError if the target does not say what the units take."""
         if soc.cost_model is None:
             raise SimulationError(f"target '{soc.name}' has units beside the host, but no cost model for them")

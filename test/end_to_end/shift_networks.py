@@ -50,7 +50,7 @@ class Network:
         body = "\n".join(self.lines)
         return (
             f'func.func @network(%x: {kind(self.values["x"])} {{accel.name = "x", accel.range = array<i64: '
-            f'{self.limits[0]}, {self.limits[1]}>}}) -> ({results}) {{\n{body}\n'
+            f"{self.limits[0]}, {self.limits[1]}>}}) -> ({results}) {{\n{body}\n"
             f"return {', '.join(f'%{name}' for name in returned)} : {types}\n}}"
         )
 

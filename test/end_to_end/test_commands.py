@@ -83,9 +83,10 @@ def test_what_other_scales_change_is_said_to_be_their_doing(tmp_path: Path) -> N
         "resnet8.onnx: equal to the refitted network on target 'diana': 10 values compared, of 1 set of inputs; "
         f"--requant pow2 changed {count} of them from what the ONNX file says"
     ]
-    assert f"changed       by --requant, from the exact meaning of the ONNX file: {count} of 10 values" in htvm(
-        "run", RESNET8, *options, "--inputs", GOLDEN, "--json", of_run
-    ).stdout
+    assert (
+        f"changed       by --requant, from the exact meaning of the ONNX file: {count} of 10 values"
+        in htvm("run", RESNET8, *options, "--inputs", GOLDEN, "--json", of_run).stdout
+    )
     measured = json.loads(of_run.read_text())["changed"]
     wanted = {key: changed[key] for key in ("values", "differing", "largest_difference")}
     assert measured == {"requant": "pow2", "outputs": {"output": wanted}}

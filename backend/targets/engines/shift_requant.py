@@ -194,9 +194,7 @@ def why_not(shifter: Shifter, requant: Requant, ends: tuple[np.ndarray, np.ndarr
         outside = np.flatnonzero((most < shifter.biases[0]) | (least > shifter.biases[1]))
         if outside.size:
             bias = int(least[outside[0]])
-            return (
-                f"bias: found {bias} (output {outside[0]}), wanted {shifter.biases[0]} to {shifter.biases[1]}"
-            )
+            return f"bias: found {bias} (output {outside[0]}), wanted {shifter.biases[0]} to {shifter.biases[1]}"
         return f"clip: found {requant.low}..{requant.high}, wanted {spans(shifter.clips)}"
     if one:
         return f"shift: found {one[0]}, wanted {wanted_shift}"

@@ -23,9 +23,7 @@ def tensors(steps: Sequence[Step], proto: onnx.ModelProto) -> dict[int, str]:
     return {step.number: found for step in outer if (found := tensor(accel.nodes(step.layer), proto))}
 
 
-def step_values(
-    compiled: CompiledModel, program: Program, sample: Mapping[str, np.ndarray]
-) -> dict[str, np.ndarray]:
+def step_values(compiled: CompiledModel, program: Program, sample: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Run a sample and return what each step has made, as the simulated program computed it, in the order of the steps.
 
     Keys are ONNX names, axes are in the order of the ONNX tensor, elements are what memory has. A step that makes no

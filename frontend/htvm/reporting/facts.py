@@ -164,5 +164,3 @@ def _origin(project: Project, result: RunResult, invocation: Sequence[str]) -> d
 
 def _sha256(data: bytes | np.ndarray) -> str:
     return hashlib.sha256(data).hexdigest()
-
-

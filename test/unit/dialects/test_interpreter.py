@@ -80,9 +80,7 @@ def test_conv2d_is_a_sum_of_exact_products(fused):
         "accel.conv2d %0, %1 bias %2 {strides = array<i64: 2, 2>, pads = array<i64: 1, 0, 0, 1>, "
         "dilations = array<i64: 1, 1>, groups = 1 : i64}"
     )
-    y = layer(
-        text, [f"1x2x7x6x{QX}", f"4x2x3x2x{QW}", f"4x{QB}"], f"1x4x3x3x{QY if fused else 'f32'}", x, w, b
-    )
+    y = layer(text, [f"1x2x7x6x{QX}", f"4x2x3x2x{QW}", f"4x{QB}"], f"1x4x3x3x{QY if fused else 'f32'}", x, w, b)
     padded = np.pad(exact(x, X_SCALE, -3)[0], [(0, 0), (1, 0), (0, 1)], constant_values=Fraction(0))
     weights = exact(w, 1) * np.array([Fraction(scale) for scale in W_SCALES]).reshape(4, 1, 1, 1)
     products = windows(padded, 3, 2, stride=2)[np.newaxis] * weights[:, :, np.newaxis, np.newaxis]
@@ -94,9 +92,7 @@ def test_conv2d_is_a_sum_of_exact_products(fused):
 def test_dense_multiplies_rows(lead):
     x, w, b = int8(*lead, 5), int8(4, 5), RNG.integers(-2000, 2000, 4, dtype=np.int32)
     shape = "".join(f"{size}x" for size in lead)
-    y = layer(
-        "accel.dense %0, %1 bias %2", [f"{shape}5x{QX}", f"4x5x{QW}", f"4x{QB}"], f"{shape}4xf32", x, w, b
-    )
+    y = layer("accel.dense %0, %1 bias %2", [f"{shape}5x{QX}", f"4x5x{QW}", f"4x{QB}"], f"{shape}4xf32", x, w, b)
     weights = exact(w, 1) * np.array([Fraction(scale) for scale in W_SCALES]).reshape(4, 1)
     assert (y.exact() == exact(x, X_SCALE, -3) @ weights.T + exact(b, B_SCALE)).all()
 
@@ -247,7 +243,7 @@ def test_integer_dense_without_requant_adds_the_bias():
 def test_ties_go_to_even_before_the_zero_point():
     text = (
         "accel.mul %0, %1 {zero_points = array<i64: 1, 0>, requant = {multiplier = array<i32: 1>, "
-        'offset = array<i64: 2>, shift = array<i32: 2>, tie_below = 1 : i64, zero_point = 3 : i64, '
+        "offset = array<i64: 2>, shift = array<i32: 2>, tie_below = 1 : i64, zero_point = 3 : i64, "
         "min = -128 : i64, max = 127 : i64}}"
     )
     acc = np.arange(-20, 21)
@@ -320,9 +316,7 @@ def test_integer_moves_copy():
     assert (y == np.concatenate([a, b], 1)).all()
     text = "accel.pad %0 {low = array<i64: 1, 0>, high = array<i64: 0, 2>, value = -3.0 : f64}"
     assert (layer(text, ["2x3xi8"], "3x5xi8", a) == np.pad(a, [(1, 0), (0, 2)], constant_values=-3)).all()
-    assert (
-        layer("accel.transpose %0 {permutation = array<i64: 1, 0>}", ["2x3xi8"], "3x2xi8", a) == a.T
-    ).all()
+    assert (layer("accel.transpose %0 {permutation = array<i64: 1, 0>}", ["2x3xi8"], "3x2xi8", a) == a.T).all()
     assert (layer("accel.reshape %0", ["2x3xi8"], "6xi8", a) == a.ravel()).all()
 
 

@@ -28,9 +28,7 @@ def worst(weights: np.ndarray, low: int, high: int) -> list[np.ndarray]:
 def is_exact_at_worst(weights: np.ndarray, low: int, high: int) -> bool:
     """Say whether two sums come out right for all pairs of worst inputs."""
     ends = worst(weights, low, high)
-    return all(
-        two_sums(weights, a, b) == (int(weights @ a), int(weights @ b)) for a in ends for b in ends
-    )
+    return all(two_sums(weights, a, b) == (int(weights @ a), int(weights @ b)) for a in ends for b in ends)
 
 
 @pytest.mark.parametrize(

@@ -104,9 +104,7 @@ def test_clamps_follow_each_other(before, bounds):
     assert y.exact().tolist() == want
     assert (-y).exact().tolist() == [-v for v in want]
     assert (y + x).exact().tolist() == [v + w for v, w in zip(want, x.exact(), strict=True)]
-    assert y.quantise(0.09, 0, -128, 127).tolist() == [
-        rounded(v, 0.09, 0, -128, 127, "half_even") for v in want
-    ]
+    assert y.quantise(0.09, 0, -128, 127).tolist() == [rounded(v, 0.09, 0, -128, 127, "half_even") for v in want]
 
 
 def test_floats_are_taken_as_written():
@@ -121,13 +119,9 @@ def test_infinity_is_no_real_number():
 
 
 def test_float32_is_not_rounded_twice():
-    tie = 1 + Fraction(
-        1, 2**24
-    )  # half way between two neighbours; float64 holds it but not the hair beside it
+    tie = 1 + Fraction(1, 2**24)  # half way between two neighbours; float64 holds it but not the hair beside it
     hair = Fraction(1, 2**80)
-    x = Real.of_integers(
-        np.array([n * hair.denominator for n in (tie - hair, tie, tie + hair)], object), hair
-    )
+    x = Real.of_integers(np.array([n * hair.denominator for n in (tie - hair, tie, tie + hair)], object), hair)
     above = np.nextafter(np.float32(1), np.float32(2))
     assert x.to_float32().tolist() == [1.0, 1.0, above]
 
@@ -165,16 +159,12 @@ def test_concat_keeps_each_part(axis):
 @pytest.mark.parametrize("bits", [8, 40], ids=["through float64", "through Python integers"])
 def test_matmul_is_exact(bits):
     rng = np.random.default_rng(3)
-    a = Real.of_storage(rng.integers(-(2**bits), 2**bits, (2, 3, 5)), np.float32(0.3)) + Real.of_integers(
-        np.arange(5)
-    )
+    a = Real.of_storage(rng.integers(-(2**bits), 2**bits, (2, 3, 5)), np.float32(0.3)) + Real.of_integers(np.arange(5))
     b = Real.of_storage(rng.integers(-128, 128, (5, 4)), np.array([0.1, 0.2, 0.3, 0.4], np.float32))
     assert (real.matmul(a, b).exact() == a.exact() @ b.exact()).all()
 
 
-def correlation(
-    x: np.ndarray, w: np.ndarray, stride: int, pads: list[int], dilation: int, groups: int
-) -> np.ndarray:
+def correlation(x: np.ndarray, w: np.ndarray, stride: int, pads: list[int], dilation: int, groups: int) -> np.ndarray:
     """The definition of ONNX Conv, one output at a time."""
     top, left, bottom, right = pads
     x = np.pad(x, [(0, 0), (0, 0), (top, bottom), (left, right)], constant_values=Fraction(0))
@@ -249,9 +239,7 @@ def test_sigmoid_and_tanh_are_right_at_the_ends_and_in_the_middle():
     below, third, half, fourth, above = real.sigmoid(x).exact()
     assert (below, half, above) == (0, Fraction(1, 2), 1)
     assert third + fourth == 1
-    np.testing.assert_allclose(
-        real.sigmoid(x).to_float64(), 1 / (1 + np.exp(-x.to_float64().clip(-500))), atol=1e-16
-    )
+    np.testing.assert_allclose(real.sigmoid(x).to_float64(), 1 / (1 + np.exp(-x.to_float64().clip(-500))), atol=1e-16)
     np.testing.assert_allclose(real.tanh(x).to_float64(), np.tanh(x.to_float64()), rtol=1e-15)
 
 
@@ -270,6 +258,4 @@ def test_softmax_is_near_its_float64_value():
     values = np.random.default_rng(5).integers(-128, 128, (3, 10)) * 0.1
     x = Real.of_floats(values)
     powers = np.exp(values - values.max(1, keepdims=True))
-    np.testing.assert_allclose(
-        real.softmax(x, 1).to_float64(), powers / powers.sum(1, keepdims=True), rtol=1e-13
-    )
+    np.testing.assert_allclose(real.softmax(x, 1).to_float64(), powers / powers.sum(1, keepdims=True), rtol=1e-13)

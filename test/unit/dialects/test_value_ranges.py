@@ -37,7 +37,7 @@ def test_a_range_comes_from_what_made_the_value() -> None:
         assert found == [(-2, 7), (-5, 9), (-3, 9), (-64, 63), (-5, 40), (-5, 9)]
 
 
-M, V = (each.replace("tensor<", "memref<").replace(">", ", \"ram\">") for each in (X, W))
+M, V = (each.replace("tensor<", "memref<").replace(">", ', "ram">') for each in (X, W))
 N = M.replace("ram", "near")
 ON_MEMREFS = f"""
 memref.global "private" constant @w : {V} = dense<1>

@@ -24,6 +24,7 @@ def run(found: AddRequant, wanted: Sum) -> np.ndarray:
 
 def meaning(wanted: Sum) -> np.ndarray:
     """The definition, one pair at a time, in rationals."""
+
     def one(a: int, b: int) -> int:
         value = wanted.slopes[0] * a + wanted.slopes[1] * b + wanted.intercept
         rounded = round(value) if wanted.rounding == "half_even" else value.numerator // value.denominator

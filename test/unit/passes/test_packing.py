@@ -16,9 +16,7 @@ def random_problem(seed: int, count: int, largest: int = 8) -> tuple[list[Item],
     pairs = {
         (i, j)
         for i, j in itertools.permutations(range(count), 2)
-        if items[i].last == items[j].first
-        and items[i].first < items[j].first
-        and items[i].size == items[j].size
+        if items[i].last == items[j].first and items[i].first < items[j].first and items[i].size == items[j].size
     }
     return items, {pair for pair in pairs if rng.random() < 0.7}
 

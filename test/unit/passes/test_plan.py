@@ -61,9 +61,7 @@ def planned(text: str) -> ir.Module:
 @pytest.mark.parametrize("seed", range(25))
 def test_random_networks_reach_a_plan_that_verifies(seed: int) -> None:
     module = planned(random_module(seed, count=8))
-    arena, bound = (
-        module.operation.attributes[name]["ram"].value for name in ("accel.arena", "accel.lower_bound")
-    )
+    arena, bound = (module.operation.attributes[name]["ram"].value for name in ("accel.arena", "accel.lower_bound"))
     assert arena == bound
 
 

@@ -51,9 +51,7 @@ def graph_of(
 ) -> onnx.ModelProto:
     """Return a float graph whose output is `y`."""
     stated = {"x": [1, 4]} if inputs is None else inputs
-    initializers = [
-        onnx.numpy_helper.from_array(np.asarray(v), name) for name, v in (constants or {}).items()
-    ]
+    initializers = [onnx.numpy_helper.from_array(np.asarray(v), name) for name, v in (constants or {}).items()]
     graph = helper.make_graph(
         nodes,
         "made",
@@ -163,9 +161,7 @@ def test_all_unknown_operators_are_named():
     ]
     with pytest.raises(UnsupportedOperators) as caught:
         evaluate(graph_of(nodes), {"x": ROW.astype(np.float32)})
-    assert str(caught.value) == (
-        "no reference for Det (node 'det_1', 'det_2'); com.microsoft.FusedConv (node 'conv')"
-    )
+    assert str(caught.value) == ("no reference for Det (node 'det_1', 'det_2'); com.microsoft.FusedConv (node 'conv')")
 
 
 def test_an_unsupported_attribute_is_named_with_its_node():

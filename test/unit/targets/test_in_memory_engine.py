@@ -124,9 +124,7 @@ def test_tiles_make_up_the_layer(name: str, order: str) -> None:
             pixels = x[0].transpose(1, 2, 0)[slice(*seen), slice(*across)].reshape(-1)
             y = ENGINE.execute(replace(tile, order=order), [pixels], ENGINE.pack(tile, layer, outputs))
             found[slice(*outputs), slice(*rows)] = (
-                y.reshape(*tile.out_size, -1).transpose(2, 0, 1)
-                if order == PIXELS
-                else y.reshape(-1, *tile.out_size)
+                y.reshape(*tile.out_size, -1).transpose(2, 0, 1) if order == PIXELS else y.reshape(-1, *tile.out_size)
             )
     np.testing.assert_array_equal(found, wanted[0])
 

@@ -34,9 +34,7 @@ def test_wrong_code_leaves_wrong_values(small: tuple, monkeypatch: pytest.Monkey
     assert [name for name in right if not np.array_equal(right[name], wrong[name])][0] == "add0_q"
 
 
-def test_a_project_has_no_names(
-    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_project_has_no_names(tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     htvm.compile(planted.TILED, output=tmp_path / "c")
     monkeypatch.setattr("sys.argv", ["htvm", "run", str(tmp_path / "c"), "--values", str(tmp_path / "v.npz")])
     with pytest.raises(SystemExit, match="1"):
