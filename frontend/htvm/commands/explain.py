@@ -44,7 +44,7 @@ def add_arguments(to: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from htvm.explanation.explanation import explanation
+    from htvm.explanation import explanation
 
     with model_warnings():
         try:

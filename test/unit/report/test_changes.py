@@ -16,7 +16,7 @@ from htvm.backend.targets.engines.array_engine import ArrayEngine
 from htvm.backend.targets.rules import Rule
 from htvm.dialects import accel
 from htvm.driver import lower
-from htvm.explanation.explanation import explanation
+from htvm.explanation import explanation
 from htvm.explanation.model_edits.layer_spec import Question
 from htvm.explanation.model_edits.search import Found, layer_of
 from htvm.passes.analysis.acceptance import refusal
