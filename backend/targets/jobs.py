@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from math import prod
 
 from mlir import ir
@@ -21,8 +22,16 @@ OPERANDS = ("input", "rhs", "weights", "output")
 Range = tuple[int, int]
 """First index, and the one behind the last."""
 
-PLANAR, PIXELS = ORDERS = "planar", "pixels"
-"""Orders of a map in an accelerator's memory: N, C, H, W or N, H, W, C."""
+
+class Layout(StrEnum):
+    """How a feature map lies in an accelerator's memory: its axes, outermost first."""
+
+    NCHW = "nchw"
+    NHWC = "nhwc"
+
+
+LAYOUTS = tuple(Layout)
+"""In the order of their numbers in a descriptor."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +40,7 @@ class Job:
 
     kind: "conv2d", "dense" (one pixel), "add" (two inputs of one shape), or "matvec" (a convolution whose sums
     are read by a converter). groups: 1, or the channels for a depthwise layer, which is cut before it is launched.
-    shift: of the sum, or of the converter. low, high: the clip of the result. order: of the output.
+    shift: of the sum, or of the converter. low, high: the clip of the result. layout: of the output.
     rescale_shift, code_low, code_high: of a "matvec", whose converter's code is clipped, scaled and shifted.
     """
 
@@ -50,7 +59,7 @@ class Job:
     code_low: int = 0
     code_high: int = 0
     rescale_shift: int = 0
-    order: str = PLANAR
+    layout: Layout = Layout.NCHW
 
     @property
     def macs(self) -> int:
@@ -116,7 +125,7 @@ class Job:
         numbers = []
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            names = {"kind": KINDS, "order": ORDERS}.get(field.name)
+            names = {"kind": KINDS, "layout": LAYOUTS}.get(field.name)
             numbers += [names.index(value)] if names else value if isinstance(value, tuple) else [value]
         if min(numbers) < -(1 << 15) or max(numbers) >= 1 << 16:
             raise ValueError(f"a job has a field of {max(numbers, key=abs)}, expected at most 16 bits")
@@ -130,7 +139,7 @@ class Job:
         numbers = [half for word in words[: -len(OPERANDS)] for half in (word & 0xFFFF, word >> 16)]
         values: dict[str, int | str | tuple[int, ...]] = {}
         for field in dataclasses.fields(Job):
-            names = {"kind": KINDS, "order": ORDERS}.get(field.name)
+            names = {"kind": KINDS, "layout": LAYOUTS}.get(field.name)
             count = TUPLES.get(field.name, 1)
             taken, numbers = numbers[:count], numbers[count:]
             if names:

@@ -11,7 +11,7 @@ from mlir import ir
 if TYPE_CHECKING:
     import numpy as np
 
-    from htvm.backend.targets.jobs import Job
+    from htvm.backend.targets.jobs import Job, Layout
 
 HOST = "host"
 """The name of the engine that is the RISC-V core itself."""
@@ -42,16 +42,16 @@ class Accelerator(Engine, Protocol):
 
     memory: where its inputs and outputs are. weight_memory: where its weights are, capacity_bytes: the size of that.
     base: the address of its registers.
-    reads: the order of maps that it reads; writes: the orders it can write, first the natural one (jobs.PLANAR,
-    PIXELS). output_step: the output channels that its lanes take at once.
+    reads: the layout of maps that it reads; writes: the layouts it can write, first the natural one. output_step: the
+    output channels that its lanes take at once.
     """
 
     memory: str
     weight_memory: str
     capacity_bytes: int
     base: int
-    reads: str
-    writes: tuple[str, ...]
+    reads: Layout
+    writes: tuple[Layout, ...]
     output_step: int
 
     def job(self, op: ir.Operation) -> Job:

@@ -1,4 +1,4 @@
-"""Who makes the other order of a map, and in how many cycles: the host, or an accelerator that reads one order and
+"""Who makes the other layout of a map, and in how many cycles: the host, or an accelerator that reads one layout and
 writes the other, for which it is a convolution that changes nothing.
 """
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from mlir import ir
 
 from htvm.backend.targets.engines.host import CYCLES_PER_MOVED
-from htvm.backend.targets.jobs import PIXELS
+from htvm.backend.targets.jobs import Layout
 from htvm.backend.targets.soc import HOST, Soc
 from htvm.dialects import accel, scaling
 from htvm.dialects.semantics import value_ranges
@@ -17,35 +17,35 @@ from htvm.dialects.semantics import value_ranges
 from . import activations, layout
 from .acceptance import refusal
 
-PURPOSE = "the order of bytes that {} reads"
+PURPOSE = "the layout that {} reads"
 """What `accel.inserted` of a conversion says."""
 
 
 @dataclass(frozen=True)
 class Conversion:
-    """The engine that makes a map in another order, and the cycles that it takes."""
+    """The engine that makes a map in another layout, and the cycles that it takes."""
 
     engine: str
     cycles: int
 
 
-def fastest(soc: Soc, value: ir.Value, order: str) -> Conversion:
-    """Return the fastest way from a map in one order to the same in `order`, the other one."""
+def fastest(soc: Soc, value: ir.Value, wanted: Layout) -> Conversion:
+    """Return the fastest way from a map in one layout to the same in `wanted`, the other one."""
     ways = [Conversion(HOST, CYCLES_PER_MOVED * layout.size_bytes(value.type))]
     with behind(value), ir.Location.unknown():
         layer = convolution(value, value.type)
     for engine in soc.accelerators:
-        if engine.reads != order and order in engine.writes and refusal(soc, engine, layer) is None:
+        if engine.reads != wanted and wanted in engine.writes and refusal(soc, engine, layer) is None:
             ways.append(Conversion(engine.name, engine.cycles(layer, soc.cost_model)))
     scaling.erase(layer)
     return min(ways, key=lambda way: way.cycles)
 
 
-def made(value: ir.Value, order: str, engine: str) -> ir.Value:
-    """Return a map in `order`, which an engine makes at the insertion point."""
-    axes = layout.CHANNELS_LAST if order == PIXELS else range(value.type.rank)
+def made(value: ir.Value, wanted: Layout, engine: str) -> ir.Value:
+    """Return a map in the layout `wanted`, which an engine makes at the insertion point."""
+    axes = layout.NHWC if wanted == Layout.NHWC else range(value.type.rank)
     plain = ir.RankedTensorType.get(value.type.shape, value.type.element_type)
-    result = layout.with_order(plain, axes)
+    result = layout.with_axes(plain, axes)
     if engine == HOST:
         layer = accel.TransposeOp(result, value, permutation=list(range(value.type.rank)))
     else:
@@ -55,7 +55,7 @@ def made(value: ir.Value, order: str, engine: str) -> ir.Value:
 
 
 def is_one(layer: ir.OpView) -> bool:
-    """Say whether a layer was inserted to make another order of a map."""
+    """Say whether a layer was inserted to make another layout of a map."""
     return (accel.inserted(layer) or "").startswith(PURPOSE.partition("{}")[0])
 
 

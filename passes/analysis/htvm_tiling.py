@@ -11,7 +11,7 @@ innermost in its result, of which one has gaps; sums are not cut.
 
 from __future__ import annotations
 
-from htvm.backend.targets.jobs import PLANAR
+from htvm.backend.targets.jobs import Layout
 
 from .tiling import Choice, Search, Tile, Tiling, balanced, different
 
@@ -33,7 +33,7 @@ def tile(search: Search, outputs: int, rows: int, columns: int) -> Tiling:
         columns,
         loads=True,
         stores=True,
-        launch_outputs=1 if search.job.groups > 1 and search.job.order == PLANAR else 0,
+        launch_outputs=1 if search.job.groups > 1 and search.job.layout == Layout.NCHW else 0,
         blocking=True,
     )
 

@@ -15,7 +15,7 @@ from operator import mul
 
 from mlir import ir
 
-CHANNELS_LAST = (0, 2, 3, 1)
+NHWC = (0, 2, 3, 1)
 """N, H, W, C: the physical order of axes, outermost first."""
 
 ALIGNMENT_BYTES = 4
@@ -55,9 +55,9 @@ def is_permutation(value_type: ir.Type) -> bool:
     return order.is_permutation and order.n_dims == value_type.rank
 
 
-def with_order(tensor_type: ir.RankedTensorType, order: Sequence[int]) -> ir.RankedTensorType:
+def with_axes(tensor_type: ir.RankedTensorType, axes: Sequence[int]) -> ir.RankedTensorType:
     """Return the type with its axes in a physical order, outermost first; no encoding if that is row-major."""
-    encoding = ir.AffineMapAttr.get(ir.AffineMap.get_permutation(list(order)))
+    encoding = ir.AffineMapAttr.get(ir.AffineMap.get_permutation(list(axes)))
     laid_out = ir.RankedTensorType.get(tensor_type.shape, tensor_type.element_type, encoding)
     plain = ir.RankedTensorType.get(tensor_type.shape, tensor_type.element_type)
     return plain if same_places(laid_out, plain) else laid_out

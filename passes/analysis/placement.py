@@ -1,12 +1,12 @@
-"""Which engine runs each layer, and in which order each map lies, so that all of it takes least.
+"""Which engine runs each layer, and which layout each map has, so that all of it takes least.
 
 A choice for one layer is one for its neighbours: a map that an accelerator makes and the host reads must be copied;
-one that two accelerators want in different orders must be converted by the host. So all layers are placed together: a
+one that two accelerators want in different layouts must be converted by the host. So all layers are placed together: a
 constraint program whose optimum is the least sum of
 
     the time of each layer on its engine, its weights' transfer included,
     the transfer of each map between the host's memory and an accelerator's, where it must be in both,
-    the conversion of each map that is needed in two orders (conversion.py),
+    the conversion of each map that is needed in two layouts (conversion.py),
     the copies of each map that launches make in parts that are apart.
 
 What runs at the same time is not taken into account.
@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING
 from mlir import ir
 from mlir.dialects import func
 
-from htvm.backend.targets.engines.host import CYCLES_PER_PLANAR
-from htvm.backend.targets.jobs import DESCRIPTOR_WORDS, ORDERS, PIXELS, PLANAR, Job
+from htvm.backend.targets.engines.host import CYCLES_PER_NCHW
+from htvm.backend.targets.jobs import DESCRIPTOR_WORDS, Job, Layout
 from htvm.backend.targets.soc import Accelerator, Engine, Route, Soc
 from htvm.dialects import accel
 
@@ -46,10 +46,10 @@ MARGIN_BYTES = 10 << 10
 
 @dataclass(frozen=True)
 class Placement:
-    """An optimal placement. engines: of layers, by what they make. converted: maps needed in the other order too."""
+    """An optimal placement. engines: of layers, by what they make. converted: maps needed in the other layout too."""
 
     engines: Mapping[ir.Value, str]
-    orders: Mapping[ir.Value, str]
+    layouts: Mapping[ir.Value, Layout]
     converted: frozenset[ir.Value]
     cycles: int
     is_optimal: bool
@@ -71,8 +71,8 @@ class Placing:
     model: cp_model.CpModel = field(default_factory=empty_model)
     costs: list[cp_model.LinearExpr] = field(default_factory=list)
     runs: dict[tuple[ir.Value, str], cp_model.IntVar] = field(default_factory=dict)
-    pixels: dict[ir.Value, cp_model.IntVar] = field(default_factory=dict)
-    converts: dict[tuple[ir.Value, str], cp_model.IntVar] = field(default_factory=dict)
+    nhwc: dict[ir.Value, cp_model.IntVar] = field(default_factory=dict)
+    converts: dict[tuple[ir.Value, Layout], cp_model.IntVar] = field(default_factory=dict)
 
     def solve(self) -> Placement:
         """Return the placement of least cost."""
@@ -84,11 +84,11 @@ class Placing:
             self.model.add_exactly_one(self.runs[output, engine.name] for engine in engines)
         for value in self.values:
             self.transfer(value)
-            self.order(value)
+            self.layout(value)
         for output, engines in self.willing.items():
             for engine in engines:
                 if isinstance(engine, Accelerator):
-                    self.order_by(output, engine)
+                    self.layout_by(output, engine)
         self.model.minimize(sum(self.costs))
         fits = self.limit_constants()
         solver = cp_model.CpSolver()
@@ -103,7 +103,7 @@ class Placing:
             raise AssertionError(f"no placement: {solver.status_name(status)}")
         return Placement(
             {output: name for (output, name), flag in self.runs.items() if solver.value(flag)},
-            {value: PIXELS if solver.value(flag) else PLANAR for value, flag in self.pixels.items()},
+            {value: Layout.NHWC if solver.value(flag) else Layout.NCHW for value, flag in self.nhwc.items()},
             frozenset(value for (value, _), flag in self.converts.items() if solver.value(flag)),
             round(solver.objective_value),
             status == cp_model.OPTIMAL,
@@ -198,35 +198,35 @@ class Placing:
         if value in self.returned:
             self.model.add(store >= made)
 
-    def order(self, value: ir.Value) -> None:
-        """Let a map have an order and, for its price, the other one as well."""
-        if not has_two_orders(value.type):
+    def layout(self, value: ir.Value) -> None:
+        """Let a map have a layout and, for its price, the other one as well."""
+        if not has_two_layouts(value.type):
             return
-        self.pixels[value] = self.flag()
-        for order in ORDERS:
-            self.converts[value, order] = self.flag(conversion.fastest(self.soc, value, order).cycles)
-        if must_be_planar(value):
-            self.model.add(self.pixels[value] == 0)
+        self.nhwc[value] = self.flag()
+        for other in Layout:
+            self.converts[value, other] = self.flag(conversion.fastest(self.soc, value, other).cycles)
+        if must_be_nchw(value):
+            self.model.add(self.nhwc[value] == 0)
         elif any(isinstance(maker(reader), accel.Pool2dOp) for reader in self.readers[value]):
-            self.costs.append(round(CYCLES_PER_PLANAR * layout.size_bytes(value.type)) * ~self.pixels[value])
+            self.costs.append(round(CYCLES_PER_NCHW * layout.size_bytes(value.type)) * ~self.nhwc[value])
 
-    def order_by(self, output: ir.Value, engine: Accelerator) -> None:
-        """Let maps be in the orders that an accelerator reads and writes, if it runs a layer."""
+    def layout_by(self, output: ir.Value, engine: Accelerator) -> None:
+        """Let maps have the layouts that an accelerator reads and writes, if it runs a layer."""
         runs, layer = self.runs[output, engine.name], maker(output)
-        if takes_any_order(layer):
+        if takes_any_layout(layer):
             wanted = self.flag()
-            if output in self.pixels:
-                self.model.add(self.pixels[output] == wanted).only_enforce_if(runs)
+            if output in self.nhwc:
+                self.model.add(self.nhwc[output] == wanted).only_enforce_if(runs)
         else:
-            wanted = int(order_read(layer, engine) == PIXELS)
-            if output in self.pixels and len(engine.writes) == 1:
-                self.model.add(self.pixels[output] == int(engine.writes[0] == PIXELS)).only_enforce_if(runs)
-            elif output in self.pixels:
-                self.model.add(self.flag(self.scattered(layer, engine)) >= self.pixels[output] + runs - 1)
+            wanted = int(layout_read(layer, engine) == Layout.NHWC)
+            if output in self.nhwc and len(engine.writes) == 1:
+                self.model.add(self.nhwc[output] == int(engine.writes[0] == Layout.NHWC)).only_enforce_if(runs)
+            elif output in self.nhwc:
+                self.model.add(self.flag(self.scattered(layer, engine)) >= self.nhwc[output] + runs - 1)
         for value in activations.read_by(layer):
-            if value in self.pixels:
-                self.model.add(self.converts[value, PLANAR] >= self.pixels[value] - wanted + runs - 1)
-                self.model.add(self.converts[value, PIXELS] >= wanted - self.pixels[value] + runs - 1)
+            if value in self.nhwc:
+                self.model.add(self.converts[value, Layout.NCHW] >= self.nhwc[value] - wanted + runs - 1)
+                self.model.add(self.converts[value, Layout.NHWC] >= wanted - self.nhwc[value] + runs - 1)
 
     def scattered(self, layer: ir.OpView, engine: Accelerator) -> int:
         """Return what it takes more to write a map pixel by pixel, if no launch makes all of its channels.
@@ -254,30 +254,30 @@ def whole_parts(engine: Accelerator, layer: ir.OpView) -> list[Job]:
     return [job.tile(part, *whole)[0] for part in ranges(job.outputs, engine.most_outputs(job))]
 
 
-def takes_any_order(layer: ir.OpView) -> bool:
-    """Say whether accelerators run a layer element by element, so that orders only have to be the same."""
+def takes_any_layout(layer: ir.OpView) -> bool:
+    """Say whether accelerators run a layer element by element, so that layouts only have to be the same."""
     return isinstance(layer, accel.AddOp)
 
 
-def wanted_order(layer: ir.OpView, engine: Accelerator, output_order: str) -> str:
-    """Return the order in which an accelerator reads the maps of a layer."""
-    return output_order if takes_any_order(layer) else order_read(layer, engine)
+def wanted_layout(layer: ir.OpView, engine: Accelerator, output_layout: Layout) -> Layout:
+    """Return the layout in which an accelerator reads the maps of a layer."""
+    return output_layout if takes_any_layout(layer) else layout_read(layer, engine)
 
 
-def order_read(layer: ir.OpView, engine: Accelerator) -> str:
-    """Return the order in which an accelerator reads the map of a layer; pixels are the channels of a pool's job."""
-    return PIXELS if isinstance(layer, accel.Pool2dOp) else engine.reads
+def layout_read(layer: ir.OpView, engine: Accelerator) -> Layout:
+    """Return the layout in which an accelerator reads the map of a layer; pixels are the channels of a pool's job."""
+    return Layout.NHWC if isinstance(layer, accel.Pool2dOp) else engine.reads
 
 
-def has_two_orders(value_type: ir.Type) -> bool:
-    """Say whether PLANAR and PIXELS are different places for a map."""
-    if value_type.rank != len(layout.CHANNELS_LAST):
+def has_two_layouts(value_type: ir.Type) -> bool:
+    """Say whether Layout.NCHW and Layout.NHWC are different places for a map."""
+    if value_type.rank != len(layout.NHWC):
         return False
     plain = ir.RankedTensorType.get(value_type.shape, value_type.element_type)
-    return not layout.same_places(layout.with_order(plain, layout.CHANNELS_LAST), plain)
+    return not layout.same_places(layout.with_axes(plain, layout.NHWC), plain)
 
 
-def must_be_planar(value: ir.Value) -> bool:
+def must_be_nchw(value: ir.Value) -> bool:
     """Say whether others see a map, or something takes it for a flat array."""
     if activations.is_argument(value):
         return True

@@ -14,7 +14,7 @@ from functools import cached_property
 
 from mlir import ir
 
-from htvm.backend.targets.jobs import PIXELS, PLANAR, Job
+from htvm.backend.targets.jobs import Job, Layout
 from htvm.backend.targets.soc import Accelerator, Soc
 from htvm.dialects import accel
 
@@ -193,10 +193,10 @@ class Residency:
 
 
 def whole_job(engine: Accelerator, layer: ir.OpView) -> Job:
-    """Return a layer as one job that writes the order of its result's type."""
-    return replace(engine.job(layer), order=order_of(accel.output(layer).type))
+    """Return a layer as one job that writes the layout of its result's type."""
+    return replace(engine.job(layer), layout=layout_of(accel.output(layer).type))
 
 
-def order_of(value_type: ir.Type) -> str:
-    """Return the order in which a map lies: PLANAR or PIXELS; the first where both are the same."""
-    return PLANAR if layout.is_row_major(value_type) else PIXELS
+def layout_of(value_type: ir.Type) -> str:
+    """Return the layout of a map; NCHW where both are the same places."""
+    return Layout.NCHW if layout.is_row_major(value_type) else Layout.NHWC

@@ -2,7 +2,7 @@
 
 A tiling gives the size of a tile: output channels, rows, columns. Inputs and outputs lie whole in the accelerator's
 memory, or their tiles pass through it, from and to another memory (`loads`, `stores`). A map that lies whole can only
-be cut where the parts are dense: along the outermost axis of its order.
+be cut where the parts are dense: along the outermost axis of its layout.
 
 All sizes that differ are tried (sizes with as many tiles are balanced: as equal as can be), both orders of the loops,
 and one or two buffers for what passes through. A tiling whose lower bound, the larger of the engine's and the
@@ -19,7 +19,7 @@ from functools import cached_property, lru_cache
 
 from mlir import ir
 
-from htvm.backend.targets.jobs import PLANAR, Job, Range
+from htvm.backend.targets.jobs import Job, Layout, Range
 from htvm.backend.targets.soc import Accelerator, Route, Soc
 from htvm.dialects import accel
 
@@ -308,9 +308,9 @@ class Search:
         height, width = self.job.out_size
         resident = self.resident_orders
         return (
-            (PLANAR not in resident or (rows, columns) == (height, width))
+            (Layout.NCHW not in resident or (rows, columns) == (height, width))
             and (not resident or columns == width)
-            and (self.stores or self.job.order == PLANAR or outputs == self.job.outputs)
+            and (self.stores or self.job.layout == Layout.NCHW or outputs == self.job.outputs)
         )
 
     def fitting(self) -> Iterator[Tiling]:
@@ -333,9 +333,9 @@ class Search:
 
     @property
     def resident_orders(self) -> set[str]:
-        """The orders of the maps that lie whole in the engine's memory."""
-        inputs = {input_order(self.engine, self.job)} if self.keeps or not self.loads else set()
-        return inputs if self.stores else {*inputs, self.job.order}
+        """The layouts of the maps that lie whole in the engine's memory."""
+        inputs = {input_layout(self.engine, self.job)} if self.keeps or not self.loads else set()
+        return inputs if self.stores else {*inputs, self.job.layout}
 
     @cached_property
     def output_sizes(self) -> list[int]:
@@ -423,8 +423,8 @@ class Search:
         model, engine, whole = self.soc.cost_model, self.engine, self.job
         full = (0, job.out_size[0]), (0, job.out_size[1])
         parts = [job.tile(part, *full)[0] for part in tiling.launches(job)]
-        load = pieces(job.channels, whole.channels, job.size, whole.size, input_order(engine, job))
-        store = pieces(job.outputs, whole.outputs, job.out_size, whole.out_size, job.order)
+        load = pieces(job.channels, whole.channels, job.size, whole.size, input_layout(engine, job))
+        store = pieces(job.outputs, whole.outputs, job.out_size, whole.out_size, job.layout)
         return Cost(
             compute=sum(model.job_cycles(engine.name, engine.lowered(part, self.plain)) for part in parts),
             load=self.inputs * load[0] * model.copy_cycles(self.load_route, load[1]),
@@ -543,9 +543,9 @@ def in_bytes(found: int, room: int, memory: str) -> str:
     return f"found {found:,} bytes, wanted at most the {room:,} of {memory}"
 
 
-def input_order(engine: Accelerator, job: Job) -> str:
-    """Return the order of the maps that a job reads: an addition takes any, and writes the same."""
-    return job.order if job.kind == "add" else engine.reads
+def input_layout(engine: Accelerator, job: Job) -> str:
+    """Return the layout of the maps that a job reads: an addition takes any, and writes the same."""
+    return job.layout if job.kind == "add" else engine.reads
 
 
 def different(job: Job, tiling: Tiling) -> list[Tile]:
@@ -598,11 +598,11 @@ def counted(size: int, part: int, reach: int) -> list[tuple[Range, int]]:
 
 
 def pieces(
-    channels: int, all_channels: int, part: tuple[int, int], size: tuple[int, int], order: str = PLANAR
+    channels: int, all_channels: int, part: tuple[int, int], size: tuple[int, int], layout: Layout = Layout.NCHW
 ) -> tuple[int, int]:
     """Return how many runs of bytes, and how long, a part of a map is whose copy lies dense in another memory."""
     rows, columns = part
-    if order != PLANAR:
+    if layout != Layout.NCHW:
         if channels != all_channels:
             return rows * columns, channels
         return (1, rows * columns * channels) if columns == size[1] else (rows, columns * channels)

@@ -1,13 +1,13 @@
-"""assign-layouts: give each value the order in which its axes lie in memory.
+"""assign-layouts: give each value its layout, the order in which its axes lie in memory.
 
     %y = accel.conv2d %x, %w {engine = "host", ..} : (tensor<1x3x32x32xi8>, ..) -> tensor<1x16x32x32xi8>
     ==>
     %y = accel.conv2d %x, %w {engine = "host", ..} : (tensor<1x3x32x32xi8>, ..) -> tensor<1x16x32x32xi8, #nhwc>
 
-with #nhwc = affine_map<(n, c, h, w) -> (n, h, w, c)>. What accelerators read and write has the orders that they can do,
-with the fewest conversions (analysis/placement.py). A map that is needed in another order as well is converted: by a
+with #nhwc = affine_map<(n, c, h, w) -> (n, h, w, c)>. Accelerators read and write the layouts that they can do, with
+the fewest conversions (analysis/placement.py). A map that is needed in another layout as well is converted: by a
 transpose on the host that leaves the axes where they are, or by a convolution on an accelerator that changes nothing
-but the order. All other maps inside the network have their channels innermost, which the host's convolutions read and
+but the layout. All other maps inside the network have their channels innermost, which the host's convolutions read and
 write fastest. What others see or reinterpret is row-major: inputs and outputs of the network, operands and results of a
 reshape, constants. Values that an element-wise layer of the host reads and writes in one sweep share one layout; one
 that must be row-major makes all of them so, but those of accelerators. Every other layer of the host reads and writes
@@ -15,9 +15,9 @@ any layout.
 
 Stage    dispatched
 Reads    shapes and uses of values; engines
-Writes   the encoding of what layers produce: none for row-major, also where another order is the same places;
+Writes   the encoding of what layers produce: none for row-major, also where another layout is the same places;
          conversions
-Needs    dispatch-engines before it: orders are those of the engines
+Needs    dispatch-engines before it: layouts are those of the engines
 Fails    never
 """
 
@@ -29,12 +29,12 @@ from mlir import ir
 from mlir.dialects import func
 from mlir.passmanager import ExternalPass
 
-from htvm.backend.targets.jobs import PIXELS
+from htvm.backend.targets.jobs import Layout
 from htvm.backend.targets.soc import HOST, Accelerator, Soc
 from htvm.dialects import accel
 
 from ..analysis import activations, conversion, layout
-from ..analysis.placement import Placement, Placing, must_be_planar, wanted_order
+from ..analysis.placement import Placement, Placing, must_be_nchw, wanted_layout
 
 ELEMENT_WISE = (
     accel.AddOp,
@@ -48,7 +48,7 @@ ELEMENT_WISE = (
 
 @dataclass(frozen=True)
 class AssignLayouts:
-    """Give maps the orders that accelerators want; put channels innermost elsewhere, if nobody else sees it."""
+    """Give maps the layouts that accelerators want; put channels innermost elsewhere, if nobody else sees it."""
 
     name: ClassVar[str] = "assign-layouts"
 
@@ -59,9 +59,9 @@ class AssignLayouts:
             for function in accel.functions(module):
                 accelerated = self.accelerated(function)
                 found = self.placement(function) if accelerated else None
-                given = orders_of_accelerators(accelerated, found) if found else {}
+                given = layouts_of_accelerators(accelerated, found) if found else {}
                 for values in tied(activations.layers(function), {accel.output(layer) for layer in accelerated}):
-                    set_order(values, given)
+                    set_layout(values, given)
                 if found:
                     self.convert(accelerated, found, given)
 
@@ -72,7 +72,7 @@ class AssignLayouts:
         return {layer: engines[name] for layer in layers if (name := engine_of(layer)) in engines}
 
     def placement(self, function: func.FuncOp) -> Placement:
-        """Return the orders of least cost for the engines that the layers name."""
+        """Return the layouts of least cost for the engines that the layers name."""
         layers = activations.layers(function)
         return Placing(
             self.target, function, {accel.output(each): [self.target.engine(engine_of(each))] for each in layers}
@@ -81,10 +81,10 @@ class AssignLayouts:
     def convert(
         self, accelerated: Mapping[ir.OpView, Accelerator], found: Placement, given: Mapping[ir.Value, str]
     ) -> None:
-        """Let the fastest engine make the other order of each map that an accelerator wants in it."""
+        """Let the fastest engine make the other layout of each map that an accelerator wants in it."""
         converted: dict[ir.Value, ir.Value] = {}
         for layer, engine in accelerated.items():
-            wanted = wanted_order(layer, engine, given.get(accel.output(layer)))
+            wanted = wanted_layout(layer, engine, given.get(accel.output(layer)))
             for value in activations.read_by(layer):
                 if value in found.converted and given[value] != wanted:
                     if value not in converted:
@@ -102,22 +102,22 @@ def engine_of(layer: ir.OpView) -> str:
     return HOST if layer.engine is None else layer.engine.value
 
 
-def orders_of_accelerators(accelerated: Mapping[ir.OpView, Accelerator], found: Placement) -> dict[ir.Value, str]:
-    """Return the orders of the maps that accelerators read and write."""
+def layouts_of_accelerators(accelerated: Mapping[ir.OpView, Accelerator], found: Placement) -> dict[ir.Value, str]:
+    """Return the layouts of the maps that accelerators read and write."""
     touched = {value for layer in accelerated for value in (*activations.read_by(layer), accel.output(layer))}
-    return {value: order for value, order in found.orders.items() if value in touched}
+    return {value: chosen for value, chosen in found.layouts.items() if value in touched}
 
 
-def set_order(values: list[ir.Value], given: Mapping[ir.Value, str]) -> None:
+def set_layout(values: list[ir.Value], given: Mapping[ir.Value, str]) -> None:
     """Give values their layouts: those that are given, and one for all others, row-major if it must be for one."""
     free = [value for value in values if value not in given]
-    orders = [given[value] for value in values if value in given]
-    is_plain = any(must_be_row_major(value) for value in free) or (bool(orders) and orders[0] != PIXELS)
+    fixed = [given[value] for value in values if value in given]
+    is_plain = any(must_be_row_major(value) for value in free) or (bool(fixed) and fixed[0] != Layout.NHWC)
     for value in values:
         if not activations.is_argument(value):
-            plain = given[value] != PIXELS if value in given else is_plain
-            order = range(value.type.rank) if plain else layout.CHANNELS_LAST
-            value.set_type(layout.with_order(value.type, order))
+            plain = given[value] != Layout.NHWC if value in given else is_plain
+            axes = range(value.type.rank) if plain else layout.NHWC
+            value.set_type(layout.with_axes(value.type, axes))
 
 
 def replace_operand(layer: ir.OpView, old: ir.Value, new: ir.Value) -> None:
@@ -150,4 +150,4 @@ def one_sweep(layer: ir.OpView) -> list[ir.Value]:
 
 def must_be_row_major(value: ir.Value) -> bool:
     """Say whether a value has no channels to put innermost, or something takes it for a flat array."""
-    return value.type.rank != len(layout.CHANNELS_LAST) or must_be_planar(value)
+    return value.type.rank != len(layout.NHWC) or must_be_nchw(value)

@@ -10,14 +10,14 @@ import numpy as np
 from mlir import ir
 from mlir.dialects import memref
 
-from htvm.backend.targets.jobs import PLANAR, Job, Range
+from htvm.backend.targets.jobs import Job, Layout, Range
 from htvm.backend.targets.soc import Accelerator, Soc
 from htvm.dialects import accel
 
 from ..analysis import layout
 from ..analysis.names import identifier
 from ..analysis.residency import whole_job
-from ..analysis.tiling import Tile, Tiling, input_order, tiles
+from ..analysis.tiling import Tile, Tiling, input_layout, tiles
 
 Make = Callable[[], ir.Value]
 """Builds a view of a map at the insertion point."""
@@ -229,7 +229,7 @@ class Layer:
         if out is not None:
             shape = self.shape(tile.job.outputs, tile.job.out_size)
             target = self.part(self.output, self.offsets(tile.outputs[0], tile.rows[0], tile.columns[0]), shape)
-            stores = [Copy(dense(out, shape, self.job.order), target, out, self.output)]
+            stores = [Copy(dense(out, shape, self.job.layout), target, out, self.output)]
         launches = []
         for index, part in enumerate(self.tiling.launches(tile.job)):
             job = self.launched(tile, part)
@@ -264,15 +264,15 @@ class Layer:
         shape = self.shape(tile.job.channels, tile.job.size)
         offsets = self.offsets(tile.channels[0], tile.in_rows[0], tile.in_columns[0])
         return Copy(
-            self.part(source, offsets, shape), dense(target, shape, input_order(self.engine, self.job)), source, target
+            self.part(source, offsets, shape), dense(target, shape, input_layout(self.engine, self.job)), source, target
         )
 
     def input_of(self, tile: Tile, job: Job, part: Range, position: int, turn: int) -> Make:
         """Return what a launch reads: a part of the buffer that was filled, or of the map."""
         shape, first = self.shape(job.channels, job.size), part[0] if self.job.has_own_channels else 0
         if self.loads[position]:
-            order = input_order(self.engine, self.job)
-            whole = dense(self.ring(position, turn), self.shape(tile.job.channels, tile.job.size), order)
+            wanted = input_layout(self.engine, self.job)
+            whole = dense(self.ring(position, turn), self.shape(tile.job.channels, tile.job.size), wanted)
             return lambda: view(whole(), self.offsets(first, 0, 0), shape)()
         return self.part(
             self.inputs[position], self.offsets(tile.channels[0] + first, tile.in_rows[0], tile.in_columns[0]), shape
@@ -282,7 +282,7 @@ class Layer:
         """Return what a launch writes: a part of a buffer, or of the map."""
         shape = self.shape(job.outputs, job.out_size)
         if out is not None:
-            whole = dense(out, self.shape(tile.job.outputs, tile.job.out_size), self.job.order)
+            whole = dense(out, self.shape(tile.job.outputs, tile.job.out_size), self.job.layout)
             return lambda: view(whole(), self.offsets(part[0], 0, 0), shape)()
         return self.part(self.output, self.offsets(tile.outputs[0] + part[0], tile.rows[0], tile.columns[0]), shape)
 
@@ -346,14 +346,14 @@ def pixels_as_channels(value: ir.Value) -> ir.Value:
     ).result
 
 
-def dense(value: ir.Value, shape: Sequence[int], order: str) -> Make:
-    """Return what builds a map of a shape, in an order, at the start of a buffer of bytes."""
+def dense(value: ir.Value, shape: Sequence[int], wanted: Layout) -> Make:
+    """Return what builds a map of a shape, in a layout, at the start of a buffer of bytes."""
 
     def make() -> ir.Value:
-        is_planar = order == PLANAR or len(shape) != len(layout.CHANNELS_LAST)
-        axes = range(len(shape)) if is_planar else layout.CHANNELS_LAST
+        is_nchw = wanted == Layout.NCHW or len(shape) != len(layout.NHWC)
+        axes = range(len(shape)) if is_nchw else layout.NHWC
         plain = ir.RankedTensorType.get(list(shape), value.type.element_type)
-        steps = layout.strides(layout.with_order(plain, axes))
+        steps = layout.strides(layout.with_axes(plain, axes))
         kind = ir.MemRefType.get(
             list(shape), value.type.element_type, ir.StridedLayoutAttr.get(0, list(steps)), value.type.memory_space
         )

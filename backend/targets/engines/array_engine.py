@@ -23,7 +23,7 @@ from htvm.backend.targets.engines import array_weights, linear_ops
 from htvm.backend.targets.engines.array_weights import LANES
 from htvm.backend.targets.engines.linear_ops import LinearOp
 from htvm.backend.targets.engines.shift_requant import INT32, Requant, Shift, Shifter
-from htvm.backend.targets.jobs import PIXELS, PLANAR, Job, Range
+from htvm.backend.targets.jobs import Job, Layout, Range
 from htvm.backend.targets.rules import Rule
 from htvm.backend.targets.soc import CostModel
 from htvm.dialects import accel, quantisation
@@ -50,8 +50,8 @@ class ArrayEngine:
     strides: tuple[tuple[int, int], ...] = ((1, 1), (2, 2))
     largest_pad: int = 15
     largest_shift: int = 31
-    reads: str = PLANAR
-    writes: tuple[str, ...] = (PLANAR, PIXELS)
+    reads: Layout = Layout.NCHW
+    writes: tuple[Layout, ...] = (Layout.NCHW, Layout.NHWC)
     output_step: int = LANES
 
     # What it accepts
@@ -209,7 +209,7 @@ class ArrayEngine:
             return np.clip(sums >> job.shift, job.low, job.high).astype(np.int8)
         matrix, biases = array_weights.unpack(job, weights)
         y = requantised(job, linear_ops.convolve(job, inputs[0].reshape(job.channels, *job.size), matrix), biases)
-        return (y.transpose(1, 2, 0) if job.order == PIXELS else y).astype(np.int8).reshape(-1)
+        return (y.transpose(1, 2, 0) if job.layout == Layout.NHWC else y).astype(np.int8).reshape(-1)
 
 
 def requantised(job: Job, accumulators: np.ndarray, biases: np.ndarray) -> np.ndarray:

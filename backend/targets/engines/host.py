@@ -14,7 +14,7 @@ CYCLES_PER_MATMUL_MAC = 6
 CYCLES_PER_POOLED = 2.6
 CYCLES_PER_POOLED_BYTE = 1.9
 CYCLES_PER_POOLED_HALF = 1.25
-CYCLES_PER_PLANAR = CYCLES_PER_POOLED - CYCLES_PER_POOLED_HALF
+CYCLES_PER_NCHW = CYCLES_PER_POOLED - CYCLES_PER_POOLED_HALF
 CYCLES_PER_POOL = 13
 CYCLES_PER_SUM = 18
 CYCLES_PER_SOFTMAX = 75
@@ -88,8 +88,8 @@ class HostEngine:
 def per_pooled(layer: accel.Pool2dOp) -> float:
     """Return the cycles of an element under a window: fewer where it is summed in words (htvm_pool2d_words.h)."""
     value = layer.input.type
-    is_planar = isinstance(value, ir.MemRefType) and value.get_strides_and_offset()[0][1] != 1
-    if is_planar or layer.counts is None or max(layer.counts) > MOST_IN_WORDS or value.shape[1] % 4:
+    is_nchw = isinstance(value, ir.MemRefType) and value.get_strides_and_offset()[0][1] != 1
+    if is_nchw or layer.counts is None or max(layer.counts) > MOST_IN_WORDS or value.shape[1] % 4:
         return CYCLES_PER_POOLED
     return CYCLES_PER_POOLED_HALF if is_half(layer) else CYCLES_PER_POOLED_BYTE
 

@@ -22,7 +22,7 @@ from htvm.backend.targets.engines import in_memory_weights, linear_ops
 from htvm.backend.targets.engines.converter_scale import Scale, Scaler
 from htvm.backend.targets.engines.in_memory_weights import COLUMN_STEP
 from htvm.backend.targets.engines.shift_requant import Range, Requant, Shift, Shifter
-from htvm.backend.targets.jobs import PIXELS, PLANAR, Job
+from htvm.backend.targets.jobs import Job, Layout
 from htvm.backend.targets.rules import Rule
 from htvm.backend.targets.soc import CostModel
 from htvm.dialects import accel, quantisation
@@ -34,7 +34,7 @@ class InMemoryEngine:
     """Analog cells that hold weights of -1, 0 and 1, and a converter that reads their sums.
 
     source: where its limits are known from. inputs: the ranges that its inputs can have. codes: the range of the
-    converter. factors: of scales and offsets. writes: the array's post-processor can write both orders, an assumption.
+    converter. factors: of scales and offsets. writes: the array's post-processor can write both layouts, an assumption.
     """
 
     name: str
@@ -52,8 +52,8 @@ class InMemoryEngine:
     strides: tuple[tuple[int, int], ...] = ((1, 1), (2, 2))
     largest_pad: int = 3
     largest_shift: int = 31
-    reads: str = PIXELS
-    writes: tuple[str, ...] = (PIXELS, PLANAR)
+    reads: Layout = Layout.NHWC
+    writes: tuple[Layout, ...] = (Layout.NHWC, Layout.NCHW)
     output_step: int = COLUMN_STEP
 
     # What it accepts
@@ -179,7 +179,7 @@ class InMemoryEngine:
         codes = np.clip(linear_ops.convolve(job, x, matrix) >> job.shift, job.code_low, job.code_high)
         factors, addends = (array.astype(np.int64)[:, None, None] for array in (scales, offsets))
         y = np.clip((codes * factors + addends) >> job.rescale_shift, job.low, job.high)
-        return (y.transpose(1, 2, 0) if job.order == PIXELS else y).astype(np.int8).reshape(-1)
+        return (y.transpose(1, 2, 0) if job.layout == Layout.NHWC else y).astype(np.int8).reshape(-1)
 
 
 def _weights_found(op: accel.Conv2dOp) -> str | None:

@@ -13,7 +13,7 @@ from unicorn import UC_HOOK_CODE
 
 from htvm.backend.c.step import Step
 from htvm.backend.c.values import element_type, size_bytes
-from htvm.backend.targets.jobs import PIXELS, Job
+from htvm.backend.targets.jobs import Job, Layout
 from htvm.backend.targets.soc import HOST
 from htvm.dialects import accel
 from htvm.execution.program import Program
@@ -102,7 +102,7 @@ def _tile(operations: Sequence[ir.OpView], step: Step, made: bytes) -> Observati
     launch, *following = operations
     job = Job.of(launch.job)
     array = np.frombuffer(made, np.int8)
-    if job.order == PIXELS:
+    if job.layout == Layout.NHWC:
         array = array.reshape(*job.out_size, job.outputs).transpose(2, 0, 1)
     shape = ir.MemRefType(launch.out.type).shape
     return Observation(step, array.reshape(shape), _origin(_destination(launch, following)))

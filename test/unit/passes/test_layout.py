@@ -43,7 +43,7 @@ def test_strides(text: str, steps: tuple[int, ...]) -> None:
     ],
 )
 def test_channels_last_is_written_as_row_major_where_it_is_the_same(text: str, wanted: str) -> None:
-    assert layout.with_order(ir.Type.parse(text), layout.CHANNELS_LAST) == ir.Type.parse(wanted)
+    assert layout.with_axes(ir.Type.parse(text), layout.NHWC) == ir.Type.parse(wanted)
 
 
 def test_memrefs_have_the_layout_of_their_tensor() -> None:

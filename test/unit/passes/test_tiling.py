@@ -14,7 +14,7 @@ from mlir import ir
 from htvm import dialects
 from htvm.backend import targets
 from htvm.backend.targets.engines import linear_ops
-from htvm.backend.targets.jobs import PIXELS, PLANAR, Job
+from htvm.backend.targets.jobs import Job, Layout
 from htvm.passes.analysis import htvm_tiling
 from htvm.passes.analysis.tiling import Search, Tiling, aligned, balanced, pieces, ranges, tile_counts, tiles
 
@@ -39,7 +39,7 @@ JOBS = [conv(random.Random(number), 1 + 2 * (number % 4), 1 + number % 2, 4, 40)
     replace(conv(random.Random(7), 3, 1, 20, 20), groups=20),
     Job("dense", 100, 40, (1, 1), (1, 1)),
     Job("add", 12, 12, (9, 7), (9, 7)),
-    replace(conv(random.Random(8), 3, 1, 4, 40), order=PIXELS),
+    replace(conv(random.Random(8), 3, 1, 4, 40), layout=Layout.NHWC),
 ]
 PASSING = [(True, True), (True, False), (False, True), (False, False)]
 
@@ -135,7 +135,7 @@ def test_what_fits_has_no_objection_and_more_buffers_or_rows_have(job: Job) -> N
 
 def test_a_map_that_stays_is_cut_along_its_outermost_axis_only() -> None:
     job = Job("conv2d", 4, 40, (8, 8), (8, 8))
-    planar, pixels = searched(job, stores=False), searched(replace(job, order=PIXELS), stores=False)
+    planar, pixels = searched(job, stores=False), searched(replace(job, layout=Layout.NHWC), stores=False)
     assert {(r, c) for _, r, c in planar.sizes()} == {(8, 8)}
     assert {(k, c) for k, _, c in pixels.sizes()} == {(40, 8)}
     assert len({k for k, *_ in planar.sizes()}) > 1 and len({r for _, r, _ in pixels.sizes()}) > 1
@@ -159,17 +159,17 @@ def test_axes_with_more_padding_than_kernel_are_not_cut() -> None:
     )
 
 
-@pytest.mark.parametrize("order", (PLANAR, PIXELS))
-def test_pieces_are_the_runs_that_are_dense_on_both_sides(order: str) -> None:
+@pytest.mark.parametrize("layout", (Layout.NCHW, Layout.NHWC))
+def test_pieces_are_the_runs_that_are_dense_on_both_sides(layout: Layout) -> None:
     size, all_channels = (4, 5), 3
     places = np.arange(all_channels * prod(size)).reshape(all_channels, *size)
-    if order == PIXELS:
+    if layout == Layout.NHWC:
         places = places.reshape(*size, all_channels).transpose(2, 0, 1)
     for channels, rows, columns in product((1, 3), (1, 4), (1, 5)):
         part = places[:channels, :rows, :columns]
-        at = (part if order == PLANAR else part.transpose(1, 2, 0)).reshape(-1)
+        at = (part if layout == Layout.NCHW else part.transpose(1, 2, 0)).reshape(-1)
         runs = 1 + np.count_nonzero(np.diff(at) != 1)
-        count, run = pieces(channels, all_channels, (rows, columns), size, order)
+        count, run = pieces(channels, all_channels, (rows, columns), size, layout)
         assert count * run == part.size
         assert count >= runs
 

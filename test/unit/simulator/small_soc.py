@@ -9,7 +9,7 @@ import numpy as np
 
 from htvm.backend import targets
 from htvm.backend.c.emit import start_up
-from htvm.backend.targets.jobs import Job
+from htvm.backend.targets.jobs import Job, Layout
 from htvm.backend.targets.soc import Dma, Memory, Route, Soc
 from htvm.runtime.simulator import Host
 from htvm.runtime.simulator.toolchain import toolchain
@@ -26,8 +26,8 @@ class Adder:
     weight_memory: str = "weights"
     capacity_bytes: int = 256
     base: int = ADDER
-    reads: str = "planar"
-    writes: tuple[str, ...] = ("planar",)
+    reads: Layout = Layout.NCHW
+    writes: tuple[Layout, ...] = (Layout.NCHW,)
     output_step: int = 1
 
     def weight_bytes(self, job: Job) -> int:

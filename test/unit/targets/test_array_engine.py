@@ -10,7 +10,7 @@ from target_models import integer_layers, integer_module
 from htvm.backend.targets import rules
 from htvm.backend.targets.engines import array_weights
 from htvm.backend.targets.engines.array_engine import ArrayEngine
-from htvm.backend.targets.jobs import PIXELS, Job
+from htvm.backend.targets.jobs import Job, Layout
 from htvm.dialects import accel
 from htvm.dialects.semantics import interpreter
 
@@ -98,7 +98,7 @@ def test_its_rules_can_be_listed() -> None:
 JOBS = (
     Job("conv2d", 3, 20, (9, 7), (9, 7), kernel=(3, 3), pads=(1, 1, 1, 1), shift=7),
     Job("conv2d", 5, 16, (9, 8), (5, 4), kernel=(5, 3), strides=(2, 2), pads=(2, 0, 2, 1), shift=9, low=0),
-    Job("conv2d", 4, 8, (4, 6), (4, 6), shift=4, order=PIXELS),
+    Job("conv2d", 4, 8, (4, 6), (4, 6), shift=4, layout=Layout.NHWC),
     Job("dense", 30, 10, (1, 1), (1, 1), shift=6),
 )
 
@@ -148,7 +148,7 @@ def test_computes_what_a_loop_over_all_products_does(job: Job) -> None:
                 acc += int(x[c, y, z]) * int(weights[k, c, r, s])
         wanted[k, row, column] = min(max(acc >> job.shift, job.low), job.high)
     found = ENGINE.execute(job, [x.reshape(-1)], array_weights.pack(job, weights, biases))
-    order = (1, 2, 0) if job.order == PIXELS else (0, 1, 2)
+    order = (1, 2, 0) if job.layout == Layout.NHWC else (0, 1, 2)
     np.testing.assert_array_equal(found, wanted.transpose(order).reshape(-1))
 
 

@@ -9,7 +9,7 @@ from target_models import fused_layers, fused_module
 from htvm.backend.targets.engines import in_memory_weights
 from htvm.backend.targets.engines.host import HostEngine
 from htvm.backend.targets.engines.in_memory_engine import InMemoryEngine
-from htvm.backend.targets.jobs import PIXELS, PLANAR, Job
+from htvm.backend.targets.jobs import Job, Layout
 from htvm.dialects import accel
 from htvm.dialects.semantics import interpreter
 
@@ -87,7 +87,7 @@ def test_computes_what_a_loop_over_all_products_does() -> None:
     """Pixel by pixel in, channel by channel out; codes at both ends of the converter occur."""
     rng = np.random.default_rng(2)
     job = Job("matvec", 6, 5, (5, 6), (3, 3), kernel=(3, 3), strides=(2, 2), pads=(1, 1, 1, 0), shift=3,
-              code_low=-32, code_high=31, rescale_shift=2, low=-64, high=63, order=PLANAR)  # fmt: skip
+              code_low=-32, code_high=31, rescale_shift=2, low=-64, high=63, layout=Layout.NCHW)  # fmt: skip
     weights = rng.integers(-1, 2, (5, 6, 3, 3), np.int8)
     scales, offsets = rng.integers(-20, 20, (2, 5), np.int8)
     x = rng.integers(-64, 64, (*job.size, job.channels), np.int8)
@@ -105,9 +105,9 @@ def test_computes_what_a_loop_over_all_products_does() -> None:
     assert {-32, 31} <= set(codes)
 
 
-@pytest.mark.parametrize("order", [PIXELS, PLANAR])
+@pytest.mark.parametrize("layout", [Layout.NHWC, Layout.NCHW])
 @pytest.mark.parametrize("name", ["layers/aconv_1x1_64x576", "refused/aconv_pad_uneven", "refused/aconv_bn_int16"])
-def test_tiles_make_up_the_layer(name: str, order: str) -> None:
+def test_tiles_make_up_the_layer(name: str, layout: Layout) -> None:
     """An op is cut into tiles of outputs and rows, each packed and executed: the interpreter's result."""
     module = fused_module(name)
     (layer,) = accel.layers(module)
@@ -122,9 +122,11 @@ def test_tiles_make_up_the_layer(name: str, order: str) -> None:
             tile, seen, across = job.tile(outputs, rows, (0, job.out_size[1]))
             tile = ENGINE.lowered(tile)
             pixels = x[0].transpose(1, 2, 0)[slice(*seen), slice(*across)].reshape(-1)
-            y = ENGINE.execute(replace(tile, order=order), [pixels], ENGINE.pack(tile, layer, outputs))
+            y = ENGINE.execute(replace(tile, layout=layout), [pixels], ENGINE.pack(tile, layer, outputs))
             found[slice(*outputs), slice(*rows)] = (
-                y.reshape(*tile.out_size, -1).transpose(2, 0, 1) if order == PIXELS else y.reshape(-1, *tile.out_size)
+                y.reshape(*tile.out_size, -1).transpose(2, 0, 1)
+                if layout == Layout.NHWC
+                else y.reshape(-1, *tile.out_size)
             )
     np.testing.assert_array_equal(found, wanted[0])
 

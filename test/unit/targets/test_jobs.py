@@ -3,10 +3,12 @@
 import pytest
 
 from htvm import dialects
-from htvm.backend.targets.jobs import DESCRIPTOR_WORDS, PIXELS, Job
+from htvm.backend.targets.jobs import DESCRIPTOR_WORDS, Job, Layout
 
 JOBS = (
-    Job("conv2d", 16, 32, (9, 7), (5, 4), kernel=(3, 5), strides=(2, 2), pads=(1, 2, 1, 2), shift=7, order=PIXELS),
+    Job(
+        "conv2d", 16, 32, (9, 7), (5, 4), kernel=(3, 5), strides=(2, 2), pads=(1, 2, 1, 2), shift=7, layout=Layout.NHWC
+    ),
     Job("conv2d", 24, 24, (8, 8), (8, 8), kernel=(3, 3), pads=(1, 1, 1, 1), groups=24, low=0),
     Job("matvec", 64, 64, (8, 8), (8, 8), shift=3, low=-64, high=63, code_low=-32, code_high=31, rescale_shift=2),
     Job("add", 16, 16, (4, 4), (4, 4), shift=1),
