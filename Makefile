@@ -20,6 +20,7 @@ test: .venv/installed lint
 lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check --quiet .
+	$(BIN)/pyright
 
 docs: .venv/installed
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet -e '.[docs]'

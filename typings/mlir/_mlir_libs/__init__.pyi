@@ -1,0 +1,1 @@
+"""Where the compiled parts of MLIR are; only its path is used."""
