@@ -8,8 +8,8 @@ from pathlib import Path
 
 import htvm
 from htvm.backend import targets
-from htvm.explanation.alternatives import Alternatives, Network
 from htvm.explanation import explanation
+from htvm.explanation.alternatives import Alternatives, Network
 
 HTVM = [sys.executable, "-c", "import sys; from htvm.commands.htvm import main; sys.exit(main())"]
 MODELS = Path(__file__).parents[2] / "inputs" / "models"
