@@ -10,9 +10,8 @@ from mlir.dialects import func
 from ._accel_ops_gen import *  # noqa: F403
 from ._accel_ops_gen import BufferOp, CopyOp, LaunchOp, TakeOp, WaitOp
 
-OPTIMIZE = ("memory", "speed")
-"""What a module is compiled for: its attribute OPTIMIZE_ATTRIBUTE is one of these; without it, the first."""
-OPTIMIZE_ATTRIBUTE = "accel.optimize"
+CONSTANTS_ATTRIBUTE = "accel.constants"
+"""A module's budget for constants of the host's kernels: f64, a factor of the bytes of the weights, or i64, bytes."""
 
 REQUANT = ("exact", "pow2")
 """Whose numbers are computed: a module's attribute REQUANT_ATTRIBUTE; without it, the first: those of the model."""
@@ -42,15 +41,6 @@ def _string(value: str, context: ir.Context) -> ir.Attribute:
 
 for _kind in ("Accel_Rounding", "Accel_PoolKind", "Accel_Kernel", "Accel_Function"):
     ir.register_attribute_builder(_kind, replace=True)(_string)
-
-
-def optimize(module: ir.Module | ir.Operation) -> str:
-    """Return what a module is compiled for. Raises ValueError if its attribute is none of OPTIMIZE."""
-    attributes = module.operation.attributes
-    found = attributes[OPTIMIZE_ATTRIBUTE].value if OPTIMIZE_ATTRIBUTE in attributes else OPTIMIZE[0]
-    if found not in OPTIMIZE:
-        raise ValueError(f"{OPTIMIZE_ATTRIBUTE} is '{found}', expected one of {', '.join(OPTIMIZE)}")
-    return found
 
 
 def layers(module: ir.Module | ir.Operation) -> Iterator[ir.OpView]:

@@ -24,6 +24,7 @@ import htvm
 from htvm.backend import targets
 from htvm.execution.program import Program
 from htvm.interface import Samples
+from htvm.options import SPEED
 from htvm.reference import evaluate
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -99,7 +100,8 @@ def measure(model: Path, cc: str | None, level: str, optimize: str = "memory", z
     zeros: as the network makes them; else biases are so large that no dense layer makes any.
     """
     soc = baseline.large_host() if optimize == "speed" else targets.load("rv32")
-    compiled = htvm.compile(model if zeros else without_zeros(onnx.load(model)), soc, optimize=optimize)
+    constants = SPEED if optimize == "speed" else None
+    compiled = htvm.compile(model if zeros else without_zeros(onnx.load(model)), soc, constants=constants)
     program = Program(compiled.project, soc, cc, level=level)
     golden = np.load(min((model.parent / "golden").glob(f"{model.stem}_?.npz")))
     (port,) = compiled.project.inputs

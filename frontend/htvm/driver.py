@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
@@ -24,9 +24,9 @@ from htvm.dialects import accel
 from htvm.dialects.semantics.interpreter import interpret
 from htvm.import_onnx import ModelError, ModelWarning, import_onnx, with_shapes
 from htvm.interface import Samples
+from htvm.options import DEFAULTS, CompileOptions, ConstantBudget
 from htvm.origin import with_origin
 from htvm.passes import pipeline
-from htvm.plan import Entry
 from htvm.plan import attribute as plan_attribute
 from htvm.project import Project
 from htvm.reference import evaluate
@@ -42,9 +42,9 @@ Model = str | os.PathLike | onnx.ModelProto
 class CompiledModel:
     """A network as C for one target.
 
-    module: the stage 'planned'. stages: the texts of the stages that were asked for. project: the C.
-    shapes: of inputs whose shapes the model leaves open. refitted: the stage 'integer' of a network whose numbers are
-    not those of the model, by `requant`; None for one that is exact.
+    soc: the target as the options want it. module: the stage 'planned'. stages: the texts of the stages that were asked
+    for. project: the C. refitted: the stage 'integer' of a network whose numbers are not those of the model, by
+    `options.requant`; None for one that is exact.
     """
 
     model: Model
@@ -52,7 +52,7 @@ class CompiledModel:
     module: ir.Module
     stages: dict[str, str]
     project: Project
-    shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    options: CompileOptions = DEFAULTS
     refitted: str | None = None
 
     def meant(self, samples: Samples) -> dict[str, np.ndarray]:
@@ -70,7 +70,7 @@ class CompiledModel:
     @cached_property
     def proto(self) -> onnx.ModelProto:
         """The model's protobuf, with the shapes that were given."""
-        return with_shapes(loaded(self.model), self.shapes, label(self.model))
+        return with_shapes(loaded(self.model), self.options.shapes, label(self.model))
 
     @cached_property
     def program(self) -> Program:
@@ -91,79 +91,43 @@ class CompiledModel:
 def compile(
     model: Model,
     target: str | Soc = "rv32",
-    output: str | os.PathLike | None = None,
+    output: str | os.PathLike[str] | None = None,
     *,
-    input_types: Mapping[str, str] | None = None,
-    shapes: Mapping[str, Sequence[int]] | None = None,
-    optimize: str = "memory",
-    mapping: str = "default",
-    requant: str = "exact",
-    objective: str = "latency",
-    plan: Sequence[Entry] = (),
+    options: CompileOptions = DEFAULTS,
     keep_stages: Sequence[str] = (),
+    **choices: Any,
 ) -> CompiledModel:
     """Compile an ONNX model to C for a target; write the project into the folder `output`, if that is given.
 
-    input_types: what float32 inputs hold that no QuantizeLinear describes, such as {"input": "u8"}.
-    shapes: of inputs with axes of no fixed size, such as {"input": (1, 3, 32, 32)}.
-    optimize: "memory", or "speed" where the host may have twice the constants if that makes it faster.
-    mapping: of layers on accelerators, "default" or "htvm", the reference to compare with.
-    requant: "exact", or "pow2": scales become powers of two for engines that can only shift, and numbers change.
-    objective: what tilings of layers on accelerators are chosen for, "latency", "energy" or "memory".
-    plan: entries that pin layers to engines and tilings, as htvm.plan.read returns them.
+    options: how; see CompileOptions. choices: fields of it that are others, such as requant="pow2".
     keep_stages: the stages whose text the result has.
 
-    Raises CompileError with all problems of the model, and ValueError for an unknown target or choice.
+    Raises CompileError with all problems of the model, ValueError for an unknown target or choice, and TypeError for
+    a choice of no field.
     """
-    soc = target if isinstance(target, Soc) else targets.load(target)
-    is_refitted = requant != "exact"
-    kept = {*keep_stages, "integer"} if is_refitted else keep_stages
-    module, stages = lower(
-        model, soc, "planned", input_types, shapes, kept, optimize, mapping, requant, objective, plan
-    )
-    project = with_origin(emit(module, soc, label(model)), loaded(model), input_types or {}, shapes or {})
+    options = options.having(**choices)
+    soc = options.refined(target if isinstance(target, Soc) else targets.load(target))
+    kept = {*keep_stages, "integer"} if options.refits else keep_stages
+    module, stages = lower(model, soc, "planned", options, kept)
+    project = with_origin(emit(module, soc, label(model)), loaded(model), options.input_types, options.shapes)
     if output is not None:
         write_project(project.files, output)
-    refitted = stages["integer"] if is_refitted else None
-    return CompiledModel(model, soc, module, stages, project, dict(shapes or {}), refitted)
+    return CompiledModel(model, soc, module, stages, project, options, stages["integer"] if options.refits else None)
 
 
 def lower(
-    model: Model,
-    soc: Soc,
-    stage: str,
-    input_types: Mapping[str, str] | None = None,
-    shapes: Mapping[str, Sequence[int]] | None = None,
-    keep_stages: Sequence[str] = (),
-    optimize: str = "memory",
-    mapping: str = "default",
-    requant: str = "exact",
-    objective: str = "latency",
-    plan: Sequence[Entry] = (),
+    model: Model, soc: Soc, stage: str, options: CompileOptions = DEFAULTS, keep_stages: Collection[str] = ()
 ) -> tuple[ir.Module, dict[str, str]]:
     """Import a model and take it to a stage; return the module and the texts of the stages to keep.
 
-    Warns of layers that are not exact (ModelWarning).
+    soc: the target as the options want it (CompileOptions.refined). Warns of layers that are not exact (ModelWarning).
 
     Raises CompileError, and InternalError if a pass fails without saying what is wrong with the model.
     """
-    choices = [
-        ("optimize", optimize, accel.OPTIMIZE, accel.OPTIMIZE_ATTRIBUTE),
-        ("mapping", mapping, accel.MAPPINGS, accel.MAPPING_ATTRIBUTE),
-        ("requant", requant, accel.REQUANT, accel.REQUANT_ATTRIBUTE),
-        ("objective", objective, accel.OBJECTIVES, accel.OBJECTIVE_ATTRIBUTE),
-    ]
-    for name, chosen, known, _ in choices:
-        if chosen not in known:
-            raise ValueError(f"{name} is '{chosen}', expected one of {', '.join(known)}")
     context, stages = dialects.context(), {}
     with problems_of(label(model), context):
-        module = import_onnx(model, input_types=input_types, shapes=shapes, context=context)
-        for _, chosen, known, attribute in choices:
-            if chosen != known[0]:
-                module.operation.attributes[attribute] = ir.StringAttr.get(chosen)
-        if plan:
-            module.operation.attributes[accel.PLAN_ATTRIBUTE] = plan_attribute(plan)
+        module = import_onnx(model, input_types=options.input_types, shapes=options.shapes, context=context)
+        write_options(module, options)
         for reached in pipeline.STAGES[: pipeline.STAGES.index(stage) + 1]:
             if reached in pipeline.PHASES:
                 run_phase(reached, module, soc, label(model))
@@ -172,6 +136,29 @@ def lower(
             if reached in keep_stages:
                 stages[reached] = text(module)
     return module, stages
+
+
+def write_options(module: ir.Module, options: CompileOptions) -> None:
+    """Write what passes read of the options as attributes of a module, in the current context."""
+    attributes = module.operation.attributes
+    for name, attribute in (
+        ("mapping", accel.MAPPING_ATTRIBUTE),
+        ("requant", accel.REQUANT_ATTRIBUTE),
+        ("objective", accel.OBJECTIVE_ATTRIBUTE),
+    ):
+        if (chosen := getattr(options, name)) != getattr(DEFAULTS, name):
+            attributes[attribute] = ir.StringAttr.get(chosen)
+    if options.constants is not None:
+        attributes[accel.CONSTANTS_ATTRIBUTE] = constants_attribute(options.constants)
+    if options.plan:
+        attributes[accel.PLAN_ATTRIBUTE] = plan_attribute(options.plan)
+
+
+def constants_attribute(budget: ConstantBudget) -> ir.Attribute:
+    """Return a budget as an attribute: a factor as f64, bytes as i64."""
+    if budget.size_bytes is not None:
+        return accel.integer(budget.size_bytes)
+    return ir.FloatAttr.get(ir.F64Type.get(), budget.factor)
 
 
 def advance(module: ir.Module, model: Model, soc: Soc, stages: Sequence[str]) -> None:

@@ -1,20 +1,22 @@
 """A plan: the decisions of a compilation as a file that can be kept, edited and given again.
 
-    {"target": "diana", "layers": [
+    {"target": "diana", "options": {"requant": "pow2"}, "layers": [
         {"node": "conv1", "op": "conv2d", "engine": "digital", "memory": "l1",
          "tiling": {"outputs": 16, "rows": 32, "columns": 32, "buffers": 1, "outputs_first": true, "loads": true}}]}
 
-node, op: a layer, by the first of its ONNX nodes and its operation; with "number": 2, the second of these. engine: what
-runs it. tiling: of a layer on an accelerator, as choose-tilings writes it. memory: where its result stays; it follows
-from the tilings and is not read. Layers are in the order of execution; what only changes the order of bytes follows
-from them. Given again, an entry pins what it has: leave out entries, or `tiling` or `engine` of one, for the compiler
-to decide.
+options: how the model was compiled, as far as that is not the default (options.py); given again, they hold where the
+command line has none of its own. node, op: a layer, by the first of its ONNX nodes and its operation; with "number": 2,
+the second of these. engine: what runs it. tiling: of a layer on an accelerator, as choose-tilings writes it. memory:
+where its result stays; it follows from the tilings and is not read. Layers are in the order of execution; what only
+changes layouts follows from them. Given again, an entry pins what it has: leave out entries, or `tiling` or `engine` of
+one, for the compiler to decide.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +24,17 @@ from mlir import ir
 
 from htvm.diagnostics import CompileError
 from htvm.dialects import accel
+from htvm.options import DEFAULTS, CompileOptions
 from htvm.passes.analysis import conversion
 
 Entry = Mapping[str, Any]
 
 
-def saved(module: ir.Module, target: str) -> dict[str, Any]:
-    """Return the plan of a module of stage 'scheduled'."""
+def saved(module: ir.Module, target: str, options: CompileOptions) -> dict[str, Any]:
+    """Return the plan of a module of stage 'scheduled', which was compiled with `options`."""
     layers = (layer for layer in accel.layers(module) if layer.engine is not None and not conversion.is_one(layer))
-    return {"target": target, "layers": [entry_of(*each) for each in accel.numbered(layers).items()]}
+    entries = [entry_of(*each) for each in accel.numbered(layers).items()]
+    return {"target": target, "options": options.facts(), "layers": entries}
 
 
 def entry_of(name: tuple[str, str, int], layer: ir.OpView) -> dict[str, Any]:
@@ -48,8 +52,11 @@ def entry_of(name: tuple[str, str, int], layer: ir.OpView) -> dict[str, Any]:
     return entry
 
 
-def read(path: str) -> list[Entry]:
-    """Return the entries of a plan's file. Raises CompileError, with all that is wrong with it."""
+def read(path: str) -> CompileOptions:
+    """Return the options that a plan's file gives: its layers as pins, and how the model was compiled.
+
+    Raises CompileError, with all that is wrong with it.
+    """
     try:
         found = json.loads(Path(path).read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
@@ -58,9 +65,14 @@ def read(path: str) -> list[Entry]:
     if not isinstance(entries, list):
         raise CompileError([f"{path}: has no list 'layers', expected a plan as `htvm compile --save-plan` writes it"])
     problems = [f"{path}: layers[{number}]: {why}" for number, entry in enumerate(entries) if (why := wrong(entry))]
+    options, facts = DEFAULTS, found.get("options", {})
+    try:
+        options = CompileOptions.of_facts(facts if isinstance(facts, dict) else {"options": facts})
+    except ValueError as error:
+        problems.append(f"{path}: {error}")
     if problems:
         raise CompileError(problems)
-    return entries
+    return replace(options, plan=tuple(entries))
 
 
 def wrong(entry: object) -> str | None:

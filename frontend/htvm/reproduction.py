@@ -17,6 +17,7 @@ from mlir import ir
 
 from htvm.backend import targets
 from htvm.backend.targets.soc import Soc
+from htvm.options import of_target
 from htvm.passes import pipeline
 
 
@@ -87,15 +88,7 @@ def _target(soc: Soc) -> list[str]:
     if soc.file is None and soc.name not in targets.names():
         return ["--target", f"{soc.name}.py"]
     named = soc.file or soc.name
-    whole, options = targets.load(named), ["--target", named]
-    if [engine.name for engine in soc.engines] != [engine.name for engine in whole.engines]:
-        options += ["--engines", ",".join(engine.name for engine in soc.engines)]
-    if soc.cost_model and soc.cost_model.name != whole.cost_model.name:
-        options += ["--cost-model", soc.cost_model.name]
-    for memory in soc.memories:
-        if memory.size_bytes != whole.memory(memory.name).size_bytes:
-            options += ["--memory", f"{memory.name}={memory.size_bytes}"]
-    return options
+    return ["--target", named, *of_target(targets.load(named), soc).arguments()]
 
 
 def explained(error: Exception, who: str, model: str, line: str) -> str:

@@ -7,15 +7,15 @@
 
 Stage    dispatched
 Reads    shapes, layouts, element types and weights; a `kernel` that is there already stays; the module's
-         `accel.optimize`
+         `accel.constants`
 Writes   `kernel`, `run`, `skip`, `scratch_bytes` and `accel.data_bytes` of conv2d and dense on the host
 Needs    assign-layouts before it: which windows can be read in place depends on it
-Fails    if `accel.optimize` is neither "memory" nor "speed"
+Fails    if `accel.constants` is neither a factor nor bytes
 
 The choice is the smallest estimate of instructions among the kernels that take the layer, that add at most a tenth
-to its weights, and that need no more scratch memory than the layer has inputs and outputs. "speed" trades
-constants for instructions, up to 2.1 bytes for each of the weights, for the layers that gain most by a byte until the
-memory of the constants is full: one row times a matrix then has its weights in words, two in each.
+to its weights, and that need no more scratch memory than the layer has inputs and outputs. A budget trades constants
+for instructions, up to its factor for each byte of the weights or up to its bytes in all, for the layers that gain most
+by a byte until the memory of the constants is full: one row times a matrix may then have its weights in words.
 
 One row times a matrix may skip inputs that are 0, which is what a relu makes of about half of them. Its time then
 depends on the data. It does so only if without any 0 it would take at most a fifth more than the best that never skips.
@@ -25,7 +25,7 @@ The estimates and how they were made are in analysis/linear_kernels.py.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import prod
+from math import inf, prod
 from typing import ClassVar
 
 from mlir import ir
@@ -37,8 +37,10 @@ from htvm.dialects import accel
 from ..analysis import activations, layout, linear_kernels
 from ..analysis.linear_kernels import DATA_BYTES, Linear, Plan
 
-MOST_DATA = {"memory": 1.1, "speed": 2.1}
-"""Bytes of constants that a layer may have for each byte of its weights, by what the module is compiled for."""
+CONSTANTS = accel.CONSTANTS_ATTRIBUTE
+
+MOST_DATA = 1.1
+"""Bytes of constants that a layer may have for each byte of its weights, where the module has no budget."""
 
 MOST_LOSS = 1.2
 """What a layer that skips inputs may take if there is none to skip, as a multiple of the best that never tries."""
@@ -65,19 +67,22 @@ class ChooseKernels:
 
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
         with module.location:
-            try:
-                most_data = self.most_data or MOST_DATA[accel.optimize(module)]
-            except ValueError as error:
-                module.location.emit_error(str(error))
+            budget = module.attributes[CONSTANTS] if CONSTANTS in module.attributes else None
+            if not isinstance(budget, (ir.FloatAttr, ir.IntegerAttr, type(None))):
+                module.location.emit_error(f"{CONSTANTS} is {budget}, expected a factor (f64) or bytes (i64)")
                 this_pass.signal_pass_failure()
                 return
+            most_data = budget.value if isinstance(budget, ir.FloatAttr) else inf if budget else MOST_DATA
+            most_bytes = budget.value if isinstance(budget, ir.IntegerAttr) else inf
+            most_data = self.most_data or most_data
             layers = [layer for layer in accel.layers(module) if is_linear(layer) and layer.engine.value == HOST]
             for layer in layers:
                 if layer.kernel is None and not activations.is_constant(layer.weights):
                     write(layer, ordered_when_running(layer))
             open_layers = [layer for layer in layers if layer.kernel is None]
             choices = [Choice.of(linear_kernels.read(layer), most_data) for layer in open_layers]
-            for layer, plan in zip(open_layers, within(constant_room(self.target, choices), choices), strict=True):
+            room = constant_room(self.target, choices)
+            for layer, plan in zip(open_layers, within(min(most_bytes, room), choices), strict=True):
                 write(layer, plan)
 
 
@@ -92,7 +97,7 @@ class Choice:
     @staticmethod
     def of(linear: Linear, most_data: float) -> Choice:
         """Choose from the plans with `most_data` bytes of constants for each of the weights."""
-        limits = most_data, min(most_data, MOST_DATA["memory"])
+        limits = most_data, min(most_data, MOST_DATA)
         most_bytes, modest_bytes = (limit * linear.weights.nbytes + FREE_DATA_BYTES for limit in limits)
         first, *others = linear_kernels.plans(linear, most_bytes)  # the first one needs nothing extra
         others = [plan for plan in others if plan.scratch_bytes <= linear.activation_bytes]
@@ -113,7 +118,7 @@ class Choice:
         return gain / self.more_bytes if self.more_bytes > 0 else float("inf")
 
 
-def within(room_bytes: int, choices: list[Choice]) -> list[Plan]:
+def within(room_bytes: float, choices: list[Choice]) -> list[Plan]:
     """Return the plan of each choice: the fast one where it gains most by a byte, until there is no more room."""
     left = room_bytes - sum(choice.modest.data_bytes for choice in choices)
     plans = [choice.modest for choice in choices]

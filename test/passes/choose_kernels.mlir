@@ -1,5 +1,5 @@
 // RUN: htvm-opt %s -p choose-kernels --target=rv32 --split-input-file | FileCheck %s
-// RUN: sed 's/^func.func/module attributes {accel.optimize = "speed"} { func.func/; s/^}$/} }/' %s | htvm-opt - -p choose-kernels --target=rv32 --split-input-file | FileCheck %s --check-prefix=FAST
+// RUN: sed 's/^func.func/module attributes {accel.constants = 2.1} { func.func/; s/^}$/} }/' %s | htvm-opt - -p choose-kernels --target=rv32 --split-input-file | FileCheck %s --check-prefix=FAST
 // RUN: htvm-opt %s -p 'choose-kernels{most-data=2.1}' --target=rv32 --split-input-file | FileCheck %s --check-prefix=FAST
 
 #nhwc = affine_map<(n, c, h, w) -> (n, h, w, c)>

@@ -11,7 +11,9 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, get_args
+
+from htvm.options import CHOICES, DEFAULTS, SPEED, CompileOptions, ConstantBudget, size_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,29 +46,12 @@ def add_target(to: argparse.ArgumentParser, help: str, default: str | None = Non
     to.add_argument("--cost-model", metavar="C", help="the published figures that predictions and the simulation use")
     to.add_argument(
         "--memory",
-        action="append",
-        default=[],
+        action=_OfNames,
+        type=_memory,
+        default={},
         metavar="NAME=SIZE",
-        help="give a memory of the target another size, in bytes or k, such as l1=64k; may be repeated",
+        help="give a memory of the target another size, in bytes, k or m, such as l1=64k; may be repeated",
     )
-
-
-def refined(soc: Soc, arguments: argparse.Namespace) -> Soc:
-    """Return the target with the engines, the cost model and the memories that the arguments name."""
-    try:
-        if arguments.engines:
-            soc = soc.with_engines(arguments.engines.split(","))
-        if arguments.cost_model:
-            soc = soc.with_cost_model(arguments.cost_model)
-        for text in arguments.memory:
-            name, _, size = text.partition("=")
-            number = re.fullmatch(r"(\d+)(k?)", size)
-            if number is None:
-                raise ValueError(f"--memory: '{text}' is not NAME=SIZE, such as l1=64k")
-            soc = soc.with_memory(name, int(number[1]) * (1024 if number[2] else 1))
-    except ValueError as error:
-        usage_error("htvm", str(error))
-    return soc
 
 
 def settle(arguments: argparse.Namespace) -> argparse.Namespace:
@@ -74,6 +59,23 @@ def settle(arguments: argparse.Namespace) -> argparse.Namespace:
     if getattr(arguments, "target", None) is not None:
         arguments.target = refined(arguments.target, arguments)
     return arguments
+
+
+def refined(soc: Soc, arguments: argparse.Namespace) -> Soc:
+    """Return the target with the engines, the cost model and the memories that the arguments name."""
+    try:
+        return refinement_of(arguments).refined(soc)
+    except ValueError as error:
+        usage_error("htvm", str(error))
+
+
+def refinement_of(arguments: argparse.Namespace) -> CompileOptions:
+    """Return what `add_target` has read but the target itself."""
+    return CompileOptions(
+        engines=tuple(arguments.engines.split(",")) if arguments.engines else (),
+        cost_model=arguments.cost_model,
+        memory=arguments.memory,
+    )
 
 
 def _target(name: str) -> Soc:
@@ -94,7 +96,7 @@ def add_inputs(to: argparse.ArgumentParser) -> None:
     """Add what a model's file leaves open of its inputs: --input-type and --shape, both dictionaries."""
     to.add_argument(
         "--input-type",
-        action=_OfInputs,
+        action=_OfNames,
         type=_input_type,
         default={},
         metavar="NAME=TYPE",
@@ -107,7 +109,7 @@ def add_shapes(to: argparse.ArgumentParser) -> None:
     """Add --shape; the argument's value is a dictionary."""
     to.add_argument(
         "--shape",
-        action=_OfInputs,
+        action=_OfNames,
         type=_shape,
         default={},
         metavar="NAME=SIZES",
@@ -115,49 +117,47 @@ def add_shapes(to: argparse.ArgumentParser) -> None:
     )
 
 
-def inputs_of(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
-    """Return what `add_inputs` has read, as the keywords of driver.compile and driver.lower."""
-    return {"input_types": arguments.input_type, "shapes": arguments.shape}
-
-
 def add_compilation(to: argparse.ArgumentParser) -> None:
-    """Add all that decides how a model is compiled for its target: `compilation_of` reads it."""
+    """Add all that decides how a model is compiled for its target: `options_of` reads it."""
     add_inputs(to)
+    for name, help in CHOICES_HELP.items():
+        words = get_args(CHOICES[name])
+        to.add_argument(f"--{name}", choices=words, help=help)
     to.add_argument(
-        "--optimize",
-        choices=("memory", "speed"),
-        default="memory",
-        help="memory: constants stay as small as the weights (the default); speed: they may be twice as large",
+        "--constants",
+        type=_budget,
+        metavar="B",
+        help="let the host's kernels have more constants, if that is faster: a factor of the weights, such as 2.1x, or "
+        "bytes in all, such as 300k (default: little more than the weights)",
     )
-    to.add_argument(
-        "--requant",
-        choices=("exact", "pow2"),
-        default="exact",
-        help="exact: the model's numbers (default); pow2: scales become powers of two, for engines that can only "
-        "shift, and results change: `htvm run` says how many",
-    )
-    to.add_argument(
-        "--mapping",
-        choices=("default", "htvm"),
-        default="default",
-        help="how layers are mapped on accelerators: the fastest way found (default), or HTVM's, to compare with",
-    )
-    to.add_argument(
-        "--objective",
-        choices=("latency", "energy", "memory"),
-        default="latency",
-        help="what tiles of layers on accelerators are chosen for (default: latency)",
-    )
+    to.add_argument("--optimize", choices=("memory", "speed"), help=f"deprecated; speed: --constants {SPEED}")
     to.add_argument("--plan", metavar="P.json", help="pin layers to the engines and tiles of a plan; see --save-plan")
 
 
-def compilation_of(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return what `add_compilation` has read, as the keywords of driver.compile and driver.lower."""
+CHOICES_HELP = {
+    "requant": "exact: the model's numbers (default); pow2: scales become powers of two, for engines that can only "
+    "shift, and results change: `htvm run` says how many",
+    "mapping": "how layers are mapped on accelerators: the fastest way found (default), or HTVM's, to compare with",
+    "objective": "what tiles of layers on accelerators are chosen for (default: latency)",
+}
+
+
+def options_of(arguments: argparse.Namespace) -> CompileOptions:
+    """Return what `add_compilation` or `add_inputs`, and `add_target`, have read; a plan's options hold beside them."""
+    given = vars(arguments)
+    refinement = refinement_of(arguments)
+    chosen = {name: getattr(refinement, name) or None for name in ("engines", "cost_model", "memory")}
+    chosen |= {"input_types": arguments.input_type or None, "shapes": arguments.shape or None}
+    if "plan" not in given:
+        return DEFAULTS.having(**chosen)
     from htvm import plan
 
-    names = ("optimize", "mapping", "requant", "objective")
-    choices = {name: getattr(arguments, name) for name in names}
-    return inputs_of(arguments) | choices | {"plan": plan.read(arguments.plan) if arguments.plan else ()}
+    if arguments.optimize:
+        print("warning: --optimize is deprecated: give --constants", file=sys.stderr)
+    former = SPEED if arguments.optimize == "speed" else None
+    chosen |= {name: given[name] for name in CHOICES} | {"constants": arguments.constants or former}
+    planned = plan.read(arguments.plan) if arguments.plan else DEFAULTS
+    return planned.having(**{name: value for name, value in chosen.items() if value is not None})
 
 
 def add_output(to: argparse.ArgumentParser, facts: str = "") -> None:
@@ -188,11 +188,28 @@ def write_json(path: str | None, value: Any) -> None:
         write_text(path, json.dumps(value, indent=1) + "\n")
 
 
-class _OfInputs(argparse.Action):
-    """Collect pairs of an input's name and what is said of it in a dictionary."""
+class _OfNames(argparse.Action):
+    """Collect pairs of a name and what is said of it in a dictionary."""
 
     def __call__(self, _: object, namespace: argparse.Namespace, pair: tuple[str, Any], *__: object) -> None:
         setattr(namespace, self.dest, {**getattr(namespace, self.dest), pair[0]: pair[1]})
+
+
+def _memory(text: str) -> tuple[str, int]:
+    name, equals, size = text.partition("=")
+    try:
+        if not (name and equals):
+            raise ValueError(f"'{text}' is not NAME=SIZE, such as l1=64k")
+        return name, size_of(size)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _budget(text: str) -> ConstantBudget:
+    try:
+        return ConstantBudget.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _input_type(text: str) -> tuple[str, str]:

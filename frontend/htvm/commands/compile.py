@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ from htvm.commands.arguments import (
     add_compilation,
     add_output,
     add_target,
-    compilation_of,
     model_warnings,
+    options_of,
     say,
     usage_error,
     write_json,
@@ -22,7 +23,7 @@ EXAMPLES = """\
 examples:
   htvm compile resnet8.onnx -o resnet8_c                              C for a bare RV32IMC host
   htvm compile resnet8.onnx -o resnet8_c --emit-ir planned            and the last stage, as MLIR, beside it
-  htvm compile toyadmos.onnx -o out --optimize speed                  up to twice the constants, if that is faster
+  htvm compile toyadmos.onnx -o out --constants 2.1x                  up to twice the constants, if that is faster
   htvm compile resnet8_shift.onnx -o out --input-type input=0..127    a float32 input that holds small integers
 
 The folder gets the sources, a header that describes inputs and outputs, a linker script, a Makefile, report.json
@@ -62,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
         compiled = driver.compile(
             arguments.model,
             arguments.target,
-            **compilation_of(arguments),
+            options=options_of(arguments),
             keep_stages=[*arguments.emit_ir, *(["scheduled"] if arguments.save_plan else [])],
         )
     stages = {f"{stage}.mlir": compiled.stages[stage] for stage in arguments.emit_ir}
@@ -70,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
     write_json(arguments.json, compiled.project.report)
     if arguments.save_plan:
         scheduled = driver.parsed(compiled.stages["scheduled"], arguments.model)
-        text = json.dumps(plan.saved(scheduled, compiled.soc.name), indent=1) + "\n"
+        text = json.dumps(plan.saved(scheduled, compiled.soc.name, compiled.options), indent=1) + "\n"
         Path(arguments.save_plan).write_text(text, encoding="utf-8")
     if arguments.plan:
         say(arguments, cost_of_pins(arguments, compiled.project.report))
@@ -88,7 +89,7 @@ def cost_of_pins(arguments: argparse.Namespace, report: dict[str, Any]) -> str:
     """Compile once more without the plan and say what its pins cost."""
     from htvm import driver
 
-    free = driver.compile(arguments.model, arguments.target, **compilation_of(arguments) | {"plan": ()})
+    free = driver.compile(arguments.model, arguments.target, options=replace(options_of(arguments), plan=()))
     pinned, best = (
         sum(step.get("predicted_cycles") or 0 for step in each["steps"]) for each in (report, free.project.report)
     )

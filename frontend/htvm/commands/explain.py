@@ -8,8 +8,8 @@ from htvm.commands.arguments import (
     add_compilation,
     add_output,
     add_target,
-    compilation_of,
     model_warnings,
+    options_of,
     say,
     usage_error,
     write_json,
@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     with model_warnings():
         try:
             found = explanation.explain(
-                arguments.model, arguments.target, arguments.node, arguments.op, **compilation_of(arguments)
+                arguments.model, arguments.target, arguments.node, arguments.op, options=options_of(arguments)
             )
         except explanation.UnknownNodeError as error:
             known = ", ".join(error.args)

@@ -9,8 +9,8 @@ from htvm.commands.arguments import (
     add_inputs,
     add_target,
     failing_politely,
-    inputs_of,
     model_warnings,
+    options_of,
     parser,
     read_text,
     settle,
@@ -55,7 +55,7 @@ def _import_onnx(arguments: argparse.Namespace) -> int:
         except DecodeError:
             raise CompileError(["<stdin>: is no ONNX file, or only a part of one"]) from None
     with model_warnings():
-        module, _ = driver.lower(model, arguments.target, "imported", **inputs_of(arguments))
+        module, _ = driver.lower(model, arguments.target, "imported", options_of(arguments))
     write_text(arguments.output or "-", driver.text(module))
     return 0
 

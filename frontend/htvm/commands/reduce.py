@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import sys
-from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from htvm.commands.arguments import (
@@ -13,8 +12,8 @@ from htvm.commands.arguments import (
     add_compilation,
     add_output,
     add_target,
-    inputs_of,
     model_warnings,
+    options_of,
     read_arrays,
     say,
     write_json,
@@ -55,9 +54,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     given = read_arrays(arguments.inputs) if arguments.inputs else None
     with model_warnings(), tables.status("looking for a failure") as tell:
-        options = {"optimize": arguments.optimize, "mapping": arguments.mapping}
-        reduction = Reduction(arguments.target, arguments.input_type, arguments.cc, tell, options)
-        driver.lower(arguments.model, arguments.target, "imported", **inputs_of(arguments))  # refuses what is no model
+        options = options_of(arguments)
+        reduction = Reduction(arguments.target, options, arguments.cc, tell)
+        driver.lower(arguments.model, arguments.target, "imported", options)  # refuses what is no model
         seeds = range(arguments.seed, arguments.seed + RANDOM_SAMPLES)
         model = with_shapes(onnx.load(arguments.model), arguments.shape, Path(arguments.model).name)
         case = failing_case(reduction, model, given, seeds)
@@ -70,20 +69,12 @@ def run(arguments: argparse.Namespace) -> int:
     np.savez(output.with_suffix(".npz"), **small.inputs)
     nodes = f"{len(small.model.graph.node)} of {len(case.model.graph.node)} nodes"
     say(arguments, f"{output}: {nodes} still fail: {small.failure.kind}\n{small.failure.message}")
-    repeat = shlex.join(["htvm", "verify", str(output), "--inputs", str(output.with_suffix(".npz")), *_kept(sys.argv)])
+    target = arguments.target
+    # the small model has its shapes in it
+    kept = ["--target", target.file or target.name, *replace(options, shapes={}).arguments()]
+    kept += ["--cc", arguments.cc] if arguments.cc else []
+    repeat = shlex.join(["htvm", "verify", str(output), "--inputs", str(output.with_suffix(".npz")), *kept])
     say(arguments, f"repeat: {repeat}")
     facts = {"model": str(output), "nodes": len(small.model.graph.node), "nodes_before": len(case.model.graph.node)}
     write_json(arguments.json, facts | {"kind": small.failure.kind, "message": small.failure.message, "repeat": repeat})
     return 0
-
-
-KEPT = ("--target", "--engines", "--cost-model", "--memory", "--optimize", "--mapping", "--cc")
-"""The options of the command line that the line to repeat it needs too."""
-
-
-def _kept(words: Sequence[str]) -> Iterator[str]:
-    """Yield those of a command line, each with its value."""
-    for word, following in zip(words, [*words[1:], ""]):
-        option, equals, _ = word.partition("=")
-        if option in KEPT:
-            yield from [word] if equals else [word, following]

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from htvm.commands.arguments import add_cc, add_compilation, add_output, add_target, compilation_of, read_arrays, say
+from htvm.commands.arguments import add_cc, add_compilation, add_output, add_target, options_of, read_arrays, say
 from htvm.commands.subject import subject
 
 EXAMPLES = """\
@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     compiled, project, soc = subject(arguments)
     decisions = []
     if compiled is not None:
-        decisions = explain(arguments.model, soc, **compilation_of(arguments)).decisions
+        decisions = explain(arguments.model, soc, options=options_of(arguments)).decisions
     samples = Samples.of(project.inputs, project.random_inputs(arguments.seed) if given is None else given)
     result = Program(project, soc, arguments.cc).run(samples.first())
     output = Path(arguments.output or f"{project.report['name']}.html")

@@ -69,7 +69,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.values:
         np.savez(arguments.values, **step_values(compiled, program, samples[0]))
     changes = changed(compiled, result) if compiled else []
-    write_json(arguments.json, result.metrics | {"changed": _changes(arguments.requant, changes) if changes else None})
+    said = _changes(compiled.options.requant, changes) if compiled and changes else None
+    write_json(arguments.json, result.metrics | {"changed": said})
     write_json(arguments.trace, trace(project, result) if arguments.trace else None)
     if not arguments.quiet:
         tables.layers(result.metrics)

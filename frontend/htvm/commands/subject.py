@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from htvm.commands.arguments import compilation_of, model_warnings, refined
+from htvm.commands.arguments import model_warnings, options_of, refined
 
 if TYPE_CHECKING:
     from htvm.backend.targets.soc import Soc
@@ -30,7 +30,7 @@ def subject(arguments: argparse.Namespace) -> tuple[CompiledModel | None, Projec
         compiled = driver.compile(
             arguments.model,
             arguments.target or refined(targets.load("rv32"), arguments),
-            **compilation_of(arguments),
+            options=options_of(arguments),
         )
     return compiled, compiled.project, compiled.soc
 

@@ -12,8 +12,8 @@ from htvm.commands.arguments import (
     add_compilation,
     add_output,
     add_target,
-    compilation_of,
     model_warnings,
+    options_of,
     read_arrays,
     say,
     write_json,
@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
         compiled = driver.compile(
             arguments.model,
             arguments.target,
-            **compilation_of(arguments),
+            options=options_of(arguments),
         )
     if not given:
         seeds = range(arguments.seed, arguments.seed + RANDOM_SAMPLES)
@@ -83,14 +83,14 @@ def run(arguments: argparse.Namespace) -> int:
     sets = f"{len(given)} set{'s' if len(given) != 1 else ''} of inputs"
     model = driver.label(compiled.model)
     values, wrong = sum(found.values for found in checked.values()), sum(not found.exact for found in checked.values())
-    write_json(arguments.json, _facts(model, compiled.soc.name, arguments.requant, checked))
+    write_json(arguments.json, _facts(model, compiled.soc.name, compiled.options.requant, checked))
     refitted = compiled.refitted is not None
     where = f"{'equal to the refitted network' if refitted else 'exact'} on target '{compiled.soc.name}'"
     if wrong:
         say(arguments, f"{model}: NOT {where}: {wrong} of {sets} give other values")
         return 1
     changed = sum(found.changed for found in checked.values())
-    note = f"; --requant {arguments.requant} changed {changed:,} of them from what the ONNX file says"
+    note = f"; --requant {compiled.options.requant} changed {changed:,} of them from what the ONNX file says"
     say(arguments, f"{model}: {where}: {values:,} values compared, of {sets}{note if refitted else ''}")
     return 0
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 from mlir import ir
 
@@ -14,6 +13,7 @@ from htvm.backend.targets.soc import Soc
 from htvm.diagnostics import CompileError
 from htvm.dialects import accel
 from htvm.driver import Model, advance, lower
+from htvm.options import CompileOptions
 from htvm.passes import pipeline
 from htvm.passes.analysis.placement import MARGIN_BYTES
 from htvm.passes.planning.plan_memory import constant_bytes
@@ -110,11 +110,11 @@ def key_of(layer: ir.OpView) -> Key:
 
 @dataclass(frozen=True)
 class Alternatives:
-    """Compiles a network with layers elsewhere. now: as it is compiled. choices: keywords of driver.lower."""
+    """Compiles a network with layers elsewhere. now: as it is compiled. options: how."""
 
     model: Model
     soc: Soc
-    choices: Mapping[str, Any]
+    options: CompileOptions
     now: Network
 
     def elsewhere(self, key: Key, engine: str) -> Elsewhere | str:
@@ -130,8 +130,7 @@ class Alternatives:
 
     def pinned(self, pins: Sequence[Entry]) -> Network:
         """Compile the network with pins beside those that it has. Raises CompileError."""
-        given = tuple(self.choices.get("plan", ()))
-        module, _ = lower(self.model, self.soc, SCHEDULED, **{**self.choices, "plan": (*given, *pins)})
+        module, _ = lower(self.model, self.soc, SCHEDULED, replace(self.options, plan=(*self.options.plan, *pins)))
         return planned(module, self.model, self.soc)
 
     def reasons(self, key: Key, pin: Entry, there: Network) -> Iterator[str]:

@@ -16,6 +16,7 @@ from htvm.driver import Model, loaded, lower
 from htvm.explanation.alternatives import Alternatives, Elsewhere, Network, planned
 from htvm.explanation.model_edits.layer_spec import Question
 from htvm.explanation.model_edits.search import Found, Search, reasons_in, weight_bytes
+from htvm.options import DEFAULTS, CompileOptions
 from htvm.origin import name
 from htvm.passes.analysis.acceptance import refusal
 from htvm.passes.analysis.tiling import NAME as TILING
@@ -127,16 +128,25 @@ class Explanation:
     network: Network
 
 
-def explain(model: Model, soc: Soc, node: str | None = None, op: str | None = None, **choices: Any) -> Explanation:
+def explain(
+    model: Model,
+    soc: Soc,
+    node: str | None = None,
+    op: str | None = None,
+    *,
+    options: CompileOptions = DEFAULTS,
+    **choices: Any,
+) -> Explanation:
     """Compile a model and say of each layer why it runs where it runs.
 
     node: only of layers with a node of that name or pattern, as "dwconv*"; of those alone the network is compiled again
     with the layer on each engine that is faster for it and was not chosen. op: only of layers of a kind, as
-    Decision.kinds has them. choices: keywords of driver.lower.
+    Decision.kinds has them. options, choices: as driver.compile takes them.
     Raises CompileError, UnknownNodeError if no layer has the node, and UnknownKindError if none is of the kind.
     """
-    module, _ = lower(model, soc, "scheduled", **choices)
-    refits = choices.get("requant", accel.REQUANT[0]) != accel.REQUANT[0]
+    options = options.having(**choices)
+    soc = options.refined(soc)
+    module, _ = lower(model, soc, "scheduled", options)
     types = {name(each): each.op_type for each in loaded(model).graph.node}
     with module.context:
         layers = [layer for layer in accel.layers(module) if layer.engine.value in engines(soc)]
@@ -146,9 +156,9 @@ def explain(model: Model, soc: Soc, node: str | None = None, op: str | None = No
         of_kind = [layer for layer in chosen if op is None or op.lower() in map(str.lower, kinds(layer, types))]
         if not of_kind and op is not None:
             raise UnknownKindError(*dict.fromkeys(kind for layer in chosen for kind in kinds(layer, types)))
-        decisions = [decision(layer, soc, refits, types) for layer in of_kind]
+        decisions = [decision(layer, soc, options.refits, types) for layer in of_kind]
     now = planned(module, model, soc)
-    alternatives = Alternatives(model, soc, choices, now)
+    alternatives = Alternatives(model, soc, options, now)
 
     def ask(one: Decision, engine: str) -> Elsewhere | str:
         if now.problem is not None:
@@ -157,7 +167,7 @@ def explain(model: Model, soc: Soc, node: str | None = None, op: str | None = No
             return f"--node {one.node} says what it would take"
         return alternatives.elsewhere((one.node, one.op), engine)
 
-    return Explanation(tuple(with_alternatives(each, ask, choices.get("plan", ())) for each in decisions), now)
+    return Explanation(tuple(with_alternatives(each, ask, options.plan) for each in decisions), now)
 
 
 def with_alternatives(

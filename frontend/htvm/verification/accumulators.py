@@ -72,8 +72,7 @@ def accumulator(
 
 def integer_module(compiled: CompiledModel) -> ir.Module:
     """Return the module of a compiled model at stage 'integer'."""
-    input_types = compiled.project.report["origin"]["input_types"]
-    return lower(compiled.proto, compiled.soc, "integer", input_types)[0]
+    return lower(compiled.model, compiled.soc, "integer", compiled.options)[0]
 
 
 def _stored(port: Port, values: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from unittest import mock
 
@@ -24,6 +24,7 @@ from htvm.dialects.semantics.real import Real
 from htvm.driver import compile
 from htvm.execution.program import Program
 from htvm.interface import InputError, Samples
+from htvm.options import DEFAULTS, CompileOptions
 from htvm.reference import UnsupportedOperators, evaluate
 from htvm.reproduction import InternalError
 from htvm.runtime.simulator import SimulationError
@@ -59,27 +60,26 @@ class Case:
 class Reduction:
     """Tries smaller and smaller cases. attempts: how many were tried; say: is told of each that fails.
 
-    options: more of driver.compile's keywords.
+    options: how they are compiled.
     """
 
     soc: Soc
-    input_types: Mapping[str, str]
+    options: CompileOptions = DEFAULTS
     cc: str | None = None
     say: Callable[[str], None] | None = None
-    options: Mapping[str, str] = field(default_factory=dict)
     attempts: int = field(default=0, init=False)
 
     def failure(self, model: onnx.ModelProto, inputs: Inputs) -> Failure | None:
         """Compile and run a model; None if every output is exact. Raises CompileError, and InputError."""
         quantised = {name for node in model.graph.node if node.op_type == "QuantizeLinear" for name in node.input}
         types = {
-            name: self.input_types.get(name) or _input_type(values)
+            name: self.options.input_types.get(name) or _input_type(values)
             for name, values in inputs.items()
             if name not in quantised
         }
         types = {name: kind for name, kind in types.items() if kind}
         try:
-            compiled = compile(model, self.soc, input_types=types, **self.options)
+            compiled = compile(model, self.soc, options=replace(self.options, input_types=types, shapes={}))
             found = check(compiled, Program(compiled.project, self.soc, self.cc), inputs)
         except InternalError as error:
             cause = error.__cause__
@@ -213,7 +213,7 @@ def _samples(
     reduction: Reduction, model: onnx.ModelProto, given: Inputs | None, seeds: Iterable[int]
 ) -> Iterable[Inputs]:
     try:
-        project = compile(model, reduction.soc, input_types=reduction.input_types, **reduction.options).project
+        project = compile(model, reduction.soc, options=replace(reduction.options, shapes={})).project
     except InternalError:  # no values are needed, but there must be some
         return [given or _any_inputs(model)]
     return (project.random_inputs(seed) for seed in seeds) if given is None else Samples.of(project.inputs, given)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from htvm.backend.targets.soc import Soc
 from htvm.driver import CompiledModel, Model, compile
 from htvm.execution.program import Program, Progress, RunResult
 from htvm.interface import InputError, Samples, shape_text
+from htvm.options import DEFAULTS, CompileOptions
 from htvm.reference import evaluate
 from htvm.verification.divergence import Divergence, first_divergence
 
@@ -94,21 +96,19 @@ def verify(
     target: str | Soc = "rv32",
     inputs: Mapping[str, np.ndarray] | None = None,
     *,
-    input_types: Mapping[str, str] | None = None,
-    shapes: Mapping[str, Sequence[int]] | None = None,
+    options: CompileOptions = DEFAULTS,
     seed: int = 0,
+    **choices: Any,
 ) -> Verification:
     """Compile a model, execute it, and compare every output with the exact meaning of the ONNX graph.
 
     inputs: by ONNX name, with several samples on axis 0 if there are; None: seeded random ones. Keys
     `<output>.exact` are compared as well; keys `<output>`, which may have float32's rounding, are not binding.
-    input_types, shapes: as `compile` takes them.
+    options, choices: as `compile` takes them.
 
     Raises CompileError, and InputError if the inputs do not fit.
     """
-    compiled = model
-    if not isinstance(model, CompiledModel):
-        compiled = compile(model, target, input_types=input_types, shapes=shapes)
+    compiled = model if isinstance(model, CompiledModel) else compile(model, target, options=options, **choices)
     return check(compiled, compiled.program, inputs or compiled.project.random_inputs(seed))
 
 

@@ -10,6 +10,7 @@ import htvm
 from htvm.backend import targets
 from htvm.explanation import explanation
 from htvm.explanation.alternatives import Alternatives, Network
+from htvm.options import CompileOptions
 
 HTVM = [sys.executable, "-c", "import sys; from htvm.commands.htvm import main; sys.exit(main())"]
 MODELS = Path(__file__).parents[2] / "inputs" / "models"
@@ -61,7 +62,7 @@ def test_a_faster_engine_that_is_not_chosen_has_what_the_network_would_take() ->
     name, soc = "htvm/layers/dense_16x128", targets.load("diana")
     found = explained(name)
     one, model = replace(found.decisions[0], engine="host"), MODELS / f"{name}.onnx"
-    compiled = Alternatives(model, soc, {}, found.network)
+    compiled = Alternatives(model, soc, CompileOptions(), found.network)
     asked = explanation.with_alternatives(one, lambda layer, engine: compiled.elsewhere((layer.node, layer.op), engine))
     network = candidates(asked)["digital"].elsewhere
     assert network.there == network.now < candidates(asked)["host"].cycles

@@ -17,7 +17,7 @@ def scheduled(model: Path = MODEL, **choices: object) -> dict:
     """Return the plan of a model, as it was decided."""
     compiled = htvm.compile(model, "diana", keep_stages=["scheduled"], **choices)
     assert htvm.verify(compiled).exact
-    return plan.saved(htvm.driver.parsed(compiled.stages["scheduled"], "scheduled"), "diana")
+    return plan.saved(htvm.driver.parsed(compiled.stages["scheduled"], "scheduled"), "diana", compiled.options)
 
 
 def test_a_plan_that_is_given_again_changes_nothing(tmp_path: Path) -> None:
@@ -25,7 +25,7 @@ def test_a_plan_that_is_given_again_changes_nothing(tmp_path: Path) -> None:
     file = tmp_path / "plan.json"
     file.write_text(json.dumps(saved))
     assert any("tiling" in entry for entry in saved["layers"])
-    assert scheduled(plan=plan.read(str(file))) == saved
+    assert scheduled(options=plan.read(str(file))) == saved
 
 
 def test_layers_that_were_inserted_are_pinned_as_well() -> None:
@@ -34,6 +34,7 @@ def test_layers_that_were_inserted_are_pinned_as_well() -> None:
     saved = scheduled(**choices)
     assert [entry["op"] for entry in saved["layers"] if entry["node"] == "add2"] == ["add", "conv2d"]
     assert [entry.get("number") for entry in saved["layers"] if entry["node"] == "conv0"] == [None, 2]
+    assert saved["options"] == {"requant": "pow2"}
     assert scheduled(**choices, plan=saved["layers"]) == saved
 
 
@@ -60,6 +61,10 @@ def test_a_pin_that_is_impossible_says_why() -> None:
         ('{"layers": [{"node": 3}]}', r"layers\[0\]: found .*, expected an object with 'node' and 'op'"),
         ('{"layers": [{"node": "a", "op": "add", "number": "x"}]}', "number is x, expected which of the layers"),
         ('{"layers": [{"node": "a", "op": "add", "tiling": {"rows": "x"}}]}', "tiling is .*, expected sizes and flags"),
+        ('{"layers": [], "options": 3}', "options: there is no 'options'"),
+        ('{"layers": [], "options": {"requant": 3}}', "options: 'requant' is 3, expected a text"),
+        ('{"layers": [], "options": {"requant": "x"}}', "options: requant is 'x', expected one of exact, pow2"),
+        ('{"layers": [], "options": {"memory": {"l1": "64k"}}}', "options: 'memory' is .*, expected bytes by memory"),
     ],
 )
 def test_a_file_that_is_no_plan_is_refused(tmp_path: Path, text: str, message: str) -> None:

@@ -20,7 +20,7 @@ SOC = targets.load("rv32")
 def test_off_by_one_is_left_with_its_convolution(small: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
     planted.off_by_one(monkeypatch)
     model, inputs = small
-    reduction = Reduction(SOC, {})
+    reduction = Reduction(SOC)
     found = reduction.reduced(failing_case(reduction, model, inputs, []))
     kinds = [node.op_type for node in found.model.graph.node]
     assert kinds.count("Conv") == 1 and set(kinds) <= {"DequantizeLinear", "Conv", "Relu", "QuantizeLinear"}
@@ -46,7 +46,7 @@ def test_the_command_leaves_the_node_that_crashes_a_pass(
     said = capsys.readouterr().out
     whole = len(model.graph.node)
     assert f"net_reduced.onnx: 5 of {whole} nodes still fail: pass 'plan-memory' fails with IndexError\n" in said
-    assert "repeat: htvm verify net_reduced.onnx --inputs net_reduced.npz --target=rv32\n" in said
+    assert "repeat: htvm verify net_reduced.onnx --inputs net_reduced.npz --target rv32\n" in said
     kinds = [node.op_type for node in onnx.load("net_reduced.onnx").graph.node]
     assert sorted(kinds) == ["Add", "DequantizeLinear", "DequantizeLinear", "QuantizeLinear", "Relu"]
     with np.load("net_reduced.npz") as arrays, pytest.raises(InternalError):
@@ -55,4 +55,4 @@ def test_the_command_leaves_the_node_that_crashes_a_pass(
 
 def test_a_model_that_does_not_fail_is_not_reduced(small: tuple) -> None:
     model, inputs = small
-    assert failing_case(Reduction(SOC, {}), model, inputs, []) is None
+    assert failing_case(Reduction(SOC), model, inputs, []) is None
