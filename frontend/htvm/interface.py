@@ -2,19 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import prod
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from htvm.dialects.semantics.real import Real
 
+LISTED = 8
+"""How many names a message lists."""
+
 
 class InputError(ValueError):
     """Inputs that do not fit the network; the message names each and says what was found and expected."""
+
+
+class Shaped(Protocol):
+    """An array, or what is known of one before it is loaded."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+
+@runtime_checkable
+class Described(Protocol):
+    """Arrays that say what they are before they are loaded."""
+
+    def header(self, name: str) -> Shaped: ...
+
+
+def described(given: Mapping[str, np.ndarray], name: str) -> Shaped | None:
+    """Return the type and shape of an array, without loading it if that is possible; None if there is none."""
+    if name not in given:
+        return None
+    return given.header(name) if isinstance(given, Described) else given[name]
 
 
 @dataclass(frozen=True)
@@ -85,14 +112,15 @@ class Port:
         """Whether the first axis stands for samples, of which the network takes one."""
         return self.shape[:1] == (1,)
 
-    def count(self, found: np.ndarray) -> int:
+    def count(self, found: Shaped) -> int:
         """Return how many samples an array holds. Raises InputError on another type or shape than the network's."""
         if found.dtype != self.dtype:
             raise InputError(f"input '{self.name}' has type {found.dtype}, expected {self.dtype}")
         if found.shape == self.shape:
             return 1
-        if self.takes_many and found.ndim == len(self.shape) and found.shape[1:] == self.shape[1:] and len(found):
-            return len(found)
+        samples = found.shape[0] if found.shape else 0
+        if self.takes_many and len(found.shape) == len(self.shape) and found.shape[1:] == self.shape[1:] and samples:
+            return samples
         more = ", or more than 1 on axis 0" if self.takes_many else ""
         raise InputError(
             f"input '{self.name}' has shape {shape_text(found.shape)}, expected {shape_text(self.shape)}{more}"
@@ -112,19 +140,25 @@ class Samples(Sequence[dict[str, np.ndarray]]):
         problems: list[str] = []
         counts: dict[str, int] = {}
         for port in ports:
-            if port.name not in given:
-                problems.append(f"input '{port.name}' is missing; given: {', '.join(given) or 'none'}")
-                continue
             try:
-                counts[port.name] = port.count(given[port.name])
+                found = described(given, port.name)
+                if found is None:
+                    raise InputError(f"input '{port.name}' is missing; given: {names_text(given)}")
+                counts[port.name] = port.count(found)
             except InputError as error:
                 problems.append(str(error))
         if not problems and len(set(counts.values())) > 1:
-            found = ", ".join(f"'{name}' {count}" for name, count in counts.items())
-            problems.append(f"the inputs hold different numbers of samples: {found}")
+            each = ", ".join(f"'{name}' {count}" for name, count in counts.items())
+            problems.append(f"the inputs hold different numbers of samples: {each}")
         if problems:
             raise InputError("\n".join(problems))
-        return Samples({port.name: given[port.name] for port in ports}, max(counts.values(), default=1))
+        inputs = {port.name: given[port.name] for port in ports}
+        for name, values in inputs.items():
+            if values.dtype.kind == "f" and not np.isfinite(values).all():
+                problems.append(f"input '{name}' holds {values[~np.isfinite(values)][0]}, expected finite numbers")
+        if problems:
+            raise InputError("\n".join(problems))
+        return Samples(inputs, max(counts.values(), default=1))
 
     def __len__(self) -> int:
         return self.count
@@ -139,6 +173,13 @@ class Samples(Sequence[dict[str, np.ndarray]]):
     def first(self) -> Samples:
         """Return the first sample alone."""
         return Samples(self[0], 1)
+
+
+def names_text(names: Iterable[str]) -> str:
+    """Return names as messages list them, the first ones of many."""
+    every = list(names)
+    more = [f"and {len(every) - LISTED:,} more"] if len(every) > LISTED else []
+    return ", ".join([*every[:LISTED], *more]) or "none"
 
 
 def shape_text(shape: tuple[int, ...]) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import pytest
 
+DENSE = models.path("htvm/layers/dense_16x128")
 RESNET8 = models.path("mlperf_tiny/resnet8")
 GOLDEN = models.golden_files("mlperf_tiny/resnet8")[0]
 METRICS = set(
@@ -190,10 +191,14 @@ def test_too_large_model_names_memory_and_numbers(tmp_path: Path) -> None:
     assert not (tmp_path / "c").exists()
 
 
-def test_folder_of_others_is_left_alone(tmp_path: Path) -> None:
+def test_files_of_others_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    htvm("compile", RESNET8, "-o", tmp_path, status=1)
-    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+    (tmp_path / "Makefile").write_text("mine")
+    done = htvm("compile", DENSE, "-o", tmp_path, status=1)
+    assert f"{tmp_path}/Makefile: is there and was not written by htvm" in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["Makefile", "notes.txt"]
+    htvm("compile", DENSE, "-o", tmp_path, "--force")
+    assert (tmp_path / "notes.txt").read_text() == "mine" != (tmp_path / "Makefile").read_text()
 
 
 def test_inputs_that_do_not_fit_are_all_named(tmp_path: Path) -> None:

@@ -16,8 +16,6 @@ from typing import TYPE_CHECKING, Any, NoReturn, get_args
 from htvm.options import CHOICES, DEFAULTS, SPEED, CompileOptions, ConstantBudget, size_of
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from htvm.backend.targets.soc import Soc
 
 DEBUG = "HTVM_DEBUG"
@@ -176,6 +174,12 @@ class _Json(argparse.Action):
         namespace.quiet = namespace.quiet or path == "-"
 
 
+def add_force(to: argparse.ArgumentParser) -> None:
+    """Add --force, of commands that write a project."""
+    help = "replace files in the folder that were edited, or that htvm did not write, if the project has them as well"
+    to.add_argument("--force", action="store_true", help=help)
+
+
 def say(arguments: argparse.Namespace, text: str) -> None:
     """Print a result, unless --quiet was given."""
     if not arguments.quiet:
@@ -258,14 +262,14 @@ def failing_politely(command: str) -> Iterator[None]:
 
 def _users_mistakes() -> tuple[type[Exception], ...]:
     """Return the exceptions whose message is for the user."""
-    from htvm.backend.c import ProjectFolderError
+    from htvm.backend.files import OutputError
     from htvm.diagnostics import CompileError
     from htvm.interface import InputError
     from htvm.project import ProjectError
     from htvm.runtime.simulator import SimulationError
     from htvm.runtime.simulator.toolchain import BuildError
 
-    return CompileError, InputError, ProjectError, ProjectFolderError, BuildError, SimulationError
+    return CompileError, InputError, ProjectError, OutputError, BuildError, SimulationError
 
 
 def _fail_inside(command: str, error: Exception) -> NoReturn:
@@ -298,21 +302,16 @@ def model_warnings() -> Iterator[None]:
                 print(f"warning: {warning.message}", file=sys.stderr)
 
 
-def read_arrays(path: str) -> dict[str, np.ndarray]:
-    """Read an .npz file. Raises InputError if it is none."""
-    import zipfile
-
-    import numpy as np
-
+@contextmanager
+def about(name: str) -> Iterator[None]:
+    """Begin each line of what is wrong with inputs with the name of their file."""
     from htvm.interface import InputError
 
-    if Path(path).is_file() and not zipfile.is_zipfile(path):
-        raise InputError(f"{path}: is no .npz file, or only a part of one")
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return dict(arrays)
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from None
+        yield
+    except InputError as error:
+        lines = [line if line.startswith(f"{name}:") else f"{name}: {line}" for line in str(error).splitlines()]
+        raise InputError("\n".join(lines)) from None
 
 
 def read_text(path: str) -> tuple[str, str]:
@@ -328,9 +327,11 @@ def read_text(path: str) -> tuple[str, str]:
 
 
 def write_text(path: str, text: str) -> None:
-    """Write a text to a file; '-' is standard output."""
+    """Write a text to a file, whole or not at all; '-' is standard output."""
+    from htvm.backend.files import write_file
+
     if path == "-":
         sys.stdout.write(text)
         sys.stdout.flush()
     else:
-        Path(path).write_text(text, encoding="utf-8")
+        write_file(path, text)

@@ -10,6 +10,7 @@ from typing import Any
 
 from htvm.commands.arguments import (
     add_compilation,
+    add_force,
     add_output,
     add_target,
     model_warnings,
@@ -17,6 +18,7 @@ from htvm.commands.arguments import (
     say,
     usage_error,
     write_json,
+    write_text,
 )
 
 EXAMPLES = """\
@@ -27,7 +29,8 @@ examples:
   htvm compile resnet8_shift.onnx -o out --input-type input=0..127    a float32 input that holds small integers
 
 The folder gets the sources, a header that describes inputs and outputs, a linker script, a Makefile, report.json
-and a README. A project of htvm that is there already is replaced; nothing else ever is.
+and a README; SHA256SUMS lists what htvm has written. A project that is there already is replaced, but for files that
+were edited since: those are refused without --force. All other files stay.
 """
 
 
@@ -35,6 +38,7 @@ def add_arguments(to: argparse.ArgumentParser) -> None:
     to.add_argument("model", metavar="MODEL", help="a quantised ONNX file")
     add_target(to, default="rv32", help="the machine to compile for (default: rv32)")
     to.add_argument("-o", dest="output", required=True, metavar="DIR", help="the folder to write")
+    add_force(to)
     add_compilation(to)
     to.add_argument(
         "--emit-ir",
@@ -67,12 +71,12 @@ def run(arguments: argparse.Namespace) -> int:
             keep_stages=[*arguments.emit_ir, *(["scheduled"] if arguments.save_plan else [])],
         )
     stages = {f"{stage}.mlir": compiled.stages[stage] for stage in arguments.emit_ir}
-    write_project({**compiled.project.files, **stages}, arguments.output)
+    write_project({**compiled.project.files, **stages}, arguments.output, arguments.force)
     write_json(arguments.json, compiled.project.report)
     if arguments.save_plan:
         scheduled = driver.parsed(compiled.stages["scheduled"], arguments.model)
         text = json.dumps(plan.saved(scheduled, compiled.soc.name, compiled.options), indent=1) + "\n"
-        Path(arguments.save_plan).write_text(text, encoding="utf-8")
+        write_text(arguments.save_plan, text)
     if arguments.plan:
         say(arguments, cost_of_pins(arguments, compiled.project.report))
     memory = compiled.soc.arena_memory

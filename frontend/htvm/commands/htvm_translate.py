@@ -6,6 +6,7 @@ import argparse
 import sys
 
 from htvm.commands.arguments import (
+    add_force,
     add_inputs,
     add_target,
     failing_politely,
@@ -34,6 +35,7 @@ def main() -> int:
     which.add_argument("--emit-c", action="store_true", help="read a module of the stage 'planned', write C")
     made.add_argument("input", nargs="?", default="-", metavar="FILE", help="'-' (default): standard input")
     made.add_argument("-o", dest="output", metavar="FILE|DIR", help="file (MLIR) or folder (C) to write")
+    add_force(made)
     add_inputs(made)
     add_target(made, default="rv32", help="the machine that C is for (default: rv32)")
     arguments = settle(made.parse_args())
@@ -67,7 +69,7 @@ def _emit_c(arguments: argparse.Namespace) -> int:
     text, name = read_text(arguments.input)
     project = driver.emit(driver.parsed(text, name), arguments.target, name)
     if arguments.output:
-        write_project(project.files, arguments.output)
+        write_project(project.files, arguments.output, arguments.force)
     else:
         write_text("-", project.files[f"{project.report['name']}.c"])
     return 0

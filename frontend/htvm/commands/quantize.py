@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from htvm.commands.arguments import add_output, add_shapes, add_target, read_arrays, write_json
+from htvm.commands.arguments import add_output, add_shapes, add_target, write_json
 
 if TYPE_CHECKING:
     import onnx
@@ -38,12 +38,12 @@ def add_arguments(to: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    import onnx
-
+    from htvm.arrays import Arrays
+    from htvm.backend.files import write_file
     from htvm.commands import tables
     from htvm.quantization import quantize as quantising
 
-    calibration = read_arrays(arguments.calibration)
+    calibration = Arrays(arguments.calibration)
     made = quantising.quantise(
         arguments.model,
         calibration,
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     source = Path(arguments.model)
     target = Path(arguments.output) if arguments.output else source.with_name(f"{source.stem}_int8.onnx")
-    onnx.save(made, target)
+    write_file(target, made.SerializeToString())
     changes = quantising.changes(arguments.model, made, calibration, arguments.shape)
     engines = _engines(made, arguments.target) if arguments.target else {}
     write_json(arguments.json, {"model": str(target), "outputs": changes, "engines": engines})

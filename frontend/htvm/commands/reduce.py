@@ -8,13 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from htvm.commands.arguments import (
+    about,
     add_cc,
     add_compilation,
     add_output,
     add_target,
     model_warnings,
     options_of,
-    read_arrays,
     say,
     write_json,
 )
@@ -44,29 +44,31 @@ def add_arguments(to: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    import numpy as np
     import onnx
 
     from htvm import driver
+    from htvm.arrays import Arrays, write_arrays
+    from htvm.backend.files import write_file
     from htvm.commands import tables
     from htvm.import_onnx import with_shapes
     from htvm.verification.reduction import Reduction, failing_case
 
-    given = read_arrays(arguments.inputs) if arguments.inputs else None
+    given = Arrays(arguments.inputs) if arguments.inputs else None
     with model_warnings(), tables.status("looking for a failure") as tell:
         options = options_of(arguments)
         reduction = Reduction(arguments.target, options, arguments.cc, tell)
         driver.lower(arguments.model, arguments.target, "imported", options)  # refuses what is no model
         seeds = range(arguments.seed, arguments.seed + RANDOM_SAMPLES)
         model = with_shapes(onnx.load(arguments.model), arguments.shape, Path(arguments.model).name)
-        case = failing_case(reduction, model, given, seeds)
+        with about(arguments.inputs or "random inputs"):
+            case = failing_case(reduction, model, given, seeds)
         if case is None:
             say(arguments, f"{Path(arguments.model).name}: does not fail on target '{arguments.target.name}'")
             return 1
         small = reduction.reduced(case)
     output = Path(arguments.output or f"{Path(arguments.model).stem}_reduced.onnx")
-    onnx.save(small.model, output)
-    np.savez(output.with_suffix(".npz"), **small.inputs)
+    write_file(output, small.model.SerializeToString())
+    write_arrays(output.with_suffix(".npz"), small.inputs)
     nodes = f"{len(small.model.graph.node)} of {len(case.model.graph.node)} nodes"
     say(arguments, f"{output}: {nodes} still fail: {small.failure.kind}\n{small.failure.message}")
     target = arguments.target

@@ -6,7 +6,15 @@ import argparse
 import sys
 from pathlib import Path
 
-from htvm.commands.arguments import add_cc, add_compilation, add_output, add_target, options_of, read_arrays, say
+from htvm.commands.arguments import (
+    about,
+    add_cc,
+    add_compilation,
+    add_output,
+    add_target,
+    options_of,
+    say,
+)
 from htvm.commands.subject import subject
 
 EXAMPLES = """\
@@ -32,22 +40,26 @@ def add_arguments(to: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from htvm.arrays import Arrays
+    from htvm.backend.files import write_file
     from htvm.execution.program import Program
     from htvm.explanation.explanation import explain
     from htvm.interface import Samples
     from htvm.reporting.facts import facts
     from htvm.reporting.page import page
 
-    given = read_arrays(arguments.inputs) if arguments.inputs else None
+    given = Arrays(arguments.inputs) if arguments.inputs else None
     compiled, project, soc = subject(arguments)
     decisions = []
     if compiled is not None:
         decisions = explain(arguments.model, soc, options=options_of(arguments)).decisions
-    samples = Samples.of(project.inputs, project.random_inputs(arguments.seed) if given is None else given)
+    with about(arguments.inputs or "random inputs"):
+        samples = Samples.of(project.inputs, project.random_inputs(arguments.seed) if given is None else given)
     result = Program(project, soc, arguments.cc).run(samples.first())
     output = Path(arguments.output or f"{project.report['name']}.html")
     invocation = ["htvm", *sys.argv[1:]]
     shown = facts(project, soc, result, invocation, decisions)
-    output.write_text(page(shown), encoding="utf-8")
-    say(arguments, f"{output}: {output.stat().st_size:,} bytes")
+    text = page(shown).encode("utf-8")
+    write_file(output, text)
+    say(arguments, f"{output}: {len(text):,} bytes")
     return 0

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from htvm.commands.arguments import add_cc, add_compilation, add_output, add_target, read_arrays, write_json
+from htvm.commands.arguments import about, add_cc, add_compilation, add_output, add_target, write_json
 from htvm.commands.subject import subject
 
 if TYPE_CHECKING:
@@ -46,8 +46,7 @@ def add_arguments(to: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    import numpy as np
-
+    from htvm.arrays import Arrays, write_arrays
     from htvm.commands import tables
     from htvm.execution.program import Program
     from htvm.execution.step_values import step_values
@@ -55,19 +54,20 @@ def run(arguments: argparse.Namespace) -> int:
     from htvm.interface import InputError, Samples
     from htvm.verification.verification import changed
 
-    given = read_arrays(arguments.inputs) if arguments.inputs else None
+    given = Arrays(arguments.inputs) if arguments.inputs else None
     compiled, project, soc = subject(arguments)
     if arguments.values and compiled is None:
         raise InputError(f"--values wants the ONNX file: the project '{arguments.model}' has no names of its tensors")
     inputs = project.random_inputs(arguments.seed) if given is None else given
-    samples = Samples.of(project.inputs, inputs)
+    with about(arguments.inputs or "random inputs"):
+        samples = Samples.of(project.inputs, inputs)
     program = Program(project, soc, arguments.cc)
     with tables.progress("samples") as progress:
         result = program.run(samples, progress)
     if arguments.outputs:
-        np.savez(arguments.outputs, **result.outputs)
+        write_arrays(arguments.outputs, result.outputs)
     if arguments.values:
-        np.savez(arguments.values, **step_values(compiled, program, samples[0]))
+        write_arrays(arguments.values, step_values(compiled, program, samples[0]))
     changes = changed(compiled, result) if compiled else []
     said = _changes(compiled.options.requant, changes) if compiled and changes else None
     write_json(arguments.json, result.metrics | {"changed": said})
@@ -79,12 +79,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _answers(
-    result: RunResult, compiled: CompiledModel | None, given: dict[str, np.ndarray], changes: Sequence[Comparison]
+    result: RunResult, compiled: CompiledModel | None, given: Mapping[str, np.ndarray], changes: Sequence[Comparison]
 ) -> dict[str, str]:
     """Say what was computed: the class, the accuracy, whether it is exact, what --requant changed."""
     import numpy as np
 
-    from htvm.interface import Samples
+    from htvm.interface import Samples, described
 
     said = {}
     scores = {name: values for name, values in result.outputs.items() if values.ndim == 2 and values.shape[1] > 1}
@@ -93,9 +93,9 @@ def _answers(
     for name, found in classes.items():
         if count == 1:
             said["class"] = f"{found[0]} (output '{name}': {scores[name][0, found[0]]})"
-    labels = given.get("label")
+    labels = described(given, "label")
     if labels is not None and labels.shape == (count,) and len(classes) == 1:
-        (found,) = classes.values()
+        labels, (found,) = given["label"], classes.values()
         right = int(np.count_nonzero(found == labels))
         said["accuracy"] = f"{100 * right / count:.2f} % ({right:,} of {count:,} labels)"
     if compiled:

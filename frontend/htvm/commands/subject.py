@@ -21,9 +21,11 @@ def subject(arguments: argparse.Namespace) -> tuple[CompiledModel | None, Projec
     """
     from htvm import driver
     from htvm.backend import targets
+    from htvm.backend.c.project import finish
     from htvm.project import Project
 
     if Path(arguments.model).is_dir():
+        finish(Path(arguments.model))
         project = Project.read(Path(arguments.model))
         return None, project, arguments.target or refined(load(project), arguments)
     with model_warnings():

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from htvm.commands.arguments import (
+    about,
     add_cc,
     add_compilation,
     add_output,
     add_target,
     model_warnings,
     options_of,
-    read_arrays,
     say,
     write_json,
 )
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from htvm.verification.verification import Verification
 
 EXAMPLES = """\
@@ -51,12 +54,12 @@ RANDOM_SAMPLES = 4
 
 def run(arguments: argparse.Namespace) -> int:
     from htvm import driver
+    from htvm.arrays import Arrays
     from htvm.commands import tables
     from htvm.execution.program import Program
-    from htvm.interface import InputError
     from htvm.verification.verification import check
 
-    given = {path: read_arrays(path) for path in arguments.inputs}
+    given: dict[str, Mapping[str, np.ndarray]] = {path: Arrays(path) for path in arguments.inputs}
     with model_warnings():
         compiled = driver.compile(
             arguments.model,
@@ -69,11 +72,8 @@ def run(arguments: argparse.Namespace) -> int:
     program = Program(compiled.project, compiled.soc, arguments.cc)
     checked: dict[str, Verification] = {}
     for name, arrays in given.items():
-        try:
-            with tables.progress(Path(name).name) as progress:
-                found = check(compiled, program, arrays, goldens_bind=arguments.exact_key, progress=progress)
-        except InputError as error:
-            raise InputError("\n".join(f"{name}: {line}" for line in str(error).splitlines())) from None
+        with about(name), tables.progress(Path(name).name) as progress:
+            found = check(compiled, program, arrays, goldens_bind=arguments.exact_key, progress=progress)
         checked[name] = found
         for comparison in found.comparisons:
             if comparison.differing:

@@ -21,7 +21,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from htvm.diagnostics import CompileError
-from htvm.interface import InputError, shape_text
+from htvm.interface import InputError, described, shape_text
 
 if TYPE_CHECKING:
     from htvm.driver import Model
@@ -87,12 +87,13 @@ def split(model: onnx.ModelProto, given: Mapping[str, np.ndarray]) -> list[dict[
             continue
         shape = [size.dim_value for size in value.type.tensor_type.shape.dim]
         wanted = f"N samples of {shape_text((1, *shape[1:]))}"
-        array = given.get(value.name)
-        if array is None:
+        found = described(given, value.name)
+        if found is None:
             problems.append(f"input '{value.name}' is missing; given: {', '.join(given) or 'none'}")
-        elif not shape or array.ndim != len(shape) or list(array.shape[1:]) != shape[1:] or not len(array):
-            problems.append(f"input '{value.name}' has shape {shape_text(array.shape)}, expected {wanted}")
+        elif not shape or len(found.shape) != len(shape) or list(found.shape[1:]) != shape[1:] or not found.shape[0]:
+            problems.append(f"input '{value.name}' has shape {shape_text(found.shape)}, expected {wanted}")
         else:
+            array = given[value.name]
             columns[value.name] = np.split(array.astype(np.float32), len(array))
     counts = {name: len(parts) for name, parts in columns.items()}
     if not problems and len(set(counts.values())) != 1:

@@ -11,7 +11,7 @@ import numpy as np
 from htvm.backend.targets.soc import Soc
 from htvm.driver import CompiledModel, Model, compile
 from htvm.execution.program import Program, Progress, RunResult
-from htvm.interface import InputError, Samples, shape_text
+from htvm.interface import InputError, Samples, described, shape_text
 from htvm.options import DEFAULTS, CompileOptions
 from htvm.reference import evaluate
 from htvm.verification.divergence import Divergence, first_divergence
@@ -133,7 +133,7 @@ def check(
             continue
         for key, allowed in ((f"{name}.exact", None), (name, None if goldens_bind else FLOAT32)):
             if key in given:
-                comparisons.append(Comparison(name, f"'{key}'", found, _alike(given[key], found, key), allowed))
+                comparisons.append(Comparison(name, f"'{key}'", found, _alike(given, found, key), allowed))
                 break
     comparisons += changed(compiled, result)
     wrong = [comparison for comparison in comparisons if comparison.differing and comparison.binding]
@@ -152,10 +152,13 @@ def changed(compiled: CompiledModel, result: RunResult) -> list[Comparison]:
     return [Comparison(name, "the ONNX file", found, meant[name], REFITTED) for name, found in result.outputs.items()]
 
 
-def _alike(golden: np.ndarray, found: np.ndarray, key: str) -> np.ndarray:
-    if golden.shape != found.shape:
-        raise InputError(f"'{key}' has shape {shape_text(golden.shape)}, expected {shape_text(found.shape)}")
-    return golden
+def _alike(given: Mapping[str, np.ndarray], found: np.ndarray, key: str) -> np.ndarray:
+    """Return recorded outputs, of the shape of those that were computed. Raises InputError on others."""
+    golden = described(given, key)
+    if golden is None or golden.shape != found.shape:
+        shape = shape_text(golden.shape) if golden else "none"
+        raise InputError(f"'{key}' has shape {shape}, expected {shape_text(found.shape)}")
+    return given[key]
 
 
 def _first_wrong(wrong: Sequence[Comparison], samples: int) -> int:
