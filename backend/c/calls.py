@@ -7,8 +7,9 @@ one time to the next is copied to `job`, on the stack, before its loop.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 import numpy as np
 
@@ -17,12 +18,46 @@ from htvm.backend.targets.soc import MOST_STRAIGHT, Soc
 
 from .loops import Repeat, Single, Term, rolled
 from .step import Step
+from .syntax import Line, Pointer
 
 STRAIGHT = (MOST_STRAIGHT, 64, 32, 16, 0)
 """The most calls of a step that are written one after the other, the first for which all of these have room."""
 
-Place = tuple[str, int]
-"""Where something is: the C expression of an address, and the bytes from there."""
+
+@dataclass(frozen=True)
+class MemoryBase:
+    """Where a memory begins that only units address: a macro, and the number that it stands for."""
+
+    macro: str
+    address: int
+
+    def __str__(self) -> str:
+        return self.macro
+
+
+@dataclass(frozen=True)
+class PointerBase:
+    """Where something begins that the host addresses."""
+
+    pointer: Pointer
+
+    def __str__(self) -> str:
+        return f"(uintptr_t){self.pointer}"
+
+
+Base: TypeAlias = MemoryBase | PointerBase
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where something is: bytes from a base."""
+
+    base: Base
+    offset_bytes: int
+
+    def __add__(self, size_bytes: int) -> Place:
+        return replace(self, offset_bytes=self.offset_bytes + size_bytes)
+
 
 Moves = tuple[tuple[str, tuple[int, ...]], ...]
 """The loops around something, outermost first: the index, and by how much each of its numbers grows."""
@@ -32,19 +67,20 @@ Moves = tuple[tuple[str, tuple[int, ...]], ...]
 class Call:
     """What calls have in common that may become one in a loop: all but numbers.
 
-    bases: what each number is added to, "" for nothing. job: of a launch, what its descriptor has before addresses.
+    bases: what each number is added to, None for nothing. job: of a launch, what its descriptor has before addresses.
     """
 
     function: str
     unit: str
-    bases: tuple[str, ...]
+    bases: tuple[Base | None, ...]
     job: tuple[int, ...] = ()
 
 
 def call(function: str, unit: str, *arguments: Place | int, job: tuple[int, ...] = ()) -> Single:
     """Return a call as a command that loops.py knows."""
-    places = [each if isinstance(each, tuple) else ("", each) for each in arguments]
-    return Single(Call(function, unit, tuple(base for base, _ in places), job), tuple(number for _, number in places))
+    bases = tuple(each.base if isinstance(each, Place) else None for each in arguments)
+    numbers = tuple(each.offset_bytes if isinstance(each, Place) else each for each in arguments)
+    return Single(Call(function, unit, bases, job), numbers)
 
 
 def most_straight(calls: Sequence[int], soc: Soc) -> int:
@@ -58,25 +94,24 @@ def most_straight(calls: Sequence[int], soc: Soc) -> int:
 
 @dataclass
 class Text:
-    """The C of a step's calls while it is written. memories: the address that each macro stands for.
+    """The C of a step's calls while it is written.
 
     straight: how many calls are written one after the other. copied: the job that the array `job` holds, as far as is
     known.
     """
 
     step: Step
-    memories: Mapping[str, int]
     straight: int
-    lines: list[str] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
     jobs: int = 0
     copied: tuple[int, ...] | None = None
 
-    def write(self) -> list[str]:
+    def write(self) -> list[Line]:
         """Return the statements of all calls of the step."""
         calls = self.step.calls
         terms = calls if len(calls) <= self.straight else rolled(calls)
         if any(moved_jobs(terms, ())):
-            self.lines.append("uint32_t job[HTVM_JOB_WORDS];")
+            self.add("uint32_t job[HTVM_JOB_WORDS];", ())
         self.terms(terms, ())
         return self.lines
 
@@ -112,7 +147,7 @@ class Text:
             self.copy_job(kind.job, moves)
             function, arguments = "htvm_launch_at", ["job", *arguments]
         elif kind.job:
-            addresses = [self.memories.get(base, 0) + n for base, n in zip(kind.bases, term.numbers, strict=True)]
+            addresses = [start(base) + n for base, n in zip(kind.bases, term.numbers, strict=True)]
             arguments = [self.descriptor(kind.job, addresses)]
         self.add(f"{function}({', '.join([kind.unit, *arguments])});", moves)
 
@@ -123,12 +158,12 @@ class Text:
 
     def descriptor(self, job: tuple[int, ...], addresses: Sequence[int]) -> str:
         """Return the name of the array that describes a job."""
-        name = self.step.array(f"job_{self.jobs}", "uint32_t", np.array([*job, *addresses], np.uint32))
+        array = self.step.array(f"job_{self.jobs}", "uint32_t", np.array([*job, *addresses], np.uint32))
         self.jobs += 1
-        return name
+        return array.name
 
     def add(self, line: str, moves: Moves) -> None:
-        self.lines.append("    " * len(moves) + line)
+        self.lines.append(Line(line, loops=len(moves)))
 
 
 def each_with_moves(terms: Sequence[Term], moves: Moves):
@@ -153,9 +188,14 @@ def is_moved(moves: Moves) -> bool:
     return any(any(steps) for _, steps in moves)
 
 
-def expression(base: str, number: int, growth: Sequence[tuple[str, int]]) -> str:
+def start(base: Base | None) -> int:
+    """Return the address of a base of a job's operand; a place that is not used is 0."""
+    return base.address if isinstance(base, MemoryBase) else 0
+
+
+def expression(base: Base | None, number: int, growth: Sequence[tuple[str, int]]) -> str:
     """Return the C expression of a number that grows with indices of loops."""
-    text = f"{base} + {number}" if base and number else base or str(number)
+    text = str(number) if base is None else f"{base} + {number}" if number else str(base)
     for index, step in growth:
         if step:
             sign, size = ("-", -step) if step < 0 else ("+", step)

@@ -14,16 +14,14 @@ from mlir import ir
 from mlir.dialects import memref
 
 from htvm.backend.targets.jobs import OPERANDS, Job
-from htvm.backend.targets.soc import Memory, Route, Soc
+from htvm.backend.targets.soc import Route, Soc
 from htvm.dialects import accel
 from htvm.dialects.copies import Runs
 
-from . import values
-from .calls import Place, Text, call, most_straight
+from . import headers, values
+from .calls import MemoryBase, Place, PointerBase, Text, call, most_straight
 from .loops import Single
 from .step import Step
-
-HEADER = "htvm_soc.h"
 
 
 @dataclass
@@ -37,12 +35,12 @@ class Commands:
     given: Counter[str] = field(default_factory=Counter)
     waited: Counter[str] = field(default_factory=Counter)
     counts: dict[ir.Value, tuple[str, int]] = field(default_factory=dict)
-    memories: dict[str, Memory] = field(default_factory=dict)
+    memories: dict[str, MemoryBase] = field(default_factory=dict)
     loaded: dict[ir.Value, str] = field(default_factory=dict)
 
     def write(self, op: accel.CopyOp | accel.LaunchOp | accel.WaitOp, step: Step) -> None:
         """Add the calls of an operation to a step."""
-        step.shared.headers.add(HEADER)
+        step.shared.headers.add(headers.SOC)
         match op:
             case accel.CopyOp():
                 self.copy(op, step)
@@ -81,15 +79,15 @@ class Commands:
         self.counts[op.token] = (engine, self.given[engine])
 
     def place(self, value: ir.Value, step: Step) -> Place:
-        """Return where a map or a part of one is: the C expression of where it begins, and the bytes from there."""
+        """Return where a map or a part of one is."""
         root, offset = root_of(value)
         constant = values.global_name(root)
         if constant is not None:
-            return f"(uintptr_t){step.array_of(constant)}", offset
+            return Place(PointerBase(step.array_of(constant)), offset)
         if not self.soc.memory(memory_of(value)).host_visible:
             step.held[root] = None
             return self.inside(value)
-        return f"(uintptr_t){step.touches(root)}", offset
+        return Place(PointerBase(step.touches(root)), offset)
 
     def operand(self, value: ir.Value) -> Place:
         """Return where an operand of a job is. Raises ValueError if it has gaps, or the plan does not fix its place."""
@@ -104,15 +102,14 @@ class Commands:
         memory = self.soc.memory(memory_of(value))
         if isinstance(root.owner, ir.Block) or memory.host_visible:
             raise ValueError(f"a job has an operand in '{memory.name}', expected a memory of the accelerators")
-        self.memories[memory_name(memory.name)] = memory
-        return memory_name(memory.name), root.owner.opview.offset.value + offset
+        base = self.memories.setdefault(memory.name, MemoryBase(memory_name(memory.name), memory.base))
+        return Place(base, root.owner.opview.offset.value + offset)
 
     def finish(self, steps: Sequence[Step]) -> None:
         """Write the calls that steps have been given."""
-        addresses = {name: memory.base for name, memory in self.memories.items()}
         straight = most_straight([len(step.calls) for step in steps], self.soc)
         for step in steps:
-            step.body += Text(step, addresses, straight).write()
+            step.body += Text(step, straight).write()
             step.calls.clear()
 
     def definitions(self) -> str:
@@ -120,7 +117,7 @@ class Commands:
         bases = {engine.name: engine.base for engine in self.soc.accelerators}
         bases |= {dma.name: dma.base for dma in self.soc.dmas}
         lines = [f"#define {unit_name(unit)} {bases[unit]:#010x}u" for unit in self.given]
-        lines += [f"#define {memory_name(each.name)} {each.base:#010x}u" for each in self.memories.values()]
+        lines += [f"#define {each.macro} {each.address:#010x}u" for each in self.memories.values()]
         return "/* Registers of the units, and memories that only they address. */\n" + "\n".join(lines) + "\n"
 
     @property
@@ -140,11 +137,7 @@ def copies(dma: str, to: Place, from_: Place, loops: Sequence[tuple[int, int, in
             yield call("htvm_copy_maps", dma, to, to_map, to_row, from_, from_map, from_row, maps, rows, run)
         case [(count, from_step, to_step), *rest]:
             for index in range(count):
-                yield from copies(dma, moved(to, index * to_step), moved(from_, index * from_step), rest, run)
-
-
-def moved(place: Place, size_bytes: int) -> Place:
-    return place[0], place[1] + size_bytes
+                yield from copies(dma, to + index * to_step, from_ + index * from_step, rest, run)
 
 
 def root_of(value: ir.Value) -> tuple[ir.Value, int]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from htvm.dialects import accel
@@ -11,10 +9,11 @@ from htvm.dialects import accel
 from . import values
 from .requant import CORRECTED, Requant
 from .step import Loop, Step, loops_over, requant_fields
+from .syntax import Field
 from .values import element_type, shape, strides
 
 
-def _binary(step: Step) -> tuple[dict[str, Any], list[tuple[int, ...]]]:
+def _binary(step: Step) -> tuple[dict[str, Field], list[tuple[int, ...]]]:
     """Return the shape of a layer on two operands, and the axes that are too many for the kernels."""
     sizes = shape(step.output)
     operands = (values.broadcast_strides(value, sizes) for value in (step.layer.lhs, step.layer.rhs))
@@ -26,13 +25,13 @@ def add(step: Step) -> None:
     layer = step.layer
     requant = Requant.of(layer)
     types = (element_type(value) for value in (layer.lhs, layer.rhs, step.output))
-    kernel = step.kernel("htvm_elementwise.h", "HTVM_DEFINE_ADD", *types, f"HTVM_{requant.form}")
+    kernel = step.kernel("htvm_elementwise.h", "ADD", *types, requant.form)
     a, b, y = step.reads(layer.lhs, "a"), step.reads(layer.rhs, "b"), step.writes(step.output)
     inner, outer = _binary(step)
     fields = {
         "shape": inner,
         "a_multiplier b_multiplier": np.broadcast_to(requant.multiplier, 2).tolist(),
-        "offset": requant.offset[0],
+        "offset": int(requant.offset[0]),
         "requant": requant_fields(requant) | {"pre_shift shift": (0, requant.shift[0])},
     }
     if requant.form == CORRECTED:
@@ -46,7 +45,7 @@ def multiply(step: Step) -> None:
     layer = step.layer
     requant = Requant.of(layer)
     types = (element_type(value) for value in (layer.lhs, layer.rhs, step.output))
-    kernel = step.kernel("htvm_elementwise.h", "HTVM_DEFINE_MULTIPLY", *types, f"HTVM_{requant.form}")
+    kernel = step.kernel("htvm_elementwise.h", "MULTIPLY", *types, requant.form)
     a, b, y = step.reads(layer.lhs, "a"), step.reads(layer.rhs, "b"), step.writes(step.output)
     inner, outer = _binary(step)
     fields = {
@@ -60,7 +59,7 @@ def multiply(step: Step) -> None:
 
 def extreme(step: Step) -> None:
     layer, maximum = step.layer, int(isinstance(step.layer, accel.MaximumOp))
-    kernel = step.kernel("htvm_elementwise.h", "HTVM_DEFINE_EXTREME", element_type(step.output), maximum)
+    kernel = step.kernel("htvm_elementwise.h", "EXTREME", element_type(step.output), maximum)
     a, b, y = step.reads(layer.lhs, "a"), step.reads(layer.rhs, "b"), step.writes(step.output)
     inner, outer = _binary(step)
     address = step.struct("htvm_binary_shape", "shape", inner)
@@ -81,6 +80,6 @@ def lookup(step: Step) -> None:
     inner, outer = values.inner_and_outer(*(list(zip(*each.values(), strict=True)) or [(), (), ()]))
     fields = dict(zip(("size", "x", "y"), inner, strict=True))
     neighbours = int(fields["x"][-1] == fields["y"][-1] == 1)
-    kernel = step.kernel("htvm_elementwise.h", "HTVM_DEFINE_LOOKUP", x_type, y_type, neighbours)
+    kernel = step.kernel("htvm_elementwise.h", "LOOKUP", x_type, y_type, neighbours)
     address = step.struct("htvm_unary_shape", "shape", fields)
-    step.call_in_loops(loops + loops_over(outer, x, y), kernel, address, x, entries, str(layer.lowest.value), y)
+    step.call_in_loops(loops + loops_over(outer, x, y), kernel, address, x, entries, layer.lowest.value, y)

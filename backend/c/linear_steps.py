@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from .convolution import Convolution, kernel_of, weights_4d
 from .movement_steps import copy
 from .requant import Requant
 from .step import Loop, Step, requant_fields
+from .syntax import NULL, Field
 from .values import element_type, shape, strides
 
 
@@ -39,7 +39,7 @@ def linear(step: Step) -> None:
 def _conv2d(step: Step, conv: Convolution, weights: np.ndarray, requant: Requant) -> None:
     layer = step.layer
     x_type, w_type, y_type = element_type(layer.input), element_type(layer.weights), element_type(step.output)
-    kernel = step.kernel("htvm_conv2d.h", "HTVM_DEFINE_CONV2D", x_type, w_type, y_type, f"HTVM_{requant.form}")
+    kernel = step.kernel("htvm_conv2d.h", "CONV2D", x_type, w_type, y_type, requant.form)
     collected = layer.kernel.value == "collected"
     x, y = step.reads(layer.input, "x"), step.writes(step.output)
     address = step.struct("htvm_conv2d_layer", "layer", _linear_fields(conv, requant))
@@ -47,7 +47,7 @@ def _conv2d(step: Step, conv: Convolution, weights: np.ndarray, requant: Requant
         step.array("weights", w_type.c, conv2d_weights(weights, conv.groups, collected)),
         step.scales(requant, len(weights)),
     )
-    window = step.scratch() if collected else "NULL"
+    window = step.scratch() if collected else NULL
     step.call_for_each(conv.batch, kernel, {x: conv.x[0], y: conv.y[0]}, address, x, *arrays, window, y)
 
 
@@ -59,24 +59,22 @@ def _computed_weights(step: Step, conv: Convolution, requant: Requant) -> None:
     k_step, *steps = strides(layer.weights)
     x, w = step.reads(layer.input, "x"), step.reads(layer.weights, "w")
     y, scratch = step.writes(step.output), step.scratch()
-    ordered = scratch if w_type.size_bytes == 1 else f"({w_type.c} *)(void *){scratch}"
+    ordered = scratch if w_type.size_bytes == 1 else scratch.cast_to(w_type.c)
     taps, whole = channels * rows * columns, outputs // BLOCK
     if outputs % BLOCK:
-        fill = step.kernel("htvm_elementwise.h", "HTVM_DEFINE_FILL", w_type)
+        fill = step.kernel("htvm_elementwise.h", "FILL", w_type)
         step.call(fill, (whole + 1) * BLOCK * taps, 0, ordered)
     for first, count, lanes in ((0, whole, BLOCK), (whole, 1, outputs % BLOCK)):
         if count and lanes:
-            source = f"{w} + {first * BLOCK * k_step}" if first else w
-            target = f"{ordered} + {first * BLOCK * taps}" if first else ordered
             axes = (
                 [count, channels, rows, columns, lanes],
                 [BLOCK * k_step, *steps, k_step],
                 [BLOCK * taps, BLOCK * rows * columns, BLOCK * columns, BLOCK, 1],
             )
-            copy(step, f"order_{first}", source, target, axes, kind=w_type)
-    kernel = step.kernel("htvm_conv2d.h", "HTVM_DEFINE_CONV2D", x_type, w_type, y_type, f"HTVM_{requant.form}")
+            copy(step, f"order_{first}", w + first * BLOCK * k_step, ordered + first * BLOCK * taps, axes, kind=w_type)
+    kernel = step.kernel("htvm_conv2d.h", "CONV2D", x_type, w_type, y_type, requant.form)
     address = step.struct("htvm_conv2d_layer", "layer", _linear_fields(conv, requant))
-    window = f"{scratch} + {-(-outputs // BLOCK) * BLOCK * taps * w_type.size_bytes}"
+    window = scratch + -(-outputs // BLOCK) * BLOCK * taps * w_type.size_bytes
     arrays = ordered, step.scales(requant, outputs), window
     step.call_for_each(conv.batch, kernel, {x: conv.x[0], y: conv.y[0]}, address, x, *arrays, y)
 
@@ -84,9 +82,9 @@ def _computed_weights(step: Step, conv: Convolution, requant: Requant) -> None:
 def _packed(step: Step, conv: Convolution, weights: np.ndarray, requant: Requant) -> None:
     layer, run = step.layer, step.layer.run.value
     x_type, y_type = element_type(layer.input), element_type(step.output)
-    pack = step.kernel("htvm_packed.h", "HTVM_DEFINE_PACK_WINDOWS", x_type)
-    types = (x_type, y_type, f"HTVM_{requant.form}")
-    kernel = step.kernel("htvm_packed.h", "HTVM_DEFINE_PACKED", *types, more=(pack,))
+    pack = step.kernel("htvm_packed.h", "PACK_WINDOWS", x_type)
+    types = (x_type, y_type, requant.form)
+    kernel = step.kernel("htvm_packed.h", "PACKED", *types, more=(pack,))
     limits = np.iinfo(x_type.numpy)
     groups = [
         packed_weights.pack_weights(group, run, limits.min, limits.max)
@@ -97,18 +95,18 @@ def _packed(step: Step, conv: Convolution, weights: np.ndarray, requant: Requant
     address = step.struct("htvm_packed_layer", "layer", fields)
     dense = np.concatenate([group.dense.reshape(-1) for group in groups])
     arrays = (
-        step.array("weights", "int8_t", dense) if dense.size else "NULL",
+        step.array("weights", "int8_t", dense) if dense.size else NULL,
         step.array("rest", "uint8_t", np.concatenate([group.rest for group in groups])),
         step.scales(requant, len(weights)),
     )
-    window = f"(int32_t *)(void *){step.scratch()}"
+    window = step.scratch().cast_to("int32_t")
     step.call_for_each(conv.batch, kernel, {x: conv.x[0], y: conv.y[0]}, address, x, *arrays, window, y)
 
 
 def _row(step: Step, conv: Convolution, weights: np.ndarray, requant: Requant) -> None:
     layer = step.layer
     x_type, w_type, y_type = element_type(layer.input), element_type(layer.weights), element_type(step.output)
-    kernel = step.kernel("htvm_conv2d.h", "HTVM_DEFINE_ROW", x_type, w_type, y_type, f"HTVM_{requant.form}")
+    kernel = step.kernel("htvm_conv2d.h", "ROW", x_type, w_type, y_type, requant.form)
     x, y = step.reads(layer.input, "x"), step.writes(step.output)
     address = step.struct("htvm_conv2d_layer", "layer", _linear_fields(conv, requant))
     ordered = conv2d_weights(weights, groups=1, collected=False)
@@ -119,7 +117,7 @@ def _row(step: Step, conv: Convolution, weights: np.ndarray, requant: Requant) -
 def _sparse_row(step: Step, conv: Convolution, weights: np.ndarray, requant: Requant) -> None:
     layer = step.layer
     x_type, y_type = element_type(layer.input), element_type(step.output)
-    kernel = step.kernel("htvm_sparse_row.h", "HTVM_DEFINE_SPARSE_ROW", x_type, y_type, f"HTVM_{requant.form}")
+    kernel = step.kernel("htvm_sparse_row.h", "SPARSE_ROW", x_type, y_type, requant.form)
     rows, skip = weights.reshape(len(weights), -1), layer.skip.value
     x, y = step.reads(layer.input, "x"), step.writes(step.output)
     address = step.struct("htvm_sparse_row_layer", "layer", _row_fields(conv, requant, skip))
@@ -134,14 +132,14 @@ def _paired_row(step: Step, conv: Convolution, weights: np.ndarray, requant: Req
     layer = step.layer
     x_type, y_type = element_type(layer.input), element_type(step.output)
     skips, skip = (1, layer.skip.value) if layer.skip is not None else (0, 0)
-    word_form = "HTVM_WORDS" if layer.kernel.value == "wide_row" else "HTVM_QUADS"
-    types = (word_form, skips, x_type, y_type, f"HTVM_{requant.form}")
-    kernel = step.kernel("htvm_paired_row.h", "HTVM_DEFINE_PAIRED_ROW", *types)
+    word_form = "WORDS" if layer.kernel.value == "wide_row" else "QUADS"
+    types = (word_form, skips, x_type, y_type, requant.form)
+    kernel = step.kernel("htvm_paired_row.h", "PAIRED_ROW", *types)
     limits, rows = np.iinfo(x_type.numpy), weights.reshape(len(weights), -1)
     blocks = row_weights.row_blocks(rows, limits.min - skip, limits.max - skip)
     x, y = step.reads(layer.input, "x"), step.writes(step.output)
     address = step.struct("htvm_paired_row_layer", "layer", _row_fields(conv, requant, skip))
-    words = [block.words if word_form == "HTVM_WORDS" else block.quads for block in blocks]
+    words = [block.words if word_form == "WORDS" else block.quads for block in blocks]
     arrays = (
         step.array("words", "uint32_t", np.concatenate(words).reshape(-1)),
         step.array("runs", "uint8_t", run_lengths(blocks)),
@@ -157,10 +155,10 @@ def _depthwise(step: Step, conv: Convolution, weights: np.ndarray, requant: Requ
     if conv.out_height > conv.out_width:  # the kernel slides along rows: the longer, the fewer begin anew
         conv, weights = conv.transposed(), np.swapaxes(weights, 2, 3)
     if layer.kernel.value == "depthwise_3x3":
-        define, arguments = "HTVM_DEFINE_DEPTHWISE3X3", (conv.strides[0], *types)
+        define, arguments = "DEPTHWISE3X3", (conv.strides[0], *types)
     else:
-        define, arguments = "HTVM_DEFINE_DEPTHWISE", types
-    kernel = step.kernel("htvm_depthwise.h", define, *arguments, f"HTVM_{requant.form}")
+        define, arguments = "DEPTHWISE", types
+    kernel = step.kernel("htvm_depthwise.h", define, *arguments, requant.form)
     x, y = step.reads(layer.input, "x"), step.writes(step.output)
     fields = {"channels multiplier": (len(weights), conv.out_channels)}
     fields |= _map_fields(conv) | {"requant": requant_fields(requant)}
@@ -183,7 +181,7 @@ KERNELS: dict[str, Callable[[Step, Convolution, np.ndarray, Requant], None]] = {
 """What writes the step of a linear layer, by the kernel that choose-kernels has named."""
 
 
-def _linear_fields(conv: Convolution, requant: Requant) -> dict[str, Any]:
+def _linear_fields(conv: Convolution, requant: Requant) -> dict[str, Field]:
     return {
         "groups in_channels out_channels": (conv.groups, conv.channels, conv.out_channels),
         **_map_fields(conv),
@@ -191,7 +189,7 @@ def _linear_fields(conv: Convolution, requant: Requant) -> dict[str, Any]:
     }
 
 
-def _row_fields(conv: Convolution, requant: Requant, skip: int) -> dict[str, Any]:
+def _row_fields(conv: Convolution, requant: Requant, skip: int) -> dict[str, Field]:
     return {
         "in_channels out_channels": (conv.channels, conv.out_channels),
         "y_c skip": (conv.y[1], skip),
@@ -199,7 +197,7 @@ def _row_fields(conv: Convolution, requant: Requant, skip: int) -> dict[str, Any
     }
 
 
-def _map_fields(conv: Convolution) -> dict[str, Any]:
+def _map_fields(conv: Convolution) -> dict[str, Field]:
     return {
         "in_height in_width": (conv.height, conv.width),
         "out_height out_width": (conv.out_height, conv.out_width),
@@ -220,7 +218,7 @@ def matmul(step: Step) -> None:
     y_steps = strides(step.output)
     requant = Requant.of(layer) if layer.requant is not None else Requant.raw(np.zeros(1))
     types = (element_type(value) for value in (layer.lhs, layer.rhs, step.output))
-    kernel = step.kernel("htvm_matmul.h", "HTVM_DEFINE_MATMUL", *types, f"HTVM_{requant.form}")
+    kernel = step.kernel("htvm_matmul.h", "MATMUL", *types, requant.form)
     a, b, y = step.reads(layer.lhs, "a"), step.reads(layer.rhs, "b"), step.writes(step.output)
     inner = shape(layer.lhs)[-1]
     step.macs = int(np.prod(sizes)) * inner

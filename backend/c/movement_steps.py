@@ -10,20 +10,21 @@ from htvm.dialects import accel
 
 from . import values
 from .step import Loop, Step, loops_over
+from .syntax import ConstPointer, Entry, Pointer, Stride
 from .values import ElementType, element_type, shape, strides
 
 
 def copy(
     step: Step,
     name: str,
-    x: str,
-    y: str,
+    x: Pointer,
+    y: Pointer,
     axes: tuple[Sequence[int], Sequence[int], Sequence[int]],
     loops: Sequence[Loop] = (),
     kind: ElementType | None = None,
 ) -> None:
     """Copy elements of the output's type, or of `kind`, inside `loops`; axes: sizes, strides of x, strides of y."""
-    kernel = step.kernel("htvm_elementwise.h", "HTVM_DEFINE_COPY", kind or element_type(step.output))
+    kernel = step.kernel("htvm_elementwise.h", "COPY", kind or element_type(step.output))
     inner, outer = values.inner_and_outer(*axes)
     address = step.struct("htvm_unary_shape", name, dict(zip(("size", "x", "y"), longest_last(inner), strict=True)))
     step.call_in_loops([*loops, *loops_over(outer, x, y)], kernel, address, x, y)
@@ -40,8 +41,7 @@ def concat(step: Step) -> None:
     start = 0
     for number, value in enumerate(step.layer.inputs):
         x = step.reads(value, f"x{number}")
-        to = f"{y} + {start * y_steps[axis]}" if start else y
-        copy(step, f"part_{number}", x, to, (shape(value), strides(value), y_steps))
+        copy(step, f"part_{number}", x, y + start * y_steps[axis], (shape(value), strides(value), y_steps))
         start += shape(value)[axis]
 
 
@@ -54,11 +54,11 @@ def pad(step: Step) -> None:
     kept = [size + min(a, 0) + min(b, 0) for size, a, b in zip(shape(layer.input), low, high, strict=True)]
     to = sum(max(a, 0) * stride for a, stride in zip(low, y_steps, strict=True))
     first = sum(max(-a, 0) * stride for a, stride in zip(low, x_steps, strict=True))
-    fill = step.kernel("htvm_elementwise.h", "HTVM_DEFINE_FILL", element_type(step.output))
+    fill = step.kernel("htvm_elementwise.h", "FILL", element_type(step.output))
     step.call(fill, int(np.prod(shape(step.output))), int(layer.value.value), y)
     if min(kept) > 0:
         axes = kept, x_steps, y_steps
-        copy(step, "inside", f"{x} + {first}" if first else x, f"{y} + {to}" if to else y, axes)
+        copy(step, "inside", x + first, y + to, axes)
 
 
 def transpose(step: Step) -> None:
@@ -76,17 +76,18 @@ def take(step: Step) -> None:
         spaced = [(size, 1, 1)] if indices is None else evenly_spaced(indices)
         if spaced is None:
             offsets = step.array(f"axis_{axis}", "int32_t", (indices * x_step).astype(np.int32))
-            loops.append(Loop(size, {x: f"{offsets}[{{}}]", y: f"{{}} * {y_step}"}))
+            loops.append(Loop(size, {x: Entry(offsets), y: Stride(y_step)}))
             continue
         first += 0 if indices is None else int(indices[0]) * x_step
         axes += [(count, step_of * x_step, apart * y_step) for count, step_of, apart in spaced]
     if first:
-        step.body.append(f"const {element_type(step.output).c} *const first = {x} + {first};")
+        start = Pointer("first")
+        step.body.append(ConstPointer(element_type(step.output).c, start.name, x + first))
         loops = [
-            Loop(loop.size, {"first" if name == x else name: text for name, text in loop.offsets.items()})
+            Loop(loop.size, {start if pointer == x else pointer: move for pointer, move in loop.moves.items()})
             for loop in loops
         ]
-        x = "first"
+        x = start
     copy(step, "shape", x, y, tuple(zip(*axes)) or ((), (), ()), loops)
 
 

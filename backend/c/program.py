@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import TypeAlias
 
 import numpy as np
 from mlir import ir
@@ -18,9 +19,13 @@ from .commands import Commands
 from .constants import Constants
 from .names import identifier, project_name
 from .step import Shared, Step
+from .syntax import ArenaAddress, Declaration, Pointer
 from .values import ElementType
 
 COMMANDS = (accel.CopyOp, accel.LaunchOp, accel.WaitOp)
+
+Address: TypeAlias = Pointer | ArenaAddress
+"""Where an argument of a step is: a parameter of the network's function, or a buffer in the arena."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +64,14 @@ class Port:
         return self.elements * self.type.size_bytes
 
     @property
-    def declaration(self) -> str:
+    def declaration(self) -> Declaration:
         """The parameter of the network's function."""
-        return f"{'' if self.is_result else 'const '}{self.type.c} *{self.name}"
+        return Declaration(self.type.c, self.name, is_const=not self.is_result)
+
+    @property
+    def pointer(self) -> Pointer:
+        """What that parameter points to."""
+        return Pointer(self.name)
 
 
 @dataclass(frozen=True)
@@ -86,7 +96,7 @@ class Program:
     memories: tuple[ArenaMemory, ...]
     arena_memory: str
     steps: tuple[Step, ...]
-    calls: tuple[tuple[str, ...], ...]
+    calls: tuple[tuple[Address, ...], ...]
     shared: Shared
     commands: Commands
 
@@ -117,7 +127,7 @@ def read_program(module: ir.Module, soc: Soc) -> Program:
     model = function.name.value
     memories = _memories(module)
     ports = tuple(_ports(function))
-    places = {port.value: port.name for port in ports} | dict(_places(function))
+    places: dict[ir.Value, Address] = {port.value: port.pointer for port in ports} | dict(_places(function))
     data = {op.sym_name.value: np.array(op.initial_value) for op in module.body if op.operation.name == "memref.global"}
     ops = [op for op in function.body.blocks[0] if is_work(op) and not _is_nothing(op, places)]
     layers = [op for op in ops if accel.is_layer(op)]
@@ -196,17 +206,17 @@ def _ports(function: func.FuncOp) -> Iterator[Port]:
         )
 
 
-def _places(function: func.FuncOp) -> Iterator[tuple[ir.Value, str]]:
-    """Yield each buffer with the C expression of its address."""
+def _places(function: func.FuncOp) -> Iterator[tuple[ir.Value, ArenaAddress]]:
+    """Yield each buffer with its address."""
     for op in function.body.blocks[0]:
         if isinstance(op, accel.BufferOp):
-            yield op.memref, f"({values.element_type(op.memref).c} *)(base + {op.offset.value})"
+            yield op.memref, ArenaAddress(values.element_type(op.memref).c, op.offset.value)
 
 
-def _is_nothing(layer: ir.OpView, places: dict[ir.Value, str]) -> bool:
+def _is_nothing(layer: ir.OpView, places: Mapping[ir.Value, Address]) -> bool:
     """Say whether a layer is a reshape whose input and output are in one place."""
     if not isinstance(layer, accel.ReshapeOp) or values.global_name(layer.input) is not None:
         return False
     source, target = layer.input, accel.output(layer)
-    same_buffer = "base" in places[source] and places[source] == places[target]
+    same_buffer = isinstance(places[source], ArenaAddress) and places[source] == places[target]
     return source == target or same_buffer

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from htvm.dialects.copies import merge_axes
 from . import values
 from .requant import Requant
 from .step import Step, is_argument, loops_over, requant_fields
+from .syntax import Field
 from .values import element_type, shape, strides
 
 
@@ -23,24 +23,24 @@ def pool2d(step: Step) -> None:
     x, y = step.reads(layer.input, "x"), step.writes(step.output)
     steps = {x: strides(layer.input)[0], y: strides(step.output)[0]}
     batch, fields = shape(layer.input)[0], _window_fields(step)
-    extreme = {"max": "HTVM_MAXIMUM", "min": "HTVM_MINIMUM"}.get(layer.kind.value)
+    extreme = {"max": "MAXIMUM", "min": "MINIMUM"}.get(layer.kind.value)
     if extreme:
-        kernel = step.kernel("htvm_pool2d.h", "HTVM_DEFINE_POOL2D_EXTREME", x_type, extreme)
+        kernel = step.kernel("htvm_pool2d.h", "POOL2D_EXTREME", x_type, extreme)
         address = step.struct("htvm_pool2d_layer", "layer", fields)
         step.call_for_each(batch, kernel, steps, address, x, y)
         return
     requant, counts = Requant.of(layer), np.array(list(layer.counts), np.int32)
-    types = y_type, f"HTVM_{requant.form}"
+    types = y_type, requant.form
     if has_words(layer):
-        kernel = step.kernel("htvm_pool2d_words.h", "HTVM_DEFINE_POOL2D_SUM_WORDS", bytes_of(layer), *types)
+        kernel = step.kernel("htvm_pool2d_words.h", "POOL2D_SUM_WORDS", bytes_of(layer), *types)
     else:
-        kernel = step.kernel("htvm_pool2d.h", "HTVM_DEFINE_POOL2D_SUM", x_type, *types)
+        kernel = step.kernel("htvm_pool2d.h", "POOL2D_SUM", x_type, *types)
     address = step.struct("htvm_pool2d_layer", "layer", fields | {"requant": requant_fields(requant)})
     arrays = step.array("counts", "int32_t", counts), step.scales(requant, counts.size)
     step.call_for_each(batch, kernel, steps, address, x, *arrays, y)
 
 
-def _window_fields(step: Step) -> dict[str, Any]:
+def _window_fields(step: Step) -> dict[str, Field]:
     """Return the geometry of a pool; the words of a whole map under one window are one row."""
     layer = step.layer
     _, channels, height, width = shape(layer.input)
@@ -75,11 +75,11 @@ def has_words(layer: accel.Pool2dOp) -> bool:
 def bytes_of(layer: accel.Pool2dOp) -> str:
     """Return what the bytes of a pool's map hold, as htvm_pool2d_words.h tells them apart."""
     if element_type(layer.input).c == "uint8_t":
-        return "HTVM_UNSIGNED"
-    return "HTVM_HALF" if is_half(layer) else "HTVM_SIGNED"
+        return "UNSIGNED"
+    return "HALF" if is_half(layer) else "SIGNED"
 
 
-def _around(step: Step, axis: int) -> tuple[dict[str, Any], list[tuple[int, ...]]]:
+def _around(step: Step, axis: int) -> tuple[dict[str, Field], list[tuple[int, ...]]]:
     """Return one axis before `axis`, itself and one behind it as kernels want them, and the axes around these."""
     layer = step.layer
     each = dict(enumerate(zip(shape(layer.input), strides(layer.input), strides(step.output), strict=True)))
@@ -92,7 +92,7 @@ def _around(step: Step, axis: int) -> tuple[dict[str, Any], list[tuple[int, ...]
 
 def argmax(step: Step) -> None:
     layer = step.layer
-    kernel = step.kernel("htvm_argmax.h", "HTVM_DEFINE_ARGMAX", element_type(layer.input), element_type(step.output))
+    kernel = step.kernel("htvm_argmax.h", "ARGMAX", element_type(layer.input), element_type(step.output))
     x, y = step.reads(layer.input, "x"), step.writes(step.output)
     inner, outer = _around(step, layer.axis.value)
     fields = inner | {"smallest last": (int(layer.smallest), int(layer.last))}
@@ -127,7 +127,7 @@ def layer_norm(step: Step) -> None:
         "zero_point min max": (layer.zero_point.value, layer.min.value, layer.max.value),
     }
     types = element_type(layer.input), element_type(step.output)
-    kernel = step.kernel("htvm_layer_norm.h", "HTVM_DEFINE_LAYER_NORM", *types)
+    kernel = step.kernel("htvm_layer_norm.h", "LAYER_NORM", *types)
     x, y = step.reads(layer.input, "x"), step.writes(step.output)
     address = step.struct("htvm_layer_norm_layer", "layer", fields)
     step.call_in_loops(
@@ -149,7 +149,7 @@ def softmax(step: Step) -> None:
         "scale_multiplier scale_shift": (layer.scale_multiplier.value, layer.scale_shift.value),
         "zero_point min max": (layer.zero_point.value, layer.min.value, layer.max.value),
     }
-    kernel = step.kernel("htvm_softmax.h", "HTVM_DEFINE_SOFTMAX", element_type(layer.input), element_type(step.output))
+    kernel = step.kernel("htvm_softmax.h", "SOFTMAX", element_type(layer.input), element_type(step.output))
     x, y = step.reads(layer.input, "x"), step.writes(step.output)
     address = step.struct("htvm_softmax_layer", "layer", fields)
     step.call_in_loops(loops_over(outer, x, y), kernel, address, x, step.array("table", "uint64_t", table), y)

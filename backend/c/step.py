@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from mlir import ir
@@ -19,38 +18,53 @@ from . import values
 from .constants import Constants
 from .loops import Single
 from .requant import CORRECTED, HALF_EVEN, NARROW_EACH, Requant
+from .syntax import (
+    AddressOf,
+    Argument,
+    Call,
+    Declaration,
+    Field,
+    Fields,
+    KernelFunction,
+    Loops,
+    Move,
+    Pointer,
+    Statement,
+    Stride,
+    StructConstant,
+)
 from .values import ElementType, element_type, shape
 
 
 @dataclass(frozen=True)
 class Shared:
-    """What the steps of one program share. kernels: the definition of each kernel function, by name."""
+    """What the steps of one program share. kernels: the kernel functions, by name."""
 
     constants: Constants
     data: Mapping[str, np.ndarray]
     forms: Mapping[ir.OpView, Requant]
-    kernels: dict[str, str] = field(default_factory=dict)
+    kernels: dict[str, KernelFunction] = field(default_factory=dict)
     headers: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
 class Loop:
-    """A loop around a call: how often, and for each argument it moves the C expression of the offset at index {}."""
+    """A loop around a call: how often, and how each argument that it moves follows its index."""
 
     size: int
-    offsets: Mapping[str, str]
+    moves: Mapping[Pointer, Move]
 
     @staticmethod
-    def of(size: int, steps: Mapping[str, int]) -> Loop:
-        return Loop(size, {name: f"{{}} * {step}" for name, step in steps.items() if step})
+    def of(size: int, steps: Mapping[Pointer, int]) -> Loop:
+        return Loop(size, {pointer: Stride(step) for pointer, step in steps.items() if step})
 
 
 @dataclass
 class Step:
     """A step being written.
 
-    parameters: for each activation its C declaration, by value. body: C statements. calls: what follows them, given
-    to other units. scratch_bytes: of the arena, while the step runs. held: buffers in memories that the host does not
+    parameters: for each activation its declaration, by value. body: statements. calls: what follows them, given to
+    other units. scratch_bytes: of the arena, while the step runs. held: buffers in memories that the host does not
     address. packed: the constants that have the weights of its jobs.
     """
 
@@ -60,8 +74,8 @@ class Step:
     summary: str = ""
     macs: int = 0
     scratch_bytes: int = 0
-    parameters: dict[ir.Value, str] = field(default_factory=dict)
-    body: list[str] = field(default_factory=list)
+    parameters: dict[ir.Value, Declaration] = field(default_factory=dict)
+    body: list[Statement] = field(default_factory=list)
     calls: list[Single] = field(default_factory=list)
     held: dict[ir.Value, None] = field(default_factory=dict)
     packed: set[str] = field(default_factory=set)
@@ -105,114 +119,105 @@ class Step:
     def engine(self) -> str:
         return self.layer.engine.value if self.layer.engine is not None else "host"
 
-    def reads(self, value: ir.Value, name: str) -> str:
-        """Return the C expression of an operand: a parameter called `name`, or a constant array."""
+    def reads(self, value: ir.Value, name: str) -> Pointer:
+        """Return where an operand is: a parameter called `name`, or a constant array."""
         constant = values.global_name(value)
         if constant is not None:
             return self.array(name, element_type(value).c, self.shared.data[constant])
-        if value in self.parameters:
-            return self.parameters[value].rsplit("*", 1)[1]
-        self.parameters[value] = f"const {element_type(value).c} *{name}"
-        return name
+        if value not in self.parameters:
+            self.parameters[value] = Declaration(element_type(value).c, name, is_const=True)
+        return Pointer(self.parameters[value].name)
 
-    def writes(self, value: ir.Value, name: str = "y") -> str:
-        self.parameters[value] = f"{element_type(value).c} *{name}"
-        return name
+    def writes(self, value: ir.Value, name: str = "y") -> Pointer:
+        self.parameters[value] = Declaration(element_type(value).c, name, is_const=False)
+        return Pointer(name)
 
-    def touches(self, value: ir.Value) -> str:
-        """Return the name of a map that a copy reads or writes: a parameter."""
+    def touches(self, value: ir.Value) -> Pointer:
+        """Return where a map is that a copy reads or writes: a parameter."""
         if value not in self.parameters:
             attributes = value.owner.owner.opview.arg_attrs[value.arg_number] if is_argument(value) else {}
             is_input = is_argument(value) and "accel.result" not in attributes
-            name = f"map_{len(self.parameters)}"
-            self.parameters[value] = f"{'const ' if is_input else ''}{element_type(value).c} *{name}"
-        return self.parameters[value].rsplit("*", 1)[1]
+            self.parameters[value] = Declaration(element_type(value).c, f"map_{len(self.parameters)}", is_input)
+        return Pointer(self.parameters[value].name)
 
-    def array_of(self, constant: str) -> str:
-        """Return the name of the array of a constant of bytes, which is shared by all steps."""
-        return self.shared.constants.array(constant, "int8_t", self.shared.data[constant])
+    def array_of(self, constant: str) -> Pointer:
+        """Return the array of a constant of bytes, which is shared by all steps."""
+        return Pointer(self.shared.constants.array(constant, "int8_t", self.shared.data[constant]))
 
-    def scratch(self) -> str:
-        """Return the name of the memory that the layer's kernel needs beside its operands."""
+    def scratch(self) -> Pointer:
+        """Return the memory that the layer's kernel needs beside its operands."""
         self.scratch_bytes = values.size_bytes(self.layer.scratch)
         return self.writes(self.layer.scratch, "window")
 
-    def array(self, role: str, c_type: str, data: np.ndarray) -> str:
-        """Return the name of a constant array."""
-        return self.shared.constants.array(f"step_{self.number}_{role}", c_type, data)
+    def array(self, role: str, c_type: str, data: np.ndarray) -> Pointer:
+        """Return a constant array."""
+        return Pointer(self.shared.constants.array(f"step_{self.number}_{role}", c_type, data))
 
-    def structs(self, role: str, c_type: str, rows: Sequence[tuple[int, ...]], struct_bytes: int) -> str:
-        """Return the name of a constant array of structs."""
-        return self.shared.constants.structs(f"step_{self.number}_{role}", c_type, rows, struct_bytes)
+    def structs(self, role: str, c_type: str, rows: Sequence[tuple[int, ...]], struct_bytes: int) -> Pointer:
+        """Return a constant array of structs."""
+        return Pointer(self.shared.constants.structs(f"step_{self.number}_{role}", c_type, rows, struct_bytes))
 
-    def scales(self, requant: Requant, channels: int) -> str:
-        return self.shared.constants.scales(f"step_{self.number}_scales", requant, channels)
+    def scales(self, requant: Requant, channels: int) -> Pointer:
+        return Pointer(self.shared.constants.scales(f"step_{self.number}_scales", requant, channels))
 
-    def kernel(self, header: str, define: str, *arguments: ElementType | str | int, more: Sequence[str] = ()) -> str:
-        """Return the name of the function that the macro `define` of a kernel header makes for these arguments.
+    def kernel(self, header: str, kind: str, *arguments: ElementType | str | int, more: Sequence[str] = ()) -> str:
+        """Return the name of the function that the macro HTVM_DEFINE_<kind> of a kernel header makes.
 
-        more: arguments that follow from the others, and are not part of the name.
+        arguments: of the macro; a string X is the enumerator HTVM_X. more: functions that follow from the others, and
+        are not part of the name.
         """
-        kind = define.removeprefix("HTVM_DEFINE_").lower()
-        words = [x.short if isinstance(x, ElementType) else str(x).removeprefix("HTVM_").lower() for x in arguments]
-        name = "_".join(["htvm_run", kind, *words])
-        text = ", ".join(x.enumerator if isinstance(x, ElementType) else str(x) for x in (*arguments, *more))
+        words = [x.short if isinstance(x, ElementType) else str(x).lower() for x in arguments]
+        name = "_".join(["htvm_run", kind.lower(), *words])
         self.shared.headers.add(header)
-        self.shared.kernels[name] = f"{define}({name}, {text})"
+        self.shared.kernels[name] = KernelFunction(kind, name, (*map(_macro_argument, arguments), *more))
         return name
 
-    def struct(self, c_type: str, name: str, fields: Mapping[str, Any]) -> str:
+    def struct(self, c_type: str, name: str, fields: Fields) -> AddressOf:
         """Define a constant struct in the function; return its address."""
-        self.body.append(f"static const {c_type} {name} = {_initializer(fields, 1)};")
-        return f"&{name}"
+        self.body.append(StructConstant(c_type, name, fields))
+        return AddressOf(name)
 
-    def call(self, function: str, *arguments: object) -> None:
-        self.body.append(f"{function}({', '.join(map(str, arguments))});")
+    def call(self, function: str, *arguments: Argument) -> None:
+        self.body.append(Call(function, arguments))
 
-    def call_in_loops(self, loops: Sequence[Loop], function: str, *arguments: str) -> None:
+    def call_in_loops(self, loops: Sequence[Loop], function: str, *arguments: Argument) -> None:
         """Call a kernel in nested loops, outermost first, each of which moves some of the arguments."""
-        text, names = "", [f"i{number}" for number in range(len(loops))]
         moved = list(arguments)
-        for index, loop in zip(names, loops, strict=True):
-            text += f"for (int32_t {index} = 0; {index} < {loop.size}; {index}++) "
+        for number, loop in enumerate(loops):
             for place, argument in enumerate(arguments):
-                if argument in loop.offsets:
-                    moved[place] += f" + {loop.offsets[argument].format(index)}"
-        call = f"{function}({', '.join(moved)});"
-        self.body.append(f"{text}{{\n    {call}\n}}" if text else call)
+                pointer = moved[place]
+                if isinstance(argument, Pointer) and isinstance(pointer, Pointer) and argument in loop.moves:
+                    moved[place] = pointer.moved(loop.moves[argument], f"i{number}")
+        indices = tuple((f"i{number}", loop.size) for number, loop in enumerate(loops))
+        self.body.append(Loops(indices, Call(function, tuple(moved))))
 
-    def call_for_each(self, batch: int, function: str, steps: Mapping[str, int], *arguments: str) -> None:
+    def call_for_each(self, batch: int, function: str, steps: Mapping[Pointer, int], *arguments: Argument) -> None:
         """Call a kernel for each of `batch` images; `steps` has the elements from one to the next, by argument."""
         if batch == 1:
             self.call(function, *arguments)
             return
-        moved = [f"{a} + n * {steps[a]}" if a in steps else a for a in arguments]
-        self.body.append(f"for (int32_t n = 0; n < {batch}; n++) {{\n    {function}({', '.join(moved)});\n}}")
+        moved = (
+            argument.moved(Stride(steps[argument]), "n")
+            if isinstance(argument, Pointer) and argument in steps
+            else argument
+            for argument in arguments
+        )
+        self.body.append(Loops((("n", batch),), Call(function, tuple(moved))))
+
+
+def _macro_argument(argument: ElementType | str | int) -> str:
+    """Return an argument of a macro as C has it."""
+    if isinstance(argument, ElementType):
+        return argument.enumerator
+    return f"HTVM_{argument}" if isinstance(argument, str) else str(argument)
 
 
 def is_argument(value: ir.Value) -> bool:
     return isinstance(value.owner, ir.Block)
 
 
-def _initializer(fields: Mapping[str, Any], depth: int) -> str:
-    """Return a struct initialiser; a key may name several fields, "x_c x_h", whose values are a sequence."""
-    indent = "    " * depth
-    rows = []
-    for key, value in fields.items():
-        if isinstance(value, Mapping):
-            rows.append(f".{key} = {_initializer(value, depth + 1)}")
-        elif " " in key:
-            rows.append(", ".join(f".{name} = {number}" for name, number in zip(key.split(), value, strict=True)))
-        elif isinstance(value, (list, tuple)):
-            rows.append(f".{key} = {{{', '.join(map(str, value))}}}")
-        else:
-            rows.append(f".{key} = {value}")
-    inner = "".join(f"{indent}    {row},\n" for row in rows)
-    return f"{{\n{inner}{indent}}}"
-
-
-def requant_fields(requant: Requant) -> dict[str, Any]:
-    fields: dict[str, Any] = {
+def requant_fields(requant: Requant) -> Fields:
+    fields: dict[str, Field] = {
         "pre_shift shift": (requant.pre_shift, requant.layer_shift),
         "min max": (requant.min, requant.max),
     }
@@ -227,5 +232,5 @@ def dimensions(sizes: Sequence[int]) -> str:
     return "x".join(map(str, sizes))
 
 
-def loops_over(outer: Sequence[tuple[int, ...]], *arguments: str) -> list[Loop]:
+def loops_over(outer: Sequence[tuple[int, ...]], *arguments: Pointer) -> list[Loop]:
     return [Loop.of(size, dict(zip(arguments, steps, strict=True))) for size, *steps in outer]

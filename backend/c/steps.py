@@ -51,9 +51,7 @@ def write_step(number: int, layer: ir.OpView, shared: Shared) -> Step:
     """Return the step that computes one layer."""
     step = Step(number, layer, shared)
     WRITERS[type(layer)](step)
-    read = ", ".join(
-        dimensions(shape(value)) for value, declaration in step.parameters.items() if declaration.startswith("const")
-    )
+    read = ", ".join(dimensions(shape(value)) for value, declaration in step.parameters.items() if declaration.is_const)
     step.summary = f"{layer.operation.name.removeprefix('accel.')} {read} -> {dimensions(shape(step.output))}"
     if step.skips is not None:
         step.summary += f", skips inputs of {step.skips}"
