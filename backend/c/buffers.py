@@ -10,6 +10,7 @@ from mlir import ir
 from htvm.dialects import accel
 
 from .program import Program
+from .record import BufferKind
 from .step import Step
 
 
@@ -18,13 +19,12 @@ class Place:
     """An argument or a buffer, needed while the steps first..last run, both included.
 
     An input is there before the first step (-1), an output is needed after the last one. values: what is in it: a
-    buffer, and what reshapes make of it without moving a byte. kind: "input", "output", "activation", or "scratch" for
-    what one step uses while it runs. offset: bytes in the arena.
+    buffer, and what reshapes make of it without moving a byte. offset: bytes in the arena.
     """
 
     values: tuple[ir.Value, ...]
     name: str
-    kind: str
+    kind: BufferKind
     offset: int
     first: int
     last: int
@@ -38,7 +38,7 @@ def places(program: Program) -> list[Place]:
             uses.setdefault(value, []).append(step.number)
     found = []
     for port in program.ports:
-        kind, end = ("output", len(program.steps)) if port.is_result else ("input", -1)
+        kind, end = (BufferKind.OUTPUT, len(program.steps)) if port.is_result else (BufferKind.INPUT, -1)
         used = [*uses.get(port.value, []), end]
         found.append(Place((port.value,), port.onnx_name, kind, port.offset, min(used), max(used)))
     renamed = dict(reshapes_in_place(program))
@@ -49,7 +49,7 @@ def places(program: Program) -> list[Place]:
             held += (made for made, source in renamed.items() if source in held)
             used = [number for value in held for number in uses.get(value, [])]
             if used:
-                kind = "scratch" if op.memref in scratch else "activation"
+                kind = BufferKind.SCRATCH if op.memref in scratch else BufferKind.ACTIVATION
                 found.append(Place(tuple(held), op.name.value, kind, op.offset.value, min(used), max(used)))
     return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import dataclass
 from importlib import metadata, resources
 from string import Template
 
@@ -13,6 +13,7 @@ from htvm.backend.targets.soc import STACK_BYTES, Soc
 from . import float_header, headers, texts
 from .names import comment_text
 from .program import Port, Program, read_program
+from .record import Report
 from .report import report
 from .step import Step
 from .syntax import ArenaAddress
@@ -22,8 +23,16 @@ LISTED = 5
 """The largest constants that a message names."""
 
 
-def emit_c(module: ir.Module, soc: Soc, interface: str = "integer") -> dict[str, str]:
-    """Return the text of each file of the C project of a module in stage planned.
+@dataclass(frozen=True)
+class Emitted:
+    """A program as C. sources: the text of each file of its project, but report.json. report: what that says."""
+
+    sources: dict[str, str]
+    report: Report
+
+
+def emit_c(module: ir.Module, soc: Soc, interface: str = "integer") -> Emitted:
+    """Return the C project of a module in stage planned.
 
     interface: "float" adds a header that converts between float and the network's integers, for inputs and outputs
     that are float32 in ONNX.
@@ -38,13 +47,12 @@ def emit_c(module: ir.Module, soc: Soc, interface: str = "integer") -> dict[str,
         f"{name}.h": header(program),
         f"{name}.c": source(program),
         "main.c": main(program),
-        "report.json": json.dumps(report(program, soc, versions()), indent=1) + "\n",
         "README.md": texts.readme(program, soc),
         "Makefile": texts.makefile(program, soc),
     }
     if interface == "float":
         files[f"{name}_float.h"] = float_header.float_header(program)
-    return files | kernels(program) | start_up(soc)
+    return Emitted(files | kernels(program) | start_up(soc), report(program, soc, versions()))
 
 
 def check_fit(program: Program, soc: Soc) -> None:

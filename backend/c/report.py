@@ -1,8 +1,8 @@
-"""report.json: what was generated, for programs to read."""
+"""From a program to what is known of it: report.json, and whatever shows a project."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 from mlir import ir
 
@@ -13,109 +13,100 @@ from . import values
 from .buffers import Place, places, scratch_of
 from .commands import root_of
 from .program import Port, Program
+from .record import BufferPlan, MemoryPlan, PortPlan, Report, Rounding, StepPlan, TiledPlan, TilingPlan
 from .step import Step
 
-GENERATOR = "htvm"
-"""Marks a folder as written by htvm, so that it may be written again."""
 
-
-def report(program: Program, soc: Soc, versions: dict[str, str]) -> dict[str, Any]:
-    """Return what is written as report.json."""
+def report(program: Program, soc: Soc, versions: Mapping[str, str]) -> Report:
+    """Return what is known of a program. versions: of what its C depends on."""
     buffers = places(program)
     numbers = {value: number for number, buffer in enumerate(buffers) for value in buffer.values}
-    return {
-        "generator": GENERATOR,
-        "versions": versions,
-        "name": program.name,
-        "model": program.model,
-        "target": soc.name,
-        **({"cost_model": soc.cost_model.name} if soc.cost_model else {}),
-        "inputs": [port_facts(port) for port in program.inputs],
-        "outputs": [port_facts(port) for port in program.outputs],
-        "memories": {
-            each.name: {
-                "planned_peak_bytes": each.peak_bytes,
-                "lower_bound_bytes": each.lower_bound_bytes,
-                "capacity_bytes": soc.memory(each.name).size_bytes,
-            }
+    return Report(
+        versions=versions,
+        name=program.name,
+        model=program.model,
+        target=soc.name,
+        cost_model=soc.cost_model.name if soc.cost_model else None,
+        inputs=tuple(map(port_plan, program.inputs)),
+        outputs=tuple(map(port_plan, program.outputs)),
+        memories={
+            each.name: MemoryPlan(each.peak_bytes, each.lower_bound_bytes, soc.memory(each.name).size_bytes)
             for each in program.memories
         },
-        "constant_bytes": program.shared.constants.size_bytes,
-        "scratch_bytes": max((step.scratch_bytes for step in program.steps), default=0),
-        "buffers": [buffer_facts(buffer) for buffer in buffers],
-        "steps": [step_facts(step, numbers) for step in program.steps],
-    }
+        constant_bytes=program.shared.constants.size_bytes,
+        scratch_bytes=max((step.scratch_bytes for step in program.steps), default=0),
+        buffers=tuple(map(buffer_plan, buffers)),
+        steps=tuple(step_plan(step, numbers) for step in program.steps),
+    )
 
 
-def buffer_facts(buffer: Place) -> dict[str, Any]:
-    """Describe a buffer. first, last: the steps between which it is needed, both included. strides: in elements."""
+def buffer_plan(buffer: Place) -> BufferPlan:
+    """Describe a buffer."""
     value = buffer.values[0]
-    return {
-        "name": buffer.name,
-        "kind": buffer.kind,
-        "memory": value.type.memory_space.value,
-        "offset": buffer.offset,
-        "bytes": values.size_bytes(value),
-        "dtype": values.element_type(value).numpy,
-        "shape": list(values.shape(value)),
-        "strides": list(values.strides(value)),
-        "first": buffer.first,
-        "last": buffer.last,
-    }
+    return BufferPlan(
+        name=buffer.name,
+        kind=buffer.kind,
+        memory=value.type.memory_space.value,
+        offset=buffer.offset,
+        bytes=values.size_bytes(value),
+        dtype=values.element_type(value).numpy,
+        shape=values.shape(value),
+        strides=values.strides(value),
+        first=buffer.first,
+        last=buffer.last,
+    )
 
 
-def step_facts(step: Step, numbers: dict[ir.Value, int]) -> dict[str, Any]:
-    """Describe a step.
-
-    reads, writes: numbers of buffers. weight_bytes: its constants, as the model has them, or packed for an accelerator.
-    skips: the input element that costs no multiplication, of a step whose time depends on the data. inserted: what a
-    step is for that no node of the ONNX file asks for.
-    """
+def step_plan(step: Step, numbers: Mapping[ir.Value, int]) -> StepPlan:
+    """Describe a step. numbers: of the buffers, by what is in them."""
     constants = {values.global_name(value) for value in step.layer.operation.operands} - {None} | step.packed
     own = [root_of(step.output)[0], *scratch_of(step)]
-    return {
-        "name": step.node,
-        "nodes": accel.nodes(step.layer),
-        "op": step.op,
-        "summary": step.summary,
-        "engine": step.engine,
-        "macs": step.macs,
-        **({"skips": step.skips} if step.skips is not None else {}),
-        **({"inserted": purpose} if (purpose := accel.inserted(step.layer)) else {}),
-        "shape": list(step.shape),
-        "scratch_bytes": step.scratch_bytes,
-        "weight_bytes": sum(step.shared.data[name].nbytes for name in constants),
-        "reads": [numbers[value] for value in step.parameters if value not in own],
-        "writes": [numbers[value] for value in own],
-        **predicted(step),
-    }
-
-
-def predicted(step: Step) -> dict[str, Any]:
-    """Return what predict-cycles says of a step, and what choose-tilings has chosen for a layer on an accelerator."""
     attributes = step.layer.operation.attributes
-    facts: dict[str, Any] = {}
-    if "accel.predicted_cycles" in attributes:
-        facts["predicted_cycles"] = attributes["accel.predicted_cycles"].value
-    if "accel.predicted" in attributes:
-        tiling = {each.name: each.attr.value if isinstance(each.attr, ir.IntegerAttr) else True
-                  for each in attributes["accel.tiling"]}  # fmt: skip
-        alone = {each.name: each.attr.value for each in attributes["accel.predicted"]}
-        facts |= {"tiling": tiling, "alone_cycles": alone["cycles"], "bound_cycles": alone["bound"]}
-    return facts
+    predicted = attributes["accel.predicted_cycles"].value if "accel.predicted_cycles" in attributes else None
+    return StepPlan(
+        name=step.node,
+        nodes=tuple(accel.nodes(step.layer)),
+        op=step.op,
+        summary=step.summary,
+        engine=step.engine,
+        macs=step.macs,
+        skips=step.skips,
+        inserted=accel.inserted(step.layer) or None,
+        shape=step.shape,
+        scratch_bytes=step.scratch_bytes,
+        weight_bytes=sum(step.shared.data[name].nbytes for name in constants),
+        reads=tuple(numbers[value] for value in step.parameters if value not in own),
+        writes=tuple(numbers[value] for value in own),
+        predicted_cycles=predicted,
+        tiled=tiled_plan(step.layer),
+    )
 
 
-def port_facts(port: Port) -> dict[str, Any]:
-    return {
-        "name": port.onnx_name,
-        "c_name": port.name,
-        "onnx_type": port.onnx_type,
-        "dtype": port.type.numpy,
-        "shape": list(port.shape),
-        "offset": port.offset,
-        "bytes": port.size_bytes,
-        "scale": port.scale,
-        "zero_point": port.zero_point,
-        "range": port.range,
-        "rounding": port.rounding,
+def tiled_plan(layer: ir.OpView) -> TiledPlan | None:
+    """Return what choose-tilings has chosen for a layer on an accelerator; None for one of the host."""
+    attributes = layer.operation.attributes
+    if "accel.predicted" not in attributes:
+        return None
+    tiling = {
+        each.name: each.attr.value if isinstance(each.attr, ir.IntegerAttr) else True
+        for each in attributes["accel.tiling"]
     }
+    alone = {each.name: each.attr.value for each in attributes["accel.predicted"]}
+    return TiledPlan(TilingPlan(**tiling), alone["cycles"], alone["bound"])
+
+
+def port_plan(port: Port) -> PortPlan:
+    """Describe an input or output."""
+    return PortPlan(
+        name=port.onnx_name,
+        c_name=port.name,
+        onnx_type=port.onnx_type,
+        dtype=port.type.numpy,
+        shape=port.shape,
+        offset=port.offset,
+        bytes=port.size_bytes,
+        scale=port.scale,
+        zero_point=port.zero_point,
+        range=port.range,
+        rounding=Rounding(port.rounding),
+    )

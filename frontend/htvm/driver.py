@@ -195,7 +195,8 @@ def emit(module: ir.Module, soc: Soc, name: str) -> Project:
     """Return the C project of a module of stage 'planned'. Raises CompileError, and InternalError for a bug."""
     with problems_of(name, module.context):
         try:
-            return Project(emit_c(module, soc))
+            emitted = emit_c(module, soc)
+            return Project(emitted.sources, emitted.report)
         except ValueError:  # what cannot become C
             raise
         except Exception as error:

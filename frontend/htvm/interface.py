@@ -10,6 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from htvm.backend.c.record import PortPlan
 from htvm.dialects.semantics.real import Real
 
 LISTED = 8
@@ -64,20 +65,20 @@ class Port:
     rounding: str = "half_even"
 
     @staticmethod
-    def of(facts: Mapping[str, Any]) -> Port:
-        """Read what a project's report.json says about an input or output."""
-        storage = np.dtype(facts["dtype"])
+    def of(plan: PortPlan) -> Port:
+        """Return an input or output of a project."""
+        storage = np.dtype(plan.dtype)
         whole = np.iinfo(storage)
         return Port(
-            name=facts["name"],
-            shape=tuple(facts["shape"]),
-            dtype=np.dtype(facts["onnx_type"]),
+            name=plan.name,
+            shape=plan.shape,
+            dtype=np.dtype(plan.onnx_type),
             storage=storage,
-            offset=facts["offset"],
-            scale=1.0 if facts["scale"] is None else facts["scale"],
-            zero_point=facts["zero_point"] or 0,
-            range=tuple(facts["range"] or (int(whole.min), int(whole.max))),
-            rounding=facts["rounding"],
+            offset=plan.offset,
+            scale=1.0 if plan.scale is None else plan.scale,
+            zero_point=plan.zero_point or 0,
+            range=plan.range or (int(whole.min), int(whole.max)),
+            rounding=plan.rounding.value,
         )
 
     @property

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import onnx
 
-from htvm.project import REPORT, Project
+from htvm.backend.c.record import ModelOrigin, OutputOrigin, Source, StepOrigin
+from htvm.project import Project
 
 
 def with_origin(
@@ -25,23 +25,19 @@ def with_origin(
 
     The hash is of the model as onnx serialises it: equal for a file and for what was read from it.
     """
-    origin = {
-        "sha256": hashlib.sha256(model.SerializeToString(deterministic=True)).hexdigest(),
-        "input_types": dict(input_types),
-        "shapes": {name: list(shape) for name, shape in shapes.items()},
-    }
-    flow = _Flow.of(model, [step["nodes"] for step in project.report["steps"]])
-    steps = [
-        {**step, "tensor": tensor(step["nodes"], model), "sources": flow.sources(number)}
-        for number, step in enumerate(project.report["steps"])
-    ]
-    outputs = [{**port, "source": flow.source(port["name"])} for port in project.report["outputs"]]
-    report = {**project.report, "origin": origin, "outputs": outputs, "steps": steps}
-    return Project({**project.files, REPORT: json.dumps(report, indent=1) + "\n"})
-
-
-Source = int | str
-"""The number of a step, or the name of an input of the network."""
+    report = project.report
+    origin = ModelOrigin(
+        sha256=hashlib.sha256(model.SerializeToString(deterministic=True)).hexdigest(),
+        input_types=dict(input_types),
+        shapes={name: tuple(shape) for name, shape in shapes.items()},
+    )
+    flow = _Flow.of(model, [step.nodes for step in report.steps])
+    steps = tuple(
+        replace(step, origin=StepOrigin(tensor(step.nodes, model), flow.sources(number)))
+        for number, step in enumerate(report.steps)
+    )
+    outputs = tuple(replace(port, origin=OutputOrigin(flow.source(port.name))) for port in report.outputs)
+    return replace(project, report=replace(report, origin=origin, outputs=outputs, steps=steps))
 
 
 @dataclass(frozen=True)
@@ -62,14 +58,14 @@ class _Flow:
         makers = {made: node for node in model.graph.node for made in node.output}
         return _Flow(frozenset(each.name for each in model.graph.input) - constants, makers, owners)
 
-    def sources(self, step: int) -> list[Source]:
+    def sources(self, step: int) -> tuple[Source, ...]:
         """Return what a step reads; a node that several steps compute flows from each to the next."""
         inside = [node for node in self.makers.values() if step in self.owners.get(name(node), ())]
         found: list[Source] = []
         for node in inside:
             before = [each for each in self.owners[name(node)] if each < step]
             found += before[-1:] or (source for each in node.input for source in self._behind(each, step))
-        return list(dict.fromkeys(found))
+        return tuple(dict.fromkeys(found))
 
     def source(self, output: str) -> Source | None:
         """Return the step that makes an output of the network, or the input that it is."""

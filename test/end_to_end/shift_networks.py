@@ -215,7 +215,8 @@ def planned_in_random_tiles(text: str, soc: Soc, seed: int) -> ir.Module:
 
 def simulated(module: ir.Module, soc: Soc, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Return what a planned module's C computes on the simulated target. Raises SimulationError."""
-    program = Program(Project(emit_c(module, soc)), soc)
+    emitted = emit_c(module, soc)
+    program = Program(Project(emitted.sources, emitted.report), soc)
     program.run_one(inputs)
     return {port.name: program.output(port) for port in program.project.outputs}
 

@@ -80,7 +80,7 @@ def test_many_tiles_are_little_code(name: str, engine: str, launches: int, code_
 def test_layers_leave_the_array_where_memory_is_full() -> None:
     """Its weights of a depthwise layer are 16 times the host's: with 64 kB of L1, large maps need their place in L2."""
     small = compiled("mobilenet_v2_digital", targets.load("diana").with_memory("l1", 64 * 1024))
-    hosted = [step["name"] for step in small.project.report["steps"] if step["engine"] == "host"]
+    hosted = [step.name for step in small.project.report.steps if step.engine == "host"]
     assert [name for name in hosted if "depthwise" in name]
     assert htvm.verify(small).exact
 
@@ -158,9 +158,9 @@ def test_the_metrics_add_up() -> None:
     packed = [each.attributes for each in constants if each.attributes["sym_name"].value.endswith("_packed")]
     weights = sum(prod(attributes["type"].value.shape) for attributes in packed)
     assert metrics["transfers"]["l2_to_digital_weights"]["bytes"] == weights
-    steps = network.project.report["steps"]
-    assert weights == sum(step["weight_bytes"] for step in steps)
-    assert all((step["weight_bytes"] == 0) == (step["op"] == "add") for step in steps)
+    steps = network.project.report.steps
+    assert weights == sum(step.weight_bytes for step in steps)
+    assert all((step.weight_bytes == 0) == (step.op == "add") for step in steps)
     (port,) = network.project.inputs
     pooled = 64
     assert metrics["transfers"]["l2_to_l1"]["bytes"] == prod(port.shape) + pooled
@@ -170,6 +170,6 @@ def test_the_metrics_add_up() -> None:
     assert metrics["energy_uj"] == pytest.approx(joules * 1e6)
     for name, memory in metrics["memories"].items():
         assert 0 <= memory["peak_bytes"] <= memory["capacity_bytes"] == soc.memory(name).size_bytes
-    planned = network.project.report["memories"]
-    assert metrics["memories"]["l1"]["peak_bytes"] == planned["l1"]["planned_peak_bytes"] > 0
-    assert metrics["memories"]["l2"]["peak_bytes"] == planned["l2"]["planned_peak_bytes"] + metrics["rodata_bytes"]
+    planned = network.project.report.memories
+    assert metrics["memories"]["l1"]["peak_bytes"] == planned["l1"].planned_peak_bytes > 0
+    assert metrics["memories"]["l2"]["peak_bytes"] == planned["l2"].planned_peak_bytes + metrics["rodata_bytes"]

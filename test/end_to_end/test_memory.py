@@ -14,19 +14,19 @@ PEERS_BYTES = {
 
 @pytest.mark.parametrize("name", models.NETWORKS)
 def test_activations_fit_where_the_best_peer_fits(name: str) -> None:
-    facts = models.compiled(name).project.report["memories"]["ram"]  # scratch of kernels is planned with the rest
-    assert facts["planned_peak_bytes"] <= PEERS_BYTES[name]
+    facts = models.compiled(name).project.report.memories["ram"]  # scratch of kernels is planned with the rest
+    assert facts.planned_peak_bytes <= PEERS_BYTES[name]
 
 
 @pytest.mark.parametrize("name", models.NAMES)
 def test_peak_is_the_proven_minimum(name: str) -> None:
-    facts = models.compiled(name).project.report["memories"]["ram"]
-    assert facts["planned_peak_bytes"] == facts["lower_bound_bytes"]
+    facts = models.compiled(name).project.report.memories["ram"]
+    assert facts.planned_peak_bytes == facts.lower_bound_bytes
 
 
 @pytest.mark.parametrize("name", models.NETWORKS)
 def test_ram_of_the_executable_is_what_was_planned(name: str) -> None:
     compiled = models.compiled(name)
     metrics = compiled.run().metrics
-    assert metrics["ram_bytes"] == compiled.project.report["memories"]["ram"]["planned_peak_bytes"]
+    assert metrics["ram_bytes"] == compiled.project.report.planned_bytes("ram")
     assert metrics["memories"]["ram"]["peak_bytes"] <= metrics["memories"]["ram"]["capacity_bytes"]

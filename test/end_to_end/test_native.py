@@ -41,22 +41,20 @@ int main(void)
 def runner(project: Project) -> str:
     """Return a program that holds inputs and outputs outside the arena, as a caller may."""
     report = project.report
-    ports = [*report["inputs"], *report["outputs"]]
-    buffers = "".join(f"static {port['dtype']}_t {port['c_name']}[{int(np.prod(port['shape']))}];\n" for port in ports)
+    ports = [*report.inputs, *report.outputs]
+    buffers = "".join(f"static {port.dtype}_t {port.c_name}[{int(np.prod(port.shape))}];\n" for port in ports)
     reads = "\n".join(
-        f"    if (fread({port['c_name']}, 1, sizeof {port['c_name']}, stdin) != sizeof {port['c_name']}) return 1;"
-        for port in report["inputs"]
+        f"    if (fread({port.c_name}, 1, sizeof {port.c_name}, stdin) != sizeof {port.c_name}) return 1;"
+        for port in report.inputs
     )
-    writes = "\n".join(
-        f"    fwrite({port['c_name']}, 1, sizeof {port['c_name']}, stdout);" for port in report["outputs"]
-    )
+    writes = "\n".join(f"    fwrite({port.c_name}, 1, sizeof {port.c_name}, stdout);" for port in report.outputs)
     return RUNNER.format(
-        name=report["name"],
-        upper=report["name"].upper(),
+        name=report.name,
+        upper=report.name.upper(),
         buffers=buffers,
         reads=reads,
         writes=writes,
-        arguments=", ".join(port["c_name"] for port in ports),
+        arguments=", ".join(port.c_name for port in ports),
     )
 
 

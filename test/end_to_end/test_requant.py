@@ -11,7 +11,7 @@ import htvm
 
 def engines(compiled: htvm.driver.CompiledModel, op: str) -> Counter[str]:
     """Return how many layers of an operation each engine runs."""
-    return Counter(step["engine"] for step in compiled.project.report["steps"] if step["op"] == op)
+    return Counter(step.engine for step in compiled.project.report.steps if step.op == op)
 
 
 @pytest.mark.parametrize(("name", "op", "layers"), [("ds_cnn", "conv2d", 9), ("toyadmos", "dense", 10)])

@@ -6,7 +6,7 @@ import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from htvm.commands.arguments import (
     add_compilation,
@@ -20,6 +20,9 @@ from htvm.commands.arguments import (
     write_json,
     write_text,
 )
+
+if TYPE_CHECKING:
+    from htvm.backend.c.record import Report
 
 EXAMPLES = """\
 examples:
@@ -58,6 +61,7 @@ def add_arguments(to: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from htvm import driver, plan
     from htvm.backend.c import write_project
+    from htvm.backend.c.schema import as_object
     from htvm.passes.pipeline import STAGES
 
     for stage in arguments.emit_ir:
@@ -72,29 +76,26 @@ def run(arguments: argparse.Namespace) -> int:
         )
     stages = {f"{stage}.mlir": compiled.stages[stage] for stage in arguments.emit_ir}
     write_project({**compiled.project.files, **stages}, arguments.output, arguments.force)
-    write_json(arguments.json, compiled.project.report)
+    write_json(arguments.json, as_object(compiled.project.report))
     if arguments.save_plan:
         scheduled = driver.parsed(compiled.stages["scheduled"], arguments.model)
         text = json.dumps(plan.saved(scheduled, compiled.soc.name, compiled.options), indent=1) + "\n"
         write_text(arguments.save_plan, text)
     if arguments.plan:
         say(arguments, cost_of_pins(arguments, compiled.project.report))
-    memory = compiled.soc.arena_memory
-    facts = compiled.project.report["memories"].get(memory, {"planned_peak_bytes": 0})
+    memory, report = compiled.soc.arena_memory, compiled.project.report
     say(
         arguments,
-        f"{Path(arguments.output)}: C of '{compiled.project.report['name']}' for target '{compiled.soc.name}': "
-        f"{len(compiled.project.steps)} steps, {facts['planned_peak_bytes']:,} bytes of activations in {memory}",
+        f"{Path(arguments.output)}: C of '{report.name}' for target '{compiled.soc.name}': "
+        f"{len(report.steps)} steps, {report.planned_bytes(memory):,} bytes of activations in {memory}",
     )
     return 0
 
 
-def cost_of_pins(arguments: argparse.Namespace, report: dict[str, Any]) -> str:
+def cost_of_pins(arguments: argparse.Namespace, report: Report) -> str:
     """Compile once more without the plan and say what its pins cost."""
     from htvm import driver
 
     free = driver.compile(arguments.model, arguments.target, options=replace(options_of(arguments), plan=()))
-    pinned, best = (
-        sum(step.get("predicted_cycles") or 0 for step in each["steps"]) for each in (report, free.project.report)
-    )
+    pinned, best = (sum(step.predicted_cycles or 0 for step in each.steps) for each in (report, free.project.report))
     return f"plan: {pinned:,} cycles predicted, {best:,} without its pins"

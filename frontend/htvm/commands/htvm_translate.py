@@ -71,5 +71,5 @@ def _emit_c(arguments: argparse.Namespace) -> int:
     if arguments.output:
         write_project(project.files, arguments.output, arguments.force)
     else:
-        write_text("-", project.files[f"{project.report['name']}.c"])
+        write_text("-", project.files[f"{project.report.name}.c"])
     return 0

@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     with about(arguments.inputs or "random inputs"):
         samples = Samples.of(project.inputs, project.random_inputs(arguments.seed) if given is None else given)
     result = Program(project, soc, arguments.cc).run(samples.first())
-    output = Path(arguments.output or f"{project.report['name']}.html")
+    output = Path(arguments.output or f"{project.report.name}.html")
     invocation = ["htvm", *sys.argv[1:]]
     shown = facts(project, soc, result, invocation, decisions)
     text = page(shown).encode("utf-8")

@@ -48,6 +48,7 @@ def add_arguments(to: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from htvm.arrays import Arrays, write_arrays
     from htvm.commands import tables
+    from htvm.execution.metrics import metrics
     from htvm.execution.program import Program
     from htvm.execution.step_values import step_values
     from htvm.execution.trace import trace
@@ -71,9 +72,9 @@ def run(arguments: argparse.Namespace) -> int:
     changes = changed(compiled, result) if compiled else []
     said = _changes(compiled.options.requant, changes) if compiled and changes else None
     write_json(arguments.json, result.metrics | {"changed": said})
-    write_json(arguments.trace, trace(project, result) if arguments.trace else None)
+    write_json(arguments.trace, trace(result.record) if arguments.trace else None)
     if not arguments.quiet:
-        tables.layers(result.metrics)
+        tables.layers(metrics(result.record).layers)
         tables.totals(_answers(result, compiled, inputs, changes) | _costs(result))
     return 0
 
@@ -89,7 +90,7 @@ def _answers(
     said = {}
     scores = {name: values for name, values in result.outputs.items() if values.ndim == 2 and values.shape[1] > 1}
     classes = {name: values.argmax(axis=1) for name, values in scores.items()}
-    count = result.metrics["samples"]
+    count = result.record.samples
     for name, found in classes.items():
         if count == 1:
             said["class"] = f"{found[0]} (output '{name}': {scores[name][0, found[0]]})"
@@ -140,14 +141,16 @@ def _changes(requant: str, changes: Sequence[Comparison]) -> dict[str, Any]:
 
 def _costs(result: RunResult) -> dict[str, str]:
     """Say what one sample cost."""
-    metrics = result.metrics
-    macs, instructions = metrics["macs"], metrics["host"]["instructions"]
+    from htvm.execution.metrics import metrics
+
+    cost = metrics(result.record)
+    macs, instructions = cost.macs, cost.host.instructions
     per_mac = f", {instructions / macs:.2f} per MAC" if macs else ""
-    skipping = sum(layer["skips"] is not None for layer in metrics["layers"])
+    skipping = sum(layer.skips is not None for layer in cost.layers)
     data = f"; {skipping} layers skip inputs that are 0, so both depend on the data" if skipping else ""
     return {
-        "cycles": f"{metrics['cycles']:,} ({metrics['latency_ms']:.2f} ms at {metrics['clock_hz'] / 1e6:g} MHz)",
+        "cycles": f"{cost.cycles:,} ({cost.latency_ms:.2f} ms at {cost.clock_hz / 1e6:g} MHz)",
         "instructions": f"{instructions:,}{per_mac}{data}",
-        "RAM": f"{metrics['ram_bytes']:,} bytes of activations and variables, {metrics['stack_bytes']:,} of stack",
-        "code": f"{metrics['code_bytes']:,} bytes, and {metrics['rodata_bytes']:,} of constants",
+        "RAM": f"{cost.ram_bytes:,} bytes of activations and variables, {cost.stack_bytes:,} of stack",
+        "code": f"{cost.code_bytes:,} bytes, and {cost.rodata_bytes:,} of constants",
     }

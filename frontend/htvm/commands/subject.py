@@ -45,9 +45,9 @@ def load(project: Project) -> Soc:
     from htvm.backend import targets
     from htvm.project import ProjectError
 
-    name = project.report["target"]
+    name = project.report.target
     if name not in targets.names():
         raise ProjectError(f"the project was made for target '{name}', which is not installed: give --target {name}.py")
     soc = targets.load(name)
-    model = project.report.get("cost_model")
+    model = project.report.cost_model
     return soc.with_cost_model(model) if model else soc

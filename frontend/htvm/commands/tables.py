@@ -5,17 +5,20 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from htvm.execution.metrics import LayerMetrics
 
 HEADINGS = ("layer", "op", "engine", "instructions", "cycles", "predicted", "MACs", "instr./MAC")
 NAMES = 3
 """The first columns are names, aligned left; numbers are aligned right."""
 
 
-def layers(metrics: Mapping[str, Any]) -> None:
+def layers(found: Sequence[LayerMetrics]) -> None:
     """Print a table of what each layer took: with colours and lines on a terminal, in plain columns in a file."""
-    rows = [HEADINGS, *(_row(layer) for layer in metrics["layers"])]
-    if not any(layer.get("predicted_cycles") for layer in metrics["layers"]):
+    rows = [HEADINGS, *(_row(layer) for layer in found)]
+    if not any(layer.predicted_cycles for layer in found):
         column = HEADINGS.index("predicted")
         rows = [row[:column] + row[column + 1 :] for row in rows]
     if sys.stdout.isatty():
@@ -25,16 +28,16 @@ def layers(metrics: Mapping[str, Any]) -> None:
     print()
 
 
-def _row(layer: Mapping[str, Any]) -> tuple[str, ...]:
+def _row(layer: LayerMetrics) -> tuple[str, ...]:
     return (
-        layer["name"] + (" (inserted)" if layer.get("inserted") else ""),
-        layer["op"],
-        layer["engine"],
-        f"{layer['instructions']:,}",
-        f"{layer['cycles']:,}",
-        f"{layer.get('predicted_cycles') or 0:,}",
-        f"{layer['macs']:,}" if layer["macs"] else "",
-        f"{layer['instructions'] / layer['macs']:.2f}" if layer["macs"] else "",
+        layer.name + (" (inserted)" if layer.inserted else ""),
+        layer.op,
+        layer.engine,
+        f"{layer.instructions:,}",
+        f"{layer.cycles:,}",
+        f"{layer.predicted_cycles or 0:,}",
+        f"{layer.macs:,}" if layer.macs else "",
+        f"{layer.instructions / layer.macs:.2f}" if layer.macs else "",
     )
 
 

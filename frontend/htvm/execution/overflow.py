@@ -29,7 +29,7 @@ def memory_full(memory: str, excess: int, full: MemoryFull, project: Project, so
         )
     return "\n".join(
         [
-            f"{project.report['model']}: does not fit target '{soc.name}': {memory} needs {capacity + excess:,} bytes "
+            f"{project.report.model}: does not fit target '{soc.name}': {memory} needs {capacity + excess:,} bytes "
             f"for {contents(memory, soc)}, has {capacity:,}",
             *lines,
             f"  {advice(memory, capacity + excess, project, soc)}",

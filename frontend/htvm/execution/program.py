@@ -5,19 +5,23 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from htvm.backend.c import write_project
+from htvm.backend.c.schema import JsonObject, as_object
 from htvm.backend.targets.soc import Memory, Soc
 from htvm.execution.metrics import metrics
 from htvm.execution.overflow import does_not_fit
+from htvm.execution.record import Footprint, RunRecord
 from htvm.interface import Port, Samples
-from htvm.project import Project
+from htvm.project import REPORT, Project, ProjectError
 from htvm.runtime.simulator import Execution, Host, SimulationError
 from htvm.runtime.simulator.toolchain import BuildError, MemoryFull, Sizes, sizes, toolchain
+from htvm.versions import versions
 
 ARENA = "htvm_arena"
 
@@ -29,14 +33,22 @@ Progress = Callable[[int, int], None]
 class RunResult:
     """What a run gave.
 
-    inputs, outputs: by ONNX name; several samples are joined on axis 0. execution: counts of the first sample's run.
-    metrics: what `htvm run --json` writes.
+    inputs, outputs: by ONNX name; several samples are joined on axis 0. record: each step as planned and as measured.
     """
 
     inputs: dict[str, np.ndarray]
     outputs: dict[str, np.ndarray]
-    execution: Execution
-    metrics: dict[str, Any] = field(repr=False)
+    record: RunRecord = field(repr=False)
+
+    @property
+    def execution(self) -> Execution:
+        """The counts of the first sample's run."""
+        return self.record.execution
+
+    @cached_property
+    def metrics(self) -> JsonObject:
+        """What `htvm run --json` writes; execution/metrics.py says what each key means."""
+        return as_object(metrics(self.record))
 
 
 class Program:
@@ -50,16 +62,15 @@ class Program:
         Raises BuildError, and SimulationError if the program does not fit the target.
         """
         self.project, self.soc, self.cc = project, soc, cc
-        memories = project.report["memories"]
         self.planned = {
-            memory.name: memories[memory.name]["planned_peak_bytes"]
+            memory.name: planned_bytes(project, memory)
             for memory in soc.memories
-            if not memory.host_visible and memory.name in memories
+            if not memory.host_visible and memory.name in project.report.memories
         }
         with tempfile.TemporaryDirectory(prefix="htvm-") as scratch:
             place = folder or Path(scratch) / "project"
             write_project(project.files, place)
-            elf = place / f"{project.report['name']}.elf"
+            elf = place / f"{project.report.name}.elf"
             sources = sorted(path for path in place.iterdir() if path.suffix in (".c", ".S"))
             try:
                 toolchain(soc.host, cc).build(sources, place / "link.ld", elf, (level,))
@@ -67,6 +78,9 @@ class Program:
                 raise BuildError(does_not_fit(full, project, soc)) from None
             self.sizes: Sizes = sizes(elf)
             self.host = Host(elf, soc, self.planned)
+        if len(self.host.program.steps) != len(project.steps):
+            counts = f"{len(project.steps)} steps, the C has {len(self.host.program.steps)}"
+            raise ProjectError(f"{project.report.name}: {REPORT} has {counts}; compile the model again")
         self.arena = self.host.symbol(ARENA)
 
     def run(self, samples: Samples, progress: Progress | None = None) -> RunResult:
@@ -83,7 +97,17 @@ class Program:
             for port, column in zip(self.project.outputs, columns, strict=True)
         }
         first = runs[0][1]
-        return RunResult(samples.inputs, outputs, first, metrics(self, first, outputs, len(samples)))
+        return RunResult(samples.inputs, outputs, self.record(first, outputs, len(samples)))
+
+    def record(self, execution: Execution, outputs: Mapping[str, np.ndarray], samples: int) -> RunRecord:
+        """Return the record of a run. execution: of its first sample."""
+        footprint = Footprint(
+            sizes=self.sizes,
+            bytes_in={memory.name: self.bytes_in(memory) for memory in self.soc.memories},
+            stack_reserve_bytes=self.host.stack_top - self.host.stack_bottom,
+        )
+        digests = {name: sha256(np.ascontiguousarray(value)).hexdigest() for name, value in outputs.items()}
+        return RunRecord(self.project.report, self.soc, execution, footprint, samples, digests, versions(self.cc))
 
     def run_one(self, inputs: Mapping[str, np.ndarray]) -> Execution:
         """Run one sample and leave the outputs in the program's memory. Raises SimulationError."""
@@ -107,3 +131,12 @@ class Program:
     def output(self, port: Port) -> np.ndarray:
         """Read an output from where the last run left it."""
         return port.values(self.host.read(self.arena + port.offset, port.size_bytes))
+
+
+def planned_bytes(project: Project, memory: Memory) -> int:
+    """Return what a project has planned of a memory. Raises ProjectError if there is less of it."""
+    needed = project.report.planned_bytes(memory.name)
+    if needed > memory.size_bytes:
+        what = f"memories.{memory.name}.planned_peak_bytes is {needed}"
+        raise ProjectError(f"{project.report.name}: {what}, expected at most the target's {memory.size_bytes}")
+    return needed

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from math import prod
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TypeAlias
 
-import numpy as np
-
+from htvm.backend.c.schema import JsonObject, as_json, as_object
 from htvm.backend.targets.soc import HOST
-from htvm.execution.program import RunResult
-from htvm.project import Project, ProjectError
+from htvm.execution.record import RunRecord, StepRecord
 from htvm.runtime.simulator import Interval
 
 START_UP = "start-up"
@@ -19,104 +16,145 @@ START_UP = "start-up"
 
 
 @dataclass(frozen=True)
+class StartUpDetails:
+    """What there is to say of the host's start-up."""
+
+    instructions: int
+
+
+@dataclass(frozen=True)
+class StepDetails:
+    """What there is to say of a step of the host."""
+
+    step: int
+    nodes: tuple[str, ...]
+    op: str
+    engine: str
+    summary: str
+    macs: int
+    instructions: int
+    weight_bytes: int
+    read_bytes: int
+    written_bytes: int
+
+
+@dataclass(frozen=True)
+class UnitDetails:
+    """What there is to say of a copy, which has bytes, or a job, which has macs. target: the step that gave it."""
+
+    op: str
+    step: int
+    target: str = field(metadata={"key": "for"})
+    stall_cycles: int = 0
+    bytes: int | None = None
+    macs: int | None = None
+
+
+Details: TypeAlias = StartUpDetails | StepDetails | UnitDetails
+
+
+@dataclass(frozen=True)
 class Slice:
-    """A unit at work on one thing, from a cycle of the run on. arguments: what else there is to say, by name."""
+    """A unit at work on one thing, from a cycle of the run on."""
 
     unit: str
     name: str
     start_cycle: int
     cycles: int
-    arguments: dict[str, Any]
+    details: Details
+
+    @property
+    def end_cycle(self) -> int:
+        return self.start_cycle + self.cycles
+
+    @property
+    def step(self) -> int | None:
+        """The step that it is for, -1 for what the start-up gave to a unit; None for the host's start-up."""
+        return None if isinstance(self.details, StartUpDetails) else self.details.step
+
+    @property
+    def op(self) -> str:
+        return START_UP if isinstance(self.details, StartUpDetails) else self.details.op
 
 
-def slices(project: Project, result: RunResult) -> list[Slice]:
-    """Return what the units did in the first sample's run: the host's slices, without gaps, then the others'.
+def slices(record: RunRecord) -> list[Slice]:
+    """Return what the units did in the first sample's run: the host's slices, without gaps, then the others'."""
+    start_up = record.execution.start_up
+    found = [Slice(HOST, START_UP, 0, start_up.cycles, StartUpDetails(start_up.instructions))]
+    for step in record.steps:
+        found.append(Slice(HOST, step.plan.name, found[-1].end_cycle, step.profile.cycles, step_details(step)))
+    names = [START_UP, *(step.name for step in record.report.steps)]
+    return found + [unit_slice(interval, names[interval.step + 1]) for interval in record.execution.timeline]
 
-    Raises ProjectError for a project without buffers in its report.json.
-    """
-    execution = result.execution
-    start_up = execution.start_up
-    found = [Slice(HOST, START_UP, 0, start_up.cycles, {"instructions": start_up.instructions})]
-    for number, (step, profile) in enumerate(zip(steps(project), execution.steps, strict=True)):
-        before = found[-1]
-        arguments = {
-            "step": number,
-            "nodes": step["nodes"],
-            "op": step["op"],
-            "engine": step["engine"],
-            "summary": step["summary"],
-            "macs": step["macs"],
-            "instructions": profile.instructions,
-            "weight_bytes": step["weight_bytes"],
-            "read_bytes": step["read_bytes"],
-            "written_bytes": step["written_bytes"],
-        }
-        start = before.start_cycle + before.cycles
-        found.append(Slice(HOST, step["name"], start, profile.cycles, arguments))
-    names = [START_UP, *(step["name"] for step in steps(project))]
-    return found + [unit_slice(interval, names[interval.step + 1]) for interval in execution.timeline]
+
+def step_details(step: StepRecord) -> StepDetails:
+    """Return what there is to say of a step."""
+    plan, profile = step.plan, step.profile
+    return StepDetails(
+        step=step.number,
+        nodes=plan.nodes,
+        op=plan.op,
+        engine=plan.engine,
+        summary=plan.summary,
+        macs=plan.macs,
+        instructions=profile.instructions,
+        weight_bytes=plan.weight_bytes,
+        read_bytes=step.read_bytes,
+        written_bytes=step.written_bytes,
+    )
 
 
 def unit_slice(interval: Interval, step_name: str) -> Slice:
     """Return the slice of a copy or a job, named after its route or after the step that gave it."""
-    arguments = {"op": interval.kind, "step": interval.step, "for": step_name, "stall_cycles": interval.stall_cycles}
-    if interval.route:
-        arguments["bytes"] = interval.size_bytes
-    else:
-        arguments["macs"] = interval.macs
-    return Slice(interval.unit, interval.route or step_name, interval.start_cycle, interval.cycles, arguments)
+    details = UnitDetails(
+        op=interval.kind,
+        step=interval.step,
+        target=step_name,
+        stall_cycles=interval.stall_cycles,
+        bytes=interval.size_bytes if interval.route else None,
+        macs=None if interval.route else interval.macs,
+    )
+    return Slice(interval.unit, interval.route or step_name, interval.start_cycle, interval.cycles, details)
 
 
-def steps(project: Project) -> list[dict[str, Any]]:
-    """Return the steps of a project's report, with the bytes of activations that each reads and makes."""
-    report = project.report
-    if "buffers" not in report:
-        raise ProjectError("report.json has no buffers: an older htvm wrote this project; compile it again")
-    made: dict[int | str, int] = {port["name"]: port["bytes"] for port in report["inputs"]}
-    for number, step in enumerate(report["steps"]):
-        made[number] = prod(step["shape"]) * np.dtype(report["buffers"][step["writes"][0]]["dtype"]).itemsize
-    return [
-        {
-            **step,
-            "read_bytes": sum(made[source] for source in step.get("sources", ())),
-            "written_bytes": made[number],
-        }
-        for number, step in enumerate(report["steps"])
-    ]
-
-
-def trace(project: Project, result: RunResult) -> dict[str, Any]:
+def trace(record: RunRecord) -> JsonObject:
     """Return a run in the Trace Event format: a process for the target, a thread for each of its units.
 
     Times are microseconds of the target's clock; `cycles` and `start_cycle` in the arguments are exact.
     """
-    metrics = result.metrics
-    found = slices(project, result)
+    report, soc, cycles = record.report, record.soc, record.execution.cycles
+    found = slices(record)
     threads = list(dict.fromkeys(each.unit for each in found))
-    cycles_per_us = metrics["clock_hz"] / 1e6
-    named = [event("process_name", 0, f"{metrics['model']} on {metrics['target']}")]
+    named = [event("process_name", 0, f"{report.model} on {soc.name}")]
     named += [event("thread_name", number, unit) for number, unit in enumerate(threads)]
     return {
-        "traceEvents": [*named, *(complete(each, threads, cycles_per_us) for each in found)],
+        "traceEvents": [*named, *(complete(each, threads, soc.clock_hz / 1e6) for each in found)],
         "displayTimeUnit": "ns",
-        "otherData": {key: metrics[key] for key in ("model", "target", "clock_hz", "cycles", "latency_ms", "versions")},
+        "otherData": {
+            "model": report.model,
+            "target": soc.name,
+            "clock_hz": soc.clock_hz,
+            "cycles": cycles,
+            "latency_ms": cycles / soc.clock_hz * 1e3,
+            "versions": as_json(record.versions),
+        },
     }
 
 
-def event(what: str, thread: int, name: str) -> dict[str, Any]:
+def event(what: str, thread: int, name: str) -> JsonObject:
     """Return the event that names the process or a thread."""
     return {"ph": "M", "name": what, "pid": 0, "tid": thread, "args": {"name": name}}
 
 
-def complete(each: Slice, threads: Sequence[str], cycles_per_us: float) -> dict[str, Any]:
+def complete(each: Slice, threads: Sequence[str], cycles_per_us: float) -> JsonObject:
     """Return the event of a slice."""
     return {
         "ph": "X",
         "name": each.name,
-        "cat": each.arguments.get("op", START_UP),
+        "cat": each.op,
         "pid": 0,
         "tid": threads.index(each.unit),
         "ts": each.start_cycle / cycles_per_us,
         "dur": each.cycles / cycles_per_us,
-        "args": {"start_cycle": each.start_cycle, "cycles": each.cycles, **each.arguments},
+        "args": {"start_cycle": each.start_cycle, "cycles": each.cycles, **as_object(each.details)},
     }

@@ -1,12 +1,11 @@
 """The buffers of report.json: where they are, and from which step to which they are needed."""
 
-import json
-
 import pytest
 from mlir import ir
 
 from htvm import dialects
 from htvm.backend.c import emit_c
+from htvm.backend.c.record import Report
 from htvm.backend.targets.socs.rv32 import SOC
 
 PLANNED = r"""
@@ -31,12 +30,12 @@ module attributes {accel.arena = {ram = 64 : i64}, accel.lower_bound = {ram = 64
 
 
 @pytest.fixture(scope="module")
-def report() -> dict:
-    return json.loads(emit_c(ir.Module.parse(PLANNED, dialects.context()), SOC)["report.json"])
+def report() -> Report:
+    return emit_c(ir.Module.parse(PLANNED, dialects.context()), SOC).report
 
 
-def test_a_buffer_lives_from_the_step_that_makes_it_to_the_last_that_reads_it(report: dict) -> None:
-    found = [(each["name"], each["kind"], each["offset"], each["first"], each["last"]) for each in report["buffers"]]
+def test_a_buffer_lives_from_the_step_that_makes_it_to_the_last_that_reads_it(report: Report) -> None:
+    found = [(each.name, each.kind.value, each.offset, each.first, each.last) for each in report.buffers]
     assert found == [
         ("x", "input", 0, -1, 0),
         ("y", "output", 32, 2, 3),
@@ -45,10 +44,10 @@ def test_a_buffer_lives_from_the_step_that_makes_it_to_the_last_that_reads_it(re
     ]
 
 
-def test_steps_say_what_they_read_and_make(report: dict) -> None:
-    def names(numbers: list[int]) -> list[str]:
-        return [report["buffers"][number]["name"] for number in numbers]
+def test_steps_say_what_they_read_and_make(report: Report) -> None:
+    def names(numbers: tuple[int, ...]) -> list[str]:
+        return [report.buffers[number].name for number in numbers]
 
-    steps = [(each["name"], names(each["reads"]), names(each["writes"])) for each in report["steps"]]
+    steps = [(each.name, names(each.reads), names(each.writes)) for each in report.steps]
     assert steps == [("sign", ["x"], ["h"]), ("again", ["h"], ["g"]), ("out", ["g"], ["y"])]
-    assert [each["weight_bytes"] for each in report["steps"]] == [2, 2, 0]
+    assert [each.weight_bytes for each in report.steps] == [2, 2, 0]

@@ -230,8 +230,8 @@ def test_constants_of_the_kernels_count_when_a_memory_is_full() -> None:
     layer = Path(__file__).parents[2] / "inputs" / "models" / "htvm" / "layers" / "conv2d_3x3_s1.onnx"
     soc = targets.load("diana").with_engines(["host"])
     report = htvm.compile(layer, soc).project.report
-    needed = report["constant_bytes"] + report["memories"]["l2"]["planned_peak_bytes"]
-    assert htvm.compile(layer, soc.with_memory("l2", needed)).project.report["constant_bytes"]
+    needed = report.constant_bytes + report.planned_bytes("l2")
+    assert htvm.compile(layer, soc.with_memory("l2", needed)).project.report.constant_bytes
     with pytest.raises(htvm.CompileError, match=f"l2 needs {needed:,} bytes, .* of them constants, and has") as error:
         htvm.compile(layer, soc.with_memory("l2", needed - 1))
     assert "bytes: step_0_weights" in str(error.value)

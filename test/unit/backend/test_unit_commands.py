@@ -41,7 +41,7 @@ def c_of(body: str, source: str = SOURCE) -> str:
     }}"""
     context = dialects.context()
     with context, ir.Location.unknown():
-        return emit_c(ir.Module.parse(text, context), TINY)["f.c"]
+        return emit_c(ir.Module.parse(text, context), TINY).sources["f.c"]
 
 
 def copied(shape: str, offsets: str, source: str = SOURCE, steps: str = "256, 64, 8, 1") -> list[str]:

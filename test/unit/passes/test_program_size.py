@@ -79,7 +79,7 @@ def test_no_more_calls_are_written_than_are_counted(name: str, sizes: list, monk
         facts = {"outputs": outputs, "rows": rows, "columns": columns, "buffers": buffers}
         flags = {"loads": True, "stores": True, "outputs_first": True}
         network = htvm.compile(models.path(f"htvm/layers/{name}"), DIANA, plan=[{**node, "tiling": facts | flags}])
-        number = len(CALL.findall(network.project.files[f"{network.project.report['name']}.c"]))
+        number = len(CALL.findall(network.project.files[f"{network.project.report.name}.c"]))
         assert 10 < number <= search.code_bytes(tiling) // DIANA.host.call_bytes
 
 

@@ -132,9 +132,9 @@ def test_a_layer_that_no_node_asks_for_is_marked_and_counts_agree() -> None:
     assert list(explanation.lines(scaled))[1] == f"  inserted   {scaled.inserted}"
     shown = explanation.text(found, soc)
     assert "2 layers, 1 of them inserted: 2 on digital" in shown
-    steps = htvm.compile(model, soc, requant="pow2").project.report["steps"]
+    steps = htvm.compile(model, soc, requant="pow2").project.steps
     assert f"the network: {len(steps)} steps of C, " in shown
-    assert [each.get("inserted") for each in steps[:2]] == [scaled.inserted, None]
+    assert [each.inserted for each in steps[:2]] == [scaled.inserted, None]
 
 
 def test_a_layer_is_named_by_every_node_in_it() -> None:

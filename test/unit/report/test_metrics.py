@@ -5,8 +5,10 @@ from dataclasses import replace
 import pytest
 
 from htvm.backend import targets
-from htvm.execution.metrics import metrics, unit_energy_uj
+from htvm.backend.c.schema import as_object
+from htvm.execution.metrics import metrics
 from htvm.execution.program import RunResult
+from htvm.execution.record import unit_energy_uj
 from htvm.runtime.simulator import EngineTotals, RouteTotals
 
 
@@ -39,7 +41,24 @@ def test_without_units_nothing_is_claimed_of_them(result: RunResult) -> None:
     assert found["host"]["stall_cycles"] == found["host"]["wait_cycles"] == 0
 
 
-def test_what_units_did_is_there_by_name(compiled, execution) -> None:
-    found = metrics(compiled.program, execution, {}, 1)
+def test_what_units_did_is_there_by_name(result: RunResult, execution) -> None:
+    found = as_object(metrics(replace(result.record, execution=execution)))
     assert found["engines"] == {"array": {"busy_cycles": 1_000_000, "launches": 3, "macs": 5_000}}
     assert found["transfers"] == {"l2_to_l1": {"bytes": 4_096, "count": 2, "busy_cycles": 700}}
+
+
+def test_the_keys_of_metrics_are_those_that_programs_know(result: RunResult) -> None:
+    """Keys may be added, not renamed."""
+    found = result.metrics
+    assert {
+        "model", "target", "samples", "cycles", "clock_hz", "latency_ms", "host", "engines", "transfers", "memories",
+        "code_bytes", "rodata_bytes", "ram_bytes", "activation_bytes", "stack_bytes", "energy_uj", "energy_units",
+        "macs", "layers", "start_up", "outputs", "versions",
+    } <= set(found)  # fmt: skip
+    assert {"instructions", "cycles", "stall_cycles", "wait_cycles"} <= set(found["host"])
+    assert {"peak_bytes", "planned_peak_bytes", "capacity_bytes"} <= set(found["memories"]["ram"])
+    assert {"cycles", "transferred_bytes", "energy_uj"} <= set(found["start_up"])
+    assert {
+        "name", "op", "engine", "cycles", "predicted_cycles", "instructions", "macs", "busy_cycles", "bound_cycles",
+        "share_of_bound", "transferred_bytes", "energy_uj", "skips", "inserted",
+    } <= set(found["layers"][0])  # fmt: skip

@@ -79,5 +79,5 @@ def test_an_objective_is_met_before_time_is() -> None:
         htvm.compile(MODEL.parent / "conv2d_3x3_s1.onnx", "diana", objective=objective).project.report
         for objective in ("memory", "latency")
     )
-    assert small["memories"]["l1"]["planned_peak_bytes"] < fast["memories"]["l1"]["planned_peak_bytes"]
-    assert small["steps"][0]["alone_cycles"] > fast["steps"][0]["alone_cycles"]
+    assert small.planned_bytes("l1") < fast.planned_bytes("l1")
+    assert small.steps[0].tiled.alone_cycles > fast.steps[0].tiled.alone_cycles

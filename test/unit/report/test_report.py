@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 from importlib.resources import files
 from pathlib import Path
@@ -12,9 +13,10 @@ from pathlib import Path
 import pytest
 
 import htvm
+from htvm.backend.c.schema import as_object
 from htvm.driver import CompiledModel
 from htvm.execution.program import RunResult
-from htvm.reporting.facts import facts
+from htvm.reporting.facts import PageFacts, facts
 from htvm.reporting.page import LIBRARIES, embedded, page
 
 MODELS = Path(__file__).parents[2] / "inputs" / "models"
@@ -22,13 +24,19 @@ MOST_BYTES = 2_000_000
 
 
 @pytest.fixture(scope="module")
-def found(compiled: CompiledModel, result: RunResult) -> dict:
+def shown(compiled: CompiledModel, result: RunResult) -> PageFacts:
     return facts(compiled.project, compiled.soc, result, ["htvm", "report", "resnet8.onnx"])
 
 
 @pytest.fixture(scope="module")
-def written(found: dict) -> str:
-    return page(found)
+def found(shown: PageFacts) -> dict:
+    """The facts as the page has them."""
+    return json.loads(json.dumps(as_object(shown)))
+
+
+@pytest.fixture(scope="module")
+def written(shown: PageFacts) -> str:
+    return page(shown)
 
 
 class Structure(HTMLParser):
@@ -61,7 +69,7 @@ def test_the_page_is_one_file_with_every_section(written: str) -> None:
 
 def test_facts_are_in_the_page_whatever_names_are(written: str, found: dict) -> None:
     text = re.search(r'<script type="application/json" id="facts">(.*?)</script>', written, re.DOTALL)[1]
-    assert json.loads(text) == json.loads(json.dumps(found))
+    assert json.loads(text) == found
     hostile = {"name": "</script><!-- \u2028"}
     assert "<" not in embedded(hostile) and json.loads(embedded(hostile)) == hostile
 
@@ -99,7 +107,7 @@ def test_layers_have_measured_cycles_and_the_run_can_be_repeated(found: dict, re
 
 def test_engines_transfers_and_weights_of_an_accelerator_are_shown() -> None:
     compiled = htvm.compile(MODELS / "htvm" / "resnet8_digital.onnx", "diana")
-    found = facts(compiled.project, compiled.soc, compiled.run(), ["htvm"])
+    found = json.loads(json.dumps(as_object(facts(compiled.project, compiled.soc, compiled.run(), ["htvm"]))))
     assert {"digital", "host", "load"} <= set(found["slices"]["unit"])
     nodes = {node["name"]: node for node in found["graph"]["nodes"]}
     assert nodes["conv1"]["engine"] == nodes["pool"]["engine"] == "digital"
@@ -143,11 +151,11 @@ document.title = "seen " + JSON.stringify(seen);
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")
-def test_a_browser_draws_it_without_a_complaint(found: dict, tmp_path: Path) -> None:
+def test_a_browser_draws_it_without_a_complaint(shown: PageFacts, tmp_path: Path) -> None:
     """Keys zoom the timeline and walk through the network; a name that is markup stays a name."""
-    hostile = json.loads(json.dumps(found))
-    hostile["layers"][0]["name"] = "<img src=x onerror=alert(1)>"
-    body, end, rest = page(hostile).rpartition("</body>")
+    first, *others = shown.layers
+    hostile = replace(first, metrics=replace(first.metrics, name="<img src=x onerror=alert(1)>"))
+    body, end, rest = page(replace(shown, layers=(hostile, *others))).rpartition("</body>")
     file = tmp_path / "page.html"
     file.write_text(body + PROBE + end + rest, encoding="utf-8")
     options = ["--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
@@ -158,6 +166,6 @@ def test_a_browser_draws_it_without_a_complaint(found: dict, tmp_path: Path) -> 
     seen = json.loads(re.search(r"<title>seen (.*?)</title>", done.stdout)[1].replace("&lt;", "<").replace("&gt;", ">"))
     assert seen["after"] < seen["before"]
     assert seen["chosen"].startswith("Step 0 on host, <img src=x onerror=alert(1)>: conv2d 1x3x32x32")
-    assert seen["rows"] == 15 and seen["marked"] == [hostile["layers"][0]["name"]]
+    assert seen["rows"] == 15 and seen["marked"] == [hostile.metrics.name]
     assert len(seen["drawn"]) == 3 and all(count > 20 for count in seen["drawn"])
     assert "<img" not in done.stdout.partition('id="facts"')[0]

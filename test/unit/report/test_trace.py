@@ -5,16 +5,15 @@ from dataclasses import replace
 
 import pytest
 
-from htvm.driver import CompiledModel
 from htvm.execution.program import RunResult
 from htvm.execution.trace import slices, trace
 from htvm.runtime.simulator import Interval
 
 
 @pytest.fixture(scope="module")
-def written(compiled: CompiledModel, result: RunResult) -> dict:
+def written(result: RunResult) -> dict:
     """The trace as it is read back from a file."""
-    return json.loads(json.dumps(trace(compiled.project, result)))
+    return json.loads(json.dumps(trace(result.record)))
 
 
 def test_events_are_those_of_the_trace_event_format(written: dict) -> None:
@@ -51,20 +50,20 @@ def test_slices_follow_each_other_and_add_up_to_all_cycles(written: dict, result
     assert written["otherData"]["clock_hz"] == 260_000_000 and "mlir" in written["otherData"]["versions"]
 
 
-def test_a_layer_says_what_it_is(compiled: CompiledModel, result: RunResult) -> None:
-    start_up, conv0, *_ = slices(compiled.project, result)
+def test_a_layer_says_what_it_is(result: RunResult) -> None:
+    start_up, conv0, *_ = slices(result.record)
     assert (start_up.name, conv0.name, conv0.unit) == ("start-up", "conv0", "host")
-    assert conv0.arguments["nodes"] == ["conv0", "conv0_relu", "conv0_Q"]
-    assert conv0.arguments["op"] == "conv2d" and conv0.arguments["macs"] == 32 * 32 * 16 * 27
-    assert conv0.arguments["read_bytes"] == 3 * 32 * 32 and conv0.arguments["written_bytes"] == 16 * 32 * 32
-    assert conv0.arguments["weight_bytes"] == 16 * 27
+    assert conv0.details.nodes == ("conv0", "conv0_relu", "conv0_Q")
+    assert conv0.op == "conv2d" and conv0.details.macs == 32 * 32 * 16 * 27
+    assert conv0.details.read_bytes == 3 * 32 * 32 and conv0.details.written_bytes == 16 * 32 * 32
+    assert conv0.details.weight_bytes == 16 * 27
 
 
-def test_copies_and_jobs_are_on_the_tracks_of_their_units(compiled: CompiledModel, result: RunResult) -> None:
+def test_copies_and_jobs_are_on_the_tracks_of_their_units(result: RunResult) -> None:
     copy = Interval("dma", 10, 84, -1, "copy", route="l2_to_l1", size_bytes=64, stall_cycles=3)
     job = Interval("array", 84, 600, 0, "conv2d", macs=1000)
-    run = replace(result, execution=replace(result.execution, timeline=(copy, job)))
-    events = [each for each in trace(compiled.project, run)["traceEvents"] if each["ph"] == "X"]
+    run = replace(result.record, execution=replace(result.execution, timeline=(copy, job)))
+    events = [each for each in trace(run)["traceEvents"] if each["ph"] == "X"]
     host, others = events[:-2], events[-2:]
     assert [each["tid"] for each in others] == [1, 2] and {each["tid"] for each in host} == {0}
     assert [each["name"] for each in others] == ["l2_to_l1", "conv0"]

@@ -62,7 +62,7 @@ def test_every_tile_of_an_accelerator_is_looked_at() -> None:
     elements = Counter()
     for each in observed(compiled.program, compiled.module, steps, inputs):
         elements[each.step.number] += each.values.size
-    assert elements == {number: prod(step["shape"]) for number, step in enumerate(compiled.project.report["steps"])}
+    assert elements == {number: prod(step.shape) for number, step in enumerate(compiled.project.steps)}
     assert first_divergence(compiled, compiled.program, compiled.proto, inputs) is None
 
 
