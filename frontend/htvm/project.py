@@ -92,7 +92,10 @@ def read_report(text: str, folder: Path) -> Report:
 
 
 def _text(path: Path) -> str | None:
-    """Return what a file says; None for what is no text, such as what `make` wrote. Raises ProjectError for a source."""
+    """Return what a file says; None for what is no text, such as what `make` wrote.
+
+    Raises ProjectError for a source that is none.
+    """
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
