@@ -1,53 +1,78 @@
-"""What an engine asks of an op, one rule at a time: the same objects refuse, explain and are listed."""
+"""What an engine asks of an op, one rule at a time: the same objects find violations, explain, and are listed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from mlir import ir
 
+from htvm.backend.targets.violations import OneOf, Subject, Value, Violation
+
+Op = ir.Operation | ir.OpView
+
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule. `broken` returns what of an op breaks it, as text; None if the op keeps it.
-
-    wanted: in words. source: where it is known from. A rule with `proves` computes with numbers that the other rules
-    have let through, and says itself what it wanted: "subject: found X, wanted Y".
-    """
+    """A rule. `found` returns what of an op breaks it; None if the op keeps it. source: where it is known from."""
 
     subject: str
-    wanted: str
+    wanted: Value
     source: str
-    broken: Callable[[ir.OpView], str | None]
-    proves: bool = False
+    found: Callable[[ir.OpView], Value | None]
 
-    def refusal(self, op: ir.OpView) -> str | None:
-        """Return "subject: found X, wanted Y" if an op breaks the rule."""
-        found = self.broken(op)
-        return found if found is None or self.proves else f"{self.subject}: found {found}, wanted {self.wanted}"
+    def violation(self, op: ir.OpView) -> Violation | None:
+        """Return how an op breaks the rule; None if it keeps it."""
+        found = self.found(op)
+        return None if found is None else Violation(self.subject, found, self.wanted)
 
     def __str__(self) -> str:
         return f"{self.subject}: {self.wanted} [{self.source}]"
 
 
-def refusal(rules: Mapping[str, Sequence[Rule]], op: ir.Operation) -> str | None:
-    """Return every rule that an op breaks, by the rules for ops of its name; None if it keeps them all.
+@dataclass(frozen=True)
+class Proof:
+    """A rule that something is computed exactly, with numbers that all other rules have let through.
 
-    Rules that prove are asked only if the op keeps the others, and the first one broken is enough.
+    solution: the proof's constants, or the violation that stands behind it.
+    """
+
+    subject: str
+    wanted: Value
+    source: str
+    solution: Callable[[ir.OpView], object]
+
+    def violation(self, op: ir.OpView) -> Violation | None:
+        """Return why there is no proof for an op; None if there is one."""
+        solution = self.solution(op)
+        return Violation(self.subject, None, self.wanted, solution) if isinstance(solution, Violation) else None
+
+    def __str__(self) -> str:
+        return f"{self.subject}: {self.wanted} [{self.source}]"
+
+
+Rules = Mapping[str, Sequence[Rule | Proof]]
+"""The rules of an engine for ops, by the name of the op."""
+
+
+def violations(rules: Rules, op: Op) -> tuple[Violation, ...]:
+    """Return the rules that an op breaks, by the rules for ops of its name; none if it keeps them all.
+
+    Proofs are asked only if the op keeps the other rules, and the first one that fails is enough.
     """
     layer = op.operation.opview
     name = layer.operation.name
     if name not in rules:
-        return f"op: found '{name}', wanted {' or '.join(rules)}"
-    plain = [rule.refusal(layer) for rule in rules[name] if not rule.proves]
-    broken = [reason for reason in plain if reason]
+        return (Violation(Subject.OP, name, OneOf(tuple(rules))),)
+    plain = [rule.violation(layer) for rule in rules[name] if isinstance(rule, Rule)]
+    broken = tuple(each for each in plain if each is not None)
     if broken:
-        return "; ".join(broken)
-    return next((reason for rule in rules[name] if rule.proves and (reason := rule.refusal(layer))), None)
+        return broken
+    proofs = (rule.violation(layer) for rule in rules[name] if isinstance(rule, Proof))
+    return next(((each,) for each in proofs if each is not None), ())
 
 
-def listed(rules: Mapping[str, Sequence[Rule]]) -> list[str]:
+def listed(rules: Rules) -> list[str]:
     """Return a line for each rule: op, subject, what is wanted, source."""
     return [f"{name} {rule}" for name, each in rules.items() for rule in each]
 
@@ -55,27 +80,11 @@ def listed(rules: Mapping[str, Sequence[Rule]]) -> list[str]:
 # What rules find
 
 
-def unless(found: object, wanted: object) -> str | None:
+def unless(found: Value, wanted: Value) -> Value | None:
     """Return what was found, if it is not what is wanted."""
-    return None if found == wanted else str(found)
+    return None if found == wanted else found
 
 
-def unless_in(found: object, wanted: Sequence[object]) -> str | None:
+def unless_in(found: Value, wanted: Collection[Value]) -> Value | None:
     """Return what was found, if it is none of what is wanted."""
-    return None if found in wanted else str(found)
-
-
-def why(answer: object) -> str | None:
-    """Return a proof's answer, if it is the reason why there is no proof."""
-    return answer if isinstance(answer, str) else None
-
-
-def any_of(values: Sequence[object]) -> str:
-    """Return the values as an enumeration."""
-    *others, last = map(str, values)
-    return f"{', '.join(others)} or {last}" if others else last
-
-
-def spans(ranges: Sequence[tuple[int, int]]) -> str:
-    """Return ranges as an enumeration."""
-    return any_of([f"{low}..{high}" for low, high in ranges])
+    return None if found in wanted else found

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from htvm.backend.targets.jobs import Job, Layout
+    from htvm.backend.targets.violations import Violation
 
 HOST = "host"
 """The name of the engine that is the RISC-V core itself."""
@@ -29,8 +30,8 @@ class Engine(Protocol):
     @property
     def name(self) -> str: ...
 
-    def refuses(self, op: ir.Operation) -> str | None:
-        """Say why this engine does not run `op`; None if it does."""
+    def violations(self, op: ir.Operation | ir.OpView) -> Sequence[Violation]:
+        """Return the rules that `op` breaks; none if this engine runs it."""
 
     def cycles(self, op: ir.Operation, cost_model: CostModel | None) -> int:
         """Predict the cycles of an op that this engine runs, transfers left out."""
@@ -55,7 +56,7 @@ class Accelerator(Engine, Protocol):
     output_step: int
 
     def job(self, op: ir.Operation) -> Job:
-        """Return an op that this engine does not refuse as one job, however large."""
+        """Return an op that this engine runs as one job, however large."""
 
     def most_outputs(self, job: Job) -> int:
         """Return the most output channels that one launch can have: its weights must fit the weight memory."""

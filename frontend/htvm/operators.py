@@ -68,7 +68,7 @@ def _engine(engine: Engine, operations: Collection[str] | None) -> dict[str, Any
     An engine that has no list of rules takes what its description says.
     """
     rules = {
-        name: [{"subject": rule.subject, "wanted": rule.wanted, "source": rule.source} for rule in each]
+        name: [{"subject": rule.subject, "wanted": str(rule.wanted), "source": rule.source} for rule in each]
         for name, each in getattr(engine, "rules", {}).items()
         if operations is None or name in operations
     }

@@ -1,31 +1,42 @@
-"""Which engines take a layer as it is, and the fewest cycles that it takes there."""
+"""Which engines run a layer as it is, why the others do not, and the fewest cycles that it takes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from mlir import ir
 
 from htvm.backend.targets.soc import Accelerator, Engine, Soc
+from htvm.backend.targets.violations import Violation
 
 from .tiling import Search
 
 
-def refusal(soc: Soc, engine: Engine, layer: ir.OpView) -> str | None:
-    """Say why an engine does not run a layer: its own rules, or a memory that the smallest tile does not fit."""
-    why = engine.refuses(layer)
-    if why is not None or not isinstance(engine, Accelerator):
-        return why
+def violations(soc: Soc, engine: Engine, layer: ir.OpView) -> Sequence[Violation]:
+    """Return what keeps an engine from running a layer: rules, or a memory that the smallest tile does not fit."""
+    broken = engine.violations(layer)
+    if broken or not isinstance(engine, Accelerator):
+        return broken
     room = soc.memory(engine.memory).size_bytes
     return Search(soc, engine, engine.job(layer), soc.arena_memory, room, loads=True, stores=True).too_large()
 
 
+def per_engine(soc: Soc, layer: ir.OpView) -> Mapping[str, Sequence[Violation]]:
+    """Return the violations of every engine of a target, by the engine's name."""
+    return {engine.name: violations(soc, engine, layer) for engine in soc.engines}
+
+
+def legal_engines(soc: Soc, layer: ir.OpView, engines: Sequence[Engine] | None = None) -> list[Engine]:
+    """Return those of some engines that run a layer; of all if none are given."""
+    candidates = soc.engines if engines is None else engines
+    return [engine for engine in candidates if not violations(soc, engine, layer)]
+
+
 def is_accelerated(soc: Soc, layer: ir.OpView) -> bool:
-    """Say whether an accelerator takes a layer as it is."""
-    return any(refusal(soc, engine, layer) is None for engine in soc.accelerators)
+    """Say whether an accelerator runs a layer as it is."""
+    return any(not violations(soc, engine, layer) for engine in soc.accelerators)
 
 
-def fewest_cycles(soc: Soc, layer: ir.OpView, engines: Sequence[Engine]) -> int | None:
-    """Return the least that a layer takes on the engines that take it, without transfers; None if none does."""
-    willing = [engine for engine in engines if refusal(soc, engine, layer) is None]
-    return min((engine.cycles(layer, soc.cost_model) for engine in willing), default=None)
+def fewest_cycles(soc: Soc, layer: ir.OpView, engines: Sequence[Engine] | None = None) -> int | None:
+    """Return the least that a layer takes on an engine that runs it, without transfers; None if none does."""
+    return min((each.cycles(layer, soc.cost_model) for each in legal_engines(soc, layer, engines)), default=None)

@@ -15,7 +15,7 @@ from htvm.dialects import accel, scaling
 from htvm.dialects.semantics import value_ranges
 
 from . import activations, layout
-from .acceptance import refusal
+from .acceptance import violations
 
 PURPOSE = "the layout that {} reads"
 """What `accel.inserted` of a conversion says."""
@@ -35,7 +35,7 @@ def fastest(soc: Soc, value: ir.Value, wanted: Layout) -> Conversion:
     with behind(value), ir.Location.unknown():
         layer = convolution(value, value.type)
     for engine in soc.accelerators:
-        if engine.reads != wanted and wanted in engine.writes and refusal(soc, engine, layer) is None:
+        if engine.reads != wanted and wanted in engine.writes and not violations(soc, engine, layer):
             ways.append(Conversion(engine.name, engine.cycles(layer, soc.cost_model)))
     scaling.erase(layer)
     return min(ways, key=lambda way: way.cycles)

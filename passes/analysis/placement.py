@@ -23,13 +23,13 @@ from typing import TYPE_CHECKING
 from mlir import ir
 from mlir.dialects import func
 
+from htvm.backend.targets.engines import launches
 from htvm.backend.targets.engines.host import CYCLES_PER_NCHW
-from htvm.backend.targets.jobs import DESCRIPTOR_WORDS, Job, Layout
+from htvm.backend.targets.jobs import DESCRIPTOR_WORDS, Layout
 from htvm.backend.targets.soc import Accelerator, Engine, Route, Soc
 from htvm.dialects import accel
 
 from . import activations, conversion, layout
-from .tiling import ranges
 
 if TYPE_CHECKING:
     from ortools.sat.python import cp_model
@@ -63,11 +63,11 @@ def empty_model() -> cp_model.CpModel:
 
 @dataclass
 class Placing:
-    """The constraint program of a function. willing: the engines that may run each layer, by what it makes."""
+    """The constraint program of a function. candidates: the legal engines of each layer, by its result."""
 
     soc: Soc
     function: func.FuncOp
-    willing: Mapping[ir.Value, Sequence[Engine]]
+    candidates: Mapping[ir.Value, Sequence[Engine]]
     model: cp_model.CpModel = field(default_factory=empty_model)
     costs: list[cp_model.LinearExpr] = field(default_factory=list)
     runs: dict[tuple[ir.Value, str], cp_model.IntVar] = field(default_factory=dict)
@@ -78,14 +78,14 @@ class Placing:
         """Return the placement of least cost."""
         from ortools.sat.python import cp_model
 
-        for output, engines in self.willing.items():
+        for output, engines in self.candidates.items():
             for engine in engines:
                 self.runs[output, engine.name] = self.flag(self.cycles(maker(output), engine))
             self.model.add_exactly_one(self.runs[output, engine.name] for engine in engines)
         for value in self.values:
             self.transfer(value)
             self.layout(value)
-        for output, engines in self.willing.items():
+        for output, engines in self.candidates.items():
             for engine in engines:
                 if isinstance(engine, Accelerator):
                     self.layout_by(output, engine)
@@ -119,13 +119,13 @@ class Placing:
     @cached_property
     def values(self) -> list[ir.Value]:
         """The maps: inputs of the function, and what layers make."""
-        return [*self.function.arguments, *self.willing]
+        return [*self.function.arguments, *self.candidates]
 
     @cached_property
     def readers(self) -> Mapping[ir.Value, list[ir.Value]]:
         """What the layers that read each map make."""
         found: dict[ir.Value, list[ir.Value]] = {value: [] for value in self.values}
-        for output in self.willing:
+        for output in self.candidates:
             for value in activations.read_by(maker(output)):
                 found[value].append(output)
         return found
@@ -139,7 +139,7 @@ class Placing:
         time = engine.cycles(layer, self.soc.cost_model)
         if not isinstance(engine, Accelerator):
             return time
-        size = sum(map(engine.weight_bytes, whole_parts(engine, layer)))
+        size = sum(map(engine.weight_bytes, launches.fewest(engine, engine.job(layer))))
         return time + (self.copy(self.soc.arena_memory, engine.weight_memory, size) if size else 0)
 
     def limit_constants(self) -> cp_model.IntVar:
@@ -165,7 +165,7 @@ class Placing:
 
     def is_outside(self, value: ir.Value) -> bool:
         """Say whether a map is one of the function's, made by the host alone, or too large to stay with another."""
-        if value in self.returned or not any(isinstance(each, Accelerator) for each in self.willing.get(value, ())):
+        if value in self.returned or not any(isinstance(each, Accelerator) for each in self.candidates.get(value, ())):
             return True
         return 2 * layout.size_bytes(value.type) > self.soc.memory(self.soc.accelerators[0].memory).size_bytes
 
@@ -173,7 +173,8 @@ class Placing:
         """Return about what the constants of a layer take: weights as an engine wants them, descriptors of its jobs."""
         layer, engine = maker(output), self.soc.engine(name)
         if isinstance(engine, Accelerator):
-            job, parts = engine.job(layer), whole_parts(engine, layer)
+            job = engine.job(layer)
+            parts = launches.fewest(engine, job)
             tiles = -(-(job.input_bytes + job.output_bytes) // self.soc.memory(engine.memory).size_bytes)
             return sum(map(engine.weight_bytes, parts)) + 4 * DESCRIPTOR_WORDS * max(tiles, len(parts))
         constants = [value for value in layer.operation.operands if activations.is_constant(value)]
@@ -184,7 +185,9 @@ class Placing:
 
     def on(self, output: ir.Value) -> cp_model.LinearExpr:
         """Return whether an accelerator runs the layer that makes a map."""
-        return sum(self.runs[output, engine.name] for engine in self.willing[output] if isinstance(engine, Accelerator))
+        return sum(
+            self.runs[output, engine.name] for engine in self.candidates[output] if isinstance(engine, Accelerator)
+        )
 
     def transfer(self, value: ir.Value) -> None:
         """Let a map be copied where it is made in one memory and read in another."""
@@ -245,13 +248,6 @@ class Placing:
 def maker(output: ir.Value) -> ir.OpView:
     """Return the layer that makes a map."""
     return output.owner.opview
-
-
-def whole_parts(engine: Accelerator, layer: ir.OpView) -> list[Job]:
-    """Return a layer as the fewest jobs that its engine's weight memory allows."""
-    job = engine.job(layer)
-    whole = (0, job.out_size[0]), (0, job.out_size[1])
-    return [job.tile(part, *whole)[0] for part in ranges(job.outputs, engine.most_outputs(job))]
 
 
 def takes_any_layout(layer: ir.OpView) -> bool:

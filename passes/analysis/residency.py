@@ -16,6 +16,7 @@ from mlir import ir
 
 from htvm.backend.targets.jobs import Job, Layout
 from htvm.backend.targets.soc import Accelerator, Soc
+from htvm.backend.targets.violations import all_of
 from htvm.dialects import accel
 
 from . import activations, htvm_tiling, layout
@@ -132,7 +133,9 @@ class Residency:
     def objection(self, one: Placed) -> str:
         """Return what keeps a layer from having a tiling."""
         search, pin = self.search(one, self.left(one)), self.pin(one)
-        return (search.too_large() if pin is None else search.objection(pin)) or "no tile fits"
+        if pin is not None:
+            return str(search.violation(pin) or "no tile fits")
+        return all_of(search.too_large()) or "no tile fits"
 
     def size(self, one: Placed) -> int:
         return self.soc.memory(one.engine.memory).size_bytes

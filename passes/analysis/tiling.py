@@ -21,6 +21,7 @@ from mlir import ir
 
 from htvm.backend.targets.jobs import Job, Layout, Range
 from htvm.backend.targets.soc import Accelerator, Route, Soc
+from htvm.backend.targets.violations import AtMost, Bytes, Described, MapIn, PartOf, Subject, Violation
 from htvm.dialects import accel
 
 from .layout import aligned
@@ -232,45 +233,48 @@ class Search:
         return outputs * rows * columns * calls * self.soc.host.call_bytes
 
     def pinned(self, tiling: Tiling) -> Choice | None:
-        """Return a given tiling with its prediction; None if there is an objection."""
-        return None if self.objection(tiling) else Choice(tiling, self.cycles(tiling), self.bound(tiling))
+        """Return a given tiling with its prediction; None if the layer cannot have it."""
+        return None if self.violation(tiling) else Choice(tiling, self.cycles(tiling), self.bound(tiling))
 
-    def objection(self, tiling: Tiling) -> str | None:
-        """Say why the layer cannot have a given tiling: "subject: found X, wanted Y"; None if it can."""
+    def violation(self, tiling: Tiling) -> Violation | None:
+        """Return what keeps the layer from having a given tiling; None if it can have it."""
         part = tiling.launch_outputs or tiling.outputs
         most = {"outputs": self.job.outputs, "rows": self.job.out_size[0], "columns": self.job.out_size[1]}
         for name, limit in most.items():
             if getattr(tiling, name) > limit:
-                return f"{name}: found {getattr(tiling, name)}, wanted at most {limit}"
+                return Violation(name, getattr(tiling, name), AtMost(limit))
         if part > self.engine.most_outputs(self.job):
-            return f"outputs of a launch: found {part}, wanted at most {self.engine.most_outputs(self.job)}"
+            return Violation("outputs of a launch", part, AtMost(self.engine.most_outputs(self.job)))
         for name, found, wanted in (("loads", tiling.loads, self.loads), ("stores", tiling.stores, self.stores)):
             if found != wanted:
-                where = f"the map is in {self.home if wanted else self.engine.memory}"
-                return f"{name}: found {str(found).lower()}, wanted {str(wanted).lower()}: {where}"
-        size = f"{tiling.outputs} x {tiling.rows} x {tiling.columns} of {' x '.join(map(str, most.values()))}"
+                return Violation(name, found, MapIn(wanted, self.home if wanted else self.engine.memory))
+        size = PartOf((tiling.outputs, tiling.rows, tiling.columns), tuple(most.values()))
         if not self.is_cut_where_dense(tiling.outputs, tiling.rows, tiling.columns):
-            return f"tile: found {size}, wanted only the outermost axis cut of a map that stays in {self.engine.memory}"
+            cut = f"only the outermost axis cut of a map that stays in {self.engine.memory}"
+            return Violation("tile", size, Described(cut))
         if not self.is_cut_inside(tiling.rows, tiling.columns):
-            return f"tile: found {size}, wanted no cut along an axis that has more padding than kernel"
+            return Violation("tile", size, Described("no cut along an axis that has more padding than kernel"))
         needed = self.bytes_of(tiling) * tiling.buffers
         if needed > self.budget_bytes:
-            return f"buffers: {in_bytes(needed, self.budget_bytes, self.engine.memory)}"
+            return Violation("buffers", Bytes(needed), AtMost(Bytes(self.budget_bytes, memory=self.engine.memory)))
         weights, room = self.weights_of_a_tile(tiling), self.soc.memory(self.engine.weight_memory).size_bytes
         if weights > room:
-            return f"weights: {in_bytes(weights, room, self.engine.weight_memory)}"
+            limit = AtMost(Bytes(room, memory=self.engine.weight_memory))
+            return Violation(Subject.WEIGHT_BYTES, Bytes(weights), limit)
         return None
 
-    def too_large(self) -> str | None:
-        """Say that the smallest tile does not fit: "subject: found X, wanted Y"; None if it does."""
+    def too_large(self) -> tuple[Violation, ...]:
+        """Return the violation of a memory that the smallest tile does not fit; none if it fits all."""
         needed, room = self.smallest_bytes(), self.soc.memory(self.engine.weight_memory).size_bytes
         if needed is None:
             count = min(self.engine.output_step, self.job.outputs)
             weights = self.engine.weight_bytes(Tile.of(self.job, (0, count), *self.whole).job)
-            return f"weights of {count} outputs: {in_bytes(weights, room, self.engine.weight_memory)}"
+            limit = AtMost(Bytes(room, memory=self.engine.weight_memory))
+            return (Violation(Subject.WEIGHT_BYTES, Bytes(weights, outputs=count), limit),)
         if needed > self.budget_bytes:
-            return f"smallest tile: {in_bytes(needed, self.budget_bytes, self.engine.memory)}"
-        return None
+            limit = AtMost(Bytes(self.budget_bytes, memory=self.engine.memory))
+            return (Violation(Subject.SMALLEST_TILE, Bytes(needed), limit),)
+        return ()
 
     @property
     def whole(self) -> tuple[Range, Range]:
@@ -536,11 +540,6 @@ class Cost:
     weight_bytes: int
     load_runs: tuple[int, int]
     store_runs: tuple[int, int]
-
-
-def in_bytes(found: int, room: int, memory: str) -> str:
-    """Say that bytes do not fit the room that there is in a memory."""
-    return f"found {found:,} bytes, wanted at most the {room:,} of {memory}"
 
 
 def input_layout(engine: Accelerator, job: Job) -> str:

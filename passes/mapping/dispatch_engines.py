@@ -13,10 +13,11 @@ Reads    the layers; the target's engines, their rules and costs
 Writes   the attribute `engine` of every layer that has none; `accel.placement` of the function, "optimal" or
          "bounded" where there was no time for a proof
 Needs    integerize before it: an engine must see the whole fused layer
-Fails    on a layer that every engine refuses, giving each engine's reason; on one pinned to an engine that
-         refuses it or does not exist
+Fails    on a layer that no engine supports, giving the rules of each that it violates; on one pinned to an engine
+         that does not support it or does not exist
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -25,10 +26,11 @@ from mlir.dialects import func
 from mlir.passmanager import ExternalPass
 
 from htvm.backend.targets.soc import Engine, Soc
+from htvm.backend.targets.violations import Violation, all_of, text_by_engine
 from htvm.dialects import accel
 
 from ..analysis import activations
-from ..analysis.acceptance import refusal
+from ..analysis.acceptance import per_engine
 from ..analysis.placement import Placing
 
 
@@ -43,48 +45,45 @@ class DispatchEngines:
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
         with module.location:
             for function in accel.functions(module):
-                willing: dict[ir.Value, list[Engine]] = {}
+                candidates: dict[ir.Value, Sequence[Engine]] = {}
                 for layer in activations.layers(function):
-                    refusals = {engine.name: refusal(self.target, engine, layer) for engine in self.target.engines}
-                    pinned = layer.engine and layer.engine.value
-                    wanted = [pinned] if pinned else list(refusals)
-                    willing[accel.output(layer)] = [
-                        engine
-                        for engine in self.target.engines
-                        if engine.name in wanted and refusals[engine.name] is None
-                    ]
-                    if not willing[accel.output(layer)]:
-                        explain = pin_refused if pinned else no_engine
-                        layer.location.emit_error(explain(layer, self.target, refusals))
+                    violations = per_engine(self.target, layer)
+                    legal = [engine for engine in self.target.engines if not violations[engine.name]]
+                    if layer.engine is not None:
+                        legal = [engine for engine in legal if engine.name == layer.engine.value]
+                    if not legal:
+                        message = no_engine if layer.engine is None else illegal_pin
+                        layer.location.emit_error(message(layer, self.target, violations))
                         this_pass.signal_pass_failure()
-                if all(willing.values()):
-                    place(function, self.target, willing)
+                    candidates[accel.output(layer)] = legal
+                if all(candidates.values()):
+                    place(function, self.target, candidates)
 
 
-def place(function: func.FuncOp, target: Soc, willing: dict[ir.Value, list[Engine]]) -> None:
-    """Write the engine of each layer; `willing` has those that accept it, by what it makes."""
-    if all(len(engines) == 1 for engines in willing.values()):
-        engines, is_optimal = {output: only.name for output, (only,) in willing.items()}, True
+def place(function: func.FuncOp, target: Soc, candidates: Mapping[ir.Value, Sequence[Engine]]) -> None:
+    """Write the engine of each layer. candidates: the engines that it may have, by its result."""
+    if all(len(engines) == 1 for engines in candidates.values()):
+        engines, is_optimal = {output: only.name for output, (only,) in candidates.items()}, True
     else:
-        found = Placing(target, function, willing).solve()
-        engines, is_optimal = found.engines, found.is_optimal
+        placement = Placing(target, function, candidates).solve()
+        engines, is_optimal = placement.engines, placement.is_optimal
     for output, engine in engines.items():
         output.owner.opview.engine = ir.StringAttr.get(engine)
     function.attributes["accel.placement"] = ir.StringAttr.get("optimal" if is_optimal else "bounded")
 
 
-def no_engine(layer: ir.OpView, target: Soc, refusals: dict[str, str]) -> str:
-    """Say that no engine of `target` runs `layer`, and why each one refuses."""
-    reasons = "\n".join(f"  {engine}: {why}" for engine, why in refusals.items())
+def no_engine(layer: ir.OpView, target: Soc, violations: Mapping[str, Sequence[Violation]]) -> str:
+    """Report that no engine of `target` runs `layer`, with the violated rules of each."""
+    reasons = text_by_engine(violations)
     return f"no engine of target '{target.name}' runs '{layer.operation.name}'\n{reasons}"
 
 
-def pin_refused(layer: ir.OpView, target: Soc, refusals: dict[str, str | None]) -> str:
-    """Say that `layer` asks for an engine that does not run it, and which would."""
-    pinned = layer.engine.value
-    willing = [engine for engine, why in refusals.items() if why is None]
-    if pinned not in refusals:
-        problem = f"pinned to engine '{pinned}', which target '{target.name}' does not have"
+def illegal_pin(layer: ir.OpView, target: Soc, violations: Mapping[str, Sequence[Violation]]) -> str:
+    """Report that `layer` is pinned to an engine that does not run it, and which engines do."""
+    pin = layer.engine.value
+    legal = ", ".join(engine for engine, broken in violations.items() if not broken) or "none"
+    if pin in violations:
+        problem = f"pinned to engine '{pin}', which does not support it: {all_of(violations[pin])}"
     else:
-        problem = f"pinned to engine '{pinned}', which refuses it: {refusals[pinned]}"
-    return f"'{layer.operation.name}' is {problem}; engines that run it: {', '.join(willing) or 'none'}"
+        problem = f"pinned to engine '{pin}', which target '{target.name}' does not have"
+    return f"'{layer.operation.name}' is {problem}; engines that run it: {legal}"

@@ -24,7 +24,7 @@ from mlir.passmanager import ExternalPass
 from htvm.backend.targets.soc import Soc
 from htvm.dialects import accel, quantisation
 
-from ..analysis.acceptance import refusal
+from ..analysis.acceptance import fewest_cycles
 
 
 @dataclass(frozen=True)
@@ -41,19 +41,14 @@ class FuseConverters:
             if first is None:
                 continue
             fused = together(first, scaling)
-            alone = self.cycles(first), self.cycles(scaling)
-            both = self.cycles(fused)
+            alone = fewest_cycles(self.target, first), fewest_cycles(self.target, scaling)
+            both = fewest_cycles(self.target, fused)
             if both is not None and (None in alone or both < sum(alone)):
                 scaling.result.replace_all_uses_with(fused.result)
                 scaling.operation.erase()
                 first.operation.erase()
             else:
                 fused.operation.erase()
-
-    def cycles(self, layer: ir.OpView) -> int | None:
-        """Return the fewest cycles that an engine predicts for a layer; None if every engine refuses it."""
-        willing = [engine for engine in self.target.engines if refusal(self.target, engine, layer) is None]
-        return min((engine.cycles(layer, self.target.cost_model) for engine in willing), default=None)
 
 
 def scaled(layer: ir.OpView) -> accel.Conv2dOp | None:

@@ -21,6 +21,7 @@ Fails    on an op that is neither a layer nor a constant; on a copy that no engi
 """
 
 import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -29,6 +30,7 @@ from mlir.dialects import func, memref
 from mlir.passmanager import ExternalPass
 
 from htvm.backend.targets.soc import Soc
+from htvm.backend.targets.violations import Violation, text_by_engine
 from htvm.dialects import accel
 
 from ..analysis import activations, layout
@@ -55,12 +57,12 @@ class BufferizeLayers:
             constants = Globals(module, self.target.constant_memory or self.target.program_memory)
             for function in functions:
                 for copy in self.bufferize(function, constants):
-                    refusals = {engine.name: engine.refuses(copy) for engine in self.target.engines}
-                    willing = [name for name, why in refusals.items() if why is None]
-                    if willing:
-                        copy.engine = ir.StringAttr.get(willing[0])
+                    violations = {engine.name: engine.violations(copy) for engine in self.target.engines}
+                    legal = [engine for engine, broken in violations.items() if not broken]
+                    if legal:
+                        copy.engine = ir.StringAttr.get(legal[0])
                     else:
-                        copy.location.emit_error(no_copier(self.target, refusals))
+                        copy.location.emit_error(no_copier(self.target, violations))
                         this_pass.signal_pass_failure()
 
     def bufferize(self, function: func.FuncOp, constants: "Globals") -> list[accel.ReshapeOp]:
@@ -193,7 +195,7 @@ def unknown_operation(op: ir.OpView) -> str:
     return f"'{op.operation.name}' has no form on buffers; expected layers of the accel dialect and constants"
 
 
-def no_copier(target: Soc, refusals: dict[str, str | None]) -> str:
-    """Say that a result must be copied, and why no engine of `target` does it."""
-    reasons = "\n".join(f"  {engine}: {why}" for engine, why in refusals.items())
+def no_copier(target: Soc, violations: Mapping[str, Sequence[Violation]]) -> str:
+    """Report that a result must be copied, and why no engine of `target` does it."""
+    reasons = text_by_engine(violations)
     return f"a result must be copied, and no engine of target '{target.name}' runs 'accel.reshape'\n{reasons}"

@@ -9,8 +9,8 @@ func.func @no_layer(%x: tensor<4xi8>) -> tensor<4xi8> {
 // -----
 
 // CHECK: bufferize_layers_invalid.mlir:[[#@LINE+4]]:3: error: a result must be copied, and no engine of target 'choosy' runs 'accel.reshape'
-// CHECK-NEXT: adder: does not implement 'accel.reshape'
-// CHECK-NEXT: tables: does not implement 'accel.reshape'
+// CHECK-NEXT: adder: op: found accel.reshape, wanted accel.add
+// CHECK-NEXT: tables: op: found accel.reshape, wanted accel.lookup
 func.func @nobody_copies(%x: tensor<4xi8>) -> tensor<4xi8> {
   return %x : tensor<4xi8>
 }

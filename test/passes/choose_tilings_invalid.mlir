@@ -1,7 +1,7 @@
 // RUN: not htvm-opt %s -p choose-tilings --target=%S/targets/tiny_npu.py --memory=l1=128 --memory=weights=2k --split-input-file 2>&1 | FileCheck %s
 
 // One pixel of 120 channels goes in, and 16 outputs come out at least.
-// CHECK: error: 'accel.conv2d' on engine 'npu' of target 'tiny_npu' cannot be tiled: smallest tile: found 136 bytes, wanted at most the 128 of l1; more of that memory or another engine would help
+// CHECK: error: 'accel.conv2d' on engine 'npu' of target 'tiny_npu' cannot be tiled: smallest tile: found 136 bytes, wanted at most 128 bytes of l1; more of that memory or another engine would help
 func.func @smallest_tile_is_too_large(%x: tensor<1x120x8x8xi8>) -> tensor<1x16x8x8xi8> {
   %w = arith.constant dense<1> : tensor<16x120x1x1xi8>
   %y = accel.conv2d %x, %w {engine = "npu", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 4>, min = -128, max = 127}} : (tensor<1x120x8x8xi8>, tensor<16x120x1x1xi8>) -> tensor<1x16x8x8xi8>
@@ -10,7 +10,7 @@ func.func @smallest_tile_is_too_large(%x: tensor<1x120x8x8xi8>) -> tensor<1x16x8
 
 // -----
 
-// CHECK: error: 'accel.conv2d' on engine 'npu' of target 'tiny_npu' cannot be tiled: weights of 16 outputs: found 3,264 bytes, wanted at most the 2,048 of weights; more of that memory or another engine would help
+// CHECK: error: 'accel.conv2d' on engine 'npu' of target 'tiny_npu' cannot be tiled: weight bytes: found 3,264 bytes (16 outputs), wanted at most 2,048 bytes of weights; more of that memory or another engine would help
 func.func @weights_are_too_large(%x: tensor<1x200x8x8xi8>) -> tensor<1x64x8x8xi8> {
   %w = arith.constant dense<1> : tensor<64x200x1x1xi8>
   %y = accel.conv2d %x, %w {engine = "npu", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 4>, min = -128, max = 127}} : (tensor<1x200x8x8xi8>, tensor<64x200x1x1xi8>) -> tensor<1x64x8x8xi8>
@@ -19,7 +19,7 @@ func.func @weights_are_too_large(%x: tensor<1x200x8x8xi8>) -> tensor<1x64x8x8xi8
 
 // -----
 
-// CHECK: error: 'accel.add' on engine 'npu' of target 'tiny_npu' cannot have the accel.tiling that it carries: buffers: found 384 bytes, wanted at most the 128 of l1; without it the best is chosen
+// CHECK: error: 'accel.add' on engine 'npu' of target 'tiny_npu' cannot have the accel.tiling that it carries: buffers: found 384 bytes, wanted at most 128 bytes of l1; without it the best is chosen
 func.func @pinned_and_too_large(%x: tensor<1x4x8x8xi8>) -> tensor<1x4x8x8xi8> {
   %y = accel.add %x, %x {engine = "npu", accel.tiling = {outputs = 4, rows = 2, columns = 8, loads, stores, buffers = 2}, requant = {multiplier = array<i32: 1, 1>, offset = array<i64: 0>, shift = array<i32: 1>, min = -128, max = 127}} : (tensor<1x4x8x8xi8>, tensor<1x4x8x8xi8>) -> tensor<1x4x8x8xi8>
   return %y : tensor<1x4x8x8xi8>
@@ -62,7 +62,7 @@ func.func @pinned_with_too_many_outputs(%x: tensor<1x100x8x8xi8>) -> tensor<1x64
 // -----
 
 // Launches of 16, but the weights of both lie in their memory at a time.
-// CHECK: error: 'accel.conv2d' on engine 'npu' of target 'tiny_npu' cannot have the accel.tiling that it carries: weights: found 2,688 bytes, wanted at most the 2,048 of weights; without it the best is chosen
+// CHECK: error: 'accel.conv2d' on engine 'npu' of target 'tiny_npu' cannot have the accel.tiling that it carries: weight bytes: found 2,688 bytes, wanted at most 2,048 bytes of weights; without it the best is chosen
 func.func @pinned_with_weights_that_do_not_fit(%x: tensor<1x80x8x8xi8>) -> tensor<1x64x8x8xi8> {
   %w = arith.constant dense<1> : tensor<64x80x1x1xi8>
   %y = accel.conv2d %x, %w {engine = "npu", accel.tiling = {outputs = 32, launch_outputs = 16, rows = 1, columns = 1, loads, stores, buffers = 1}, strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 4>, min = -128, max = 127}} : (tensor<1x80x8x8xi8>, tensor<64x80x1x1xi8>) -> tensor<1x64x8x8xi8>

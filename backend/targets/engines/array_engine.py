@@ -19,14 +19,15 @@ import numpy as np
 from mlir import ir
 
 from htvm.backend.targets import rules
-from htvm.backend.targets.engines import array_weights, linear_ops
+from htvm.backend.targets.engines import array_weights, launches, linear_ops, linear_rules
 from htvm.backend.targets.engines.array_weights import LANES
 from htvm.backend.targets.engines.linear_ops import LinearOp
 from htvm.backend.targets.engines.shift_requant import INT32, Requant, Shift, Shifter
 from htvm.backend.targets.jobs import Job, Layout, Range
-from htvm.backend.targets.rules import Rule
+from htvm.backend.targets.rules import Proof, Rule
 from htvm.backend.targets.soc import CostModel
-from htvm.dialects import accel, quantisation
+from htvm.backend.targets.violations import Both, Bytes, OneOf, Quality, Subject, Tensor, Value, Violation, Window
+from htvm.dialects import accel
 from htvm.dialects.semantics import value_ranges
 
 CLIPS = ((-128, 127), (0, 127))
@@ -57,84 +58,69 @@ class ArrayEngine:
     # What it accepts
 
     @cached_property
-    def rules(self) -> dict[str, tuple[Rule, ...]]:
+    def rules(self) -> dict[str, tuple[Rule | Proof, ...]]:
         """Its rules for each op that it knows."""
-        source, definition = self.source, "AccelOps.td"
+        source, definition = self.source, linear_rules.DEFINITION
         linear = (
-            Rule("input", "i8 in one image", source, linear_ops.map_found),
-            Rule("output", "i8", source, lambda op: rules.unless(linear_ops.element(accel.output(op)), "i8")),
-            Rule("result", "requantised, in one step", definition, _raw_found),
-            Rule("weights of 16 outputs", f"at most {self.capacity_bytes:,} bytes", source, self._block_found),
+            linear_rules.input_map(source),
+            linear_rules.output_element(source),
+            linear_rules.one_requantisation(),
+            linear_rules.weight_bytes(source, Bytes(self.capacity_bytes), self._block_bytes),
         )
-        constant = Rule("weights", "constants", source, _computed_weights)
-        narrow = Rule("weight values", "-128..127", source, _wide_weights)
-        numbers = (
-            Rule(
-                "requant",
-                f"((acc + bias) >> shift) clipped to -128..127 or 0..127, one shift of 0 to {self.largest_shift}, "
-                "bias of 32 bits: equal for every accumulator that occurs",
-                source,
-                lambda op: rules.why(self.constants(op)),
-                proves=True,
-            ),
-        )
+        constant = linear_rules.constant_weights(source)
+        narrow = linear_rules.weight_values(source, -128, 127)
+        exact = (Proof(Subject.REQUANT, self.shifter, source, self.constants),)
         window = (
-            Rule("kernel", f"{rules.any_of(self.kernels)} on each axis", source, self._kernel_found),
-            Rule("strides", rules.any_of(self.strides), source, self._strides_found),
-            Rule("dilations", "(1, 1)", source, lambda op: rules.unless(tuple(op.dilations), (1, 1))),
-            Rule("groups", "1, or as many as input and output channels", source, _groups_found),
-            Rule("pads", f"0 to {self.largest_pad} on each side", source, self._pads_found),
-            Rule("padding", "0", source, lambda op: None if linear_ops.pads_its_zero(op) else str(op.pad_value.value)),
+            linear_rules.kernel(source, OneOf(self.kernels)),
+            linear_rules.strides(source, self.strides),
+            linear_rules.no_dilations(source),
+            linear_rules.one_group_or_depthwise(source),
+            linear_rules.pads(source, self.largest_pad),
+            linear_rules.zero_padding(source),
         )
         add = (
-            Rule("operands", "two tensors i8 of one shape", source, _operands_found),
-            Rule("output", "i8", source, lambda op: rules.unless(linear_ops.element(accel.output(op)), "i8")),
-            Rule("result", "requantised, in one step", definition, _raw_found),
-            Rule("multipliers", "equal", source, _multipliers_found),
-            Rule(
-                "requant",
-                f"((a + b) >> shift) clipped to -128..127, shift of 0 to {self.largest_shift}: equal for every sum "
-                "that occurs",
-                source,
-                lambda op: rules.why(self.constants(op)),
-                proves=True,
-            ),
+            Rule(Subject.OPERANDS, Quality.TWO_OF_ONE_SHAPE, source, _operands_found),
+            linear_rules.output_element(source),
+            linear_rules.one_requantisation(),
+            Rule(Subject.MULTIPLIERS, Quality.EQUAL, source, _multipliers_found),
+            Proof(Subject.REQUANT, self.adder, source, self.constants),
         )
         pool = (
-            Rule("kind", "average or sum", definition, _kind_found),
-            Rule("window", "the whole map", definition, _window_found),
+            Rule(Subject.KIND, OneOf(("average", "sum")), definition, _kind_found),
+            Rule(Subject.WINDOW, Quality.WHOLE_MAP, definition, _window_found),
         )
         return {
-            accel.Conv2dOp.OPERATION_NAME: (constant, *linear, *window, narrow, *numbers),
-            accel.DenseOp.OPERATION_NAME: (constant, *linear, narrow, *numbers),
-            accel.Pool2dOp.OPERATION_NAME: (*pool, *linear, *numbers),
+            accel.Conv2dOp.OPERATION_NAME: (constant, *linear, *window, narrow, *exact),
+            accel.DenseOp.OPERATION_NAME: (constant, *linear, narrow, *exact),
+            accel.Pool2dOp.OPERATION_NAME: (*pool, *linear, *exact),
             accel.AddOp.OPERATION_NAME: add,
         }
 
-    def refuses(self, op: ir.Operation) -> str | None:
+    def violations(self, op: rules.Op) -> tuple[Violation, ...]:
         """Return each rule that an op breaks, with the value found and the one wanted."""
-        return rules.refusal(self.rules, op)
+        return rules.violations(self.rules, op)
 
-    def _kernel_found(self, op: accel.Conv2dOp) -> str | None:
-        kernel = linear_ops.shape(op.weights)[2:]
-        return None if set(kernel) <= set(self.kernels) else str(kernel)
+    @cached_property
+    def shifter(self) -> Shifter:
+        """How sums of linear layers become results."""
+        return Shifter(CLIPS, self.largest_shift)
 
-    def _strides_found(self, op: accel.Conv2dOp) -> str | None:
-        return rules.unless_in(tuple(op.strides), self.strides)
+    @cached_property
+    def adder(self) -> Shifter:
+        """How sums of two maps become results."""
+        return Shifter(CLIPS[:1], self.largest_shift, biases=(0, 0))
 
-    def _pads_found(self, op: accel.Conv2dOp) -> str | None:
-        return None if max(op.pads) <= self.largest_pad else str(tuple(op.pads))
+    def _block_bytes(self, op: LinearOp) -> Bytes:
+        """Return what the weights of a launch with the fewest outputs that fill the lanes take."""
+        block = self._block(linear_ops.job(op, _kind(op)))
+        return Bytes(array_weights.size_bytes(block), outputs=LANES)
 
-    def _block_found(self, op: LinearOp) -> str | None:
-        size = array_weights.size_bytes(self._block(linear_ops.job(op, _kind(op))))
-        return None if size <= self.capacity_bytes else f"{size:,}"
-
-    def constants(self, op: LinearOp | accel.AddOp) -> Shift | str:
+    def constants(self, op: LinearOp | accel.AddOp) -> Shift | Violation:
         """Return biases, shift and clip that equal the op's requantisation, or why there are none."""
         if isinstance(op, accel.AddOp):
             (a, b), (c, d) = value_ranges.held(op.lhs), value_ranges.held(op.rhs)
-            return Shifter(CLIPS[:1], self.largest_shift, (0, 0)).solve(Requant.of_sum(op.requant), [a + c], [b + d])
-        return Shifter(CLIPS, self.largest_shift, INT32).solve(Requant.of(op.requant), *linear_ops.accumulators(op))
+            return self.adder.solve(Requant.of_sum(op.requant), [a + c], [b + d])
+        return self.shifter.solve(Requant.of(op.requant), *linear_ops.accumulators(op))
 
     # What it is given
 
@@ -178,10 +164,7 @@ class ArrayEngine:
 
     def cycles(self, op: ir.Operation, cost_model: CostModel | None) -> int:
         """Predict the cycles of an op in as few jobs as the weight memory allows."""
-        job = self.job(op)
-        most = self.most_outputs(job)
-        tiles = [(first, min(first + most, job.outputs)) for first in range(0, job.outputs, most)]
-        return sum(cost_model.job_cycles(self.name, self.lowered(job.tile(tile, *_whole(job))[0])) for tile in tiles)
+        return launches.cycles(self, self.job(op), cost_model)
 
     def weight_bytes(self, job: Job) -> int:
         """Return the bytes of the packed weights of a tile, not lowered."""
@@ -233,45 +216,23 @@ def _whole(job: Job) -> tuple[Range, Range]:
 # What rules find
 
 
-def _computed_weights(op: LinearOp) -> str | None:
-    return "values that are computed" if quantisation.stored(op.weights) is None else None
+def _kind_found(op: accel.Pool2dOp) -> Value | None:
+    return rules.unless_in(op.kind.value, ("average", "sum"))
 
 
-def _wide_weights(op: LinearOp) -> str | None:
-    if quantisation.stored(op.weights) is None:
-        return None
-    low, high = value_ranges.held(op.weights)
-    return None if low >= -128 and high <= 127 else f"{low}..{high}"
+def _window_found(op: accel.Pool2dOp) -> Value | None:
+    *_, height, width = linear_ops.shape(op.input)
+    is_whole = (*op.kernel, *op.pads) == (height, width, 0, 0, 0, 0)
+    return None if is_whole else Window(tuple(op.kernel), (height, width))
 
 
-def _raw_found(op: LinearOp | accel.AddOp) -> str | None:
-    if op.requant is None:
-        return "raw sums"
-    return "a converter's code that is scaled" if isinstance(op, accel.Conv2dOp) and op.rescale is not None else None
+def _operands_found(op: accel.AddOp) -> Value | None:
+    lhs, rhs = (Tensor(linear_ops.shape(value), linear_ops.element(value)) for value in (op.lhs, op.rhs))
+    return None if lhs == rhs and lhs.element == "i8" else Both(lhs, rhs)
 
 
-def _groups_found(op: accel.Conv2dOp) -> str | None:
-    groups, channels, outputs = op.groups.value, linear_ops.shape(op.input)[1], linear_ops.shape(op.weights)[0]
-    return None if groups == 1 or groups == channels == outputs else f"{groups}, of {channels} to {outputs} channels"
-
-
-def _kind_found(op: accel.Pool2dOp) -> str | None:
-    return None if op.kind.value in ("average", "sum") else op.kind.value
-
-
-def _window_found(op: accel.Pool2dOp) -> str | None:
-    window, (*_, height, width) = (*op.kernel, *op.pads), linear_ops.shape(op.input)
-    return None if window == (height, width, 0, 0, 0, 0) else f"{op.kernel[0]}x{op.kernel[1]} of {height}x{width}"
-
-
-def _operands_found(op: accel.AddOp) -> str | None:
-    kinds = [f"{linear_ops.shape_text(value)} of {linear_ops.element(value)}" for value in (op.lhs, op.rhs)]
-    same = kinds[0] == kinds[1] and linear_ops.element(op.lhs) == "i8"
-    return None if same else " and ".join(kinds)
-
-
-def _multipliers_found(op: accel.AddOp) -> str | None:
+def _multipliers_found(op: accel.AddOp) -> Value | None:
     if op.requant is None:
         return None
     first, second = op.requant["multiplier"]
-    return None if first == second else f"{first} and {second}"
+    return None if first == second else Both(first, second)

@@ -15,8 +15,21 @@ from functools import lru_cache
 import numpy as np
 from mlir import ir
 
-from htvm.backend.targets.engines.shift_requant import FAR, Range, Requant
-from htvm.backend.targets.rules import spans
+from htvm.backend.targets.engines.shift_requant import FAR, Range, Requant, clip_violation
+from htvm.backend.targets.violations import (
+    Both,
+    Fact,
+    FactorOverOneShift,
+    FactorsOverPowerOfTwo,
+    Interval,
+    OfOutput,
+    OneShift,
+    OverPowerOfTwo,
+    Subject,
+    Violation,
+    WithOffset,
+    any_of,
+)
 
 
 @dataclass(frozen=True)
@@ -31,20 +44,27 @@ class Scale:
 
 
 @dataclass(frozen=True)
-class Scaler:
+class Scaler(Fact):
     """What is behind a converter: its clips, its largest shift, and the scales and offsets there are."""
 
     clips: tuple[Range, ...]
     largest_shift: int
     factors: Range
 
-    def solve(self, rescale: ir.DictAttr, first: np.ndarray, last: np.ndarray) -> Scale | str:
-        """Return constants that are exact for codes first[k]..last[k]; where there are none, say why.
+    def solve(self, rescale: ir.DictAttr, first: np.ndarray, last: np.ndarray) -> Scale | Violation:
+        """Return constants that are exact for codes first[k]..last[k]; where there are none, why.
 
         Scales tried are those next to the layer's own, times 2^shift: others fit only where nearly all is clipped.
         """
         ends = tuple(map(int, first)), tuple(map(int, last))
         return _solve(self, Requant.of(rescale), tuple(rescale["weights"]), *ends)
+
+    def __str__(self) -> str:
+        return (
+            f"((code * scale + offset) >> shift) clipped to {any_of(Interval(*clip) for clip in self.clips)}, "
+            f"scales and offsets of {Interval(*self.factors)}, {OneShift(Interval(0, self.largest_shift))}: "
+            "equal for every code that occurs"
+        )
 
 
 @dataclass(frozen=True)
@@ -75,7 +95,7 @@ class _Wanted:
 @lru_cache(maxsize=256)
 def _solve(
     scaler: Scaler, requant: Requant, weights: tuple[int, ...], first: tuple[int, ...], last: tuple[int, ...]
-) -> Scale | str:
+) -> Scale | Violation:
     codes = np.arange(min(first), max(last) + 1)
     occur = (codes >= np.array(first)[:, None]) & (codes <= np.array(last)[:, None])
     outputs = requant.outputs(np.array(weights)[:, None] * codes)
@@ -87,21 +107,22 @@ def _solve(
             if fit.all():
                 return Scale(tuple(scales.tolist()), tuple(offsets.tolist()), shift, *clip)
             fits.setdefault(clip, []).append(fit)
-    return _why_not(scaler, wanted, (requant.low, requant.high), fits)
+    return _violation(scaler, wanted, requant, fits)
 
 
-def _why_not(scaler: Scaler, wanted: _Wanted, clip: Range, fits: dict[Range, list[np.ndarray]]) -> str:
-    """Say what of a rescale is not done: the subject, the value found and the one wanted."""
+def _violation(scaler: Scaler, wanted: _Wanted, requant: Requant, fits: dict[Range, list[np.ndarray]]) -> Violation:
+    """Return what of a rescale is not done."""
+    clip = (requant.low, requant.high)
     if clip not in fits:
-        return f"clip: found {clip[0]}..{clip[1]}, wanted {spans(scaler.clips)}"
+        return clip_violation(requant, scaler.clips)
     by_shift = np.array(fits[clip])
     shift = int(by_shift.sum(1).argmax())
     channel = int((~by_shift[shift]).argmax())
-    scale, range_text = wanted.slopes[channel] * 2.0**shift, spans([scaler.factors])
-    if not scaler.factors[0] <= scale <= scaler.factors[1]:
-        return f"scale: found {scale:.6g} over 2^{shift} (output {channel}), wanted {range_text} and one shift for all"
+    slope, factors = float(wanted.slopes[channel]), Interval(*scaler.factors)
+    scale = slope * 2.0**shift
+    if not factors.low <= scale <= factors.high:
+        return Violation(Subject.SCALE, OfOutput(OverPowerOfTwo(scale, shift), channel), FactorOverOneShift(factors))
     if by_shift[:, channel].any():
-        found = f"{shift}, and {int(by_shift[:, channel].argmax())} (output {channel})"
-        return f"shift: found {found}, wanted one of 0 to {scaler.largest_shift} for all"
-    found = f"{wanted.slopes[channel]:.6g} with its offset (output {channel})"
-    return f"scale: found {found}, wanted two integers of {range_text} over a power of two"
+        found = Both(shift, OfOutput(int(by_shift[:, channel].argmax()), channel))
+        return Violation(Subject.SHIFT, found, OneShift(Interval(0, scaler.largest_shift)))
+    return Violation(Subject.SCALE, OfOutput(WithOffset(slope), channel), FactorsOverPowerOfTwo(factors))

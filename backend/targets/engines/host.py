@@ -5,7 +5,11 @@ from math import prod
 
 from mlir import ir
 
+from htvm.backend.targets import rules
+from htvm.backend.targets.engines import linear_ops
+from htvm.backend.targets.rules import Rule
 from htvm.backend.targets.soc import HOST, CostModel
+from htvm.backend.targets.violations import OneOf, Quality, Subject, Violation
 from htvm.dialects import accel, quantisation
 
 CYCLES_PER_MAC = 2.6
@@ -41,26 +45,58 @@ POOLED_RANGE = "accel.range"
 """Of a pool: the smallest and the largest integer that its map holds, from stage integer on."""
 
 
+def _computed(op: accel.Conv2dOp | accel.DenseOp) -> bool:
+    return quantisation.stored(op.weights) is None
+
+
+COMPUTED_TYPES = ("i8", "i16")
+"""Element types that the kernels for computed weights read."""
+
+RULES: rules.Rules = {
+    accel.DenseOp.OPERATION_NAME: (
+        Rule(
+            Subject.WEIGHTS,
+            Quality.CONSTANT,
+            "runtime/kernels",
+            lambda op: Quality.COMPUTED if _computed(op) else None,
+        ),
+    ),
+    accel.Conv2dOp.OPERATION_NAME: (
+        Rule(
+            Subject.WEIGHT_TYPE,
+            OneOf(COMPUTED_TYPES),
+            "runtime/kernels",
+            lambda op: rules.unless_in(linear_ops.element(op.weights), COMPUTED_TYPES) if _computed(op) else None,
+        ),
+        Rule(
+            Subject.WEIGHT_GROUPS,
+            OneOf((1,)),
+            "runtime/kernels",
+            lambda op: rules.unless(op.groups.value, 1) if _computed(op) else None,
+        ),
+        Rule(
+            Subject.RESULT,
+            Quality.REQUANTISED,
+            "runtime/kernels",
+            lambda op: None if op.rescale is None else Quality.SCALED_CODE,
+        ),
+    ),
+}
+"""Of the ops that the host does not run whatever they are like."""
+
+
 @dataclass(frozen=True)
 class HostEngine:
     """Runs every layer, but those whose weights are computed."""
 
     name: str = HOST
 
-    def refuses(self, op: ir.Operation) -> str | None:
-        """Refuse what is not an accel op, computed weights but in convolutions of one group, and a converter."""
-        name = op.operation.name
-        if not name.startswith("accel."):
-            return f"runs ops of the accel dialect, got '{name}'"
+    def violations(self, op: rules.Op) -> tuple[Violation, ...]:
+        """Return the rules that an op breaks: for computed weights, and for the code of a converter."""
         layer = op.operation.opview
-        if isinstance(layer, accel.Conv2dOp | accel.DenseOp) and quantisation.stored(layer.weights) is None:
-            found = f"{layer.weights.type.element_type}"
-            if isinstance(layer, accel.DenseOp) or layer.groups.value > 1 or found not in ("i8", "i16"):
-                what = "rows of a matrix" if isinstance(layer, accel.DenseOp) else f"{layer.groups.value} groups"
-                return f"takes computed weights of i8 or i16 in convolutions of one group, got {found} for {what}"
-        if isinstance(layer, accel.Conv2dOp) and layer.rescale is not None:
-            return "has kernels that requantise once, got a converter's code that is scaled again ('rescale')"
-        return None
+        if not layer.operation.name.startswith("accel."):
+            return (Violation(Subject.OP, layer.operation.name, Quality.ACCEL_OP),)
+        return rules.violations(RULES, layer) if layer.operation.name in RULES else ()
 
     def cycles(self, op: ir.Operation, cost_model: CostModel | None) -> int:
         """Estimate from the number of multiplications, or of elements."""

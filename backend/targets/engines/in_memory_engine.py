@@ -18,14 +18,15 @@ import numpy as np
 from mlir import ir
 
 from htvm.backend.targets import rules
-from htvm.backend.targets.engines import in_memory_weights, linear_ops
+from htvm.backend.targets.engines import in_memory_weights, launches, linear_ops, linear_rules
 from htvm.backend.targets.engines.converter_scale import Scale, Scaler
 from htvm.backend.targets.engines.in_memory_weights import COLUMN_STEP
 from htvm.backend.targets.engines.shift_requant import Range, Requant, Shift, Shifter
 from htvm.backend.targets.jobs import Job, Layout
-from htvm.backend.targets.rules import Rule
+from htvm.backend.targets.rules import Proof, Rule
 from htvm.backend.targets.soc import CostModel
-from htvm.dialects import accel, quantisation
+from htvm.backend.targets.violations import AtMost, Interval, Quality, Subject, Value, Violation, Within
+from htvm.dialects import accel
 from htvm.dialects.semantics import value_ranges
 
 
@@ -59,73 +60,65 @@ class InMemoryEngine:
     # What it accepts
 
     @cached_property
-    def rules(self) -> dict[str, tuple[Rule, ...]]:
+    def rules(self) -> dict[str, tuple[Rule | Proof, ...]]:
         """Its rules for each op that it knows."""
         source = self.source
+        ranges = Within(tuple(Interval(*each) for each in self.inputs))
+        rows = AtMost(self.rows, "input channels times taps: a sum in parts is not what the converter sees")
         return {
             accel.Conv2dOp.OPERATION_NAME: (
-                Rule("weights", "constants of -1, 0 and 1", source, _weights_found),
-                Rule("input", "i8 in one image", source, linear_ops.map_found),
-                Rule("input values", rules.spans(self.inputs), source, self._inputs_found),
-                Rule("output", "i8", source, lambda op: rules.unless(linear_ops.element(accel.output(op)), "i8")),
-                Rule("result", "a converter's code", source, lambda op: None if op.requant else "raw sums"),
-                Rule("kernel", "odd on each axis", source, _kernel_found),
-                Rule("rows", f"at most {self.rows}, input channels times taps", source, self._rows_found),
-                Rule("strides", rules.any_of(self.strides), source, self._strides_found),
-                Rule("dilations", "(1, 1)", source, lambda op: rules.unless(tuple(op.dilations), (1, 1))),
-                Rule("groups", "1", source, lambda op: rules.unless(op.groups.value, 1)),
-                Rule("pads", f"0 to {self.largest_pad} on each side", source, self._pads_found),
-                Rule("padding", "0", source, lambda op: None if linear_ops.pads_its_zero(op) else op.pad_value.value),
-                Rule(
-                    "code",
-                    f"(acc >> shift) clipped to {rules.spans((self.codes,))}: equal for every sum that occurs",
-                    source,
-                    lambda op: _of("code", self.converter(op)),
-                    proves=True,
-                ),
-                Rule(
-                    "rescale",
-                    f"((code * scale + offset) >> shift) clipped to {rules.spans(self.clips)}, scales and offsets of "
-                    f"{rules.spans((self.factors,))}, one shift: equal for every code that occurs",
-                    source,
-                    lambda op: _of("rescale", self.scaling(op)),
-                    proves=True,
-                ),
+                linear_rules.constant_weights(source),
+                linear_rules.weight_values(source, -1, 1),
+                linear_rules.input_map(source),
+                Rule(Subject.INPUT_VALUES, ranges, source, self._inputs_found),
+                linear_rules.output_element(source),
+                Rule(Subject.RESULT, Quality.CODE, source, lambda op: None if op.requant else Quality.RAW_SUMS),
+                linear_rules.kernel(source, Quality.ODD),
+                Rule(Subject.ROWS, rows, source, self._rows_found),
+                linear_rules.strides(source, self.strides),
+                linear_rules.no_dilations(source),
+                linear_rules.one_group(source),
+                linear_rules.pads(source, self.largest_pad),
+                linear_rules.zero_padding(source),
+                Proof(Subject.CODE, self.shifter, source, self.converter),
+                Proof(Subject.RESCALE, self.scaler, source, self.scaling),
             )
         }
 
-    def refuses(self, op: ir.Operation) -> str | None:
+    def violations(self, op: rules.Op) -> tuple[Violation, ...]:
         """Return each rule that an op breaks, with the value found and the one wanted."""
-        return rules.refusal(self.rules, op)
+        return rules.violations(self.rules, op)
 
-    def _inputs_found(self, op: accel.Conv2dOp) -> str | None:
-        low, high = value_ranges.held(op.input)
-        fits = any(least <= low and high <= most for least, most in self.inputs)
-        return None if fits else f"{low}..{high}"
+    @cached_property
+    def shifter(self) -> Shifter:
+        """How sums become codes."""
+        return Shifter((self.codes,), self.largest_shift, biases=(0, 0))
 
-    def _rows_found(self, op: accel.Conv2dOp) -> str | None:
+    @cached_property
+    def scaler(self) -> Scaler:
+        """How codes become results."""
+        return Scaler(self.clips, self.largest_shift, self.factors)
+
+    def _inputs_found(self, op: accel.Conv2dOp) -> Value | None:
+        held = Interval(*value_ranges.held(op.input))
+        return None if any(Interval(*each).contains(held) for each in self.inputs) else held
+
+    def _rows_found(self, op: accel.Conv2dOp) -> Value | None:
         rows = linear_ops.job(op, "matvec").rows_of_weights
-        return None if rows <= self.rows else f"{rows}, and a sum in parts is not what the converter sees"
+        return None if rows <= self.rows else rows
 
-    def _strides_found(self, op: accel.Conv2dOp) -> str | None:
-        return rules.unless_in(tuple(op.strides), self.strides)
-
-    def _pads_found(self, op: accel.Conv2dOp) -> str | None:
-        return None if max(op.pads) <= self.largest_pad else str(tuple(op.pads))
-
-    def converter(self, op: accel.Conv2dOp) -> Shift | str:
+    def converter(self, op: accel.Conv2dOp) -> Shift | Violation:
         """Return the shift whose codes equal what `requant` makes, or why there is none."""
-        shifter = Shifter((self.codes,), self.largest_shift, biases=(0, 0))
-        return shifter.solve(Requant.of(op.requant), *linear_ops.accumulators(op))
+        return self.shifter.solve(Requant.of(op.requant), *linear_ops.accumulators(op))
 
-    def scaling(self, op: accel.Conv2dOp) -> Scale | str:
+    def scaling(self, op: accel.Conv2dOp) -> Scale | Violation:
         """Return scales, offsets and shift that equal `rescale`, or why there are none; those of a plain code are 1."""
         outputs = linear_ops.shape(op.weights)[0]
         if op.rescale is None:
             return Scale((1,) * outputs, (0,) * outputs, 0, *self.clips[0])
         shift = self.converter(op).shift
         ends = (np.clip(end >> shift, *self.codes) for end in linear_ops.accumulators(op))
-        return Scaler(self.clips, self.largest_shift, self.factors).solve(op.rescale, *ends)
+        return self.scaler.solve(op.rescale, *ends)
 
     # What it is given
 
@@ -152,10 +145,7 @@ class InMemoryEngine:
 
     def cycles(self, op: ir.Operation, cost_model: CostModel | None) -> int:
         """Predict the cycles of an op in as few jobs as there are columns for."""
-        job = self.job(op)
-        most = self.most_outputs(job)
-        counts = [min(most, job.outputs - first) for first in range(0, job.outputs, most)]
-        return sum(cost_model.job_cycles(self.name, replace(job, outputs=count)) for count in counts)
+        return launches.cycles(self, self.job(op), cost_model)
 
     def weight_bytes(self, job: Job) -> int:
         """Return the bytes of the packed weights and scales of a tile."""
@@ -174,27 +164,11 @@ class InMemoryEngine:
         """Compute a job: int8[output_bytes]. Raises OverflowError on an input beyond the ranges it takes."""
         x = inputs[0].reshape(*job.size, job.channels).transpose(2, 0, 1)
         if not any(low <= x.min() and x.max() <= high for low, high in self.inputs):
-            raise OverflowError(f"inputs are {x.min()}..{x.max()}, expected {rules.spans(self.inputs)}")
+            raise OverflowError(
+                f"inputs are {x.min()}..{x.max()}, expected {Within(tuple(Interval(*each) for each in self.inputs))}"
+            )
         matrix, scales, offsets = in_memory_weights.unpack(job, weights)
         codes = np.clip(linear_ops.convolve(job, x, matrix) >> job.shift, job.code_low, job.code_high)
         factors, addends = (array.astype(np.int64)[:, None, None] for array in (scales, offsets))
         y = np.clip((codes * factors + addends) >> job.rescale_shift, job.low, job.high)
         return (y.transpose(1, 2, 0) if job.layout == Layout.NHWC else y).astype(np.int8).reshape(-1)
-
-
-def _weights_found(op: accel.Conv2dOp) -> str | None:
-    if quantisation.stored(op.weights) is None:
-        return "values that are computed"
-    low, high = value_ranges.held(op.weights)
-    return None if low >= -1 and high <= 1 else f"{low}..{high}"
-
-
-def _kernel_found(op: accel.Conv2dOp) -> str | None:
-    kernel = linear_ops.shape(op.weights)[2:]
-    return None if all(size % 2 for size in kernel) else str(kernel)
-
-
-def _of(what: str, answer: object) -> str | None:
-    """Return the reason why there is no proof, and for which of the two steps."""
-    reason = rules.why(answer)
-    return reason and f"{what} {reason}"

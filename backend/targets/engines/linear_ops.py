@@ -16,7 +16,8 @@ from htvm.dialects import accel, quantisation
 from htvm.dialects.semantics import integers, value_ranges
 from htvm.dialects.semantics.value_ranges import Range
 
-LinearOp = accel.Conv2dOp | accel.DenseOp | accel.Pool2dOp
+Weighted = accel.Conv2dOp | accel.DenseOp
+LinearOp = Weighted | accel.Pool2dOp
 
 
 def element(value: ir.Value) -> str:
@@ -26,10 +27,6 @@ def element(value: ir.Value) -> str:
 
 def shape(value: ir.Value) -> tuple[int, ...]:
     return tuple(ir.ShapedType(value.type).shape)
-
-
-def shape_text(value: ir.Value) -> str:
-    return "x".join(map(str, shape(value)))
 
 
 def weights(op: LinearOp) -> np.ndarray:
@@ -49,13 +46,6 @@ def inputs(op: LinearOp) -> Range:
 def accumulators(op: LinearOp) -> tuple[np.ndarray, np.ndarray]:
     """Return the smallest and the largest accumulator that each output channel can have, int64[K]."""
     return value_ranges.sums(weights(op), inputs(op))
-
-
-def map_found(op: LinearOp) -> str | None:
-    """Return the element type and the number of images of a layer's input, if it is not i8 in one image."""
-    found, sizes = element(op.input), shape(op.input)
-    images = prod(sizes[:-1] if isinstance(op, accel.DenseOp) else sizes[:1])
-    return None if found == "i8" and images == 1 else f"{found}, {images} image{'s' * (images != 1)}"
 
 
 def pads_its_zero(op: accel.Conv2dOp) -> bool:

@@ -23,7 +23,20 @@ from math import frexp
 import numpy as np
 from mlir import ir
 
-from htvm.backend.targets.rules import spans
+from htvm.backend.targets.violations import (
+    AtLeast,
+    Both,
+    Fact,
+    Interval,
+    OfOutput,
+    OneOf,
+    OneShift,
+    PowerOfTwo,
+    Quality,
+    Subject,
+    Violation,
+    any_of,
+)
 
 Range = tuple[int, int]
 
@@ -123,26 +136,35 @@ class Shift:
 
 
 @dataclass(frozen=True)
-class Shifter:
+class Shifter(Fact):
     """An engine that shifts: the clips it has, its largest shift and the biases it can add."""
 
     clips: tuple[Range, ...]
     largest_shift: int
     biases: Range = INT32
 
-    def solve(self, requant: Requant, first: Sequence[int], last: Sequence[int]) -> Shift | str:
-        """Return constants that are exact for accumulators first[c]..last[c]; where there are none, say why.
+    def solve(self, requant: Requant, first: Sequence[int], last: Sequence[int]) -> Shift | Violation:
+        """Return constants that are exact for accumulators first[c]..last[c]; where there are none, why.
 
         No sum of an accumulator and its bias leaves 32 bits.
         """
         return _solve(self, requant, tuple(map(int, first)), tuple(map(int, last)))
 
+    def __str__(self) -> str:
+        sums = "acc" if self.biases == (0, 0) else "(acc + bias)"
+        clips = any_of(Interval(*clip) for clip in self.clips)
+        return (
+            f"({sums} >> shift) clipped to {clips}, {OneShift(Interval(0, self.largest_shift))}"
+            + (", bias of 32 bits" if self.biases == INT32 else "")
+            + ": equal for every accumulator that occurs"
+        )
+
 
 @lru_cache(maxsize=256)
-def _solve(shifter: Shifter, requant: Requant, first: tuple[int, ...], last: tuple[int, ...]) -> Shift | str:
+def _solve(shifter: Shifter, requant: Requant, first: tuple[int, ...], last: tuple[int, ...]) -> Shift | Violation:
     ends = np.array(first), np.array(last)
     if min(requant.multiplier) < 0:
-        return f"multiplier: found {min(requant.multiplier)}, wanted none below 0"
+        return Violation(Subject.MULTIPLIER, min(requant.multiplier), AtLeast(0))
     for low, high in shifter.clips:
         outputs = np.arange(low, high + 2)
         places = requant.places(outputs, *ends)
@@ -155,7 +177,7 @@ def _solve(shifter: Shifter, requant: Requant, first: tuple[int, ...], last: tup
             if (least <= most).all():
                 biases = np.clip(0, least, most)
                 return Shift(tuple(biases.tolist()), shift, low, high)
-    return why_not(shifter, requant, ends)
+    return violation(shifter, requant, ends)
 
 
 def bias_bounds(
@@ -180,33 +202,39 @@ def _within(
     return low, np.minimum(np.minimum(most, biases[1]), INT32[1] - last)
 
 
-def why_not(shifter: Shifter, requant: Requant, ends: tuple[np.ndarray, np.ndarray]) -> str:
-    """Say what of a requantisation no shift does: the subject, the value found and the one wanted."""
+def violation(shifter: Shifter, requant: Requant, ends: tuple[np.ndarray, np.ndarray]) -> Violation:
+    """Return what of a requantisation no shift does."""
     outputs = np.arange(requant.low + 1, requant.high + 1)
     places = requant.places(outputs, *ends)
     bounds = [bias_bounds(places, outputs << shift, *ends) for shift in range(SHIFTS)]
     fits = np.array([least <= most for least, most in bounds])  # [shift, channel]
     one = [shift for shift in range(len(fits)) if fits[shift].all()]
-    wanted_shift = f"one shift of 0 to {shifter.largest_shift}"
+    wanted_shift = OneShift(Interval(0, shifter.largest_shift))
     allowed = [shift for shift in one if shift <= shifter.largest_shift]
     if allowed:
         least, most = bounds[allowed[0]]
         outside = np.flatnonzero((most < shifter.biases[0]) | (least > shifter.biases[1]))
         if outside.size:
-            bias = int(least[outside[0]])
-            return f"bias: found {bias} (output {outside[0]}), wanted {shifter.biases[0]} to {shifter.biases[1]}"
-        return f"clip: found {requant.low}..{requant.high}, wanted {spans(shifter.clips)}"
+            bias = OfOutput(int(least[outside[0]]), int(outside[0]))
+            return Violation(Subject.BIAS, bias, Interval(*shifter.biases))
+        return clip_violation(requant, shifter.clips)
     if one:
-        return f"shift: found {one[0]}, wanted {wanted_shift}"
+        return Violation(Subject.SHIFT, one[0], wanted_shift)
     if not fits.any(0).all():
         channel = int(np.flatnonzero(~fits.any(0))[0])
-        ratio = requant.slopes(len(fits[0]))[channel]
+        ratio = float(requant.slopes(len(fits[0]))[channel])
         if ratio <= 1 and frexp(ratio)[0] == 0.5:
-            return f"rounding: found ties to the even neighbour (output {channel}), wanted rounding to minus infinity"
-        return f"scale: found {ratio:.6g} (output {channel}), wanted a power of two, 2^0 to 2^-{shifter.largest_shift}"
+            return Violation(Subject.ROUNDING, OfOutput(Quality.TIES_TO_EVEN, channel), Quality.ROUNDED_DOWN)
+        return Violation(Subject.SCALE, OfOutput(ratio, channel), PowerOfTwo(shifter.largest_shift))
     shifts = [int(np.flatnonzero(column)[0]) for column in fits.T]
     other = next((c for c, shift in enumerate(shifts) if shift != shifts[0]), 0)
-    return f"shift: found {shifts[0]} (output 0) and {shifts[other]} (output {other}), wanted {wanted_shift}"
+    return Violation(Subject.SHIFT, Both(OfOutput(shifts[0], 0), OfOutput(shifts[other], other)), wanted_shift)
+
+
+def clip_violation(requant: Requant, clips: Sequence[Range]) -> Violation:
+    """Return a violation of an engine's clips."""
+    wanted = OneOf(tuple(Interval(*clip) for clip in clips))
+    return Violation(Subject.CLIP, Interval(requant.low, requant.high), wanted)
 
 
 def _each(entries: tuple[int, ...], channels: int) -> tuple[int, ...]:

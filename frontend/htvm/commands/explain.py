@@ -17,7 +17,7 @@ from htvm.commands.arguments import (
 
 EXAMPLES = """\
 examples:
-  htvm explain resnet8.onnx --target diana                   every layer: engines, cycles, refusals
+  htvm explain resnet8.onnx --target diana                   every layer: engines, cycles, violated rules
   htvm explain resnet8.onnx --target diana --node conv0      one layer, by an ONNX node in it
   htvm explain resnet8.onnx --target diana --node 'add*'     those with a node of such a name
   htvm explain mobilenet_v1.onnx --target diana --op depthwise    those of a kind, whatever they are called

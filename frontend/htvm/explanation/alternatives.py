@@ -64,12 +64,12 @@ class Network:
 
 
 @dataclass(frozen=True)
-class Elsewhere:
-    """What a network would take with a layer on another engine. why: a reason a line, the first one first."""
+class WhatIf:
+    """What a network would take with a layer on another engine. reasons: a line each, the first one first."""
 
     there: int
     now: int
-    why: tuple[str, ...]
+    reasons: tuple[str, ...]
 
 
 def planned(module: ir.Module, model: Model, soc: Soc) -> Network:
@@ -117,7 +117,7 @@ class Alternatives:
     options: CompileOptions
     now: Network
 
-    def elsewhere(self, key: Key, engine: str) -> Elsewhere | str:
+    def what_if(self, key: Key, engine: str) -> WhatIf | str:
         """Return what the network takes with a layer on an engine; or why it cannot be there."""
         pin = entry(key, engine)
         try:
@@ -126,7 +126,7 @@ class Alternatives:
             return error.problems[0]
         if there.problem is not None:
             return there.problem
-        return Elsewhere(there.all_cycles, self.now.all_cycles, tuple(self.reasons(key, pin, there)))
+        return WhatIf(there.all_cycles, self.now.all_cycles, tuple(self.reasons(key, pin, there)))
 
     def pinned(self, pins: Sequence[Entry]) -> Network:
         """Compile the network with pins beside those that it has. Raises CompileError."""

@@ -1,4 +1,4 @@
-"""Why each layer runs where it runs: what every engine says of it, and what would change its mind."""
+"""Why each layer runs where it runs: the rules of every engine that it violates, and what would change that."""
 
 from __future__ import annotations
 
@@ -11,19 +11,18 @@ from typing import Any
 from mlir import ir
 
 from htvm.backend.targets.soc import Engine, Soc
+from htvm.backend.targets.violations import Subject, Violation, all_of
+from htvm.backend.targets.violations import text as text_of
 from htvm.dialects import accel
 from htvm.driver import Model, loaded, lower
-from htvm.explanation.alternatives import Alternatives, Elsewhere, Network, planned
-from htvm.explanation.model_edits.layer_spec import Question
-from htvm.explanation.model_edits.search import Found, Search, reasons_in, weight_bytes
+from htvm.explanation.alternatives import Alternatives, Network, WhatIf, planned
+from htvm.explanation.model_edits.layer_spec import LayerSpec
+from htvm.explanation.model_edits.search import Counterfactual, NoEdit, NothingHelps, Search, weight_bytes
 from htvm.options import DEFAULTS, CompileOptions
 from htvm.origin import name
-from htvm.passes.analysis.acceptance import refusal
+from htvm.passes.analysis.acceptance import violations
 from htvm.passes.analysis.tiling import NAME as TILING
 from htvm.plan import Entry
-
-NO_CHANGE = "no change of the model helps that is known here"
-"""Of layers that model_edits/layer_spec.py does not have."""
 
 DEPTHWISE = "depthwise"
 """The kind of a convolution with a group for each channel that it reads."""
@@ -31,44 +30,53 @@ DEPTHWISE = "depthwise"
 
 @dataclass(frozen=True)
 class Candidate:
-    """An engine and a layer. refusal: why it does not run the layer; None if it does. then: what rules would refuse it
-    once it keeps those that the refusal names: some are only asked then.
+    """An engine and a layer. violations: the rules that the layer breaks; none if the engine runs it. then: subjects of
+    the rules that it would break once it keeps those: some are only checked then.
 
     cycles: predicted, transfers left out. energy_uj: of the engine meanwhile, where it is known what it draws.
-    weight_bytes: the weights in its form. change: the smallest change of the model after which it would take the
-    layer; or why there is none, in words. elsewhere: of an engine that would be faster for the layer alone and was not
-    chosen, what the network would take with the layer there; or why that is not known.
+    weight_bytes: the weights in its form. remedy: the fewest model edits after which the engine would run the layer; or
+    why there are none. what_if: of an engine that would be faster for the layer alone and was not chosen, what the
+    network would take with the layer there; or why that is not known.
     """
 
     engine: str
     cycles: int | None = None
     energy_uj: float | None = None
     weight_bytes: int | None = None
-    refusal: str | None = None
+    violations: tuple[Violation, ...] = ()
     then: tuple[str, ...] = ()
-    change: Found | str | None = None
-    elsewhere: Elsewhere | str | None = None
+    remedy: Counterfactual | NothingHelps | None = None
+    what_if: WhatIf | str | None = None
 
     def facts(self) -> dict[str, Any]:
         """Return the candidate as JSON has it."""
-        found = self.change if isinstance(self.change, Found) else None
-        network = self.elsewhere if isinstance(self.elsewhere, Elsewhere) else None
+        network = self.what_if if isinstance(self.what_if, WhatIf) else None
+        edited = self.remedy if isinstance(self.remedy, Counterfactual) else None
         return {
-            **{key: value for key, value in vars(self).items() if key not in ("change", "elsewhere")},
-            "network_cycles": (network.there, network.now) if network else self.elsewhere,
-            "network_why": list(network.why) if network else [],
-            "would_take": found and found.says,
-            "no_change": self.change if isinstance(self.change, str) else None,
-            "change": found
+            "engine": self.engine,
+            "cycles": self.cycles,
+            "energy_uj": self.energy_uj,
+            "weight_bytes": self.weight_bytes,
+            "refusal": all_of(self.violations) or None,
+            "violations": [
+                {"rule": each.title, "found": text_of(each.innermost.found), "wanted": text_of(each.innermost.wanted)}
+                for each in self.violations
+            ],
+            "then": list(self.then),
+            "network_cycles": (network.there, network.now) if network else self.what_if,
+            "network_why": list(network.reasons) if network else [],
+            "would_take": edited and edited.description,
+            "no_change": str(self.remedy) if isinstance(self.remedy, NothingHelps) else None,
+            "change": edited
             and {
-                "changes": [each.says for each in found.changes],
-                "effort": found.effort,
-                "option": found.option,
-                "engine": found.then.engine,
-                "cycles": found.then.cycles,
-                "cycles_now": found.now.cycles,
-                "weight_bytes": found.then.weight_bytes,
-                "weight_bytes_now": found.now.weight_bytes,
+                "changes": [edit.description for edit in edited.edits],
+                "effort": edited.effort,
+                "option": edited.option,
+                "engine": edited.then.engine,
+                "cycles": edited.then.cycles,
+                "cycles_now": edited.now.cycles,
+                "weight_bytes": edited.then.weight_bytes,
+                "weight_bytes_now": edited.now.weight_bytes,
             },
         }
 
@@ -160,18 +168,18 @@ def explain(
     now = planned(module, model, soc)
     alternatives = Alternatives(model, soc, options, now)
 
-    def ask(one: Decision, engine: str) -> Elsewhere | str:
+    def ask(one: Decision, engine: str) -> WhatIf | str:
         if now.problem is not None:
             return "as it is, it has no plan"
         if node is None:
             return f"--node {one.node} says what it would take"
-        return alternatives.elsewhere((one.node, one.op), engine)
+        return alternatives.what_if((one.node, one.op), engine)
 
     return Explanation(tuple(with_alternatives(each, ask, options.plan) for each in decisions), now)
 
 
 def with_alternatives(
-    one: Decision, ask: Callable[[Decision, str], Elsewhere | str], pins: Sequence[Entry] = ()
+    one: Decision, ask: Callable[[Decision, str], WhatIf | str], pins: Sequence[Entry] = ()
 ) -> Decision:
     """Say of each engine that is faster alone and not chosen what the network would take with the layer there.
 
@@ -183,7 +191,7 @@ def with_alternatives(
     return replace(
         one,
         candidates=tuple(
-            replace(each, elsewhere=ask(one, each.engine))
+            replace(each, what_if=ask(one, each.engine))
             if each.cycles is not None and now is not None and each.cycles < now
             else each
             for each in one.candidates
@@ -255,15 +263,15 @@ def decision(layer: ir.OpView, soc: Soc, refits: bool, types: Mapping[str, str])
 
 
 def candidate(layer: ir.OpView, engine: Engine, soc: Soc, refits: bool) -> Candidate:
-    """Ask an engine for its price, or for its reason and what would help."""
-    why = refusal(soc, engine, layer)
-    if why is not None:
-        question = Question.of(layer)
-        if question is None:
-            return Candidate(engine.name, refusal=why, change=NO_CHANGE)
-        search = Search(soc, engine, question, refits)
-        change = search.fewest()
-        return Candidate(engine.name, refusal=why, then=search.then(), change=change)
+    """Return the price of an engine for a layer, or the rules that it violates and what would help."""
+    broken = tuple(violations(soc, engine, layer))
+    if broken:
+        spec = LayerSpec.of(layer)
+        if spec is None:
+            return Candidate(engine.name, violations=broken, remedy=NothingHelps(NoEdit.KIND_OF_LAYER))
+        search = Search(soc, engine, spec, refits)
+        remedy = search.fewest()
+        return Candidate(engine.name, violations=broken, then=search.then(), remedy=remedy)
     cycles, power = engine.cycles(layer, soc.cost_model), (soc.power_w or {}).get(engine.name)
     energy = None if power is None else cycles * power / soc.clock_hz * 1e6
     return Candidate(engine.name, cycles, energy, weight_bytes(layer, engine))
@@ -307,34 +315,34 @@ def lines(one: Decision) -> Iterator[str]:
             energy = f", {each.energy_uj:.3g} uJ" if each.energy_uj is not None else ""
             weights = f", {each.weight_bytes:,} bytes of weights" if each.weight_bytes else ""
             yield f"  {each.engine:<10} {each.cycles:,} cycles{energy}{weights}{chosen}"
-            if isinstance(each.elsewhere, str):
-                yield f"  {'':<10} but not for the network: {each.elsewhere}"
-            elif each.elsewhere:
-                there, now = each.elsewhere.there, each.elsewhere.now
+            if isinstance(each.what_if, str):
+                yield f"  {'':<10} but not for the network: {each.what_if}"
+            elif each.what_if:
+                there, now = each.what_if.there, each.what_if.now
                 yield f"  {'':<10} but with the layer there the network would take {there:,} cycles, not {now:,}"
-                yield from (f"  {'':<10} {reason}" for reason in each.elsewhere.why)
+                yield from (f"  {'':<10} {reason}" for reason in each.what_if.reasons)
         else:
             then = f" (then {', '.join(each.then)})" if each.then else ""
-            yield f"  {each.engine:<10} refuses: {each.refusal}{then}"
-            yield from (f"  {'':<10} {line}" for line in change_lines(each))
+            yield f"  {each.engine:<10} unsupported: {all_of(each.violations)}{then}"
+            yield from (f"  {'':<10} {line}" for line in remedy_lines(each))
 
 
-def change_lines(refused: Candidate) -> Iterator[str]:
-    """Yield what would make an engine take a layer, what that asks for, and what it gives."""
-    change = refused.change
-    if not isinstance(change, Found):
-        yield f"{change}"
+def remedy_lines(candidate: Candidate) -> Iterator[str]:
+    """Yield what would make an engine run a layer, what that asks for, and what it gives."""
+    remedy = candidate.remedy
+    if not isinstance(remedy, Counterfactual):
+        yield f"{remedy}"
         return
-    option = f", {change.option} does it" if change.option else ""
-    yield f"would take it with: {change.says} ({change.effort}{option})"
-    now, then = change.now, change.then
+    option = f", {remedy.option} does it" if remedy.option else ""
+    yield f"would run it with: {remedy.description} ({remedy.effort}{option})"
+    now, then = remedy.now, remedy.then
     times = f"{now.cycles:,} -> {then.cycles:,} cycles, transfers included"
     if now.weight_bytes != then.weight_bytes:
         times += f"; {now.weight_bytes:,} -> {then.weight_bytes:,} bytes of weights"
-    if then.engine != refused.engine:
-        yield f"but {then.engine} would be faster" + (f", and takes it too: {times}" if change.saves else "")
+    if then.engine != candidate.engine:
+        yield f"but {then.engine} would be faster" + (f", and runs it too: {times}" if remedy.saves else "")
     else:
-        yield times if change.saves else f"but it would not be faster: {times}"
+        yield times if remedy.saves else f"but it would not be faster: {times}"
 
 
 def summary(decisions: Sequence[Decision], soc: Soc) -> Iterator[str]:
@@ -351,16 +359,19 @@ def summary(decisions: Sequence[Decision], soc: Soc) -> Iterator[str]:
     yield f"{layers}{note}: " + ", ".join(f"{count} on {engine}" for engine, count in counts.items())
     for engine in soc.accelerators:
         asked = [each for one in decisions for each in one.candidates if each.engine == engine.name]
-        known = [each for each in asked if each.refusal is None or not each.refusal.startswith("op: ")]
-        refused = [each for each in known if each.refusal is not None]
-        if refused:
-            why = Counter(reason.subject for each in refused for reason in reasons_in(each.refusal))
-            subjects = ", ".join(f"{subject} ({count})" for subject, count in why.most_common())
-            yield f"{engine.name} refuses {len(refused)} of the {len(known)} whose op it knows, because of {subjects}"
-        found = [each.change for each in refused if isinstance(each.change, Found)]
+        known = [each for each in asked if all(broken.subject != Subject.OP for broken in each.violations)]
+        illegal = [each for each in known if each.violations]
+        if illegal:
+            titles = Counter(broken.title for each in illegal for broken in each.violations)
+            subjects = ", ".join(f"{title} ({count})" for title, count in titles.most_common())
+            yield (
+                f"{engine.name} does not support {len(illegal)} of the {len(known)} whose op it knows, "
+                f"because of {subjects}"
+            )
+        remedies = [each.remedy for each in illegal if isinstance(each.remedy, Counterfactual)]
         helps = Counter(
-            each.option or f"changes as above ({each.effort})"
-            for each in found
+            each.option or f"model edits as above ({each.effort})"
+            for each in remedies
             if each.then.engine == engine.name and each.saves
         )
         yield from (f"  {count} would run there, and faster, with {way}" for way, count in helps.most_common())

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from mlir import ir
 
 from htvm.backend.targets.soc import CostModel, Host, Memory, Soc
+from htvm.backend.targets.violations import OneOf, Subject, Violation
 
 
 @dataclass(frozen=True)
@@ -14,9 +15,9 @@ class OneOp:
     name: str
     op: str
 
-    def refuses(self, op: ir.Operation) -> str | None:
-        found = op.operation.name
-        return None if found == self.op else f"does not implement '{found}'"
+    def violations(self, op: ir.Operation) -> tuple[Violation, ...]:
+        name = op.operation.name
+        return () if name == self.op else (Violation(Subject.OP, name, OneOf((self.op,))),)
 
     def cycles(self, op: ir.Operation, cost_model: CostModel | None) -> int:
         return 1

@@ -80,7 +80,7 @@ def test_what_no_memory_holds_is_said_of_every_layer() -> None:
     with pytest.raises(DoesNotFit) as problem:
         settled(CHAIN, TINY.with_memory("l1", 40))
     assert {accel.node(layer): why for layer, why in problem.value.reasons.items()} == dict.fromkeys(
-        "abc", "smallest tile: found 48 bytes, wanted at most the 40 of l1"
+        "abc", "smallest tile: found 48 bytes, wanted at most 40 bytes of l1"
     )
 
 

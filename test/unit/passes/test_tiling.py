@@ -15,6 +15,7 @@ from htvm import dialects
 from htvm.backend import targets
 from htvm.backend.targets.engines import linear_ops
 from htvm.backend.targets.jobs import Job, Layout
+from htvm.backend.targets.violations import AtMost, Bytes, Violation
 from htvm.passes.analysis import htvm_tiling
 from htvm.passes.analysis.tiling import Search, Tiling, aligned, balanced, pieces, ranges, tile_counts, tiles
 
@@ -123,13 +124,15 @@ def test_the_fastest_of_all_that_fit_is_found_and_no_bound_is_beaten(job: Job) -
 def test_what_fits_has_no_objection_and_more_buffers_or_rows_have(job: Job) -> None:
     search = searched(job, budget_bytes=1200)
     for tiling in search.fitting():
-        assert search.objection(tiling) is None
+        assert search.violation(tiling) is None
         assert search.pinned(tiling).cycles == search.cycles(tiling)
-        assert search.objection(replace(tiling, rows=job.out_size[0] + 1)).startswith("rows: found")
-        assert search.objection(replace(tiling, loads=False)) == "loads: found false, wanted true: the map is in ram"
+        assert search.violation(replace(tiling, rows=job.out_size[0] + 1)).subject == "rows"
+        assert (
+            str(search.violation(replace(tiling, loads=False))) == "loads: found false, wanted true: the map is in ram"
+        )
         needed = search.bytes_of(tiling) * tiling.buffers
         small = searched(job, budget_bytes=needed - 1)
-        assert small.objection(tiling) == f"buffers: found {needed:,} bytes, wanted at most the {needed - 1:,} of l1"
+        assert small.violation(tiling) == Violation("buffers", Bytes(needed), AtMost(Bytes(needed - 1, memory="l1")))
         assert small.pinned(tiling) is None
 
 
@@ -154,7 +157,7 @@ def test_axes_with_more_padding_than_kernel_are_not_cut() -> None:
     job = Job("conv2d", 2, 2, (6, 6), (14, 6), (3, 3), (1, 1), (5, 1, 5, 1))
     assert {r for _, r, _ in searched(job).sizes()} == {14}
     assert len({c for *_, c in searched(job).sizes()}) > 1
-    assert searched(job).objection(Tiling(2, 2, 6, True, True)) == (
+    assert str(searched(job).violation(Tiling(2, 2, 6, True, True))) == (
         "tile: found 2 x 2 x 6 of 2 x 14 x 6, wanted no cut along an axis that has more padding than kernel"
     )
 

@@ -13,13 +13,14 @@ from onnx import numpy_helper
 from htvm.backend import targets
 from htvm.backend.targets.engines import linear_ops
 from htvm.backend.targets.engines.array_engine import ArrayEngine
-from htvm.backend.targets.rules import Rule
+from htvm.backend.targets.rules import Proof, Rule
+from htvm.backend.targets.violations import MultipleOf, Subject
 from htvm.dialects import accel
 from htvm.driver import lower
 from htvm.explanation import explanation
-from htvm.explanation.model_edits.layer_spec import Question
-from htvm.explanation.model_edits.search import Found, layer_of
-from htvm.passes.analysis.acceptance import refusal
+from htvm.explanation.model_edits.layer_spec import LayerSpec
+from htvm.explanation.model_edits.search import Counterfactual, NoEdit, layer_of
+from htvm.passes.analysis.acceptance import violations
 
 MODELS = Path(__file__).parents[2] / "inputs" / "models"
 Edit = Callable[[onnx.GraphProto], None]
@@ -192,15 +193,15 @@ def test_with_the_change_the_engine_takes_the_layer(case: str, engine: str) -> N
     node = case.split("_")[0] if case.startswith(("add", "dense")) else "conv"
     model = onnx.load(MODELS / "htvm" / "refused" / f"{case}.onnx")
     before = candidates(model, node, engine)[0]
-    assert isinstance(before.change, Found), before
-    assert (before.change.says, before.change.effort) == (says, effort)
-    assert (before.change.then.engine, before.change.then.cycles < before.change.now.cycles) == (engine, True)
+    assert isinstance(before.remedy, Counterfactual), before
+    assert (before.remedy.description, before.remedy.effort) == (says, effort)
+    assert (before.remedy.then.engine, before.remedy.then.cycles < before.remedy.now.cycles) == (engine, True)
     edit(model.graph)
     del model.graph.value_info[:]
     for axis in model.graph.output[0].type.tensor_type.shape.dim:
         axis.Clear()  # another stride, another size
     after = candidates(model, node, engine)
-    assert None in [each.refusal for each in after]  # a conversion before it is not the layer
+    assert () in [each.violations for each in after]  # a conversion before it is not the layer
 
 
 @pytest.mark.parametrize(("name", "nodes", "count"), [("resnet8", "*[0-9]", 14), ("ds_cnn", "conv[01]", 2)])
@@ -211,31 +212,32 @@ def test_what_an_option_is_said_to_do_it_does(name: str, nodes: str, count: int)
         each.node
         for each in explanation.explain(model, soc, nodes).decisions
         for one in each.candidates
-        if isinstance(one.change, Found) and one.change.option == "--requant pow2" and one.engine == "digital"
+        if isinstance(one.remedy, Counterfactual) and one.remedy.option == "--requant pow2" and one.engine == "digital"
     ]
     refitted, _ = lower(model, soc, "scheduled", requant="pow2")
     with refitted.context:
-        layers = [each for each in accel.layers(refitted) if refusal(soc, soc.engine("digital"), each) is None]
+        layers = [each for each in accel.layers(refitted) if not violations(soc, soc.engine("digital"), each)]
         taken = {accel.node(each) for each in layers}
     assert len(promised) == count and set(promised) <= taken
 
 
 def test_a_rule_that_no_change_mends_says_so() -> None:
     add = candidates(MODELS / "htvm" / "layers" / "add_16x32x32_shift1.onnx", "add", "analog")
-    assert [each.change for each in add] == ["no change of the model helps: it does not know this op"]
+    assert [each.remedy.reason for each in add] == [NoEdit.OP]
+    assert str(add[0].remedy) == "no model edit helps: the engine does not know this op"
 
 
 @pytest.mark.parametrize("name", ["mlperf_tiny/resnet8", "htvm/resnet8_mixed"])
-def test_a_question_is_answered_as_its_layer_is(name: str) -> None:
+def test_a_layer_as_plain_data_breaks_the_rules_that_the_layer_breaks(name: str) -> None:
     soc = targets.load("diana")
     module, _ = lower(MODELS / f"{name}.onnx", soc, "scheduled")
     with module.context:
-        asked = [(layer, Question.of(layer)) for layer in accel.layers(module)]
-        pairs = [(layer, question.posed()) for layer, question in asked if question is not None]
+        specs = [(layer, LayerSpec.of(layer)) for layer in accel.layers(module)]
+        pairs = [(layer, spec.as_module()) for layer, spec in specs if spec is not None]
         assert len(pairs) >= 10
-        for layer, posed in pairs:
+        for layer, alone in pairs:
             for engine in soc.engines:
-                assert refusal(soc, engine, layer_of(posed)) == refusal(soc, engine, layer)
+                assert violations(soc, engine, layer_of(alone)) == violations(soc, engine, layer)
 
 
 @dataclass(frozen=True)
@@ -243,14 +245,14 @@ class WholeLanes(ArrayEngine):
     """An array whose rows are all used: DORY's kernel reads 16 input channels, however many there are."""
 
     @cached_property
-    def rules(self) -> dict[str, tuple[Rule, ...]]:
-        def broken(op: accel.Conv2dOp) -> str | None:
+    def rules(self) -> dict[str, tuple[Rule | Proof, ...]]:
+        def odd_channels(op: accel.Conv2dOp) -> int | None:
             count = linear_ops.shape(op.input)[1]
-            return str(count) if count % 16 else None
+            return count if count % 16 else None
 
         conv = accel.Conv2dOp.OPERATION_NAME
         return super().rules | {
-            conv: (*super().rules[conv], Rule("input channels", "a multiple of 16", "a test", broken))
+            conv: (*super().rules[conv], Rule(Subject.INPUT_CHANNELS, MultipleOf(16), "a test", odd_channels))
         }
 
 
@@ -265,16 +267,17 @@ def test_rules_of_another_engine_are_asked_and_channels_are_padded() -> None:
         return conv.candidates[0]
 
     model = onnx.load(MODELS / "htvm" / "refused" / "cin_3.onnx")
-    change = digital(model).change
-    assert (change.says, change.effort) == ("pad input channels 3 -> 16", "same numbers")
+    remedy = digital(model).remedy
+    assert (remedy.description, remedy.effort) == ("pad input channels 3 -> 16", "same numbers")
     numbers(conv_weight=lambda weights: np.pad(weights, [(0, 0), (0, 13), (0, 0), (0, 0)]))(model.graph)
     model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 16
     del model.graph.value_info[:]
-    assert digital(model).refusal is None
+    assert digital(model).violations == ()
 
 
 def test_what_a_memory_is_too_small_for_becomes_as_much_smaller_as_the_rule_says() -> None:
     soc = targets.load("diana").with_memory("digital_weights", 4096)
     (conv,) = explanation.explain(MODELS / "htvm" / "layers" / "conv2d_1x1_256x256.onnx", soc).decisions
-    assert "weights of 16 outputs: found 4,160, wanted at most 4,096 bytes" in conv.candidates[0].refusal
-    assert conv.candidates[0].change.says == "input channels 256 -> 252"
+    broken = conv.candidates[0].violations
+    assert "weight bytes: found 4,160 bytes (16 outputs), wanted at most 4,096 bytes" in map(str, broken)
+    assert conv.candidates[0].remedy.description == "input channels 256 -> 252"

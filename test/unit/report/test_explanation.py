@@ -8,6 +8,7 @@ from pathlib import Path
 
 import htvm
 from htvm.backend import targets
+from htvm.backend.targets.violations import Subject
 from htvm.explanation import explanation
 from htvm.explanation.alternatives import Alternatives, Network
 from htvm.options import CompileOptions
@@ -38,22 +39,22 @@ def test_the_engine_that_runs_a_layer_is_the_cheapest_that_takes_it() -> None:
     asked = candidates(one)
     assert one.engine == "digital"
     assert asked["digital"].cycles < asked["host"].cycles
-    assert asked["analog"].refusal.startswith("weights: found")
+    assert Subject.WEIGHT_VALUES in [each.subject for each in asked["analog"].violations]
     assert one.tiling["outputs"] > 0
 
 
 def test_a_refusal_has_the_value_found_and_what_would_help() -> None:
     one = decisions("htvm/refused/divisor_384")["conv"]
     digital = candidates(one)["digital"]
-    assert one.engine == "host" and "scale: found 0.00260417" in digital.refusal
+    assert one.engine == "host" and "scale: found 0.00260417" in str(digital.violations[0])
     change = digital.facts()["change"]
     says = "scale 0.00260417 -> 2^-9, a shift that rounds down"
     assert (change["changes"], change["option"]) == ([says], "--requant pow2")
     assert change["engine"] == "digital" and change["cycles"] < change["cycles_now"]
     shown = text(one)
-    assert f"would take it with: {says} (requantise, --requant pow2 does it)" in shown
+    assert f"would run it with: {says} (requantise, --requant pow2 does it)" in shown
     assert f"{change['cycles_now']:,} -> {change['cycles']:,} cycles, transfers included" in shown
-    assert "digital refuses 1 of the 1 whose op it knows, because of scale (1)" in shown
+    assert "digital does not support 1 of the 1 whose op it knows, because of scale (1)" in shown
     assert "  1 would run there, and faster, with --requant pow2" in shown
 
 
@@ -63,8 +64,8 @@ def test_a_faster_engine_that_is_not_chosen_has_what_the_network_would_take() ->
     found = explained(name)
     one, model = replace(found.decisions[0], engine="host"), MODELS / f"{name}.onnx"
     compiled = Alternatives(model, soc, CompileOptions(), found.network)
-    asked = explanation.with_alternatives(one, lambda layer, engine: compiled.elsewhere((layer.node, layer.op), engine))
-    network = candidates(asked)["digital"].elsewhere
+    asked = explanation.with_alternatives(one, lambda layer, engine: compiled.what_if((layer.node, layer.op), engine))
+    network = candidates(asked)["digital"].what_if
     assert network.there == network.now < candidates(asked)["host"].cycles
     assert candidates(asked)["digital"].facts()["network_cycles"] == (network.there, network.now)
     wanted = f"but with the layer there the network would take {network.there:,} cycles, not {network.now:,}"
@@ -78,7 +79,7 @@ def test_where_a_memory_would_be_full_it_says_so_and_who_would_leave() -> None:
     found = explanation.explain(model, soc, "dwconv11", requant="pow2")
     (one,) = found.decisions
     assert one.engine == "host"
-    full, *_, longer = candidates(one)["digital"].elsewhere.why
+    full, *_, longer = candidates(one)["digital"].what_if.reasons
     assert re.match(r"l2 would be .*full \(constants [0-9,]+ \+ maps [0-9,]+ of 430,080 bytes", full)
     left = re.search(r"so (\w+) would be on host", full)[1]
     assert left != "dwconv11" and found.network.engines[left, "conv2d"] == "digital"
@@ -114,11 +115,11 @@ def test_rules_that_are_asked_only_when_others_are_kept_are_named() -> None:
     model, soc = MODELS / "mlperf_tiny" / "ds_cnn.onnx", targets.load("diana")
     one = explanation.explain(model, soc, op="depthwise").decisions[0]
     digital = candidates(one)["digital"]
-    assert digital.refusal == "padding: found -128, wanted 0" and "scale" in digital.then
+    assert [str(each) for each in digital.violations] == ["padding: found -128, wanted 0"] and "scale" in digital.then
     shown, facts = "\n".join(explanation.lines(one)), digital.facts()
-    assert f"digital    refuses: padding: found -128, wanted 0 (then {', '.join(digital.then)})" in shown
+    assert f"digital    unsupported: padding: found -128, wanted 0 (then {', '.join(digital.then)})" in shown
     change = facts["change"]
-    assert facts["then"] == digital.then and change["weight_bytes_now"] == 576 < change["weight_bytes"]
+    assert facts["then"] == list(digital.then) and change["weight_bytes_now"] == 576 < change["weight_bytes"]
     assert f"cycles, transfers included; 576 -> {change['weight_bytes']:,} bytes of weights" in shown
 
 

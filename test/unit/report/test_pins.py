@@ -49,7 +49,9 @@ def test_a_pin_is_kept_and_the_rest_is_decided_around_it() -> None:
 
 def test_a_pin_that_is_impossible_says_why() -> None:
     entry = next(entry for entry in scheduled()["layers"] if entry["op"] == "conv2d")
-    with pytest.raises(CompileError, match="pinned to engine 'analog', which refuses it: weights: found"):
+    with pytest.raises(
+        CompileError, match="pinned to engine 'analog', which does not support it: weight values: found"
+    ):
         scheduled(plan=[{"node": entry["node"], "op": "conv2d", "engine": "analog"}])
 
 

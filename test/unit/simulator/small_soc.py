@@ -43,7 +43,7 @@ class Adder:
     def _unused(self, *_: object) -> None:
         raise AssertionError("the simulator does not ask this")
 
-    refuses = cycles = job = most_outputs = lowered = pack = _unused
+    violations = cycles = job = most_outputs = lowered = pack = _unused
 
 
 @dataclass(frozen=True)

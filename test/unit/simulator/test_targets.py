@@ -61,7 +61,7 @@ def test_what_a_file_describes_wrongly_is_said_when_it_is_loaded(tmp_path):
 
 
 class HalfAnArray:
-    name, memory, weight_memory, refuses, cycles, job = "npu", "l1", "l9", None, None, None
+    name, memory, weight_memory, violations, cycles, job = "npu", "l1", "l9", None, None, None
 
 
 def test_mistakes_name_what_is_there_and_what_is_wanted():

@@ -1,4 +1,4 @@
-"""The 16 x 16 array: what it accepts and refuses, its weights in memory, and what it computes."""
+"""The 16 x 16 array: what it supports and what not, its weights in memory, and what it computes."""
 
 from dataclasses import replace
 
@@ -11,6 +11,7 @@ from htvm.backend.targets import rules
 from htvm.backend.targets.engines import array_weights
 from htvm.backend.targets.engines.array_engine import ArrayEngine
 from htvm.backend.targets.jobs import Job, Layout
+from htvm.backend.targets.violations import AtMost, Bytes, OneOf, Subject, Violation, all_of
 from htvm.dialects import accel
 from htvm.dialects.semantics import interpreter
 
@@ -24,7 +25,7 @@ ACCEPTED = (
 )  # fmt: skip
 """Some break a rule of HTVM that this engine does not need."""
 
-REFUSED = {
+UNSUPPORTED = {
     "add_broadcast": "operands: found 1x8x8x8 of i8 and 1x8x1x1 of i8, wanted two tensors i8 of one shape",
     "add_clip_m64_63": "clip: found -64..63, wanted -128..127",
     "add_relu": "clip: found 0..127, wanted -128..127",
@@ -54,19 +55,21 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", ACCEPTED)
 def test_accepts(name: str) -> None:
-    assert [ENGINE.refuses(layer) for layer in integer_layers(name)] == [None]
+    assert [ENGINE.violations(layer) for layer in integer_layers(name)] == [()]
 
 
-@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.parametrize("name", UNSUPPORTED)
 @pytest.mark.filterwarnings("ignore::htvm.import_onnx.ModelWarning")
-def test_refuses(name: str) -> None:
-    assert ENGINE.refuses(integer_layers(f"refused/{name}")[0]) == REFUSED[name]
+def test_violations(name: str) -> None:
+    assert all_of(ENGINE.violations(integer_layers(f"refused/{name}")[0])) == UNSUPPORTED[name]
 
 
-def test_refuses_other_ops_and_says_what_it_knows() -> None:
+def test_other_ops_violate_its_list_of_ops() -> None:
     layer = next(layer for layer in integer_layers("resnet8_digital") if isinstance(layer, accel.ReshapeOp))
-    known = "accel.conv2d or accel.dense or accel.pool2d or accel.add"
-    assert ENGINE.refuses(layer) == f"op: found 'accel.reshape', wanted {known}"
+    (violation,) = ENGINE.violations(layer)
+    known = ("accel.conv2d", "accel.dense", "accel.pool2d", "accel.add")
+    assert violation == Violation(Subject.OP, "accel.reshape", OneOf(known))
+    assert str(violation).endswith("wanted accel.conv2d, accel.dense, accel.pool2d or accel.add")
 
 
 def test_averages_whole_maps_of_a_power_of_two() -> None:
@@ -75,18 +78,23 @@ def test_averages_whole_maps_of_a_power_of_two() -> None:
         next(layer for layer in integer_layers(f"layers/global_avgpool_{size}") if isinstance(layer, accel.Pool2dOp))
         for size in ("64x8x8", "64x5x25")
     )
-    assert ENGINE.refuses(even) is None
+    assert ENGINE.violations(even) == ()
     job = ENGINE.job(even)
     assert (job.channels, job.outputs, job.out_size, job.shift) == (64, 1, (1, 64), 6)
-    assert ENGINE.refuses(odd) == "scale: found 0.008 (output 0), wanted a power of two, 2^0 to 2^-31"
+    assert all_of(ENGINE.violations(odd)) == "scale: found 0.008 (output 0), wanted a power of two, 2^0 to 2^-31"
     odd.operation.attributes["kernel"] = ir.DenseI64ArrayAttr.get([5, 5], odd.operation.context)
-    assert "window: found 5x5 of 5x25, wanted the whole map" in ENGINE.refuses(odd)
+    assert "window: found 5x5 of 5x25, wanted the whole map" in all_of(ENGINE.violations(odd))
 
 
-def test_refuses_weights_of_sixteen_outputs_that_do_not_fit() -> None:
+def test_weights_of_sixteen_outputs_must_fit() -> None:
     (layer,) = integer_layers("layers/dense_640x128_relu")
     small = replace(ENGINE, capacity_bytes=10_000)
-    assert small.refuses(layer) == "weights of 16 outputs: found 10,496, wanted at most 10,000 bytes"
+    assert [(each.found, each.wanted) for each in small.violations(layer)] == [
+        (Bytes(10_496, outputs=16), AtMost(Bytes(10_000)))
+    ]
+    assert (
+        all_of(small.violations(layer)) == "weight bytes: found 10,496 bytes (16 outputs), wanted at most 10,000 bytes"
+    )
 
 
 def test_its_rules_can_be_listed() -> None:

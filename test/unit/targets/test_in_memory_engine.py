@@ -1,4 +1,4 @@
-"""The in-memory array: what it accepts and refuses, its weights in memory, and what it computes."""
+"""The in-memory array: what it supports and what not, its weights in memory, and what it computes."""
 
 from dataclasses import replace
 
@@ -10,6 +10,7 @@ from htvm.backend.targets.engines import in_memory_weights
 from htvm.backend.targets.engines.host import HostEngine
 from htvm.backend.targets.engines.in_memory_engine import InMemoryEngine
 from htvm.backend.targets.jobs import Job, Layout
+from htvm.backend.targets.violations import Quality, Subject, Violation, all_of
 from htvm.dialects import accel
 from htvm.dialects.semantics import interpreter
 
@@ -22,9 +23,9 @@ ACCEPTED = (
 )  # fmt: skip
 """A batch norm of 16 bits has another one of 8 that is the same for all 64 codes."""
 
-REFUSED = {
-    "layers/aconv_3x3_160x32_rows": "rows: found 1440, and a sum in parts is not what the converter sees, wanted at "
-    "most 1152, input channels times taps",
+UNSUPPORTED = {
+    "layers/aconv_3x3_160x32_rows": "rows: found 1440, wanted at most 1152 (input channels times taps: a sum "
+    "in parts is not what the converter sees)",
     "layers/aconv_gain_20": "code scale: found 0.05 (output 0), wanted a power of two, 2^0 to 2^-31",
     "refused/aconv_adc_31": "code clip: found -31..31, wanted -32..31",
     "refused/aconv_adc_8bit": "code clip: found -128..127, wanted -32..31",
@@ -33,29 +34,27 @@ REFUSED = {
     "refused/aconv_dilation_2": "dilations: found (2, 2), wanted (1, 1)",
     "refused/aconv_input_8bit": "input values: found -128..127, wanted -64..63 or 0..127",
     "refused/aconv_kernel_2x2": "kernel: found (2, 2), wanted odd on each axis",
-    "refused/aconv_shift_per_channel": "rescale shift: found 2, and 0 (output 15), wanted one of 0 to 31 for all",
+    "refused/aconv_shift_per_channel": "rescale shift: found 2 and 0 (output 15), wanted one shift of 0 to 31",
     "refused/aconv_stride_3": "strides: found (3, 3), wanted (1, 1) or (2, 2)",
-    "refused/aconv_weight_2": "weights: found -1..2, wanted constants of -1, 0 and 1",
+    "refused/aconv_weight_2": "weight values: found -1..2, wanted -1, 0 or 1",
 }
 
 
 @pytest.mark.parametrize("name", ACCEPTED)
 def test_accepts(name: str) -> None:
     (layer,) = fused_layers(name)
-    assert ENGINE.refuses(layer) is None
+    assert ENGINE.violations(layer) == ()
 
 
-@pytest.mark.parametrize("name", REFUSED)
-def test_refuses(name: str) -> None:
+@pytest.mark.parametrize("name", UNSUPPORTED)
+def test_violations(name: str) -> None:
     (layer,) = fused_layers(name)
-    assert ENGINE.refuses(layer) == REFUSED[name]
+    assert all_of(ENGINE.violations(layer)) == UNSUPPORTED[name]
 
 
 def test_the_host_does_not_scale_codes() -> None:
     (layer,) = fused_layers("layers/aconv_nodiv")
-    assert HostEngine().refuses(layer) == (
-        "has kernels that requantise once, got a converter's code that is scaled again ('rescale')"
-    )
+    assert HostEngine().violations(layer) == (Violation(Subject.RESULT, Quality.SCALED_CODE, Quality.REQUANTISED),)
 
 
 def test_outputs_beyond_the_columns_are_tiles() -> None:

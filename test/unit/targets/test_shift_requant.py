@@ -1,4 +1,4 @@
-"""A shift that is given as exact is compared for every accumulator; a refusal names what stands in its way."""
+"""A shift that is given as exact is compared for every accumulator; a violation has what stands in its way."""
 
 import random
 from dataclasses import replace
@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from htvm.backend.targets.engines.shift_requant import INT32, Requant, Shift, Shifter
+from htvm.backend.targets.violations import Interval, OfOutput, Subject, Violation
 
 SHIFTER = Shifter(((-128, 127), (0, 127)), largest_shift=31)
 
@@ -52,12 +53,12 @@ def test_constants_equal_the_requantisation_for_every_accumulator() -> None:
     assert 100 < solved < 300
 
 
-def test_a_refusal_is_right_where_every_bias_can_be_tried() -> None:
+def test_a_violation_is_right_where_every_bias_can_be_tried() -> None:
     rng = random.Random(4)
     refused = 0
     for _ in range(60):
         requant = replace(some_requant(rng), offset=(rng.randrange(-300, 300),))
-        if isinstance(SHIFTER.solve(requant, [-20], [20]), str):
+        if isinstance(SHIFTER.solve(requant, [-20], [20]), Violation):
             refused += 1
             wanted = [output(requant, 0, acc) for acc in range(-20, 21)]
             for low, high in SHIFTER.clips:
@@ -78,19 +79,19 @@ def test_a_refusal_is_right_where_every_bias_can_be_tried() -> None:
         (Requant((1,), (0,), (3,), -64, 63), "clip: found -64..63, wanted -128..127 or 0..127"),
         (Requant((1,), (0,), (3, 4), -128, 127), "shift: found 3 (output 0) and 4 (output 1), wanted one shift"),
         (Requant((2,), (0,), (0,), -128, 127), "scale: found 2 (output 0), wanted a power of two, 2^0 to 2^-31"),
-        (Requant((-1,), (0,), (0,), -128, 127), "multiplier: found -1, wanted none below 0"),
+        (Requant((-1,), (0,), (0,), -128, 127), "multiplier: found -1, wanted at least 0"),
     ],
 )
-def test_a_refusal_names_its_cause(requant: Requant, why: str) -> None:
+def test_a_violation_names_its_cause(requant: Requant, why: str) -> None:
     found = SHIFTER.solve(requant, [-3000, -3000], [3000, 3000])
-    assert isinstance(found, str)
-    assert found.startswith(why)
+    assert isinstance(found, Violation)
+    assert str(found).startswith(why)
 
 
 def test_a_bias_must_fit() -> None:
     narrow = Shifter(((-128, 127),), 31, biases=(0, 0))
     found = narrow.solve(Requant((1,), (40,), (3,), -128, 127), [-900], [900])
-    assert found == "bias: found 40 (output 0), wanted 0 to 0"
+    assert found == Violation(Subject.BIAS, OfOutput(40, 0), Interval(0, 0))
 
 
 def test_a_clip_that_is_never_reached_does_not_matter() -> None:

@@ -1,8 +1,7 @@
-"""Changes of a layer's shape: kernel, strides, dilations, groups, padding, channels, batch."""
+"""Model edits of a layer's shape: kernel, strides, dilations, groups, padding, channels, batch."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import product
@@ -11,174 +10,183 @@ from math import prod
 import numpy as np
 from mlir import ir
 
+from htvm.backend.targets.violations import OneOf, Subject, Violation
 from htvm.dialects import accel
-from htvm.explanation.model_edits.layer_spec import RETRAIN, SAME_NUMBERS, Change, Question, Reason
+from htvm.explanation.model_edits.layer_spec import RETRAIN, SAME_NUMBERS, LayerSpec, ModelEdit
+from htvm.explanation.model_edits.wanted import numbers, pairs
 
 MULTIPLES = (4, 8, 16, 32)
 """Of channels, when a rule wants more of them: the widths of lanes that there are."""
 
 
-def kernel(of: Question, why: Reason) -> Iterator[Change]:
+def kernel(layer: LayerSpec, violation: Violation) -> Iterator[ModelEdit]:
     """Other sides: those that the rule names, else the next; larger ones with zeros behind, or smaller ones.
 
     Of a rule about bytes, or rows of weights, only smaller ones.
     """
-    if not of.is_conv2d or of.weights is None:
+    if not layer.is_conv2d or layer.weights is None:
         return
-    is_size = why.subject != "kernel"
-    named = [] if is_size else numbers(why.wanted)
-    sides = [[side, *range(side - 2, 0, -2)] if is_size else named or [side, side + 1, side - 1] for side in of.kernel]
-    for rows, columns in nearest(list(product(*sides)), of.kernel):
-        if min(rows, columns) < 1 or (rows, columns) == of.kernel:
+    is_size = violation.subject != Subject.KERNEL
+    named = [] if is_size else numbers(violation.wanted)
+    sides = [
+        [side, *range(side - 2, 0, -2)] if is_size else named or [side, side + 1, side - 1] for side in layer.kernel
+    ]
+    for rows, columns in nearest(list(product(*sides)), layer.kernel):
+        if min(rows, columns) < 1 or (rows, columns) == layer.kernel:
             continue
-        grows = rows >= of.kernel[0] and columns >= of.kernel[1]
+        grows = rows >= layer.kernel[0] and columns >= layer.kernel[1]
         effort = SAME_NUMBERS if grows else RETRAIN
         how = ", zeros behind it" if grows else ""
-        yield from made(f"kernel {of.kernel} -> {(rows, columns)}{how}", effort, with_kernel(of, (rows, columns)))
+        yield from edited(
+            f"kernel {layer.kernel} -> {(rows, columns)}{how}", effort, with_kernel(layer, (rows, columns))
+        )
 
 
-def with_kernel(of: Question, sides: tuple[int, int]) -> Question:
+def with_kernel(layer: LayerSpec, sides: tuple[int, int]) -> LayerSpec:
     """Return a layer with another kernel and the same output: zeros behind, or cut; the padding makes up for it."""
-    more = [new - old for new, old in zip(sides, of.kernel)]
-    grown = np.pad(of.weights, [(0, 0), (0, 0), *((0, max(0, each)) for each in more)])
-    top, left, bottom, right = of.pads
-    rows, columns = (each * step for each, step in zip(more, of.dilations))
+    more = [new - old for new, old in zip(sides, layer.kernel)]
+    grown = np.pad(layer.weights, [(0, 0), (0, 0), *((0, max(0, each)) for each in more)])
+    top, left, bottom, right = layer.pads
+    rows, columns = (each * step for each, step in zip(more, layer.dilations))
     if rows < 0:
         top, bottom = max(0, top + rows // 2), max(0, bottom + rows - rows // 2)
     if columns < 0:
         left, right = max(0, left + columns // 2), max(0, right + columns - columns // 2)
     pads = (top, left, bottom + max(0, rows), right + max(0, columns))
-    return replace(of, weights=grown[:, :, : sides[0], : sides[1]], pads=pads)
+    return replace(layer, weights=grown[:, :, : sides[0], : sides[1]], pads=pads)
 
 
-def strides(of: Question, why: Reason) -> Iterator[Change]:
+def strides(layer: LayerSpec, violation: Violation) -> Iterator[ModelEdit]:
     """Other strides: those that the rule names, else of 1 and 2."""
-    named = numbers(why.wanted)
-    pairs = list(zip(named[::2], named[1::2])) or list(product((1, 2), (1, 2)))
-    for pair in nearest(pairs, of.strides):
-        if of.is_conv2d and pair != of.strides:
-            yield from made(f"strides {of.strides} -> {pair}", RETRAIN, replace(of, strides=pair))
+    named = pairs(violation.wanted) or list(product((1, 2), (1, 2)))
+    for pair in nearest(named, layer.strides):
+        if layer.is_conv2d and pair != layer.strides:
+            yield from edited(f"strides {layer.strides} -> {pair}", RETRAIN, replace(layer, strides=pair))
 
 
-def dilations(of: Question, why: Reason) -> Iterator[Change]:
+def dilations(layer: LayerSpec, violation: Violation) -> Iterator[ModelEdit]:
     """No dilation: a larger kernel with zeros between its taps, or the same kernel close together."""
-    if not of.is_conv2d or of.dilations == (1, 1) or of.weights is None:
+    if not layer.is_conv2d or layer.dilations == (1, 1) or layer.weights is None:
         return
-    sides = tuple((side - 1) * step + 1 for side, step in zip(of.kernel, of.dilations))
-    spread = np.zeros((*of.weights.shape[:2], *sides), np.int64)
-    spread[:, :, :: of.dilations[0], :: of.dilations[1]] = of.weights
-    says = f"dilations {of.dilations} -> (1, 1)"
-    yield from made(
-        f"{says}, kernel {of.kernel} -> {sides} with zeros between",
+    sides = tuple((side - 1) * step + 1 for side, step in zip(layer.kernel, layer.dilations))
+    spread = np.zeros((*layer.weights.shape[:2], *sides), np.int64)
+    spread[:, :, :: layer.dilations[0], :: layer.dilations[1]] = layer.weights
+    description = f"dilations {layer.dilations} -> (1, 1)"
+    yield from edited(
+        f"{description}, kernel {layer.kernel} -> {sides} with zeros between",
         SAME_NUMBERS,
-        replace(of, dilations=(1, 1), weights=spread),
+        replace(layer, dilations=(1, 1), weights=spread),
     )
-    yield from made(says, RETRAIN, replace(of, dilations=(1, 1)))
+    yield from edited(description, RETRAIN, replace(layer, dilations=(1, 1)))
 
 
-def groups(of: Question, why: Reason) -> Iterator[Change]:
+def groups(layer: LayerSpec, violation: Violation) -> Iterator[ModelEdit]:
     """One group whose other weights are zeros."""
-    if not of.is_conv2d or of.groups == 1 or of.weights is None:
+    if not layer.is_conv2d or layer.groups == 1 or layer.weights is None:
         return
-    outputs, own = of.weights.shape[:2]
-    whole = np.zeros((outputs, own * of.groups, *of.kernel), np.int64)
-    for output, weights in enumerate(of.weights):
-        first = output // (outputs // of.groups) * own
+    outputs, own = layer.weights.shape[:2]
+    whole = np.zeros((outputs, own * layer.groups, *layer.kernel), np.int64)
+    for output, weights in enumerate(layer.weights):
+        first = output // (outputs // layer.groups) * own
         whole[output, first : first + own] = weights
-    yield from made(f"groups {of.groups} -> 1, zeros between", SAME_NUMBERS, replace(of, groups=1, weights=whole))
-
-
-def pads(of: Question, why: Reason) -> Iterator[Change]:
-    """A Pad before the layer in place of its own padding; the same on both sides; less of it."""
-    if not of.is_conv2d or not any(of.pads):
-        return
-    images, channels, rows, columns = of.inputs[0].shape
-    top, left, bottom, right = of.pads
-    low, high = of.inputs[0].range
-    padded = replace(
-        of.inputs[0],
-        shape=(images, channels, rows + top + bottom, columns + left + right),
-        range=(min(low, of.pad_value), max(high, of.pad_value)),
+    yield from edited(
+        f"groups {layer.groups} -> 1, zeros between", SAME_NUMBERS, replace(layer, groups=1, weights=whole)
     )
-    others = (padded, *of.inputs[1:])
-    yield from made(f"a Pad of {of.pads} before it, pads 0", SAME_NUMBERS, replace(of, inputs=others, pads=(0,) * 4))
-    even = (max(top, bottom), max(left, right)) * 2
-    most = max(numbers(why.wanted), default=0)
-    for wanted in (even, tuple(min(each, most) for each in of.pads)):
-        if wanted != of.pads:
-            yield from made(f"pads {of.pads} -> {wanted}", RETRAIN, replace(of, pads=wanted))
 
 
-def input_channels(of: Question, why: Reason) -> Iterator[Change]:
-    """More input channels, with zeros, up to a multiple; or, if rows or bytes are too many, fewer."""
-    if of.weights is None or of.groups > 1:
+def pads(layer: LayerSpec, violation: Violation) -> Iterator[ModelEdit]:
+    """A Pad before the layer in place of its own padding; the same on both sides; less of it."""
+    if not layer.is_conv2d or not any(layer.pads):
         return
-    count, named = of.weights.shape[1], numbers(why.wanted)
-    if why.subject.endswith("channels"):
+    images, channels, rows, columns = layer.inputs[0].shape
+    top, left, bottom, right = layer.pads
+    low, high = layer.inputs[0].range
+    padded = replace(
+        layer.inputs[0],
+        shape=(images, channels, rows + top + bottom, columns + left + right),
+        range=(min(low, layer.pad_value), max(high, layer.pad_value)),
+    )
+    others = (padded, *layer.inputs[1:])
+    yield from edited(
+        f"a Pad of {layer.pads} before it, pads 0", SAME_NUMBERS, replace(layer, inputs=others, pads=(0,) * 4)
+    )
+    even = (max(top, bottom), max(left, right)) * 2
+    most = max(numbers(violation.wanted), default=0)
+    for wanted in (even, tuple(min(each, most) for each in layer.pads)):
+        if wanted != layer.pads:
+            yield from edited(f"pads {layer.pads} -> {wanted}", RETRAIN, replace(layer, pads=wanted))
+
+
+def input_channels(layer: LayerSpec, violation: Violation) -> Iterator[ModelEdit]:
+    """More input channels, with zeros, up to a multiple; or, if rows or bytes are too many, fewer."""
+    if layer.weights is None or layer.groups > 1:
+        return
+    count, named = layer.weights.shape[1], numbers(violation.wanted)
+    if violation.subject in (Subject.CHANNELS, Subject.INPUT_CHANNELS):
         for more in sorted({-(-count // step) * step for step in (*MULTIPLES, *named) if step > 0}):
             if count < more <= 2 * max(count, max(MULTIPLES)):
-                yield from made(f"pad input channels {count} -> {more}", SAME_NUMBERS, with_inputs(of, more))
-    found = numbers(why.found)
+                yield from edited(f"pad input channels {count} -> {more}", SAME_NUMBERS, with_inputs(layer, more))
+    found = numbers(violation.found)
     allowed = {count * named[0] // found[0]} if named and found and found[0] > named[0] else set()
     for fewer in sorted({count // 2, count // 4, count // 8, *allowed}, reverse=True):
         if 0 < fewer < count:
-            yield from made(f"input channels {count} -> {fewer}", RETRAIN, with_inputs(of, fewer))
+            yield from edited(f"input channels {count} -> {fewer}", RETRAIN, with_inputs(layer, fewer))
 
 
-def with_inputs(of: Question, count: int) -> Question:
+def with_inputs(layer: LayerSpec, count: int) -> LayerSpec:
     """Return a layer with more input channels, whose weights are zeros, or with the first ones."""
-    more = max(0, count - of.weights.shape[1])
-    weights = np.pad(of.weights, [(0, 0), (0, more), *((0, 0) for _ in of.weights.shape[2:])])[:, :count]
-    shape = list(of.inputs[0].shape)
-    shape[1 if of.is_conv2d else -1] = count
-    return replace(of, weights=weights, inputs=(replace(of.inputs[0], shape=tuple(shape)), *of.inputs[1:]))
+    more = max(0, count - layer.weights.shape[1])
+    weights = np.pad(layer.weights, [(0, 0), (0, more), *((0, 0) for _ in layer.weights.shape[2:])])[:, :count]
+    shape = list(layer.inputs[0].shape)
+    shape[1 if layer.is_conv2d else -1] = count
+    return replace(layer, weights=weights, inputs=(replace(layer.inputs[0], shape=tuple(shape)), *layer.inputs[1:]))
 
 
-def output_channels(of: Question, why: Reason) -> Iterator[Change]:
+def output_channels(layer: LayerSpec, violation: Violation) -> Iterator[ModelEdit]:
     """More output channels, which nobody reads."""
-    if of.weights is None or of.groups > 1 or of.requant is None or of.rescale is not None:
+    if layer.weights is None or layer.groups > 1 or layer.requant is None or layer.rescale is not None:
         return
-    count = len(of.weights)
-    arrays = [of.requant[key] for key in ("multiplier", "offset", "shift")]
+    count = len(layer.weights)
+    arrays = [layer.requant[key] for key in ("multiplier", "offset", "shift")]
     if any(len(entries) > 1 for entries in arrays):
         return
-    for more in sorted({-(-count // step) * step for step in (*MULTIPLES, *numbers(why.wanted)) if step > 0}):
+    for more in sorted({-(-count // step) * step for step in (*MULTIPLES, *numbers(violation.wanted)) if step > 0}):
         if count < more <= 2 * max(count, max(MULTIPLES)):
-            weights = np.pad(of.weights, [(0, more - count), *((0, 0) for _ in of.weights.shape[1:])])
-            shape = list(of.output.shape)
-            shape[1 if of.is_conv2d else -1] = more
-            after = replace(of, weights=weights, output=replace(of.output, shape=tuple(shape)))
-            yield from made(f"pad output channels {count} -> {more}", SAME_NUMBERS, after)
+            weights = np.pad(layer.weights, [(0, more - count), *((0, 0) for _ in layer.weights.shape[1:])])
+            shape = list(layer.output.shape)
+            shape[1 if layer.is_conv2d else -1] = more
+            after = replace(layer, weights=weights, output=replace(layer.output, shape=tuple(shape)))
+            yield from edited(f"pad output channels {count} -> {more}", SAME_NUMBERS, after)
 
 
-def one_image(of: Question, why: Reason) -> Iterator[Change]:
+def one_image(layer: LayerSpec, violation: Violation) -> Iterator[ModelEdit]:
     """A batch of one."""
-    shapes = [each.shape for each in (*of.inputs[:1], of.output)]
+    shapes = [each.shape for each in (*layer.inputs[:1], layer.output)]
     if shapes[0][0] > 1:
-        first, result = (replace(each, shape=(1, *each.shape[1:])) for each in (of.inputs[0], of.output))
-        after = replace(of, inputs=(first, *of.inputs[1:]), output=result)
-        yield from made(f"batch {shapes[0][0]} -> 1 (cycles of one image)", SAME_NUMBERS, after)
+        first, result = (replace(each, shape=(1, *each.shape[1:])) for each in (layer.inputs[0], layer.output))
+        after = replace(layer, inputs=(first, *layer.inputs[1:]), output=result)
+        yield from edited(f"batch {shapes[0][0]} -> 1 (cycles of one image)", SAME_NUMBERS, after)
 
 
-def whole_map(of: Question, why: Reason) -> Iterator[Change]:
+def whole_map(layer: LayerSpec, violation: Violation) -> Iterator[ModelEdit]:
     """A window that is the whole map; what it is divided by is the scale's."""
-    if of.pooling is None or of.requant is None:
+    if layer.pooling is None or layer.requant is None:
         return
-    images, maps, *size = of.inputs[0].shape
+    images, maps, *size = layer.inputs[0].shape
     window = {
         "kernel": ir.DenseI64ArrayAttr.get(size),
         "strides": ir.DenseI64ArrayAttr.get([1, 1]),
         "pads": ir.DenseI64ArrayAttr.get([0, 0, 0, 0]),
     }
-    kept = {name: each for name, each in of.pooling.items() if name != "counts"}
+    kept = {name: each for name, each in layer.pooling.items() if name != "counts"}
     after = replace(
-        of,
+        layer,
         pooling=kept | window,
-        output=replace(of.output, shape=(images, maps, 1, 1)),
-        requant=first_scale(of.requant),
+        output=replace(layer.output, shape=(images, maps, 1, 1)),
+        requant=first_scale(layer.requant),
     )
-    found = "x".join(map(str, ir.DenseI64ArrayAttr(of.pooling["kernel"])))
-    yield Change(f"a window of {found} -> {size[0]}x{size[1]}, the whole map", RETRAIN, after)
+    found = "x".join(map(str, ir.DenseI64ArrayAttr(layer.pooling["kernel"])))
+    yield ModelEdit(f"a window of {found} -> {size[0]}x{size[1]}, the whole map", RETRAIN, after)
 
 
 def first_scale(requant: ir.DictAttr) -> ir.DictAttr:
@@ -188,43 +196,41 @@ def first_scale(requant: ir.DictAttr) -> ir.DictAttr:
     return ir.DictAttr.get(kept | {name: kind.get(list(requant[name])[:1]) for name, kind in kinds.items()})
 
 
-def average(of: Question, why: Reason) -> Iterator[Change]:
+def average(layer: LayerSpec, violation: Violation) -> Iterator[ModelEdit]:
     """An average in place of another kind of pooling."""
-    if of.pooling is not None and of.requant is not None:
+    if layer.pooling is not None and layer.requant is not None:
         kind = ir.StringAttr.get("average")
-        yield Change("an average", RETRAIN, replace(of, pooling={**of.pooling, "kind": kind}))
+        yield ModelEdit("an average", RETRAIN, replace(layer, pooling={**layer.pooling, "kind": kind}))
 
 
-def as_convolution(of: Question, why: Reason) -> Iterator[Change]:
+def as_convolution(layer: LayerSpec, violation: Violation) -> Iterator[ModelEdit]:
     """A dense layer of one row as a 1x1 convolution of one pixel."""
-    if of.op is accel.DenseOp and of.weights is not None and "conv2d" in why.wanted and prod(of.output.shape[:-1]) == 1:
-        pixel, result = (replace(each, shape=(1, each.shape[-1], 1, 1)) for each in (of.inputs[0], of.output))
-        weights = of.weights[:, :, None, None]
-        after = replace(of, op=accel.Conv2dOp, inputs=(pixel,), output=result, weights=weights)
-        yield from made("a 1x1 convolution in its place", SAME_NUMBERS, after)
-
-
-def same_shapes(of: Question, why: Reason) -> Iterator[Change]:
-    """Operands that are as large as the result, repeated (Expand) where they are not."""
-    small = [each for each in of.inputs if each.shape != of.output.shape]
-    if of.op is not accel.AddOp or not small:
+    known = violation.wanted.values if isinstance(violation.wanted, OneOf) else ()
+    if layer.op is not accel.DenseOp or layer.weights is None or accel.Conv2dOp.OPERATION_NAME not in known:
         return
-    sizes = ["x".join(map(str, shape)) for shape in (small[0].shape, of.output.shape)]
-    after = replace(of, inputs=tuple(replace(each, shape=of.output.shape) for each in of.inputs))
-    yield from made(f"an operand of {sizes[0]} repeated to {sizes[1]} (a constant, or Expand)", SAME_NUMBERS, after)
+    if prod(layer.output.shape[:-1]) == 1:
+        pixel, result = (replace(each, shape=(1, each.shape[-1], 1, 1)) for each in (layer.inputs[0], layer.output))
+        weights = layer.weights[:, :, None, None]
+        after = replace(layer, op=accel.Conv2dOp, inputs=(pixel,), output=result, weights=weights)
+        yield from edited("a 1x1 convolution in its place", SAME_NUMBERS, after)
 
 
-def made(says: str, effort: str, after: Question) -> Iterator[Change]:
+def same_shapes(layer: LayerSpec, violation: Violation) -> Iterator[ModelEdit]:
+    """Operands that are as large as the result, repeated (Expand) where they are not."""
+    small = [each for each in layer.inputs if each.shape != layer.output.shape]
+    if layer.op is not accel.AddOp or not small:
+        return
+    sizes = ["x".join(map(str, shape)) for shape in (small[0].shape, layer.output.shape)]
+    after = replace(layer, inputs=tuple(replace(each, shape=layer.output.shape) for each in layer.inputs))
+    yield from edited(f"an operand of {sizes[0]} repeated to {sizes[1]} (a constant, or Expand)", SAME_NUMBERS, after)
+
+
+def edited(description: str, effort: str, after: LayerSpec) -> Iterator[ModelEdit]:
     """Yield a change, unless nothing is left of the map."""
     try:
-        yield Change(says, effort, after.resized())
+        yield ModelEdit(description, effort, after.resized())
     except ValueError:
         return
-
-
-def numbers(wanted: str) -> list[int]:
-    """Return the integers that a rule names."""
-    return [int(each) for each in re.findall(r"-?\d+", re.sub(r"(?<=\d),(?=\d{3})", "", wanted))]
 
 
 def nearest(pairs: Sequence[tuple[int, int]], to: Sequence[int]) -> list[tuple[int, int]]:

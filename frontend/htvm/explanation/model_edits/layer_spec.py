@@ -1,4 +1,4 @@
-"""A layer as plain data, so that it can be changed, and as a function of its own, so that engines can be asked."""
+"""A layer as plain data, so that it can be edited, and as a function of its own, so that engines can be asked."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ POOLING = ("kind", "kernel", "strides", "pads", "dilations", "count_include_pad"
 
 
 @dataclass(frozen=True)
-class Map:
+class FeatureMap:
     """A tensor that a layer reads or makes: its element type as MLIR prints it, and the integers that it can hold."""
 
     shape: tuple[int, ...]
@@ -26,17 +26,17 @@ class Map:
     range: Range
 
     @staticmethod
-    def of(value: ir.Value) -> Map | None:
+    def of(value: ir.Value) -> FeatureMap | None:
         """Return what is known of a value of integers; None for one of something else."""
         held, shaped = value_ranges.held(value), ir.ShapedType(value.type)
-        return None if held is None else Map(tuple(shaped.shape), str(shaped.element_type), held)
+        return None if held is None else FeatureMap(tuple(shaped.shape), str(shaped.element_type), held)
 
     def type(self) -> ir.RankedTensorType:
         return quantisation.tensor(list(self.shape), ir.Type.parse(self.element))
 
 
 @dataclass(frozen=True, eq=False)
-class Question:
+class LayerSpec:
     """A conv2d, dense, add or pool2d of stage 'integer'. inputs: the maps it reads, computed weights as the second.
 
     weights: integers [K, C / groups, R, S] or [K, C]; None if they are computed, or there are none. pooling: the
@@ -44,8 +44,8 @@ class Question:
     """
 
     op: type[ir.OpView]
-    inputs: tuple[Map, ...]
-    output: Map
+    inputs: tuple[FeatureMap, ...]
+    output: FeatureMap
     weights: np.ndarray | None = None
     requant: ir.DictAttr | None = None
     rescale: ir.DictAttr | None = None
@@ -57,18 +57,18 @@ class Question:
     pooling: Mapping[str, ir.Attribute] | None = None
 
     @staticmethod
-    def of(layer: ir.OpView) -> Question | None:
-        """Return a layer as a question; None for an op of another kind, or on something else than integers."""
+    def of(layer: ir.OpView) -> LayerSpec | None:
+        """Return a layer as plain data; None for an op of another kind, or on something else than integers."""
         if not isinstance(layer, (*LINEAR, accel.AddOp, accel.Pool2dOp)):
             return None
         values = [layer.lhs, layer.rhs] if isinstance(layer, accel.AddOp) else [layer.input]
         weights = quantisation.stored(layer.weights) if isinstance(layer, LINEAR) else None
         if isinstance(layer, LINEAR) and weights is None:
             values.append(layer.weights)
-        maps = [Map.of(value) for value in (*values, layer.result)]
+        maps = [FeatureMap.of(value) for value in (*values, layer.result)]
         if None in maps:
             return None
-        found = Question(type(layer), tuple(maps[:-1]), maps[-1], weights, layer.requant)
+        found = LayerSpec(type(layer), tuple(maps[:-1]), maps[-1], weights, layer.requant)
         if isinstance(layer, accel.Pool2dOp):
             attributes = layer.operation.attributes
             return replace(found, pooling={name: attributes[name] for name in attributes if name in POOLING})
@@ -94,8 +94,8 @@ class Question:
         shape = self.inputs[-1].shape if self.weights is None else self.weights.shape
         return tuple(shape[2:]) if self.is_conv2d else (1, 1)
 
-    def resized(self) -> Question:
-        """Return the same question with the size that its result then has. Raises ValueError if there is none."""
+    def resized(self) -> LayerSpec:
+        """Return the same layer with the size that its result then has. Raises ValueError if there is none."""
         if not self.is_conv2d:
             return self
         images, _, *size = self.inputs[0].shape
@@ -110,12 +110,12 @@ class Question:
         outputs = self.output.shape[1] if self.weights is None else len(self.weights)
         return replace(self, output=replace(self.output, shape=(images, outputs, *sides)))
 
-    def posed(self) -> ir.Module:
+    def as_module(self) -> ir.Module:
         """Return a module with a function that has the layer and nothing else; needs a current context."""
         with ir.Location.unknown():
             module = ir.Module.create()
             with ir.InsertionPoint(module.body):
-                made = func.FuncOp("question", ([each.type() for each in self.inputs], [self.output.type()]))
+                made = func.FuncOp("layer", ([each.type() for each in self.inputs], [self.output.type()]))
             ranges = [{"accel.range": ir.DenseI64ArrayAttr.get(list(each.range))} for each in self.inputs]
             made.attributes["arg_attrs"] = ir.ArrayAttr.get([ir.DictAttr.get(each) for each in ranges])
             with ir.InsertionPoint(made.add_entry_block()):
@@ -150,26 +150,17 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Change:
-    """A change of the model. effort: SAME_NUMBERS, REQUANTISE or RETRAIN. after: the layer as it is then.
+class ModelEdit:
+    """An edit of the model. effort: SAME_NUMBERS, REQUANTISE or RETRAIN. after: the layer as it is then.
 
     option: that of htvm which does it, if there is one.
     """
 
-    says: str
+    description: str
     effort: str
-    after: Question
+    after: LayerSpec
     option: str | None = None
 
 
 SAME_NUMBERS, REQUANTISE, RETRAIN = EFFORTS = ("same numbers", "requantise", "retrain")
-"""What a change asks of those who have the model: nothing but another file, new scales, or new weights."""
-
-
-@dataclass(frozen=True)
-class Reason:
-    """Why an engine refuses: which rule, what it found, what it wanted."""
-
-    subject: str
-    found: str
-    wanted: str
+"""What an edit asks of those who have the model: nothing but another file, new scales, or new weights."""

@@ -1,71 +1,121 @@
-"""The fewest changes of a model after which an engine takes a layer, and whether it would then run it.
+"""The fewest model edits after which an engine runs a layer, and whether it would then be the fastest.
 
-Every reason that an engine gives has a subject, and an idea is for some subjects. Changes are tried alone, then two
-and three together: each must remove a reason that is there, and the engine's rules are asked again after it. So what
-is found was accepted, and what is not found has a reason that no idea removes, or more reasons than changes.
+Every violation has a subject, and a model edit is for some subjects. Edits are tried alone, then two and three
+together: each must remove a violation, and the engine's rules are checked again after it. So a result was accepted by
+the engine; where there is none, some violation is removed by no edit, or there are more violations than edits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from functools import cached_property
 from time import process_time
 
 from mlir import ir
 
+from htvm.backend.targets.engines import launches
 from htvm.backend.targets.soc import HOST, Accelerator, Engine, Soc
+from htvm.backend.targets.violations import Subject, Violation
 from htvm.dialects import accel
 from htvm.explanation.model_edits import geometry, scaling, values
-from htvm.explanation.model_edits.layer_spec import EFFORTS, LINEAR, Change, Question, Reason
+from htvm.explanation.model_edits.layer_spec import EFFORTS, LINEAR, LayerSpec, ModelEdit
 from htvm.passes.analysis import activations, layout
-from htvm.passes.analysis.acceptance import refusal
-from htvm.passes.analysis.placement import Placing, whole_parts
+from htvm.passes.analysis.acceptance import legal_engines, violations
+from htvm.passes.analysis.placement import Placing
 from htvm.passes.mapping.legalize_conv import LegalizeConv
 from htvm.passes.mapping.split_clamp import SplitClamp
 
-MOST_CHANGES = 3
-MOST_REASONS = 4
+MOST_EDITS = 3
+MOST_MENDED = 4
 """How many rules are mended to see which are broken behind them."""
 
 SECONDS = 2.0
 """The most that is spent on one layer and engine; most take a tenth of a second."""
 
-Idea = Callable[[Question, Reason], Iterator[Change]]
+EditRule = Callable[[LayerSpec, Violation], Iterator[ModelEdit]]
+"""Yields edits of a layer that may mend a violation, by the values of that violation."""
 
-IDEAS: dict[Idea, tuple[str, ...]] = {
-    values.signed_input: ("input",),
-    scaling.signed_output: ("output",),
-    geometry.one_image: ("input",),
-    geometry.as_convolution: ("op",),
-    geometry.whole_map: ("window",),
-    geometry.average: ("kind",),
-    geometry.same_shapes: ("operands",),
-    geometry.groups: ("groups",),
-    geometry.kernel: ("kernel", "rows", "weights of"),
-    geometry.dilations: ("dilations",),
-    geometry.strides: ("strides",),
-    geometry.pads: ("pads", "padding"),
-    geometry.input_channels: ("input channels", "channels", "rows", "weights of", "smallest tile"),
-    geometry.output_channels: ("output channels", "channels", "outputs"),
-    values.constant_weights: ("weights",),
-    values.weight_range: ("weights", "weight values"),
-    values.input_range: ("input values",),
-    values.zero_padding: ("padding",),
-    scaling.rounding: ("rounding", "code rounding"),
-    scaling.clip: ("clip", "code clip"),
-    scaling.bias: ("bias", "code bias"),
-    scaling.equal_scales: ("multipliers", "scale", "shift"),
-    scaling.powers_of_two: ("scale", "shift", "rounding", "code scale", "code shift", "code rounding"),
-    scaling.one_scale: ("scale", "shift", "code scale", "code shift"),
-    scaling.code: ("code scale", "code shift", "code rounding", "code bias", "code clip"),
-    scaling.one_step: ("result",),
-    scaling.eight_bits: ("result", "output"),
+Path = tuple[str, ...]
+"""The subject of a violation, and of those behind it."""
+
+
+def behind(subject: Subject, *causes: Subject) -> tuple[Path, ...]:
+    """Return the paths of some violations behind that of a proof."""
+    return tuple((subject, cause) for cause in causes)
+
+
+def plain(*subjects: Subject) -> tuple[Path, ...]:
+    """Return the paths of violations that have nothing behind them."""
+    return tuple((subject,) for subject in subjects)
+
+
+MODEL_EDITS: Mapping[EditRule, tuple[Path, ...]] = {
+    values.signed_input: plain(Subject.INPUT),
+    scaling.signed_output: plain(Subject.OUTPUT),
+    geometry.one_image: plain(Subject.INPUT),
+    geometry.as_convolution: plain(Subject.OP),
+    geometry.whole_map: plain(Subject.WINDOW),
+    geometry.average: plain(Subject.KIND),
+    geometry.same_shapes: plain(Subject.OPERANDS),
+    geometry.groups: plain(Subject.GROUPS),
+    geometry.kernel: plain(Subject.KERNEL, Subject.ROWS, Subject.WEIGHT_BYTES),
+    geometry.dilations: plain(Subject.DILATIONS),
+    geometry.strides: plain(Subject.STRIDES),
+    geometry.pads: plain(Subject.PADS, Subject.PADDING),
+    geometry.input_channels: plain(
+        Subject.INPUT_CHANNELS, Subject.CHANNELS, Subject.ROWS, Subject.WEIGHT_BYTES, Subject.SMALLEST_TILE
+    ),
+    geometry.output_channels: plain(Subject.OUTPUT_CHANNELS, Subject.CHANNELS),
+    values.constant_weights: plain(Subject.WEIGHTS),
+    values.weight_range: plain(Subject.WEIGHTS, Subject.WEIGHT_VALUES),
+    values.input_range: plain(Subject.INPUT_VALUES),
+    values.zero_padding: plain(Subject.PADDING),
+    scaling.rounding: (*behind(Subject.REQUANT, Subject.ROUNDING), *behind(Subject.CODE, Subject.ROUNDING)),
+    scaling.clip: (*behind(Subject.REQUANT, Subject.CLIP), *behind(Subject.CODE, Subject.CLIP)),
+    scaling.bias: (*behind(Subject.REQUANT, Subject.BIAS), *behind(Subject.CODE, Subject.BIAS)),
+    scaling.equal_scales: (*plain(Subject.MULTIPLIERS), *behind(Subject.REQUANT, Subject.SCALE, Subject.SHIFT)),
+    scaling.powers_of_two: (
+        *behind(Subject.REQUANT, Subject.SCALE, Subject.SHIFT, Subject.ROUNDING),
+        *behind(Subject.CODE, Subject.SCALE, Subject.SHIFT, Subject.ROUNDING),
+    ),
+    scaling.one_scale: (
+        *behind(Subject.REQUANT, Subject.SCALE, Subject.SHIFT),
+        *behind(Subject.CODE, Subject.SCALE, Subject.SHIFT),
+    ),
+    scaling.code: behind(Subject.CODE, Subject.SCALE, Subject.SHIFT, Subject.ROUNDING, Subject.BIAS, Subject.CLIP),
+    scaling.one_step: plain(Subject.RESULT),
+    scaling.eight_bits: plain(Subject.RESULT, Subject.OUTPUT),
 }
-"""The ideas, and how the subjects begin of the rules that they are for; README.md of backend/targets has the words."""
+"""The model edits, and the violations that they are for."""
 
-OF_THE_SCALES = ("padding", "multipliers", "scale", "shift", "rounding")
-"""Subjects for which htvm's own option may be enough."""
+OF_THE_SCALES = (
+    *plain(Subject.PADDING, Subject.MULTIPLIERS),
+    *behind(Subject.REQUANT, Subject.SCALE, Subject.SHIFT, Subject.ROUNDING),
+)
+"""Violations for which htvm's own option may be enough."""
+
+
+class NoEdit(Enum):
+    """Why there is no model edit after which an engine runs a layer."""
+
+    KIND_OF_LAYER = "no model edit is known for layers of this kind"
+    OP = "no model edit helps: the engine does not know this op"
+    STUCK = "no known model edit satisfies: {subjects}"
+    TOO_MANY = f"no combination of up to {MOST_EDITS} known model edits satisfies: {{subjects}}"
+    TIME = f"no model edit was found in {SECONDS:g} seconds"
+
+
+@dataclass(frozen=True)
+class NothingHelps:
+    """There is no model edit for some violations."""
+
+    reason: NoEdit
+    violations: tuple[Violation, ...] = ()
+
+    def __str__(self) -> str:
+        return self.reason.value.format(subjects=", ".join(each.title for each in self.violations))
 
 
 @dataclass(frozen=True)
@@ -78,21 +128,21 @@ class Alone:
 
 
 @dataclass(frozen=True)
-class Found:
-    """The fewest changes with which an engine takes a layer.
+class Counterfactual:
+    """The fewest model edits with which an engine runs a layer.
 
-    then: the changed layer alone, its maps in the host's memory, on the engine that runs it fastest; now: the layer as
+    then: the edited layer alone, its maps in the host's memory, on the engine that runs it fastest; now: the layer as
     it is.
     """
 
-    changes: tuple[Change, ...]
+    edits: tuple[ModelEdit, ...]
     then: Alone
     now: Alone
 
     @property
     def effort(self) -> str:
-        """What the changes ask for, all together."""
-        return max((each.effort for each in self.changes), key=EFFORTS.index)
+        """What the edits ask for, all together."""
+        return max((edit.effort for edit in self.edits), key=EFFORTS.index)
 
     @property
     def saves(self) -> bool:
@@ -102,93 +152,104 @@ class Found:
     @property
     def option(self) -> str | None:
         """The option of htvm that does all of them, if there is one."""
-        options = {each.option for each in self.changes}
+        options = {edit.option for edit in self.edits}
         return options.pop() if len(options) == 1 else None
 
     @property
-    def says(self) -> str:
-        return "; ".join(each.says for each in self.changes)
+    def description(self) -> str:
+        return "; ".join(edit.description for edit in self.edits)
+
+
+@dataclass(frozen=True)
+class Partial:
+    """Some edits, the layer after them, and the violations that are left."""
+
+    edits: tuple[ModelEdit, ...]
+    layer: LayerSpec
+    violations: Sequence[Violation]
 
 
 @dataclass(frozen=True)
 class Search:
-    """A search for one layer and an engine that refuses it. refits: whether htvm has been told to refit scales.
+    """A search for one layer and an engine that does not run it. refits: whether htvm has been told to refit scales.
 
-    until: the time of the process at which it gives up. answers: the reasons that are left after some changes.
+    until: the time of the process at which it gives up. known: the violations that are left after some edits.
     """
 
     soc: Soc
     engine: Engine
-    question: Question
+    layer: LayerSpec
     refits: bool
     until: float = field(default_factory=lambda: process_time() + SECONDS)
-    answers: dict[frozenset[str], list[Reason]] = field(default_factory=dict)
+    known: dict[frozenset[str], Sequence[Violation]] = field(default_factory=dict)
 
-    def fewest(self) -> Found | str:
-        """Return the changes; or why there are none, in words."""
-        layers = [((), self.question, self.first)]
-        for left in reversed(range(MOST_CHANGES)):
-            accepted, layers = self.one_more(layers, left)
+    def fewest(self) -> Counterfactual | NothingHelps:
+        """Return the fewest edits; or why there are none."""
+        partial = [Partial((), self.layer, self.first)]
+        for remaining in reversed(range(MOST_EDITS)):
+            accepted, partial = self.one_more(partial, remaining)
             if accepted:
                 return min(accepted, key=self.rank)
-        return self.why_none(self.first)
+        return self.nothing_helps(self.first)
 
     @cached_property
-    def first(self) -> list[Reason]:
-        """The reasons that there are now."""
-        return self.reasons(self.question)
+    def first(self) -> Sequence[Violation]:
+        """The violations of the layer as it is."""
+        return self.violations(self.layer)
 
-    def rank(self, found: Found) -> tuple[bool, bool, int]:
+    def rank(self, result: Counterfactual) -> tuple[bool, bool, int]:
         """Return what the best has least of: engines that are faster, cycles as many as now, and effort."""
-        return found.then.engine != self.engine.name, not found.saves, EFFORTS.index(found.effort)
+        return result.then.engine != self.engine.name, not result.saves, EFFORTS.index(result.effort)
 
-    def one_more(self, layers: Sequence[tuple], more: int) -> tuple[list[Found], list[tuple]]:
-        """Return what is accepted with one change more, and the layers that as many as `more` may be enough for."""
-        accepted, nearer, seen = [], [], set()
-        for changes, question, reasons in layers:
-            for change in self.changes(question, reasons):
-                together = (*changes, change)
-                names = called(together)
-                if names in seen or process_time() > self.until:
+    def one_more(self, partial: Sequence[Partial], remaining: int) -> tuple[list[Counterfactual], list[Partial]]:
+        """Return what is accepted with one edit more, and what `remaining` further edits may be enough for."""
+        accepted: list[Counterfactual] = []
+        nearer: list[Partial] = []
+        seen: set[frozenset[str]] = set()
+        for before in partial:
+            for edit in self.edits(before.layer, before.violations):
+                together = (*before.edits, edit)
+                key = identity(together)
+                if key in seen or process_time() > self.until:
                     continue
-                seen.add(names)
+                seen.add(key)
                 left = self.left(together)
                 if not left:
-                    accepted.append(self.found(together))
-                elif len(left) <= more and {each.subject for each in reasons} - {each.subject for each in left}:
-                    nearer.append((together, change.after, left))
+                    accepted.append(Counterfactual(together, alone(self.soc, edit.after), self.now))
+                elif len(left) <= remaining and paths(before.violations) - paths(left):
+                    nearer.append(Partial(together, edit.after, left))
         return accepted, nearer
 
-    def ideas(self, question: Question, reasons: Sequence[Reason]) -> Iterator[Change]:
-        """Yield what the ideas have for the reasons."""
-        for reason in reasons:
-            for idea, subjects in IDEAS.items():
-                if reason.subject.startswith(subjects):
-                    yield from idea(question, reason)
+    def known_edits(self, layer: LayerSpec, violations: Sequence[Violation]) -> Iterator[ModelEdit]:
+        """Yield the known edits for some violations."""
+        for violation in violations:
+            for edits, subjects in MODEL_EDITS.items():
+                if violation.path in subjects:
+                    yield from edits(layer, violation)
 
-    def changes(self, question: Question, reasons: Sequence[Reason]) -> Iterator[Change]:
-        """Yield what the ideas have for the reasons, and htvm's own option."""
-        for reason in reasons:
-            yield from self.ideas(question, [reason])
-            if not self.refits and reason.subject in OF_THE_SCALES:
-                yield from scaling.refitted(question, reason)
+    def edits(self, layer: LayerSpec, violations: Sequence[Violation]) -> Iterator[ModelEdit]:
+        """Yield the known edits for some violations, and htvm's own option."""
+        for violation in violations:
+            yield from self.known_edits(layer, [violation])
+            if not self.refits and violation.path in OF_THE_SCALES:
+                yield from scaling.refitted(layer, violation)
 
-    def left(self, changes: Sequence[Change]) -> list[Reason]:
-        """Return the reasons that are left after some changes."""
-        names = called(changes)
-        if names not in self.answers:
-            self.answers[names] = self.reasons(changes[-1].after)
-        return self.answers[names]
+    def left(self, edits: Sequence[ModelEdit]) -> Sequence[Violation]:
+        """Return the violations that are left after some edits."""
+        key = identity(edits)
+        if key not in self.known:
+            self.known[key] = self.violations(edits[-1].after)
+        return self.known[key]
 
-    def reasons(self, question: Question) -> list[Reason]:
-        """Ask the engine, and once more after the passes that rewrite a layer for it."""
-        module = question.posed()
-        why = refusal(self.soc, self.engine, layer_of(module))
-        if why is not None and self.narrowed is not None and may_be_rewritten(question):
+    def violations(self, layer: LayerSpec) -> Sequence[Violation]:
+        """Check the engine's rules, and once more after the passes that rewrite a layer for it."""
+        module = layer.as_module()
+        broken = violations(self.soc, self.engine, layer_of(module))
+        if broken and self.narrowed is not None and may_be_rewritten(layer):
             rewrite(module, self.narrowed)
-            if all(refusal(self.soc, self.engine, each) is None for each in linear(module)):
-                return []
-        return [] if why is None else reasons_in(why)
+            if not any(violations(self.soc, self.engine, each) for each in linear(module)):
+                return ()
+        return broken
 
     @cached_property
     def narrowed(self) -> Soc | None:
@@ -196,74 +257,69 @@ class Search:
         names = [each.name for each in self.soc.engines if each.name in (HOST, self.engine.name)]
         return self.soc.with_engines(names) if HOST in names else None
 
-    def found(self, changes: tuple[Change, ...]) -> Found:
-        return Found(changes, alone(self.soc, changes[-1].after), self.now)
-
     @cached_property
     def now(self) -> Alone:
-        return alone(self.soc, self.question)
+        return alone(self.soc, self.layer)
 
     def then(self) -> tuple[str, ...]:
         """Return the subjects of rules that are broken only once those are kept that the layer breaks now.
 
-        One reason after the other is mended, each for itself: not by an option of htvm, which mends several.
+        One violation after the other is mended, each for itself: not by an option of htvm, which mends several.
         """
-        changes: tuple[Change, ...] = ()
-        reasons, known = self.first, [each.subject for each in self.first]
-        for _ in range(MOST_REASONS):
-            mended = next(self.mended(changes, reasons), None)
+        edits: tuple[ModelEdit, ...] = ()
+        broken = self.first
+        subjects = {violation.path: violation.title for violation in broken}
+        for _ in range(MOST_MENDED):
+            mended = next(self.mended(edits, broken), None)
             if mended is None:
                 break
-            changes, reasons = mended, self.left(mended)
-            known += [each.subject for each in reasons if each.subject not in known]
-        return tuple(known[len(self.first) :])
+            edits, broken = mended, self.left(mended)
+            subjects |= {violation.path: violation.title for violation in broken}
+        return tuple(title for path, title in subjects.items() if path not in paths(self.first))
 
-    def mended(self, changes: tuple[Change, ...], reasons: Sequence[Reason]) -> Iterator[tuple[Change, ...]]:
-        """Yield changes with one more, after which the layer no longer breaks one of the rules."""
-        question = changes[-1].after if changes else self.question
-        for reason in reasons:
-            for change in self.ideas(question, [reason]):
+    def mended(self, edits: tuple[ModelEdit, ...], broken: Sequence[Violation]) -> Iterator[tuple[ModelEdit, ...]]:
+        """Yield edits with one more, after which the layer no longer breaks one of the rules."""
+        layer = edits[-1].after if edits else self.layer
+        for violation in broken:
+            for edit in self.known_edits(layer, [violation]):
                 if process_time() > self.until:
                     return
-                if reason.subject not in {each.subject for each in self.left((*changes, change))}:
-                    yield (*changes, change)
+                if violation.path not in paths(self.left((*edits, edit))):
+                    yield (*edits, edit)
 
-    def why_none(self, reasons: Sequence[Reason]) -> str:
-        """Say which reasons no change of the model removes, or that they are too many."""
+    def nothing_helps(self, broken: Sequence[Violation]) -> NothingHelps:
+        """Return which violations no model edit removes, or that they are too many."""
         if process_time() > self.until:
-            return f"no change was found in {SECONDS:g} seconds"
-        stuck = [each.subject for each in reasons if not self.removes(each)]
-        if stuck:
-            if stuck == ["op"]:
-                return "no change of the model helps: it does not know this op"
-            return f"no change of the model that is known here mends {', '.join(stuck)}"
-        subjects = ", ".join(each.subject for each in reasons)
-        return f"no {MOST_CHANGES} changes that are known here are enough for {subjects}"
+            return NothingHelps(NoEdit.TIME)
+        stuck = tuple(violation for violation in broken if not self.removes(violation))
+        if paths(stuck) == {(Subject.OP,)}:
+            return NothingHelps(NoEdit.OP, stuck)
+        return NothingHelps(NoEdit.STUCK, stuck) if stuck else NothingHelps(NoEdit.TOO_MANY, tuple(broken))
 
-    def removes(self, reason: Reason) -> bool:
-        """Say whether some change removes a reason, whatever it leaves or brings."""
-        return any(
-            reason.subject not in {each.subject for each in self.left([change])}
-            for change in self.changes(self.question, [reason])
-        )
+    def removes(self, violation: Violation) -> bool:
+        """Say whether some edit removes a violation, whatever it leaves or brings."""
+        edits = self.edits(self.layer, [violation])
+        return any(violation.path not in paths(self.left([edit])) for edit in edits)
 
 
-def called(changes: Sequence[Change]) -> frozenset[str]:
-    """Return what tells changes of a question apart from others, in whatever order they are made."""
-    return frozenset(each.says for each in changes)
+def paths(violations: Iterable[Violation]) -> set[Path]:
+    """Return what tells violations apart from those of other rules."""
+    return {violation.path for violation in violations}
 
 
-def alone(soc: Soc, question: Question) -> Alone:
+def identity(edits: Sequence[ModelEdit]) -> frozenset[str]:
+    """Return what tells edits of a layer apart from others, in whatever order they are made."""
+    return frozenset(edit.description for edit in edits)
+
+
+def alone(soc: Soc, spec: LayerSpec) -> Alone:
     """Return what a layer takes on the engine that runs it fastest, its maps in the host's memory."""
-    module = question.posed()
+    module = spec.as_module()
     rewrite(module, soc)
     (function,) = accel.functions(module)
-    willing = {
-        accel.output(layer): [each for each in soc.engines if refusal(soc, each, layer) is None]
-        for layer in activations.layers(function)
-    }
+    candidates = {accel.output(layer): legal_engines(soc, layer) for layer in activations.layers(function)}
     with function.location:
-        placed = Placing(soc, function, willing).solve()
+        placed = Placing(soc, function, candidates).solve()
     weights = sum(weight_bytes(each, soc.engine(placed.engines[each.result])) for each in linear(module))
     return Alone(placed.engines[layer_of(module).result], placed.cycles, weights)
 
@@ -271,14 +327,14 @@ def alone(soc: Soc, question: Question) -> Alone:
 def weight_bytes(layer: ir.OpView, engine: Engine) -> int:
     """Return the bytes of a layer's weights as an engine wants them: packed, or as the model has them."""
     if isinstance(engine, Accelerator):
-        return sum(map(engine.weight_bytes, whole_parts(engine, layer)))
+        return sum(map(engine.weight_bytes, launches.fewest(engine, engine.job(layer))))
     constants = [value for value in layer.operation.operands if activations.is_constant(value)]
     return sum(layout.size_bytes(value.type) for value in constants)
 
 
-def may_be_rewritten(question: Question) -> bool:
+def may_be_rewritten(layer: LayerSpec) -> bool:
     """Say whether a layer is one that LegalizeConv or SplitClamp look at."""
-    return question.op is accel.AddOp or question.strides == (2, 2) or any(side % 2 == 0 for side in question.kernel)
+    return layer.op is accel.AddOp or layer.strides == (2, 2) or any(side % 2 == 0 for side in layer.kernel)
 
 
 def rewrite(module: ir.Module, soc: Soc) -> None:
@@ -288,21 +344,11 @@ def rewrite(module: ir.Module, soc: Soc) -> None:
 
 
 def layer_of(module: ir.Module) -> ir.OpView:
-    """Return the layer that makes a question's result."""
+    """Return the layer whose result a module's function returns."""
     (function,) = accel.functions(module)
     return function.body.blocks[0].operations[-1].operands[0].owner.opview
 
 
 def linear(module: ir.Module) -> list[ir.OpView]:
-    """Return the layers of a question that are not there to move a map."""
+    """Return the layers of a module that are not there to move a map."""
     return [each for each in accel.layers(module) if isinstance(each, (*LINEAR, accel.AddOp, accel.Pool2dOp))]
-
-
-def reasons_in(why: str) -> list[Reason]:
-    """Return the reasons in what an engine says: "subject: found X, wanted Y; ..." (backend/targets/rules.py)."""
-    found = []
-    for part in why.split("; "):
-        subject, _, rest = part.partition(": ")
-        value, _, wanted = rest.removeprefix("found ").partition(", wanted ")
-        found.append(Reason(subject, value, wanted))
-    return found

@@ -1,4 +1,4 @@
-"""Changes of the numbers that a layer reads: weights, inputs, the value of the padding, element types."""
+"""Model edits of the numbers that a layer reads: weights, inputs, the value of the padding, element types."""
 
 from __future__ import annotations
 
@@ -7,65 +7,63 @@ from dataclasses import replace
 
 import numpy as np
 
-from htvm.dialects.semantics.value_ranges import Range
+from htvm.backend.targets.violations import Interval, OneOf, Violation
 from htvm.explanation.model_edits.layer_spec import (
     LINEAR,
     REQUANTISE,
     RETRAIN,
     SAME_NUMBERS,
-    Change,
-    Question,
-    Reason,
+    LayerSpec,
+    ModelEdit,
 )
-from htvm.explanation.model_edits.scaling import moved, spans
+from htvm.explanation.model_edits.scaling import moved
+from htvm.explanation.model_edits.wanted import intervals
 
 
-def constant_weights(of: Question, why: Reason) -> Iterator[Change]:
+def constant_weights(layer: LayerSpec, violation: Violation) -> Iterator[ModelEdit]:
     """Weights that are in the file; the largest there are, as nothing is known of them."""
-    if of.op in LINEAR and of.weights is None:
-        *maps, computed = of.inputs
+    if layer.op in LINEAR and layer.weights is None:
+        *maps, computed = layer.inputs
         weights = np.where(np.arange(np.prod(computed.shape)) % 2, 127, -128).reshape(computed.shape)
-        yield Change("weights that are constants", RETRAIN, replace(of, inputs=tuple(maps), weights=weights))
+        yield ModelEdit("weights that are constants", RETRAIN, replace(layer, inputs=tuple(maps), weights=weights))
 
 
-def weight_range(of: Question, why: Reason) -> Iterator[Change]:
+def weight_range(layer: LayerSpec, violation: Violation) -> Iterator[ModelEdit]:
     """Weights in a range that the rule names, or only -1, 0 and 1 where it wants those."""
-    if of.weights is None:
+    if layer.weights is None:
         return
-    found = int(of.weights.min()), int(of.weights.max())
-    if "-1, 0 and 1" in why.wanted:
-        large = np.abs(of.weights) > 0.7 * np.abs(of.weights).mean()  # the threshold of ternary weight networks
-        yield Change("weights of -1, 0 and 1", RETRAIN, replace(of, weights=np.sign(of.weights) * large))
-    for low, high in spans(why.wanted):
-        narrow = replace(of, weights=np.clip(of.weights, low, high))
-        yield Change(f"weights {span(found)} -> {low}..{high}", REQUANTISE, narrow)
+    held = Interval(int(layer.weights.min()), int(layer.weights.max()))
+    if violation.wanted == OneOf((-1, 0, 1)):
+        large = np.abs(layer.weights) > 0.7 * np.abs(layer.weights).mean()  # the threshold of ternary weight networks
+        yield ModelEdit("weights of -1, 0 and 1", RETRAIN, replace(layer, weights=np.sign(layer.weights) * large))
+    for low, high in intervals(violation.wanted):
+        narrow = replace(layer, weights=np.clip(layer.weights, low, high))
+        yield ModelEdit(f"weights {held} -> {low}..{high}", REQUANTISE, narrow)
 
 
-def input_range(of: Question, why: Reason) -> Iterator[Change]:
+def input_range(layer: LayerSpec, violation: Violation) -> Iterator[ModelEdit]:
     """Inputs in a range that the rule names: those of zero point 0 that lose least."""
-    found = of.inputs[0].range
-    for low, high in sorted(spans(why.wanted), key=lambda each: each[0] - each[1]):
-        narrow = replace(of.inputs[0], range=(max(found[0], low), min(found[1], high)))
-        says = f"inputs {span(found)} -> {low}..{high}"
-        yield Change(says, REQUANTISE, replace(of, inputs=(narrow, *of.inputs[1:])))
+    held = Interval(*layer.inputs[0].range)
+    for low, high in sorted(intervals(violation.wanted), key=lambda each: each[0] - each[1]):
+        narrow = replace(layer.inputs[0], range=(max(held.low, low), min(held.high, high)))
+        description = f"inputs {held} -> {low}..{high}"
+        yield ModelEdit(description, REQUANTISE, replace(layer, inputs=(narrow, *layer.inputs[1:])))
 
 
-def zero_padding(of: Question, why: Reason) -> Iterator[Change]:
+def zero_padding(layer: LayerSpec, violation: Violation) -> Iterator[ModelEdit]:
     """An input whose zero point is 0."""
-    if of.is_conv2d and of.pad_value:
-        yield Change(f"the input's zero point {of.pad_value} -> 0", REQUANTISE, replace(of, pad_value=0))
+    if layer.is_conv2d and layer.pad_value:
+        yield ModelEdit(f"the input's zero point {layer.pad_value} -> 0", REQUANTISE, replace(layer, pad_value=0))
 
 
-def signed_input(of: Question, why: Reason) -> Iterator[Change]:
+def signed_input(layer: LayerSpec, violation: Violation) -> Iterator[ModelEdit]:
     """The same input as int8: each integer, and the zero point, 128 less."""
-    if of.op not in LINEAR or of.inputs[0].element != "ui8" or of.requant is None or of.weights is None:
+    if layer.op not in LINEAR or layer.inputs[0].element != "ui8" or layer.requant is None or layer.weights is None:
         return
-    low, high = of.inputs[0].range
-    signed = replace(of.inputs[0], element="i8", range=(low - 128, high - 128))
-    sums = 128 * of.weights.reshape(len(of.weights), -1).sum(1)
-    after = replace(of, inputs=(signed, *of.inputs[1:]), pad_value=of.pad_value - 128, requant=moved(of.requant, sums))
-    yield Change("its input as int8, integers and zero point 128 less", SAME_NUMBERS, after)
-
-
-def span(found: Range) -> str:
-    return f"{found[0]}..{found[1]}"
+    low, high = layer.inputs[0].range
+    signed = replace(layer.inputs[0], element="i8", range=(low - 128, high - 128))
+    sums = 128 * layer.weights.reshape(len(layer.weights), -1).sum(1)
+    after = replace(
+        layer, inputs=(signed, *layer.inputs[1:]), pad_value=layer.pad_value - 128, requant=moved(layer.requant, sums)
+    )
+    yield ModelEdit("its input as int8, integers and zero point 128 less", SAME_NUMBERS, after)

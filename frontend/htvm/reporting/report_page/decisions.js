@@ -17,7 +17,7 @@
     /* What would make an engine take a layer, what that asks for, and what it gives; or that nothing would. */
     function remedy({ engine, change, no_change }) {
         if (!change) return element("div", no_change);
-        const said = element("div", `takes it with ${change.changes.join("; ")} (${change.effort}`, { class: "remedy" });
+        const said = element("div", `runs it with ${change.changes.join("; ")} (${change.effort}`, { class: "remedy" });
         if (change.option) said.append(", ", element("code", change.option), " does it");
         let times = number(change.cycles) + " cycles instead of " + number(change.cycles_now);
         if (change.weight_bytes !== change.weight_bytes_now)
