@@ -110,7 +110,7 @@ def key_of(layer: ir.OpView) -> Key:
 
 @dataclass(frozen=True)
 class Alternatives:
-    """Compiles a network with layers elsewhere. now: as it is compiled. options: how."""
+    """Compiles a network with layers on other engines. now: as it is compiled. options: how."""
 
     model: Model
     soc: Soc
@@ -134,7 +134,7 @@ class Alternatives:
         return planned(module, self.model, self.soc)
 
     def reasons(self, key: Key, pin: Entry, there: Network) -> Iterator[str]:
-        """Yield why the network takes as long as it does with a layer elsewhere."""
+        """Yield why the network takes as long as it does with a layer on another engine."""
         moved = {
             name: engine
             for (name, op), engine in there.engines.items()
