@@ -1,4 +1,4 @@
-# The two commands of README.md, for a fresh clone: `make demo` and `make test`.
+# `make demo` and `make test` of README.md, for a fresh clone, and the other tasks; `make help` lists them.
 #
 # They need Python 3.10 to 3.13, make and a C++ compiler. Everything else comes from PyPI, into .venv here.
 
@@ -8,21 +8,30 @@ MODELS := test/inputs/models
 # What an installation is built from. Python files are not listed: it is editable, they count at once.
 BUILT_FROM := pyproject.toml CMakeLists.txt $(wildcard dialects/CMakeLists.txt dialects/accel/* runtime/simulator/*.c)
 
-.PHONY: demo test docs lint clean
+# What clang-format keeps; the .clang-format beside the files or above them says how.
+C_FILES := $(wildcard dialects/accel/*.cpp dialects/accel/*.h runtime/simulator/*.c runtime/kernels/*.h)
 
-demo: .venv/installed
+.PHONY: demo test lint format docs clean help
+
+demo: .venv/installed  ## compile ResNet-8 and execute it; the first time this installs into .venv
 	$(BIN)/htvm run $(MODELS)/mlperf_tiny/resnet8.onnx --target rv32 --inputs $(MODELS)/mlperf_tiny/golden/resnet8_0.npz
 
-test: .venv/installed lint
+test: .venv/installed lint  ## lint, then all tests: lit and pytest
 	$(BIN)/lit -v test
 	$(BIN)/python -m pytest -n auto
 
-lint: .venv/installed
+lint: .venv/installed  ## check style, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check --quiet .
+	$(BIN)/clang-format --dry-run --Werror $(C_FILES)
 	$(BIN)/pyright
 
-docs: .venv/installed
+format: .venv/installed  ## write Python and C as `lint` wants them
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format --quiet .
+	$(BIN)/clang-format -i $(C_FILES)
+
+docs: .venv/installed  ## build the site into build/docs
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet -e '.[docs]'
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
 	@echo "build/docs/index.html"
@@ -35,5 +44,8 @@ docs: .venv/installed
 	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -e '.[test]'
 	@touch $@
 
-clean:
+clean:  ## remove what was built and installed
 	rm -rf .venv build
+
+help:  ## list the tasks
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -14,8 +14,8 @@ void registerAllDialects(DialectRegistry &registry); // InitAllDialects.h includ
 } // namespace mlir
 
 /// Serve the language of MLIR's dialects and of one plugin on standard input and output, until told to stop.
-extern "C" LLVM_ATTRIBUTE_VISIBILITY_DEFAULT int
-htvmServeLanguage(mlir::DialectPluginLibraryInfo (*plugin)(), int argc, char **argv) {
+extern "C" LLVM_ATTRIBUTE_VISIBILITY_DEFAULT int htvmServeLanguage(mlir::DialectPluginLibraryInfo (*plugin)(), int argc,
+                                                                   char **argv) {
   mlir::DialectRegistry registry;
   mlir::registerAllDialects(registry);
   plugin().registerDialectRegistryCallbacks(&registry);

@@ -21,9 +21,8 @@ using namespace htvm::accel;
 // What all layers share
 //===----------------------------------------------------------------------===//
 
-void htvm::accel::addDestinationEffects(
-    Operation *layer, MutableOperandRange out,
-    SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>> &effects) {
+void htvm::accel::addDestinationEffects(Operation *layer, MutableOperandRange out,
+                                        SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>> &effects) {
   OperandRange destinations = out;
   Value scratch = llvm::TypeSwitch<Operation *, Value>(layer)
                       .Case<Conv2dOp, DenseOp>([](auto linear) { return linear.getScratch(); })
@@ -42,7 +41,8 @@ void htvm::accel::addDestinationEffects(
 
 /// "1x16x32x32", as types print their shape.
 static std::string shapeText(ArrayRef<int64_t> shape) {
-  return shape.empty() ? "scalar" : llvm::join(llvm::map_range(shape, [](int64_t n) { return std::to_string(n); }), "x");
+  return shape.empty() ? "scalar"
+                       : llvm::join(llvm::map_range(shape, [](int64_t n) { return std::to_string(n); }), "x");
 }
 
 static ShapedType shaped(Value value) { return cast<ShapedType>(value.getType()); }
@@ -224,13 +224,14 @@ static LogicalResult verifyBias(Operation *layer, Value bias, int64_t channels, 
   return success();
 }
 
-/// Check how the host computes a linear layer: `run` belongs to kernel "packed", `skip` to kernels of one row, scratch memory
-/// has `scratch_bytes`.
+/// Check how the host computes a linear layer: `run` belongs to kernel "packed", `skip` to kernels of one row, scratch
+/// memory has `scratch_bytes`.
 template <typename Layer>
 static LogicalResult verifyKernel(Layer layer) {
   bool isPacked = layer.getKernel() && *layer.getKernel() == "packed";
   if (isPacked != layer.getRun().has_value())
-    return layer.emitOpError() << "has " << (isPacked ? "kernel 'packed' without 'run'" : "'run' without kernel 'packed'");
+    return layer.emitOpError() << "has "
+                               << (isPacked ? "kernel 'packed' without 'run'" : "'run' without kernel 'packed'");
   StringRef kernel = layer.getKernel().value_or("");
   if (kernel == "sparse_row" && !layer.getSkip())
     return layer.emitOpError("has kernel 'sparse_row' without 'skip'");
@@ -276,8 +277,8 @@ LogicalResult Conv2dOp::verify() {
     return failure();
   int64_t groups = getGroups(), inputChannels = input.getDimSize(1), outputChannels = weights.getDimSize(0);
   if (groups < 1 || inputChannels % groups != 0 || outputChannels % groups != 0)
-    return emitOpError() << "groups is " << groups << ", expected a divisor of " << inputChannels
-                         << " input and " << outputChannels << " output channels";
+    return emitOpError() << "groups is " << groups << ", expected a divisor of " << inputChannels << " input and "
+                         << outputChannels << " output channels";
   if (weights.getDimSize(1) != inputChannels / groups)
     return emitOpError() << "weights take " << weights.getDimSize(1) << " input channels, expected "
                          << inputChannels / groups << " (" << inputChannels << " in " << groups << " groups)";
@@ -309,7 +310,8 @@ LogicalResult DenseOp::verify() {
                          << " (the input's last axis)";
   SmallVector<int64_t> wanted(input.getShape());
   wanted.back() = outputs;
-  if (failed(verifyOutputShape(*this, wanted)) || failed(verifyBias(*this, getBias(), outputs, getRequant().has_value())))
+  if (failed(verifyOutputShape(*this, wanted)) ||
+      failed(verifyBias(*this, getBias(), outputs, getRequant().has_value())))
     return failure();
   return verifyRequant(*this, getRequant(), outputs, "outputs");
 }
@@ -390,7 +392,9 @@ LogicalResult UnaryOp::verify() {
   int wanted = functionParameters(getFunction()), found = getAlpha().has_value() + getBeta().has_value();
   if (found != wanted || (getBeta() && !getAlpha()))
     return emitOpError() << "'" << getFunction() << "' has " << found << " parameters, expected " << wanted
-                         << (wanted == 2 ? " (alpha, beta)" : wanted == 1 ? " (alpha)" : "");
+                         << (wanted == 2   ? " (alpha, beta)"
+                             : wanted == 1 ? " (alpha)"
+                                           : "");
   return verifySameShape(*this);
 }
 
@@ -441,8 +445,8 @@ LogicalResult Pool2dOp::verify() {
   for (int axis = 0; axis < 2; ++axis) {
     StringRef name = axis ? "columns" : "rows";
     int64_t size = input.getDimSize(2 + axis);
-    FailureOr<int64_t> windows = windowCount(*this, name, size, pads[axis], pads[axis + 2], kernel[axis],
-                                             dilations[axis], strides[axis]);
+    FailureOr<int64_t> windows =
+        windowCount(*this, name, size, pads[axis], pads[axis + 2], kernel[axis], dilations[axis], strides[axis]);
     if (failed(windows))
       return failure();
     for (int64_t window = 0; window < *windows; ++window) {
@@ -555,8 +559,9 @@ LogicalResult TransposeOp::verify() {
   SmallVector<int64_t> sorted(permutation), wanted;
   llvm::sort(sorted);
   if (sorted != llvm::to_vector(llvm::seq<int64_t>(shape.size())))
-    return emitOpError() << "permutation is [" << llvm::join(llvm::map_range(permutation, [](int64_t n) {
-             return std::to_string(n); }), ", ") << "], expected each of 0 to " << shape.size() - 1 << " once";
+    return emitOpError() << "permutation is ["
+                         << llvm::join(llvm::map_range(permutation, [](int64_t n) { return std::to_string(n); }), ", ")
+                         << "], expected each of 0 to " << shape.size() - 1 << " once";
   for (int64_t axis : permutation)
     wanted.push_back(shape[axis]);
   return verifyOutputShape(*this, wanted);
@@ -625,7 +630,8 @@ LogicalResult ReshapeOp::fold(FoldAdaptor, SmallVectorImpl<OpFoldResult> &result
 LogicalResult BufferOp::verify() {
   auto type = cast<MemRefType>(getMemref().getType());
   if (!isa_and_nonnull<StringAttr>(type.getMemorySpace()))
-    return emitOpError() << "has memory space " << type.getMemorySpace() << ", expected the name of a memory (a string)";
+    return emitOpError() << "has memory space " << type.getMemorySpace()
+                         << ", expected the name of a memory (a string)";
   if (std::optional<uint64_t> offset = getOffset(); offset && static_cast<int64_t>(*offset) < 0)
     return emitOpError() << "offset is " << static_cast<int64_t>(*offset) << ", expected at least 0";
   return success();

@@ -13,7 +13,8 @@ typedef struct {
     int32_t smallest, last;
 } htvm_argmax_layer;
 
-HTVM_KERNEL void htvm_argmax(const htvm_argmax_layer *layer, const void *x, htvm_type x_type, void *y, htvm_type y_type)
+HTVM_KERNEL void htvm_argmax(const htvm_argmax_layer *layer, const void *x, htvm_type x_type, void *y,
+                             htvm_type y_type)
 {
     for (int32_t i = 0; i < layer->size[0]; i++) {
         for (int32_t k = 0; k < layer->size[2]; k++) {

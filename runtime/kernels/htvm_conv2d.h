@@ -42,11 +42,11 @@ typedef struct {
 
 /* Taps that a pixel reads: rows of neighbouring elements, and where their weights are. */
 typedef struct {
-    int32_t rows;         /* rows inside the map */
-    int32_t row_length;   /* elements of each that are inside */
-    int32_t x_first;      /* the first element inside */
-    int32_t x_row_step;   /* elements from one row to the next */
-    int32_t first_weight; /* taps of the window before the first one inside */
+    int32_t rows;            /* rows inside the map */
+    int32_t row_length;      /* elements of each that are inside */
+    int32_t x_first;         /* the first element inside */
+    int32_t x_row_step;      /* elements from one row to the next */
+    int32_t first_weight;    /* taps of the window before the first one inside */
     int32_t weight_row_step; /* taps from one row of the window to the next */
 } htvm_taps;
 
@@ -58,7 +58,7 @@ typedef struct {
 /* Finish this tap's sums before the next tap's loads. One tap of a block fills the registers of RV32; compilers that
  * load ahead spill. */
 #if defined(__riscv)
-#define HTVM_FINISH(quad) \
+#define HTVM_FINISH(quad)                                                                                            \
     __asm__ volatile("" : "+r"((quad).k0), "+r"((quad).k1), "+r"((quad).k2), "+r"((quad).k3) : : "memory")
 #else
 #define HTVM_FINISH(quad) (void)(quad)
@@ -98,8 +98,8 @@ HTVM_KERNEL htvm_quad htvm_quad_sum(htvm_quad sum, const void *weights, htvm_typ
  * weights: of a block. all: taps of the whole window. Rows outside lie before the first and after the last row inside;
  * of each row inside, the taps outside lie before and after the run.
  */
-HTVM_KERNEL htvm_quad htvm_quad_outside(
-    const void *weights, htvm_type type, htvm_taps inside, int32_t all, int32_t pad_value)
+HTVM_KERNEL htvm_quad htvm_quad_outside(const void *weights, htvm_type type, htvm_taps inside, int32_t all,
+                                        int32_t pad_value)
 {
     htvm_quad sum = {0, 0, 0, 0};
     int32_t next = 0;

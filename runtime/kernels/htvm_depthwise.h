@@ -46,15 +46,9 @@ typedef struct {
     uint32_t r0, r1, r2;
 } htvm_column;
 
-HTVM_KERNEL uint32_t htvm_column_dot(htvm_column a, htvm_column b)
-{
-    return a.r0 * b.r0 + a.r1 * b.r1 + a.r2 * b.r2;
-}
+HTVM_KERNEL uint32_t htvm_column_dot(htvm_column a, htvm_column b) { return a.r0 * b.r0 + a.r1 * b.r1 + a.r2 * b.r2; }
 
-HTVM_KERNEL uint32_t htvm_column_sum(htvm_column a)
-{
-    return a.r0 + a.r1 + a.r2;
-}
+HTVM_KERNEL uint32_t htvm_column_sum(htvm_column a) { return a.r0 + a.r1 + a.r2; }
 
 /* Return column `s` of a 3x3 kernel, times 2^shift. */
 HTVM_KERNEL htvm_column htvm_column_weights(const void *weights, htvm_type type, int32_t s, int32_t shift)
@@ -110,7 +104,8 @@ HTVM_KERNEL void htvm_depthwise3x3(const htvm_depthwise_layer *layer, int32_t st
         for (int32_t top = -layer->pad_top; top <= last; top += stride) {
             const int above = top < 0, below = below_last && top == last;
             htvm_rows rows = {
-                above ? middle : htvm_at(middle, x_type, -x_h), middle,
+                above ? middle : htvm_at(middle, x_type, -x_h),
+                middle,
                 below ? middle : htvm_at(middle, x_type, x_h),
             };
             uint32_t start = 0;

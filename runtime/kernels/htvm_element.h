@@ -68,10 +68,7 @@ HTVM_KERNEL uint32_t htvm_load_word(const void *bytes)
 }
 
 /* Return the size of an element in bytes. */
-HTVM_KERNEL int32_t htvm_element_bytes(htvm_type type)
-{
-    return type == HTVM_INT32 ? 4 : type == HTVM_INT16 ? 2 : 1;
-}
+HTVM_KERNEL int32_t htvm_element_bytes(htvm_type type) { return type == HTVM_INT32 ? 4 : type == HTVM_INT16 ? 2 : 1; }
 
 /* Return the address of element `index` of a tensor that is read. */
 HTVM_KERNEL const void *htvm_at(const void *tensor, htvm_type type, int32_t index)

@@ -37,7 +37,7 @@ typedef struct {
     htvm_binary_shape shape;
     int32_t a_multiplier, b_multiplier;
     int64_t offset;
-    htvm_requant requant; /* pre_shift is not used; shift is whole */
+    htvm_requant requant;                            /* pre_shift is not used; shift is whole */
     int64_t a_numerator, b_numerator, divisor, rest; /* HTVM_CORRECTED, see htvm_requant.h */
 } htvm_add_layer;
 
@@ -257,9 +257,6 @@ HTVM_KERNEL void htvm_fill(int32_t count, int32_t value, void *y, htvm_type type
         htvm_copy_elements(shape, x, y, type);                                                                       \
     }
 #define HTVM_DEFINE_FILL(name, type)                                                                                 \
-    HTVM_SHARED void name(int32_t count, int32_t value, void *y)                                                     \
-    {                                                                                                                \
-        htvm_fill(count, value, y, type);                                                                            \
-    }
+    HTVM_SHARED void name(int32_t count, int32_t value, void *y) { htvm_fill(count, value, y, type); }
 
 #endif

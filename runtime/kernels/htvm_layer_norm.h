@@ -135,10 +135,7 @@ HTVM_KERNEL uint64_t htvm_magnitude(int64_t value)
     return value < 0 ? (uint64_t)0 - (uint64_t)value : (uint64_t)value;
 }
 
-HTVM_KERNEL int32_t htvm_sign(int64_t value)
-{
-    return (value > 0) - (value < 0);
-}
+HTVM_KERNEL int32_t htvm_sign(int64_t value) { return (value > 0) - (value < 0); }
 
 /* Return the whole part of the square root. */
 HTVM_SHARED uint32_t htvm_root(uint64_t square)
@@ -252,7 +249,9 @@ HTVM_KERNEL void htvm_layer_norm(const htvm_layer_norm_layer *layer, const void 
             }
             k += layer->zero_point;
             htvm_store(to, y_type, i * layer->y_step,
-                       k < layer->min ? layer->min : k > layer->max ? layer->max : (int32_t)k);
+                       k < layer->min   ? layer->min
+                       : k > layer->max ? layer->max
+                                        : (int32_t)k);
         }
     }
 }

@@ -15,7 +15,7 @@
 
 typedef struct {
     int32_t rows, inner, columns;
-    int32_t a_row, a_inner;    /* strides, in elements */
+    int32_t a_row, a_inner; /* strides, in elements */
     int32_t b_inner, b_column;
     int32_t y_row, y_column;
     int32_t a_zero_point, b_zero_point;

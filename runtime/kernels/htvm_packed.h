@@ -45,7 +45,7 @@ typedef struct {
     int32_t pad_value;
     int32_t x_c, x_h, x_w; /* strides of the input, in elements */
     int32_t y_c, y_h, y_w; /* strides of the output, in elements; y_h = out_width * y_w */
-    int32_t unit, runs; /* a unit is 3, 4 or 6 taps */
+    int32_t unit, runs;    /* a unit is 3, 4 or 6 taps */
     htvm_requant requant;
 } htvm_packed_layer;
 
@@ -179,8 +179,8 @@ HTVM_KERNEL void htvm_write_six(htvm_output output, htvm_requant requant, const 
 }
 
 /* Compute all channels of a group for six pixels whose windows are collected. Returns the `rest` of the next group. */
-HTVM_KERNEL const uint8_t *htvm_packed_six(const htvm_packed_layer *layer, const int32_t *window, const int8_t *weights,
-                                           const uint8_t *rest, const void *constants,
+HTVM_KERNEL const uint8_t *htvm_packed_six(const htvm_packed_layer *layer, const int32_t *window,
+                                           const int8_t *weights, const uint8_t *rest, const void *constants,
                                            htvm_output output, void *y, htvm_type y_type)
 {
     const int32_t *const end = window + HTVM_PACKED_WORDS * layer->unit * layer->runs;
@@ -226,8 +226,8 @@ HTVM_KERNEL const uint8_t *htvm_packed_six(const htvm_packed_layer *layer, const
         y = htvm_at_mutable(y, y_type, y_c);
         constants = htvm_constants_at(constants, 1, output);
         if (left > 1) {
-            htvm_write_six(output, requant, constants, excess, all.w0.k1, all.w1.k1, all.w2.k1, high.w0.k1, high.w1.k1,
-                           high.w2.k1, y, y_type, y_w);
+            htvm_write_six(output, requant, constants, excess, all.w0.k1, all.w1.k1, all.w2.k1, high.w0.k1,
+                           high.w1.k1, high.w2.k1, y, y_type, y_w);
             y = htvm_at_mutable(y, y_type, y_c);
             constants = htvm_constants_at(constants, 1, output);
         }
@@ -401,10 +401,9 @@ typedef void htvm_pack_six_function(const htvm_packed_layer *layer, const void *
  *
  * The last six pixels end at the map's end: some are then computed twice, and none needs a case of its own.
  */
-HTVM_KERNEL void htvm_packed(const htvm_packed_layer *layer, const void *x, htvm_type x_type,
-                             const int8_t *weights, const uint8_t *rest, const void *constants, htvm_output output,
-                             int32_t *window, void *y, htvm_type y_type, htvm_pack_six_function *pack_six,
-                             htvm_packed_six_function *six)
+HTVM_KERNEL void htvm_packed(const htvm_packed_layer *layer, const void *x, htvm_type x_type, const int8_t *weights,
+                             const uint8_t *rest, const void *constants, htvm_output output, int32_t *window, void *y,
+                             htvm_type y_type, htvm_pack_six_function *pack_six, htvm_packed_six_function *six)
 {
     const int32_t pixels = layer->out_height * layer->out_width;
     const int32_t blocks = (layer->out_channels + HTVM_PACKED_CHANNELS - 1) / HTVM_PACKED_CHANNELS;
@@ -434,17 +433,17 @@ HTVM_KERNEL void htvm_packed(const htvm_packed_layer *layer, const void *x, htvm
     }
 
 /* Define the function `name` that computes layers of these types. */
-#define HTVM_DEFINE_PACKED(name, x_type, y_type, output, pack_windows)                                         \
+#define HTVM_DEFINE_PACKED(name, x_type, y_type, output, pack_windows)                                               \
     HTVM_SHARED const uint8_t *name##_six(const htvm_packed_layer *layer, const int32_t *window,                     \
                                           const int8_t *weights, const uint8_t *rest, const void *constants,         \
                                           void *y)                                                                   \
     {                                                                                                                \
-        return htvm_packed_six(layer, window, weights, rest, constants, output, y, y_type);                    \
+        return htvm_packed_six(layer, window, weights, rest, constants, output, y, y_type);                          \
     }                                                                                                                \
     HTVM_SHARED void name(const htvm_packed_layer *layer, const void *x, const int8_t *weights, const uint8_t *rest, \
                           const void *constants, int32_t *window, void *y)                                           \
     {                                                                                                                \
-        htvm_packed(layer, x, x_type, weights, rest, constants, output, window, y, y_type, pack_windows,       \
+        htvm_packed(layer, x, x_type, weights, rest, constants, output, window, y, y_type, pack_windows,             \
                     name##_six);                                                                                     \
     }
 

@@ -59,7 +59,6 @@ typedef struct {
     uint32_t w0, w1, w2, w3, x;
 } htvm_paired;
 
-
 HTVM_KERNEL htvm_paired htvm_paired_of(uint32_t value)
 {
     const htvm_paired sum = {value, value, value, value, 0};
@@ -101,7 +100,8 @@ HTVM_KERNEL htvm_paired htvm_two_paired_taps(htvm_paired acc, const void *x, htv
     const int32_t x1 = skips ? htvm_load(x, x_type, 1) : 0;
 
     acc = htvm_paired_tap(acc, x0, words, form, skips, skip, even);
-    return htvm_paired_tap(acc, skips ? x1 : htvm_load(x, x_type, 1), words + htvm_words_of_tap(form), form, skips, skip, even);
+    return htvm_paired_tap(acc, skips ? x1 : htvm_load(x, x_type, 1), words + htvm_words_of_tap(form), form, skips,
+                           skip, even);
 }
 
 /* Take the sums of a run's quads as what its words of two channels would have given: with 2^15, without 128 * X. */
@@ -141,7 +141,8 @@ HTVM_KERNEL void htvm_paired_row(const htvm_paired_row_layer *layer, const void 
 
             do {
                 acc = htvm_two_paired_taps(acc, from, x_type, words, form, skips, skip, even);
-                acc = htvm_two_paired_taps(acc, htvm_at(from, x_type, 2), x_type, words + 2 * step, form, skips, skip, even);
+                acc = htvm_two_paired_taps(acc, htvm_at(from, x_type, 2), x_type, words + 2 * step, form, skips, skip,
+                                           even);
                 from = htvm_at(from, x_type, HTVM_PAIRED_UNIT);
                 words += HTVM_PAIRED_UNIT * step;
             } while (from != end_of_run);
@@ -160,17 +161,16 @@ HTVM_KERNEL void htvm_paired_row(const htvm_paired_row_layer *layer, const void 
         const int32_t y_c = again->y_c;
         const uint32_t halves = (uint32_t)(runs - first_run) << 15;
         uint32_t sums[HTVM_PAIRED_CHANNELS] = {
-            all.w0 - halves - (high.w0 << 16), high.w0,
-            all.w1 - halves - (high.w1 << 16), high.w1,
-            all.w2 - halves - (high.w2 << 16), high.w2,
-            all.w3 - halves - (high.w3 << 16), high.w3,
+            all.w0 - halves - (high.w0 << 16), high.w0, all.w1 - halves - (high.w1 << 16), high.w1,
+            all.w2 - halves - (high.w2 << 16), high.w2, all.w3 - halves - (high.w3 << 16), high.w3,
         };
         int32_t entries = excess->tap;
 
         for (excess++; entries > 0; entries--, excess++) {
             sums[excess->channel] += (uint32_t)excess->weight * (uint32_t)(htvm_load(x, x_type, excess->tap) - skip);
         }
-#define HTVM_WRITE(k) htvm_store(y, y_type, (k) * y_c, htvm_requantize((int32_t)sums[k], constants, k, output, requant))
+#define HTVM_WRITE(k)                                                                                                \
+    htvm_store(y, y_type, (k) * y_c, htvm_requantize((int32_t)sums[k], constants, k, output, requant))
         int32_t count = htvm_min(left, HTVM_PAIRED_CHANNELS);
 
         HTVM_HOLD(count); /* or gcc makes a copy of the whole loop for the last block */

@@ -59,10 +59,7 @@ typedef struct {
 } htvm_requant;
 
 /* Return value * 2^shift, also for a negative value. */
-HTVM_KERNEL int32_t htvm_shift_left(int32_t value, int32_t shift)
-{
-    return (int32_t)((uint32_t)value << shift);
-}
+HTVM_KERNEL int32_t htvm_shift_left(int32_t value, int32_t shift) { return (int32_t)((uint32_t)value << shift); }
 
 /* Return value * 2^shift modulo 2^64, 0 <= shift <= 63, in 32-bit operations: RV32 calls a library for 64-bit shifts. */
 HTVM_KERNEL uint64_t htvm_shift_left_64(uint64_t value, int32_t shift)
@@ -133,10 +130,7 @@ HTVM_KERNEL int32_t htvm_requantize_wide(int64_t scaled, int32_t shift, htvm_out
 }
 
 /* Return a + b modulo 2^32: the whole sum fits, whatever its parts do. */
-HTVM_KERNEL int32_t htvm_sum(int32_t a, int32_t b)
-{
-    return (int32_t)((uint32_t)a + (uint32_t)b);
-}
+HTVM_KERNEL int32_t htvm_sum(int32_t a, int32_t b) { return (int32_t)((uint32_t)a + (uint32_t)b); }
 
 /* Return the output element for a quotient, of which `estimate` is at most 1 wrong.
  *
@@ -181,9 +175,8 @@ HTVM_KERNEL int32_t htvm_requantize(int32_t acc, const void *constants, int32_t 
 
         const uint64_t dividend = (uint64_t)(int64_t)acc * (uint64_t)scale->numerator + (uint64_t)scale->rest;
 
-        return htvm_requantize_corrected(dividend, scale->divisor,
-                                         (int32_t)htvm_shift_right_64(sum * scale->multiplier, scale->shift),
-                                         requant);
+        return htvm_requantize_corrected(
+            dividend, scale->divisor, (int32_t)htvm_shift_right_64(sum * scale->multiplier, scale->shift), requant);
     } else {
         const htvm_scale_wide *scale = (const htvm_scale_wide *)constants + k;
         const int64_t sum = (int64_t)htvm_shift_left_64((uint64_t)(int64_t)acc, requant.pre_shift) + scale->offset;

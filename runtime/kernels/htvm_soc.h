@@ -41,17 +41,11 @@ enum { HTVM_JOB_WORDS = 16 }; /* of a descriptor, the last four of them addresse
 
 /* Memory is as the program says before what follows and after what precedes: compilers may not move accesses across.
  * A host that reorders them itself needs its fence here. */
-static inline void htvm_barrier(void)
-{
-    __asm__ volatile("" ::: "memory");
-}
+static inline void htvm_barrier(void) { __asm__ volatile("" ::: "memory"); }
 
 /* Let the compiler forget how often a loop runs, so that it does not unroll it: its copies take longer than its
  * instructions, and memories for code are small. */
-static inline void htvm_uncounted(uint32_t *count)
-{
-    __asm__("" : "+r"(*count));
-}
+static inline void htvm_uncounted(uint32_t *count) { __asm__("" : "+r"(*count)); }
 
 /* Return how often a loop over commands runs, as htvm_uncounted does. */
 static inline uint32_t htvm_times(uint32_t count)
@@ -66,10 +60,7 @@ static inline volatile uint32_t *htvm_register(uintptr_t unit, unsigned offset)
 }
 
 /* Return how many copies or jobs of a unit have ended since its count was reset. */
-static inline uint32_t htvm_done(uintptr_t unit)
-{
-    return *htvm_register(unit, HTVM_DONE);
-}
+static inline uint32_t htvm_done(uintptr_t unit) { return *htvm_register(unit, HTVM_DONE); }
 
 /* Return when `count` copies or jobs of a unit have ended since its count was reset, at least. */
 static inline void htvm_wait(uintptr_t unit, uint32_t count)
@@ -80,10 +71,7 @@ static inline void htvm_wait(uintptr_t unit, uint32_t count)
 }
 
 /* Start the count of a unit that has nothing to do at 0 again. */
-static inline void htvm_reset(uintptr_t unit)
-{
-    *htvm_register(unit, HTVM_DONE) = 0;
-}
+static inline void htvm_reset(uintptr_t unit) { *htvm_register(unit, HTVM_DONE) = 0; }
 
 /* Give one command, without a barrier. */
 static inline void htvm_command(uintptr_t dma, uintptr_t to, uintptr_t from, uint32_t bytes)

@@ -16,9 +16,9 @@
 #include "htvm_requant.h"
 
 typedef struct {
-    int32_t size[3];      /* axes before, the axis, axes after */
-    int32_t x[3], y[3];   /* strides, in elements */
-    int32_t entries;      /* of the table */
+    int32_t size[3];    /* axes before, the axis, axes after */
+    int32_t x[3], y[3]; /* strides, in elements */
+    int32_t entries;    /* of the table */
     int32_t scale_multiplier, scale_shift;
     int32_t zero_point, min, max;
 } htvm_softmax_layer;
@@ -26,7 +26,7 @@ typedef struct {
 /* Return k for one element: `numerator` is e * 2^(scale_shift + 1), `unit` is scale_multiplier * S. */
 HTVM_KERNEL int32_t htvm_softmax_quotient(uint64_t numerator, uint64_t unit, int32_t highest)
 {
-    int32_t low = 0; /* 2k - 1 is negative there: always small enough */
+    int32_t low = 0;                               /* 2k - 1 is negative there: always small enough */
     int32_t high = numerator < unit ? 0 : highest; /* of many classes most are far from the largest */
 
     while (low < high) {

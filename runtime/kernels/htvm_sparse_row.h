@@ -53,8 +53,8 @@ HTVM_KERNEL htvm_sixteen htvm_sparse_tap(htvm_sixteen acc, int32_t stored, const
 }
 
 /* Add two taps. Both inputs are loaded before the first is compared: a comparison would have to wait for its own load. */
-HTVM_KERNEL htvm_sixteen htvm_two_sparse_taps(htvm_sixteen acc, const void *x, htvm_type x_type, const int8_t *weights,
-                                              int32_t skip)
+HTVM_KERNEL htvm_sixteen htvm_two_sparse_taps(htvm_sixteen acc, const void *x, htvm_type x_type,
+                                              const int8_t *weights, int32_t skip)
 {
     const int32_t x0 = htvm_load(x, x_type, 0), x1 = htvm_load(x, x_type, 1);
 
@@ -75,7 +75,8 @@ HTVM_KERNEL void htvm_sparse_row(const htvm_sparse_row_layer *layer, const void 
 
         for (const void *from = x; from != end; from = htvm_at(from, x_type, HTVM_SPARSE_UNIT)) {
             acc = htvm_two_sparse_taps(acc, from, x_type, weights, skip);
-            acc = htvm_two_sparse_taps(acc, htvm_at(from, x_type, 2), x_type, weights + 2 * HTVM_SPARSE_CHANNELS, skip);
+            acc =
+                htvm_two_sparse_taps(acc, htvm_at(from, x_type, 2), x_type, weights + 2 * HTVM_SPARSE_CHANNELS, skip);
             weights += HTVM_SPARSE_CHANNELS * HTVM_SPARSE_UNIT;
         }
         /* The constants of the layer have no registers while taps are added: they are read again, not saved. */
@@ -107,7 +108,7 @@ HTVM_KERNEL void htvm_sparse_row(const htvm_sparse_row_layer *layer, const void 
             HTVM_WRITE(15);
         } else {
             const uint32_t sums[HTVM_SPARSE_CHANNELS] = {
-                acc.k0, acc.k1, acc.k2, acc.k3, acc.k4, acc.k5, acc.k6, acc.k7,
+                acc.k0, acc.k1, acc.k2,  acc.k3,  acc.k4,  acc.k5,  acc.k6,  acc.k7,
                 acc.k8, acc.k9, acc.k10, acc.k11, acc.k12, acc.k13, acc.k14, acc.k15,
             };
             const uint32_t *sum = sums;

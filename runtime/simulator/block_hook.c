@@ -10,8 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { AT_ENTRY, AT_EXIT };                             /* of a term; else an address */
-enum { SPLIT, BRANCHES, BRANCHES_TO_NEXT, JUMPS };      /* how a block ends */
+enum { AT_ENTRY, AT_EXIT };                        /* of a term; else an address */
+enum { SPLIT, BRANCHES, BRANCHES_TO_NEXT, JUMPS }; /* how a block ends */
 enum { RUNNING, PAUSED, OUT_OF_INSTRUCTIONS };
 
 /* Cycles that depend on registers: of a division if `divisor` is not 0, else of accesses whose addresses share a residue
@@ -49,7 +49,7 @@ struct counter {
   struct block *(*analyse)(uint32_t address, uint32_t size, uint32_t carry); /* NULL: pause before the block */
   int x0;                                                                    /* Unicorn's number of register x0 */
   uint32_t code_base, code_bytes;
-  struct block **table; /* of the code, by half word */
+  struct block **table;     /* of the code, by half word */
   struct account *accounts; /* start-up, then one per step */
   /* Of a run. */
   struct account *account;
@@ -72,13 +72,11 @@ static void add_term(struct counter *counter, void *machine, const struct term *
   if (term->divisor) {
     uint32_t divisor = read_register(counter, machine, term->divisor);
     /* A negative signed divisor has its leading ones counted, less 1; the block has the 3 cycles of the shortest. */
-    counter->account->cycles +=
-        term->is_signed && divisor >> 31 ? leading_zeros(~divisor) - 1 : leading_zeros(divisor);
+    counter->account->cycles += term->is_signed && divisor >> 31 ? leading_zeros(~divisor) - 1 : leading_zeros(divisor);
     return;
   }
   uint32_t sum = 0;
-  for (unsigned k = 0; k < term->registers; ++k)
-    sum += term->factor[k] * read_register(counter, machine, term->reg[k]);
+  for (unsigned k = 0; k < term->registers; ++k) sum += term->factor[k] * read_register(counter, machine, term->reg[k]);
   counter->account->cycles += term->cycles[sum & 3];
   counter->tail_misaligned |= term->tail[sum & 3];
 }
@@ -91,9 +89,12 @@ static void add_terms(struct counter *counter, void *machine, const struct block
 static int condition_holds(uint32_t condition, uint32_t a, uint32_t b) {
   int negated = condition & 1;
   switch (condition >> 1) {
-    case 0: return (a == b) != negated;
-    case 2: return ((int32_t)a < (int32_t)b) != negated;
-    default: return (a < b) != negated;
+    case 0:
+      return (a == b) != negated;
+    case 2:
+      return ((int32_t)a < (int32_t)b) != negated;
+    default:
+      return (a < b) != negated;
   }
 }
 
@@ -107,13 +108,18 @@ static void settle(struct counter *counter, void *machine, uint32_t address) {
   }
   add_terms(counter, machine, block, AT_EXIT);
   switch (block->ends) {
-    case SPLIT: counter->taken = 0; break;
-    case BRANCHES: counter->taken = address != block->address + block->size; break;
+    case SPLIT:
+      counter->taken = 0;
+      break;
+    case BRANCHES:
+      counter->taken = address != block->address + block->size;
+      break;
     case BRANCHES_TO_NEXT:
       counter->taken = (uint8_t)condition_holds(block->condition, read_register(counter, machine, block->rs1),
                                                 read_register(counter, machine, block->rs2));
       break;
-    default: counter->taken = 1;
+    default:
+      counter->taken = 1;
   }
   counter->carry = counter->taken ? 0 : block->carry_out[counter->tail_misaligned];
 }
