@@ -19,9 +19,27 @@ FOLDERS = {
     "runtime": "runtime",
     "import_onnx": "frontend/import_onnx",
     "reference": "frontend/reference",
-    "front door": "frontend/htvm",
+    "commands": "frontend/htvm/commands",
+    "reporting": "frontend/htvm/reporting",
+    "explanation": "frontend/htvm/explanation",
+    "verification": "frontend/htvm/verification",
+    "quantization": "frontend/htvm/quantization",
+    "execution": "frontend/htvm/execution",
+    "driver": "frontend/htvm",
 }
 """The parts of the package `htvm` and their folders; a part inside another comes first."""
+
+LIBRARY = {
+    "dialects",
+    "passes",
+    "backend.targets",
+    "backend",
+    "runtime",
+    "runtime.simulator",
+    "import_onnx",
+    "reference",
+}
+"""What lies below the front door."""
 
 MAY_IMPORT = {
     "dialects": set(),
@@ -32,15 +50,24 @@ MAY_IMPORT = {
     "backend": {"dialects", "backend.targets", "runtime"},
     "runtime": set(),
     "runtime.simulator": {"backend.targets"},
-    "front door": set(FOLDERS),
+    "driver": LIBRARY | {"execution"},
+    "execution": LIBRARY | {"driver"},
+    "quantization": LIBRARY | {"driver"},
+    "verification": LIBRARY | {"driver", "execution"},
+    "explanation": LIBRARY | {"driver", "execution"},
+    "reporting": LIBRARY | {"driver", "execution", "verification", "explanation"},
+    "commands": set(FOLDERS),
 }
-"""The arrows. `runtime` is files of C to the backend: only the folder, no module of it."""
+"""The arrows. `runtime` is files of C to the backend: only the folder, no module of it.
+
+The one arrow that runs up: what the driver has compiled can be run, and imports `execution` when it is.
+"""
 
 
 def part_of(module: str) -> str:
     """Return the part that a module `htvm...` belongs to."""
     name = module.removeprefix("htvm").removeprefix(".")
-    return next((part for part in FOLDERS if name == part or name.startswith(f"{part}.")), "front door")
+    return next((part for part in FOLDERS if name == part or name.startswith(f"{part}.")), "driver")
 
 
 def imports(file: Path, package: str) -> Iterator[tuple[int, str]]:
@@ -63,8 +90,10 @@ def files(part: str) -> Iterator[tuple[Path, str]]:
     """Yield each Python file of a part and the package it is in."""
     folder = ROOT / FOLDERS[part]
     inner = [ROOT / other for name, other in FOLDERS.items() if name != part and (ROOT / other).is_relative_to(folder)]
-    name = "htvm" if part == "front door" else f"htvm.{part}"
+    name = "htvm" if part == "driver" else f"htvm.{part}"
     for file in folder.rglob("*.py"):
+        if file == ROOT / "frontend/htvm/__init__.py":
+            continue  # names what there is, and imports it when it is used
         links = any(parent.is_symlink() for parent in file.parents)  # a developer's links of folders into the package
         if not links and not any(file.is_relative_to(other) for other in inner):
             yield file, ".".join([name, *file.parent.relative_to(folder).parts])
