@@ -123,15 +123,16 @@ def _listed(excess: np.ndarray, low: int, high: int) -> Iterator[list[tuple[int,
     for tap in np.flatnonzero(excess.any(axis=0)).tolist():
         stops = [*range(at + LONGEST_STEP, tap, LONGEST_STEP), tap]
         for stop in stops:
-            entry = (stop, *(excess[:, stop].tolist() if stop == tap else (0, 0)))
-            longer = [_with_tap(bounds, weight, low, high) for bounds, weight in zip(sums, entry[1:])]
+            first, second = excess[:, stop].tolist() if stop == tap else (0, 0)
+            weights = (first, second)
+            longer = [_with_tap(bounds, weight, low, high) for bounds, weight in zip(sums, weights)]
             if run and (len(run) == LONGEST_RUN or not all(map(_in_16_bits, longer))):
                 yield run
                 run = []
-                longer = [_with_tap((0, 0), weight, low, high) for weight in entry[1:]]
+                longer = [_with_tap((0, 0), weight, low, high) for weight in weights]
             if not run and not all(map(_in_16_bits, longer)):
-                raise ValueError(f"weights {entry[1:]} times inputs from {low} to {high} do not fit 16 bits")
-            run.append(entry)
+                raise ValueError(f"weights {weights} times inputs from {low} to {high} do not fit 16 bits")
+            run.append((stop, first, second))
             at, sums = stop, longer
     if run:
         yield run

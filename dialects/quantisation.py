@@ -128,7 +128,9 @@ def _global(source: memref.GetGlobalOp) -> memref.GlobalOp:
     module = source.operation
     while module.parent is not None:
         module = module.parent.operation
-    return ir.SymbolTable(module)[ir.FlatSymbolRefAttr(source.operation.attributes["name"]).value]
+    found = ir.SymbolTable(module)[source.name.value]
+    assert isinstance(found, memref.GlobalOp), "verified: memref.get_global names a global"
+    return found
 
 
 def constant(numbers: np.ndarray, q: Quantisation) -> ir.Value:

@@ -32,9 +32,10 @@ def copied(value: ir.Value, result: ir.Type, low: int, high: int) -> accel.Conv2
 
 def erase(layer: accel.Conv2dOp) -> None:
     """Take away a layer that nothing reads, with its weights."""
-    weights = layer.weights.owner
+    weights = accel.producer(layer.weights)
     layer.operation.erase()
-    weights.erase()
+    if weights is not None:
+        weights.erase()
 
 
 def _convolution(

@@ -12,10 +12,8 @@ from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
 
-from htvm.dialects.semantics import real
+from htvm.dialects.semantics import transcendental
 from htvm.dialects.semantics.real import Real
-
-Function = Callable[..., Decimal]
 
 PI = Decimal("3.14159265358979323846264338327950288419716939937510582097494459230781640628620899862803")
 
@@ -33,7 +31,7 @@ def apply(name: str, x: Real, *parameters: float) -> Real:
     if name in LINEAR_IN_PARTS:
         return LINEAR_IN_PARTS[name](x, *(Real.of_floats(number) for number in parameters))
     exact = [Decimal(number) for number in parameters]
-    return real.of_each_value(x, lambda value: OF_NUMBERS[name](value, *exact))
+    return transcendental.of_each_value(x, lambda value: OF_NUMBERS[name](value, *exact))
 
 
 # Made of sums, products and bounds: nothing is rounded
@@ -43,13 +41,18 @@ def _hard_sigmoid(x: Real, alpha: Real, beta: Real) -> Real:
     return (x * alpha + beta).clamp(Fraction(0), Fraction(1))
 
 
-LINEAR_IN_PARTS: dict[str, Callable[..., Real]] = {
+_LINEAR: dict[str, Callable[[Real], Real]] = {
     "abs": lambda x: x.clamp(low=Fraction(0)) - x.clamp(high=Fraction(0)),
-    "hard_sigmoid": _hard_sigmoid,
-    "hard_swish": lambda x, alpha, beta: x * _hard_sigmoid(x, alpha, beta),
-    "leaky_relu": lambda x, alpha: x.clamp(low=Fraction(0)) + x.clamp(high=Fraction(0)) * alpha,
     "neg": lambda x: -x,
 }
+_LINEAR_WITH_ALPHA: dict[str, Callable[[Real, Real], Real]] = {
+    "leaky_relu": lambda x, alpha: x.clamp(low=Fraction(0)) + x.clamp(high=Fraction(0)) * alpha,
+}
+_LINEAR_WITH_BETA: dict[str, Callable[[Real, Real, Real], Real]] = {
+    "hard_sigmoid": _hard_sigmoid,
+    "hard_swish": lambda x, alpha, beta: x * _hard_sigmoid(x, alpha, beta),
+}
+LINEAR_IN_PARTS: dict[str, Callable[..., Real]] = {**_LINEAR, **_LINEAR_WITH_ALPHA, **_LINEAR_WITH_BETA}
 
 
 # Of each different number
@@ -105,23 +108,28 @@ def _sqrt(x: Decimal) -> Decimal:
     return x.sqrt() if x > 0 else Decimal(0)
 
 
-OF_NUMBERS: dict[str, Function] = {
-    "celu": lambda x, alpha: x if x >= 0 else alpha * ((x / alpha).exp() - 1),
-    "elu": _elu,
+_OF_NUMBERS: dict[str, Callable[[Decimal], Decimal]] = {
     "erf": _erf,
     "exp": _exp,
     "gelu": lambda x: x * (1 + _erf(x / Decimal(2).sqrt())) / 2,
     "gelu_tanh": lambda x: x * (1 + _tanh((2 / PI).sqrt() * (x + Decimal("0.044715") * x * x * x))) / 2,
     "log": _log,
     "mish": lambda x: x * _tanh(_softplus(x)),
-    "pow": _pow,
     "reciprocal": lambda x: 1 / x if x else INFINITE,
-    "selu": lambda x, alpha, beta: beta * _elu(x, alpha),
-    "shrink": lambda x, alpha: x if abs(x) > alpha else Decimal(0),
     "sign": lambda x: Decimal((x > 0) - (x < 0)),
     "softplus": _softplus,
     "softsign": lambda x: x / (1 + abs(x)),
     "sqrt": _sqrt,
     "tanh": _tanh,
+}
+_WITH_ALPHA: dict[str, Callable[[Decimal, Decimal], Decimal]] = {
+    "celu": lambda x, alpha: x if x >= 0 else alpha * ((x / alpha).exp() - 1),
+    "elu": _elu,
+    "pow": _pow,
+    "shrink": lambda x, alpha: x if abs(x) > alpha else Decimal(0),
     "threshold": lambda x, alpha: x if x > alpha else Decimal(0),
 }
+_WITH_BETA: dict[str, Callable[[Decimal, Decimal, Decimal], Decimal]] = {
+    "selu": lambda x, alpha, beta: beta * _elu(x, alpha),
+}
+OF_NUMBERS: dict[str, Callable[..., Decimal]] = {**_OF_NUMBERS, **_WITH_ALPHA, **_WITH_BETA}

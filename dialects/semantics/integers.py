@@ -9,6 +9,7 @@ Axis letters: N batch, C and K input and output channels, R S kernel. Spatial ax
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import reduce
 
 import numpy as np
 
@@ -70,11 +71,14 @@ def convolve(
     channels, kernel = w.shape[1], w.shape[2:]
     x, w = _ready_for_sums(x, w, terms=w[0].size, also=abs(pad_value))
     w = w.reshape(groups, -1, channels, *kernel)
-    total = 0
+    total: np.ndarray | None = None
+    extents: tuple[int, ...] = ()
     for tap, seen in taps(x, kernel, strides, pads, dilations, pad_value):
         columns, matrix = seen.reshape(len(x), groups, channels, -1), w[(..., *tap)]
-        total = total + (matrix * columns if channels == 1 else matrix @ columns)
-    return _back_to_integers(total.reshape(len(x), -1, *seen.shape[2:]))
+        products = matrix * columns if channels == 1 else matrix @ columns
+        total, extents = products if total is None else total + products, seen.shape[2:]
+    assert total is not None, "a kernel has at least one tap"
+    return _back_to_integers(total.reshape(len(x), -1, *extents))
 
 
 def taps(
@@ -134,7 +138,8 @@ def window_sums(
     """Return the sum under each window; elements outside the map count as 0."""
     if magnitude(x) * math.prod(kernel) >= 2**63:
         x = x.astype(object)
-    return sum(seen for _, seen in taps(x, kernel, strides, pads, dilations or [1] * len(kernel), 0))
+    views = taps(x, kernel, strides, pads, dilations or [1] * len(kernel), 0)
+    return reduce(np.add, (seen for _, seen in views))
 
 
 def window_maxima(

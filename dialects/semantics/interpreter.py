@@ -40,14 +40,14 @@ def interpret(
     (function,) = functions
     block = function.body.blocks[0]
     values: dict[ir.Value, Tensor] = {}
-    for argument, name in zip(block.arguments, _names(function, "arg_attrs", "arg", block.arguments), strict=True):
+    for argument, name in zip(block.arguments, _names(function, "arg_attrs", "arg", len(block.arguments)), strict=True):
         if name not in inputs:
             raise ValueError(f"input '{name}' is missing; given: {', '.join(inputs) or 'none'}")
         values[argument] = _input(name, argument.type, inputs[name])
     for op in block:
         operands = [values[operand] for operand in op.operation.operands]
         if op.operation.name == "func.return":
-            names = _names(function, "res_attrs", "result", operands)
+            names = _names(function, "res_attrs", "result", len(operands))
             types = [operand.type for operand in op.operation.operands]
             return {n: _stored(type_, value) for n, type_, value in zip(names, types, operands, strict=True)}
         result = _result(op, operands)
@@ -57,12 +57,13 @@ def interpret(
     raise ValueError(f"function {function.name} does not return")
 
 
-def _names(function: ir.OpView, attributes: str, otherwise: str, values: object) -> list[str]:
-    stated = function.attributes[attributes] if attributes in function.attributes else [{}] * len(values)
-    return [
-        ir.StringAttr(entry["accel.name"]).value if "accel.name" in entry else f"{otherwise}{place}"
-        for place, entry in enumerate(stated)
-    ]
+def _names(function: ir.OpView, attributes: str, otherwise: str, count: int) -> list[str]:
+    names = [f"{otherwise}{place}" for place in range(count)]
+    if attributes in function.attributes:
+        for place, entry in enumerate(map(ir.DictAttr, ir.ArrayAttr(function.attributes[attributes]))):
+            if "accel.name" in entry:
+                names[place] = ir.StringAttr(entry["accel.name"]).value
+    return names
 
 
 def _input(name: str, type_: ir.Type, given: np.ndarray | Real) -> Tensor:
@@ -111,18 +112,17 @@ def _result(op: ir.OpView, operands: list[Tensor]) -> Tensor:
         return _constant(op)
     (type_,) = (result.type for result in op.operation.results)
     if name == "quant.scast":
-        return _reinterpreted(operands[0], type_)
+        return _reinterpreted(_integers(operands[0]), type_)
     # A table is of stored integers, whether its result says what they mean or not.
     in_integers = isinstance(ir.ShapedType(type_).element_type, ir.IntegerType) or name == "accel.lookup"
-    meanings = integer_layers.MEANINGS if in_integers else real_layers.MEANINGS
-    if name not in meanings:
+    if name not in (integer_layers.MEANINGS if in_integers else real_layers.MEANINGS):
         raise ValueError(f"{accel.node(op)}: no meaning of {name} for a result {type_}")
     try:
         if in_integers:
-            return _checked(meanings[name](op, *operands), type_)
+            return _checked(integer_layers.MEANINGS[name](op, *operands), type_)
         types = [operand.type for operand in op.operation.operands]
-        exact = meanings[name](op, *(_real(value, of) for value, of in zip(operands, types, strict=True)))
-        return _rounded(exact, type_, op)
+        exact = (_real(value, of) for value, of in zip(operands, types, strict=True))
+        return _rounded(real_layers.MEANINGS[name](op, *exact), type_, op)
     except (ValueError, OverflowError, ZeroDivisionError) as error:
         raise type(error)(f"{accel.node(op)}: {error}") from error
 
@@ -130,6 +130,13 @@ def _result(op: ir.OpView, operands: list[Tensor]) -> Tensor:
 def _constant(op: ir.OpView) -> Tensor:
     array = np.array(ir.DenseElementsAttr(op.attributes["value"]))
     return Real.of_floats(array) if array.dtype.kind == "f" else array.astype(np.int64)
+
+
+def _integers(value: Tensor) -> np.ndarray:
+    """Return the stored integers of a tensor that has them. Raises ValueError on real numbers."""
+    if isinstance(value, Real):
+        raise ValueError("real numbers are no stored integers")
+    return value
 
 
 def _reinterpreted(stored: np.ndarray, type_: ir.Type) -> np.ndarray:
@@ -168,7 +175,9 @@ def _parameters(q: Quantisation, ndim: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _checked(result: np.ndarray, type_: ir.Type) -> np.ndarray:
-    low, high = _limits(type_)
+    limits = _limits(type_)
+    assert limits is not None, "called for types of integers"
+    low, high = limits
     outside = result[(result < low) | (result > high)]
     if outside.size:
         raise OverflowError(f"a result is {outside[0]}, beyond {type_}")

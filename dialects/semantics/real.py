@@ -8,25 +8,19 @@ and the conversions to floating point round, each once, correctly.
 What makes it fast: units are few, one per tensor or channel, and the integers stay in numpy. `quantise`
 computes in float64, with a bound of its error, and repeats with exact integers only the elements so near to a
 rounding boundary that the error could change them.
-
-Values of exp and its relatives are no fractions; they are taken to 2^-128.
 """
+
+from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, localcontext
 from fractions import Fraction
 from functools import reduce
-from operator import attrgetter
 
 import numpy as np
 
-from htvm.dialects.semantics import integers
-
-TRANSCENDENTAL_UNIT = Fraction(1, 2**128)
-"""The grid that values of exp, sigmoid and softmax are rounded to. Where such a value is a simple fraction,
-as sigmoid(0) is, the grid holds it; other values are too far from any rounding boundary to notice."""
+from htvm.dialects.semantics import integers, units
 
 
 @dataclass(frozen=True)
@@ -41,7 +35,7 @@ class Term:
         object.__setattr__(self, "integers", np.asarray(self.integers))
         object.__setattr__(self, "unit", np.asarray(self.unit, object))
 
-    def map(self, function: Callable[[np.ndarray], np.ndarray]) -> "Term":
+    def map(self, function: Callable[[np.ndarray], np.ndarray]) -> Term:
         """Apply a change of shape to both parts."""
         return Term(function(self.integers), function(self.unit))
 
@@ -57,20 +51,20 @@ class Real:
     # Making
 
     @staticmethod
-    def of_integers(array: np.ndarray, unit: Fraction = Fraction(1)) -> "Real":
+    def of_integers(array: np.ndarray, unit: Fraction = Fraction(1)) -> Real:
         """Return the array times `unit`, which is positive."""
         array = np.asarray(array)
         array = array if array.dtype == object else array.astype(np.int64)
-        return Real((Term(array, _like(unit, array.ndim)),))
+        return Real((Term(array, units.one(unit, array.ndim)),))
 
     @staticmethod
-    def of_storage(storage: np.ndarray, scale: np.ndarray | float, zero_point: np.ndarray | int = 0) -> "Real":
+    def of_storage(storage: np.ndarray, scale: np.ndarray | float, zero_point: np.ndarray | int = 0) -> Real:
         """Return (storage - zero_point) * scale, broadcasting, the scale being exactly the float written."""
         difference = np.asarray(storage).astype(np.int64) - np.asarray(zero_point).astype(np.int64)
-        return Real((Term(difference, _units(scale, difference.ndim)),))
+        return Real((Term(difference, units.exactly(scale, difference.ndim)),))
 
     @staticmethod
-    def of_floats(array: np.ndarray | float) -> "Real":
+    def of_floats(array: np.ndarray | float) -> Real:
         """Return exactly the numbers that floats are. Raises ValueError on infinities and NaN."""
         array = np.asarray(array, np.float64)
         if not np.isfinite(array).all():
@@ -82,7 +76,8 @@ class Real:
         unit = Fraction(2) ** lowest
         if exponents.max(initial=0) - lowest < 63:
             return Real.of_integers(np.ldexp(array, -lowest).astype(np.int64), unit)
-        return Real.of_integers(np.frompyfunc(lambda value: int(Fraction(value) / unit), 1, 1)(array), unit)
+        steps = [int(Fraction(value) / unit) for value in array.ravel().tolist()]
+        return Real.of_integers(np.array(steps, object).reshape(array.shape), unit)
 
     # Looking
 
@@ -129,7 +124,7 @@ class Real:
 
         rounding is 'half_even' or 'floor'; scale and zero point broadcast against the array.
         """
-        step = _units(scale, self.ndim)
+        step = units.exactly(scale, self.ndim)
         steps, error = self._steps(step)
         if rounding == "half_even":
             steps += 0.5
@@ -139,10 +134,10 @@ class Real:
             exact = integers.divide(*self._ratios(step, doubtful), rounding)
             rounded[doubtful] = np.clip(exact, -(2**62), 2**62)
         for bound, limit in self._bounds():
-            rounded = limit(rounded, integers.divide(*_numerators_denominators(bound / step), rounding))
+            rounded = limit(rounded, integers.divide(*units.numerators_denominators(bound / step), rounding))
         return np.asarray(np.clip(rounded + zero_point, low, high), np.int64)
 
-    def floor(self) -> "Real":
+    def floor(self) -> Real:
         """Return the largest integer that is not above each element; elements lie within 2^62."""
         return Real.of_integers(self.quantise(1, 0, -(2**62), 2**62, "floor"))
 
@@ -161,66 +156,66 @@ class Real:
 
     def _ratios(self, step: np.ndarray, where: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the sum of the terms in units of `step`, where told, as numerators and denominators."""
-        common = reduce(_common_unit, (term.unit for term in self.terms), step)
+        common = reduce(units.common, (term.unit for term in self.terms), step)
 
         def select(array: np.ndarray) -> np.ndarray:
             return np.broadcast_to(array, where.shape)[where]
 
-        parts = (integers.multiply(select(t.integers), select(_whole(t.unit / common))) for t in self.terms)
-        return reduce(integers.add, parts), select(_whole(step / common))
+        parts = (integers.multiply(select(t.integers), select(units.whole(t.unit / common))) for t in self.terms)
+        return reduce(integers.add, parts), select(units.whole(step / common))
 
     # Arithmetic
 
-    def __neg__(self) -> "Real":
+    def __neg__(self) -> Real:
         return Real(tuple(Term(-term.integers, term.unit) for term in self.terms), -self.high, -self.low)
 
-    def __add__(self, other: "Real") -> "Real":
+    def __add__(self, other: Real) -> Real:
         ndim = max(self.ndim, other.ndim)
-        return Real(tuple(term for real in (self, other) for term in real._raised_to(ndim).unclamped().terms))
+        return Real(tuple(term for real in (self, other) for term in real.raised_to(ndim).unclamped().terms))
 
-    def __sub__(self, other: "Real") -> "Real":
+    def __sub__(self, other: Real) -> Real:
         return self + -other
 
-    def __mul__(self, other: "Real") -> "Real":
+    def __mul__(self, other: Real) -> Real:
         ndim = max(self.ndim, other.ndim)
-        left, right = (real._raised_to(ndim).unclamped().terms for real in (self, other))
+        left, right = (real.raised_to(ndim).unclamped().terms for real in (self, other))
         return Real(
             tuple(Term(integers.multiply(a.integers, b.integers), a.unit * b.unit) for a in left for b in right)
         )
 
-    def __truediv__(self, other: "Real") -> "Real":
+    def __truediv__(self, other: Real) -> Real:
         """Raises ZeroDivisionError if any element of the divisor is 0."""
         divisor = other.exact()
         if not divisor.all():
             raise ZeroDivisionError("division by zero")
         sign = np.where(divisor > 0, 1, -1)
-        return self * Real((Term(sign, _like(1 / abs(divisor), divisor.ndim)),))
+        return self * Real((Term(sign, 1 / abs(divisor)),))
 
-    def clamp(self, low: Fraction | float = -math.inf, high: Fraction | float = math.inf) -> "Real":
+    def clamp(self, low: Fraction | float = -math.inf, high: Fraction | float = math.inf) -> Real:
         """Return min(max(x, low), high)."""
         return Real(self.terms, *(min(max(bound, low), high) for bound in (self.low, self.high)))
 
-    def unclamped(self) -> "Real":
+    def unclamped(self) -> Real:
         """Return the same numbers without bounds: the clamp is done in integers."""
         return Real((self.single(),)) if self._bounds() else self
 
     def _bounds(self) -> list[tuple[Fraction, np.ufunc]]:
         """Return each finite bound with the function that keeps it."""
-        bounds = ((self.low, np.maximum), (self.high, np.minimum))
-        return [(bound, limit) for bound, limit in bounds if not math.isinf(bound)]
+        bounds: tuple[tuple[Fraction | float, np.ufunc], ...] = ((self.low, np.maximum), (self.high, np.minimum))
+        return [(Fraction(bound), limit) for bound, limit in bounds if not math.isinf(bound)]
 
     def single(self, uniform: Sequence[int] = ()) -> Term:
         """Return the same numbers as one term, whose unit does not vary along the axes `uniform`."""
-        bounds = [_like(abs(bound), self.ndim) for bound, _ in self._bounds()]
+        bounds = [units.one(abs(bound), self.ndim) for bound, _ in self._bounds()]
         varying = [axis for axis in uniform if any(term.unit.shape[axis] != 1 for term in self.terms)]
         if len(self.terms) == 1 and not bounds and not varying:
             return self.terms[0]
-        unit = reduce(_common_unit, [term.unit for term in self.terms] + bounds)
+        unit = reduce(units.common, [term.unit for term in self.terms] + bounds)
         for axis in varying:
-            unit = _common_unit.reduce(unit, axis=axis, keepdims=True)
-        total = reduce(integers.add, (integers.multiply(t.integers, _whole(t.unit / unit)) for t in self.terms))
+            unit = units.common_along(unit, axis)
+        total = reduce(integers.add, (integers.multiply(t.integers, units.whole(t.unit / unit)) for t in self.terms))
         for bound, limit in self._bounds():
-            total = limit(total, _whole(bound / unit))
+            total = np.asarray(limit(total, units.whole(bound / unit)))
         return Term(total, unit)
 
     def uniform(self) -> tuple[np.ndarray, Fraction]:
@@ -230,10 +225,10 @@ class Real:
 
     # Shape
 
-    def transpose(self, permutation: Sequence[int]) -> "Real":
+    def transpose(self, permutation: Sequence[int]) -> Real:
         return self._map(lambda part: part.transpose(permutation))
 
-    def reshape(self, shape: Sequence[int]) -> "Real":
+    def reshape(self, shape: Sequence[int]) -> Real:
         full = self.shape
 
         def reshaped(part: np.ndarray) -> np.ndarray:
@@ -241,7 +236,7 @@ class Real:
 
         return Real(tuple(_filled(self, term).map(reshaped) for term in self.terms), self.low, self.high)
 
-    def __getitem__(self, slices: tuple[slice, ...]) -> "Real":
+    def __getitem__(self, slices: tuple[slice, ...]) -> Real:
         """Return the elements that one slice for each axis selects."""
 
         def sliced(part: np.ndarray) -> np.ndarray:
@@ -250,7 +245,7 @@ class Real:
         full = (_filled(self, term) for term in self.terms)
         return Real(tuple(Term(t.integers[slices], sliced(t.unit)) for t in full), self.low, self.high)
 
-    def take(self, indices: Sequence[np.ndarray | None]) -> "Real":
+    def take(self, indices: Sequence[np.ndarray | None]) -> Real:
         """Return the elements at the indices that are given for each axis; None is the whole axis."""
 
         def taken(part: np.ndarray) -> np.ndarray:
@@ -264,26 +259,28 @@ class Real:
         spread = (Term(np.broadcast_to(term.integers, shape), term.unit) for term in terms)
         return Real(tuple(spread), self.low, self.high)
 
-    def pad(self, low: Sequence[int], high: Sequence[int], value: Fraction = Fraction(0)) -> "Real":
+    def pad(self, low: Sequence[int], high: Sequence[int], value: Fraction = Fraction(0)) -> Real:
         """Surround the array with `low` elements before and `high` after each axis, all `value`."""
 
         def stretched(unit: np.ndarray) -> np.ndarray:
-            ends = ([0 if size == 1 else n for n, size in zip(side, unit.shape, strict=True)] for side in (low, high))
-            return integers.pad(unit, *ends, Fraction(1))
+            before, after = (
+                [0 if size == 1 else n for n, size in zip(side, unit.shape, strict=True)] for side in (low, high)
+            )
+            return integers.pad(unit, before, after, Fraction(1))
 
         terms = [_filled(self, term) for term in self.unclamped().terms]
         padded = [Term(integers.pad(t.integers, low, high, 0), stretched(t.unit)) for t in terms]
         if value:
             frame = integers.pad(np.zeros(self.shape, np.int64), low, high, 1 if value > 0 else -1)
-            padded.append(Term(frame, _like(abs(value), self.ndim)))
+            padded.append(Term(frame, units.one(abs(value), self.ndim)))
         return Real(tuple(padded))
 
-    def _map(self, function: Callable[[np.ndarray], np.ndarray]) -> "Real":
+    def _map(self, function: Callable[[np.ndarray], np.ndarray]) -> Real:
         return Real(tuple(term.map(function) for term in self.terms), self.low, self.high)
 
-    def _raised_to(self, ndim: int) -> "Real":
+    def raised_to(self, ndim: int) -> Real:
         """Put axes of size 1 before the others, as broadcasting does."""
-        return self._map(lambda part: _like(part, ndim))
+        return self._map(lambda part: units.raised(part, ndim))
 
 
 # Functions of several arrays, and reductions
@@ -292,12 +289,12 @@ class Real:
 def concat(parts: Sequence[Real], axis: int) -> Real:
     """Join arrays along an axis."""
     terms = [_filled(part, part.single()) for part in parts]
-    units = [term.unit for term in terms]
-    if any(unit.size > 1 or unit.item() != units[0].item() for unit in units):
-        others = np.broadcast_shapes(*(_with_size(unit.shape, axis, 1) for unit in units))
-        units = [np.broadcast_to(t.unit, _with_size(others, axis, t.integers.shape[axis])) for t in terms]
-        units = [np.concatenate(units, axis)]
-    return Real((Term(np.concatenate([term.integers for term in terms], axis), units[0]),))
+    each = [term.unit for term in terms]
+    if any(unit.size > 1 or unit.item() != each[0].item() for unit in each):
+        others = np.broadcast_shapes(*(_with_size(unit.shape, axis, 1) for unit in each))
+        each = [np.broadcast_to(t.unit, _with_size(others, axis, t.integers.shape[axis])) for t in terms]
+        each = [np.concatenate(each, axis)]
+    return Real((Term(np.concatenate([term.integers for term in terms], axis), each[0]),))
 
 
 def matmul(a: Real, b: Real) -> Real:
@@ -357,9 +354,9 @@ def window_max(
 def maximum(a: Real, b: Real) -> Real:
     """Return the larger of each two elements, broadcasting."""
     ndim = max(a.ndim, b.ndim)
-    left, right = (real._raised_to(ndim).single() for real in (a, b))
-    unit = _common_unit(left.unit, right.unit)
-    parts = (integers.multiply(term.integers, _whole(term.unit / unit)) for term in (left, right))
+    left, right = (real.raised_to(ndim).single() for real in (a, b))
+    unit = units.common(left.unit, right.unit)
+    parts = (integers.multiply(term.integers, units.whole(term.unit / unit)) for term in (left, right))
     return Real((Term(np.maximum(*parts), unit),))
 
 
@@ -380,109 +377,6 @@ def axis_sum(x: Real, axes: Sequence[int], keepdims: bool) -> Real:
     total = Real((Term(integers.axis_sums(term.integers, axes), term.unit),))
     kept = [size for axis, size in enumerate(x.shape) if axis not in axes]
     return total if keepdims else total.reshape(kept)
-
-
-def layer_norm(x: Real, scale: Real, epsilon: Fraction) -> Real:
-    """Return (x - mean) / sqrt(variance + epsilon) * scale along the last axis, to 2^-128.
-
-    Where that is a fraction of a power of two, as it is on a rounding boundary, it is exact.
-    """
-    steps, unit = x.uniform()
-    count = steps.shape[-1]
-    rows = steps.astype(object)
-    distances = count * rows - rows.sum(-1, keepdims=True)
-    variances = count * (rows * rows).sum(-1, keepdims=True) - rows.sum(-1, keepdims=True) ** 2
-    factors = [number * unit for number in np.broadcast_to(scale.exact(), count).tolist()]
-    grid = TRANSCENDENTAL_UNIT.denominator
-    result = np.empty(steps.shape, object)
-    with localcontext(Context(prec=120, Emin=MIN_EMIN, Emax=MAX_EMAX)):
-        for index in np.ndindex(*steps.shape):
-            square = unit * unit * variances[(*index[:-1], 0)] + epsilon * count * count
-            left = factors[index[-1]] * distances[index]
-            value = Decimal(left.numerator) / left.denominator
-            value /= (Decimal(square.numerator) / square.denominator).sqrt() if square else 1
-            result[index] = round(value * grid)
-    return Real.of_integers(result, TRANSCENDENTAL_UNIT)
-
-
-def sigmoid(x: Real) -> Real:
-    """Return 1 / (1 + exp(-x)) to 2^-128."""
-    return of_each_value(x, _sigmoid)
-
-
-def tanh(x: Real) -> Real:
-    """Return tanh(x) = 2 sigmoid(2x) - 1 to 2^-128."""
-    return of_each_value(x, lambda value: 2 * _sigmoid(2 * value) - 1)
-
-
-def softmax(x: Real, axis: int) -> Real:
-    """Return exp(x) / sum of exp(x) along an axis, to about 2^-128."""
-    steps, unit = x.uniform()
-    below_largest = Real.of_integers(steps - steps.max(axis, keepdims=True), unit)
-    powers, grid = of_each_value(below_largest, Decimal.exp).uniform()
-    sums = powers.sum(axis, keepdims=True)
-    return Real.of_integers(integers.divide(powers * grid.denominator, sums, "half_even"), grid)
-
-
-def _sigmoid(value: Decimal) -> Decimal:
-    power = (-abs(value)).exp()
-    return (1 if value >= 0 else power) / (1 + power)
-
-
-def of_each_value(x: Real, function: Callable[[Decimal], Decimal]) -> Real:
-    """Apply a function of one number, computed once for each different value."""
-    steps, unit = x.uniform()
-    distinct, places = np.unique(steps, return_inverse=True)
-    grid = TRANSCENDENTAL_UNIT.denominator
-    with localcontext(Context(prec=80, Emin=MIN_EMIN, Emax=MAX_EMAX)):
-        numbers = (step * Decimal(unit.numerator) / unit.denominator for step in distinct.tolist())
-        values = [round(function(number) * grid) for number in numbers]
-    return Real.of_integers(np.array(values, object)[places].reshape(steps.shape), TRANSCENDENTAL_UNIT)
-
-
-# Units
-
-
-def _of_two_fractions(a: Fraction, b: Fraction) -> Fraction:
-    return Fraction(math.gcd(a.numerator, b.numerator), math.lcm(a.denominator, b.denominator))
-
-
-_common_unit = np.frompyfunc(_of_two_fractions, 2, 1)
-"""The largest fraction of which both are multiples (0 is a multiple of all)."""
-
-_to_fraction = np.frompyfunc(Fraction, 1, 1)
-
-
-def _units(scale: np.ndarray | float | Fraction, ndim: int) -> np.ndarray:
-    """Return `scale` exactly as it is written, as Fractions."""
-    array = np.asarray(scale)
-    if array.dtype != object:
-        array = array.astype(np.float64)
-        if not np.isfinite(array).all():
-            raise ValueError(f"a scale is positive and finite, got {array[~np.isfinite(array)][0]}")
-    units = _like(_to_fraction(array.astype(object)), ndim)
-    if (units <= 0).any():
-        raise ValueError(f"a scale is positive and finite, got {float(units.min())}")
-    return units
-
-
-def _like(array: np.ndarray | Fraction, ndim: int) -> np.ndarray:
-    """Return an array, or one Fraction, with axes of size 1 before the others up to `ndim`."""
-    array = np.asarray(array)
-    return array.reshape((1,) * (ndim - array.ndim) + array.shape)
-
-
-def _whole(fractions: np.ndarray) -> np.ndarray:
-    """Return fractions that are integers as an array of integers."""
-    return _numerators_denominators(fractions)[0]
-
-
-def _numerators_denominators(fractions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return tuple(integers.narrow(np.asarray(part(fractions), object)) for part in (_numerator, _denominator))
-
-
-_numerator = np.frompyfunc(attrgetter("numerator"), 1, 1)
-_denominator = np.frompyfunc(attrgetter("denominator"), 1, 1)
 
 
 def _filled(real: Real, term: Term) -> Term:

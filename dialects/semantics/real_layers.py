@@ -12,7 +12,7 @@ from mlir import ir
 
 from htvm.dialects import accel
 from htvm.dialects.accel import indices_of
-from htvm.dialects.semantics import functions, real
+from htvm.dialects.semantics import functions, real, transcendental
 from htvm.dialects.semantics.real import Real
 
 Meaning = Callable[..., Real]
@@ -113,7 +113,7 @@ def clamp(op: accel.ClampOp, x: Real) -> Real:
 @meaning("sigmoid")
 def sigmoid(op: accel.SigmoidOp, x: Real) -> Real:
     """1 / (1 + exp(-x))."""
-    return real.sigmoid(x)
+    return transcendental.sigmoid(x)
 
 
 @meaning("unary")
@@ -126,7 +126,7 @@ def unary(op: accel.UnaryOp, x: Real) -> Real:
 @meaning("softmax")
 def softmax(op: accel.SoftmaxOp, x: Real) -> Real:
     """exp(x) / sum of exp(x) along the axis."""
-    return real.softmax(x, op.axis.value)
+    return transcendental.softmax(x, op.axis.value)
 
 
 @meaning("pool2d")
@@ -153,7 +153,8 @@ def layer_norm(op: accel.LayerNormOp, x: Real, *constants: Real) -> Real:
     """(x - mean) / sqrt(variance + epsilon) * scale + bias, along the last axis."""
     given = iter(constants)
     scale = next(given) if op.scale is not None else Real.of_integers(np.ones(1, np.int64))
-    y = real.layer_norm(x, scale, Fraction(op.epsilon.value))
+    assert op.epsilon is not None, "verified: it is there until constants take its place"
+    y = transcendental.layer_norm(x, scale, Fraction(op.epsilon.value))
     return y if op.bias is None else y + next(given)
 
 
@@ -190,7 +191,7 @@ def take(op: accel.TakeOp, x: Real) -> Real:
 @meaning("reshape")
 def reshape(op: accel.ReshapeOp, x: Real) -> Real:
     """The same elements, in row-major order, under the result's shape."""
-    return x.reshape(list(ir.ShapedType(op.result.type).shape))
+    return x.reshape(list(ir.ShapedType(accel.output(op).type).shape))
 
 
 def _with_offset(op: accel.AddOp | accel.Pool2dOp, y: Real) -> Real:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from mlir import ir
 
@@ -22,7 +24,8 @@ def held(value: ir.Value) -> Range | None:
         return None
     bits = ir.IntegerType(element).width
     whole = (0, (1 << bits) - 1) if element.is_unsigned else (-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
-    known = _stated(value) if isinstance(value.owner, ir.Block) else _made(accel.producer(value))
+    owner = accel.producer(value)
+    known = _stated(ir.BlockArgument(value)) if owner is None else _made(owner)
     return whole if known is None else (max(known[0], whole[0]), min(known[1], whole[1]))
 
 
@@ -41,8 +44,11 @@ def _stated(value: ir.BlockArgument) -> Range | None:
     attributes = value.owner.owner.attributes
     if "arg_attrs" not in attributes:
         return None
-    facts = ir.DictAttr(ir.ArrayAttr(attributes["arg_attrs"])[ir.BlockArgument(value).arg_number])
-    return tuple(ir.DenseI64ArrayAttr(facts["accel.range"])) if "accel.range" in facts else None
+    facts = ir.DictAttr(ir.ArrayAttr(attributes["arg_attrs"])[value.arg_number])
+    if "accel.range" not in facts:
+        return None
+    low, high = ir.DenseI64ArrayAttr(facts["accel.range"])
+    return low, high
 
 
 def _made(op: ir.OpView) -> Range | None:
@@ -57,11 +63,10 @@ def _made(op: ir.OpView) -> Range | None:
     ):
         return held(op.operation.operands[0])
     if isinstance(op, accel.ConcatOp):
-        ranges = [held(part) for part in op.inputs]
-        return min(low for low, _ in ranges), max(high for _, high in ranges)
+        return _hull([held(part) for part in op.inputs])
     if isinstance(op, accel.PadOp):
-        (low, high), filler = held(op.input), int(op.value.value)
-        return min(low, filler), max(high, filler)
+        filler = int(op.value.value)
+        return _hull([held(op.input), (filler, filler)])
     constant = quantisation.stored(op.operation.results[0]) if op.operation.results else None
     return (int(constant.min()), int(constant.max())) if constant is not None and constant.size else None
 
@@ -71,7 +76,12 @@ def _written(buffer: ir.Value) -> Range | None:
     users = [use.owner.opview for use in buffer.uses]
     if not all(map(accel.is_layer, users)):
         return None
-    found = [_made(user) for user in users if accel.output(user) == buffer]
-    if not found or None in found:
+    return _hull([_made(user) for user in users if accel.output(user) == buffer])
+
+
+def _hull(ranges: Sequence[Range | None]) -> Range | None:
+    """Return the smallest range that holds all; None where one is not known, or there is none."""
+    known = [each for each in ranges if each is not None]
+    if not known or len(known) < len(ranges):
         return None
-    return min(low for low, _ in found), max(high for _, high in found)
+    return min(low for low, _ in known), max(high for _, high in known)

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from htvm.dialects.semantics import functions, real
+from htvm.dialects.semantics import functions, transcendental
 from htvm.dialects.semantics.real import Real
 from htvm.reference.node import Node
 from htvm.reference.operators import Operator, operator
@@ -69,7 +69,7 @@ def power(node: Node, x: Real, exponent: Real) -> Real:
 
 
 def quick_gelu(node: Node, x: Real) -> Real:
-    return x * real.sigmoid(number(node.get("alpha", 1.702)) * x)
+    return x * transcendental.sigmoid(number(node.get("alpha", 1.702)) * x)
 
 
 def _named(name: str, **defaults: float) -> Operator:

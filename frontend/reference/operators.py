@@ -14,7 +14,7 @@ import ml_dtypes
 import numpy as np
 import onnx
 
-from htvm.dialects.semantics import integers, real
+from htvm.dialects.semantics import integers, real, transcendental
 from htvm.dialects.semantics.real import Real
 from htvm.reference.node import Node
 
@@ -174,21 +174,21 @@ def minimum(node: Node, *xs: Value) -> Value:
 
 @operator("Sigmoid")
 def sigmoid(node: Node, x: Real) -> Real:
-    return real.sigmoid(x)
+    return transcendental.sigmoid(x)
 
 
 @operator("Tanh")
 def tanh(node: Node, x: Real) -> Real:
-    return real.tanh(x)
+    return transcendental.tanh(x)
 
 
 @operator("Softmax")
 def softmax(node: Node, x: Real) -> Real:
     if node.version >= 13:
-        return real.softmax(x, node.get("axis", -1))
+        return transcendental.softmax(x, node.get("axis", -1))
     axis = node.get("axis", 1) % x.ndim
     rows = x.reshape([math.prod(x.shape[:axis]), math.prod(x.shape[axis:])])
-    return real.softmax(rows, 1).reshape(x.shape)
+    return transcendental.softmax(rows, 1).reshape(x.shape)
 
 
 # Windows and reductions
@@ -276,7 +276,7 @@ def layer_normalization(node: Node, x: Real, scale: Real | None = None, bias: Re
     factors = Real.of_integers(np.ones(x.shape[axis:], np.int64)) if scale is None else scale
     spread = factors + Real.of_integers(np.zeros(x.shape[axis:], np.int64))
     epsilon = Fraction(float(np.float32(node.get("epsilon", 1e-5))))
-    normal = real.layer_norm(rows, spread.reshape([count]), epsilon).reshape(x.shape)
+    normal = transcendental.layer_norm(rows, spread.reshape([count]), epsilon).reshape(x.shape)
     return normal if bias is None else normal + bias
 
 

@@ -12,7 +12,7 @@ from mlir import ir
 
 from htvm.dialects import accel, quantisation
 from htvm.dialects.quantisation import Quantisation
-from htvm.dialects.semantics import functions, real
+from htvm.dialects.semantics import functions, transcendental
 from htvm.dialects.semantics.real import Real
 
 from .builders import NotExact, bounds, made, rounding, uniform
@@ -29,7 +29,7 @@ UNARY: dict[type, Callable[[Any, Real], Real]] = {
     accel.QuantizeOp: lambda op, numbers: numbers,
     accel.ReluOp: lambda op, numbers: numbers.clamp(low=Fraction(0)),
     accel.ClampOp: lambda op, numbers: numbers.clamp(*(_bound(b) for b in (op.min, op.max))),
-    accel.SigmoidOp: lambda op, numbers: real.sigmoid(numbers),
+    accel.SigmoidOp: lambda op, numbers: transcendental.sigmoid(numbers),
     accel.UnaryOp: lambda op, numbers: functions.apply(op.function.value, numbers, *parameters(op)),
 }
 

@@ -1,8 +1,11 @@
 """mlir.dialects.quant as far as htvm uses it: after the stub in the wheel, which the module hides from checkers."""
 
+from typing import ClassVar
+
 from mlir.ir import Type
 
 class QuantizedType(Type):
+    FLAG_SIGNED: ClassVar[int] = ...
     @staticmethod
     def default_minimum_for_integer(is_signed: bool, integral_width: int) -> int: ...
     @staticmethod
