@@ -6,10 +6,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 MODELS := test/inputs/models
 # What an installation is built from. Python files are not listed: it is editable, they count at once.
-BUILT_FROM := pyproject.toml CMakeLists.txt $(wildcard dialects/CMakeLists.txt dialects/accel/* runtime/simulator/*.c)
+BUILT_FROM := pyproject.toml CMakeLists.txt $(wildcard dialects/CMakeLists.txt dialects/accel/* runtime/CMakeLists.txt runtime/*.c runtime/simulator/CMakeLists.txt runtime/simulator/*.c)
 
 # What clang-format keeps; the .clang-format beside the files or above them says how.
-C_FILES := $(wildcard dialects/accel/*.cpp dialects/accel/*.h runtime/simulator/*.c runtime/kernels/*.h)
+C_FILES := $(wildcard dialects/accel/*.cpp dialects/accel/*.h runtime/*.c runtime/simulator/*.c runtime/kernels/*.h)
 
 .PHONY: demo test lint format docs clean help
 

@@ -1,7 +1,8 @@
 """Output files: written whole or not at all, and never more than asked for.
 
 What is being written has a scratch name beside its place, `.htvm-HASH-RANDOM`, and a lock on it as long as its writer
-lives. A process that is killed leaves the scratch file; the next one that writes to the same place removes it.
+lives. A process that is killed leaves the scratch file; the next one that writes to the same place removes it. Ctrl-C
+and SIGTERM leave none.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ import errno
 import fcntl
 import os
 import secrets
-import signal
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
+
+from htvm.runtime.interrupts import announced
 
 SYSTEM_FILES = ("/dev/", "/proc/")
 """Where names stand for devices and open files, which cannot be replaced."""
@@ -34,7 +36,7 @@ def write_file(path: str | os.PathLike[str], content: str | bytes) -> None:
 
 
 @contextmanager
-def whole_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+def whole_file(path: str | os.PathLike[str]) -> Generator[BinaryIO, None, None]:
     """Yield a binary file that takes the place of `path` when the block ends without an exception.
 
     Symbolic links are followed, and a file that is replaced keeps its permissions. Devices and pipes are written to
@@ -82,11 +84,11 @@ def sweep_files(target: Path) -> None:
 
 
 @contextmanager
-def _scratch_file(target: Path) -> Iterator[tuple[BinaryIO, Path]]:
+def _scratch_file(target: Path) -> Generator[tuple[BinaryIO, Path], None, None]:
     """Yield a new file beside `target`, with its path; removed if it is still there at the end."""
     while True:
         scratch = target.parent / f"{prefix(target)}{secrets.token_hex(4)}"
-        with open(scratch, "xb") as file:
+        with announced(scratch), open(scratch, "xb") as file:
             if not lock(file.fileno()) or not is_open_at(file.fileno(), scratch):
                 continue  # somebody has swept it before it had a lock
             try:
@@ -99,7 +101,7 @@ def _scratch_file(target: Path) -> Iterator[tuple[BinaryIO, Path]]:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[int]:
+def locked(path: Path) -> Generator[int, None, None]:
     """Yield a descriptor of a file or folder with a lock on it. Raises BlockingIOError if another process has it."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
@@ -119,16 +121,6 @@ def lock(descriptor: int) -> bool:
     except OSError:  # a file system without locks
         return True
     return True
-
-
-@contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Let Ctrl-C and termination wait for the end of the block: milliseconds."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def is_open_at(descriptor: int, path: Path) -> bool:

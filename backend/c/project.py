@@ -22,7 +22,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from htvm.backend.files import OutputError, exchange, is_open_at, lock, locked, prefix, scratch_paths, uninterrupted
+from htvm.backend.files import OutputError, exchange, is_open_at, lock, locked, prefix, scratch_paths
+from htvm.runtime.interrupts import announced, uninterrupted
 
 SUMS = "SHA256SUMS"
 COMMITTED = ".htvm-new"
@@ -270,22 +271,23 @@ def _scratch_folder(parent: Path, start: str) -> Iterator[Path]:
     """Yield a new folder with a lock on it; what is left of it at the end is removed."""
     while True:
         path = parent / f"{start}{secrets.token_hex(4)}"
-        path.mkdir()
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            continue  # another process has swept it before it had a lock
-        try:
-            if not lock(descriptor) or not is_open_at(descriptor, path):
-                continue
+        with announced(path):
+            path.mkdir()
             try:
-                yield path
+                descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                continue  # another process has swept it before it had a lock
+            try:
+                if not lock(descriptor) or not is_open_at(descriptor, path):
+                    continue
+                try:
+                    yield path
+                finally:
+                    if is_open_at(descriptor, path):  # else it has another name now
+                        shutil.rmtree(path, ignore_errors=True)
+                return
             finally:
-                if is_open_at(descriptor, path):  # else it has another name now
-                    shutil.rmtree(path, ignore_errors=True)
-            return
-        finally:
-            os.close(descriptor)
+                os.close(descriptor)
 
 
 @contextmanager

@@ -9,8 +9,8 @@ The work is done in the folders beside this one; driver.py has the path of a mod
 """
 
 import importlib
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # as in `typing`, which a command that is just starting does not wait for
 if TYPE_CHECKING:
     from htvm.diagnostics import CompileError
     from htvm.driver import CompiledModel, compile
@@ -32,7 +32,7 @@ _MODULE_OF = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Import a part of the library when it is first used: MLIR and onnx take a while to load."""
     if name not in _MODULE_OF:
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

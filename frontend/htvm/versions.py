@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import platform
 import shlex
-import subprocess
 from importlib.metadata import version
 
 from htvm import __version__
+from htvm.runtime.interrupts import run_child
 
 PACKAGES = {
     "mlir": "xtc-mlir-python-bindings",
@@ -29,5 +29,5 @@ def compiler(cc: str | None) -> str:
     """Say which C compiler is used: the clang of the ziglang package, or what a command says that it is."""
     if cc is None:
         return f"clang of ziglang {version('ziglang')}"
-    told = subprocess.run([*shlex.split(cc), "--version"], capture_output=True, text=True)
+    told = run_child([*shlex.split(cc), "--version"])
     return told.stdout.partition("\n")[0] or cc

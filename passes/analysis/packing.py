@@ -131,6 +131,7 @@ def _solve(items: Sequence[Item], may_share: AbstractSet[tuple[int, int]], seed:
     solver.parameters.num_workers = 1
     solver.parameters.random_seed = 0
     solver.parameters.max_deterministic_time = limit
+    solver.parameters.catch_sigint_signal = False  # it would end the search, but not the process
     status = solver.solve(model)
     bound = max(seed.lower_bound, unit * round(solver.best_objective_bound))
     if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):

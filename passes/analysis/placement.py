@@ -94,6 +94,7 @@ class Placing:
         solver = cp_model.CpSolver()
         solver.parameters.num_workers, solver.parameters.random_seed = 1, 0
         solver.parameters.max_time_in_seconds = SECONDS
+        solver.parameters.catch_sigint_signal = False  # it would end the search, but not the process
         self.model.add_assumption(fits)
         status = solver.solve(self.model)
         if status == cp_model.INFEASIBLE:  # plan-memory says what is too large

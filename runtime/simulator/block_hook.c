@@ -7,12 +7,14 @@
  *
  * Nothing is linked: Unicorn's functions come in as pointers.
  */
+#define _XOPEN_SOURCE 700
+#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 
 enum { AT_ENTRY, AT_EXIT };                        /* of a term; else an address */
 enum { SPLIT, BRANCHES, BRANCHES_TO_NEXT, JUMPS }; /* how a block ends */
-enum { RUNNING, PAUSED, OUT_OF_INSTRUCTIONS };
+enum { RUNNING, PAUSED, OUT_OF_CYCLES };
 
 /* Cycles that depend on registers: of a division if `divisor` is not 0, else of accesses whose addresses share a residue
  * modulo 4, the sum of factor[k] * register[k]. */
@@ -54,11 +56,35 @@ struct counter {
   /* Of a run. */
   struct account *account;
   const struct block *current;
-  uint64_t left_instructions; /* that may still be executed */
-  uint32_t carry;             /* 0: entered by a jump */
+  uint64_t max_cycles;   /* of the run; no block is entered after more */
+  uint64_t other_cycles; /* of all accounts but the one that is charged */
+  uint32_t carry;        /* 0: entered by a jump */
   uint8_t settled, taken, tail_misaligned;
   int32_t status;
 };
+
+/* The signal that has arrived since htvm_hold_interrupts, or 0: the machine stops before its next block. */
+static volatile sig_atomic_t held;
+static struct sigaction held_action; /* what the signal did before */
+
+static void hold(int number) { held = number; }
+
+/* Keep SIGINT from Python while a machine runs, whose callbacks no exception may leave. */
+void htvm_hold_interrupts(void) {
+  struct sigaction action = {0};
+  action.sa_handler = hold;
+  sigemptyset(&action.sa_mask);
+  held = 0;
+  sigaction(SIGINT, &action, &held_action);
+}
+
+/* Give SIGINT back. Returns the signal that has arrived meanwhile, or 0. */
+int htvm_release_interrupts(void) {
+  sigaction(SIGINT, &held_action, NULL);
+  int number = held;
+  held = 0;
+  return number;
+}
 
 static uint32_t read_register(const struct counter *counter, void *machine, unsigned number) {
   uint32_t value = 0;
@@ -128,6 +154,11 @@ static void settle(struct counter *counter, void *machine, uint32_t address) {
 void htvm_enter_block(void *machine, uint64_t address64, uint32_t size, struct counter *counter) {
   uint32_t address = (uint32_t)address64;
   if (counter->status != RUNNING) return;
+  if (held) {
+    counter->status = PAUSED;
+    counter->emu_stop(machine);
+    return;
+  }
   if (!counter->settled) settle(counter, machine, address);
   counter->settled = 1;
 
@@ -140,16 +171,19 @@ void htvm_enter_block(void *machine, uint64_t address64, uint32_t size, struct c
     counter->emu_stop(machine);
     return;
   }
-  if (block->instructions > counter->left_instructions) {
-    counter->status = OUT_OF_INSTRUCTIONS;
+  if (counter->other_cycles + counter->account->cycles > counter->max_cycles) {
+    counter->status = OUT_OF_CYCLES;
     counter->emu_stop(machine);
     return;
   }
-  counter->left_instructions -= block->instructions;
 
   /* A jump is charged to the step that jumps, what follows it to the step that it may start. */
   if (counter->taken) counter->account->cycles += counter->current->taken[counter->tail_misaligned][block->unaligned];
-  if (block->step >= 0) counter->account = &counter->accounts[block->step + 1];
+  if (block->step >= 0) {
+    counter->other_cycles += counter->account->cycles;
+    counter->account = &counter->accounts[block->step + 1];
+    counter->other_cycles -= counter->account->cycles;
+  }
   counter->account->instructions += block->instructions;
   counter->account->cycles += block->cycles;
   counter->current = block;

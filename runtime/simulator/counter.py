@@ -4,7 +4,10 @@ The compiled hooks ask here for each block that they meet for the first time; ti
 """
 
 import ctypes
-from collections.abc import Callable, Sequence
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +15,7 @@ from unicorn import UC_HOOK_BLOCK, UC_HOOK_CODE, Uc
 from unicorn.riscv_const import UC_RISCV_REG_X0
 from unicorn.unicorn_py3 import unicorn as binding  # the loaded library: compiled hooks need its C functions
 
+from htvm.runtime.interrupts import ends_on_signals
 from htvm.runtime.simulator.error import SimulationError
 from htvm.runtime.simulator.instructions import IllegalInstruction, Instruction, decode
 from htvm.runtime.simulator.timing import AT_EXIT, BRANCHES_TO_NEXT, Block, InFlight, Term, analyse
@@ -19,7 +23,7 @@ from htvm.runtime.simulator.timing import AT_EXIT, BRANCHES_TO_NEXT, Block, InFl
 LIBRARY = Path(__file__).with_name("libhtvm_block_hook.so")
 
 # The status of a counter, as in block_hook.c.
-RUNNING, PAUSED, OUT_OF_INSTRUCTIONS = range(3)
+RUNNING, PAUSED, OUT_OF_CYCLES = range(3)
 
 
 class TermRecord(ctypes.Structure):
@@ -84,7 +88,8 @@ class CounterRecord(ctypes.Structure):
         ("accounts", ctypes.POINTER(Account)),
         ("account", ctypes.POINTER(Account)),
         ("current", ctypes.POINTER(BlockRecord)),
-        ("left_instructions", ctypes.c_uint64),
+        ("max_cycles", ctypes.c_uint64),
+        ("other_cycles", ctypes.c_uint64),
         ("carry", ctypes.c_uint32),
         ("settled", ctypes.c_uint8),
         ("taken", ctypes.c_uint8),
@@ -125,12 +130,12 @@ class Counter:
         )
         self.add_hook(UC_HOOK_BLOCK, self.library.htvm_enter_block, first=1, last=0)
 
-    def begin(self, max_instructions: int) -> None:
+    def begin(self, max_cycles: int) -> None:
         """Start a run: all accounts are empty, nothing is in flight."""
         ctypes.memset(self.accounts, 0, ctypes.sizeof(self.accounts))
         record = self.record
         record.account, record.current = self.accounts, None
-        record.left_instructions = max_instructions
+        record.max_cycles, record.other_cycles = max_cycles, 0
         record.carry = record.settled = record.taken = record.tail_misaligned = 0
         record.status = RUNNING
 
@@ -163,9 +168,27 @@ class Counter:
         self.library.htvm_enter_block(self.machine._uch, self.done, size, ctypes.byref(self.record))
 
     @property
-    def out_of_instructions(self) -> bool:
+    def out_of_cycles(self) -> bool:
         """Whether the run was stopped because of its limit."""
-        return self.record.status == OUT_OF_INSTRUCTIONS
+        return self.record.status == OUT_OF_CYCLES
+
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """Let Ctrl-C stop the machine that runs in the block, and only then do what Python does about it.
+
+        An exception that a signal handler raised in one of Unicorn's callbacks would end the process.
+        """
+        on_main_thread = threading.current_thread() is threading.main_thread()
+        if not on_main_thread or ends_on_signals() or signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+            yield
+            return
+        self.library.htvm_hold_interrupts()
+        try:
+            yield
+        finally:
+            arrived = self.library.htvm_release_interrupts()
+            if arrived:
+                signal.raise_signal(arrived)
 
     @property
     def cycles(self) -> int:
@@ -182,7 +205,6 @@ class Counter:
         account = self.record.account.contents
         account.cycles += cycles
         account.instructions += instructions
-        self.record.left_instructions -= instructions
 
     def step(self) -> int:
         """Return the index of the account charged now: 0 for the start-up, 1 for step 0."""
@@ -201,7 +223,7 @@ class Counter:
         """Make the record of a block never entered like this; None to stop the machine in front of it."""
         try:
             block = analyse(address, self.instructions(address, size), self.carries[carry])
-        except SimulationError as error:
+        except Exception as error:  # `resume` raises it: no exception may cross the C that calls this
             self.problem = error
             return None
         if address == self.done:

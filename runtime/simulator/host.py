@@ -26,7 +26,7 @@ from unicorn.riscv_const import UC_RISCV_REG_PC, UC_RISCV_REG_X1, UC_RISCV_REG_X
 
 from htvm.backend.targets.soc import Soc
 from htvm.runtime.simulator.counter import Counter
-from htvm.runtime.simulator.error import SimulationError
+from htvm.runtime.simulator.error import OutOfCyclesError, SimulationError
 from htvm.runtime.simulator.memories import UNDEFINED
 from htvm.runtime.simulator.program import DONE, STACK_BOTTOM, STACK_TOP, START, Segment, memory_at, read_program
 from htvm.runtime.simulator.timeline import EngineTotals, Interval, RouteTotals, engine_totals, route_totals
@@ -34,7 +34,7 @@ from htvm.runtime.simulator.units import Units
 
 PAGE_BYTES = 4096  # what Unicorn protects at once
 TRANSLATION_BYTES = 64 << 20  # of translated code; Unicorn's default is 1 GiB of addresses per machine
-DEFAULT_MAX_INSTRUCTIONS = 1 << 40
+DEFAULT_MAX_CYCLES = 1 << 40
 
 FETCHES = (UC_MEM_FETCH_UNMAPPED, UC_MEM_FETCH_PROT)
 READS = (UC_MEM_READ_UNMAPPED, UC_MEM_READ_PROT)
@@ -132,28 +132,28 @@ class Host:
         self.check_range(address, size_bytes, "read", self.program.segments)
         return bytes(self.machine.mem_read(address, size_bytes))
 
-    def run(self, max_instructions: int = DEFAULT_MAX_INSTRUCTIONS) -> Execution:
-        """Run the program once. Raises SimulationError if it does what it must not, or does not end."""
+    def run(self, max_cycles: int = DEFAULT_MAX_CYCLES) -> Execution:
+        """Run the program once. Raises SimulationError if it does what it must not, or takes more cycles."""
         self.reset()
-        self.counter.begin(max_instructions)
+        self.counter.begin(max_cycles)
         if self.units:
             self.units.begin()
         at = self.start
         while True:
             self.fault = None
             try:
-                self.machine.emu_start(at, self.done)
+                with self.counter.interruptible():
+                    self.machine.emu_start(at, self.done)
                 again = self.counter.resume()
             except (UcError, SimulationError) as error:
                 raise SimulationError(self.explain(error)) from None
             at = self.machine.reg_read(UC_RISCV_REG_PC)
             if not again:
                 break
-        if self.counter.out_of_instructions:
-            raise SimulationError(
-                f"{self.here(at)}: still running after {max_instructions:,} instructions, this run's limit"
-            )
-        self.counter.finish()
+        if not self.counter.out_of_cycles:
+            self.counter.finish()
+        if self.counter.cycles > max_cycles:
+            raise OutOfCyclesError(f"{self.here(at)}: still running after {max_cycles:,} cycles, this run's limit")
         if self.units:
             self.finish_units(self.units)
         self.check_guarded()

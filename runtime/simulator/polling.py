@@ -57,11 +57,11 @@ class Polling:
     def skip(self, cycles: int, until_cycle: int, count: int) -> None:
         """Charge the iterations, of so many cycles each, up to the first read at until_cycle or later, of `count`.
 
-        As many at most as instructions are left for the run.
+        As many at most as the run has cycles left for, and one.
         """
         counter, block = self.counter, self.counter.record.current.contents
         iterations = -(-(until_cycle - self.last.cycles) // cycles)
-        iterations = min(iterations, counter.record.left_instructions // block.instructions)
+        iterations = min(iterations, (counter.record.max_cycles - counter.cycles) // cycles + 1)
         counter.add(iterations * cycles, iterations * block.instructions)
         self.wait_cycles[counter.step()] += iterations * cycles
         self.last = replace(self.last, count=count, cycles=counter.cycles, executed=counter.executed)

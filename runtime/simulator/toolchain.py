@@ -6,11 +6,10 @@ written or generated. A 64-bit division, for one, is then an undefined symbol, a
 
 import re
 import shlex
-import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from elftools.elf.constants import SH_FLAGS
 from elftools.elf.elffile import ELFFile
 
 from htvm.backend.targets.soc import Host
+from htvm.runtime.interrupts import run_child, scratch_folder
 
 # `zig clang` is the driver inside, which takes options as given (`zig cc` makes -O2 of every level above).
 ZIG = (sys.executable, "-m", "ziglang")
@@ -58,7 +58,8 @@ class Toolchain:
         Raises BuildError, MemoryFull if that is why.
         """
         warnings = ""
-        with tempfile.TemporaryDirectory(prefix="htvm-") as folder:
+        with scratch_folder() as folder:
+            run = partial(run_tool, scratch=folder)
             objects = [Path(folder, f"{number}.o") for number in range(len(sources))]
             for source, object_file in zip(sources, objects, strict=True):
                 command = [*self.compile_command, *options, "-c", str(source), "-o", str(object_file)]
@@ -87,10 +88,13 @@ def toolchain(host: Host, cc: str | None = None) -> Toolchain:
     return Toolchain((*driver, *machine, "-std=c99", "-ffreestanding", *WARNINGS), link)
 
 
-def run(command: Sequence[str], problem: str) -> str:
-    """Run a tool and return what it wrote to its error stream; BuildError if it fails."""
+def run_tool(command: Sequence[str], problem: str, scratch: Path) -> str:
+    """Run a tool, whose temporary files go to `scratch`; return what it wrote to its error stream.
+
+    Raises BuildError if it fails.
+    """
     try:
-        done = subprocess.run(command, capture_output=True, text=True)
+        done = run_child(command, {"TMPDIR": str(scratch)})
     except OSError as error:
         raise BuildError(f"{problem}: cannot run '{command[0]}': {error.strerror}") from error
     if done.returncode:

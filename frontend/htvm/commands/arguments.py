@@ -90,6 +90,22 @@ def add_cc(to: argparse.ArgumentParser) -> None:
     to.add_argument("--cc", metavar="CC", help="a RISC-V gcc or clang to compile with (default: the clang of ziglang)")
 
 
+def add_max_cycles(to: argparse.ArgumentParser) -> None:
+    """Add --max-cycles, an integer of 1 or more, or None."""
+    to.add_argument(
+        "--max-cycles",
+        type=_count,
+        metavar="N",
+        help="stop a sample that takes more (default: far more than such a network takes)",
+    )
+
+
+def _count(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,18}", text) or not int(text):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of 1 or more")
+    return int(text)
+
+
 def add_inputs(to: argparse.ArgumentParser) -> None:
     """Add what a model's file leaves open of its inputs: --input-type and --shape, both dictionaries."""
     to.add_argument(
@@ -244,8 +260,6 @@ def failing_politely(command: str) -> Iterator[None]:
     """
     try:
         yield
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None
     except BrokenPipeError:  # whoever reads our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None

@@ -10,6 +10,7 @@ from htvm.commands.arguments import (
     about,
     add_cc,
     add_compilation,
+    add_max_cycles,
     add_output,
     add_target,
     options_of,
@@ -36,6 +37,7 @@ def add_arguments(to: argparse.ArgumentParser) -> None:
     to.add_argument("--seed", type=int, default=0, metavar="N", help="where random inputs start from (default: 0)")
     to.add_argument("-o", dest="output", metavar="PAGE.html", help="file to write (default: NAME.html, here)")
     add_cc(to)
+    add_max_cycles(to)
     add_output(to)
 
 
@@ -55,7 +57,8 @@ def run(arguments: argparse.Namespace) -> int:
         decisions = explain(arguments.model, soc, options=options_of(arguments)).decisions
     with about(arguments.inputs or "random inputs"):
         samples = Samples.of(project.inputs, project.random_inputs(arguments.seed) if given is None else given)
-    result = Program(project, soc, arguments.cc).run(samples.first())
+    program = Program(project, soc, arguments.cc, max_cycles=arguments.max_cycles)
+    result = program.run(samples.first())
     output = Path(arguments.output or f"{project.report.name}.html")
     invocation = ["htvm", *sys.argv[1:]]
     shown = facts(project, soc, result, invocation, decisions)

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from htvm.commands.arguments import about, add_cc, add_compilation, add_output, add_target, write_json
+from htvm.commands.arguments import about, add_cc, add_compilation, add_max_cycles, add_output, add_target, write_json
 from htvm.commands.subject import subject
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def add_arguments(to: argparse.ArgumentParser) -> None:
         help="file to write what each step has left in memory to, by ONNX name, of the first sample; wants a MODEL",
     )
     add_cc(to)
+    add_max_cycles(to)
     add_output(to, "the metrics")
 
 
@@ -62,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     inputs = project.random_inputs(arguments.seed) if given is None else given
     with about(arguments.inputs or "random inputs"):
         samples = Samples.of(project.inputs, inputs)
-    program = Program(project, soc, arguments.cc)
+    program = Program(project, soc, arguments.cc, max_cycles=arguments.max_cycles)
     with tables.progress("samples") as progress:
         result = program.run(samples, progress)
     if arguments.outputs:

@@ -12,6 +12,7 @@ from htvm.commands.arguments import (
     about,
     add_cc,
     add_compilation,
+    add_max_cycles,
     add_output,
     add_target,
     model_warnings,
@@ -46,6 +47,7 @@ def add_arguments(to: argparse.ArgumentParser) -> None:
     to.add_argument("--exact-key", action="store_true", help="recorded outputs '<output>' must be equal as well")
     to.add_argument("--seed", type=int, default=0, metavar="N", help="where random inputs start from (default: 0)")
     add_cc(to)
+    add_max_cycles(to)
     add_output(to, "what was compared")
 
 
@@ -69,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not given:
         seeds = range(arguments.seed, arguments.seed + RANDOM_SAMPLES)
         given = {f"random inputs, seed {seed}": compiled.project.random_inputs(seed) for seed in seeds}
-    program = Program(compiled.project, compiled.soc, arguments.cc)
+    program = Program(compiled.project, compiled.soc, arguments.cc, max_cycles=arguments.max_cycles)
     checked: dict[str, Verification] = {}
     for name, arrays in given.items():
         with about(name), tables.progress(Path(name).name) as progress:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,11 +18,19 @@ from htvm.execution.overflow import does_not_fit
 from htvm.execution.record import Footprint, RunRecord
 from htvm.interface import Port, Samples
 from htvm.project import REPORT, Project, ProjectError
-from htvm.runtime.simulator import Execution, Host, SimulationError
+from htvm.runtime.interrupts import scratch_folder
+from htvm.runtime.simulator import Execution, Host, OutOfCyclesError, SimulationError
 from htvm.runtime.simulator.toolchain import BuildError, MemoryFull, Sizes, sizes, toolchain
 from htvm.versions import versions
 
 ARENA = "htvm_arena"
+
+BASE_CYCLES, CYCLES_PER_STEP_OF_WORK = 50_000_000, 50
+"""What a run may take, where nothing else is said: far more than any network does, also in C that nobody optimised.
+
+A multiplication and an element of an activation are a step of work each. The networks of test/inputs take 3 cycles for
+one, built at -O3; softmax takes the most, less than 1,000 for an element.
+"""
 
 Progress = Callable[[int, int], None]
 """Called after each sample with the number of samples done and of all."""
@@ -55,9 +62,17 @@ class Program:
     """A project built for its target and loaded into the simulator, ready to run any number of times."""
 
     def __init__(
-        self, project: Project, soc: Soc, cc: str | None = None, folder: Path | None = None, level: str = "-O3"
+        self,
+        project: Project,
+        soc: Soc,
+        cc: str | None = None,
+        folder: Path | None = None,
+        level: str = "-O3",
+        max_cycles: int | None = None,
     ) -> None:
         """Compile with clang, or with the command `cc`; leave sources and executable in `folder`, if it is given.
+
+        max_cycles: of a sample, after which its run fails; without, far more than such a network takes.
 
         Raises BuildError, and SimulationError if the program does not fit the target.
         """
@@ -67,8 +82,8 @@ class Program:
             for memory in soc.memories
             if not memory.host_visible and memory.name in project.report.memories
         }
-        with tempfile.TemporaryDirectory(prefix="htvm-") as scratch:
-            place = folder or Path(scratch) / "project"
+        with scratch_folder() as scratch:
+            place = folder or scratch / "project"
             write_project(project.files, place)
             elf = place / f"{project.report.name}.elf"
             sources = sorted(path for path in place.iterdir() if path.suffix in (".c", ".S"))
@@ -78,10 +93,10 @@ class Program:
                 raise BuildError(does_not_fit(full, project, soc)) from None
             self.sizes: Sizes = sizes(elf)
             self.host = Host(elf, soc, self.planned)
-        if len(self.host.program.steps) != len(project.steps):
-            counts = f"{len(project.steps)} steps, the C has {len(self.host.program.steps)}"
-            raise ProjectError(f"{project.report.name}: {REPORT} has {counts}; compile the model again")
+        if len(self.host.program.steps) > len(project.steps):
+            raise self.other_steps()
         self.arena = self.host.symbol(ARENA)
+        self.max_cycles = cycle_limit(project, soc) if max_cycles is None else max_cycles
 
     def run(self, samples: Samples, progress: Progress | None = None) -> RunResult:
         """Run all samples. Raises SimulationError if the program does what the target forbids."""
@@ -114,11 +129,25 @@ class Program:
         for port in self.project.inputs:
             self.host.write(self.arena + port.offset, port.stored(inputs[port.name]))
         try:
-            return self.host.run()
+            execution = self.host.run(self.max_cycles)
         except SimulationError as error:
             step = self.host.counter.step() - 1
-            where = f"node '{self.project.steps[step].name}': " if step >= 0 else ""
-            raise SimulationError(f"{where}{error}") from None
+            steps = self.project.steps
+            where = f"node '{steps[step].name}': " if 0 <= step < len(steps) else ""
+            remedy = "; more are allowed with --max-cycles" if isinstance(error, OutOfCyclesError) else ""
+            raise type(error)(f"{where}{error}{remedy}") from None
+        if len(execution.steps) != len(self.project.steps):
+            raise self.other_steps()
+        return execution
+
+    def other_steps(self) -> ProjectError:
+        """Return what tells that report and C do not belong together.
+
+        The C has fewer steps also where one does not end: the compiler drops those behind it. A run tells.
+        """
+        report = self.project.report
+        counts = f"{len(self.project.steps)} steps, the C has {len(self.host.program.steps)}"
+        return ProjectError(f"{report.name}: {REPORT} has {counts}; compile the model again")
 
     def bytes_in(self, memory: Memory) -> int:
         """Return how much of a memory the program takes."""
@@ -140,3 +169,10 @@ def planned_bytes(project: Project, memory: Memory) -> int:
         what = f"memories.{memory.name}.planned_peak_bytes is {needed}"
         raise ProjectError(f"{project.report.name}: {what}, expected at most the target's {memory.size_bytes}")
     return needed
+
+
+def cycle_limit(project: Project, soc: Soc) -> int:
+    """Return how many cycles a run of a project may take unless it is told otherwise."""
+    multiplications = sum(step.macs for step in project.steps)
+    elements = len(project.steps) * project.report.planned_bytes(soc.arena_memory)
+    return BASE_CYCLES + CYCLES_PER_STEP_OF_WORK * (multiplications + elements)

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import logging
 import math
-import tempfile
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import numpy as np
 import onnx
@@ -22,6 +23,7 @@ from onnx import helper, numpy_helper
 
 from htvm.diagnostics import CompileError
 from htvm.interface import InputError, described, shape_text
+from htvm.runtime.interrupts import scratch_folder
 
 if TYPE_CHECKING:
     from htvm.driver import Model
@@ -61,14 +63,14 @@ def quantise(
     if any("Quantize" in node.op_type or "QLinear" in node.op_type for node in proto.graph.node):
         raise CompileError([f"{name}: is quantised already, expected a float model"])
     samples = split(proto, calibration)
-    with _quiet(), tempfile.TemporaryDirectory(prefix="htvm-") as folder:
+    with _quiet(), scratch_folder() as folder:
         try:
-            ready = _prepared(proto, quantiser, Path(folder))
+            ready = _prepared(proto, quantiser, folder)
             options = {"per_channel": per_channel, "symmetric": powers_of_two}
-            found = _quantised(ready, samples, quantiser, Path(folder), **options)
+            found = _quantised(ready, samples, quantiser, folder, **options)
             if powers_of_two:
                 overrides = _powers(ready, found, samples)
-                found = _quantised(ready, samples, quantiser, Path(folder), **options, overrides=overrides)
+                found = _quantised(ready, samples, quantiser, folder, **options, overrides=overrides)
         except Exception as error:  # onnxruntime raises exceptions of several unrelated types
             raise CompileError([f"{name}: cannot be quantised: {' '.join(str(error).split())[:400]}"]) from error
     if powers_of_two:
@@ -152,7 +154,9 @@ def changes(
 def _onnxruntime() -> Any:
     """Return onnxruntime's quantiser. Raises InputError if it is not installed."""
     try:
-        from onnxruntime import quantization
+        # Its telemetry leaves a file among the temporary ones as it is imported.
+        with scratch_folder() as folder, mock.patch.dict(os.environ, {"TMPDIR": str(folder)}):
+            from onnxruntime import quantization
     except ImportError:
         raise InputError("quantising needs onnxruntime, which is not installed: pip install 'htvm[quantize]'") from None
     return quantization

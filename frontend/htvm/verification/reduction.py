@@ -7,7 +7,6 @@ out, then channels, then rows and columns.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -27,6 +26,7 @@ from htvm.interface import InputError, Samples
 from htvm.options import DEFAULTS, CompileOptions
 from htvm.reference import UnsupportedOperators, evaluate
 from htvm.reproduction import InternalError
+from htvm.runtime.interrupts import scratch_folder
 from htvm.runtime.simulator import SimulationError
 from htvm.runtime.simulator.toolchain import BuildError
 from htvm.verification.graph_cuts import Cut, Inputs, cut, cut_tensors, keep_channels, keep_inputs
@@ -190,7 +190,7 @@ def _stored(values: Mapping[str, Any]) -> dict[str, np.ndarray]:
 @contextmanager
 def _without_files() -> Iterator[None]:
     """Let the modules that failing passes leave behind vanish: each attempt may write one."""
-    with tempfile.TemporaryDirectory(prefix="htvm-") as folder, mock.patch("tempfile.tempdir", folder):
+    with scratch_folder() as folder, mock.patch("tempfile.tempdir", str(folder)):
         yield
 
 

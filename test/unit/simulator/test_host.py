@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from htvm.runtime.simulator import Host, SimulationError
+from htvm.runtime.simulator import Host, OutOfCyclesError, SimulationError
 
 HERE = Path(__file__).parent
 
@@ -104,10 +104,10 @@ def test_a_full_stack_is_an_error(build):
 
 def test_a_loop_that_does_not_end_is_stopped_and_its_step_is_named(build):
     host = build("htvm_step_0: ret\nhtvm_step_1: nop\n1: j 1b\n", ("htvm_step_0", "htvm_step_1"))
-    expected = r"\(htvm_step_1\+0x4, step 1\): still running after 100,000 instructions, this run's limit"
-    with pytest.raises(SimulationError, match=expected):
-        host.run(max_instructions=100_000)
-    assert host.counter.accounts[2].instructions <= 100_000
+    expected = r"\(htvm_step_1\+0x4, step 1\): still running after 100,000 cycles, this run's limit"
+    with pytest.raises(OutOfCyclesError, match=expected):
+        host.run(max_cycles=100_000)
+    assert 100_000 < host.counter.cycles < 100_010
 
 
 @pytest.mark.parametrize(

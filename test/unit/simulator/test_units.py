@@ -79,7 +79,7 @@ def run(host: Host, inputs: bytes = bytes(range(256)) * 4) -> tuple[Execution, b
     arena = host.symbol("htvm_arena")
     host.write(arena, inputs)
     host.write(arena + 1024, bytes(1024))
-    execution = host.run(max_instructions=1_000_000)
+    execution = host.run(max_cycles=1_000_000)
     return execution, host.read(arena + 1024, 1024)
 
 
