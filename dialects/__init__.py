@@ -12,7 +12,12 @@ from pathlib import Path
 import mlir._mlir_libs
 from mlir import ir
 from mlir._mlir_libs._mlir import globals as mlir_globals
-from mlir.dialects import arith, func, memref, quant  # noqa: F401  (loaded: their types occur in every module)
+from mlir.dialects import arith, func, memref, quant
+
+from . import installed_mlir
+
+_OTHER_DIALECTS = (arith, func, memref, quant)
+"""Loaded here: their types occur in every module."""
 
 # Where MLIR looks for the module `accel` that has the operation classes.
 mlir_globals.append_dialect_search_prefix(__name__)
@@ -39,6 +44,7 @@ def load(into: ir.Context) -> None:
 @cache
 def _plugin() -> ctypes.CDLL:
     """Load the plugin; it finds MLIR's symbols in the library of the Python package, opened globally before it."""
+    installed_mlir.check()
     capi = Path(mlir._mlir_libs.__file__).parent / "libMLIRPythonCAPI.so"
     ctypes.CDLL(str(capi), mode=os.RTLD_GLOBAL | os.RTLD_NOW)
     plugin = ctypes.CDLL(str(PLUGIN), mode=os.RTLD_NOW)
