@@ -67,6 +67,12 @@ def transpose(step: Step) -> None:
     copy(step, "shape", x, y, (shape(step.output), x_steps, strides(step.output)))
 
 
+def convert_layout(step: Step) -> None:
+    """Copy between two layouts of one shape."""
+    x, y = step.reads(step.layer.input, "x"), step.writes(step.output)
+    copy(step, "shape", x, y, (shape(step.output), strides(step.layer.input), strides(step.output)))
+
+
 def take(step: Step) -> None:
     """Copy with strides where indices are evenly spaced, in groups or not; other axes are loops over offsets."""
     x, y = step.reads(step.layer.input, "x"), step.writes(step.output)

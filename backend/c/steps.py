@@ -11,7 +11,7 @@ from htvm.dialects import accel
 
 from .elementwise_steps import add, extreme, lookup, multiply
 from .linear_steps import linear, matmul
-from .movement_steps import concat, pad, reshape, take, transpose
+from .movement_steps import concat, convert_layout, pad, reshape, take, transpose
 from .reduction_steps import argmax, layer_norm, pool2d, softmax
 from .step import Shared, Step, dimensions
 from .values import shape
@@ -32,6 +32,7 @@ WRITERS: dict[type, Callable[[Step], None]] = {
     accel.ConcatOp: concat,
     accel.PadOp: pad,
     accel.TransposeOp: transpose,
+    accel.ConvertLayoutOp: convert_layout,
     accel.TakeOp: take,
     accel.ReshapeOp: reshape,
 }

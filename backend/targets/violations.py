@@ -68,6 +68,7 @@ class Quality(Fact, Enum):
     TIES_TO_EVEN = "ties to the even neighbour"
     ROUNDED_DOWN = "rounding to minus infinity"
     ACCEL_OP = "an op of the accel dialect"
+    COMPUTATION = "a layer that computes: transfers are for transfer engines"
 
     def __str__(self) -> str:
         return str(self.value)

@@ -571,6 +571,46 @@ LogicalResult TransposeOp::fold(FoldAdaptor, SmallVectorImpl<OpFoldResult> &resu
   return llvm::is_sorted(getPermutation()) ? foldToInput(*this, getInput(), results) : failure();
 }
 
+/// How a tensor's or memref's elements lie in memory: its encoding, or its layout map.
+static Attribute layoutOf(Type type) {
+  if (auto tensor = dyn_cast<RankedTensorType>(type))
+    return tensor.getEncoding();
+  return AffineMapAttr::get(cast<MemRefType>(type).getLayout().getAffineMap());
+}
+
+/// A layer whose result has the shape and the element type of its input.
+template <typename Layer>
+static LogicalResult verifySameElements(Layer op) {
+  if (failed(verifyForm(op)))
+    return failure();
+  ShapedType input = shaped(op.getInput()), output = op.getOutputType();
+  if (input.getElementType() != output.getElementType())
+    return op.emitOpError() << "makes elements of " << output.getElementType() << " from " << input.getElementType()
+                            << ", expected the same type";
+  return verifyOutputShape(op, SmallVector<int64_t>(input.getShape()));
+}
+
+LogicalResult ConvertLayoutOp::verify() {
+  if (failed(verifySameElements(*this)))
+    return failure();
+  if (layoutOf(getInput().getType()) == layoutOf(getOutputType()))
+    return emitOpError() << "has one layout for its input and its result, " << getInput().getType()
+                         << ", expected two";
+  return success();
+}
+
+LogicalResult TransferOp::verify() {
+  if (failed(verifySameElements(*this)))
+    return failure();
+  if (layoutOf(getInput().getType()) != layoutOf(getOutputType()))
+    return emitOpError() << "changes the layout of " << getInput().getType() << " to that of " << getOutputType()
+                         << ", expected the same";
+  auto input = dyn_cast<MemRefType>(getInput().getType()), output = dyn_cast<MemRefType>(getOutputType());
+  if (input && output && input.getMemorySpace() == output.getMemorySpace())
+    return emitOpError() << "stays in the memory of " << input << ", expected another one";
+  return success();
+}
+
 LogicalResult TakeOp::verify() {
   if (failed(verifyForm(*this)))
     return failure();

@@ -405,6 +405,30 @@ def Accel_TransposeOp : Accel_UnaryLayer<"transpose",
   let hasFolder = 1;
 }
 
+def Accel_ConvertLayoutOp : Accel_UnaryLayer<"convert_layout"> {
+  let summary = "The same elements in the same shape, laid out in memory otherwise";
+  let description = [{
+    Stage dispatched on. The layouts are those of the types: a tensor's encoding, a memref's strides; they differ.
+
+    ```mlir
+    %y = accel.convert_layout %x {engine = "host"} : (tensor<1x16x8x8xi8>) -> tensor<1x16x8x8xi8, #nhwc>
+    ```
+  }];
+}
+
+def Accel_TransferOp : Accel_UnaryLayer<"transfer"> {
+  let summary = "The same map, in another memory";
+  let description = [{
+    Stage scheduled on. `engine` is the transfer engine that moves it; shape, element type and layout stay. On memrefs the
+    memory spaces differ; on tensors `accel.memory` of the layers says where maps are, and the result of a transfer is in
+    the memory of the host's maps.
+
+    ```mlir
+    %y = accel.transfer %x {engine = "store"} : (tensor<1x16x8x8xi8>) -> tensor<1x16x8x8xi8>
+    ```
+  }];
+}
+
 def Accel_TakeOp : Accel_UnaryLayer<"take", (ins Accel_Indices:$indices, OptionalAttr<Accel_Rounding>:$rounding)> {
   let summary = "Choose elements by their indices along each axis";
   let description = [{

@@ -308,6 +308,18 @@ def transpose(op: accel.TransposeOp, x: np.ndarray) -> np.ndarray:
     return x.transpose(list(op.permutation))
 
 
+@meaning("convert_layout")
+def convert_layout(op: accel.ConvertLayoutOp, x: np.ndarray) -> np.ndarray:
+    """x: where elements lie does not matter to what they are."""
+    return x
+
+
+@meaning("transfer")
+def transfer(op: accel.TransferOp, x: np.ndarray) -> np.ndarray:
+    """x, in another memory."""
+    return x
+
+
 @meaning("take")
 def take(op: accel.TakeOp, x: np.ndarray) -> np.ndarray:
     """y[i, j, ..] = x[indices[0][i], indices[1][j], ..]."""

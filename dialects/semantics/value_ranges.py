@@ -13,6 +13,10 @@ Range = tuple[int, int]
 """The smallest and the largest integer."""
 
 
+MOVES = (accel.ReshapeOp, accel.TransposeOp, accel.ConvertLayoutOp, accel.TransferOp, accel.TakeOp)
+"""Layers whose elements are those of their input."""
+
+
 def held(value: ir.Value) -> Range | None:
     """Return the range of what an integer tensor or memref can hold, from what made it; None if it is not of integers.
 
@@ -58,7 +62,7 @@ def _made(op: ir.OpView) -> Range | None:
     for name in ("rescale", "requant"):
         if name in attributes:
             return attributes[name]["min"].value, attributes[name]["max"].value
-    if isinstance(op, accel.ReshapeOp | accel.TransposeOp | accel.TakeOp) or (
+    if isinstance(op, MOVES) or (
         isinstance(op, accel.Pool2dOp) and ir.StringAttr(op.kind).value in ("max", "min")
     ):
         return held(op.operation.operands[0])

@@ -90,13 +90,13 @@ def wrong(entry: object) -> str | None:
 
 
 def attribute(entries: Sequence[Entry]) -> ir.ArrayAttr:
-    """Return entries as pin-layers reads them, in the current context. Copies on transfer engines are left out."""
+    """Return entries as pin-layers reads them, in the current context. Transfers are left out."""
     return ir.ArrayAttr.get([ir.DictAttr.get(_entry(entry)) for entry in entries if not _is_copy(entry)])
 
 
 def _is_copy(entry: Entry) -> bool:
-    """Say whether an entry is of a copy that choose-tilings adds, which follows from other entries."""
-    return entry["op"] == "transpose" and "tiling" not in entry and entry.get("engine") != "host"
+    """Say whether an entry is of a transfer that choose-tilings adds, which follows from other entries."""
+    return entry["op"] == "transfer"
 
 
 def _entry(entry: Entry) -> dict[str, ir.Attribute]:

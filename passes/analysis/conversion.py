@@ -47,7 +47,7 @@ def made(value: ir.Value, wanted: Layout, engine: str) -> ir.Value:
     plain = ir.RankedTensorType.get(value.type.shape, value.type.element_type)
     result = layout.with_axes(plain, axes)
     if engine == HOST:
-        layer = accel.TransposeOp(result, value, permutation=list(range(value.type.rank)))
+        layer = accel.ConvertLayoutOp(result, value)
     else:
         layer = convolution(value, result)
     layer.engine = ir.StringAttr.get(engine)

@@ -8,8 +8,7 @@
     %z = accel.conv2d %y, %v {engine = "npu", accel.tiling = {.., stores, ..}, ..}
 
 A map that an accelerator makes and another layer there reads stays in its memory if it can: `accel.memory` of the
-layer that makes it. Who needs it in the host's memory all the same reads a copy: a transpose that changes nothing, on
-a transfer engine. All other maps pass through in tiles: `loads`, `stores`. The sizes of the tiles are the fastest of
+layer that makes it. Who needs it in the host's memory all the same reads what `accel.transfer` brings there. All other maps pass through in tiles: `loads`, `stores`. The sizes of the tiles are the fastest of
 all that fit in what resident maps leave, and whose code fits the memory for programs together with that of the other
 layers (analysis/tiling.py, analysis/residency.py, analysis/program_size.py); `bound` is what no tiling of the layer can
 beat.
@@ -19,7 +18,7 @@ transfer or job follows the other.
 
 Stage    scheduled
 Reads    engines, shapes, layouts and order of the layers; the target; an `accel.tiling` that is there already stays
-Writes   `accel.memory`, `accel.tiling` and `accel.predicted` of layers on accelerators; copies
+Writes   `accel.memory`, `accel.tiling` and `accel.predicted` of layers on accelerators; transfers
 Needs    order-layers before it: what is resident at a time depends on the order
 Fails    on a layer whose smallest tile does not fit, giving the memory, what it needs and what there is; on a tiling
          that is there already and is none, or that the layer cannot have, giving the reason
@@ -84,19 +83,19 @@ class ChooseTilings:
                 for value in residency.resident:
                     engine = self.target.engine(value.owner.opview.engine.value)
                     value.owner.attributes[MEMORY] = ir.StringAttr.get(engine.memory)
-                    self.copy_for_others(function, value, engine.memory)
+                    self.transfer_for_others(function, value, engine.memory)
 
-    def copy_for_others(self, function: func.FuncOp, value: ir.Value, memory: str) -> None:
-        """Give those who need a resident map in the host's memory a copy of it."""
+    def transfer_for_others(self, function: func.FuncOp, value: ir.Value, memory: str) -> None:
+        """Give those who need a resident map in the host's memory a transfer of it."""
         others = list(outsiders(value, memory, self.target))
         if not others:
             return
         after = value.owner
         with ir.InsertionPoint.after(after), after.location:
-            copy = accel.TransposeOp(value.type, value, permutation=list(range(value.type.rank)))
-        copy.engine = ir.StringAttr.get(self.target.dma(Route(memory, self.target.arena_memory)).name)
+            transfer = accel.TransferOp(value.type, value)
+        transfer.engine = ir.StringAttr.get(self.target.dma(Route(memory, self.target.arena_memory)).name)
         for use in others:
-            use.owner.operands[use.operand_number] = copy.result
+            use.owner.operands[use.operand_number] = transfer.result
 
 
 def mapping_of(module: ir.Operation) -> str:
@@ -112,12 +111,12 @@ def objective_of(module: ir.Operation) -> str:
 
 
 def outsiders(value: ir.Value, memory: str, target: Soc) -> Iterator[ir.OpOperand]:
-    """Yield the uses of a map by the host, by engines with another memory, and by the return; not those by copies."""
+    """Yield the uses of a map by the host, by engines with another memory, and by the return; not those by transfers."""
     inside = {engine.name for engine in target.accelerators if engine.memory == memory}
-    inside |= {dma.name for dma in target.dmas}
     for use in list(value.uses):
         reader = use.owner.opview
-        if not accel.is_layer(reader) or reader.engine.value not in inside:
+        is_inside = accel.is_layer(reader) and reader.engine.value in inside
+        if not is_inside and not isinstance(reader, accel.TransferOp):
             yield use
 
 

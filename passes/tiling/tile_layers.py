@@ -11,7 +11,7 @@
 
 Copies and launches run in the background; waits are only where memory or an accelerator is needed that is in use.
 The weights of the next tasks are fetched early, the next tile's input while a tile is computed (schedule.py).
-Weights are packed as the accelerator reads them, those of a tile together. A layer on a transfer engine is one copy.
+Weights are packed as the accelerator reads them, those of a tile together. A transfer is one copy.
 
 Stage    tiled
 Reads    `engine` and `accel.tiling` of layers on memrefs; the memories of their maps; the target's accelerators
@@ -87,7 +87,6 @@ class TileLayers:
         end = function.body.blocks[0].operations[-1]
         accelerated = list(self.accelerated(function))
         names = {engine.name for engine in self.target.accelerators}
-        dmas = [dma.name for dma in self.target.dmas]
         items: list[Item] = []
         with ir.InsertionPoint(end):
             for layer in list(activations.layers(function)):
@@ -96,18 +95,18 @@ class TileLayers:
                     with layer.location:
                         items += tasks(layer, engine, self.target, packed, Tiling.of_layer(layer).blocking)
                 else:
-                    items.append(work(layer, layer.engine.value in dmas))
+                    items.append(work(layer))
             Schedule(self.target, items).write()
         for layer in accelerated:
             layer.operation.erase()
 
 
-def work(layer: ir.OpView, is_copy: bool) -> Work:
-    """Return a layer of the host, or of a transfer engine, as an item of the schedule."""
+def work(layer: ir.OpView) -> Work:
+    """Return a layer of the host, or a transfer, as an item of the schedule."""
     reads = frozenset(activations.read_by(layer))
     writes = frozenset([accel.output(layer), *activations.scratch_of(layer)])
     copy = None
-    if is_copy:
+    if isinstance(layer, accel.TransferOp):
         source, target = layer.input, accel.output(layer)
         copy = Copy(lambda: source, lambda: target, source, target)
     return Work(layer, reads, writes, copy)

@@ -146,6 +146,46 @@ func.func @pad_by_less_than_nothing(%x: tensor<2x3xi8>) {
 
 // -----
 
+func.func @convert_layout_to_the_same(%x: tensor<1x2x3x4xi8>) {
+  // expected-error@+1 {{has one layout for its input and its result, 'tensor<1x2x3x4xi8>', expected two}}
+  %y = accel.convert_layout %x : (tensor<1x2x3x4xi8>) -> tensor<1x2x3x4xi8>
+  return
+}
+
+// -----
+
+func.func @convert_layout_of_another_shape(%x: tensor<1x2x3x4xi8>) {
+  // expected-error@+1 {{'accel.convert_layout' op result has shape 1x2x4x3, expected 1x2x3x4}}
+  %y = accel.convert_layout %x : (tensor<1x2x3x4xi8>) -> tensor<1x2x4x3xi8, affine_map<(n, c, h, w) -> (n, h, w, c)>>
+  return
+}
+
+// -----
+
+func.func @convert_layout_and_type(%x: tensor<1x2x3x4xi8>) {
+  // expected-error@+1 {{makes elements of 'i16' from 'i8', expected the same type}}
+  %y = accel.convert_layout %x : (tensor<1x2x3x4xi8>) -> tensor<1x2x3x4xi16, affine_map<(n, c, h, w) -> (n, h, w, c)>>
+  return
+}
+
+// -----
+
+func.func @transfer_to_another_layout(%x: tensor<1x2x3x4xi8>) {
+  // expected-error@+1 {{changes the layout of 'tensor<1x2x3x4xi8>' to that of 'tensor<1x2x3x4xi8, affine_map<(d0, d1, d2, d3) -> (d0, d2, d3, d1)>>', expected the same}}
+  %y = accel.transfer %x {engine = "store"} : (tensor<1x2x3x4xi8>) -> tensor<1x2x3x4xi8, affine_map<(n, c, h, w) -> (n, h, w, c)>>
+  return
+}
+
+// -----
+
+func.func @transfer_within_a_memory(%x: memref<4xi8, "l1">, %y: memref<4xi8, "l1">) {
+  // expected-error@+1 {{stays in the memory of 'memref<4xi8, "l1">', expected another one}}
+  accel.transfer %x into %y {engine = "store"} : (memref<4xi8, "l1">, memref<4xi8, "l1">) -> ()
+  return
+}
+
+// -----
+
 func.func @axis_twice(%x: tensor<2x3xi8>) {
   // expected-error@+1 {{permutation is [0, 0], expected each of 0 to 1 once}}
   %y = accel.transpose %x {permutation = array<i64: 0, 0>} : (tensor<2x3xi8>) -> tensor<2x2xi8>

@@ -92,6 +92,19 @@ func.func @movement(%x: tensor<2x3xi8>, %y: tensor<2x1xi8>) -> tensor<10xi8> {
   return %3 : tensor<10xi8>
 }
 
+// CHECK-LABEL: @layout_and_memory
+func.func @layout_and_memory(%x: tensor<1x2x3x4xi8>, %a: memref<4xi8, "l1">, %b: memref<4xi8, "ram">) -> tensor<1x2x3x4xi8> {
+  // CHECK: accel.convert_layout %{{.*}} {engine = "host"} : (tensor<1x2x3x4xi8>) -> tensor<1x2x3x4xi8, #{{.*}}>
+  // CHECK: accel.convert_layout
+  // CHECK: accel.transfer %{{.*}} {engine = "store"} : (tensor<1x2x3x4xi8>) -> tensor<1x2x3x4xi8>
+  // CHECK: accel.transfer %{{.*}} into %{{.*}} {engine = "store"} : (memref<4xi8, "l1">, memref<4xi8, "ram">) -> ()
+  %0 = accel.convert_layout %x {engine = "host"} : (tensor<1x2x3x4xi8>) -> tensor<1x2x3x4xi8, affine_map<(n, c, h, w) -> (n, h, w, c)>>
+  %1 = accel.convert_layout %0 {engine = "host"} : (tensor<1x2x3x4xi8, affine_map<(n, c, h, w) -> (n, h, w, c)>>) -> tensor<1x2x3x4xi8>
+  %2 = accel.transfer %1 {engine = "store"} : (tensor<1x2x3x4xi8>) -> tensor<1x2x3x4xi8>
+  accel.transfer %a into %b {engine = "store"} : (memref<4xi8, "l1">, memref<4xi8, "ram">) -> ()
+  return %2 : tensor<1x2x3x4xi8>
+}
+
 // CHECK-LABEL: @on_memrefs
 func.func @on_memrefs(%x: memref<1x4x2x2xi8, "ram">, %w: memref<4x4x1x1xi8, "ram">, %b: memref<4xi32, "ram">) {
   // CHECK: %[[ACC:.*]] = accel.buffer "acc" at 64 : memref<1x4x2x2xi32, strided<[16, 1, 8, 4]>, "ram">

@@ -21,7 +21,7 @@ func.func @written_as_it_is_read(%x: tensor<1x16x8x8xi8>) -> tensor<1x16x8x8xi8>
   %w = arith.constant dense<1> : tensor<16x16x1x1xi8>
   // CHECK: accel.conv2d {{.*}} -> tensor<1x16x8x8xi8, #[[NHWC]]>
   %y = accel.conv2d %x, %w {engine = "digital", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 4>, min = 0, max = 127}} : (tensor<1x16x8x8xi8>, tensor<16x16x1x1xi8>) -> tensor<1x16x8x8xi8>
-  // CHECK-NOT: accel.transpose
+  // CHECK-NOT: accel.convert_layout
   // CHECK: accel.conv2d {{.*}} : (tensor<1x16x8x8xi8, #[[NHWC]]>, tensor<16x16x1x1xi8>) -> tensor<1x16x8x8xi8>
   %z = accel.conv2d %y, %w {engine = "analog", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 4>, min = -32, max = 31}} : (tensor<1x16x8x8xi8>, tensor<16x16x1x1xi8>) -> tensor<1x16x8x8xi8>
   return %z : tensor<1x16x8x8xi8>

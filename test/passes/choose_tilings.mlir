@@ -24,7 +24,7 @@ func.func @copy_for_the_host(%x: tensor<1x4x8x8xi8>) -> (tensor<1x4x8x8xi8>, ten
   // CHECK: %[[Y:.*]] = accel.add
   // CHECK-SAME: accel.memory = "l1"
   %y = accel.add %x, %x {engine = "npu", requant = {multiplier = array<i32: 1, 1>, offset = array<i64: 0>, shift = array<i32: 1>, min = -128, max = 127}} : (tensor<1x4x8x8xi8>, tensor<1x4x8x8xi8>) -> tensor<1x4x8x8xi8>
-  // CHECK: %[[COPY:.*]] = accel.transpose %[[Y]] {engine = "store", permutation = array<i64: 0, 1, 2, 3>}
+  // CHECK: %[[COPY:.*]] = accel.transfer %[[Y]] {engine = "store"}
   // CHECK-DAG: accel.add %[[Y]], %[[Y]]
   %z = accel.add %y, %y {engine = "npu", requant = {multiplier = array<i32: 1, 1>, offset = array<i64: 0>, shift = array<i32: 1>, min = -128, max = 127}} : (tensor<1x4x8x8xi8>, tensor<1x4x8x8xi8>) -> tensor<1x4x8x8xi8>
   // CHECK-DAG: accel.pool2d %[[COPY]]

@@ -89,7 +89,7 @@ func.func @copy(%x: memref<1x4x8x8xi8, "ram">, %z: memref<1x4x4x4xi8, "ram"> {ac
   // CHECK-NEXT: %[[C:.*]] = accel.copy %{{.*}} to %[[B:.*]] : memref<1x4x8x8xi8, "l1"> to memref<1x4x8x8xi8, "ram">
   // CHECK-NEXT: accel.wait %[[C]]
   // CHECK-NEXT: accel.pool2d %[[B]]
-  accel.transpose %a into %b {engine = "store", permutation = array<i64: 0, 1, 2, 3>} : (memref<1x4x8x8xi8, "l1">, memref<1x4x8x8xi8, "ram">) -> () loc("copy")
+  accel.transfer %a into %b {engine = "store"} : (memref<1x4x8x8xi8, "l1">, memref<1x4x8x8xi8, "ram">) -> () loc("copy")
   accel.pool2d %b into %z {engine = "host", kind = "max", kernel = array<i64: 2, 2>, strides = array<i64: 2, 2>, pads = array<i64: 0, 0, 0, 0>} : (memref<1x4x8x8xi8, "ram">, memref<1x4x4x4xi8, "ram">) -> () loc("pool")
   return
 }

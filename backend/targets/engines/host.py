@@ -32,6 +32,7 @@ of two computed matrices, of which these networks have none, alone: 5.6 to 6.0 f
 MOVES = (
     accel.LookupOp,
     accel.TransposeOp,
+    accel.ConvertLayoutOp,
     accel.ReshapeOp,
     accel.TakeOp,
     accel.ConcatOp,
@@ -53,6 +54,9 @@ COMPUTED_TYPES = ("i8", "i16")
 """Element types that the kernels for computed weights read."""
 
 RULES: rules.Rules = {
+    accel.TransferOp.OPERATION_NAME: (
+        Rule(Subject.OP, Quality.COMPUTATION, "AccelOps.td", lambda op: op.operation.name),
+    ),
     accel.DenseOp.OPERATION_NAME: (
         Rule(
             Subject.WEIGHTS,

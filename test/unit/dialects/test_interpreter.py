@@ -317,6 +317,9 @@ def test_integer_moves_copy():
     text = "accel.pad %0 {low = array<i64: 1, 0>, high = array<i64: 0, 2>, value = -3.0 : f64}"
     assert (layer(text, ["2x3xi8"], "3x5xi8", a) == np.pad(a, [(1, 0), (0, 2)], constant_values=-3)).all()
     assert (layer("accel.transpose %0 {permutation = array<i64: 1, 0>}", ["2x3xi8"], "3x2xi8", a) == a.T).all()
+    columns = "2x3xi8, affine_map<(r, c) -> (c, r)>"
+    assert (layer("accel.convert_layout %0", ["2x3xi8"], columns, a) == a).all()
+    assert (layer("accel.transfer %0", ["2x3xi8"], "2x3xi8", a) == a).all()
     assert (layer("accel.reshape %0", ["2x3xi8"], "6xi8", a) == a.ravel()).all()
 
 
