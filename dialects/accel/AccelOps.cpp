@@ -594,8 +594,7 @@ LogicalResult ConvertLayoutOp::verify() {
   if (failed(verifySameElements(*this)))
     return failure();
   if (layoutOf(getInput().getType()) == layoutOf(getOutputType()))
-    return emitOpError() << "has one layout for its input and its result, " << getInput().getType()
-                         << ", expected two";
+    return emitOpError() << "has one layout for its input and its result, " << getInput().getType() << ", expected two";
   return success();
 }
 

@@ -62,9 +62,7 @@ def _made(op: ir.OpView) -> Range | None:
     for name in ("rescale", "requant"):
         if name in attributes:
             return attributes[name]["min"].value, attributes[name]["max"].value
-    if isinstance(op, MOVES) or (
-        isinstance(op, accel.Pool2dOp) and ir.StringAttr(op.kind).value in ("max", "min")
-    ):
+    if isinstance(op, MOVES) or (isinstance(op, accel.Pool2dOp) and ir.StringAttr(op.kind).value in ("max", "min")):
         return held(op.operation.operands[0])
     if isinstance(op, accel.ConcatOp):
         return _hull([held(part) for part in op.inputs])

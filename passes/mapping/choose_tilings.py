@@ -7,11 +7,11 @@
          columns = 32, loads, outputs_first, buffers = 1}, accel.predicted = {cycles = 9412, bound = 9216}, ..}
     %z = accel.conv2d %y, %v {engine = "npu", accel.tiling = {.., stores, ..}, ..}
 
-A map that an accelerator makes and another layer there reads stays in its memory if it can: `accel.memory` of the
-layer that makes it. Who needs it in the host's memory all the same reads what `accel.transfer` brings there. All other maps pass through in tiles: `loads`, `stores`. The sizes of the tiles are the fastest of
-all that fit in what resident maps leave, and whose code fits the memory for programs together with that of the other
-layers (analysis/tiling.py, analysis/residency.py, analysis/program_size.py); `bound` is what no tiling of the layer can
-beat.
+A map that an accelerator makes and another layer there reads stays in its memory if it can: `accel.memory` of the layer
+that makes it. Who needs it in the host's memory all the same reads what `accel.transfer` brings there. All other maps
+pass through in tiles: `loads`, `stores`. The sizes of the tiles are the fastest of all that fit in what resident maps
+leave, and whose code fits the memory for programs together with that of the other layers (analysis/tiling.py,
+analysis/residency.py, analysis/program_size.py); `bound` is what no tiling of the layer can beat.
 
 With `accel.mapping = "htvm"` on the module the choice is HTVM's: nothing stays, tiles are those of its tiler, one
 transfer or job follows the other.
@@ -111,7 +111,7 @@ def objective_of(module: ir.Operation) -> str:
 
 
 def outsiders(value: ir.Value, memory: str, target: Soc) -> Iterator[ir.OpOperand]:
-    """Yield the uses of a map by the host, by engines with another memory, and by the return; not those by transfers."""
+    """Yield the uses of a map by the host, by engines with another memory, and by the return; transfers left out."""
     inside = {engine.name for engine in target.accelerators if engine.memory == memory}
     for use in list(value.uses):
         reader = use.owner.opview
