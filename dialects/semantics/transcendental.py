@@ -74,4 +74,4 @@ def of_each_value(x: Real, function: Callable[[Decimal], Decimal]) -> Real:
     with localcontext(Context(prec=80, Emin=MIN_EMIN, Emax=MAX_EMAX)):
         numbers = (step * Decimal(unit.numerator) / unit.denominator for step in distinct.tolist())
         values = [round(function(number) * grid) for number in numbers]
-    return Real.of_integers(np.array(values, object)[places].reshape(steps.shape), TRANSCENDENTAL_UNIT)
+    return Real.of_integers(np.array(values, object)[places.reshape(-1)].reshape(steps.shape), TRANSCENDENTAL_UNIT)

@@ -8,7 +8,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from htvm.diagnostics import CompileError, collected
 from htvm.dialects import accel
 from htvm.dialects.semantics.interpreter import interpret
 from htvm.import_onnx import ModelError, ModelWarning, import_onnx, with_shapes
+from htvm.import_onnx.model import label_of
 from htvm.interface import Samples
 from htvm.options import DEFAULTS, CompileOptions, ConstantBudget
 from htvm.origin import with_origin
@@ -225,7 +225,7 @@ def text(module: ir.Module) -> str:
 
 def label(model: Model) -> str:
     """Return what messages call a model."""
-    return (model.graph.name or "model") if isinstance(model, onnx.ModelProto) else Path(model).name
+    return (model.graph.name or "model") if isinstance(model, onnx.ModelProto) else label_of(model)
 
 
 def loaded(model: Model) -> onnx.ModelProto:

@@ -15,8 +15,10 @@ one, for the compiler to decide.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import reprlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -58,9 +60,11 @@ def read(path: str) -> CompileOptions:
     Raises CompileError, with all that is wrong with it.
     """
     try:
-        found = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        found: object = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:  # no UTF-8, no JSON, an integer of thousands of digits, brackets
         raise CompileError([f"{path}: is no JSON: {error}"]) from None
+    if strange := list(islice(unusable(found), MOST_PROBLEMS)):
+        raise CompileError([f"{path}: {each}" for each in strange])
     entries = found.get("layers") if isinstance(found, dict) else None
     if not isinstance(entries, list):
         raise CompileError([f"{path}: has no list 'layers', expected a plan as `htvm compile --save-plan` writes it"])
@@ -75,17 +79,46 @@ def read(path: str) -> CompileOptions:
     return replace(options, plan=tuple(entries))
 
 
+MOST_PROBLEMS = 10
+LONGEST_TEXT = 1_000
+LARGEST_NUMBER = 2**31 - 1
+"""No size, number of a layer or count of bytes is larger."""
+
+
+def unusable(value: object, place: str = "") -> Iterator[str]:
+    """Yield what JSON can say and nothing here can be: texts that are no Unicode, numbers beyond all sizes."""
+    if isinstance(value, str):
+        if any("\ud800" <= each <= "\udfff" for each in value):
+            yield f"{place or 'text'}: {value[:40]!r} is no Unicode text"
+        if len(value) > LONGEST_TEXT:
+            yield f"{place or 'text'}: a text of {len(value):,} characters, expected at most {LONGEST_TEXT:,}"
+    elif isinstance(value, bool) or value is None:
+        return
+    elif isinstance(value, int | float):
+        if not abs(value) <= LARGEST_NUMBER:
+            shown = f"{value:.3g}" if isinstance(value, float) else f"a number of {value.bit_length():,} bits"
+            yield f"{place or 'value'}: {shown}, expected at most {LARGEST_NUMBER:,}"
+    elif isinstance(value, list):
+        for number, each in enumerate(value):
+            yield from unusable(each, f"{place}[{number}]")
+    elif isinstance(value, dict):
+        for name, each in value.items():
+            yield from unusable(name, f"a name in {place or 'the plan'}")
+            yield from unusable(each, f"{place}.{name}" if place else name)
+
+
 def wrong(entry: object) -> str | None:
     """Say what is wrong with an entry; None if nothing is."""
     if not isinstance(entry, dict) or not all(isinstance(entry.get(key), str) for key in ("node", "op")):
-        return f"found {entry}, expected an object with 'node' and 'op'"
+        return f"found {reprlib.repr(entry)}, expected an object with 'node' and 'op'"
     if not isinstance(entry.get("engine", ""), str):
-        return f"engine is {entry['engine']}, expected a name"
+        return f"engine is {reprlib.repr(entry['engine'])}, expected a name"
     if not isinstance(entry.get("number", 1), int):
-        return f"number is {entry['number']}, expected which of the layers with this node and operation, from 1"
+        wanted = "expected which of the layers with this node and operation, from 1"
+        return f"number is {reprlib.repr(entry['number'])}, {wanted}"
     tiling = entry.get("tiling", {})
     if not isinstance(tiling, dict) or not all(isinstance(value, int) for value in tiling.values()):
-        return f"tiling is {tiling}, expected sizes and flags"
+        return f"tiling is {reprlib.repr(tiling)}, expected sizes and flags"
     return None
 
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,7 +13,7 @@ import onnx.checker
 import onnx.shape_inference
 from google.protobuf.message import DecodeError
 
-from htvm.import_onnx.errors import ModelError, shape_text
+from htvm.import_onnx.errors import ModelError, ModelWarning, shape_text
 
 OPSETS = range(7, onnx.defs.onnx_opset_version() + 1)
 """The versions of ONNX's operators whose meaning the importer knows; before 7, broadcasting was another."""
@@ -56,7 +57,9 @@ def read_model(source: str | os.PathLike | onnx.ModelProto, shapes: Mapping[str,
     """Return the model of a file or of a protobuf, with the sizes of inputs that `shapes` gives. Raises ModelError."""
     if isinstance(source, onnx.ModelProto):
         label = source.graph.name or "model"
-        proto = with_shapes(source, shapes or {}, label)
+        proto = onnx.ModelProto()
+        proto.CopyFrom(source)
+        _set_shapes(proto.graph, shapes or {}, label, notes=True)
         return _check(proto, proto.SerializeToString(), label, c_identifier(label), folder=None)
     path = Path(source)
     try:
@@ -74,29 +77,61 @@ def read_model(source: str | os.PathLike | onnx.ModelProto, shapes: Mapping[str,
         raise ModelError([f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}"]) from None
     if not content:
         raise ModelError([f"{path}: is empty, expected an ONNX file"])
+    label = label_of(path)
     try:
         proto = onnx.ModelProto.FromString(content)
     except DecodeError:
-        message = f"{path.name}: is no ONNX file, or only the beginning of one ({len(content):,} bytes do not parse)"
+        message = f"{label}: is no ONNX file, or only the beginning of one ({len(content):,} bytes do not parse)"
         raise ModelError([message]) from None
-    if shapes:
-        _set_shapes(proto.graph, shapes, path.name)
+    if _set_shapes(proto.graph, shapes or {}, label, notes=True):
         content = proto.SerializeToString()
-    return _check(proto, content, path.name, c_identifier(path.stem), path.parent)
+    return _check(proto, content, label, c_identifier(path.stem), path.parent)
+
+
+def label_of(path: str | os.PathLike[str]) -> str:
+    """Return what messages call the model in a file: its name, in which bytes that are no UTF-8 become a mark."""
+    return readable(Path(path).name)
+
+
+def readable(text: str) -> str:
+    """Return a text that may have come from a file's name as one that can be written in UTF-8."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def with_shapes(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]], label: str) -> onnx.ModelProto:
-    """Return a copy of a model, with the sizes of inputs that `shapes` gives. Raises ModelError."""
+    """Return a copy of a model, with the sizes of inputs that `shapes` gives, and batches of 1. Raises ModelError."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     _set_shapes(copy.graph, shapes, label)
     return copy
 
 
-def _set_shapes(graph: onnx.GraphProto, shapes: Mapping[str, Sequence[int]], label: str) -> None:
-    """Give inputs whose axes have no size, or a symbolic one, the sizes that the user says."""
+def open_batches(graph: onnx.GraphProto) -> dict[str, tuple[int, ...]]:
+    """Return the shapes, with a batch of 1, of the inputs of which the first axis alone has no size."""
+    constants = {tensor.name for tensor in graph.initializer}
+    found: dict[str, tuple[int, ...]] = {}
+    for value in graph.input:
+        sizes = value.type.tensor_type.shape.dim
+        fixed = [axis.HasField("dim_value") for axis in sizes]
+        if value.name not in constants and len(sizes) > 1 and not fixed[0] and all(fixed[1:]):
+            found[value.name] = (1, *(axis.dim_value for axis in sizes[1:]))
+    return found
+
+
+def _set_shapes(graph: onnx.GraphProto, given: Mapping[str, Sequence[int]], label: str, *, notes: bool = False) -> bool:
+    """Give inputs whose axes have no size, or a symbolic one, the sizes that the user says; a batch alone is 1.
+
+    notes: warn of each batch that is taken to be 1. Return whether anything has changed.
+    """
     inputs = {value.name: value for value in graph.input}
-    problems = []
+    batches = {name: shape for name, shape in open_batches(graph).items() if name not in given}
+    for name, shape in batches.items() if notes else ():
+        symbol = inputs[name].type.tensor_type.shape.dim[0].dim_param
+        axis = f"axis 0 has size '{symbol}'" if symbol else "axis 0 has no size"
+        text = f"{label}: input '{name}': {axis}: taken to be 1, shape {shape_text(shape)}; samples run one by one"
+        warnings.warn(ModelWarning(text), stacklevel=3)
+    shapes = {**batches, **given}
+    problems: list[str] = []
     for name, shape in shapes.items():
         if name not in inputs:
             names = ", ".join(map(str, inputs)) or "none"
@@ -119,6 +154,7 @@ def _set_shapes(graph: onnx.GraphProto, shapes: Mapping[str, Sequence[int]], lab
         raise ModelError(problems)
     if shapes:
         del graph.value_info[:]  # what the exporter inferred for other sizes; onnx infers it again
+    return bool(shapes)
 
 
 def c_identifier(text: str) -> str:

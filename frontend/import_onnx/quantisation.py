@@ -166,7 +166,7 @@ def along_axis(quantisation: Quantisation, rank: int) -> tuple[np.ndarray, np.nd
 def numbers(quantisation: Quantisation, stored: np.ndarray) -> np.ndarray:
     """Return what stored integers mean, in float64 (exact for integers of up to 29 bits)."""
     scales, zero_points = along_axis(quantisation, stored.ndim)
-    return (stored.astype(np.int64) - zero_points) * scales
+    return np.asarray((stored.astype(np.int64) - zero_points) * scales)  # of rank 0 NumPy makes a number
 
 
 def transposed(quantisation: Quantisation, permutation: tuple[int, ...]) -> Quantisation:

@@ -57,9 +57,11 @@ def is_permutation(value_type: ir.Type) -> bool:
 
 def with_axes(tensor_type: ir.RankedTensorType, axes: Sequence[int]) -> ir.RankedTensorType:
     """Return the type with its axes in a physical order, outermost first; no encoding if that is row-major."""
+    plain = ir.RankedTensorType.get(tensor_type.shape, tensor_type.element_type)
+    if not axes:  # MLIR has no permutation of nothing
+        return plain
     encoding = ir.AffineMapAttr.get(ir.AffineMap.get_permutation(list(axes)))
     laid_out = ir.RankedTensorType.get(tensor_type.shape, tensor_type.element_type, encoding)
-    plain = ir.RankedTensorType.get(tensor_type.shape, tensor_type.element_type)
     return plain if same_places(laid_out, plain) else laid_out
 
 

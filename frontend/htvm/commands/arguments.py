@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import re
+import shlex
 import sys
 import warnings
 from collections.abc import Iterator
@@ -87,7 +89,14 @@ def _target(name: str) -> Soc:
 
 def add_cc(to: argparse.ArgumentParser) -> None:
     """Add --cc, the C compiler."""
-    to.add_argument("--cc", metavar="CC", help="a RISC-V gcc or clang to compile with (default: the clang of ziglang)")
+    help = "a RISC-V gcc or clang to compile with (default: the clang of ziglang)"
+    to.add_argument("--cc", type=_command, metavar="CC", help=help)
+
+
+def add_seed(to: argparse.ArgumentParser) -> None:
+    """Add --seed, of random inputs."""
+    help = "where random inputs start from (default: 0)"
+    to.add_argument("--seed", type=_seed, default=0, metavar="N", help=help)
 
 
 def add_max_cycles(to: argparse.ArgumentParser) -> None:
@@ -165,13 +174,20 @@ def options_of(arguments: argparse.Namespace) -> CompileOptions:
     if "plan" not in given:
         return DEFAULTS.having(**chosen)
     from htvm import plan
+    from htvm.diagnostics import CompileError
 
     if arguments.optimize:
         print("warning: --optimize is deprecated: give --constants", file=sys.stderr)
     former = SPEED if arguments.optimize == "speed" else None
     chosen |= {name: given[name] for name in CHOICES} | {"constants": arguments.constants or former}
     planned = plan.read(arguments.plan) if arguments.plan else DEFAULTS
-    return planned.having(**{name: value for name, value in chosen.items() if value is not None})
+    options = planned.having(**{name: value for name, value in chosen.items() if value is not None})
+    if arguments.plan and arguments.target:
+        try:
+            options.refined(arguments.target)
+        except ValueError as error:  # the command line alone has been asked before
+            raise CompileError([f"{arguments.plan}: options: {error}"]) from None
+    return options
 
 
 def add_output(to: argparse.ArgumentParser, facts: str = "") -> None:
@@ -225,6 +241,22 @@ def _memory(text: str) -> tuple[str, int]:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+def _command(text: str) -> str:
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"'{text}' is no command: {error}") from None
+    if not words:
+        raise argparse.ArgumentTypeError("is empty, expected a command, such as riscv32-unknown-elf-gcc")
+    return text
+
+
+def _seed(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,18}", text):
+        raise argparse.ArgumentTypeError(f"'{text}' is no seed, expected an integer from 0")
+    return int(text)
+
+
 def _budget(text: str) -> ConstantBudget:
     try:
         return ConstantBudget.parse(text)
@@ -258,6 +290,9 @@ def failing_politely(command: str) -> Iterator[None]:
 
     With HTVM_DEBUG set, a bug shows its traceback instead.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names of files need not be UTF-8
+            stream.reconfigure(errors="surrogateescape")
     try:
         yield
     except BrokenPipeError:  # whoever reads our output has seen enough

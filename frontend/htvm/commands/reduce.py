@@ -12,6 +12,7 @@ from htvm.commands.arguments import (
     add_cc,
     add_compilation,
     add_output,
+    add_seed,
     add_target,
     model_warnings,
     options_of,
@@ -37,7 +38,7 @@ def add_arguments(to: argparse.ArgumentParser) -> None:
     add_target(to, default="rv32", help="the machine to compile for (default: rv32)")
     add_compilation(to)
     to.add_argument("--inputs", metavar="X.npz", help="inputs with which it fails; without, random ones")
-    to.add_argument("--seed", type=int, default=0, metavar="N", help="where random inputs start from (default: 0)")
+    add_seed(to)
     to.add_argument("-o", dest="output", metavar="SMALL.onnx", help="file to write (default: MODEL_reduced.onnx, here)")
     add_cc(to)
     add_output(to, "what was found")

@@ -12,6 +12,7 @@ from htvm.commands.arguments import (
     add_compilation,
     add_max_cycles,
     add_output,
+    add_seed,
     add_target,
     options_of,
     say,
@@ -34,7 +35,7 @@ def add_arguments(to: argparse.ArgumentParser) -> None:
     add_target(to, help="the machine (default: rv32, or the one that the project was made for)")
     add_compilation(to)
     to.add_argument("--inputs", metavar="X.npz", help="the inputs, of which the first sample counts; or random ones")
-    to.add_argument("--seed", type=int, default=0, metavar="N", help="where random inputs start from (default: 0)")
+    add_seed(to)
     to.add_argument("-o", dest="output", metavar="PAGE.html", help="file to write (default: NAME.html, here)")
     add_cc(to)
     add_max_cycles(to)
@@ -46,6 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     from htvm.backend.files import write_file
     from htvm.execution.program import Program
     from htvm.explanation.explanation import explain
+    from htvm.import_onnx.model import readable
     from htvm.interface import Samples
     from htvm.reporting.facts import facts
     from htvm.reporting.page import page
@@ -60,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     program = Program(project, soc, arguments.cc, max_cycles=arguments.max_cycles)
     result = program.run(samples.first())
     output = Path(arguments.output or f"{project.report.name}.html")
-    invocation = ["htvm", *sys.argv[1:]]
+    invocation = ["htvm", *map(readable, sys.argv[1:])]
     shown = facts(project, soc, result, invocation, decisions)
     text = page(shown).encode("utf-8")
     write_file(output, text)

@@ -6,7 +6,16 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from htvm.commands.arguments import about, add_cc, add_compilation, add_max_cycles, add_output, add_target, write_json
+from htvm.commands.arguments import (
+    about,
+    add_cc,
+    add_compilation,
+    add_max_cycles,
+    add_output,
+    add_seed,
+    add_target,
+    write_json,
+)
 from htvm.commands.subject import subject
 
 if TYPE_CHECKING:
@@ -33,7 +42,7 @@ def add_arguments(to: argparse.ArgumentParser) -> None:
     add_target(to, help="the machine (default: rv32, or the one that the project was made for)")
     add_compilation(to)
     to.add_argument("--inputs", metavar="X.npz", help="the inputs; without it, random ones")
-    to.add_argument("--seed", type=int, default=0, metavar="N", help="where random inputs start from (default: 0)")
+    add_seed(to)
     to.add_argument("--outputs", metavar="Y.npz", help="file to write the outputs to")
     to.add_argument("--trace", metavar="T.json", help="file to write a timeline to, for Perfetto and Chrome's tracing")
     to.add_argument(

@@ -14,6 +14,7 @@ from htvm.commands.arguments import (
     add_compilation,
     add_max_cycles,
     add_output,
+    add_seed,
     add_target,
     model_warnings,
     options_of,
@@ -45,7 +46,7 @@ def add_arguments(to: argparse.ArgumentParser) -> None:
     add_compilation(to)
     to.add_argument("--inputs", nargs="+", default=[], metavar="X.npz", help="files with inputs; without, random ones")
     to.add_argument("--exact-key", action="store_true", help="recorded outputs '<output>' must be equal as well")
-    to.add_argument("--seed", type=int, default=0, metavar="N", help="where random inputs start from (default: 0)")
+    add_seed(to)
     add_cc(to)
     add_max_cycles(to)
     add_output(to, "what was compared")

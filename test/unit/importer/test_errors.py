@@ -175,7 +175,8 @@ FIX_SHAPE = "expected a number: give the input's shape (--shape x={}), or export
     [
         ("float64[1,4]", "is double, expected float32, int8, uint8, int16, uint16 or int32"),
         ("int64[1,4]", "is int64, expected float32, int8, uint8, int16, uint16 or int32"),
-        ("float[batch,4]", "axis 0 has size 'batch', " + FIX_SHAPE.format("1x4")),
+        ("float[batch,n]", "axis 0 has size 'batch', " + FIX_SHAPE.format("1x?")),
+        ("float[n]", "axis 0 has size 'n', " + FIX_SHAPE.format("1")),
         ("float[1,?]", "axis 1 has no size, " + FIX_SHAPE.format("1x?")),
         ("float[1,0]", "has shape 1x0, expected at least 1 along each axis"),
         ("float[100000,100000]", "has 10,000,000,000 elements (100000x100000), expected at most 2,147,483,647"),
