@@ -116,7 +116,7 @@ _OF_NUMBERS: dict[str, Callable[[Decimal], Decimal]] = {
     "log": _log,
     "mish": lambda x: x * _tanh(_softplus(x)),
     "reciprocal": lambda x: 1 / x if x else INFINITE,
-    "sign": lambda x: Decimal((x > 0) - (x < 0)),
+    "sign": lambda x: Decimal(int(x > 0) - int(x < 0)),
     "softplus": _softplus,
     "softsign": lambda x: x / (1 + abs(x)),
     "sqrt": _sqrt,

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
-from htvm.dialects.semantics import real
 from htvm.dialects.semantics.real import Real
+from htvm.reference.movement import joined
 from htvm.reference.node import Node
-from htvm.reference.operators import Operator, Value, value_of
+from htvm.reference.operators import value_of
 from htvm.reference.qoperators import meaning_of
+from htvm.reference.registry import Operator, Value
 
 
 class UnsupportedOperators(ValueError):
@@ -63,9 +64,10 @@ class _Graph:
         _check_operators(graph.node)
         opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 1)
         constants = {tensor.name: value_of(onnx.numpy_helper.to_array(tensor)) for tensor in graph.initializer}
-        steps = []
+        steps: list[tuple[Operator, Node, tuple[str, ...]]] = []
         for proto in graph.node:
             meaning, node, operands = meaning_of(proto), Node.of(proto, opset), tuple(proto.input)
+            assert meaning is not None, "checked above"
             if all(name in constants for name in operands if name):
                 constants.update(_results(meaning, node, operands, constants))
             else:
@@ -128,7 +130,8 @@ def _results(meaning: Operator, node: Node, operands: Sequence[str], values: Map
     """Return the results of a node by name, naming the node in the message if that fails."""
     try:
         found = meaning(node, *(values[name] if name else None for name in operands))
-        return dict(zip(node.outputs, found if isinstance(found, list) else [found], strict=False))
+        several = [found] if isinstance(found, (Real, np.ndarray)) else found
+        return dict(zip(node.outputs, several, strict=False))
     except (ValueError, ZeroDivisionError) as error:
         raise type(error)(f"node '{node.name}' ({node.op_type}-{node.version}): {error}") from error
 
@@ -136,4 +139,4 @@ def _results(meaning: Operator, node: Node, operands: Sequence[str], values: Map
 def _joined(values: Sequence[Value]) -> Value:
     if len(values) == 1:
         return values[0]
-    return real.concat(values, 0) if isinstance(values[0], Real) else np.concatenate(values)
+    return joined(values, 0)

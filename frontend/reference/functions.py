@@ -11,7 +11,7 @@ import numpy as np
 from htvm.dialects.semantics import functions, transcendental
 from htvm.dialects.semantics.real import Real
 from htvm.reference.node import Node
-from htvm.reference.operators import Operator, operator
+from htvm.reference.registry import operator
 
 ZERO, ONE = Fraction(0), Fraction(1)
 
@@ -72,14 +72,14 @@ def quick_gelu(node: Node, x: Real) -> Real:
     return x * transcendental.sigmoid(number(node.get("alpha", 1.702)) * x)
 
 
-def _named(name: str, **defaults: float) -> Operator:
+def _named(name: str, **defaults: float) -> Callable[[Node, Real], Real]:
     def function(node: Node, x: Real) -> Real:
         return functions.apply(name, x, *(float(np.float32(node.get(key, value))) for key, value in defaults.items()))
 
     return function
 
 
-NAMED: dict[str, Callable[..., Real]] = {
+NAMED: dict[str, Callable[[Node, Real], Real]] = {
     "Celu": _named("celu", alpha=1.0),
     "Elu": _named("elu", alpha=1.0),
     "Erf": _named("erf"),

@@ -14,25 +14,11 @@ import ml_dtypes
 import numpy as np
 import onnx
 
-from htvm.dialects.semantics import integers, real, transcendental
+from htvm.dialects.semantics import real, transcendental
 from htvm.dialects.semantics.real import Real
 from htvm.reference.node import Node
-
-Value = Real | np.ndarray
-Operator = Callable[..., Value]
-
-OPERATORS: dict[str, Operator] = {}
-
-
-def operator(op_type: str) -> Callable[[Operator], Operator]:
-    """Register the meaning of an ONNX operator."""
-
-    def register(function: Operator) -> Operator:
-        OPERATORS[op_type] = function
-        return function
-
-    return register
-
+from htvm.reference.registry import Value, operator
+from htvm.reference.windows import window_pads
 
 # Quantisation
 
@@ -128,8 +114,10 @@ def mul(node: Node, a: Real, b: Real) -> Real:
 @operator("Div")
 def div(node: Node, a: Value, b: Value) -> Value:
     """Integers are divided towards zero."""
-    if isinstance(a, Real):
+    if isinstance(a, Real) and isinstance(b, Real):
         return a / b
+    if isinstance(a, Real) or isinstance(b, Real):
+        raise ValueError("a real number and an integer are divided")
     return (np.sign(a) * np.sign(b) * (np.abs(a) // np.abs(b))).astype(a.dtype)
 
 
@@ -151,25 +139,38 @@ def relu(node: Node, x: Value) -> Value:
 @operator("Clip")
 def clip(node: Node, x: Value, low: Value | None = None, high: Value | None = None) -> Value:
     if not isinstance(x, Real):
-        return x if low is None and high is None else np.clip(x, low, high)
+        return x if low is None and high is None else np.clip(x, _array(low), _array(high))
     if node.version < 11:
         low, high = (Real.of_floats(node.get(name)) if node.get(name) is not None else None for name in ("min", "max"))
     return x.clamp(
-        low=-math.inf if low is None else low.exact().item(),
-        high=math.inf if high is None else high.exact().item(),
+        low=low.exact().item() if isinstance(low, Real) else -math.inf,
+        high=high.exact().item() if isinstance(high, Real) else math.inf,
     )
+
+
+def _array(bound: Value | None) -> np.ndarray | None:
+    """Return a bound of integers. Raises ValueError on a real number."""
+    if isinstance(bound, Real):
+        raise ValueError("integers have a bound that is a real number")
+    return bound
 
 
 @operator("Max")
 def maximum(node: Node, *xs: Value) -> Value:
-    return reduce(real.maximum if isinstance(xs[0], Real) else np.maximum, xs)
+    return _extreme(xs, real.maximum, np.maximum)
 
 
 @operator("Min")
 def minimum(node: Node, *xs: Value) -> Value:
-    if not isinstance(xs[0], Real):
-        return reduce(np.minimum, xs)
-    return -reduce(real.maximum, [-x for x in xs])
+    return _extreme(xs, lambda a, b: -real.maximum(-a, -b), np.minimum)
+
+
+def _extreme(xs: Sequence[Value], of_reals: Callable[[Real, Real], Real], of_arrays: np.ufunc) -> Value:
+    """Return the extreme of each elements, broadcasting. Raises ValueError on real numbers and integers at once."""
+    reals, arrays = [x for x in xs if isinstance(x, Real)], [x for x in xs if isinstance(x, np.ndarray)]
+    if reals and arrays:
+        raise ValueError("real numbers and integers are compared")
+    return reduce(of_reals, reals) if reals else reduce(lambda a, b: np.asarray(of_arrays(a, b)), arrays)
 
 
 @operator("Sigmoid")
@@ -191,286 +192,6 @@ def softmax(node: Node, x: Real) -> Real:
     return transcendental.softmax(rows, 1).reshape(x.shape)
 
 
-# Windows and reductions
-
-
-@operator("AveragePool")
-def average_pool(node: Node, x: Real) -> Real:
-    include_pad = bool(node.get("count_include_pad", 0))
-    kernel, strides, pads, dilations = _window(node, x)
-    stated = window_pads(node, x.shape[2:], kernel, strides, dilations)
-    if include_pad and list(stated) != list(pads):
-        raise ValueError("counts padding with ceil_mode 1, where windows do not come out even")
-    return real.window_mean(x, kernel, strides, pads, dilations, count_include_pad=include_pad)
-
-
-@operator("MaxPool")
-def max_pool(node: Node, x: Value) -> Value:
-    if isinstance(x, Real):
-        return real.window_max(x, *_window(node, x))
-    largest = real.window_max(Real.of_integers(x), *_window(node, x))
-    return largest.quantise(1, 0, -(2**62), 2**62).astype(x.dtype)
-
-
-@operator("GlobalAveragePool")
-def global_average_pool(node: Node, x: Real) -> Real:
-    return _mean(x, range(2, x.ndim), keepdims=True)
-
-
-@operator("GlobalMaxPool")
-def global_max_pool(node: Node, x: Value) -> Value:
-    return _largest(x, range(2, x.ndim), keepdims=True)
-
-
-@operator("ReduceMax")
-def reduce_max(node: Node, x: Value, axes: np.ndarray | None = None) -> Value:
-    return _largest(x, _axes(node, x, axes), bool(node.get("keepdims", 1)))
-
-
-@operator("ReduceMin")
-def reduce_min(node: Node, x: Value, axes: np.ndarray | None = None) -> Value:
-    if not isinstance(x, Real):
-        return x.min(tuple(_axes(node, x, axes)), keepdims=bool(node.get("keepdims", 1)))
-    return -_largest(-x, _axes(node, x, axes), bool(node.get("keepdims", 1)))
-
-
-def _largest(x: Value, axes: Sequence[int], keepdims: bool) -> Value:
-    if not isinstance(x, Real):
-        return x.max(tuple(axes), keepdims=keepdims)
-    steps, unit = x.uniform()
-    return Real.of_integers(steps.max(tuple(axes), keepdims=keepdims), unit)
-
-
-@operator("ArgMax")
-def argmax(node: Node, x: Value) -> np.ndarray:
-    return _argmax(node, x.uniform()[0] if isinstance(x, Real) else x.astype(np.int64))
-
-
-@operator("ArgMin")
-def argmin(node: Node, x: Value) -> np.ndarray:
-    return _argmax(node, -(x.uniform()[0] if isinstance(x, Real) else x.astype(np.int64)))
-
-
-def _argmax(node: Node, x: np.ndarray) -> np.ndarray:
-    axis, keepdims = node.get("axis", 0), bool(node.get("keepdims", 1))
-    if not node.get("select_last_index", 0):
-        return x.argmax(axis, keepdims=keepdims).astype(np.int64)
-    return (x.shape[axis] - 1 - np.flip(x, axis).argmax(axis, keepdims=keepdims)).astype(np.int64)
-
-
-@operator("ReduceSum")
-def reduce_sum(node: Node, x: Real, axes: np.ndarray | None = None) -> Real:
-    return real.axis_sum(x, _axes(node, x, axes), bool(node.get("keepdims", 1)))
-
-
-@operator("ReduceMean")
-def reduce_mean(node: Node, x: Real, axes: np.ndarray | None = None) -> Real:
-    return _mean(x, _axes(node, x, axes), bool(node.get("keepdims", 1)))
-
-
-@operator("LayerNormalization")
-def layer_normalization(node: Node, x: Real, scale: Real | None = None, bias: Real | None = None) -> Real:
-    axis = node.get("axis", -1) % x.ndim
-    count = math.prod(x.shape[axis:])
-    rows = x.reshape([math.prod(x.shape[:axis]), count])
-    factors = Real.of_integers(np.ones(x.shape[axis:], np.int64)) if scale is None else scale
-    spread = factors + Real.of_integers(np.zeros(x.shape[axis:], np.int64))
-    epsilon = Fraction(float(np.float32(node.get("epsilon", 1e-5))))
-    normal = transcendental.layer_norm(rows, spread.reshape([count]), epsilon).reshape(x.shape)
-    return normal if bias is None else normal + bias
-
-
-def _mean(x: Real, axes: Sequence[int], keepdims: bool) -> Real:
-    count = math.prod(x.shape[axis] for axis in axes)
-    return real.axis_sum(x, axes, keepdims) / Real.of_integers(np.array(count))
-
-
-def _axes(node: Node, x: Real, axes: np.ndarray | None) -> list[int]:
-    """Return the axes to reduce: an operand in later opsets, an attribute before, all if neither is given."""
-    stated = node.get("axes") if axes is None else axes.tolist()
-    return stated or ([] if node.get("noop_with_empty_axes", 0) else list(range(x.ndim)))
-
-
-def _window(node: Node, x: Value) -> tuple[Sequence[int], Sequence[int], Sequence[int], Sequence[int]]:
-    """Return kernel, strides, pads and dilations of a pooling node.
-
-    With ceil_mode pads are more at the end, such that a window that begins before the padding there is whole.
-    """
-    kernel = node.get("kernel_shape")
-    strides, dilations = (node.get(name, [1] * len(kernel)) for name in ("strides", "dilations"))
-    pads, sizes = window_pads(node, x.shape[2:], kernel, strides, dilations), x.shape[2:]
-    if node.get("ceil_mode", 0):
-        for axis, size in enumerate(sizes):
-            span, padded = dilations[axis] * (kernel[axis] - 1) + 1, size + pads[axis] + pads[axis + len(sizes)]
-            windows = math.ceil((padded - span) / strides[axis]) + 1
-            if (windows - 1) * strides[axis] >= size + pads[axis]:
-                windows -= 1
-            pads[axis + len(sizes)] = max(
-                pads[axis + len(sizes)], (windows - 1) * strides[axis] + span - size - pads[axis]
-            )
-    return kernel, strides, pads, dilations
-
-
-def window_pads(
-    node: Node,
-    extents: Sequence[int],
-    kernel: Sequence[int],
-    strides: Sequence[int],
-    dilations: Sequence[int],
-) -> list[int]:
-    """Return the elements to add before each axis, then after each: `pads`, or what `auto_pad` asks for."""
-    mode = node.get("auto_pad", "NOTSET")
-    if mode == "NOTSET":
-        return list(node.get("pads", [0] * 2 * len(kernel)))
-    if mode == "VALID":
-        return [0] * 2 * len(kernel)
-    missing = [
-        max((math.ceil(extent / stride) - 1) * stride + dilation * (length - 1) + 1 - extent, 0)
-        for extent, length, stride, dilation in zip(extents, kernel, strides, dilations, strict=True)
-    ]
-    fewer, more = [count // 2 for count in missing], [(count + 1) // 2 for count in missing]
-    return fewer + more if mode == "SAME_UPPER" else more + fewer
-
-
-# Shape
-
-
-@operator("Concat")
-def concat(node: Node, *parts: Value) -> Value:
-    join = real.concat if isinstance(parts[0], Real) else np.concatenate
-    return join(parts, node.get("axis"))
-
-
-@operator("Pad")
-def pad(
-    node: Node,
-    x: Value,
-    pads: np.ndarray | None = None,
-    value: Value | None = None,
-    axes: np.ndarray | None = None,
-) -> Value:
-    stated, mode = node.get("pads") if pads is None else pads.tolist(), node.get("mode", "constant")
-    low, high = [0] * x.ndim, [0] * x.ndim
-    padded = range(x.ndim) if axes is None else axes.tolist()
-    for axis, before, after in zip(padded, stated[: len(padded)], stated[len(padded) :], strict=True):
-        low[axis], high[axis] = before, after
-    x = x[tuple(slice(max(-a, 0), size - max(-b, 0)) for a, size, b in zip(low, x.shape, high, strict=True))]
-    low, high = ([max(amount, 0) for amount in side] for side in (low, high))
-    if mode != "constant":
-        around = [np.pad(np.arange(n), (a, b), mode) for a, n, b in zip(low, x.shape, high, strict=True)]
-        return x.take(around) if isinstance(x, Real) else x[np.ix_(*around)]
-    if not isinstance(x, Real):
-        return integers.pad(x, low, high, 0 if value is None else value.item())
-    return x.pad(low, high, Fraction(node.get("value", 0.0)) if value is None else value.exact().item())
-
-
-@operator("Slice")
-def slice_(node: Node, x: Value, *operands: np.ndarray | None) -> Value:
-    names = ("starts", "ends", "axes", "steps")
-    stated = dict.fromkeys(names) | {name: node.get(name) for name in names}
-    stated |= {name: operand.tolist() for name, operand in zip(names, operands, strict=False) if operand is not None}
-    count = len(stated["starts"])
-    rows = (stated["axes"] or range(count), stated["starts"], stated["ends"], stated["steps"] or [1] * count)
-    chosen: list[np.ndarray | None] = [None] * x.ndim
-    for axis, start, end, step in zip(*rows, strict=True):
-        chosen[axis] = np.arange(x.shape[axis])[start:end:step]
-    return taken(x, chosen)
-
-
-def taken(x: Value, chosen: Sequence[np.ndarray | None]) -> Value:
-    """Return the elements at the indices that are given for each axis; None is the whole axis."""
-    if isinstance(x, Real):
-        return x.take(chosen)
-    return x[np.ix_(*(np.arange(n) if each is None else each for n, each in zip(x.shape, chosen, strict=True)))]
-
-
-@operator("Split")
-def split(node: Node, x: Value, lengths: np.ndarray | None = None) -> list[Value]:
-    axis, count = node.get("axis", 0) % x.ndim, len(node.outputs)
-    stated = node.get("split") if lengths is None else lengths.tolist()
-    part = math.ceil(x.shape[axis] / count)
-    ends = np.cumsum(stated or [part] * count).tolist()
-    places = np.split(np.arange(x.shape[axis]), ends[:-1])
-    return [taken(x, [each if index == axis else None for index in range(x.ndim)]) for each in places]
-
-
-@operator("Gather")
-def gather(node: Node, x: Value, indices: np.ndarray) -> Value:
-    axis = node.get("axis", 0) % x.ndim
-    flat = indices.reshape(-1) % x.shape[axis]
-    chosen = taken(x, [flat if index == axis else None for index in range(x.ndim)])
-    return chosen.reshape([*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]])
-
-
-@operator("Expand")
-def expand(node: Node, x: Value, shape: np.ndarray) -> Value:
-    if not isinstance(x, Real):
-        return x * np.ones(shape.tolist(), x.dtype)
-    return x + Real.of_integers(np.zeros(shape.tolist(), np.int64))
-
-
-@operator("Tile")
-def tile(node: Node, x: Value, repeats: np.ndarray) -> Value:
-    return taken(x, [np.tile(np.arange(n), count) for n, count in zip(x.shape, repeats.tolist(), strict=True)])
-
-
-@operator("DepthToSpace")
-def depth_to_space(node: Node, x: Value) -> Value:
-    size, (batch, depth, height, width) = node.get("blocksize"), x.shape
-    channels = depth // size**2
-    if node.get("mode", "DCR") == "DCR":
-        moved = x.reshape([batch, size, size, channels, height, width]).transpose([0, 3, 4, 1, 5, 2])
-    else:
-        moved = x.reshape([batch, channels, size, size, height, width]).transpose([0, 1, 4, 2, 5, 3])
-    return moved.reshape([batch, channels, height * size, width * size])
-
-
-@operator("SpaceToDepth")
-def space_to_depth(node: Node, x: Value) -> Value:
-    size, (batch, channels, height, width) = node.get("blocksize"), x.shape
-    apart = x.reshape([batch, channels, height // size, size, width // size, size])
-    moved = apart.transpose([0, 3, 5, 1, 2, 4] if node.get("mode", "DCR") == "DCR" else [0, 1, 3, 5, 2, 4])
-    return moved.reshape([batch, channels * size**2, height // size, width // size])
-
-
-@operator("Transpose")
-def transpose(node: Node, x: Value) -> Value:
-    return x.transpose(node.get("perm", list(range(x.ndim))[::-1]))
-
-
-@operator("Reshape")
-def reshape(node: Node, x: Value, shape: np.ndarray) -> Value:
-    node.require("allowzero", 0)
-    sizes = [x.shape[axis] if size == 0 else size for axis, size in enumerate(shape.tolist())]
-    return _reshaped(x, sizes)
-
-
-@operator("Flatten")
-def flatten(node: Node, x: Value) -> Value:
-    axis = node.get("axis", 1)
-    return _reshaped(x, [math.prod(x.shape[:axis]), math.prod(x.shape[axis:])])
-
-
-@operator("Squeeze")
-def squeeze(node: Node, x: Value, axes: np.ndarray | None = None) -> Value:
-    stated = node.get("axes") if axes is None else axes.tolist()
-    dropped = {axis % x.ndim for axis in stated or [i for i, size in enumerate(x.shape) if size == 1]}
-    return _reshaped(x, [size for axis, size in enumerate(x.shape) if axis not in dropped])
-
-
-@operator("Unsqueeze")
-def unsqueeze(node: Node, x: Value, axes: np.ndarray | None = None) -> Value:
-    stated = node.get("axes") if axes is None else axes.tolist()
-    added = {axis % (x.ndim + len(stated)) for axis in stated}
-    sizes = iter(x.shape)
-    return _reshaped(x, [1 if axis in added else next(sizes) for axis in range(x.ndim + len(added))])
-
-
-def _reshaped(x: Value, sizes: list[int]) -> Value:
-    known = math.prod(size for size in sizes if size != -1)
-    return x.reshape([math.prod(x.shape) // known if size == -1 else size for size in sizes])
-
-
 # Arithmetic on shapes
 
 
@@ -488,12 +209,14 @@ def size_of(node: Node, x: Value) -> np.ndarray:
 def constant_of_shape(node: Node, shape: np.ndarray) -> Value:
     value = node.attributes.get("value")
     number = np.zeros(1, np.float32) if value is None else onnx.numpy_helper.to_array(value)
-    return value_of(np.full(shape.tolist(), number[0], number.dtype))
+    return value_of(np.full([int(size) for size in shape], number[0], number.dtype))
 
 
 @operator("Range")
 def range_(node: Node, start: np.ndarray, limit: np.ndarray, delta: np.ndarray) -> np.ndarray:
-    return np.arange(start.item(), limit.item(), delta.item(), start.dtype)
+    first, end, step = start.item(), limit.item(), delta.item()
+    count = max(math.ceil((end - first) / step), 0)
+    return np.array([first + index * step for index in range(count)], start.dtype)
 
 
 @operator("Ceil")
@@ -508,9 +231,11 @@ def equal(node: Node, a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 @operator("Where")
 def where(node: Node, condition: np.ndarray, a: Value, b: Value) -> Value:
-    if isinstance(a, Real):
+    if isinstance(a, Real) and isinstance(b, Real):
         chosen = Real.of_integers(condition.astype(np.int64))
         return a * chosen + b * (Real.of_integers(np.ones([1] * condition.ndim, np.int64)) - chosen)
+    if isinstance(a, Real) or isinstance(b, Real):
+        raise ValueError("a real number and an integer are alternatives")
     return np.where(condition, a, b)
 
 

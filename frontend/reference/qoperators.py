@@ -4,31 +4,24 @@ ONNX's QLinearConv and its like; those of onnxruntime, in the domain com.microso
 and Deeploy write.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 import onnx
 
 from htvm.dialects.semantics import real
 from htvm.dialects.semantics.real import Real
-from htvm.reference import (
-    functions,
-    operators,
-    resizing,  # noqa: F401 (registers its operators)
-)
+from htvm.reference import functions, movement, operators, resizing, windows
 from htvm.reference.node import Node
-from htvm.reference.operators import (
-    OPERATORS,
-    Operator,
-    Value,
-    along,
-    dequantize_linear,
-    limits,
-    operator,
-    quantize_linear,
-    value_of,
-)
+from htvm.reference.operators import along, dequantize_linear, limits, quantize_linear, value_of
+from htvm.reference.registry import OPERATORS, Operator, Value, operator
+
+_Meaning = TypeVar("_Meaning", bound=Operator)
+
+_REGISTERED = (movement, resizing, windows)
+"""Imported for what they register."""
 
 MICROSOFT_OPERATORS: dict[str, Operator] = {
     "Gelu": functions.gelu,
@@ -62,18 +55,39 @@ def expect_channels_first(node: Node) -> None:
 
 
 @operator("QLinearConv")
-def qlinear_conv(node: Node, *operands: Value | None) -> np.ndarray:
-    x, w, (scale, zero_point), bias = operands[:3], operands[3:6], operands[6:8], (*operands, None)[8]
-    total = operators.conv(node, numbers(x), numbers(w))
+def qlinear_conv(
+    node: Node,
+    x: np.ndarray,
+    x_scale: Real,
+    x_zero: np.ndarray | None,
+    w: np.ndarray,
+    w_scale: Real,
+    w_zero: np.ndarray | None,
+    scale: Real,
+    zero_point: np.ndarray | None,
+    bias: np.ndarray | None = None,
+) -> np.ndarray:
+    total = operators.conv(node, numbers((x, x_scale, x_zero)), numbers((w, w_scale, w_zero)))
     if bias is not None:
-        per_channel = Real.of_integers(bias) * x[1].reshape([1]) * w[1].reshape([-1])
+        per_channel = Real.of_integers(bias) * x_scale.reshape([1]) * w_scale.reshape([-1])
         total = total + per_channel.reshape([1, -1] + [1] * (total.ndim - 2))
     return rounded(total, scale, zero_point)
 
 
 @operator("QLinearMatMul")
-def qlinear_matmul(node: Node, *operands: Value | None) -> np.ndarray:
-    return rounded(real.matmul(numbers(operands[:3]), numbers(operands[3:6], axis=-1)), *operands[6:8])
+def qlinear_matmul(
+    node: Node,
+    a: np.ndarray,
+    a_scale: Real,
+    a_zero: np.ndarray | None,
+    b: np.ndarray,
+    b_scale: Real,
+    b_zero: np.ndarray | None,
+    scale: Real,
+    zero_point: np.ndarray | None,
+) -> np.ndarray:
+    left, right = numbers((a, a_scale, a_zero)), numbers((b, b_scale, b_zero), axis=-1)
+    return rounded(real.matmul(left, right), scale, zero_point)
 
 
 @operator("ConvInteger")
@@ -103,10 +117,10 @@ def _sums(x: Real) -> np.ndarray:
     return exact.astype(np.int32)
 
 
-def microsoft(op_type: str) -> Operator:
+def microsoft(op_type: str) -> Callable[[_Meaning], _Meaning]:
     """Register the meaning of an operator of onnxruntime."""
 
-    def register(function: Operator) -> Operator:
+    def register(function: _Meaning) -> _Meaning:
         MICROSOFT_OPERATORS[op_type] = function
         return function
 
@@ -114,37 +128,69 @@ def microsoft(op_type: str) -> Operator:
 
 
 @microsoft("QGemm")
-def qgemm(node: Node, *operands: Value | None) -> Value:
-    operands = (*operands, *[None] * (9 - len(operands)))
-    a, b, bias, (scale, zero_point) = operands[:3], operands[3:6], operands[6], operands[7:9]
-    left, right = numbers(a), numbers(b, axis=0 if node.get("transB", 0) else -1)
+def qgemm(
+    node: Node,
+    a: np.ndarray,
+    a_scale: Real,
+    a_zero: np.ndarray | None,
+    b: np.ndarray,
+    b_scale: Real,
+    b_zero: np.ndarray | None,
+    bias: np.ndarray | None = None,
+    scale: Real | None = None,
+    zero_point: np.ndarray | None = None,
+) -> Value:
+    left = numbers((a, a_scale, a_zero))
+    right = numbers((b, b_scale, b_zero), axis=0 if node.get("transB", 0) else -1)
     if node.get("transA", 0):
         left = left.transpose([1, 0])
     if node.get("transB", 0):
         right = right.transpose([1, 0])
     total = real.matmul(left, right)
     if bias is not None:
-        total = total + Real.of_integers(bias) * a[1].reshape([1]) * b[1].reshape([-1])
+        total = total + Real.of_integers(bias) * a_scale.reshape([1]) * b_scale.reshape([-1])
     total = total * Real.of_floats(node.get("alpha", 1.0))
     return total if scale is None else rounded(total, scale, zero_point)
 
 
 @microsoft("QLinearAdd")
-def qlinear_add(node: Node, *operands: Value | None) -> np.ndarray:
-    operands = (*operands, *[None] * (8 - len(operands)))
-    return rounded(numbers(operands[:3]) + numbers(operands[3:6]), *operands[6:8])
+def qlinear_add(
+    node: Node,
+    a: np.ndarray,
+    a_scale: Real,
+    a_zero: np.ndarray | None,
+    b: np.ndarray,
+    b_scale: Real,
+    b_zero: np.ndarray | None,
+    scale: Real,
+    zero_point: np.ndarray | None = None,
+) -> np.ndarray:
+    return rounded(numbers((a, a_scale, a_zero)) + numbers((b, b_scale, b_zero)), scale, zero_point)
 
 
 @microsoft("QLinearMul")
-def qlinear_mul(node: Node, *operands: Value | None) -> np.ndarray:
-    operands = (*operands, *[None] * (8 - len(operands)))
-    return rounded(numbers(operands[:3]) * numbers(operands[3:6]), *operands[6:8])
+def qlinear_mul(
+    node: Node,
+    a: np.ndarray,
+    a_scale: Real,
+    a_zero: np.ndarray | None,
+    b: np.ndarray,
+    b_scale: Real,
+    b_zero: np.ndarray | None,
+    scale: Real,
+    zero_point: np.ndarray | None = None,
+) -> np.ndarray:
+    return rounded(numbers((a, a_scale, a_zero)) * numbers((b, b_scale, b_zero)), scale, zero_point)
 
 
 @microsoft("QLinearConcat")
 def qlinear_concat(node: Node, scale: Real, zero_point: np.ndarray, *parts: Value | None) -> np.ndarray:
-    triples = [parts[start : start + 3] for start in range(0, len(parts), 3)]
-    return rounded(real.concat([numbers(part) for part in triples], node.get("axis")), scale, zero_point)
+    found: list[Real] = []
+    for x, part_scale, part_zero in zip(parts[::3], parts[1::3], parts[2::3]):
+        if not isinstance(x, np.ndarray) or not isinstance(part_scale, Real) or isinstance(part_zero, Real):
+            raise ValueError("expected parts of stored integers, each with scale and zero point")
+        found.append(numbers((x, part_scale, part_zero)))
+    return rounded(real.concat(found, node.get("axis")), scale, zero_point)
 
 
 def _unary(op_type: str, on_numbers: str) -> None:
@@ -160,7 +206,9 @@ def _unary(op_type: str, on_numbers: str) -> None:
     ) -> np.ndarray:
         expect_channels_first(node)
         inner = replace(node, version=node.get("opset", node.version))  # QLinearSoftmax says which Softmax
-        return rounded(OPERATORS[on_numbers](inner, numbers((x, scale, zero_point))), y_scale, y_zero_point)
+        y = OPERATORS[on_numbers](inner, numbers((x, scale, zero_point)))
+        assert isinstance(y, Real), "these operators keep real numbers real"
+        return rounded(y, y_scale, y_zero_point)
 
     MICROSOFT_OPERATORS[op_type] = function
 

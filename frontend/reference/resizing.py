@@ -1,7 +1,7 @@
 """The meaning of ConvTranspose, Resize and Upsample."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy as np
 from htvm.dialects.semantics import integers
 from htvm.dialects.semantics.real import Real, Term
 from htvm.reference.node import Node
-from htvm.reference.operators import Value, operator
+from htvm.reference.registry import Value, operator
 
 
 @operator("ConvTranspose")
@@ -67,17 +67,23 @@ def resize(node: Node, x: Value, *operands: Value | None) -> Value:
         scales, sizes = (*operands[1:], None, None)[:2]
     else:
         scales, sizes = operands[0] if operands else Real.of_floats(np.array(node.get("scales"))), None
-    axes = [axis % x.ndim for axis in node.get("axes") or range(x.ndim)]
+    axes: list[int] = [axis % x.ndim for axis in node.get("axes") or range(x.ndim)]
     how = node.get("coordinate_transformation_mode", "half_pixel" if node.version >= 11 else "asymmetric")
-    stated = scales is not None and math.prod(scales.shape) > 0
-    numbers = scales.exact().tolist() if stated else sizes.tolist()
-    for axis, number in zip(axes, numbers, strict=True):
+    for axis, scale in zip(axes, _scales(scales, sizes, [x.shape[axis] for axis in axes]), strict=True):
         size = x.shape[axis]
-        scale = number if stated else Fraction(number, size)
         places = [_place(index, size, math.floor(size * scale), scale, how) for index in range(int(size * scale))]
-        if number != (1 if stated else size):
+        if scale != 1:
             x = _resized(node, x, axis, places)
     return x
+
+
+def _scales(scales: Value | None, sizes: Value | None, extents: Sequence[int]) -> list[Fraction]:
+    """Return the factor of each axis, as it is stated or by the size of the result. Raises ValueError without both."""
+    if isinstance(scales, Real) and math.prod(scales.shape) > 0:
+        return scales.exact().tolist()
+    if not isinstance(sizes, np.ndarray):
+        raise ValueError("neither scales nor sizes are given")
+    return [Fraction(size, extent) for size, extent in zip(sizes.tolist(), extents, strict=True)]
 
 
 def _place(index: int, size: int, result: int, scale: Fraction, how: str) -> Fraction:
@@ -109,12 +115,13 @@ def _resized(node: Node, x: Value, axis: int, places: Sequence[Fraction]) -> Val
     if node.get("mode", "nearest") == "nearest":
         rounding = node.get("nearest_mode", "round_prefer_floor" if node.version >= 11 else "floor")
         half = Fraction(1, 2)
-        choose = {
+        choices: dict[str, Callable[[Fraction], int]] = {
             "round_prefer_floor": lambda place: math.ceil(place - half),
             "round_prefer_ceil": lambda place: math.floor(place + half),
             "floor": math.floor,
             "ceil": math.ceil,
-        }[rounding]
+        }
+        choose = choices[rounding]
         return taken([choose(place) for place in places])
     node.require("mode", "linear")
     left = [math.floor(place) for place in places]
