@@ -42,15 +42,15 @@ def _convolution(
     value: ir.Value, result: ir.Type, matrix: np.ndarray, bias: int, shift: int, low: int, high: int
 ) -> accel.Conv2dOp:
     """Return a convolution with weights [K, C / groups]."""
-    requant = {
-        "multiplier": ir.DenseI32ArrayAttr.get([1 << (32 - PRE_SHIFT)]),
-        "offset": ir.DenseI64ArrayAttr.get([bias << PRE_SHIFT]),
-        "shift": ir.DenseI32ArrayAttr.get([32 + shift]),
-        "pre_shift": accel.integer(PRE_SHIFT),
-        "min": accel.integer(low),
-        "max": accel.integer(high),
-        "narrow": ir.UnitAttr.get(),
-    }
+    requant = accel.RequantAttr.get(
+        multiplier=[1 << (32 - PRE_SHIFT)],
+        offset=[bias << PRE_SHIFT],
+        shift=[32 + shift],
+        pre_shift=PRE_SHIFT,
+        min=low,
+        max=high,
+        narrow=True,
+    )
     return accel.Conv2dOp(
         result,
         value,
@@ -60,5 +60,5 @@ def _convolution(
         dilations=[1, 1],
         groups=ir.ShapedType(value.type).shape[1] // matrix.shape[1],
         pad_value=0,
-        requant=ir.DictAttr.get(requant),
+        requant=requant,
     )

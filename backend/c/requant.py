@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from mlir import ir
+
+from htvm.dialects import accel
 
 RAW, NARROW, NARROW_EACH, WIDE, HALF_EVEN = "RAW", "NARROW", "NARROW_EACH", "WIDE", "HALF_EVEN"
 CORRECTED = "CORRECTED"
@@ -20,9 +21,6 @@ SCALE_TYPES = {
     CORRECTED: ("htvm_scale_corrected", 40),
 }
 """For each form the C type of a channel's constants, and its size in bytes."""
-
-
-SCALARS = ("pre_shift", "zero_point", "tie_below", "min", "max")
 
 
 @dataclass(frozen=True)
@@ -44,22 +42,30 @@ class Requant:
     @staticmethod
     def of(layer: ir.OpView) -> Requant:
         """Read the attribute `requant` of a layer that has one."""
-        fields: dict[str, Any] = {entry.name: entry.attr for entry in layer.requant}
-        shift = np.array(list(fields["shift"]), np.int64)
+        stated: accel.RequantAttr = layer.requant
         quotient = ()
-        if "divisor" in fields:
+        if stated.divisor is not None:
             form = CORRECTED
-            quotient = tuple(np.array(list(fields[key]), np.int64) for key in ("numerator", "divisor", "rest"))
-        elif "tie_below" in fields:
+            exact = (stated.numerator, stated.divisor, stated.rest)
+            quotient = tuple(np.array(entries, np.int64) for entries in exact)
+        elif stated.tie_below:
             form = HALF_EVEN
-        elif "narrow" not in fields:
+        elif not stated.narrow:
             form = WIDE
         else:
-            form = NARROW if shift.size == 1 and "zero_point" not in fields else NARROW_EACH
-        numbers = {key: fields[key].value if key in fields else 0 for key in SCALARS}
-        multiplier = np.array(list(fields["multiplier"]), np.int64)
-        offset = np.array(list(fields["offset"]), np.int64)
-        return Requant(form, multiplier, offset, shift, **numbers, quotient=quotient)
+            form = NARROW if len(stated.shift) == 1 and stated.zero_point == 0 else NARROW_EACH
+        return Requant(
+            form,
+            np.array(stated.multiplier, np.int64),
+            np.array(stated.offset, np.int64),
+            np.array(stated.shift, np.int64),
+            stated.pre_shift,
+            stated.min,
+            stated.max,
+            stated.zero_point,
+            stated.tie_below,
+            quotient,
+        )
 
     @staticmethod
     def raw(bias: np.ndarray) -> Requant:

@@ -28,6 +28,11 @@ int functionParameters(llvm::StringRef function);
 
 #include "AccelDialect.h.inc"
 
+#include "AccelEnums.h.inc"
+
+#define GET_ATTRDEF_CLASSES
+#include "AccelAttributes.h.inc"
+
 #define GET_TYPEDEF_CLASSES
 #include "AccelTypes.h.inc"
 

@@ -19,6 +19,7 @@
 #include "AccelTypes.cpp.inc"
 
 void htvm::accel::AccelDialect::initialize() {
+  registerAttributes();
   addOperations<
 #define GET_OP_LIST
 #include "AccelOps.cpp.inc"

@@ -36,8 +36,11 @@ def Accel_Dialect : Dialect {
   }];
   let cppNamespace = "::htvm::accel";
   let dependentDialects = ["::mlir::quant::QuantDialect"];
-  let useDefaultAttributePrinterParser = 0;
+  let useDefaultAttributePrinterParser = 1;
   let useDefaultTypePrinterParser = 1;
+  let extraClassDeclaration = [{
+    void registerAttributes();
+  }];
 }
 
 #endif // ACCEL_DIALECT_TD

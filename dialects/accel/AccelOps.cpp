@@ -98,71 +98,53 @@ static LogicalResult verifyAxis(Operation *layer, int64_t axis, int64_t rank) {
   return success();
 }
 
-/// Check the quotient that corrects what the other constants of a requant estimate: all of its keys, or none.
-static LogicalResult verifyQuotient(Operation *layer, DictionaryAttr requant, int64_t count, StringRef what,
-                                    bool numeratorPerOperand, StringRef name) {
-  const StringRef keys[] = {"numerator", "divisor", "rest"};
-  const auto *present = llvm::find_if(keys, [&](StringRef key) { return requant.contains(key); });
-  if (present == std::end(keys))
+/// Check how many entries an array has: 1, or as many as there are `what`.
+static LogicalResult verifyEntries(Operation *layer, StringRef attribute, StringRef name, DenseI64ArrayAttr numbers,
+                                   int64_t count, StringRef what) {
+  if (!numbers || numbers.size() == 1 || numbers.size() == count)
     return success();
-  for (StringRef key : keys) {
-    if (!requant.contains(key))
-      return layer->emitOpError() << name << " has '" << *present << "' without '" << key << "'";
-    auto numbers = dyn_cast<DenseI64ArrayAttr>(requant.get(key));
-    if (!numbers)
-      return layer->emitOpError() << name << " '" << key << "' is " << requant.get(key) << ", expected array<i64>";
-    bool isPerOperand = numeratorPerOperand && key == "numerator";
-    int64_t entries = numeratorPerOperand && !isPerOperand ? 1 : count;
-    if (numbers.size() != entries && (isPerOperand || numbers.size() != 1))
-      return layer->emitOpError() << name << " '" << key << "' has " << numbers.size() << " entries, expected "
-                                  << (isPerOperand || entries == 1 ? "" : "1 or ") << entries << " (" << what << ")";
-    for (int64_t number : numbers.asArrayRef())
-      if (key == "divisor" && number < 1)
-        return layer->emitOpError() << name << " 'divisor' holds " << number << ", expected at least 1";
-  }
+  return layer->emitOpError() << attribute << " '" << name << "' has " << numbers.size() << " entries, expected "
+                              << (count == 1 ? "1" : "1 or " + std::to_string(count)) << " (" << what << ")";
+}
+
+/// Check that the constants that turn accumulators into outputs fit a layer: their arrays have 1 entry, or as many as
+/// there are `what`.
+static LogicalResult verifyRequant(Operation *layer, std::optional<RequantAttr> requant, int64_t count, StringRef what,
+                                   StringRef name = "requant") {
+  if (!requant)
+    return success();
+  for (auto [key, numbers] : {std::pair<StringRef, DenseI64ArrayAttr>{"multiplier", requant->getMultiplier()},
+                              {"offset", requant->getOffset()},
+                              {"shift", requant->getShift()},
+                              {"numerator", requant->getNumerator()},
+                              {"divisor", requant->getDivisor()},
+                              {"rest", requant->getRest()}})
+    if (failed(verifyEntries(layer, name, key, numbers, count, what)))
+      return failure();
+  // The high half of a product is taken first.
+  for (int64_t bits : requant->getShift().asArrayRef())
+    if (requant->getNarrow() && bits < 32)
+      return layer->emitOpError() << name << " 'shift' holds " << bits << ", expected 32 to 62 with 'narrow'";
   return success();
 }
 
-/// Check a dictionary that turns accumulators into outputs (AccelOps.td says what it means); `name` is its attribute.
-/// Arrays have 1 entry, or as many as there are `what`; accel.add has exactly one multiplier per operand.
-static LogicalResult verifyRequant(Operation *layer, std::optional<DictionaryAttr> requant, int64_t count,
-                                   StringRef what, bool multiplierPerOperand = false, StringRef name = "requant") {
+/// Check the constants of an addition, which has one multiplier for each operand, and shifts a sum.
+static LogicalResult verifyRequantOfSum(AddOp layer) {
+  std::optional<RequantAttr> requant = layer.getRequant();
   if (!requant)
     return success();
-  for (StringRef key : {"multiplier", "offset", "shift", "min", "max"})
-    if (!requant->contains(key))
-      return layer->emitOpError() << name << " has no '" << key << "'";
-  auto multiplier = dyn_cast<DenseI32ArrayAttr>(requant->get("multiplier"));
-  auto offset = dyn_cast<DenseI64ArrayAttr>(requant->get("offset"));
-  auto shift = dyn_cast<DenseI32ArrayAttr>(requant->get("shift"));
-  for (auto [key, type, matches] : {std::tuple<StringRef, StringRef, bool>{"multiplier", "array<i32>", !!multiplier},
-                                    {"offset", "array<i64>", !!offset},
-                                    {"shift", "array<i32>", !!shift}})
-    if (!matches)
-      return layer->emitOpError() << name << " '" << key << "' is " << requant->get(key) << ", expected " << type;
-  for (StringRef key : {"pre_shift", "tie_below", "zero_point", "min", "max"})
-    if (requant->contains(key) && !isa<IntegerAttr>(requant->get(key)))
-      return layer->emitOpError() << name << " '" << key << "' is " << requant->get(key) << ", expected an integer";
-  if (multiplierPerOperand && multiplier.size() != count)
-    return layer->emitOpError() << name << " 'multiplier' has " << multiplier.size() << " entries, expected " << count
-                                << " (" << what << ")";
-  int64_t entries = multiplierPerOperand ? 1 : count;
-  for (auto [key, size] : {std::pair<StringRef, int64_t>{"multiplier", multiplierPerOperand ? 1 : multiplier.size()},
-                           {"offset", offset.size()},
-                           {"shift", shift.size()}})
-    if (size != 1 && size != entries)
-      return layer->emitOpError() << name << " '" << key << "' has " << size << " entries, expected "
-                                  << (entries == 1 ? "1" : "1 or " + std::to_string(entries)) << " (" << what << ")";
-  // accel.add shifts a sum of 32 bits; the other layers take the high half of a product first.
-  int32_t least = requant->contains("narrow") && !multiplierPerOperand ? 32 : 0;
-  for (int32_t bits : shift.asArrayRef())
-    if (bits < least || bits > 62)
-      return layer->emitOpError() << name << " 'shift' holds " << bits << ", expected " << least << " to 62"
-                                  << (least ? " with 'narrow'" : "");
-  int64_t min = cast<IntegerAttr>(requant->get("min")).getInt(), max = cast<IntegerAttr>(requant->get("max")).getInt();
-  if (min > max)
-    return layer->emitOpError() << name << " 'min' is " << min << ", above 'max', which is " << max;
-  return verifyQuotient(layer, *requant, count, what, multiplierPerOperand, name);
+  for (auto [key, numbers] : {std::pair<StringRef, DenseI64ArrayAttr>{"multiplier", requant->getMultiplier()},
+                              {"numerator", requant->getNumerator()}})
+    if (numbers && numbers.size() != 2)
+      return layer.emitOpError() << "requant '" << key << "' has " << numbers.size()
+                                 << " entries, expected 2 (operands)";
+  for (auto [key, numbers] : {std::pair<StringRef, DenseI64ArrayAttr>{"offset", requant->getOffset()},
+                              {"shift", requant->getShift()},
+                              {"divisor", requant->getDivisor()},
+                              {"rest", requant->getRest()}})
+    if (failed(verifyEntries(layer, "requant", key, numbers, 1, "operands")))
+      return failure();
+  return success();
 }
 
 /// Find the shape that two shapes broadcast to, as in numpy.
@@ -246,23 +228,18 @@ static LogicalResult verifyKernel(Layer layer) {
   return success();
 }
 
-/// Check the step after a converter: the keys of requant, and the weight of each output channel.
+/// Check the step after a converter: its constants, and the weight of each output channel.
 static LogicalResult verifyRescale(Conv2dOp layer, int64_t channels) {
-  std::optional<DictionaryAttr> rescale = layer.getRescale();
+  std::optional<RescaleAttr> rescale = layer.getRescale();
   if (!rescale)
     return success();
   if (!layer.getRequant())
     return layer.emitOpError("has rescale without requant, which makes the code that it scales");
-  if (failed(verifyRequant(layer, rescale, channels, "output channels", /*multiplierPerOperand=*/false, "rescale")))
+  if (failed(verifyRequant(layer, rescale->getRequant(), channels, "output channels", "rescale")))
     return failure();
-  if (!rescale->contains("weights"))
-    return layer.emitOpError("rescale has no 'weights'");
-  auto weights = dyn_cast<DenseI32ArrayAttr>(rescale->get("weights"));
-  if (!weights)
-    return layer.emitOpError() << "rescale 'weights' is " << rescale->get("weights") << ", expected array<i32>";
-  if (weights.size() != channels)
-    return layer.emitOpError() << "rescale 'weights' has " << weights.size() << " entries, expected " << channels
-                               << " (output channels)";
+  if (rescale->getWeights().size() != channels)
+    return layer.emitOpError() << "rescale 'weights' has " << rescale->getWeights().size() << " entries, expected "
+                               << channels << " (output channels)";
   return success();
 }
 
@@ -362,7 +339,7 @@ static LogicalResult verifySameShape(Layer layer) {
 LogicalResult AddOp::verify() {
   if (failed(verifyBroadcast(*this)))
     return failure();
-  return verifyRequant(*this, getRequant(), 2, "operands", /*multiplierPerOperand=*/true);
+  return verifyRequantOfSum(*this);
 }
 
 LogicalResult SubOp::verify() { return verifyBroadcast(*this); }

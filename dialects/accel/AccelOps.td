@@ -8,7 +8,7 @@
 #ifndef ACCEL_OPS_TD
 #define ACCEL_OPS_TD
 
-include "AccelDialect.td"
+include "AccelAttributes.td"
 include "mlir/IR/CommonAttrConstraints.td"
 include "mlir/IR/CommonTypeConstraints.td"
 include "mlir/IR/AttrTypeBase.td"
@@ -60,20 +60,6 @@ def Accel_Indices : TypedArrayAttrBase<DenseI64ArrayAttr, "a list of indices for
 class Accel_Op<string mnemonic, list<Trait> traits = []> : Op<Accel_Dialect, mnemonic, traits>;
 
 /// A layer. On tensors it has a result and no side effect; on memrefs it writes the operand after `into`.
-///
-/// requant (stage 'integer' on) is a dictionary of what turns an accumulator into an output:
-///     y = clamp(((((acc << pre_shift) + offset[c]) * multiplier[c]) >> shift[c]) + zero_point, min, max)
-/// `multiplier` (array<i32>), `offset` (array<i64>) and `shift` (array<i32>) have one entry, or one per output channel
-/// (conv2d, dense) or per entry of `counts` (pool2d). `pre_shift`, `min`, `max` are integers. The product has 64 bits,
-/// the shift rounds towards minus infinity. `zero_point` is 0 where it is missing: it is in the offset. Optional keys:
-///   narrow (unit)         the sum before the multiplication fits 32 bits for every accumulator that can occur, and
-///                         every shift is at least 32: a high multiplication and a shift do
-///   tie_below (integer)   the offset holds a half; where what is shifted out is less than `tie_below`, the value was a
-///                         tie, and the even one of the quotient and the one below is taken
-///   numerator, divisor, rest (array<i64>)  the product after its shift is at most 1 beside the quotient that is meant;
-///                         left = acc * numerator + rest - quotient * divisor, modulo 2^64, is then below 0 or not below
-///                         `divisor`, and corrects it. A tie is where `left` is less than `tie_below`
-/// accel.add has one multiplier per operand; see there.
 class Accel_Layer<string mnemonic, dag inputs, dag attributes, list<Trait> traits = []>
     : Accel_Op<mnemonic, !listconcat(traits, [DeclareOpInterfaceMethods<MemoryEffectsOpInterface>])> {
   dag common = (ins OptionalAttr<StrAttr>:$engine);
@@ -160,7 +146,7 @@ def Accel_Conv2dOp : Accel_Layer<"conv2d",
     (ins Accel_Value:$input, Accel_Value:$weights, Optional<Accel_Value>:$bias, Optional<Accel_MemRef>:$scratch),
     (ins DenseI64ArrayAttr:$strides, DenseI64ArrayAttr:$pads, DenseI64ArrayAttr:$dilations, I64Attr:$groups,
          OptionalAttr<Accel_Rounding>:$rounding, OptionalAttr<I64Attr>:$pad_value,
-         OptionalAttr<DictionaryAttr>:$requant, OptionalAttr<DictionaryAttr>:$rescale, OptionalAttr<Accel_Kernel>:$kernel,
+         OptionalAttr<Accel_RequantAttr>:$requant, OptionalAttr<Accel_RescaleAttr>:$rescale, OptionalAttr<Accel_Kernel>:$kernel,
          OptionalAttr<I64Attr>:$run, OptionalAttr<I64Attr>:$skip, OptionalAttr<I64Attr>:$scratch_bytes),
     [AttrSizedOperandSegments]> {
   let summary = "Convolve a feature map with a kernel per output channel";
@@ -172,9 +158,7 @@ def Accel_Conv2dOp : Accel_Layer<"conv2d",
     they read `pad_value` (the input's zero point): acc = sum of all taps of x * w, in 32 bits; the zero point's
     contribution is in the offset. Weights are i8, or i16 where 8 signed bits do not hold them. A bias operand is left only with a raw result (no `requant`): y = acc + bias.
 
-    `rescale` (stage dispatched on) is a second step for engines that read their sums with a converter: what `requant`
-    makes is a code, and y is what the keys of `rescale`, which are those of `requant`, make of the accumulator
-    code * weights[k]; `weights` (array<i32>) has one entry for each output channel.
+    `rescale` (stage dispatched on) is a second step for engines that read their sums with a converter.
   }];
   let assemblyFormat = [{
     $input `,` $weights (`bias` $bias^)? (`scratch` $scratch^)? (`into` $out^)? attr-dict `:` functional-type(operands, results)
@@ -183,7 +167,7 @@ def Accel_Conv2dOp : Accel_Layer<"conv2d",
 
 def Accel_DenseOp : Accel_Layer<"dense",
     (ins Accel_Value:$input, Accel_Value:$weights, Optional<Accel_Value>:$bias, Optional<Accel_MemRef>:$scratch),
-    (ins OptionalAttr<Accel_Rounding>:$rounding, OptionalAttr<I64Attr>:$zero_point, OptionalAttr<DictionaryAttr>:$requant,
+    (ins OptionalAttr<Accel_Rounding>:$rounding, OptionalAttr<I64Attr>:$zero_point, OptionalAttr<Accel_RequantAttr>:$requant,
          OptionalAttr<Accel_Kernel>:$kernel, OptionalAttr<I64Attr>:$run, OptionalAttr<I64Attr>:$skip,
          OptionalAttr<I64Attr>:$scratch_bytes),
     [AttrSizedOperandSegments]> {
@@ -200,7 +184,7 @@ def Accel_DenseOp : Accel_Layer<"dense",
 
 def Accel_MatMulOp : Accel_BinaryLayer<"matmul",
     (ins OptionalAttr<Accel_Rounding>:$rounding, OptionalAttr<DenseI64ArrayAttr>:$zero_points,
-         OptionalAttr<DictionaryAttr>:$requant)> {
+         OptionalAttr<Accel_RequantAttr>:$requant)> {
   let summary = "Multiply matrices that are both computed: y[.., m, k] = sum over c of a[.., m, c] * b[.., c, k]";
   let description = [{
     lhs [.., M, C], rhs [.., C, K], result [.., M, K]; the axes before these two broadcast as in numpy.
@@ -213,7 +197,7 @@ def Accel_MatMulOp : Accel_BinaryLayer<"matmul",
 //===----------------------------------------------------------------------===//
 
 def Accel_AddOp : Accel_BinaryLayer<"add",
-    (ins OptionalAttr<Accel_Rounding>:$rounding, OptionalAttr<F64Attr>:$offset, OptionalAttr<DictionaryAttr>:$requant)> {
+    (ins OptionalAttr<Accel_Rounding>:$rounding, OptionalAttr<F64Attr>:$offset, OptionalAttr<Accel_RequantAttr>:$requant)> {
   let summary = "Add two tensors, with numpy broadcasting";
   let description = [{
     `offset` is a real number added to each sum (stage fused). In stage integer
@@ -228,7 +212,7 @@ def Accel_SubOp : Accel_BinaryLayer<"sub", (ins OptionalAttr<Accel_Rounding>:$ro
 
 def Accel_MulOp : Accel_BinaryLayer<"mul",
     (ins OptionalAttr<Accel_Rounding>:$rounding, OptionalAttr<DenseI64ArrayAttr>:$zero_points,
-         OptionalAttr<DictionaryAttr>:$requant)> {
+         OptionalAttr<Accel_RequantAttr>:$requant)> {
   let summary = "Multiply two tensors, with numpy broadcasting";
   let description = [{
     In stage integer acc = (a - zero_points[0]) * (b - zero_points[1]).
@@ -304,7 +288,7 @@ def Accel_Pool2dOp : Accel_UnaryLayer<"pool2d",
          OptionalAttr<DenseI64ArrayAttr>:$dilations,
          DefaultValuedAttr<BoolAttr, "false">:$count_include_pad, OptionalAttr<Accel_Rounding>:$rounding,
          OptionalAttr<F64Attr>:$offset, OptionalAttr<DenseI64ArrayAttr>:$counts,
-         OptionalAttr<DictionaryAttr>:$requant)> {
+         OptionalAttr<Accel_RequantAttr>:$requant)> {
   let summary = "Average, maximum, minimum or sum of the elements under a window";
   let description = [{
     input [N, C, H, W], result [N, C, H', W']; pads = [top, left, bottom, right], dilations = [rows, columns] or 1.

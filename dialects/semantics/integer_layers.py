@@ -31,48 +31,47 @@ def meaning(name: str) -> Callable[[Meaning], Meaning]:
 # From accumulators to outputs
 
 
-def requantise(acc: np.ndarray, requant: ir.DictAttr, arrange: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+def requantise(acc: np.ndarray, requant: accel.RequantAttr, arrange: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """Return clamp(((((acc << pre_shift) + offset) * multiplier) >> shift) + zero_point, min, max).
 
     `arrange` makes the entries of multiplier, offset and shift broadcast against `acc`. With `narrow` the sum
     fits 32 bits. With `tie_below`, a value of which less than that is shifted out was a tie: its quotient is
     made even. With `divisor`, what remains of the division, modulo 2^64, corrects the quotient by 1.
     """
-    pre_shift = requant["pre_shift"].value if "pre_shift" in requant else 0
-    offset, multiplier = (arrange(np.array(requant[key], np.int64)) for key in ("offset", "multiplier"))
-    scaled = integers.add(integers.multiply(fit(acc, 32, "an accumulator"), np.int64(1 << pre_shift)), offset)
-    total = fit(scaled, 32 if "narrow" in requant else 64, "an accumulator with its offset")
+    offset, multiplier = (arrange(np.array(entries, np.int64)) for entries in (requant.offset, requant.multiplier))
+    scaled = integers.add(integers.multiply(fit(acc, 32, "an accumulator"), np.int64(1 << requant.pre_shift)), offset)
+    total = fit(scaled, 32 if requant.narrow else 64, "an accumulator with its offset")
     product = fit(integers.multiply(total, multiplier), 64, "a product")
-    shift = arrange(np.array(requant["shift"], np.int64))
-    if "divisor" in requant:
+    shift = arrange(np.array(requant.shift, np.int64))
+    if requant.divisor is not None:
         numerator, divisor, rest = (
-            arrange(np.array(requant[key], np.int64).astype(object)) for key in ("numerator", "divisor", "rest")
+            arrange(np.array(entries, np.int64).astype(object))
+            for entries in (requant.numerator, requant.divisor, requant.rest)
         )
         return corrected(acc.astype(object) * numerator + rest, divisor, product >> shift, requant)
     return shift_and_clamp(product, requant, shift)
 
 
-def corrected(dividend: np.ndarray, divisor: np.ndarray, quotient: np.ndarray, requant: ir.DictAttr) -> np.ndarray:
+def corrected(
+    dividend: np.ndarray, divisor: np.ndarray, quotient: np.ndarray, requant: accel.RequantAttr
+) -> np.ndarray:
     """Return the clamped outputs for quotients that are at most 1 beside the exact ones; all is modulo 2^64."""
     left = (dividend - quotient * divisor + 2**63) % 2**64 - 2**63
     step = np.where(left < 0, -1, np.where(left >= divisor, 1, 0))
     quotient, left = quotient + step, left - step * divisor
     if ((left < 0) | (left >= divisor)).any():
         raise OverflowError("a quotient is more than 1 wrong")
-    if "tie_below" in requant:
-        quotient = np.where(left < requant["tie_below"].value, quotient // 2 * 2, quotient)
-    quotient = quotient + (requant["zero_point"].value if "zero_point" in requant else 0)
-    return np.clip(quotient, requant["min"].value, requant["max"].value).astype(np.int64)
+    quotient = np.where(left < requant.tie_below, quotient // 2 * 2, quotient) + requant.zero_point
+    return np.clip(quotient, requant.min, requant.max).astype(np.int64)
 
 
-def shift_and_clamp(scaled: np.ndarray, requant: ir.DictAttr, shift: np.ndarray) -> np.ndarray:
+def shift_and_clamp(scaled: np.ndarray, requant: accel.RequantAttr, shift: np.ndarray) -> np.ndarray:
     """Return clamp(scaled >> shift, min, max), with ties and zero point as `requantise` says."""
     quotient = scaled >> shift
-    if "tie_below" in requant:
-        tie = scaled - (quotient << shift) < requant["tie_below"].value
+    if requant.tie_below:
+        tie = scaled - (quotient << shift) < requant.tie_below
         quotient = np.where(tie, quotient & ~1, quotient)
-    quotient = quotient + (requant["zero_point"].value if "zero_point" in requant else 0)
-    return np.clip(quotient, requant["min"].value, requant["max"].value)
+    return np.clip(quotient + requant.zero_point, requant.min, requant.max)
 
 
 def fit(array: np.ndarray, bits: int, what: str) -> np.ndarray:
@@ -97,7 +96,7 @@ def _finish(acc: np.ndarray, op: accel.Conv2dOp | accel.DenseOp, bias: np.ndarra
         rescale = op.rescale if isinstance(op, accel.Conv2dOp) else None
         if rescale is None:
             return code
-        return requantise(code * arrange(np.array(rescale["weights"], np.int64)), rescale, arrange)
+        return requantise(code * arrange(np.array(rescale.weights, np.int64)), rescale.requant, arrange)
     return fit(acc, 32, "an accumulator") if bias is None else fit(acc + arrange(bias), 32, "a biased accumulator")
 
 
@@ -143,13 +142,14 @@ def matrix_products(op: accel.MatMulOp, a: np.ndarray, b: np.ndarray) -> np.ndar
 @meaning("add")
 def add(op: accel.AddOp, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """clamp((a * multiplier[0] + b * multiplier[1] + offset) >> shift, min, max)."""
-    (first, second), (offset,) = op.requant["multiplier"], op.requant["offset"]
-    total = fit(a * first + b * second + offset, 32 if "narrow" in op.requant else 64, "a sum")
-    if "divisor" in op.requant:
-        (left, right), (divisor,), (rest,) = (op.requant[key] for key in ("numerator", "divisor", "rest"))
+    requant = op.requant
+    (first, second), (offset,), (shift,) = requant.multiplier, requant.offset, requant.shift
+    total = fit(a * first + b * second + offset, 32 if requant.narrow else 64, "a sum")
+    if requant.divisor is not None:
+        (left, right), (divisor,), (rest,) = requant.numerator, requant.divisor, requant.rest
         dividend = a.astype(object) * left + b.astype(object) * right + rest
-        return corrected(dividend, divisor, total >> op.requant["shift"][0], op.requant)
-    return shift_and_clamp(total, op.requant, np.int64(op.requant["shift"][0]))
+        return corrected(dividend, divisor, total >> shift, requant)
+    return shift_and_clamp(total, requant, np.int64(shift))
 
 
 @meaning("mul")

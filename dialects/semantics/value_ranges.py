@@ -59,9 +59,10 @@ def _made(op: ir.OpView) -> Range | None:
     if isinstance(op, accel.BufferOp):
         return _written(op.memref)
     attributes = op.operation.attributes
-    for name in ("rescale", "requant"):
-        if name in attributes:
-            return attributes[name]["min"].value, attributes[name]["max"].value
+    if "rescale" in attributes:
+        return _clip(attributes["rescale"].requant)
+    if "requant" in attributes:
+        return _clip(attributes["requant"])
     if isinstance(op, MOVES) or (isinstance(op, accel.Pool2dOp) and ir.StringAttr(op.kind).value in ("max", "min")):
         return held(op.operation.operands[0])
     if isinstance(op, accel.ConcatOp):
@@ -71,6 +72,10 @@ def _made(op: ir.OpView) -> Range | None:
         return _hull([held(op.input), (filler, filler)])
     constant = quantisation.stored(op.operation.results[0]) if op.operation.results else None
     return (int(constant.min()), int(constant.max())) if constant is not None and constant.size else None
+
+
+def _clip(requant: accel.RequantAttr) -> Range:
+    return requant.min, requant.max
 
 
 def _written(buffer: ir.Value) -> Range | None:

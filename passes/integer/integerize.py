@@ -3,8 +3,8 @@
     %y = accel.conv2d %x, %w bias %b
         : (..x!quant.uniform<i8:f32, 0.5:3>>, ..) -> ..x!quant.uniform<i8<-5:127>:f32, 0.25:-5>>
     ==>
-    %y = accel.conv2d %x, %w {pad_value = 3, requant = {multiplier = .., offset = .., pre_shift = 11, shift = 49,
-                              min = -5, max = 127, narrow}} : (..xi8>, ..xi8>) -> ..xi8>
+    %y = accel.conv2d %x, %w {pad_value = 3, requant = #accel.requant<multiplier = [..], offset = [..], shift = [49],
+                              pre_shift = 11, min = -5, max = 127, narrow = true>} : (..xi8>, ..xi8>) -> ..xi8>
 
 Stage    imported (fused) -> integer
 Reads    quantised types; constants; which values can occur (the range of the stored integers)

@@ -2,7 +2,7 @@
 
     %y = accel.lookup %x, %table {lowest = -128 : i64} : (tensor<1x3x96x96xi8>, tensor<256xi8>) -> tensor<1x3x96x96xi8>
     ==>
-    %y = accel.conv2d %x, %w {groups = 3 : i64, requant = {..}, ..} : (tensor<1x3x96x96xi8>, tensor<3x1x1x1xi8>) -> ..
+    %y = accel.conv2d %x, %w {groups = 3 : i64, requant = #accel.requant<..>, ..} : (.., tensor<3x1x1x1xi8>) -> ..
 
 where every entry of the table is clip((x * weight + bias) >> shift, low, high), with one weight for all channels.
 

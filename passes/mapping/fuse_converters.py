@@ -1,9 +1,9 @@
 """fuse-converters: give a layer and the scaling of its result to an engine that does both at its converter.
 
-    %c = accel.conv2d %x, %w {requant = {.., min = -32, max = 31}, ..}
-    %y = accel.conv2d %c, %s {groups = 64 : i64, requant = {..}, ..}         // 1x1, one weight for each channel
+    %c = accel.conv2d %x, %w {requant = #accel.requant<.., min = -32, max = 31>, ..}
+    %y = accel.conv2d %c, %s {groups = 64 : i64, requant = #accel.requant<..>, ..}  // 1x1, one weight for each channel
     ==>
-    %y = accel.conv2d %x, %w {requant = {.., min = -32, max = 31}, rescale = {weights = .., ..}, ..}
+    %y = accel.conv2d %x, %w {requant = #accel.requant<.., min = -32, max = 31>, rescale = #accel.rescale<..>, ..}
 
 Stage    integer -> integer
 Reads    pairs of conv2d whose first result has one use and whose second is 1x1 and depthwise; the target's engines
@@ -83,7 +83,6 @@ def together(first: accel.Conv2dOp, scaling: accel.Conv2dOp) -> accel.Conv2dOp:
     """Build both layers as one, in front of the second."""
     weights = quantisation.stored(scaling.weights).reshape(-1)
     with ir.InsertionPoint(scaling), ir.Location.fused([first.location, scaling.location]):
-        steps = {entry.name: entry.attr for entry in scaling.requant}
         fused = accel.Conv2dOp(
             scaling.result.type,
             first.input,
@@ -94,6 +93,6 @@ def together(first: accel.Conv2dOp, scaling: accel.Conv2dOp) -> accel.Conv2dOp:
             first.groups,
             pad_value=first.pad_value,
             requant=first.requant,
-            rescale=ir.DictAttr.get({**steps, "weights": ir.DenseI32ArrayAttr.get(weights.tolist())}),
+            rescale=accel.RescaleAttr.get(requant=scaling.requant, weights=weights.tolist()),
         )
     return fused.operation.opview

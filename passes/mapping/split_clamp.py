@@ -1,17 +1,17 @@
 """split-clamp: take a clip off an addition, for an engine that only saturates.
 
-    %y = accel.add %a, %b {requant = {min = 0, max = 127, shift = 3, ..}} : ..
+    %y = accel.add %a, %b {requant = #accel.requant<shift = [3], min = 0, max = 127, ..>} : ..
     ==>
-    %s = accel.add %a, %b {requant = {min = -128, max = 127, shift = 3, ..}} : ..
-    %y = accel.conv2d %s, %ones {groups = 16, requant = {min = 0, max = 127, ..}, ..} : ..
+    %s = accel.add %a, %b {requant = #accel.requant<shift = [3], min = -128, max = 127, ..>} : ..
+    %y = accel.conv2d %s, %ones {groups = 16, requant = #accel.requant<min = 0, max = 127, ..>, ..} : ..
 
 with ones of shape [16, 1, 1, 1]: a depthwise convolution that changes nothing but what is negative. Exact: a sum that
 is cut off at -128 is negative all the same. And for values of fewer bits
 
-    %y = accel.add %a, %b {requant = {min = -64, max = 63, shift = 3, ..}} : ..
+    %y = accel.add %a, %b {requant = #accel.requant<shift = [3], min = -64, max = 63, ..>} : ..
     ==>
-    %s = accel.add %a, %b {requant = {min = -128, max = 127, shift = 2, ..}} : ..
-    %y = accel.add %s, %s {requant = {min = -64, max = 63, shift = 2, ..}} : ..
+    %s = accel.add %a, %b {requant = #accel.requant<shift = [2], min = -128, max = 127, ..>} : ..
+    %y = accel.add %s, %s {requant = #accel.requant<shift = [2], min = -64, max = 63, ..>} : ..
 
 Twice as fine, a sum is cut off at twice the limits; half of it, rounded down, is what was wanted: it is a quarter of
 s + s. With min = 0 and max = 63 the convolution halves.
@@ -36,9 +36,6 @@ from ..analysis.acceptance import fewest_cycles, is_accelerated
 
 LOWEST, HIGHEST = -128, 127
 """What a sum of the engine is cut off at."""
-
-WHOLE_SHIFT = ("zero_point", "tie_below", "divisor")
-"""Entries of `requant` that are of no use with a smaller shift."""
 
 
 @dataclass(frozen=True)
@@ -81,28 +78,31 @@ def is_clipped(layer: ir.OpView) -> bool:
     """Say whether a layer is an addition of maps that is clipped, last of all, to all of n bits, with a sign or not."""
     if not isinstance(layer, accel.AddOp) or layer.requant is None or layer.result.type.rank != 4:
         return False
-    low, high = layer.requant["min"].value, layer.requant["max"].value
+    low, high = layer.requant.min, layer.requant.max
     if high & (high + 1) or not 0 < high <= HIGHEST or low not in (0, -high - 1):
         return False
     bits = spare_bits(layer)
-    return bits == 0 or (bits <= layer.requant["shift"][0] and not any(key in layer.requant for key in WHOLE_SHIFT))
+    return bits == 0 or (bits <= layer.requant.shift[0] and not needs_whole_shift(layer.requant))
+
+
+def needs_whole_shift(requant: accel.RequantAttr) -> bool:
+    """Say whether a requantisation has constants that mean something else with a smaller shift."""
+    return requant.zero_point != 0 or requant.tie_below != 0 or requant.divisor is not None
 
 
 def spare_bits(layer: accel.AddOp) -> int:
     """Return how many bits fewer than those of the engine the results of a clipped addition have."""
-    return HIGHEST.bit_length() - layer.requant["max"].value.bit_length()
+    return HIGHEST.bit_length() - layer.requant.max.bit_length()
 
 
 def saturated_sum(layer: accel.AddOp, bits: int) -> accel.AddOp:
     """Return the same addition, 2^bits times as fine and cut off at LOWEST and HIGHEST, at the insertion point."""
-    shift = ir.DenseI32ArrayAttr.get([layer.requant["shift"][0] - bits])
-    entries = {entry.name: entry.attr for entry in layer.requant}
-    entries |= {"min": accel.integer(LOWEST), "max": accel.integer(HIGHEST), "shift": shift}
+    requant = layer.requant.replace(min=LOWEST, max=HIGHEST, shift=[layer.requant.shift[0] - bits])
     made = ir.Operation.create(
         layer.operation.name,
         results=[layer.result.type],
         operands=[layer.lhs, layer.rhs],
-        attributes=dict(layer.operation.attributes.items()) | {"requant": ir.DictAttr.get(entries)},
+        attributes=dict(layer.operation.attributes.items()) | {"requant": requant},
     )
     made.attributes[accel.INNER_ATTRIBUTE] = ir.UnitAttr.get()
     return made.opview
@@ -113,15 +113,8 @@ def shifted(layer: accel.AddOp, value: ir.Value, bits: int) -> accel.AddOp | acc
 
     Where nothing is cut off, it is value + value, shifted by one bit more.
     """
-    low, high = layer.requant["min"].value, layer.requant["max"].value
+    low, high = layer.requant.min, layer.requant.max
     if low == 0:
         return scaling.scaled(value, value.type, shift=bits, low=low, high=high)
-    requant = {
-        "multiplier": ir.DenseI32ArrayAttr.get([1, 1]),
-        "offset": ir.DenseI64ArrayAttr.get([0]),
-        "shift": ir.DenseI32ArrayAttr.get([bits + 1]),
-        "min": accel.integer(low),
-        "max": accel.integer(high),
-        "narrow": ir.UnitAttr.get(),
-    }
-    return accel.AddOp(value.type, value, value, requant=ir.DictAttr.get(requant))
+    requant = accel.RequantAttr.get(multiplier=[1, 1], offset=[0], shift=[bits + 1], min=low, max=high, narrow=True)
+    return accel.AddOp(value.type, value, value, requant=requant)

@@ -68,7 +68,7 @@ func.func @bias_of_other_channels(%x: tensor<1x4xi8>, %w: tensor<2x4xi8>, %b: te
 
 func.func @bias_beside_requant(%x: tensor<1x4xi8>, %w: tensor<2x4xi8>, %b: tensor<2xi32>) {
   // expected-error@+1 {{has a bias operand beside requant, which holds it in 'offset'}}
-  %y = accel.dense %x, %w bias %b {requant = {multiplier = array<i32: 5>, offset = array<i64: 1>, shift = array<i32: 4>, min = -128, max = 127}} : (tensor<1x4xi8>, tensor<2x4xi8>, tensor<2xi32>) -> tensor<1x2xi8>
+  %y = accel.dense %x, %w bias %b {requant = #accel.requant<multiplier = [5], offset = [1], shift = [4], min = -128, max = 127>} : (tensor<1x4xi8>, tensor<2x4xi8>, tensor<2xi32>) -> tensor<1x2xi8>
   return
 }
 
@@ -108,7 +108,7 @@ func.func @window_outside_the_map(%x: tensor<1x4x6x6xi8>) {
 
 func.func @pooling_without_counts(%x: tensor<1x4x6x6xi8>) {
   // expected-error@+1 {{has requant without 'counts'}}
-  %y = accel.pool2d %x {kind = "sum", kernel = array<i64: 2, 2>, strides = array<i64: 2, 2>, pads = array<i64: 0, 0, 0, 0>, requant = {multiplier = array<i32: 5>, offset = array<i64: 1>, shift = array<i32: 4>, min = -128, max = 127}} : (tensor<1x4x6x6xi8>) -> tensor<1x4x3x3xi8>
+  %y = accel.pool2d %x {kind = "sum", kernel = array<i64: 2, 2>, strides = array<i64: 2, 2>, pads = array<i64: 0, 0, 0, 0>, requant = #accel.requant<multiplier = [5], offset = [1], shift = [4], min = -128, max = 127>} : (tensor<1x4x6x6xi8>) -> tensor<1x4x3x3xi8>
   return
 }
 

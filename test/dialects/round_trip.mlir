@@ -25,15 +25,15 @@ func.func @conv2d(%x: tensor<1x4x6x6x!q>, %w: tensor<8x2x3x3x!q>, %b: tensor<8xf
 
 // CHECK-LABEL: @conv2d_with_a_converter
 func.func @conv2d_with_a_converter(%x: tensor<1x4x6x6xi8>, %w: tensor<2x4x1x1xi8>) -> tensor<1x2x6x6xi8> {
-  // CHECK: accel.conv2d %{{.*}}, %{{.*}} {dilations = array<i64: 1, 1>, groups = 1 : i64, pads = array<i64: 0, 0, 0, 0>, requant = {max = 31 : i64, min = -32 : i64, multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 4>}, rescale = {max = 63 : i64, min = -64 : i64, multiplier = array<i32: 1>, offset = array<i64: 5, 6>, shift = array<i32: 1>, weights = array<i32: 3, -3>}, strides = array<i64: 1, 1>} : (
-  %y = accel.conv2d %x, %w {strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1 : i64, requant = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 4>, min = -32, max = 31}, rescale = {weights = array<i32: 3, -3>, multiplier = array<i32: 1>, offset = array<i64: 5, 6>, shift = array<i32: 1>, min = -64, max = 63}} : (tensor<1x4x6x6xi8>, tensor<2x4x1x1xi8>) -> tensor<1x2x6x6xi8>
+  // CHECK: accel.conv2d %{{.*}}, %{{.*}} {dilations = array<i64: 1, 1>, groups = 1 : i64, pads = array<i64: 0, 0, 0, 0>, requant = #accel.requant<multiplier = [1], offset = [0], shift = [4], min = -32, max = 31>, rescale = #accel.rescale<requant = <multiplier = [1], offset = [5, 6], shift = [1], min = -64, max = 63>, weights = [3, -3]>, strides = array<i64: 1, 1>} : (
+  %y = accel.conv2d %x, %w {strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1 : i64, requant = #accel.requant<multiplier = [1], offset = [0], shift = [4], min = -32, max = 31>, rescale = #accel.rescale<requant = <multiplier = [1], offset = [5, 6], shift = [1], min = -64, max = 63>, weights = [3, -3]>} : (tensor<1x4x6x6xi8>, tensor<2x4x1x1xi8>) -> tensor<1x2x6x6xi8>
   return %y : tensor<1x2x6x6xi8>
 }
 
 // CHECK-LABEL: @dense_on_integers
 func.func @dense_on_integers(%x: tensor<1x4xi8>, %w: tensor<2x4xi8>) -> tensor<1x2xi8> {
-  // CHECK: accel.dense %{{.*}}, %{{.*}} {engine = "host", requant = {max = 127 : i64, min = -128 : i64, multiplier = array<i32: 5>, narrow, offset = array<i64: 1, 2>, shift = array<i32: 40>}} : (tensor<1x4xi8>, tensor<2x4xi8>) -> tensor<1x2xi8>
-  %y = accel.dense %x, %w {engine = "host", requant = {multiplier = array<i32: 5>, offset = array<i64: 1, 2>, shift = array<i32: 40>, narrow, min = -128, max = 127}} : (tensor<1x4xi8>, tensor<2x4xi8>) -> tensor<1x2xi8>
+  // CHECK: accel.dense %{{.*}}, %{{.*}} {engine = "host", requant = #accel.requant<multiplier = [5], offset = [1, 2], shift = [40], min = -128, max = 127, narrow = true>} : (tensor<1x4xi8>, tensor<2x4xi8>) -> tensor<1x2xi8>
+  %y = accel.dense %x, %w {engine = "host", requant = #accel.requant<multiplier = [5], offset = [1, 2], shift = [40], min = -128, max = 127, narrow = true>} : (tensor<1x4xi8>, tensor<2x4xi8>) -> tensor<1x2xi8>
   return %y : tensor<1x2xi8>
 }
 

@@ -78,8 +78,8 @@ class Network:
         biases = ", ".join(str(self.rng.randint(-(40 << shift), 40 << shift)) for _ in range(outputs))
         low = self.rng.choice((-128, 0))
         return (
-            f"requant = {{multiplier = array<i32: 1>, offset = array<i64: {biases}>, shift = array<i32: {shift}>, "
-            f"min = {low}, max = 127}}"
+            f"requant = #accel.requant<multiplier = [1], offset = [{biases}], shift = [{shift}], "
+            f"min = {low}, max = 127>"
         )
 
     # Layers
@@ -108,10 +108,7 @@ class Network:
     def code(self, products: int) -> str:
         """Return the shift of a converter that leaves about 6 bits of random sums."""
         shift = max(0, (products.bit_length() + 1) // 2 + self.rng.randint(0, 1))
-        return (
-            f"requant = {{multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: {shift}>, "
-            "min = -32, max = 31}"
-        )
+        return f"requant = #accel.requant<multiplier = [1], offset = [0], shift = [{shift}], min = -32, max = 31>"
 
     def depthwise(self, source: str) -> str:
         return self.conv2d(source, is_depthwise=True)
@@ -121,8 +118,8 @@ class Network:
         other = self.rng.choice([name for name, shape in self.values.items() if shape == self.values[source]])
         low, high = self.rng.choice([(-128, 127), (-128, 127), (0, 127), (-64, 63), (0, 31)])
         requant = (
-            f"requant = {{multiplier = array<i32: 1, 1>, offset = array<i64: 0>, "
-            f"shift = array<i32: {self.rng.randint(0, 2)}>, min = {low}, max = {high}}}"
+            "requant = #accel.requant<multiplier = [1, 1], offset = [0], "
+            f"shift = [{self.rng.randint(0, 2)}], min = {low}, max = {high}>"
         )
         return self.layer("add", [source, other], requant, self.values[source])
 
@@ -139,9 +136,9 @@ class Network:
         count = int(np.prod(size))
         attributes = (
             f'kind = "sum", kernel = array<i64: {size[0]}, {size[1]}>, strides = array<i64: 1, 1>, '
-            f"pads = array<i64: 0, 0, 0, 0>, counts = array<i64: {count}>, requant = {{multiplier = array<i32: 1>, "
-            f"offset = array<i64: {self.rng.randint(0, count)}>, shift = array<i32: {count.bit_length() // 2}>, "
-            f"min = {self.rng.choice((-128, 0))}, max = 127}}"
+            f"pads = array<i64: 0, 0, 0, 0>, counts = array<i64: {count}>, requant = #accel.requant<multiplier = [1], "
+            f"offset = [{self.rng.randint(0, count)}], shift = [{count.bit_length() // 2}], "
+            f"min = {self.rng.choice((-128, 0))}, max = 127>"
         )
         return self.layer("pool2d", [source], attributes, (channels, 1, 1))
 

@@ -12,7 +12,7 @@ from htvm.dialects import accel
 from htvm.runtime.simulator import SimulationError
 
 TINY = targets.load(str(Path(__file__).parents[1] / "passes/targets/tiny_npu.py"))
-SUM = "requant = {multiplier = array<i32: 1, 1>, offset = array<i64: 0>, shift = array<i32: 1>, min = -128, max = 127}"
+SUM = "requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127>"
 KIND = "tensor<1x16x4x8xi8>"
 TEXT = f"""
 func.func @sums(%x: {KIND} {{accel.name = "x", accel.range = array<i64: -128, 127>}})

@@ -7,8 +7,8 @@
 // CHECK-LABEL: @nchw
 func.func @nchw(%x: tensor<1x16x8x8xi8>) -> tensor<1x16x8x8xi8> {
   %w = arith.constant dense<1> : tensor<16x16x1x1xi8>
-  %y = accel.conv2d %x, %w {engine = "digital", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 4>, min = -128, max = 127}} : (tensor<1x16x8x8xi8>, tensor<16x16x1x1xi8>) -> tensor<1x16x8x8xi8>
-  %z = accel.conv2d %y, %w {engine = "digital", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 4>, min = -128, max = 127}} : (tensor<1x16x8x8xi8>, tensor<16x16x1x1xi8>) -> tensor<1x16x8x8xi8>
+  %y = accel.conv2d %x, %w {engine = "digital", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = #accel.requant<multiplier = [1], offset = [0], shift = [4], min = -128, max = 127>} : (tensor<1x16x8x8xi8>, tensor<16x16x1x1xi8>) -> tensor<1x16x8x8xi8>
+  %z = accel.conv2d %y, %w {engine = "digital", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = #accel.requant<multiplier = [1], offset = [0], shift = [4], min = -128, max = 127>} : (tensor<1x16x8x8xi8>, tensor<16x16x1x1xi8>) -> tensor<1x16x8x8xi8>
   return %z : tensor<1x16x8x8xi8>
 }
 
@@ -20,10 +20,10 @@ func.func @nchw(%x: tensor<1x16x8x8xi8>) -> tensor<1x16x8x8xi8> {
 func.func @written_as_it_is_read(%x: tensor<1x16x8x8xi8>) -> tensor<1x16x8x8xi8> {
   %w = arith.constant dense<1> : tensor<16x16x1x1xi8>
   // CHECK: accel.conv2d {{.*}} -> tensor<1x16x8x8xi8, #[[NHWC]]>
-  %y = accel.conv2d %x, %w {engine = "digital", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 4>, min = 0, max = 127}} : (tensor<1x16x8x8xi8>, tensor<16x16x1x1xi8>) -> tensor<1x16x8x8xi8>
+  %y = accel.conv2d %x, %w {engine = "digital", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = #accel.requant<multiplier = [1], offset = [0], shift = [4], min = 0, max = 127>} : (tensor<1x16x8x8xi8>, tensor<16x16x1x1xi8>) -> tensor<1x16x8x8xi8>
   // CHECK-NOT: accel.convert_layout
   // CHECK: accel.conv2d {{.*}} : (tensor<1x16x8x8xi8, #[[NHWC]]>, tensor<16x16x1x1xi8>) -> tensor<1x16x8x8xi8>
-  %z = accel.conv2d %y, %w {engine = "analog", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 4>, min = -32, max = 31}} : (tensor<1x16x8x8xi8>, tensor<16x16x1x1xi8>) -> tensor<1x16x8x8xi8>
+  %z = accel.conv2d %y, %w {engine = "analog", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = #accel.requant<multiplier = [1], offset = [0], shift = [4], min = -32, max = 31>} : (tensor<1x16x8x8xi8>, tensor<16x16x1x1xi8>) -> tensor<1x16x8x8xi8>
   return %z : tensor<1x16x8x8xi8>
 }
 
@@ -37,12 +37,12 @@ func.func @converted(%x: tensor<1x16x8x8xi8> {accel.range = array<i64: 0, 127>})
   %w = arith.constant dense<1> : tensor<16x16x1x1xi8>
   // CHECK: %[[C:.*]] = accel.conv2d %arg0
   // CHECK-SAME: engine = "digital", groups = 1 : i64
-  // CHECK-SAME: max = 127 : i64, min = 0 : i64
+  // CHECK-SAME: min = 0, max = 127
   // CHECK-SAME: (tensor<1x16x8x8xi8>, tensor<16x16x1x1xi8>) -> tensor<1x16x8x8xi8, #[[NHWC]]>
   // CHECK: accel.conv2d %[[C]]
-  %y = accel.conv2d %x, %w {engine = "analog", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 4>, min = -32, max = 31}} : (tensor<1x16x8x8xi8>, tensor<16x16x1x1xi8>) -> tensor<1x16x8x8xi8>
+  %y = accel.conv2d %x, %w {engine = "analog", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = #accel.requant<multiplier = [1], offset = [0], shift = [4], min = -32, max = 31>} : (tensor<1x16x8x8xi8>, tensor<16x16x1x1xi8>) -> tensor<1x16x8x8xi8>
   // CHECK: accel.conv2d %[[C]]
-  %z = accel.conv2d %x, %w {engine = "analog", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 5>, min = -32, max = 31}} : (tensor<1x16x8x8xi8>, tensor<16x16x1x1xi8>) -> tensor<1x16x8x8xi8>
+  %z = accel.conv2d %x, %w {engine = "analog", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = #accel.requant<multiplier = [1], offset = [0], shift = [5], min = -32, max = 31>} : (tensor<1x16x8x8xi8>, tensor<16x16x1x1xi8>) -> tensor<1x16x8x8xi8>
   return %y, %z : tensor<1x16x8x8xi8>, tensor<1x16x8x8xi8>
 }
 
@@ -54,8 +54,8 @@ func.func @converted(%x: tensor<1x16x8x8xi8> {accel.range = array<i64: 0, 127>})
 // CHECK-LABEL: @addition_of_one_order
 func.func @addition_of_one_order(%x: tensor<1x16x8x8xi8>) -> tensor<1x16x8x8xi8> {
   %w = arith.constant dense<1> : tensor<16x16x1x1xi8>
-  %y = accel.conv2d %x, %w {engine = "digital", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 4>, min = 0, max = 127}} : (tensor<1x16x8x8xi8>, tensor<16x16x1x1xi8>) -> tensor<1x16x8x8xi8>
-  %z = accel.add %x, %y {engine = "digital", requant = {multiplier = array<i32: 1, 1>, offset = array<i64: 0>, shift = array<i32: 1>, min = -128, max = 127}} : (tensor<1x16x8x8xi8>, tensor<1x16x8x8xi8>) -> tensor<1x16x8x8xi8>
+  %y = accel.conv2d %x, %w {engine = "digital", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = #accel.requant<multiplier = [1], offset = [0], shift = [4], min = 0, max = 127>} : (tensor<1x16x8x8xi8>, tensor<16x16x1x1xi8>) -> tensor<1x16x8x8xi8>
+  %z = accel.add %x, %y {engine = "digital", requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127>} : (tensor<1x16x8x8xi8>, tensor<1x16x8x8xi8>) -> tensor<1x16x8x8xi8>
   return %z : tensor<1x16x8x8xi8>
 }
 
@@ -67,10 +67,10 @@ func.func @addition_of_one_order(%x: tensor<1x16x8x8xi8>) -> tensor<1x16x8x8xi8>
 // CHECK-LABEL: @tied_to_what_others_see
 func.func @tied_to_what_others_see(%x: tensor<1x16x8x8xi8> {accel.range = array<i64: 0, 31>}) -> (tensor<1x16x8x8xi8>, tensor<1x16x8x8xi8>) {
   %w = arith.constant dense<1> : tensor<16x16x1x1xi8>
-  %y = accel.conv2d %x, %w {engine = "analog", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 4>, min = -32, max = 31}} : (tensor<1x16x8x8xi8>, tensor<16x16x1x1xi8>) -> tensor<1x16x8x8xi8>
+  %y = accel.conv2d %x, %w {engine = "analog", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = #accel.requant<multiplier = [1], offset = [0], shift = [4], min = -32, max = 31>} : (tensor<1x16x8x8xi8>, tensor<16x16x1x1xi8>) -> tensor<1x16x8x8xi8>
   // CHECK: accel.add {{.*}} : (tensor<1x16x8x8xi8, #[[NHWC]]>, tensor<1x16x8x8xi8, #[[NHWC]]>) -> tensor<1x16x8x8xi8>
-  %s = accel.add %y, %y {engine = "host", requant = {multiplier = array<i32: 1, 1>, offset = array<i64: 0>, shift = array<i32: 1>, min = -128, max = 127}} : (tensor<1x16x8x8xi8>, tensor<1x16x8x8xi8>) -> tensor<1x16x8x8xi8>
-  %z = accel.conv2d %y, %w {engine = "analog", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 4>, min = -32, max = 31}} : (tensor<1x16x8x8xi8>, tensor<16x16x1x1xi8>) -> tensor<1x16x8x8xi8>
+  %s = accel.add %y, %y {engine = "host", requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127>} : (tensor<1x16x8x8xi8>, tensor<1x16x8x8xi8>) -> tensor<1x16x8x8xi8>
+  %z = accel.conv2d %y, %w {engine = "analog", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = #accel.requant<multiplier = [1], offset = [0], shift = [4], min = -32, max = 31>} : (tensor<1x16x8x8xi8>, tensor<16x16x1x1xi8>) -> tensor<1x16x8x8xi8>
   return %s, %z : tensor<1x16x8x8xi8>, tensor<1x16x8x8xi8>
 }
 
@@ -86,8 +86,8 @@ func.func @depthwise_and_analog(%x: tensor<1x64x16x16xi8> {accel.range = array<i
   // CHECK: %[[Y:.*]] = accel.conv2d %arg0, {{.*}} groups = 64 {{.*}} -> tensor<1x64x16x16xi8>{{$}}
   // CHECK: %[[C:.*]] = accel.conv2d %[[Y]], {{.*}} groups = 1 {{.*}} -> tensor<1x64x16x16xi8, #[[NHWC]]>
   // CHECK: accel.conv2d %[[C]]
-  %y = accel.conv2d %x, %d {engine = "digital", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 64, requant = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 0>, min = 0, max = 127}} : (tensor<1x64x16x16xi8>, tensor<64x1x1x1xi8>) -> tensor<1x64x16x16xi8>
-  %z = accel.conv2d %y, %w {engine = "analog", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 4>, min = -32, max = 31}} : (tensor<1x64x16x16xi8>, tensor<16x64x1x1xi8>) -> tensor<1x16x16x16xi8>
+  %y = accel.conv2d %x, %d {engine = "digital", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 64, requant = #accel.requant<multiplier = [1], offset = [0], shift = [0], min = 0, max = 127>} : (tensor<1x64x16x16xi8>, tensor<64x1x1x1xi8>) -> tensor<1x64x16x16xi8>
+  %z = accel.conv2d %y, %w {engine = "analog", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = #accel.requant<multiplier = [1], offset = [0], shift = [4], min = -32, max = 31>} : (tensor<1x64x16x16xi8>, tensor<16x64x1x1xi8>) -> tensor<1x16x16x16xi8>
   return %z : tensor<1x16x16x16xi8>
 }
 
@@ -101,7 +101,7 @@ func.func @sum_of_a_map(%x: tensor<1x16x8x8xi8>) -> tensor<1x16x1x1xi8> {
   // CHECK: %[[Y:.*]] = accel.conv2d {{.*}} -> tensor<1x16x8x8xi8, #[[NHWC]]>
   // CHECK-NOT: accel.conv2d
   // CHECK: accel.pool2d %[[Y]]
-  %y = accel.conv2d %x, %w {engine = "digital", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 4>, min = -128, max = 127}} : (tensor<1x16x8x8xi8>, tensor<16x16x1x1xi8>) -> tensor<1x16x8x8xi8>
-  %z = accel.pool2d %y {engine = "digital", kind = "average", kernel = array<i64: 8, 8>, strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, counts = array<i64: 64>, requant = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 6>, min = -128, max = 127}} : (tensor<1x16x8x8xi8>) -> tensor<1x16x1x1xi8>
+  %y = accel.conv2d %x, %w {engine = "digital", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = #accel.requant<multiplier = [1], offset = [0], shift = [4], min = -128, max = 127>} : (tensor<1x16x8x8xi8>, tensor<16x16x1x1xi8>) -> tensor<1x16x8x8xi8>
+  %z = accel.pool2d %y {engine = "digital", kind = "average", kernel = array<i64: 8, 8>, strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, counts = array<i64: 64>, requant = #accel.requant<multiplier = [1], offset = [0], shift = [6], min = -128, max = 127>} : (tensor<1x16x8x8xi8>) -> tensor<1x16x1x1xi8>
   return %z : tensor<1x16x1x1xi8>
 }

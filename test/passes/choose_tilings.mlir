@@ -8,11 +8,11 @@ func.func @stays(%x: tensor<1x16x8x8xi8>) -> tensor<1x16x8x8xi8> {
   // CHECK: accel.conv2d %arg0
   // CHECK-SAME: accel.memory = "l1"
   // CHECK-SAME: accel.tiling = {buffers = 1 : i64, columns = 8 : i64, loads, outputs = 16 : i64, outputs_first, rows = 8 : i64}
-  %y = accel.conv2d %x, %w {engine = "npu", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 4>, min = -128, max = 127}} : (tensor<1x16x8x8xi8>, tensor<16x16x1x1xi8>) -> tensor<1x16x8x8xi8>
+  %y = accel.conv2d %x, %w {engine = "npu", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = #accel.requant<multiplier = [1], offset = [0], shift = [4], min = -128, max = 127>} : (tensor<1x16x8x8xi8>, tensor<16x16x1x1xi8>) -> tensor<1x16x8x8xi8>
   // CHECK: accel.conv2d
   // CHECK-NOT: accel.memory
   // CHECK-SAME: accel.tiling = {buffers = 1 : i64, columns = 8 : i64, outputs = 16 : i64, outputs_first, rows = 8 : i64, stores}
-  %z = accel.conv2d %y, %w {engine = "npu", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 4>, min = -128, max = 127}} : (tensor<1x16x8x8xi8>, tensor<16x16x1x1xi8>) -> tensor<1x16x8x8xi8>
+  %z = accel.conv2d %y, %w {engine = "npu", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = #accel.requant<multiplier = [1], offset = [0], shift = [4], min = -128, max = 127>} : (tensor<1x16x8x8xi8>, tensor<16x16x1x1xi8>) -> tensor<1x16x8x8xi8>
   return %z : tensor<1x16x8x8xi8>
 }
 
@@ -23,10 +23,10 @@ func.func @stays(%x: tensor<1x16x8x8xi8>) -> tensor<1x16x8x8xi8> {
 func.func @copy_for_the_host(%x: tensor<1x4x8x8xi8>) -> (tensor<1x4x8x8xi8>, tensor<1x4x4x4xi8>) {
   // CHECK: %[[Y:.*]] = accel.add
   // CHECK-SAME: accel.memory = "l1"
-  %y = accel.add %x, %x {engine = "npu", requant = {multiplier = array<i32: 1, 1>, offset = array<i64: 0>, shift = array<i32: 1>, min = -128, max = 127}} : (tensor<1x4x8x8xi8>, tensor<1x4x8x8xi8>) -> tensor<1x4x8x8xi8>
+  %y = accel.add %x, %x {engine = "npu", requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127>} : (tensor<1x4x8x8xi8>, tensor<1x4x8x8xi8>) -> tensor<1x4x8x8xi8>
   // CHECK: %[[COPY:.*]] = accel.transfer %[[Y]] {engine = "store"}
   // CHECK-DAG: accel.add %[[Y]], %[[Y]]
-  %z = accel.add %y, %y {engine = "npu", requant = {multiplier = array<i32: 1, 1>, offset = array<i64: 0>, shift = array<i32: 1>, min = -128, max = 127}} : (tensor<1x4x8x8xi8>, tensor<1x4x8x8xi8>) -> tensor<1x4x8x8xi8>
+  %z = accel.add %y, %y {engine = "npu", requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127>} : (tensor<1x4x8x8xi8>, tensor<1x4x8x8xi8>) -> tensor<1x4x8x8xi8>
   // CHECK-DAG: accel.pool2d %[[COPY]]
   %p = accel.pool2d %y {engine = "host", kind = "max", kernel = array<i64: 2, 2>, strides = array<i64: 2, 2>, pads = array<i64: 0, 0, 0, 0>} : (tensor<1x4x8x8xi8>) -> tensor<1x4x4x4xi8>
   return %z, %p : tensor<1x4x8x8xi8>, tensor<1x4x4x4xi8>
@@ -42,7 +42,7 @@ func.func @in_tiles(%x: tensor<1x16x16x16xi8>) -> tensor<1x32x16x16xi8> {
   // CHECK: accel.conv2d
   // CHECK-NOT: accel.memory
   // CHECK-SAME: accel.tiling = {{{.*}}loads, outputs = 16 : i64, {{(outputs_first, )?}}rows = {{[1-9]}} : i64, stores}
-  %y = accel.conv2d %x, %w {engine = "npu", strides = array<i64: 1, 1>, pads = array<i64: 1, 1, 1, 1>, dilations = array<i64: 1, 1>, groups = 1, requant = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 8>, min = -128, max = 127}} : (tensor<1x16x16x16xi8>, tensor<32x16x3x3xi8>) -> tensor<1x32x16x16xi8>
+  %y = accel.conv2d %x, %w {engine = "npu", strides = array<i64: 1, 1>, pads = array<i64: 1, 1, 1, 1>, dilations = array<i64: 1, 1>, groups = 1, requant = #accel.requant<multiplier = [1], offset = [0], shift = [8], min = -128, max = 127>} : (tensor<1x16x16x16xi8>, tensor<32x16x3x3xi8>) -> tensor<1x32x16x16xi8>
   return %y : tensor<1x32x16x16xi8>
 }
 
@@ -54,10 +54,10 @@ func.func @in_tiles(%x: tensor<1x16x16x16xi8>) -> tensor<1x32x16x16xi8> {
 func.func @one_operand_stays(%x: tensor<1x32x8x8xi8>) -> tensor<1x32x8x8xi8> {
   // CHECK: accel.add
   // CHECK-SAME: accel.memory = "l1"
-  %y = accel.add %x, %x {engine = "npu", requant = {multiplier = array<i32: 1, 1>, offset = array<i64: 0>, shift = array<i32: 1>, min = -128, max = 127}} : (tensor<1x32x8x8xi8>, tensor<1x32x8x8xi8>) -> tensor<1x32x8x8xi8>
+  %y = accel.add %x, %x {engine = "npu", requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127>} : (tensor<1x32x8x8xi8>, tensor<1x32x8x8xi8>) -> tensor<1x32x8x8xi8>
   // CHECK: accel.add
   // CHECK-SAME: columns = 8 : i64, loads, outputs = 16 : i64, outputs_first, rows = 8 : i64, stores
-  %z = accel.add %y, %x {engine = "npu", requant = {multiplier = array<i32: 1, 1>, offset = array<i64: 0>, shift = array<i32: 1>, min = -128, max = 127}} : (tensor<1x32x8x8xi8>, tensor<1x32x8x8xi8>) -> tensor<1x32x8x8xi8>
+  %z = accel.add %y, %x {engine = "npu", requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127>} : (tensor<1x32x8x8xi8>, tensor<1x32x8x8xi8>) -> tensor<1x32x8x8xi8>
   return %z : tensor<1x32x8x8xi8>
 }
 
@@ -68,9 +68,9 @@ func.func @one_operand_stays(%x: tensor<1x32x8x8xi8>) -> tensor<1x32x8x8xi8> {
 func.func @too_much_for_all(%x: tensor<1x32x8x8xi8>) -> tensor<1x32x8x8xi8> {
   // CHECK-COUNT-1: accel.memory = "l1"
   // CHECK-NOT: accel.memory
-  %a = accel.add %x, %x {engine = "npu", requant = {multiplier = array<i32: 1, 1>, offset = array<i64: 0>, shift = array<i32: 1>, min = -128, max = 127}} : (tensor<1x32x8x8xi8>, tensor<1x32x8x8xi8>) -> tensor<1x32x8x8xi8>
-  %b = accel.add %a, %a {engine = "npu", requant = {multiplier = array<i32: 1, 1>, offset = array<i64: 0>, shift = array<i32: 1>, min = -128, max = 127}} : (tensor<1x32x8x8xi8>, tensor<1x32x8x8xi8>) -> tensor<1x32x8x8xi8>
-  %c = accel.add %a, %b {engine = "npu", requant = {multiplier = array<i32: 1, 1>, offset = array<i64: 0>, shift = array<i32: 1>, min = -128, max = 127}} : (tensor<1x32x8x8xi8>, tensor<1x32x8x8xi8>) -> tensor<1x32x8x8xi8>
+  %a = accel.add %x, %x {engine = "npu", requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127>} : (tensor<1x32x8x8xi8>, tensor<1x32x8x8xi8>) -> tensor<1x32x8x8xi8>
+  %b = accel.add %a, %a {engine = "npu", requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127>} : (tensor<1x32x8x8xi8>, tensor<1x32x8x8xi8>) -> tensor<1x32x8x8xi8>
+  %c = accel.add %a, %b {engine = "npu", requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127>} : (tensor<1x32x8x8xi8>, tensor<1x32x8x8xi8>) -> tensor<1x32x8x8xi8>
   return %c : tensor<1x32x8x8xi8>
 }
 
@@ -81,7 +81,7 @@ func.func @too_much_for_all(%x: tensor<1x32x8x8xi8>) -> tensor<1x32x8x8xi8> {
 func.func @pinned(%x: tensor<1x4x8x8xi8>) -> tensor<1x4x8x8xi8> {
   // CHECK: accel.predicted = {bound = {{[0-9]+}} : i64, cycles = {{[0-9]+}} : i64}
   // CHECK-SAME: accel.tiling = {buffers = 2 : i64, columns = 5 : i64, loads, outputs = 3 : i64, rows = 7 : i64, stores}
-  %y = accel.add %x, %x {engine = "npu", accel.tiling = {outputs = 3, rows = 7, columns = 5, loads, stores, buffers = 2}, requant = {multiplier = array<i32: 1, 1>, offset = array<i64: 0>, shift = array<i32: 1>, min = -128, max = 127}} : (tensor<1x4x8x8xi8>, tensor<1x4x8x8xi8>) -> tensor<1x4x8x8xi8>
+  %y = accel.add %x, %x {engine = "npu", accel.tiling = {outputs = 3, rows = 7, columns = 5, loads, stores, buffers = 2}, requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127>} : (tensor<1x4x8x8xi8>, tensor<1x4x8x8xi8>) -> tensor<1x4x8x8xi8>
   return %y : tensor<1x4x8x8xi8>
 }
 
@@ -95,10 +95,10 @@ module attributes {accel.mapping = "htvm"} {
     // CHECK: accel.add
     // CHECK-NOT: accel.memory
     // CHECK-SAME: accel.tiling = {blocking, buffers = 1 : i64, columns = 8 : i64, loads, outputs = 16 : i64, outputs_first, rows = 8 : i64, stores}
-    %y = accel.add %x, %x {engine = "npu", requant = {multiplier = array<i32: 1, 1>, offset = array<i64: 0>, shift = array<i32: 1>, min = -128, max = 127}} : (tensor<1x16x8x8xi8>, tensor<1x16x8x8xi8>) -> tensor<1x16x8x8xi8>
+    %y = accel.add %x, %x {engine = "npu", requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127>} : (tensor<1x16x8x8xi8>, tensor<1x16x8x8xi8>) -> tensor<1x16x8x8xi8>
     // CHECK: accel.conv2d
     // CHECK-SAME: accel.tiling = {blocking, {{.*}}launch_outputs = 1 : i64, loads,
-    %z = accel.conv2d %y, %w {engine = "npu", strides = array<i64: 1, 1>, pads = array<i64: 1, 1, 1, 1>, dilations = array<i64: 1, 1>, groups = 16, requant = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 4>, min = -128, max = 127}} : (tensor<1x16x8x8xi8>, tensor<16x1x3x3xi8>) -> tensor<1x16x8x8xi8>
+    %z = accel.conv2d %y, %w {engine = "npu", strides = array<i64: 1, 1>, pads = array<i64: 1, 1, 1, 1>, dilations = array<i64: 1, 1>, groups = 16, requant = #accel.requant<multiplier = [1], offset = [0], shift = [4], min = -128, max = 127>} : (tensor<1x16x8x8xi8>, tensor<16x1x3x3xi8>) -> tensor<1x16x8x8xi8>
     return %z : tensor<1x16x8x8xi8>
   }
 }

@@ -12,7 +12,7 @@ module attributes {accel.objective = "memory"} {
     // LARGE-SAME: accel.tiling = {buffers = 1 : i64, columns = 1 : i64, loads, outputs = 16 : i64, rows = 1 : i64, stores}
     // SMALL-SAME: accel.tiling = {buffers = 1 : i64, columns = 1 : i64, loads, outputs = 32 : i64, outputs_first, rows = 1 : i64, stores}
     // LEAST-SAME: accel.tiling = {buffers = 1 : i64, columns = 2 : i64, loads, outputs = 32 : i64, outputs_first, rows = 2 : i64, stores}
-    %y = accel.conv2d %x, %w {engine = "digital", strides = array<i64: 1, 1>, pads = array<i64: 2, 2, 2, 2>, dilations = array<i64: 1, 1>, groups = 1, requant = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 8>, min = -128, max = 127}} : (tensor<1x16x16x16xi8>, tensor<32x16x5x5xi8>) -> tensor<1x32x16x16xi8>
+    %y = accel.conv2d %x, %w {engine = "digital", strides = array<i64: 1, 1>, pads = array<i64: 2, 2, 2, 2>, dilations = array<i64: 1, 1>, groups = 1, requant = #accel.requant<multiplier = [1], offset = [0], shift = [8], min = -128, max = 127>} : (tensor<1x16x16x16xi8>, tensor<32x16x5x5xi8>) -> tensor<1x32x16x16xi8>
     return %y : tensor<1x32x16x16xi8>
   }
 }

@@ -6,7 +6,7 @@ func.func @half(%x: tensor<1x3x16x16xi8> {accel.range = array<i64: -4, 3>}) -> t
   // CHECK: %[[ONES:.*]] = arith.constant dense<1> : tensor<3x1x1x1xi8>
   // CHECK: %[[Y:.*]] = accel.conv2d %{{.*}}, %[[ONES]]
   // CHECK-SAME: groups = 3 : i64
-  // CHECK-SAME: max = 3 : i64, min = -1 : i64, multiplier = array<i32: 1073741824>, narrow, offset = array<i64: 12>, pre_shift = 2 : i64, shift = array<i32: 33>
+  // CHECK-SAME: multiplier = [1073741824], offset = [12], shift = [33], pre_shift = 2, min = -1, max = 3, narrow = true
   // CHECK: return %[[Y]]
   %t = arith.constant dense<[-1, 0, 0, 1, 1, 2, 2, 3]> : tensor<8xi8>
   %y = accel.lookup %x, %t {lowest = -4 : i64} : (tensor<1x3x16x16xi8>, tensor<8xi8>) -> tensor<1x3x16x16xi8>

@@ -4,13 +4,13 @@
 // CHECK-LABEL: @one_layer
 func.func @one_layer(%x: tensor<1x2x4x4xi8> {accel.range = array<i64: -64, 63>}) -> tensor<1x2x4x4xi8> {
   // CHECK: %[[Y:[0-9]+]] = accel.conv2d %arg0
-  // CHECK-SAME: requant = {max = 31 : i64, min = -32 : i64, multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 1>}
-  // CHECK-SAME: rescale = {max = 127 : i64, min = -128 : i64, multiplier = array<i32: 1>, offset = array<i64: 9, -9>, shift = array<i32: 1>, weights = array<i32: 5, -3>}
+  // CHECK-SAME: requant = #accel.requant<multiplier = [1], offset = [0], shift = [1], min = -32, max = 31>
+  // CHECK-SAME: rescale = #accel.rescale<requant = <multiplier = [1], offset = [9, -9], shift = [1], min = -128, max = 127>, weights = [5, -3]>
   // CHECK-NEXT: return %[[Y]]
   %w = arith.constant dense<[[[[1]], [[-1]]], [[[0]], [[1]]]]> : tensor<2x2x1x1xi8>
   %s = arith.constant dense<[[[[5]]], [[[-3]]]]> : tensor<2x1x1x1xi8>
-  %c = accel.conv2d %x, %w {strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 1>, min = -32, max = 31}} : (tensor<1x2x4x4xi8>, tensor<2x2x1x1xi8>) -> tensor<1x2x4x4xi8>
-  %y = accel.conv2d %c, %s {strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 2, requant = {multiplier = array<i32: 1>, offset = array<i64: 9, -9>, shift = array<i32: 1>, min = -128, max = 127}} : (tensor<1x2x4x4xi8>, tensor<2x1x1x1xi8>) -> tensor<1x2x4x4xi8>
+  %c = accel.conv2d %x, %w {strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = #accel.requant<multiplier = [1], offset = [0], shift = [1], min = -32, max = 31>} : (tensor<1x2x4x4xi8>, tensor<2x2x1x1xi8>) -> tensor<1x2x4x4xi8>
+  %y = accel.conv2d %c, %s {strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 2, requant = #accel.requant<multiplier = [1], offset = [9, -9], shift = [1], min = -128, max = 127>} : (tensor<1x2x4x4xi8>, tensor<2x1x1x1xi8>) -> tensor<1x2x4x4xi8>
   return %y : tensor<1x2x4x4xi8>
 }
 
@@ -21,8 +21,8 @@ func.func @code_is_used_twice(%x: tensor<1x2x4x4xi8> {accel.range = array<i64: -
   // CHECK-NOT: rescale
   %w = arith.constant dense<1> : tensor<2x2x1x1xi8>
   %s = arith.constant dense<5> : tensor<2x1x1x1xi8>
-  %c = accel.conv2d %x, %w {strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 1>, min = -32, max = 31}} : (tensor<1x2x4x4xi8>, tensor<2x2x1x1xi8>) -> tensor<1x2x4x4xi8>
-  %y = accel.conv2d %c, %s {strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 2, requant = {multiplier = array<i32: 1>, offset = array<i64: 9>, shift = array<i32: 1>, min = -128, max = 127}} : (tensor<1x2x4x4xi8>, tensor<2x1x1x1xi8>) -> tensor<1x2x4x4xi8>
+  %c = accel.conv2d %x, %w {strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = #accel.requant<multiplier = [1], offset = [0], shift = [1], min = -32, max = 31>} : (tensor<1x2x4x4xi8>, tensor<2x2x1x1xi8>) -> tensor<1x2x4x4xi8>
+  %y = accel.conv2d %c, %s {strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 2, requant = #accel.requant<multiplier = [1], offset = [9], shift = [1], min = -128, max = 127>} : (tensor<1x2x4x4xi8>, tensor<2x1x1x1xi8>) -> tensor<1x2x4x4xi8>
   return %c, %y : tensor<1x2x4x4xi8>, tensor<1x2x4x4xi8>
 }
 
@@ -33,8 +33,8 @@ func.func @no_engine_takes_it(%x: tensor<1x2x4x4xi8> {accel.range = array<i64: -
   // CHECK-NOT: rescale
   %w = arith.constant dense<1> : tensor<2x2x1x1xi8>
   %s = arith.constant dense<5> : tensor<2x1x1x1xi8>
-  %c = accel.conv2d %x, %w {strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 1>, min = -64, max = 63}} : (tensor<1x2x4x4xi8>, tensor<2x2x1x1xi8>) -> tensor<1x2x4x4xi8>
-  %y = accel.conv2d %c, %s {strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 2, requant = {multiplier = array<i32: 1>, offset = array<i64: 9>, shift = array<i32: 1>, min = -128, max = 127}} : (tensor<1x2x4x4xi8>, tensor<2x1x1x1xi8>) -> tensor<1x2x4x4xi8>
+  %c = accel.conv2d %x, %w {strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = #accel.requant<multiplier = [1], offset = [0], shift = [1], min = -64, max = 63>} : (tensor<1x2x4x4xi8>, tensor<2x2x1x1xi8>) -> tensor<1x2x4x4xi8>
+  %y = accel.conv2d %c, %s {strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 2, requant = #accel.requant<multiplier = [1], offset = [9], shift = [1], min = -128, max = 127>} : (tensor<1x2x4x4xi8>, tensor<2x1x1x1xi8>) -> tensor<1x2x4x4xi8>
   return %y : tensor<1x2x4x4xi8>
 }
 
@@ -46,7 +46,7 @@ func.func @pinned(%x: tensor<1x2x4x4xi8> {accel.range = array<i64: -64, 63>}) ->
   // CHECK-NOT: rescale
   %w = arith.constant dense<1> : tensor<2x2x1x1xi8>
   %s = arith.constant dense<5> : tensor<2x1x1x1xi8>
-  %c = accel.conv2d %x, %w {engine = "host", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 1>, min = -32, max = 31}} : (tensor<1x2x4x4xi8>, tensor<2x2x1x1xi8>) -> tensor<1x2x4x4xi8>
-  %y = accel.conv2d %c, %s {strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 2, requant = {multiplier = array<i32: 1>, offset = array<i64: 9>, shift = array<i32: 1>, min = -128, max = 127}} : (tensor<1x2x4x4xi8>, tensor<2x1x1x1xi8>) -> tensor<1x2x4x4xi8>
+  %c = accel.conv2d %x, %w {engine = "host", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = #accel.requant<multiplier = [1], offset = [0], shift = [1], min = -32, max = 31>} : (tensor<1x2x4x4xi8>, tensor<2x2x1x1xi8>) -> tensor<1x2x4x4xi8>
+  %y = accel.conv2d %c, %s {strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 2, requant = #accel.requant<multiplier = [1], offset = [9], shift = [1], min = -128, max = 127>} : (tensor<1x2x4x4xi8>, tensor<2x1x1x1xi8>) -> tensor<1x2x4x4xi8>
   return %y : tensor<1x2x4x4xi8>
 }

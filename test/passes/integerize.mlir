@@ -11,8 +11,8 @@ func.func @dense(%x: tensor<1x2x!x>) -> tensor<1x2x!y> {
   // CHECK: %[[W:.*]] = arith.constant dense<{{\[\[}}3, -3], [6, 7]]> : tensor<2x2xi8>
   %c = arith.constant dense<[[3, -3], [6, 7]]> : tensor<2x2xi8>
   %w = quant.scast %c : tensor<2x2xi8> to tensor<2x2x!w>
-  // CHECK: accel.dense %[[X]], %[[W]] {requant = {max = 127 : i64, min = -5 : i64, multiplier = array<i32:
-  // CHECK-SAME: narrow
+  // CHECK: accel.dense %[[X]], %[[W]] {requant = #accel.requant<multiplier = [
+  // CHECK-SAME: min = -5, max = 127, narrow = true
   // CHECK-SAME: -> tensor<1x2xi8>
   %0 = accel.dense %x, %w : (tensor<1x2x!x>, tensor<2x2x!w>) -> tensor<1x2x!y>
   return %0 : tensor<1x2x!y>
@@ -30,7 +30,7 @@ func.func @conv2d_floor(%x: tensor<1x1x4x4x!x>) -> tensor<1x1x4x4x!y> {
   %c = arith.constant dense<1> : tensor<1x1x3x3xi8>
   %w = quant.scast %c : tensor<1x1x3x3xi8> to tensor<1x1x3x3x!w>
   // CHECK: accel.conv2d {{.*}}pad_value = 0 : i64
-  // CHECK-SAME: max = 255 : i64, min = 0 : i64
+  // CHECK-SAME: min = 0, max = 255
   // CHECK-SAME: : (tensor<1x1x4x4xui8>, tensor<1x1x3x3xi8>) -> tensor<1x1x4x4xui8>
   %0 = accel.conv2d %x, %w {rounding = "floor", strides = array<i64: 1, 1>, pads = array<i64: 1, 1, 1, 1>, dilations = array<i64: 1, 1>, groups = 1 : i64} : (tensor<1x1x4x4x!x>, tensor<1x1x3x3x!w>) -> tensor<1x1x4x4x!y>
   return %0 : tensor<1x1x4x4x!y>
@@ -78,9 +78,9 @@ func.func @raw_accumulators(%x: tensor<1x2x!x>) -> tensor<1x1x!raw> {
 
 // CHECK-LABEL: @add_and_sub
 func.func @add_and_sub(%a: tensor<4x!x>, %b: tensor<4x!y>) -> tensor<4x!y> {
-  // CHECK: accel.add {{.*}}multiplier = array<i32: [[A:[0-9]+]], [[B:[0-9]+]]>
+  // CHECK: accel.add {{.*}}multiplier = {{\[}}[[A:[0-9]+]], [[B:[0-9]+]]]
   // A difference is a sum with a negative multiplier.
-  // CHECK: accel.add {{.*}}multiplier = array<i32: {{[0-9]+}}, -{{[0-9]+}}>
+  // CHECK: accel.add {{.*}}multiplier = [{{[0-9]+}}, -{{[0-9]+}}]
   %0 = accel.add %a, %b : (tensor<4x!x>, tensor<4x!y>) -> tensor<4x!y>
   %1 = accel.sub %a, %0 : (tensor<4x!x>, tensor<4x!y>) -> tensor<4x!y>
   return %1 : tensor<4x!y>
@@ -94,8 +94,8 @@ func.func @add_and_sub(%a: tensor<4x!x>, %b: tensor<4x!y>) -> tensor<4x!y> {
 // Halves of both parities: ties alternate, and no linear function does that. The code looks at the bits shifted out.
 // CHECK-LABEL: @ties_to_even
 func.func @ties_to_even(%a: tensor<4x!x>, %b: tensor<4x!x>) -> tensor<4x!y> {
-  // CHECK: accel.add {{.*}}multiplier = array<i32: 1, 1>
-  // CHECK-SAME: shift = array<i32: 1>, tie_below = 1 : i64, zero_point = -4
+  // CHECK: accel.add {{.*}}multiplier = [1, 1]
+  // CHECK-SAME: shift = [1], zero_point = -4, tie_below = 1
   %0 = accel.add %a, %b : (tensor<4x!x>, tensor<4x!x>) -> tensor<4x!y>
   return %0 : tensor<4x!y>
 }
@@ -121,7 +121,7 @@ func.func @mul(%a: tensor<1x2x2x2x!x>, %b: tensor<1x2x1x1x!g>) -> tensor<1x2x2x2
 // CHECK-LABEL: @average_pool
 func.func @average_pool(%x: tensor<1x1x5x5x!x>) -> tensor<1x1x5x5x!y> {
   // CHECK: accel.pool2d {{.*}}counts = array<i64: 4, 6, 9>
-  // CHECK-SAME: multiplier = array<i32: {{[0-9]+}}, {{[0-9]+}}, {{[0-9]+}}>
+  // CHECK-SAME: multiplier = [{{[0-9]+}}, {{[0-9]+}}, {{[0-9]+}}]
   %0 = accel.pool2d %x {kind = "average", kernel = array<i64: 3, 3>, strides = array<i64: 1, 1>, pads = array<i64: 1, 1, 1, 1>} : (tensor<1x1x5x5x!x>) -> tensor<1x1x5x5x!y>
   return %0 : tensor<1x1x5x5x!y>
 }

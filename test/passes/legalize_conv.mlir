@@ -7,7 +7,7 @@ func.func @even_kernel(%x: tensor<1x1x8x8xi8>) -> tensor<1x1x7x7xi8> {
   // CHECK: accel.conv2d
   // CHECK-SAME: pads = array<i64: 0, 0, 1, 1>
   %w = arith.constant dense<[[[[1, 2], [3, 4]]]]> : tensor<1x1x2x2xi8>
-  %y = accel.conv2d %x, %w {dilations = array<i64: 1, 1>, groups = 1 : i64, pads = array<i64: 0, 0, 0, 0>, strides = array<i64: 1, 1>, pad_value = 0 : i64, requant = {max = 127 : i64, min = -128 : i64, multiplier = array<i32: 1073741824>, narrow, offset = array<i64: 0>, pre_shift = 2 : i64, shift = array<i32: 40>}} : (tensor<1x1x8x8xi8>, tensor<1x1x2x2xi8>) -> tensor<1x1x7x7xi8>
+  %y = accel.conv2d %x, %w {dilations = array<i64: 1, 1>, groups = 1 : i64, pads = array<i64: 0, 0, 0, 0>, strides = array<i64: 1, 1>, pad_value = 0 : i64, requant = #accel.requant<multiplier = [1073741824], offset = [0], shift = [40], pre_shift = 2, min = -128, max = 127, narrow = true>} : (tensor<1x1x8x8xi8>, tensor<1x1x2x2xi8>) -> tensor<1x1x7x7xi8>
   return %y : tensor<1x1x7x7xi8>
 }
 
@@ -26,7 +26,7 @@ func.func @wide_kernel(%x: tensor<1x1x49x10xi8>) -> tensor<1x64x25x5xi8> {
   // CHECK-SAME: strides = array<i64: 1, 1>
   // CHECK-SAME: tensor<64x4x5x3xi8>
   %w = arith.constant dense<1> : tensor<64x1x10x4xi8>
-  %y = accel.conv2d %x, %w {dilations = array<i64: 1, 1>, groups = 1 : i64, pads = array<i64: 4, 1, 5, 1>, strides = array<i64: 2, 2>, pad_value = 0 : i64, requant = {max = 127 : i64, min = -128 : i64, multiplier = array<i32: 1073741824>, narrow, offset = array<i64: 0>, pre_shift = 2 : i64, shift = array<i32: 40>}} : (tensor<1x1x49x10xi8>, tensor<64x1x10x4xi8>) -> tensor<1x64x25x5xi8>
+  %y = accel.conv2d %x, %w {dilations = array<i64: 1, 1>, groups = 1 : i64, pads = array<i64: 4, 1, 5, 1>, strides = array<i64: 2, 2>, pad_value = 0 : i64, requant = #accel.requant<multiplier = [1073741824], offset = [0], shift = [40], pre_shift = 2, min = -128, max = 127, narrow = true>} : (tensor<1x1x49x10xi8>, tensor<64x1x10x4xi8>) -> tensor<1x64x25x5xi8>
   return %y : tensor<1x64x25x5xi8>
 }
 
@@ -39,7 +39,7 @@ func.func @others(%x: tensor<1x16x8x8xi8>) -> (tensor<1x16x4x4xi8>, tensor<1x16x
   // CHECK: strides = array<i64: 2, 2>
   // CHECK: strides = array<i64: 3, 3>
   %w = arith.constant dense<1> : tensor<16x16x3x3xi8>
-  %y = accel.conv2d %x, %w {dilations = array<i64: 1, 1>, groups = 1 : i64, pads = array<i64: 1, 1, 1, 1>, strides = array<i64: 2, 2>, pad_value = 0 : i64, requant = {max = 127 : i64, min = -128 : i64, multiplier = array<i32: 1073741824>, narrow, offset = array<i64: 0>, pre_shift = 2 : i64, shift = array<i32: 40>}} : (tensor<1x16x8x8xi8>, tensor<16x16x3x3xi8>) -> tensor<1x16x4x4xi8>
-  %z = accel.conv2d %x, %w {dilations = array<i64: 1, 1>, groups = 1 : i64, pads = array<i64: 1, 1, 0, 0>, strides = array<i64: 3, 3>, pad_value = 0 : i64, requant = {max = 127 : i64, min = -128 : i64, multiplier = array<i32: 1073741824>, narrow, offset = array<i64: 0>, pre_shift = 2 : i64, shift = array<i32: 40>}} : (tensor<1x16x8x8xi8>, tensor<16x16x3x3xi8>) -> tensor<1x16x3x3xi8>
+  %y = accel.conv2d %x, %w {dilations = array<i64: 1, 1>, groups = 1 : i64, pads = array<i64: 1, 1, 1, 1>, strides = array<i64: 2, 2>, pad_value = 0 : i64, requant = #accel.requant<multiplier = [1073741824], offset = [0], shift = [40], pre_shift = 2, min = -128, max = 127, narrow = true>} : (tensor<1x16x8x8xi8>, tensor<16x16x3x3xi8>) -> tensor<1x16x4x4xi8>
+  %z = accel.conv2d %x, %w {dilations = array<i64: 1, 1>, groups = 1 : i64, pads = array<i64: 1, 1, 0, 0>, strides = array<i64: 3, 3>, pad_value = 0 : i64, requant = #accel.requant<multiplier = [1073741824], offset = [0], shift = [40], pre_shift = 2, min = -128, max = 127, narrow = true>} : (tensor<1x16x8x8xi8>, tensor<16x16x3x3xi8>) -> tensor<1x16x3x3xi8>
   return %y, %z : tensor<1x16x4x4xi8>, tensor<1x16x3x3xi8>
 }

@@ -4,13 +4,13 @@
 // CHECK-LABEL: @relu_of_a_sum
 func.func @relu_of_a_sum(%a: tensor<1x16x16x16xi8>, %b: tensor<1x16x16x16xi8>) -> tensor<1x16x16x16xi8> {
   // CHECK: %[[SUM:.*]] = accel.add
-  // CHECK-SAME: max = 127 : i64, min = -128 : i64
+  // CHECK-SAME: min = -128, max = 127
   // CHECK: %[[ONES:.*]] = arith.constant dense<1> : tensor<16x1x1x1xi8>
   // CHECK: %[[Y:.*]] = accel.conv2d %[[SUM]], %[[ONES]]
   // CHECK-SAME: groups = 16
-  // CHECK-SAME: max = 127 : i64, min = 0 : i64
+  // CHECK-SAME: min = 0, max = 127
   // CHECK: return %[[Y]]
-  %y = accel.add %a, %b {requant = {max = 127 : i64, min = 0 : i64, multiplier = array<i32: 1, 1>, narrow, offset = array<i64: 0>, shift = array<i32: 1>}} : (tensor<1x16x16x16xi8>, tensor<1x16x16x16xi8>) -> tensor<1x16x16x16xi8>
+  %y = accel.add %a, %b {requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = 0, max = 127, narrow = true>} : (tensor<1x16x16x16xi8>, tensor<1x16x16x16xi8>) -> tensor<1x16x16x16xi8>
   return %y : tensor<1x16x16x16xi8>
 }
 
@@ -21,7 +21,7 @@ func.func @relu_of_a_sum(%a: tensor<1x16x16x16xi8>, %b: tensor<1x16x16x16xi8>) -
 func.func @sum(%a: tensor<1x16x16x16xi8>, %b: tensor<1x16x16x16xi8>) -> tensor<1x16x16x16xi8> {
   // CHECK: accel.add
   // CHECK-NOT: accel.conv2d
-  %y = accel.add %a, %b {requant = {max = 127 : i64, min = -128 : i64, multiplier = array<i32: 1, 1>, narrow, offset = array<i64: 0>, shift = array<i32: 1>}} : (tensor<1x16x16x16xi8>, tensor<1x16x16x16xi8>) -> tensor<1x16x16x16xi8>
+  %y = accel.add %a, %b {requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127, narrow = true>} : (tensor<1x16x16x16xi8>, tensor<1x16x16x16xi8>) -> tensor<1x16x16x16xi8>
   return %y : tensor<1x16x16x16xi8>
 }
 
@@ -31,9 +31,9 @@ func.func @sum(%a: tensor<1x16x16x16xi8>, %b: tensor<1x16x16x16xi8>) -> tensor<1
 // CHECK-LABEL: @unequal_scales
 func.func @unequal_scales(%a: tensor<1x16x16x16xi8>, %b: tensor<1x16x16x16xi8>) -> tensor<1x16x16x16xi8> {
   // CHECK: accel.add
-  // CHECK-SAME: min = 0 : i64
+  // CHECK-SAME: min = 0,
   // CHECK-NOT: accel.conv2d
-  %y = accel.add %a, %b {requant = {max = 127 : i64, min = 0 : i64, multiplier = array<i32: 3, 1>, narrow, offset = array<i64: 0>, shift = array<i32: 1>}} : (tensor<1x16x16x16xi8>, tensor<1x16x16x16xi8>) -> tensor<1x16x16x16xi8>
+  %y = accel.add %a, %b {requant = #accel.requant<multiplier = [3, 1], offset = [0], shift = [1], min = 0, max = 127, narrow = true>} : (tensor<1x16x16x16xi8>, tensor<1x16x16x16xi8>) -> tensor<1x16x16x16xi8>
   return %y : tensor<1x16x16x16xi8>
 }
 
@@ -42,10 +42,10 @@ func.func @unequal_scales(%a: tensor<1x16x16x16xi8>, %b: tensor<1x16x16x16xi8>) 
 // A sum that is cut off at 7 bits: twice as fine it is cut off at 8, and a quarter of two of it is half of it.
 // CHECK-LABEL: @seven_bits
 func.func @seven_bits(%a: tensor<1x16x16x16xi8>, %b: tensor<1x16x16x16xi8>) -> tensor<1x16x16x16xi8> {
-  // CHECK: %[[SUM:.*]] = accel.add %{{.*}}, %{{.*}} {accel.inner, requant = {max = 127 : i64, min = -128 : i64, multiplier = array<i32: 1, 1>, narrow, offset = array<i64: 0>, shift = array<i32: 0>}}
-  // CHECK: %[[Y:.*]] = accel.add %[[SUM]], %[[SUM]] {accel.inserted = "cuts off the sum of the layer before{{.*}}", requant = {max = 63 : i64, min = -64 : i64, multiplier = array<i32: 1, 1>, narrow, offset = array<i64: 0>, shift = array<i32: 2>}}
+  // CHECK: %[[SUM:.*]] = accel.add %{{.*}}, %{{.*}} {accel.inner, requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [0], min = -128, max = 127, narrow = true>}
+  // CHECK: %[[Y:.*]] = accel.add %[[SUM]], %[[SUM]] {accel.inserted = "cuts off the sum of the layer before{{.*}}", requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [2], min = -64, max = 63, narrow = true>}
   // CHECK: return %[[Y]]
-  %y = accel.add %a, %b {requant = {max = 63 : i64, min = -64 : i64, multiplier = array<i32: 1, 1>, narrow, offset = array<i64: 0>, shift = array<i32: 1>}} : (tensor<1x16x16x16xi8>, tensor<1x16x16x16xi8>) -> tensor<1x16x16x16xi8>
+  %y = accel.add %a, %b {requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -64, max = 63, narrow = true>} : (tensor<1x16x16x16xi8>, tensor<1x16x16x16xi8>) -> tensor<1x16x16x16xi8>
   return %y : tensor<1x16x16x16xi8>
 }
 
@@ -55,13 +55,13 @@ func.func @seven_bits(%a: tensor<1x16x16x16xi8>, %b: tensor<1x16x16x16xi8>) -> t
 // CHECK-LABEL: @six_bits_and_relu
 func.func @six_bits_and_relu(%a: tensor<1x16x16x16xi8>, %b: tensor<1x16x16x16xi8>) -> tensor<1x16x16x16xi8> {
   // CHECK: %[[SUM:.*]] = accel.add
-  // CHECK-SAME: max = 127 : i64, min = -128 : i64
-  // CHECK-SAME: shift = array<i32: 1>
+  // CHECK-SAME: shift = [1]
+  // CHECK-SAME: min = -128, max = 127
   // CHECK: %[[Y:.*]] = accel.conv2d %[[SUM]]
-  // CHECK-SAME: max = 63 : i64, min = 0 : i64
-  // CHECK-SAME: shift = array<i32: 33>
+  // CHECK-SAME: shift = [33]
+  // CHECK-SAME: min = 0, max = 63
   // CHECK: return %[[Y]]
-  %y = accel.add %a, %b {requant = {max = 63 : i64, min = 0 : i64, multiplier = array<i32: 1, 1>, narrow, offset = array<i64: 0>, shift = array<i32: 2>}} : (tensor<1x16x16x16xi8>, tensor<1x16x16x16xi8>) -> tensor<1x16x16x16xi8>
+  %y = accel.add %a, %b {requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [2], min = 0, max = 63, narrow = true>} : (tensor<1x16x16x16xi8>, tensor<1x16x16x16xi8>) -> tensor<1x16x16x16xi8>
   return %y : tensor<1x16x16x16xi8>
 }
 
@@ -71,8 +71,8 @@ func.func @six_bits_and_relu(%a: tensor<1x16x16x16xi8>, %b: tensor<1x16x16x16xi8
 // CHECK-LABEL: @no_finer_sum
 func.func @no_finer_sum(%a: tensor<1x16x16x16xi8>, %b: tensor<1x16x16x16xi8>) -> tensor<1x16x16x16xi8> {
   // CHECK: accel.add
-  // CHECK-SAME: max = 63 : i64
+  // CHECK-SAME: max = 63
   // CHECK-NOT: accel.add
-  %y = accel.add %a, %b {requant = {max = 63 : i64, min = -64 : i64, multiplier = array<i32: 1, 1>, narrow, offset = array<i64: 0>, shift = array<i32: 0>}} : (tensor<1x16x16x16xi8>, tensor<1x16x16x16xi8>) -> tensor<1x16x16x16xi8>
+  %y = accel.add %a, %b {requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [0], min = -64, max = 63, narrow = true>} : (tensor<1x16x16x16xi8>, tensor<1x16x16x16xi8>) -> tensor<1x16x16x16xi8>
   return %y : tensor<1x16x16x16xi8>
 }

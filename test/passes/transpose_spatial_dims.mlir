@@ -12,8 +12,8 @@ func.func @narrow(%x: tensor<1x16x50x5xi8>) -> tensor<1x16x25x3xi8> {
   // CHECK: return %[[Y]]
   %w = arith.constant dense<1> : tensor<16x16x7x5xi8>
   %v = arith.constant dense<1> : tensor<16x16x7x7xi8>
-  %0 = accel.conv2d %x, %w {strides = array<i64: 1, 1>, pads = array<i64: 3, 1, 3, 3>, dilations = array<i64: 1, 1>, groups = 1, requant = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 9>, min = -128, max = 127}} : (tensor<1x16x50x5xi8>, tensor<16x16x7x5xi8>) -> tensor<1x16x50x5xi8>
-  %1 = accel.conv2d %0, %v {strides = array<i64: 2, 2>, pads = array<i64: 3, 3, 3, 3>, dilations = array<i64: 1, 1>, groups = 1, requant = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 9>, min = -128, max = 127}} : (tensor<1x16x50x5xi8>, tensor<16x16x7x7xi8>) -> tensor<1x16x25x3xi8>
+  %0 = accel.conv2d %x, %w {strides = array<i64: 1, 1>, pads = array<i64: 3, 1, 3, 3>, dilations = array<i64: 1, 1>, groups = 1, requant = #accel.requant<multiplier = [1], offset = [0], shift = [9], min = -128, max = 127>} : (tensor<1x16x50x5xi8>, tensor<16x16x7x5xi8>) -> tensor<1x16x50x5xi8>
+  %1 = accel.conv2d %0, %v {strides = array<i64: 2, 2>, pads = array<i64: 3, 3, 3, 3>, dilations = array<i64: 1, 1>, groups = 1, requant = #accel.requant<multiplier = [1], offset = [0], shift = [9], min = -128, max = 127>} : (tensor<1x16x50x5xi8>, tensor<16x16x7x7xi8>) -> tensor<1x16x25x3xi8>
   return %1 : tensor<1x16x25x3xi8>
 }
 
@@ -28,8 +28,8 @@ func.func @one_pixel(%x: tensor<1x16x40x2xi8>) -> tensor<1x16x1x1xi8> {
   // CHECK-NOT: accel.transpose
   // CHECK: return %[[Y]]
   %v = arith.constant dense<1> : tensor<16x16x7x7xi8>
-  %1 = accel.conv2d %x, %v {strides = array<i64: 1, 1>, pads = array<i64: 3, 3, 3, 3>, dilations = array<i64: 1, 1>, groups = 1, requant = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 9>, min = -128, max = 127}} : (tensor<1x16x40x2xi8>, tensor<16x16x7x7xi8>) -> tensor<1x16x40x2xi8>
-  %2 = accel.pool2d %1 {kind = "average", kernel = array<i64: 40, 2>, strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, counts = array<i64: 80>, requant = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 6>, min = -128, max = 127}} : (tensor<1x16x40x2xi8>) -> tensor<1x16x1x1xi8>
+  %1 = accel.conv2d %x, %v {strides = array<i64: 1, 1>, pads = array<i64: 3, 3, 3, 3>, dilations = array<i64: 1, 1>, groups = 1, requant = #accel.requant<multiplier = [1], offset = [0], shift = [9], min = -128, max = 127>} : (tensor<1x16x40x2xi8>, tensor<16x16x7x7xi8>) -> tensor<1x16x40x2xi8>
+  %2 = accel.pool2d %1 {kind = "average", kernel = array<i64: 40, 2>, strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, counts = array<i64: 80>, requant = #accel.requant<multiplier = [1], offset = [0], shift = [6], min = -128, max = 127>} : (tensor<1x16x40x2xi8>) -> tensor<1x16x1x1xi8>
   return %2 : tensor<1x16x1x1xi8>
 }
 
@@ -42,6 +42,6 @@ func.func @square(%x: tensor<1x16x16x16xi8>) -> tensor<1x16x16x16xi8> {
   // CHECK: arith.constant
   // CHECK-NOT: arith.constant
   %w = arith.constant dense<1> : tensor<16x16x1x3xi8>
-  %0 = accel.conv2d %x, %w {strides = array<i64: 1, 1>, pads = array<i64: 0, 1, 0, 1>, dilations = array<i64: 1, 1>, groups = 1, requant = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 6>, min = -128, max = 127}} : (tensor<1x16x16x16xi8>, tensor<16x16x1x3xi8>) -> tensor<1x16x16x16xi8>
+  %0 = accel.conv2d %x, %w {strides = array<i64: 1, 1>, pads = array<i64: 0, 1, 0, 1>, dilations = array<i64: 1, 1>, groups = 1, requant = #accel.requant<multiplier = [1], offset = [0], shift = [6], min = -128, max = 127>} : (tensor<1x16x16x16xi8>, tensor<16x16x1x3xi8>) -> tensor<1x16x16x16xi8>
   return %0 : tensor<1x16x16x16xi8>
 }

@@ -234,5 +234,5 @@ def _operands_found(op: accel.AddOp) -> Value | None:
 def _multipliers_found(op: accel.AddOp) -> Value | None:
     if op.requant is None:
         return None
-    first, second = op.requant["multiplier"]
+    first, second = op.requant.multiplier
     return None if first == second else Both(first, second)

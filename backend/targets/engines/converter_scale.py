@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from mlir import ir
 
 from htvm.backend.targets.engines.shift_requant import FAR, Range, Requant, clip_violation
 from htvm.backend.targets.violations import (
@@ -30,6 +29,7 @@ from htvm.backend.targets.violations import (
     WithOffset,
     any_of,
 )
+from htvm.dialects import accel
 
 
 @dataclass(frozen=True)
@@ -51,13 +51,13 @@ class Scaler(Fact):
     largest_shift: int
     factors: Range
 
-    def solve(self, rescale: ir.DictAttr, first: np.ndarray, last: np.ndarray) -> Scale | Violation:
+    def solve(self, rescale: accel.RescaleAttr, first: np.ndarray, last: np.ndarray) -> Scale | Violation:
         """Return constants that are exact for codes first[k]..last[k]; where there are none, why.
 
         Scales tried are those next to the layer's own, times 2^shift: others fit only where nearly all is clipped.
         """
         ends = tuple(map(int, first)), tuple(map(int, last))
-        return _solve(self, Requant.of(rescale), tuple(rescale["weights"]), *ends)
+        return _solve(self, Requant.of(rescale.requant), rescale.weights, *ends)
 
     def __str__(self) -> str:
         return (

@@ -21,7 +21,6 @@ from functools import lru_cache
 from math import frexp
 
 import numpy as np
-from mlir import ir
 
 from htvm.backend.targets.violations import (
     AtLeast,
@@ -37,6 +36,7 @@ from htvm.backend.targets.violations import (
     Violation,
     any_of,
 )
+from htvm.dialects import accel
 
 Range = tuple[int, int]
 
@@ -49,7 +49,7 @@ SHIFTS = 54
 
 @dataclass(frozen=True)
 class Requant:
-    """The dictionary `requant` as plain data; each tuple has one entry, or one for each output channel.
+    """The attribute `requant` as plain data; each tuple has one entry, or one for each output channel.
 
     addend: what is added to the product; accel.add has its offset there.
     """
@@ -65,14 +65,13 @@ class Requant:
     addend: int = 0
 
     @staticmethod
-    def of(requant: ir.DictAttr) -> Requant:
+    def of(requant: accel.RequantAttr) -> Requant:
         """Return what the attribute of a layer with accumulators says."""
-        optional = {key: requant[key].value for key in ("pre_shift", "zero_point", "tie_below") if key in requant}
-        arrays = {key: tuple(requant[key]) for key in ("multiplier", "offset", "shift")}
-        return Requant(**arrays, low=requant["min"].value, high=requant["max"].value, **optional)
+        return Requant(requant.multiplier, requant.offset, requant.shift, requant.min, requant.max,
+                       requant.pre_shift, requant.zero_point, requant.tie_below)  # fmt: skip
 
     @staticmethod
-    def of_sum(requant: ir.DictAttr) -> Requant:
+    def of_sum(requant: accel.RequantAttr) -> Requant:
         """Return what the attribute of an accel.add says of the sum of its operands, whose multipliers are equal."""
         stated = Requant.of(requant)
         return Requant(stated.multiplier[:1], (0,), stated.shift, stated.low, stated.high, 0, stated.zero_point,

@@ -96,7 +96,7 @@ def _giving(op: ir.OpView, index: tuple[int, ...], found: int) -> tuple[int, int
 
     Requantising never decreases with the accumulator, so both are found by halving.
     """
-    entries = len(op.requant["multiplier"])
+    entries = len(op.requant.multiplier)
     if entries > 1 and isinstance(op, accel.Pool2dOp):  # an entry for each size of window
         return None
     channel = index[1] if isinstance(op, accel.Conv2dOp) else index[-1]
@@ -106,7 +106,7 @@ def _giving(op: ir.OpView, index: tuple[int, ...], found: int) -> tuple[int, int
         try:
             scaled = integer_layers.requantise(one, op.requant, lambda each: each[channel if each.size > 1 else 0])
         except OverflowError:  # no sum of this layer is so far out
-            return op.requant["max" if value > 0 else "min"].value
+            return op.requant.max if value > 0 else op.requant.min
         return int(scaled[0])
 
     first, last = _first(lambda value: result(value) >= found), _first(lambda value: result(value) > found) - 1

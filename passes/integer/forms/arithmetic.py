@@ -12,7 +12,7 @@ from htvm.dialects import accel, quantisation
 from htvm.dialects.semantics import integers
 
 from ...analysis import exact_add, exact_requant
-from .builders import NotExact, bounds, exact_steps, made, modulo, requant, rounding, uniform, with_constants
+from .builders import NotExact, exact_steps, made, modulo, requant, rounding, uniform, with_constants
 from .tables import converted
 
 MOST_PAIRS = 1 << 24
@@ -31,22 +31,19 @@ def add(op: accel.AddOp | accel.SubOp, operands: list[ir.Value]) -> ir.Value:
     solved = (exact_add.solve(wanted) if can_look else None) or exact_add.corrected(wanted)
     if solved is None or y.bits > 16:
         raise NotExact(f"has scale ratios {float(slopes[0])} and {float(slopes[1])}, for which no 64-bit sum is exact")
-    requant = {
-        "multiplier": ir.DenseI32ArrayAttr.get(list(solved.multipliers)),
-        "offset": ir.DenseI64ArrayAttr.get([solved.offset]),
-        "shift": ir.DenseI32ArrayAttr.get([solved.shift]),
-        **bounds(y),
-    }
-    if solved.narrow:
-        requant["narrow"] = ir.UnitAttr.get()
-    if solved.tie_below:
-        requant["tie_below"] = accel.integer(solved.tie_below)
-    if solved.zero_point:
-        requant["zero_point"] = accel.integer(solved.zero_point)
+    constants = accel.RequantAttr.get(
+        multiplier=solved.multipliers,
+        offset=[solved.offset],
+        shift=[solved.shift],
+        min=y.lowest,
+        max=y.highest,
+        narrow=solved.narrow,
+        tie_below=solved.tie_below,
+        zero_point=solved.zero_point,
+    )
     if solved.divisor:
-        exact = {"numerator": list(solved.numerators), "divisor": [solved.divisor], "rest": [modulo(solved.rest)]}
-        requant |= {key: ir.DenseI64ArrayAttr.get(numbers) for key, numbers in exact.items()}
-    return made(op, with_constants(op, operands), {"requant": ir.DictAttr.get(requant)}, name="accel.add")
+        constants = constants.replace(numerator=solved.numerators, divisor=[solved.divisor], rest=[modulo(solved.rest)])
+    return made(op, with_constants(op, operands), {"requant": constants}, name="accel.add")
 
 
 def mul(op: accel.MulOp, operands: list[ir.Value]) -> ir.Value:

@@ -62,25 +62,24 @@ def rounding(op: ir.OpView) -> str:
 
 def requant(solved: exact_requant.Requant) -> dict[str, ir.Attribute]:
     """Return the attributes `requant` and, where constants are not exact, `accel.inexact`."""
-    requant = {
-        "multiplier": ir.DenseI32ArrayAttr.get(_entries(solved.multiplier)),
-        "offset": ir.DenseI64ArrayAttr.get(_entries(solved.offset)),
-        "shift": ir.DenseI32ArrayAttr.get(_entries(solved.shift)),
-        "pre_shift": accel.integer(solved.pre_shift),
-        "min": accel.integer(solved.lowest),
-        "max": accel.integer(solved.highest),
-    }
-    if solved.narrow:
-        requant["narrow"] = ir.UnitAttr.get()
-    if solved.tie_below:
-        requant["tie_below"] = accel.integer(solved.tie_below)
-    if solved.zero_point:
-        requant["zero_point"] = accel.integer(solved.zero_point)
+    constants = accel.RequantAttr.get(
+        multiplier=_entries(solved.multiplier),
+        offset=_entries(solved.offset),
+        shift=_entries(solved.shift),
+        pre_shift=solved.pre_shift,
+        min=solved.lowest,
+        max=solved.highest,
+        narrow=solved.narrow,
+        tie_below=solved.tie_below,
+        zero_point=solved.zero_point,
+    )
     if solved.divisor:
-        rest = [modulo(number) for number in solved.rest]
-        exact = {"numerator": solved.numerator, "divisor": solved.divisor, "rest": rest}
-        requant |= {key: ir.DenseI64ArrayAttr.get(_entries(numbers)) for key, numbers in exact.items()}
-    attributes: dict[str, ir.Attribute] = {"requant": ir.DictAttr.get(requant)}
+        constants = constants.replace(
+            numerator=_entries(solved.numerator),
+            divisor=_entries(solved.divisor),
+            rest=_entries(modulo(number) for number in solved.rest),
+        )
+    attributes: dict[str, ir.Attribute] = {"requant": constants}
     if solved.wrong:
         attributes["accel.inexact"] = ir.DenseI64ArrayAttr.get([number for pair in solved.wrong for number in pair])
     return attributes

@@ -193,9 +193,9 @@ def test_integer_conv2d_reads_the_pad_value_outside(groups):
     offset, multiplier = np.array([100, -20000, 3, 0]), np.array([1 << 20, 1 << 19, 3, 77777])
     text = (
         "accel.conv2d %0, %1 {strides = array<i64: 1, 1>, pads = array<i64: 1, 1, 1, 1>, "
-        f"dilations = array<i64: 1, 1>, groups = {groups} : i64, pad_value = -7 : i64, requant = {{"
-        "multiplier = array<i32: 1048576, 524288, 3, 77777>, offset = array<i64: 100, -20000, 3, 0>, "
-        "shift = array<i32: 33>, pre_shift = 6 : i64, min = -128 : i64, max = 100 : i64, narrow}}"
+        f"dilations = array<i64: 1, 1>, groups = {groups} : i64, pad_value = -7 : i64, requant = "
+        "#accel.requant<multiplier = [1048576, 524288, 3, 77777], offset = [100, -20000, 3, 0], "
+        "shift = [33], pre_shift = 6, min = -128, max = 100, narrow = true>}"
     )
     y = layer(text, ["1x4x5x5xi8", f"4x{4 // groups}x3x3xi8"], "1x4x5x5xi8", x, w)
     seen = windows(np.pad(x[0].astype(int), [(0, 0), (1, 1), (1, 1)], constant_values=-7), 3, 3)
@@ -212,9 +212,9 @@ def test_integer_conv2d_scales_the_code_of_a_converter():
     x, w = int8(1, 3, 4, 4), int8(3, 3, 1, 1)
     text = (
         "accel.conv2d %0, %1 {strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, "
-        "groups = 1 : i64, requant = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 8>, "
-        "min = -32 : i64, max = 31 : i64}, rescale = {weights = array<i32: 5, -3, 0>, multiplier = array<i32: 3>, "
-        "offset = array<i64: 7, -90, 40>, shift = array<i32: 2>, min = -64 : i64, max = 63 : i64}}"
+        "groups = 1 : i64, requant = #accel.requant<multiplier = [1], offset = [0], shift = [8], min = -32, max = 31>, "
+        "rescale = #accel.rescale<requant = <multiplier = [3], offset = [7, -90, 40], shift = [2], min = -64, "
+        "max = 63>, weights = [5, -3, 0]>}"
     )
     y = layer(text, ["1x3x4x4xi8", "3x3x1x1xi8"], "1x3x4x4xi8", x, w)
     code = np.clip(np.einsum("chw,kc->khw", x[0].astype(int), w[:, :, 0, 0].astype(int)) >> 8, -32, 31)
@@ -226,8 +226,8 @@ def test_integer_conv2d_scales_the_code_of_a_converter():
 def test_integer_dense_with_a_shift_for_each_output():
     x, w = int8(2, 6), int8(3, 6)
     text = (
-        "accel.dense %0, %1 {requant = {multiplier = array<i32: 5>, offset = array<i64: 9>, "
-        "shift = array<i32: 8, 9, 10>, min = 0 : i64, max = 255 : i64}}"
+        "accel.dense %0, %1 {requant = #accel.requant<multiplier = [5], offset = [9], "
+        "shift = [8, 9, 10], min = 0, max = 255>}"
     )
     y = layer(text, ["2x6xi8", "3x6xi8"], "2x3xui8", x, w)
     assert y.dtype == np.uint8
@@ -242,21 +242,21 @@ def test_integer_dense_without_requant_adds_the_bias():
 
 def test_ties_go_to_even_before_the_zero_point():
     text = (
-        "accel.mul %0, %1 {zero_points = array<i64: 1, 0>, requant = {multiplier = array<i32: 1>, "
-        "offset = array<i64: 2>, shift = array<i32: 2>, tie_below = 1 : i64, zero_point = 3 : i64, "
-        "min = -128 : i64, max = 127 : i64}}"
+        "accel.mul %0, %1 {zero_points = array<i64: 1, 0>, requant = #accel.requant<multiplier = [1], "
+        "offset = [2], shift = [2], tie_below = 1, zero_point = 3, "
+        "min = -128, max = 127>}"
     )
     acc = np.arange(-20, 21)
     y = layer(text, ["41xi8", "1xi8"], "41xi8", (acc + 1).astype(np.int8), np.array([1], np.int8))
     assert (y == np.round(acc / 4) + 3).all()
 
 
-@pytest.mark.parametrize("narrow", ["", ", narrow"])
+@pytest.mark.parametrize("narrow", ["", ", narrow = true"])
 def test_integer_add_has_a_multiplier_for_each_operand(narrow):
     a, b = int8(2, 3), int8(1, 3)
     text = (
-        "accel.add %0, %1 {requant = {multiplier = array<i32: 1000, -77>, offset = array<i64: 513>, "
-        f"shift = array<i32: 10>, min = -100 : i64, max = 100 : i64{narrow}}}}}"
+        "accel.add %0, %1 {requant = #accel.requant<multiplier = [1000, -77], offset = [513], "
+        f"shift = [10], min = -100, max = 100{narrow}>}}"
     )
     y = layer(text, ["2x3xi8", "1x3xi8"], "2x3xi8", a, b)
     assert (y == np.clip(a.astype(int) * 1000 - b.astype(int) * 77 + 513 >> 10, -100, 100)).all()
@@ -267,8 +267,8 @@ def test_integer_pool2d_has_constants_for_each_count():
     text = (
         'accel.pool2d %0 {kind = "average", kernel = array<i64: 2, 2>, strides = array<i64: 1, 1>, '
         "pads = array<i64: 1, 1, 0, 0>, counts = array<i64: 1, 2, 4>, "
-        "requant = {multiplier = array<i32: 16, 8, 4>, offset = array<i64: 0, 1, 2>, "
-        "shift = array<i32: 4>, min = -128 : i64, max = 127 : i64}}"
+        "requant = #accel.requant<multiplier = [16, 8, 4], offset = [0, 1, 2], "
+        "shift = [4], min = -128, max = 127>}"
     )
     y = layer(text, ["1x2x3x3xi8"], "1x2x3x3xi8", x)
     sums = windows(np.pad(x[0].astype(int), [(0, 0), (1, 0), (1, 0)]), 2, 2).sum((-1, -2))
@@ -335,8 +335,8 @@ def test_layouts_change_no_number():
 
 RAW_DENSE = ("accel.dense %0, %1", ["1x2xi8", "1x2xi8"])
 NARROW = (
-    "accel.dense %0, %1 {requant = {multiplier = array<i32: 1>, offset = array<i64: 2147483647>, "
-    "shift = array<i32: 32>, min = -128 : i64, max = 127 : i64, narrow}}"
+    "accel.dense %0, %1 {requant = #accel.requant<multiplier = [1], offset = [2147483647], "
+    "shift = [32], min = -128, max = 127, narrow = true>}"
 )
 
 

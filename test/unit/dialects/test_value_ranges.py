@@ -7,8 +7,10 @@ from htvm import dialects
 from htvm.dialects import accel
 from htvm.dialects.semantics import value_ranges
 
-REQUANT = "requant = {multiplier = array<i32: 1>, offset = array<i64: 0>, shift = array<i32: 0>, min = -5, max = 9}"
-RESCALE = "rescale = {weights = array<i32: 1, 1>, " + REQUANT.partition("{")[2].replace("-5", "-3")
+REQUANT = "requant = #accel.requant<multiplier = [1], offset = [0], shift = [0], min = -5, max = 9>"
+RESCALE = (
+    "rescale = #accel.rescale<weights = [1, 1], " + REQUANT.replace("#accel.requant", "").replace("-5", "-3") + ">"
+)
 GEOMETRY = "strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1"
 
 X, W = "tensor<1x2x4x4xi8>", "tensor<2x2x1x1xi8>"

@@ -19,10 +19,7 @@ sys.path.append(str(Path(__file__).parents[2] / "end_to_end"))
 from shift_networks import random_network  # noqa: E402
 
 TINY = targets.load(str(Path(__file__).parents[2] / "passes/targets/tiny_npu.py"))
-SUM = (
-    'engine = "npu", requant = {multiplier = array<i32: 1, 1>, offset = array<i64: 0>, shift = array<i32: 1>, '
-    "min = -128, max = 127}"
-)
+SUM = 'engine = "npu", requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127>'
 
 
 def settled(text: str, soc: Soc, phases: str = "") -> Residency:

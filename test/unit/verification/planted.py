@@ -52,8 +52,6 @@ def crash(patch: pytest.MonkeyPatch) -> None:
 
 def wrong_constants(patch: pytest.MonkeyPatch) -> None:
     """Stage 'integer' has additions that are one too large."""
-    from mlir import ir
-
     from htvm.passes.integer.integerize import Integerize
 
     right = Integerize.__call__
@@ -62,9 +60,8 @@ def wrong_constants(patch: pytest.MonkeyPatch) -> None:
         right(self, module, this_pass)
         for layer in accel.layers(module):
             if isinstance(layer, accel.AddOp):
-                fields = {entry.name: entry.attr for entry in layer.requant}
-                larger = fields["offset"][0] + (1 << fields["shift"][0])
-                layer.attributes["requant"] = ir.DictAttr.get(fields | {"offset": ir.DenseI64ArrayAttr.get([larger])})
+                larger = layer.requant.offset[0] + (1 << layer.requant.shift[0])
+                layer.requant = layer.requant.replace(offset=[larger])
 
     patch.setattr(Integerize, "__call__", call)
 

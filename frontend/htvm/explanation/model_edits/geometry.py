@@ -147,7 +147,7 @@ def output_channels(layer: LayerSpec, violation: Violation) -> Iterator[ModelEdi
     if layer.weights is None or layer.groups > 1 or layer.requant is None or layer.rescale is not None:
         return
     count = len(layer.weights)
-    arrays = [layer.requant[key] for key in ("multiplier", "offset", "shift")]
+    arrays = layer.requant.multiplier, layer.requant.offset, layer.requant.shift
     if any(len(entries) > 1 for entries in arrays):
         return
     for more in sorted({-(-count // step) * step for step in (*MULTIPLES, *numbers(violation.wanted)) if step > 0}):
@@ -189,11 +189,16 @@ def whole_map(layer: LayerSpec, violation: Violation) -> Iterator[ModelEdit]:
     yield ModelEdit(f"a window of {found} -> {size[0]}x{size[1]}, the whole map", RETRAIN, after)
 
 
-def first_scale(requant: ir.DictAttr) -> ir.DictAttr:
+def first_scale(requant: accel.RequantAttr) -> accel.RequantAttr:
     """Return a requantisation that has one entry for all."""
-    kinds = {"multiplier": ir.DenseI32ArrayAttr, "offset": ir.DenseI64ArrayAttr, "shift": ir.DenseI32ArrayAttr}
-    kept = {entry.name: entry.attr for entry in requant if entry.name not in ("numerator", "divisor", "rest")}
-    return ir.DictAttr.get(kept | {name: kind.get(list(requant[name])[:1]) for name, kind in kinds.items()})
+    return requant.replace(
+        multiplier=requant.multiplier[:1],
+        offset=requant.offset[:1],
+        shift=requant.shift[:1],
+        numerator=None,
+        divisor=None,
+        rest=None,
+    )
 
 
 def average(layer: LayerSpec, violation: Violation) -> Iterator[ModelEdit]:

@@ -47,8 +47,8 @@ class LayerSpec:
     inputs: tuple[FeatureMap, ...]
     output: FeatureMap
     weights: np.ndarray | None = None
-    requant: ir.DictAttr | None = None
-    rescale: ir.DictAttr | None = None
+    requant: accel.RequantAttr | None = None
+    rescale: accel.RescaleAttr | None = None
     strides: tuple[int, int] = (1, 1)
     pads: tuple[int, int, int, int] = (0, 0, 0, 0)
     dilations: tuple[int, int] = (1, 1)

@@ -7,7 +7,6 @@ from dataclasses import replace
 from math import ceil, log2
 
 import numpy as np
-from mlir import ir
 
 from htvm.backend.targets.engines.shift_requant import Requant, Shifter
 from htvm.backend.targets.violations import Interval, Violation
@@ -63,19 +62,17 @@ def one_scale(layer: LayerSpec, violation: Violation) -> Iterator[ModelEdit]:
         return
     slopes, used = slopes_of(layer), used_slopes(layer)
     largest = slopes.index(max(used))
-    parts = {
-        key: ir.DenseI32ArrayAttr.get([(list(layer.requant[key]) * len(slopes))[largest]])
-        for key in ("multiplier", "shift")
-    }
-    requant = ir.DictAttr.get({entry.name: entry.attr for entry in layer.requant} | parts)
+    of_channels = layer.requant.multiplier, layer.requant.shift
+    multiplier, shift = ((entries * len(slopes))[largest] for entries in of_channels)
+    requant = layer.requant.replace(multiplier=[multiplier], shift=[shift])
     description = f"one scale for the whole tensor of weights, in place of {len(set(used))}"
     yield ModelEdit(description, REQUANTISE, replace(layer, requant=requant), REFIT)
 
 
 def rounding(layer: LayerSpec, violation: Violation) -> Iterator[ModelEdit]:
     """Halves are rounded up, not to the even neighbour: a half in the bias, then a shift."""
-    if layer.requant is not None and "tie_below" in layer.requant:
-        after = replace(layer, requant=without(layer.requant, "tie_below"))
+    if layer.requant is not None and layer.requant.tie_below:
+        after = replace(layer, requant=layer.requant.replace(tie_below=0))
         yield ModelEdit("halves rounded up, not to the even neighbour", REQUANTISE, after, REFIT)
 
 
@@ -90,13 +87,13 @@ def clip(layer: LayerSpec, violation: Violation) -> Iterator[ModelEdit]:
     """Another clip: those that the rule names, the nearest first."""
     if layer.requant is None or layer.rescale is not None:
         return
-    found = layer.requant["min"].value, layer.requant["max"].value
+    found = layer.requant.min, layer.requant.max
 
     def loss(ends: tuple[int, int]) -> tuple[bool, int]:
         return not (ends[0] <= found[0] and found[1] <= ends[1]), abs(ends[0] - found[0]) + abs(ends[1] - found[1])
 
     for low, high in sorted(intervals(violation.innermost.wanted), key=loss):
-        after = replace(layer, requant=changed(layer.requant, min=low, max=high))
+        after = replace(layer, requant=layer.requant.replace(min=low, max=high))
         effort = RETRAIN if loss((low, high))[0] else REQUANTISE
         yield ModelEdit(f"a result cut off at {low}..{high}, not at {found[0]}..{found[1]}", effort, after)
 
@@ -110,7 +107,7 @@ def bias(layer: LayerSpec, violation: Violation) -> Iterator[ModelEdit]:
     stated = Requant.of(layer.requant)
     offsets = np.clip(stated.offset, low << stated.pre_shift, high << stated.pre_shift)
     description = "no bias" if low == high == 0 else f"biases of {low} to {high}"
-    yield ModelEdit(description, RETRAIN, replace(layer, requant=changed(layer.requant, offset=offsets.tolist())))
+    yield ModelEdit(description, RETRAIN, replace(layer, requant=layer.requant.replace(offset=offsets.tolist())))
 
 
 def code(layer: LayerSpec, violation: Violation) -> Iterator[ModelEdit]:
@@ -122,7 +119,7 @@ def code(layer: LayerSpec, violation: Violation) -> Iterator[ModelEdit]:
         first, last = value_ranges.sums(layer.weights, layer.inputs[0].range)
         one = max(0, ceil(log2(max(1, *np.abs(first), *np.abs(last)) / max(1, high))))
         after = replace(shifted(layer, [one]), rescale=None)
-        requant = changed(after.requant, min=low, max=high, offset=[0])
+        requant = after.requant.replace(min=low, max=high, offset=[0])
         yield ModelEdit(
             f"a result that is a converter's code: sums divided by 2^{one}, cut off at {low}..{high}, no bias",
             RETRAIN,
@@ -134,12 +131,11 @@ def one_step(layer: LayerSpec, violation: Violation) -> Iterator[ModelEdit]:
     """One requantisation, where the sum is read by a converter and its code scaled again."""
     if layer.rescale is None:
         return
-    slopes = np.array(slopes_of(layer)) * np.array(Requant.of(layer.rescale).slopes(channels(layer)))
-    slopes = slopes * np.array(list(layer.rescale["weights"]))
+    slopes = np.array(slopes_of(layer)) * np.array(Requant.of(layer.rescale.requant).slopes(channels(layer)))
+    slopes = slopes * np.array(layer.rescale.weights)
     one = round(float(-np.log2(np.abs(slopes).clip(2.0**-LARGEST_SHIFT)).mean()))
-    ends = layer.rescale["min"].value, layer.rescale["max"].value
     after = shifted(layer, [min(max(one, 0), LARGEST_SHIFT)])
-    requant = changed(after.requant, min=ends[0], max=ends[1])
+    requant = after.requant.replace(min=layer.rescale.requant.min, max=layer.rescale.requant.max)
     yield ModelEdit("one requantisation, no converter between", RETRAIN, replace(after, requant=requant, rescale=None))
 
 
@@ -161,7 +157,7 @@ def signed_output(layer: LayerSpec, violation: Violation) -> Iterator[ModelEdit]
     stated = Requant.of(layer.requant)
     ends = {"min": stated.low - 128, "max": stated.high - 128}
     output = replace(layer.output, element="i8", range=(ends["min"], ends["max"]))
-    requant = changed(layer.requant, zero_point=stated.zero_point - 128, **ends)
+    requant = layer.requant.replace(zero_point=stated.zero_point - 128, **ends)
     yield ModelEdit("its result as int8, integers and zero point 128 less", SAME_NUMBERS,
                  replace(layer, output=output, requant=requant))  # fmt: skip
 
@@ -207,50 +203,28 @@ def shifted(layer: LayerSpec, by: Sequence[int], **others: object) -> LayerSpec:
     return replace(layer, requant=shift_only(biases, by, stated.low, stated.high), **others)
 
 
-def shift_only(biases: Sequence[int], by: Sequence[int], low: int, high: int) -> ir.DictAttr:
+def shift_only(biases: Sequence[int], by: Sequence[int], low: int, high: int) -> accel.RequantAttr:
     """Return ((sum + bias) >> s) clipped, as the attribute `requant`."""
     # a bias that 32 bits do not hold has another scale then
     scaled = [max(min(each, (1 << 30) - 1), -(1 << 30)) << UNIT["pre_shift"] for each in biases]
-    return ir.DictAttr.get(
-        {
-            "multiplier": ir.DenseI32ArrayAttr.get([UNIT["multiplier"]] * len(by)),
-            "offset": ir.DenseI64ArrayAttr.get(scaled),
-            "shift": ir.DenseI32ArrayAttr.get([UNIT["shift"] + each for each in by]),
-            "pre_shift": accel.integer(UNIT["pre_shift"]),
-            "min": accel.integer(int(low)),
-            "max": accel.integer(int(high)),
-            "narrow": ir.UnitAttr.get(),
-        }
+    return accel.RequantAttr.get(
+        multiplier=[UNIT["multiplier"]] * len(by),
+        offset=scaled,
+        shift=[UNIT["shift"] + each for each in by],
+        pre_shift=UNIT["pre_shift"],
+        min=low,
+        max=high,
+        narrow=True,
     )
 
 
 def sum_of_equals(layer: LayerSpec) -> LayerSpec:
     """Return an addition that halves the sum of its operands; its clip stays."""
-    halved = {
-        "multiplier": ir.DenseI32ArrayAttr.get([1, 1]),
-        "offset": ir.DenseI64ArrayAttr.get([0]),
-        "shift": ir.DenseI32ArrayAttr.get([1]),
-        "min": layer.requant["min"],
-        "max": layer.requant["max"],
-        "narrow": ir.UnitAttr.get(),
-    }
-    return replace(layer, requant=ir.DictAttr.get(halved))
+    ends = {"min": layer.requant.min, "max": layer.requant.max}
+    halved = accel.RequantAttr.get(multiplier=[1, 1], offset=[0], shift=[1], **ends, narrow=True)
+    return replace(layer, requant=halved)
 
 
-def moved(requant: ir.DictAttr, sums: np.ndarray) -> ir.DictAttr:
+def moved(requant: accel.RequantAttr, sums: np.ndarray) -> accel.RequantAttr:
     """Return a requantisation of sums that are less by some number for each channel, with the same results."""
-    stated = Requant.of(requant)
-    return changed(requant, offset=(np.array(stated.offset) + (sums << stated.pre_shift)).tolist())
-
-
-def changed(requant: ir.DictAttr, **entries: object) -> ir.DictAttr:
-    """Return a requantisation with other entries: integers, and the list `offset`."""
-    edited = {
-        key: ir.DenseI64ArrayAttr.get(list(value)) if key == "offset" else accel.integer(int(value))
-        for key, value in entries.items()
-    }
-    return ir.DictAttr.get({entry.name: entry.attr for entry in requant} | edited)
-
-
-def without(requant: ir.DictAttr, key: str) -> ir.DictAttr:
-    return ir.DictAttr.get({entry.name: entry.attr for entry in requant if entry.name != key})
+    return requant.replace(offset=(np.array(requant.offset) + (sums << requant.pre_shift)).tolist())

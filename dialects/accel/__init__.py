@@ -1,4 +1,4 @@
-"""The operations of the accel dialect (generated from `accel/AccelOps.td`) and what is asked about all of them."""
+"""The operations and attributes of the accel dialect, generated from the definitions here, and questions about them."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -9,6 +9,7 @@ from mlir.dialects import func
 
 from ._accel_ops_gen import *  # noqa: F403
 from ._accel_ops_gen import BufferOp, CopyOp, LaunchOp, TakeOp, WaitOp
+from ._attributes import *  # noqa: F403
 
 CONSTANTS_ATTRIBUTE = "accel.constants"
 """A module's budget for constants of the host's kernels: f64, a factor of the bytes of the weights, or i64, bytes."""

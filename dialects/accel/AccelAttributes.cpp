@@ -1,0 +1,85 @@
+//===- AccelAttributes.cpp - verifiers of the accel attributes ------------------===//
+// SPDX-License-Identifier: Apache-2.0
+//
+// What an attribute must be whatever layer has it. Every message says the value found and the value wanted.
+//===----------------------------------------------------------------------===//
+
+#include "Accel.h"
+
+#include "mlir/IR/DialectImplementation.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using namespace htvm::accel;
+
+#include "AccelEnums.cpp.inc"
+
+#define GET_ATTRDEF_CLASSES
+#include "AccelAttributes.cpp.inc"
+
+void AccelDialect::registerAttributes() {
+  addAttributes<
+#define GET_ATTRDEF_LIST
+#include "AccelAttributes.cpp.inc"
+      >();
+}
+
+using Report = llvm::function_ref<InFlightDiagnostic()>;
+
+/// Check the numbers of an array: how many there are at least, and where they lie.
+static LogicalResult verifyEach(Report report, StringRef what, DenseI64ArrayAttr numbers, int64_t least, int64_t most) {
+  if (numbers.empty())
+    return report() << what << " is empty, expected at least 1 entry";
+  for (int64_t number : numbers.asArrayRef())
+    if (number < least || number > most)
+      return report() << what << " holds " << number << ", expected " << least << " to " << most;
+  return success();
+}
+
+/// Check that of arrays that belong together all are there, or none.
+static LogicalResult verifyTogether(Report report, ArrayRef<std::pair<StringRef, DenseI64ArrayAttr>> arrays) {
+  const auto *present = llvm::find_if(arrays, [](const auto &array) { return static_cast<bool>(array.second); });
+  if (present == arrays.end())
+    return success();
+  for (const auto &[name, numbers] : arrays)
+    if (!numbers)
+      return report() << "requant has '" << present->first << "' without '" << name << "'";
+  return success();
+}
+
+LogicalResult RequantAttr::verify(Report report, DenseI64ArrayAttr multiplier, DenseI64ArrayAttr offset,
+                                  DenseI64ArrayAttr shift, int64_t preShift, int64_t, int64_t tieBelow, int64_t min,
+                                  int64_t max, bool, DenseI64ArrayAttr numerator, DenseI64ArrayAttr divisor,
+                                  DenseI64ArrayAttr rest) {
+  constexpr int64_t least = std::numeric_limits<int64_t>::min(), most = std::numeric_limits<int64_t>::max();
+  if (failed(verifyEach(report, "requant 'multiplier'", multiplier, std::numeric_limits<int32_t>::min(),
+                        std::numeric_limits<int32_t>::max())) ||
+      failed(verifyEach(report, "requant 'offset'", offset, least, most)) || failed(verifyEach(report, "requant 'shift'", shift, 0, 62)))
+    return failure();
+  if (preShift < 0 || preShift > 62)
+    return report() << "requant 'pre_shift' is " << preShift << ", expected 0 to 62";
+  if (tieBelow < 0)
+    return report() << "requant 'tie_below' is " << tieBelow << ", expected at least 0";
+  if (min > max)
+    return report() << "requant 'min' is " << min << ", above 'max', which is " << max;
+  if (failed(verifyTogether(report, {{"numerator", numerator}, {"divisor", divisor}, {"rest", rest}})))
+    return failure();
+  if (divisor && (failed(verifyEach(report, "requant 'numerator'", numerator, least, most)) ||
+                  failed(verifyEach(report, "requant 'divisor'", divisor, 1, most)) ||
+                  failed(verifyEach(report, "requant 'rest'", rest, least, most))))
+    return failure();
+  return success();
+}
+
+LogicalResult RescaleAttr::verify(Report report, RequantAttr, DenseI64ArrayAttr weights) {
+  return verifyEach(report, "rescale 'weights'", weights, std::numeric_limits<int32_t>::min(),
+                    std::numeric_limits<int32_t>::max());
+}
+
+//===----------------------------------------------------------------------===//
+// Python
+//===----------------------------------------------------------------------===//
+
+// Makes attributes, reads their parameters, names their types; generate_python.py writes both sides.
+#define HTVM_PYTHON extern "C" LLVM_ATTRIBUTE_VISIBILITY_DEFAULT
+#include "AccelPython.cpp.inc"

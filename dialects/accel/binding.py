@@ -1,0 +1,156 @@
+"""What the generated attribute classes are made of: C functions of the plugin, called by ctypes."""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import Any, TypeVar
+
+from mlir import ir
+
+from .. import plugin
+
+Reader = Callable[[ir.Attribute], "T"]
+T = TypeVar("T")
+
+
+class Choice(str, Enum):
+    """A choice of the dialect; its text is that of the assembly."""
+
+    __str__ = str.__str__
+    __format__ = str.__format__
+
+
+class TypedAttribute(ir.Attribute):
+    """An attribute of the accel dialect: `Attribute.parse`, dictionaries and operations give it in its own class."""
+
+    @classmethod
+    def isinstance(cls, other: ir.Attribute) -> bool:
+        """Say whether an attribute is of this class, as MLIR's own classes do."""
+        return isinstance(other, cls)
+
+
+def registered(cpp_class: str) -> Callable[[type[T]], type[T]]:
+    """Have MLIR make objects of a class for the attributes of a C++ class."""
+
+    def register(python_class: type[T]) -> type[T]:
+        type_id = bound(f"{cpp_class}TypeID", ctypes.c_void_p)()
+        ir.register_type_caster(plugin.type_id_at(type_id), replace=True)(python_class)
+        return python_class
+
+    return register
+
+
+def bound(name: str, result: type, *arguments: type) -> Callable[..., object]:
+    """Return a C function of the plugin."""
+    function = getattr(plugin.library(), f"htvmAccel{name}")
+    function.restype, function.argtypes = result, list(arguments)
+    return function
+
+
+class _Integers(ctypes.Structure):
+    _fields_ = [("data", ctypes.c_void_p), ("size", ctypes.c_int64)]
+
+
+class reader:  # noqa: N801  (a namespace)
+    """For each kind of parameter, what reads it: name of the C++ class, name of the parameter -> function."""
+
+    @staticmethod
+    def integer(cpp_class: str, name: str) -> Reader[int]:
+        function = bound(f"{cpp_class}_{name}", ctypes.c_int64, ctypes.c_void_p)
+        return lambda attribute: function(plugin.attribute_pointer(attribute))
+
+    @staticmethod
+    def flag(cpp_class: str, name: str) -> Reader[bool]:
+        function = bound(f"{cpp_class}_{name}", ctypes.c_int64, ctypes.c_void_p)
+        return lambda attribute: function(plugin.attribute_pointer(attribute)) != 0
+
+    @staticmethod
+    def integers(cpp_class: str, name: str) -> Reader[tuple[int, ...] | None]:
+        function = bound(f"{cpp_class}_{name}", _Integers, ctypes.c_void_p)
+
+        def read(attribute: ir.Attribute) -> tuple[int, ...] | None:
+            array = function(plugin.attribute_pointer(attribute))
+            if array.size <= 0:
+                return () if array.size == 0 else None
+            return struct.unpack(f"{array.size}q", ctypes.string_at(array.data, 8 * array.size))
+
+        return read
+
+    @staticmethod
+    def attribute(cpp_class: str, name: str) -> Reader[ir.Attribute | None]:
+        function = bound(f"{cpp_class}_{name}", ctypes.c_void_p, ctypes.c_void_p)
+
+        def read(attribute: ir.Attribute) -> ir.Attribute | None:
+            pointer = function(plugin.attribute_pointer(attribute))
+            return None if pointer is None else plugin.attribute_at(pointer)
+
+        return read
+
+    @staticmethod
+    def text(cpp_class: str, name: str) -> Reader[str]:
+        read = reader.attribute(cpp_class, name)
+        return lambda attribute: read(attribute).value
+
+    @staticmethod
+    def case(choice: type[Choice]) -> Callable[[str, str], Reader[Choice]]:
+        cases = tuple(choice)
+
+        def of(cpp_class: str, name: str) -> Reader[Choice]:
+            function = bound(f"{cpp_class}_{name}", ctypes.c_int64, ctypes.c_void_p)
+            return lambda attribute: cases[function(plugin.attribute_pointer(attribute))]
+
+        return of
+
+
+class writer:  # noqa: N801  (a namespace)
+    """For each kind of parameter, what makes the argument of the C function that makes an attribute."""
+
+    @staticmethod
+    def integer(value: int, context: ir.Context) -> int:
+        return value
+
+    @staticmethod
+    def case(value: Choice, context: ir.Context) -> int:
+        return tuple(type(value)).index(value)
+
+    @staticmethod
+    def integers(value: Sequence[int] | None, context: ir.Context) -> int | None:
+        return None if value is None else plugin.attribute_pointer(ir.DenseI64ArrayAttr.get(value, context=context))
+
+    @staticmethod
+    def text(value: str, context: ir.Context) -> int:
+        return plugin.attribute_pointer(ir.StringAttr.get(value, context=context))
+
+    @staticmethod
+    def attribute(value: ir.Attribute | None, context: ir.Context) -> int | None:
+        return None if value is None else plugin.attribute_pointer(value)
+
+
+Writer = Callable[[Any, ir.Context], "int | None"]
+INTEGERS_IN_C: tuple[Writer, ...] = (writer.integer, writer.case)
+
+
+def builder(cpp_class: str, *writers: Writer) -> Callable[..., ir.Attribute]:
+    """Return what makes attributes of a class from a context, None for the current one, and parameters."""
+    arguments = [ctypes.c_int64 if each in INTEGERS_IN_C else ctypes.c_void_p for each in writers]
+    function = bound(f"{cpp_class}Get", ctypes.c_void_p, ctypes.c_void_p, *arguments)
+
+    def build(context: ir.Context | None, *values: object) -> ir.Attribute:
+        where = ir.Location.unknown(context)
+        messages: list[str] = []
+
+        def keep(diagnostic: ir.Diagnostic) -> bool:
+            messages.append(diagnostic.message)
+            return True
+
+        with where.context.attach_diagnostic_handler(keep):
+            made = (write(value, where.context) for write, value in zip(writers, values, strict=True))
+            pointer = function(plugin.location_pointer(where), *made)
+        if pointer is None:
+            raise ValueError(f"{cpp_class}: {'; '.join(messages)}")
+        return plugin.attribute_at(pointer)
+
+    return build

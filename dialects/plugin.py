@@ -1,0 +1,61 @@
+"""The compiled dialect, `libhtvm_accel.so`, and how Python objects of MLIR cross over to it and back."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from functools import cache
+from pathlib import Path
+
+import mlir._mlir_libs
+from mlir import ir
+
+from . import installed_mlir
+
+PLUGIN = Path(__file__).parent / "libhtvm_accel.so"
+"""The compiled dialect; the same file serves `mlir-opt --load-dialect-plugin`."""
+
+_pointer_in = ctypes.pythonapi.PyCapsule_GetPointer
+_pointer_in.restype, _pointer_in.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+_capsule_of = ctypes.pythonapi.PyCapsule_New
+_capsule_of.restype, _capsule_of.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
+
+ATTRIBUTE, CONTEXT, LOCATION, TYPE_ID = (
+    f"mlir.ir.{kind}._CAPIPtr".encode() for kind in ("Attribute", "Context", "Location", "TypeID")
+)
+
+
+@cache
+def library() -> ctypes.PyDLL:
+    """Load the plugin; it finds MLIR's symbols in the library of the Python package, opened globally before it.
+
+    A PyDLL, since what it reports goes to handlers in Python, which need the interpreter's lock.
+    """
+    installed_mlir.check()
+    capi = Path(mlir._mlir_libs.__file__).parent / "libMLIRPythonCAPI.so"
+    ctypes.CDLL(str(capi), mode=os.RTLD_GLOBAL | os.RTLD_NOW)
+    plugin = ctypes.PyDLL(str(PLUGIN), mode=os.RTLD_NOW)
+    plugin.htvmLoadAccelDialect.argtypes = [ctypes.c_void_p]
+    plugin.htvmLoadAccelDialect.restype = None
+    return plugin
+
+
+def context_pointer(context: ir.Context) -> int:
+    return _pointer_in(context._CAPIPtr, CONTEXT)
+
+
+def attribute_pointer(attribute: ir.Attribute) -> int:
+    return _pointer_in(attribute._CAPIPtr, ATTRIBUTE)
+
+
+def location_pointer(location: ir.Location) -> int:
+    return _pointer_in(location._CAPIPtr, LOCATION)
+
+
+def attribute_at(pointer: int) -> ir.Attribute:
+    """Return the attribute at an address, as an object of its own class."""
+    return ir.Attribute._CAPICreate(_capsule_of(pointer, ATTRIBUTE, None)).maybe_downcast()
+
+
+def type_id_at(pointer: int) -> ir.TypeID:
+    return ir.TypeID._CAPICreate(_capsule_of(pointer, TYPE_ID, None))
