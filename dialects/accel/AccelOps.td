@@ -26,7 +26,7 @@ def Accel_Tensor : AnyTypeOf<[AnyStaticShapeTensor], "statically shaped tensor">
 def Accel_MemRef : AnyTypeOf<[AnyStaticShapeMemRef], "statically shaped memref">;
 
 def Accel_Rounding : StringBasedAttr<
-    CPred<"::llvm::is_contained({\"half_even\", \"floor\"}, ::llvm::cast<::mlir::StringAttr>($_self).getValue())">,
+    CPred<"::llvm::isa<::mlir::StringAttr>($_self) && ::llvm::is_contained({\"half_even\", \"floor\"}, ::llvm::cast<::mlir::StringAttr>($_self).getValue())">,
     "rounding 'half_even' or 'floor'"> {
   let storageType = "::mlir::StringAttr";
   let returnType = "::llvm::StringRef";
@@ -34,7 +34,7 @@ def Accel_Rounding : StringBasedAttr<
 }
 
 def Accel_PoolKind : StringBasedAttr<
-    CPred<"::llvm::is_contained({\"average\", \"max\", \"min\", \"sum\"}, "
+    CPred<"::llvm::isa<::mlir::StringAttr>($_self) && ::llvm::is_contained({\"average\", \"max\", \"min\", \"sum\"}, "
           "::llvm::cast<::mlir::StringAttr>($_self).getValue())">,
     "pooling 'average', 'max', 'min' or 'sum'"> {
   let storageType = "::mlir::StringAttr";
@@ -44,7 +44,7 @@ def Accel_PoolKind : StringBasedAttr<
 
 /// A function of one number that has a name; `alpha` and `beta` are its parameters, those of ONNX's operator.
 def Accel_Function : StringBasedAttr<
-    CPred<"::htvm::accel::functionParameters(::llvm::cast<::mlir::StringAttr>($_self).getValue()) >= 0">,
+    CPred<"::llvm::isa<::mlir::StringAttr>($_self) && ::htvm::accel::functionParameters(::llvm::cast<::mlir::StringAttr>($_self).getValue()) >= 0">,
     "a function of one number that has a name"> {
   let storageType = "::mlir::StringAttr";
   let returnType = "::llvm::StringRef";
@@ -133,7 +133,7 @@ def Accel_QuantizeOp : Accel_UnaryLayer<"quantize",
 /// "quad_row" do. `skip` is of kernel "sparse_row", and may be of these two: the input element that is not multiplied.
 /// `scratch_bytes` is what the kernel needs beside its operands; from stage 'tiled' on the operand `scratch` has it.
 def Accel_Kernel : StringBasedAttr<
-    CPred<"::llvm::is_contained({\"in_place\", \"collected\", \"packed\", \"row\", \"wide_row\", \"quad_row\", "
+    CPred<"::llvm::isa<::mlir::StringAttr>($_self) && ::llvm::is_contained({\"in_place\", \"collected\", \"packed\", \"row\", \"wide_row\", \"quad_row\", "
           "\"sparse_row\", \"depthwise\", \"depthwise_3x3\"}, ::llvm::cast<::mlir::StringAttr>($_self).getValue())">,
     "kernel 'in_place', 'collected', 'packed', 'row', 'wide_row', 'quad_row', 'sparse_row', 'depthwise' or "
     "'depthwise_3x3'"> {

@@ -1,0 +1,61 @@
+"""The Python classes of the dialect's attributes, which are generated: they say what MLIR says."""
+
+import ast
+import inspect
+from pathlib import Path
+
+import pytest
+from mlir import ir
+
+from htvm import dialects
+from htvm.dialects import accel
+
+STUB = Path(accel.__file__).with_name("_accel_ops_gen.pyi")
+
+
+@pytest.fixture
+def requant() -> accel.RequantAttr:
+    with dialects.context():
+        return accel.RequantAttr.get(multiplier=[3, 4], offset=[-1], shift=[40], min=-128, max=127, narrow=True)
+
+
+def test_parameters_are_those_that_were_given(requant: accel.RequantAttr) -> None:
+    assert (requant.multiplier, requant.offset, requant.shift) == ((3, 4), (-1,), (40,))
+    assert (requant.min, requant.max, requant.narrow, requant.tie_below) == (-128, 127, True, 0)
+    assert requant.divisor is None
+
+
+def test_text_is_read_back_as_the_same_class(requant: accel.RequantAttr) -> None:
+    again = ir.Attribute.parse(str(requant), requant.context)
+    assert isinstance(again, accel.RequantAttr) and again == requant
+
+
+def test_nested_attributes_have_their_class(requant: accel.RequantAttr) -> None:
+    rescale = accel.RescaleAttr.get(requant=requant, weights=[5, -3], context=requant.context)
+    assert isinstance(rescale.requant, accel.RequantAttr) and rescale.requant == requant
+    assert ir.Attribute.parse(str(rescale), requant.context) == rescale
+
+
+def test_one_parameter_can_be_another(requant: accel.RequantAttr) -> None:
+    other = requant.replace(min=0)
+    assert (other.min, other.max, other.multiplier) == (0, 127, (3, 4))
+    assert requant.min == -128
+
+
+def test_what_a_verifier_refuses_is_an_exception_with_its_words(requant: accel.RequantAttr) -> None:
+    with pytest.raises(ValueError, match="requant 'min' is 200, above 'max', which is 127"):
+        requant.replace(min=200)
+
+
+def test_stated_types_are_of_the_operation_classes_that_there_are() -> None:
+    """Constructors have the same parameters in the same order, and every property is one."""
+    classes = [each for each in ast.parse(STUB.read_text()).body if isinstance(each, ast.ClassDef)]
+    assert len(classes) > 25
+    for stated in classes:
+        real = getattr(accel, stated.name)
+        methods = [each for each in stated.body if isinstance(each, ast.FunctionDef)]
+        arguments = next(each.args for each in methods if each.name == "__init__")
+        names = [each.arg for each in (*arguments.args, *arguments.kwonlyargs)]
+        assert names == list(inspect.signature(real.__init__).parameters), stated.name
+        properties = {each.name for each in methods} - {"__init__"}
+        assert all(isinstance(getattr(real, name), property) for name in properties), stated.name
