@@ -63,7 +63,7 @@ def quantise(
     if any("Quantize" in node.op_type or "QLinear" in node.op_type for node in proto.graph.node):
         raise CompileError([f"{name}: is quantised already, expected a float model"])
     samples = split(proto, calibration)
-    with _quiet(), scratch_folder() as folder:
+    with _quiet(), scratch_folder() as folder, mock.patch("tempfile.tempdir", str(folder)):  # onnxruntime makes more
         try:
             ready = _prepared(proto, quantiser, folder)
             options = {"per_channel": per_channel, "symmetric": powers_of_two}
