@@ -11,14 +11,22 @@ BUILT_FROM := pyproject.toml CMakeLists.txt $(wildcard dialects/CMakeLists.txt d
 # What clang-format keeps; the .clang-format beside the files or above them says how.
 C_FILES := $(wildcard dialects/accel/*.cpp dialects/accel/*.h runtime/*.c runtime/simulator/*.c runtime/kernels/*.h)
 
-.PHONY: demo test lint format docs clean help
+.PHONY: demo test test-all fuzz lint format docs clean help
 
 demo: .venv/installed  ## compile ResNet-8 and execute it; the first time this installs into .venv
 	$(BIN)/htvm run $(MODELS)/mlperf_tiny/resnet8.onnx --target rv32 --inputs $(MODELS)/mlperf_tiny/golden/resnet8_0.npz
 
-test: .venv/installed lint  ## lint, then all tests: lit and pytest
+test: .venv/installed lint  ## lint, then the tests: lit and pytest
 	$(BIN)/lit -v test
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow"
+
+test-all: .venv/installed lint  ## all tests, also those that take long
+	$(BIN)/lit -v test
+	$(BIN)/python -m pytest -n auto --dist worksteal
+
+N ?= 20
+fuzz: .venv/installed  ## N random networks, layers, mutants and signals (make fuzz N=100), from a new seed
+	$(BIN)/python test/fuzz.py $(N)
 
 lint: .venv/installed  ## check style, format and types
 	$(BIN)/ruff check .

@@ -213,6 +213,7 @@ def main(count: int, seed: int) -> int:
         project = place / ENDLESS
         endless_project(project)
         known = commands()
+        known = known[:count]
         durations = [duration_s(each, place / f"whole{n}", project) for n, each in enumerate(known)]
         for number in range(count):
             command = known[number % len(known)]

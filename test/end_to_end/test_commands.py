@@ -1,7 +1,6 @@
 """The commands as a user meets them: what they print, what they leave behind, how they fail."""
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ import models
 import numpy as np
 import onnx
 import pytest
+from machine import machine
 
 DENSE = models.path("htvm/layers/dense_16x128")
 RESNET8 = models.path("mlperf_tiny/resnet8")
@@ -256,7 +256,7 @@ def test_version_names_what_results_depend_on() -> None:
     assert {"htvm", "python", "mlir", "onnx", "numpy", "ortools", "unicorn", "compiler"} <= set(lines)
 
 
-@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash here")
+@pytest.mark.skipif(not machine().bash, reason="no bash")
 def test_bash_completes_commands_options_and_targets(tmp_path: Path) -> None:
     script = tmp_path / "complete.bash"
     script.write_text(htvm("completion", "bash").stdout)

@@ -35,9 +35,9 @@ def test_changed_models_compile_or_are_refused(tmp_path: Path) -> None:
     assert len(found) / 2 < refused < len(found), "some are accepted, or nothing would be tried"
 
 
-def explore(first: int, last: int, folder: Path) -> None:
+def explore(first: int, last: int, folder: Path) -> int:
     """Print what is wrong with each mutant, and what was tried in all."""
-    tried = accepted = 0
+    tried = accepted = problems = 0
     slowest, largest = 0.0, 0
     for start in range(first, last, BATCH):
         found = compiled(range(start, min(start + BATCH, last)), folder)
@@ -47,6 +47,7 @@ def explore(first: int, last: int, folder: Path) -> None:
             wrong = outcome.problem() or ("NOT exact" in outcome.output and outcome.output)
             if wrong or (path in executed and outcome.status and outcome is executed[path]):
                 print(f"{path}: {wrong or outcome.output}")
+                problems += 1
         tried, accepted = tried + len(found), accepted + len(good)
         slowest = max(slowest, *(outcome.cpu_seconds for outcome in found.values()))
         largest = max(largest, *(outcome.peak_bytes for outcome in found.values()))
@@ -54,10 +55,11 @@ def explore(first: int, last: int, folder: Path) -> None:
             f"{tried:,} mutants, {accepted:,} accepted and executed; at most {slowest:.1f} s, {largest >> 20:,} MiB",
             flush=True,
         )
+    return problems
 
 
 if __name__ == "__main__":
     import sys
     import tempfile
 
-    explore(int(sys.argv[1]), int(sys.argv[2]), Path(tempfile.mkdtemp(prefix="htvm-mutants-")))
+    sys.exit(explore(int(sys.argv[1]), int(sys.argv[2]), Path(tempfile.mkdtemp(prefix="htvm-mutants-"))) > 0)

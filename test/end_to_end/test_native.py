@@ -1,21 +1,20 @@
 """The same C on the machine at hand, with the sanitizers looking on: no undefined behaviour, no stray access."""
 
-import shutil
 import subprocess
 from pathlib import Path
 
 import models
 import numpy as np
 import pytest
+from machine import machine
 
 from htvm.backend.c import write_project
 from htvm.project import Project
 
-CC = next((found for name in ("cc", "gcc", "clang") if (found := shutil.which(name))), None)
+CC = next(iter([*machine().sanitized, *machine().native]), "")
 FLAGS = ["-std=c99", "-O1", "-Wall", "-Wextra", "-Wconversion", "-Werror"]
-SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 
-pytestmark = pytest.mark.skipif(CC is None, reason="no C compiler")
+pytestmark = pytest.mark.skipif(not CC, reason="no C compiler")
 
 RUNNER = """\
 /* Reads the inputs from standard input, runs the network twice, and writes the outputs of the second run. */
@@ -64,7 +63,9 @@ def test_native_build_is_clean_and_computes_the_golden(name: str, tmp_path: Path
     write_project({**project.files, "main.c": runner(project)}, tmp_path / "project")
     executable = tmp_path / "network"
     sources = [str(path) for path in (tmp_path / "project").glob("*.c")]
-    built = subprocess.run([CC, *FLAGS, *SANITIZERS, *sources, "-o", str(executable)], capture_output=True, text=True)
+    built = subprocess.run(
+        [CC, *FLAGS, *machine().sanitizers(CC), *sources, "-o", str(executable)], capture_output=True, text=True
+    )
     assert built.returncode == 0, built.stderr
     given, wanted = models.golden(models.golden_files(name)[-1], [port.name for port in project.outputs])
     stored = b"".join(port.stored(given[port.name]) for port in project.inputs)

@@ -1,17 +1,15 @@
 """The C project of a planned module: what is written, and that any C compiler takes it."""
 
-import shutil
 import subprocess
 
 import pytest
+from machine import machine
 from mlir import ir
 
 from htvm import dialects
 from htvm.backend.c import Emitted, emit_c
 from htvm.backend.c.schema import as_object
 from htvm.backend.targets.socs.rv32 import SOC
-
-COMPILERS = [name for name in ("gcc", "clang") if shutil.which(name)]
 
 PLANNED = r"""
 module attributes {accel.arena = {ram = 64 : i64}, accel.lower_bound = {ram = 64 : i64}} {
@@ -82,13 +80,13 @@ def files(emitted: Emitted) -> dict[str, str]:
     return emitted.sources
 
 
-@pytest.mark.parametrize("compiler", COMPILERS)
+@pytest.mark.parametrize("compiler", machine().native)
 def test_hostile_names_compile_and_run(compiler, files, tmp_path):
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     (tmp_path / "driver.c").write_text(DRIVER)
     warnings = ["-Wall", "-Wextra", "-Wconversion", "-Werror", "-trigraphs", "-std=c99"]
-    command = [compiler, *warnings, "-fsanitize=address,undefined", "driver.c", "main_.c", "-o", "driver"]
+    command = [compiler, *warnings, *machine().sanitizers(compiler), "driver.c", "main_.c", "-o", "driver"]
     subprocess.run(command, cwd=tmp_path, check=True)
     done = subprocess.run([tmp_path / "driver"], capture_output=True, text=True, check=True)
     h = [7, -7, -7, -7]

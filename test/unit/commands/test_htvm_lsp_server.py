@@ -3,13 +3,13 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from machine import machine
 
 SERVER = Path(sys.executable).parent / "htvm-lsp-server"
 PAGE = Path(__file__).parents[3] / "docs" / "editors.md"
@@ -104,7 +104,7 @@ vim.cmd("qa!")
 """
 
 
-@pytest.mark.skipif(shutil.which("nvim") is None, reason="there is no Neovim here")
+@pytest.mark.skipif(not machine().neovim, reason="no Neovim")
 def test_neovim_marks_the_wrong_file_with_the_set_up_of_the_page(tmp_path: Path) -> None:
     version = subprocess.run(["nvim", "--version"], capture_output=True, text=True).stdout
     is_new = tuple(map(int, re.search(r"v(\d+)\.(\d+)", version).groups())) >= (0, 11)

@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from machine import machine
 
 ROOT = Path(__file__).parents[3]
 MODELS = ROOT / "test" / "inputs" / "models"
@@ -87,6 +88,7 @@ def test_what_dots_and_white_space_stand_for() -> None:
     assert alike("...\nhost ... cycles,\nall\n...\n", "a\nb\n  host   9 of 10 cycles, all\n")
 
 
+@pytest.mark.skipif(not machine().bash, reason="no bash")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT / "docs").as_posix())
 def test_examples_print_what_the_page_shows(page: Path, tmp_path: Path) -> None:
     patterns = ("mlperf_tiny/*.onnx", "mlperf_tiny/golden/*.npz", "htvm/*.onnx")

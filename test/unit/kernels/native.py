@@ -3,18 +3,17 @@
 Every buffer is a heap block of exactly its size, so that an access outside is found.
 """
 
-import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from machine import machine
 
 KERNELS = Path(__file__).parents[3] / "runtime" / "kernels"
-COMPILERS = [name for name in ("gcc", "clang") if shutil.which(name)]
+COMPILERS = machine().native
 WARNINGS = ["-Wall", "-Wextra", "-Wconversion", "-Wpedantic", "-Werror"]
-SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 ENUMERATORS = {"int8": "HTVM_INT8", "uint8": "HTVM_UINT8", "int16": "HTVM_INT16", "int32": "HTVM_INT32"}
 
 PRELUDE = """\
@@ -52,7 +51,17 @@ def run(cases: Sequence[Case], compiler: str, folder: Path) -> list[np.ndarray]:
     """Return the contents of each case's `y` after its call."""
     source, program, data = folder / "cases.c", folder / f"cases_{compiler}", folder / "cases.bin"
     source.write_text(program_text(cases))
-    command = [compiler, "-std=c99", "-O0", *WARNINGS, *SANITIZERS, f"-I{KERNELS}", source, "-o", program]
+    command = [
+        compiler,
+        "-std=c99",
+        "-O0",
+        *WARNINGS,
+        *machine().sanitizers(compiler),
+        f"-I{KERNELS}",
+        source,
+        "-o",
+        program,
+    ]
     built = subprocess.run(command, capture_output=True, text=True)
     assert built.returncode == 0, built.stderr
     data.write_bytes(b"".join(array.tobytes() for case in cases for array in case.buffers.values()))

@@ -1,7 +1,6 @@
 """What every kernel header promises of itself: it stands alone, warns of nothing and needs no library."""
 
 import re
-import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import native
 import pytest
+from machine import RISCV_GCC, machine
 
 FREESTANDING = ["-march=rv32imc", "-mabi=ilp32", "-ffreestanding"]
 ZIG_HEADERS = Path(find_spec("ziglang").origin).parent / "lib" / "include"
@@ -22,7 +22,7 @@ RV32_COMPILERS = {
         "-isystem",
         str(ZIG_HEADERS),
     ],
-    **({"riscv64-unknown-elf-gcc": ["riscv64-unknown-elf-gcc"]} if shutil.which("riscv64-unknown-elf-gcc") else {}),
+    **({RISCV_GCC: [RISCV_GCC]} if machine().riscv_gcc else {}),
 }
 HEADERS = sorted(path.name for path in native.KERNELS.glob("*.h"))
 EVERY_FORM = """\

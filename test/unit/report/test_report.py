@@ -3,7 +3,6 @@
 import hashlib
 import json
 import re
-import shutil
 import subprocess
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -11,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from machine import machine
 
 import htvm
 from htvm.backend.c.schema import as_object
@@ -130,7 +130,7 @@ def test_libraries_are_the_published_files() -> None:
         assert f"`{hashlib.sha256((folder / name).read_bytes()).hexdigest()}`" in table
 
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CHROMIUM = machine().chromium
 
 PROBE = """<script>
 const press = (where, key) =>
@@ -150,7 +150,7 @@ document.title = "seen " + JSON.stringify(seen);
 </script>"""
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")
+@pytest.mark.skipif(not CHROMIUM, reason="no Chromium")
 def test_a_browser_draws_it_without_a_complaint(shown: PageFacts, tmp_path: Path) -> None:
     """Keys zoom the timeline and walk through the network; a name that is markup stays a name."""
     first, *others = shown.layers

@@ -1,9 +1,9 @@
 """Compiling and linking with each of the compilers there may be."""
 
-import shutil
 from pathlib import Path
 
 import pytest
+from machine import RISCV_GCC, machine
 
 from htvm.runtime.simulator import Host
 from htvm.runtime.simulator.toolchain import BuildError, MemoryFull, Part, sizes, toolchain
@@ -20,8 +20,8 @@ int main(void) { counter += table[counter & 3]; return buffer[0]; }
 COMPILERS = [
     None,
     pytest.param(
-        "riscv64-unknown-elf-gcc",
-        marks=pytest.mark.skipif(not shutil.which("riscv64-unknown-elf-gcc"), reason="has no RISC-V gcc"),
+        RISCV_GCC,
+        marks=pytest.mark.skipif(not machine().riscv_gcc, reason=f"no {RISCV_GCC}"),
     ),
 ]
 
