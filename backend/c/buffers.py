@@ -11,7 +11,7 @@ from htvm.dialects import accel
 
 from .program import Program
 from .record import BufferKind
-from .step import Step
+from .values import offset_of
 
 
 @dataclass(frozen=True)
@@ -36,21 +36,23 @@ def places(program: Program) -> list[Place]:
     for step in program.steps:
         for value in (*step.parameters, *step.held):
             uses.setdefault(value, []).append(step.number)
-    found = []
+    found: list[Place] = []
     for port in program.ports:
         kind, end = (BufferKind.OUTPUT, len(program.steps)) if port.is_result else (BufferKind.INPUT, -1)
         used = [*uses.get(port.value, []), end]
         found.append(Place((port.value,), port.onnx_name, kind, port.offset, min(used), max(used)))
     renamed = dict(reshapes_in_place(program))
-    scratch = {value for step in program.steps for value in scratch_of(step)}
+    scratch = {value for step in program.steps for value in step.scratch_buffers}
     for op in operations(program):
         if isinstance(op, accel.BufferOp) and op.memref not in renamed:
-            held = [op.memref]
-            held += (made for made, source in renamed.items() if source in held)
+            held: list[ir.Value] = [op.memref]
+            for made, source in renamed.items():
+                if source in held:
+                    held.append(made)
             used = [number for value in held for number in uses.get(value, [])]
             if used:
                 kind = BufferKind.SCRATCH if op.memref in scratch else BufferKind.ACTIVATION
-                found.append(Place(tuple(held), op.name.value, kind, op.offset.value, min(used), max(used)))
+                found.append(Place(tuple(held), op.name.value, kind, offset_of(op), min(used), max(used)))
     return found
 
 
@@ -64,10 +66,5 @@ def reshapes_in_place(program: Program) -> Iterator[tuple[ir.Value, ir.Value]]:
 
 def operations(program: Program) -> Iterator[ir.OpView]:
     """Yield the operations of the network's function; a network without inputs and outputs has none."""
-    return iter(program.ports[0].value.owner if program.ports else ())
-
-
-def scratch_of(step: Step) -> list[ir.Value]:
-    """Return the memory that a step uses beside what it reads and makes: one buffer or none."""
-    scratch = getattr(step.layer, "scratch", None)
-    return [] if scratch is None else [scratch]
+    if program.ports and isinstance(block := program.ports[0].value.owner, ir.Block):
+        yield from block

@@ -7,9 +7,8 @@ one time to the next is copied to `job`, on the stack, before its loop.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -18,69 +17,14 @@ from htvm.backend.targets.soc import MOST_STRAIGHT, Soc
 
 from .loops import Repeat, Single, Term, rolled
 from .step import Step
-from .syntax import Line, Pointer
+from .syntax import Line
+from .unit_calls import Base, Command, MemoryBase, UnitCall
 
 STRAIGHT = (MOST_STRAIGHT, 64, 32, 16, 0)
 """The most calls of a step that are written one after the other, the first for which all of these have room."""
 
-
-@dataclass(frozen=True)
-class MemoryBase:
-    """Where a memory begins that only units address: a macro, and the number that it stands for."""
-
-    macro: str
-    address: int
-
-    def __str__(self) -> str:
-        return self.macro
-
-
-@dataclass(frozen=True)
-class PointerBase:
-    """Where something begins that the host addresses."""
-
-    pointer: Pointer
-
-    def __str__(self) -> str:
-        return f"(uintptr_t){self.pointer}"
-
-
-Base: TypeAlias = MemoryBase | PointerBase
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where something is: bytes from a base."""
-
-    base: Base
-    offset_bytes: int
-
-    def __add__(self, size_bytes: int) -> Place:
-        return replace(self, offset_bytes=self.offset_bytes + size_bytes)
-
-
 Moves = tuple[tuple[str, tuple[int, ...]], ...]
 """The loops around something, outermost first: the index, and by how much each of its numbers grows."""
-
-
-@dataclass(frozen=True)
-class Call:
-    """What calls have in common that may become one in a loop: all but numbers.
-
-    bases: what each number is added to, None for nothing. job: of a launch, what its descriptor has before addresses.
-    """
-
-    function: str
-    unit: str
-    bases: tuple[Base | None, ...]
-    job: tuple[int, ...] = ()
-
-
-def call(function: str, unit: str, *arguments: Place | int, job: tuple[int, ...] = ()) -> Single:
-    """Return a call as a command that loops.py knows."""
-    bases = tuple(each.base if isinstance(each, Place) else None for each in arguments)
-    numbers = tuple(each.offset_bytes if isinstance(each, Place) else each for each in arguments)
-    return Single(Call(function, unit, bases, job), numbers)
 
 
 def most_straight(calls: Sequence[int], soc: Soc) -> int:
@@ -102,7 +46,7 @@ class Text:
 
     step: Step
     straight: int
-    lines: list[Line] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list[Line])
     jobs: int = 0
     copied: tuple[int, ...] | None = None
 
@@ -115,20 +59,20 @@ class Text:
         self.terms(terms, ())
         return self.lines
 
-    def terms(self, terms: Sequence[Term], moves: Moves) -> None:
+    def terms(self, terms: Sequence[Term[UnitCall]], moves: Moves) -> None:
         for term, own in each_with_moves(terms, moves):
             if isinstance(term, Single):
                 self.single(term, own)
             else:
                 self.repeat(term, own)
 
-    def repeat(self, loop: Repeat, moves: Moves) -> None:
+    def repeat(self, loop: Repeat[UnitCall], moves: Moves) -> None:
         """Write a loop; a job that is the only one in it is copied before."""
         index, count = f"i{len(moves)}", f"n{len(moves)}"
         inner = (*moves, (index, loop.steps))
         jobs = {single.kind.job for single in moved_jobs(loop.body, inner)}
         if len(jobs) == 1:
-            self.copy_job(*jobs)
+            self.copy_job(jobs.pop())
         elif jobs:
             self.copied = None  # what it holds when the loop begins again
         begin = f"uint32_t {index} = 0, {count} = htvm_times({loop.count})"
@@ -136,8 +80,8 @@ class Text:
         self.terms(loop.body, inner)
         self.add("}", moves)
 
-    def single(self, term: Single, moves: Moves) -> None:
-        kind: Call = term.kind
+    def single(self, term: Command, moves: Moves) -> None:
+        kind = term.kind
         arguments = [
             expression(base, number, [(index, steps[place]) for index, steps in moves])
             for place, (base, number) in enumerate(zip(kind.bases, term.numbers, strict=True))
@@ -166,7 +110,7 @@ class Text:
         self.lines.append(Line(line, loops=len(moves)))
 
 
-def each_with_moves(terms: Sequence[Term], moves: Moves):
+def each_with_moves(terms: Sequence[Term[UnitCall]], moves: Moves) -> Iterator[tuple[Term[UnitCall], Moves]]:
     """Yield each of some terms with the part of the moves that is its own."""
     start = 0
     for term in terms:
@@ -175,7 +119,7 @@ def each_with_moves(terms: Sequence[Term], moves: Moves):
         start = end
 
 
-def moved_jobs(terms: Sequence[Term], moves: Moves):
+def moved_jobs(terms: Sequence[Term[UnitCall]], moves: Moves) -> Iterator[Command]:
     """Yield the launches whose operands are not in one place each time."""
     for term, own in each_with_moves(terms, moves):
         if isinstance(term, Repeat):

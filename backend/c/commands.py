@@ -19,9 +19,9 @@ from htvm.dialects import accel
 from htvm.dialects.copies import Runs
 
 from . import headers, values
-from .calls import MemoryBase, Place, PointerBase, Text, call, most_straight
-from .loops import Single
+from .calls import Text, most_straight
 from .step import Step
+from .unit_calls import Command, MemoryBase, Place, PointerBase, call
 
 
 @dataclass
@@ -32,11 +32,11 @@ class Commands:
     """
 
     soc: Soc
-    given: Counter[str] = field(default_factory=Counter)
-    waited: Counter[str] = field(default_factory=Counter)
-    counts: dict[ir.Value, tuple[str, int]] = field(default_factory=dict)
-    memories: dict[str, MemoryBase] = field(default_factory=dict)
-    loaded: dict[ir.Value, str] = field(default_factory=dict)
+    given: Counter[str] = field(default_factory=Counter[str])
+    waited: Counter[str] = field(default_factory=Counter[str])
+    counts: dict[ir.Value, tuple[str, int]] = field(default_factory=dict[ir.Value, tuple[str, int]])
+    memories: dict[str, MemoryBase] = field(default_factory=dict[str, MemoryBase])
+    loaded: dict[ir.Value, str] = field(default_factory=dict[ir.Value, str])
 
     def write(self, op: accel.CopyOp | accel.LaunchOp | accel.WaitOp, step: Step) -> None:
         """Add the calls of an operation to a step."""
@@ -55,7 +55,7 @@ class Commands:
     def copy(self, op: accel.CopyOp, step: Step) -> None:
         """Add the copy of a map: its runs, up to two loops of them in one call."""
         source, target, runs = op.source, op.target, Runs.of(op)
-        dma = self.soc.dma(Route(memory_of(source), memory_of(target))).name
+        dma = self.soc.dma(Route(values.memory_of(source), values.memory_of(target))).name
         to, from_ = self.place(target, step), self.place(source, step)
         if constant := values.global_name(root_of(source)[0]):
             self.loaded[root_of(target)[0]] = constant
@@ -84,7 +84,7 @@ class Commands:
         constant = values.global_name(root)
         if constant is not None:
             return Place(PointerBase(step.array_of(constant)), offset)
-        if not self.soc.memory(memory_of(value)).host_visible:
+        if not self.soc.memory(values.memory_of(value)).host_visible:
             step.held[root] = None
             return self.inside(value)
         return Place(PointerBase(step.touches(root)), offset)
@@ -99,11 +99,11 @@ class Commands:
     def inside(self, value: ir.Value) -> Place:
         """Return where in a memory of the accelerators a value is. Raises ValueError if it is in no such memory."""
         root, offset = root_of(value)
-        memory = self.soc.memory(memory_of(value))
+        memory = self.soc.memory(values.memory_of(value))
         if isinstance(root.owner, ir.Block) or memory.host_visible:
             raise ValueError(f"a job has an operand in '{memory.name}', expected a memory of the accelerators")
         base = self.memories.setdefault(memory.name, MemoryBase(memory_name(memory.name), memory.base))
-        return Place(base, root.owner.opview.offset.value + offset)
+        return Place(base, values.offset_of(buffer_of(root)) + offset)
 
     def finish(self, steps: Sequence[Step]) -> None:
         """Write the calls that steps have been given."""
@@ -126,7 +126,7 @@ class Commands:
         return [unit_name(unit) for unit in self.given]
 
 
-def copies(dma: str, to: Place, from_: Place, loops: Sequence[tuple[int, int, int]], run: int) -> Iterator[Single]:
+def copies(dma: str, to: Place, from_: Place, loops: Sequence[tuple[int, int, int]], run: int) -> Iterator[Command]:
     """Yield the calls that copy runs of bytes, `loops` having how many there are and their steps on both sides."""
     match loops:
         case []:
@@ -135,24 +135,32 @@ def copies(dma: str, to: Place, from_: Place, loops: Sequence[tuple[int, int, in
             yield call("htvm_copy_rows", dma, to, to_row, from_, from_row, rows, run)
         case [(maps, from_map, to_map), (rows, from_row, to_row)]:
             yield call("htvm_copy_maps", dma, to, to_map, to_row, from_, from_map, from_row, maps, rows, run)
-        case [(count, from_step, to_step), *rest]:
+        case _:
+            (count, from_step, to_step), *rest = loops
             for index in range(count):
                 yield from copies(dma, to + index * to_step, from_ + index * from_step, rest, run)
 
 
 def root_of(value: ir.Value) -> tuple[ir.Value, int]:
     """Return the buffer, argument or constant that a value is a view of, and where in it the view begins, in bytes."""
-    _, offset = value.type.get_strides_and_offset()
+    _, offset = values.memref(value).get_strides_and_offset()
     size = values.element_type(value).size_bytes
-    while not isinstance(value.owner, ir.Block) and isinstance(
-        value.owner.opview, (memref.SubViewOp, memref.ReinterpretCastOp)
-    ):
-        value = value.owner.opview.source
+    while isinstance(view := defining(value), memref.SubViewOp | memref.ReinterpretCastOp):
+        value = view.source
     return value, offset * size
 
 
-def memory_of(value: ir.Value) -> str:
-    return value.type.memory_space.value
+def defining(value: ir.Value) -> ir.OpView | None:
+    """Return the operation whose result a value is; None for an argument."""
+    return None if isinstance(value.owner, ir.Block) else value.owner.opview
+
+
+def buffer_of(value: ir.Value) -> accel.BufferOp:
+    """Return the buffer that a value is. Raises ValueError for anything else."""
+    op = defining(value)
+    if not isinstance(op, accel.BufferOp):
+        raise ValueError(f"a place is {value}, expected a buffer")
+    return op
 
 
 def unit_name(unit: str) -> str:

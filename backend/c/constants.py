@@ -8,6 +8,7 @@ import numpy as np
 from htvm.dialects.row_weights import UNIT, RowBlock
 
 from .requant import Requant
+from .values import Array
 
 LINE_LENGTH = 112
 BLOCK = 4
@@ -16,13 +17,13 @@ SPARSE_BLOCK = 16
 """The same of htvm_sparse_row.h."""
 
 
-def window_order(weights: np.ndarray, groups: int, channels_are_neighbours: bool) -> np.ndarray:
+def window_order(weights: Array, groups: int, channels_are_neighbours: bool) -> Array:
     """Return weights [K, C, R, S] as [group, K, tap], taps in the order in which htvm_packed.h collects a window."""
     ordered = weights.transpose(0, 2, 3, 1) if channels_are_neighbours else weights
     return ordered.reshape(groups, len(weights) // groups, -1)
 
 
-def conv2d_weights(weights: np.ndarray, groups: int, collected: bool) -> np.ndarray:
+def conv2d_weights(weights: Array, groups: int, collected: bool) -> Array:
     """Return weights [K, C, R, S] in the order of htvm_conv2d.h.
 
     In blocks of 4 output channels of a group, the last one filled up with zeros: [group][block][r][s][c][4], or
@@ -37,13 +38,13 @@ def conv2d_weights(weights: np.ndarray, groups: int, collected: bool) -> np.ndar
     return blocks.transpose(order).reshape(-1)
 
 
-def sparse_weights(weights: np.ndarray) -> np.ndarray:
+def sparse_weights(weights: Array) -> Array:
     """Return weights [K, taps] in the order of htvm_sparse_row.h: [block of 16][tap][16], filled up with zeros."""
     padded = np.pad(weights, [(0, -len(weights) % SPARSE_BLOCK), (0, 0)])
     return padded.reshape(-1, SPARSE_BLOCK, weights.shape[1]).transpose(0, 2, 1).reshape(-1)
 
 
-def run_lengths(blocks: Sequence[RowBlock]) -> np.ndarray:
+def run_lengths(blocks: Sequence[RowBlock]) -> Array:
     """Return the units of each run, block after block, as htvm_paired_row.h reads them."""
     return np.array([run // UNIT for block in blocks for run in block.runs], np.uint8)
 
@@ -57,15 +58,15 @@ def excess_entries(blocks: Sequence[RowBlock]) -> list[tuple[int, int, int]]:
 class Constants:
     """The constant arrays of one C file; equal ones are written once. sizes: bytes, by name."""
 
-    definitions: list[str] = field(default_factory=list)
-    sizes: dict[str, int] = field(default_factory=dict)
-    _names: dict[tuple[str, bytes], str] = field(default_factory=dict)
+    definitions: list[str] = field(default_factory=list[str])
+    sizes: dict[str, int] = field(default_factory=dict[str, int])
+    _names: dict[tuple[str, bytes], str] = field(default_factory=dict[tuple[str, bytes], str])
 
     @property
     def size_bytes(self) -> int:
         return sum(self.sizes.values())
 
-    def array(self, name: str, c_type: str, values: np.ndarray) -> str:
+    def array(self, name: str, c_type: str, values: Array) -> str:
         """Define an array of integers, and return its name: `name`, or that of an equal one."""
         key = (c_type, values.tobytes())
         if key not in self._names:
@@ -91,7 +92,7 @@ class Constants:
         return self._names[key]
 
 
-def _lines(values: np.ndarray) -> str:
+def _lines(values: Array) -> str:
     """Return integers as text, separated by commas, in lines of about LINE_LENGTH."""
     numbers = values.reshape(-1).tolist()
     widest = max(map(len, map(str, (min(numbers), max(numbers))))) + 2 if numbers else 1
@@ -102,7 +103,8 @@ def _lines(values: np.ndarray) -> str:
 
 def _wrapped(items: Iterable[str]) -> str:
     """Return items separated by commas, as many in a line as fit."""
-    lines, line = [], ""
+    lines: list[str] = []
+    line = ""
     for item in items:
         if line and len(line) + len(item) + 2 > LINE_LENGTH:
             lines.append(line)

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from math import prod
-
-import numpy as np
-from mlir import ir
+from typing import TypeAlias
 
 from htvm.dialects import accel
 
 from . import values
 from .requant import NARROW, NARROW_EACH, Requant
+from .values import Array
+
+Linear: TypeAlias = accel.Conv2dOp | accel.DenseOp
+"""A layer that convolves: a dense one is a convolution with a 1x1 kernel."""
 
 CODE_BYTES = {
     "in_place": 4400,
@@ -53,7 +55,7 @@ class Convolution:
     y: tuple[int, ...]
 
     @staticmethod
-    def of(layer: accel.Conv2dOp | accel.DenseOp) -> Convolution:
+    def of(layer: Linear) -> Convolution:
         return (_of_conv2d(layer) if isinstance(layer, accel.Conv2dOp) else _of_dense(layer))._flat()
 
     def _flat(self) -> Convolution:
@@ -74,9 +76,9 @@ class Convolution:
             width=self.height,
             out_height=self.out_width,
             out_width=self.out_height,
-            kernel=self.kernel[::-1],
-            strides=self.strides[::-1],
-            dilations=self.dilations[::-1],
+            kernel=(self.kernel[1], self.kernel[0]),
+            strides=(self.strides[1], self.strides[0]),
+            dilations=(self.dilations[1], self.dilations[0]),
             pad_top=self.pad_left,
             pad_left=self.pad_top,
             x=tuple(self.x[axis] for axis in (n, c, w, h)),
@@ -98,28 +100,28 @@ class Convolution:
         return self.groups > 1 and self.channels == 1
 
 
-def kernel_of(layer: accel.Conv2dOp | accel.DenseOp) -> str:
+def kernel_of(layer: Linear) -> str:
     """Return the kernel that computes a layer. Raises ValueError if the module does not name one."""
     if layer.kernel is None:
         raise ValueError(f"node '{accel.node(layer)}' has no kernel, expected choose-kernels to have named one")
     return layer.kernel.value
 
 
-def forms(layers: Iterable[accel.Conv2dOp | accel.DenseOp]) -> dict[ir.OpView, Requant]:
+def forms(layers: Iterable[Linear]) -> dict[Linear, Requant]:
     """Return the requantisation of each layer, such that as few functions as is worth it do them all.
 
     Layers with one shift take the form with a shift per channel if others of the same types need that, and the
     shifts are less data than one more function is code.
     """
-    alike: dict[tuple, dict[ir.OpView, Requant]] = {}
+    alike: dict[tuple[str, int | None, bool, tuple[str, ...]], dict[Linear, Requant]] = {}
     for layer in layers:
-        types = (values.element_type(v).short for v in (layer.input, layer.weights, accel.output(layer)))
+        types = tuple(values.element_type(v).short for v in (layer.input, layer.weights, accel.output(layer)))
         run = layer.run.value if layer.run is not None else None
-        kind = (kernel_of(layer), run, layer.skip is not None, *types)
+        kind = (kernel_of(layer), run, layer.skip is not None, types)
         requant = Requant.of(layer) if layer.requant is not None else None
         if requant is not None:
             alike.setdefault(kind, {})[layer] = requant
-    chosen: dict[ir.OpView, Requant] = {}
+    chosen: dict[Linear, Requant] = {}
     for (kernel, *_), found in alike.items():
         shared = {layer: requant for layer, requant in found.items() if requant.form == NARROW}
         shift_bytes = 4 * sum(values.shape(layer.weights)[0] for layer in shared)
@@ -132,6 +134,7 @@ def forms(layers: Iterable[accel.Conv2dOp | accel.DenseOp]) -> dict[ir.OpView, R
 def _of_conv2d(layer: accel.Conv2dOp) -> Convolution:
     batch, channels, height, width = values.shape(layer.input)
     _, out_channels, out_height, out_width = values.shape(accel.output(layer))
+    _, _, rows, columns = values.shape(layer.weights)
     groups = layer.groups.value
     pad_top, pad_left, _, _ = layer.pads
     return Convolution(
@@ -143,9 +146,9 @@ def _of_conv2d(layer: accel.Conv2dOp) -> Convolution:
         width=width,
         out_height=out_height,
         out_width=out_width,
-        kernel=values.shape(layer.weights)[2:],
-        strides=tuple(layer.strides),
-        dilations=tuple(layer.dilations),
+        kernel=(rows, columns),
+        strides=(layer.strides[0], layer.strides[1]),
+        dilations=(layer.dilations[0], layer.dilations[1]),
         pad_top=pad_top,
         pad_left=pad_left,
         pad_value=layer.pad_value.value if layer.pad_value is not None else 0,
@@ -181,6 +184,6 @@ def _of_dense(layer: accel.DenseOp) -> Convolution:
     )
 
 
-def weights_4d(weights: np.ndarray) -> np.ndarray:
+def weights_4d(weights: Array) -> Array:
     """Return weights [K, C, R, S], of a dense layer's [K, C] with a kernel of 1x1."""
     return weights if weights.ndim == 4 else weights[:, :, None, None]

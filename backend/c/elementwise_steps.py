@@ -13,26 +13,27 @@ from .syntax import Field
 from .values import element_type, shape, strides
 
 
-def _binary(step: Step) -> tuple[dict[str, Field], list[tuple[int, ...]]]:
+def _binary(
+    step: Step, layer: accel.AddOp | accel.MulOp | accel.MaximumOp | accel.MinimumOp
+) -> tuple[dict[str, Field], list[tuple[int, ...]]]:
     """Return the shape of a layer on two operands, and the axes that are too many for the kernels."""
     sizes = shape(step.output)
-    operands = (values.broadcast_strides(value, sizes) for value in (step.layer.lhs, step.layer.rhs))
+    operands = (values.broadcast_strides(value, sizes) for value in (layer.lhs, layer.rhs))
     inner, outer = values.inner_and_outer(sizes, *operands, strides(step.output))
     return dict(zip(("size", "a", "b", "y"), inner, strict=True)), outer
 
 
-def add(step: Step) -> None:
-    layer = step.layer
+def add(step: Step, layer: accel.AddOp) -> None:
     requant = Requant.of(layer)
     types = (element_type(value) for value in (layer.lhs, layer.rhs, step.output))
     kernel = step.kernel("htvm_elementwise.h", "ADD", *types, requant.form)
     a, b, y = step.reads(layer.lhs, "a"), step.reads(layer.rhs, "b"), step.writes(step.output)
-    inner, outer = _binary(step)
-    fields = {
+    inner, outer = _binary(step, layer)
+    fields: dict[str, Field] = {
         "shape": inner,
         "a_multiplier b_multiplier": np.broadcast_to(requant.multiplier, 2).tolist(),
         "offset": int(requant.offset[0]),
-        "requant": requant_fields(requant) | {"pre_shift shift": (0, requant.shift[0])},
+        "requant": {**requant_fields(requant), "pre_shift shift": (0, int(requant.shift[0]))},
     }
     if requant.form == CORRECTED:
         (a_numerator, b_numerator), divisor, rest = requant.quotient
@@ -41,45 +42,43 @@ def add(step: Step) -> None:
     step.call_in_loops(loops_over(outer, a, b, y), kernel, step.struct("htvm_add_layer", "layer", fields), a, b, y)
 
 
-def multiply(step: Step) -> None:
-    layer = step.layer
+def multiply(step: Step, layer: accel.MulOp) -> None:
     requant = Requant.of(layer)
     types = (element_type(value) for value in (layer.lhs, layer.rhs, step.output))
     kernel = step.kernel("htvm_elementwise.h", "MULTIPLY", *types, requant.form)
     a, b, y = step.reads(layer.lhs, "a"), step.reads(layer.rhs, "b"), step.writes(step.output)
-    inner, outer = _binary(step)
-    fields = {
+    inner, outer = _binary(step, layer)
+    fields: dict[str, Field] = {
         "shape": inner,
-        "a_zero_point b_zero_point": layer.zero_points if layer.zero_points is not None else (0, 0),
+        "a_zero_point b_zero_point": tuple(layer.zero_points) if layer.zero_points is not None else (0, 0),
         "requant": requant_fields(requant),
     }
     address = step.struct("htvm_multiply_layer", "layer", fields)
     step.call_in_loops(loops_over(outer, a, b, y), kernel, address, a, b, step.scales(requant, 1), y)
 
 
-def extreme(step: Step) -> None:
-    layer, maximum = step.layer, int(isinstance(step.layer, accel.MaximumOp))
+def extreme(step: Step, layer: accel.MaximumOp | accel.MinimumOp) -> None:
+    maximum = int(isinstance(layer, accel.MaximumOp))
     kernel = step.kernel("htvm_elementwise.h", "EXTREME", element_type(step.output), maximum)
     a, b, y = step.reads(layer.lhs, "a"), step.reads(layer.rhs, "b"), step.writes(step.output)
-    inner, outer = _binary(step)
+    inner, outer = _binary(step, layer)
     address = step.struct("htvm_binary_shape", "shape", inner)
     step.call_in_loops(loops_over(outer, a, b, y), kernel, address, a, b, y)
 
 
-def lookup(step: Step) -> None:
-    layer = step.layer
+def lookup(step: Step, layer: accel.LookupOp) -> None:
     x_type, y_type = element_type(layer.input), element_type(step.output)
     x, y = step.reads(layer.input, "x"), step.writes(step.output)
-    table = step.shared.data[values.global_name(layer.table)].view(y_type.numpy)
+    table = step.data(layer.table).view(y_type.numpy)
     entries = step.array("table", y_type.c, table.reshape(-1))
     each = dict(enumerate(zip(shape(step.output), strides(layer.input), strides(step.output), strict=True)))
-    loops = []
+    loops: list[Loop] = []
     if layer.axis is not None:
         size, x_step, y_step = each.pop(layer.axis.value)
         loops.append(Loop.of(size, {x: x_step, entries: table.shape[1], y: y_step}))
     inner, outer = values.inner_and_outer(*(list(zip(*each.values(), strict=True)) or [(), (), ()]))
-    fields = dict(zip(("size", "x", "y"), inner, strict=True))
-    neighbours = int(fields["x"][-1] == fields["y"][-1] == 1)
+    size, x_steps, y_steps = inner
+    neighbours = int(x_steps[-1] == y_steps[-1] == 1)
     kernel = step.kernel("htvm_elementwise.h", "LOOKUP", x_type, y_type, neighbours)
-    address = step.struct("htvm_unary_shape", "shape", fields)
+    address = step.struct("htvm_unary_shape", "shape", {"size": size, "x": x_steps, "y": y_steps})
     step.call_in_loops(loops + loops_over(outer, x, y), kernel, address, x, entries, layer.lowest.value, y)

@@ -6,41 +6,39 @@ from collections.abc import Callable
 
 import numpy as np
 
-from htvm.dialects import packed_weights, row_weights
+from htvm.dialects import accel, packed_weights, row_weights
 from htvm.dialects.copies import merge_axes
 
 from . import values
 from .constants import BLOCK, conv2d_weights, excess_entries, run_lengths, sparse_weights, window_order
-from .convolution import Convolution, kernel_of, weights_4d
+from .convolution import Convolution, Linear, kernel_of, weights_4d
 from .movement_steps import copy
 from .requant import Requant
 from .step import Loop, Step, requant_fields
 from .syntax import NULL, Field
-from .values import element_type, shape, strides
+from .values import Array, element_type, shape, strides
 
 
-def linear(step: Step) -> None:
-    layer = step.layer
+def linear(step: Step, layer: Linear) -> None:
     conv = Convolution.of(layer)
     if values.global_name(layer.weights) is None:
         step.macs = conv.macs
-        _computed_weights(step, conv, step.shared.forms[layer])
+        _computed_weights(step, layer, conv, step.shared.forms[layer])
         return
-    weights = weights_4d(step.shared.data[values.global_name(layer.weights)])
+    weights = weights_4d(step.data(layer.weights))
     if layer.requant is None:
-        bias = step.shared.data[values.global_name(layer.bias)] if layer.bias is not None else np.zeros(1)
+        bias = step.data(layer.bias) if layer.bias is not None else np.zeros(1)
         requant = Requant.raw(bias)
     else:
         requant = step.shared.forms[layer]
     step.macs = conv.macs
-    KERNELS[kernel_of(layer)](step, conv, weights, requant)
+    KERNELS[kernel_of(layer)](step, layer, conv, weights, requant)
 
 
-def _conv2d(step: Step, conv: Convolution, weights: np.ndarray, requant: Requant) -> None:
-    layer = step.layer
+def _conv2d(step: Step, layer: Linear, conv: Convolution, weights: Array, requant: Requant) -> None:
     x_type, w_type, y_type = element_type(layer.input), element_type(layer.weights), element_type(step.output)
     kernel = step.kernel("htvm_conv2d.h", "CONV2D", x_type, w_type, y_type, requant.form)
-    collected = layer.kernel.value == "collected"
+    collected = kernel_of(layer) == "collected"
     x, y = step.reads(layer.input, "x"), step.writes(step.output)
     address = step.struct("htvm_conv2d_layer", "layer", _linear_fields(conv, requant))
     arrays = (
@@ -51,9 +49,8 @@ def _conv2d(step: Step, conv: Convolution, weights: np.ndarray, requant: Requant
     step.call_for_each(conv.batch, kernel, {x: conv.x[0], y: conv.y[0]}, address, x, *arrays, window, y)
 
 
-def _computed_weights(step: Step, conv: Convolution, requant: Requant) -> None:
+def _computed_weights(step: Step, layer: Linear, conv: Convolution, requant: Requant) -> None:
     """Put the weights in the order of collected windows, blocks of 4 outputs as [c][r][s][4], then convolve."""
-    layer = step.layer
     x_type, w_type, y_type = element_type(layer.input), element_type(layer.weights), element_type(step.output)
     outputs, channels, rows, columns = shape(layer.weights)
     k_step, *steps = strides(layer.weights)
@@ -79,8 +76,8 @@ def _computed_weights(step: Step, conv: Convolution, requant: Requant) -> None:
     step.call_for_each(conv.batch, kernel, {x: conv.x[0], y: conv.y[0]}, address, x, *arrays, y)
 
 
-def _packed(step: Step, conv: Convolution, weights: np.ndarray, requant: Requant) -> None:
-    layer, run = step.layer, step.layer.run.value
+def _packed(step: Step, layer: Linear, conv: Convolution, weights: Array, requant: Requant) -> None:
+    run = values.present(layer.run, "run").value
     x_type, y_type = element_type(layer.input), element_type(step.output)
     pack = step.kernel("htvm_packed.h", "PACK_WINDOWS", x_type)
     types = (x_type, y_type, requant.form)
@@ -103,8 +100,7 @@ def _packed(step: Step, conv: Convolution, weights: np.ndarray, requant: Requant
     step.call_for_each(conv.batch, kernel, {x: conv.x[0], y: conv.y[0]}, address, x, *arrays, window, y)
 
 
-def _row(step: Step, conv: Convolution, weights: np.ndarray, requant: Requant) -> None:
-    layer = step.layer
+def _row(step: Step, layer: Linear, conv: Convolution, weights: Array, requant: Requant) -> None:
     x_type, w_type, y_type = element_type(layer.input), element_type(layer.weights), element_type(step.output)
     kernel = step.kernel("htvm_conv2d.h", "ROW", x_type, w_type, y_type, requant.form)
     x, y = step.reads(layer.input, "x"), step.writes(step.output)
@@ -114,11 +110,10 @@ def _row(step: Step, conv: Convolution, weights: np.ndarray, requant: Requant) -
     step.call(kernel, address, x, *arrays, y)
 
 
-def _sparse_row(step: Step, conv: Convolution, weights: np.ndarray, requant: Requant) -> None:
-    layer = step.layer
+def _sparse_row(step: Step, layer: Linear, conv: Convolution, weights: Array, requant: Requant) -> None:
     x_type, y_type = element_type(layer.input), element_type(step.output)
     kernel = step.kernel("htvm_sparse_row.h", "SPARSE_ROW", x_type, y_type, requant.form)
-    rows, skip = weights.reshape(len(weights), -1), layer.skip.value
+    rows, skip = weights.reshape(len(weights), -1), values.present(layer.skip, "skip").value
     x, y = step.reads(layer.input, "x"), step.writes(step.output)
     address = step.struct("htvm_sparse_row_layer", "layer", _row_fields(conv, requant, skip))
     arrays = (
@@ -128,11 +123,10 @@ def _sparse_row(step: Step, conv: Convolution, weights: np.ndarray, requant: Req
     step.call(kernel, address, x, *arrays, y)
 
 
-def _paired_row(step: Step, conv: Convolution, weights: np.ndarray, requant: Requant) -> None:
-    layer = step.layer
+def _paired_row(step: Step, layer: Linear, conv: Convolution, weights: Array, requant: Requant) -> None:
     x_type, y_type = element_type(layer.input), element_type(step.output)
     skips, skip = (1, layer.skip.value) if layer.skip is not None else (0, 0)
-    word_form = "WORDS" if layer.kernel.value == "wide_row" else "QUADS"
+    word_form = "WORDS" if kernel_of(layer) == "wide_row" else "QUADS"
     types = (word_form, skips, x_type, y_type, requant.form)
     kernel = step.kernel("htvm_paired_row.h", "PAIRED_ROW", *types)
     limits, rows = np.iinfo(x_type.numpy), weights.reshape(len(weights), -1)
@@ -149,25 +143,24 @@ def _paired_row(step: Step, conv: Convolution, weights: np.ndarray, requant: Req
     step.call(kernel, address, x, *arrays, y)
 
 
-def _depthwise(step: Step, conv: Convolution, weights: np.ndarray, requant: Requant) -> None:
-    layer = step.layer
+def _depthwise(step: Step, layer: Linear, conv: Convolution, weights: Array, requant: Requant) -> None:
     types = element_type(layer.input), element_type(layer.weights), element_type(step.output)
     if conv.out_height > conv.out_width:  # the kernel slides along rows: the longer, the fewer begin anew
         conv, weights = conv.transposed(), np.swapaxes(weights, 2, 3)
-    if layer.kernel.value == "depthwise_3x3":
+    if kernel_of(layer) == "depthwise_3x3":
         define, arguments = "DEPTHWISE3X3", (conv.strides[0], *types)
     else:
         define, arguments = "DEPTHWISE", types
     kernel = step.kernel("htvm_depthwise.h", define, *arguments, requant.form)
     x, y = step.reads(layer.input, "x"), step.writes(step.output)
-    fields = {"channels multiplier": (len(weights), conv.out_channels)}
+    fields: dict[str, Field] = {"channels multiplier": (len(weights), conv.out_channels)}
     fields |= _map_fields(conv) | {"requant": requant_fields(requant)}
     address = step.struct("htvm_depthwise_layer", "layer", fields)
     arrays = step.array("weights", types[1].c, weights.reshape(-1)), step.scales(requant, len(weights))
     step.call_for_each(conv.batch, kernel, {x: conv.x[0], y: conv.y[0]}, address, x, *arrays, y)
 
 
-KERNELS: dict[str, Callable[[Step, Convolution, np.ndarray, Requant], None]] = {
+KERNELS: dict[str, Callable[[Step, Linear, Convolution, Array, Requant], None]] = {
     "in_place": _conv2d,
     "collected": _conv2d,
     "packed": _packed,
@@ -210,8 +203,7 @@ def _map_fields(conv: Convolution) -> dict[str, Field]:
     }
 
 
-def matmul(step: Step) -> None:
-    layer = step.layer
+def matmul(step: Step, layer: accel.MatMulOp) -> None:
     sizes = shape(step.output)
     a_steps = values.broadcast_strides(layer.lhs, (*sizes[:-1], shape(layer.lhs)[-1]))
     b_steps = values.broadcast_strides(layer.rhs, (*sizes[:-2], *shape(layer.rhs)[-2:]))
@@ -222,12 +214,12 @@ def matmul(step: Step) -> None:
     a, b, y = step.reads(layer.lhs, "a"), step.reads(layer.rhs, "b"), step.writes(step.output)
     inner = shape(layer.lhs)[-1]
     step.macs = int(np.prod(sizes)) * inner
-    fields = {
+    fields: dict[str, Field] = {
         "rows inner columns": (sizes[-2], inner, sizes[-1]),
         "a_row a_inner": a_steps[-2:],
         "b_inner b_column": b_steps[-2:],
         "y_row y_column": y_steps[-2:],
-        "a_zero_point b_zero_point": layer.zero_points if layer.zero_points is not None else (0, 0),
+        "a_zero_point b_zero_point": tuple(layer.zero_points) if layer.zero_points is not None else (0, 0),
         "requant": requant_fields(requant),
     }
     address = step.struct("htvm_matmul_layer", "layer", fields)

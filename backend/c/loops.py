@@ -11,36 +11,42 @@ recognition", CGO 2008.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Generic, TypeAlias, TypeVar
+
+Kind = TypeVar("Kind", bound=Hashable)
+"""What a command is, its numbers aside."""
 
 LONGEST = 96
 """The most commands and loops that one loop may repeat: what is sought in takes time."""
 
 
 @dataclass(frozen=True)
-class Single:
+class Single(Generic[Kind]):
     """A command: what it is, and its numbers."""
 
-    kind: Hashable
+    kind: Kind
     numbers: tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Repeat:
+class Repeat(Generic[Kind]):
     """A loop: `body` is what it does the first time; each time the numbers grow by `steps`.
 
     numbers, steps: of all commands in the body, one behind the other, those of inner loops as they are at first.
     """
 
     count: int
-    body: tuple[Term, ...]
+    body: tuple[Term[Kind], ...]
     steps: tuple[int, ...]
+    kind: tuple[Hashable, ...] = field(init=False, repr=False, compare=False)
+    numbers: tuple[int, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kind", (self.count, self.steps, tuple(each.kind for each in self.body)))
         object.__setattr__(self, "numbers", joined(self.body))
 
-    def comes_next(self, terms: Sequence[Term]) -> bool:
+    def comes_next(self, terms: Sequence[Term[Kind]]) -> bool:
         """Say whether `terms` are what the loop would do if it went on."""
         return (
             len(terms) == len(self.body)
@@ -52,16 +58,16 @@ class Repeat:
         )
 
 
-Term = Single | Repeat
+Term: TypeAlias = "Single[Kind] | Repeat[Kind]"
 
 
-def joined(terms: Iterable[Term]) -> tuple[int, ...]:
+def joined(terms: Iterable[Term[Kind]]) -> tuple[int, ...]:
     return tuple(number for each in terms for number in each.numbers)
 
 
-def rolled(commands: Iterable[Single]) -> list[Term]:
+def rolled(commands: Iterable[Single[Kind]]) -> list[Term[Kind]]:
     """Return commands with loops instead of what repeats."""
-    terms: list[Term] = []
+    terms: list[Term[Kind]] = []
     for command in commands:
         terms.append(command)
         while shorten(terms):
@@ -69,7 +75,7 @@ def rolled(commands: Iterable[Single]) -> list[Term]:
     return terms
 
 
-def shorten(terms: list[Term]) -> bool:
+def shorten(terms: list[Term[Kind]]) -> bool:
     """Let the end of a sequence become a loop, or part of the loop before it; say whether it did."""
     last = terms[-1].kind
     for length in range(1, min(LONGEST, len(terms) - 1) + 1):
@@ -89,7 +95,7 @@ def shorten(terms: list[Term]) -> bool:
     return False
 
 
-def unrolled(terms: Sequence[Term]) -> Iterator[Single]:
+def unrolled(terms: Sequence[Term[Kind]]) -> Iterator[Single[Kind]]:
     """Yield the commands that terms stand for."""
     for term in terms:
         if isinstance(term, Single):
@@ -100,7 +106,7 @@ def unrolled(terms: Sequence[Term]) -> Iterator[Single]:
             yield from unrolled([shifted(each, moved) for each in term.body])
 
 
-def shifted(term: Term, numbers: Iterator[int]) -> Term:
+def shifted(term: Term[Kind], numbers: Iterator[int]) -> Term[Kind]:
     """Return a term with the next of `numbers` instead of its own."""
     if isinstance(term, Single):
         return Single(term.kind, tuple(next(numbers) for _ in term.numbers))

@@ -11,7 +11,7 @@ from htvm.dialects import accel
 from . import values
 from .step import Loop, Step, loops_over
 from .syntax import ConstPointer, Entry, Pointer, Stride
-from .values import ElementType, element_type, shape, strides
+from .values import Array, ElementType, element_type, shape, strides
 
 
 def copy(
@@ -36,18 +36,17 @@ def longest_last(columns: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
     return list(zip(*axes, strict=True))
 
 
-def concat(step: Step) -> None:
-    y, y_steps, axis = step.writes(step.output), strides(step.output), step.layer.axis.value
+def concat(step: Step, layer: accel.ConcatOp) -> None:
+    y, y_steps, axis = step.writes(step.output), strides(step.output), layer.axis.value
     start = 0
-    for number, value in enumerate(step.layer.inputs):
+    for number, value in enumerate(layer.inputs):
         x = step.reads(value, f"x{number}")
         copy(step, f"part_{number}", x, y + start * y_steps[axis], (shape(value), strides(value), y_steps))
         start += shape(value)[axis]
 
 
-def pad(step: Step) -> None:
+def pad(step: Step, layer: accel.PadOp) -> None:
     """Fill the whole output, then copy the part of the input that is not cut off by negative padding."""
-    layer = step.layer
     y_steps, x_steps = strides(step.output), strides(layer.input)
     x, y = step.reads(layer.input, "x"), step.writes(step.output)
     low, high = list(layer.low), list(layer.high)
@@ -61,31 +60,33 @@ def pad(step: Step) -> None:
         copy(step, "inside", x + first, y + to, axes)
 
 
-def transpose(step: Step) -> None:
-    x, y = step.reads(step.layer.input, "x"), step.writes(step.output)
-    x_steps = [strides(step.layer.input)[axis] for axis in step.layer.permutation]
+def transpose(step: Step, layer: accel.TransposeOp) -> None:
+    x, y = step.reads(layer.input, "x"), step.writes(step.output)
+    x_steps = [strides(layer.input)[axis] for axis in layer.permutation]
     copy(step, "shape", x, y, (shape(step.output), x_steps, strides(step.output)))
 
 
-def convert_layout(step: Step) -> None:
+def convert_layout(step: Step, layer: accel.ConvertLayoutOp) -> None:
     """Copy between two layouts of one shape."""
-    x, y = step.reads(step.layer.input, "x"), step.writes(step.output)
-    copy(step, "shape", x, y, (shape(step.output), strides(step.layer.input), strides(step.output)))
+    x, y = step.reads(layer.input, "x"), step.writes(step.output)
+    copy(step, "shape", x, y, (shape(step.output), strides(layer.input), strides(step.output)))
 
 
-def take(step: Step) -> None:
+def take(step: Step, layer: accel.TakeOp) -> None:
     """Copy with strides where indices are evenly spaced, in groups or not; other axes are loops over offsets."""
-    x, y = step.reads(step.layer.input, "x"), step.writes(step.output)
-    first, axes, loops = 0, [], []
-    rows = zip(shape(step.output), strides(step.layer.input), strides(step.output), accel.indices_of(step.layer))
+    x, y = step.reads(layer.input, "x"), step.writes(step.output)
+    first = 0
+    axes: list[tuple[int, int, int]] = []
+    loops: list[Loop] = []
+    rows = zip(shape(step.output), strides(layer.input), strides(step.output), accel.indices_of(layer))
     for axis, (size, x_step, y_step, indices) in enumerate(rows):
         spaced = [(size, 1, 1)] if indices is None else evenly_spaced(indices)
-        if spaced is None:
-            offsets = step.array(f"axis_{axis}", "int32_t", (indices * x_step).astype(np.int32))
+        if spaced is None and indices is not None:
+            offsets = step.array(f"axis_{axis}", "int32_t", np.array(indices * x_step, np.int32))
             loops.append(Loop(size, {x: Entry(offsets), y: Stride(y_step)}))
             continue
         first += 0 if indices is None else int(indices[0]) * x_step
-        axes += [(count, step_of * x_step, apart * y_step) for count, step_of, apart in spaced]
+        axes += [(count, step_of * x_step, apart * y_step) for count, step_of, apart in spaced or ()]
     if first:
         start = Pointer("first")
         step.body.append(ConstPointer(element_type(step.output).c, start.name, x + first))
@@ -94,10 +95,11 @@ def take(step: Step) -> None:
             for loop in loops
         ]
         x = start
-    copy(step, "shape", x, y, tuple(zip(*axes)) or ((), (), ()), loops)
+    sizes, x_steps, y_steps = zip(*axes) if axes else ((), (), ())
+    copy(step, "shape", x, y, (sizes, x_steps, y_steps), loops)
 
 
-def evenly_spaced(indices: np.ndarray) -> list[tuple[int, int, int]] | None:
+def evenly_spaced(indices: Array) -> list[tuple[int, int, int]] | None:
     """Return (count, distance in x, distance in y) of one loop, or two nested ones, that visit the indices in order.
 
     Return None if there are no such loops.
@@ -113,8 +115,8 @@ def evenly_spaced(indices: np.ndarray) -> list[tuple[int, int, int]] | None:
     return None
 
 
-def reshape(step: Step) -> None:
+def reshape(step: Step, layer: accel.ReshapeOp) -> None:
     """Copy in row-major order; the emitter leaves the step out where input and output are in one place."""
-    x, y = step.reads(step.layer.input, "x"), step.writes(step.output)
+    x, y = step.reads(layer.input, "x"), step.writes(step.output)
     count = int(np.prod(shape(step.output)))
     copy(step, "shape", x, y, ([count], [1], [1]))

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import numpy as np
 from mlir import ir
-from mlir.dialects import func
+from mlir.dialects import func, memref
 
 from htvm.backend.targets.soc import Soc
 from htvm.dialects import accel
@@ -22,7 +22,8 @@ from .step import Shared, Step
 from .syntax import ArenaAddress, Declaration, Pointer
 from .values import ElementType
 
-COMMANDS = (accel.CopyOp, accel.LaunchOp, accel.WaitOp)
+Command: TypeAlias = accel.CopyOp | accel.LaunchOp | accel.WaitOp
+
 
 Address: TypeAlias = Pointer | ArenaAddress
 """Where an argument of a step is: a parameter of the network's function, or a buffer in the arena."""
@@ -128,7 +129,7 @@ def read_program(module: ir.Module, soc: Soc) -> Program:
     memories = _memories(module)
     ports = tuple(_ports(function))
     places: dict[ir.Value, Address] = {port.value: port.pointer for port in ports} | dict(_places(function))
-    data = {op.sym_name.value: np.array(op.initial_value) for op in module.body if op.operation.name == "memref.global"}
+    data = {op.sym_name.value: np.array(op.initial_value) for op in module.body if isinstance(op, memref.GlobalOp)}
     ops = [op for op in function.body.blocks[0] if is_work(op) and not _is_nothing(op, places)]
     layers = [op for op in ops if accel.is_layer(op)]
     linear = [layer for layer in layers if isinstance(layer, accel.Conv2dOp | accel.DenseOp)]
@@ -141,7 +142,13 @@ def read_program(module: ir.Module, soc: Soc) -> Program:
 
 def is_work(op: ir.OpView) -> bool:
     """Say whether an operation becomes C."""
-    return accel.is_layer(op) or isinstance(op, COMMANDS)
+    return accel.is_layer(op) or isinstance(op, accel.CopyOp | accel.LaunchOp | accel.WaitOp)
+
+
+def as_command(op: ir.OpView) -> Command:
+    """Return an operation that is a command."""
+    assert isinstance(op, accel.CopyOp | accel.LaunchOp | accel.WaitOp)
+    return op
 
 
 def write_steps(ops: Sequence[ir.OpView], shared: Shared, commands: Commands) -> tuple[Step, ...]:
@@ -151,58 +158,62 @@ def write_steps(ops: Sequence[ir.OpView], shared: Shared, commands: Commands) ->
     belong to the step that has begun, those before all others to the first one.
     """
     written: list[Step] = []
-    before: list[ir.OpView] = []
+    before: list[Command] = []
     for op in ops:
         if accel.is_layer(op):
             written.append(steps.write_step(len(written), op, shared))
         elif isinstance(op, accel.LaunchOp) and "accel.shape" in op.operation.attributes:
             written.append(steps.accelerated_step(len(written), op, shared))
-        if not written:
-            before.append(op)
+        command = None if accel.is_layer(op) else as_command(op)
+        if not written and command is not None:
+            before.append(command)
             continue
         if before:
             first, body = written[0], written[0].body
             first.body = []
-            for command in before:
-                commands.write(command, first)
+            for earlier in before:
+                commands.write(earlier, first)
             commands.finish([first])
             first.body += body
             before = []
-        if not accel.is_layer(op):
-            commands.write(op, written[-1])
+        if command is not None:
+            commands.write(command, written[-1])
     commands.finish(written)
     return tuple(written)
 
 
 def _memories(module: ir.Module) -> tuple[ArenaMemory, ...]:
-    numbers = {}
-    for key in ("accel.arena", "accel.lower_bound"):
-        if key not in module.operation.attributes:
-            raise ValueError(f"the module has no attribute '{key}': it is not in stage planned")
-        numbers[key] = {entry.name: entry.attr.value for entry in module.operation.attributes[key]}
-    needed, bounds = numbers["accel.arena"], numbers["accel.lower_bound"]
-    return tuple(ArenaMemory(name, needed[name], bounds[name]) for name in needed)
+    needed, bounds = (_by_memory(module, key) for key in ("accel.arena", "accel.lower_bound"))
+    return tuple(ArenaMemory(name, size, bounds[name]) for name, size in needed.items())
+
+
+def _by_memory(module: ir.Module, key: str) -> dict[str, int]:
+    """Return the bytes of each memory that an attribute of a module has."""
+    if key not in module.operation.attributes:
+        raise ValueError(f"the module has no attribute '{key}': it is not in stage planned")
+    return {each.name: ir.IntegerAttr(each.attr).value for each in ir.DictAttr(module.operation.attributes[key])}
 
 
 def _ports(function: func.FuncOp) -> Iterator[Port]:
     taken = {"arena", "base"}
     for argument, attributes in zip(function.arguments, function.arg_attrs, strict=True):
-        facts = {entry.name: entry.attr for entry in attributes}
-        onnx_name = facts["accel.name"].value if "accel.name" in facts else f"arg{argument.arg_number}"
+        facts = {entry.name: entry.attr for entry in ir.DictAttr(attributes)}
+        onnx_name = ir.StringAttr(facts["accel.name"]).value if "accel.name" in facts else f"arg{argument.arg_number}"
         name = identifier(onnx_name, taken)
         taken.add(name)
         own_type = values.element_type(argument).numpy
+        limits = tuple(ir.DenseI64ArrayAttr(facts["accel.range"])) if "accel.range" in facts else None
         yield Port(
             value=argument,
             name=name,
             onnx_name=onnx_name,
-            onnx_type=facts["accel.interface"].value if "accel.interface" in facts else own_type,
+            onnx_type=ir.StringAttr(facts["accel.interface"]).value if "accel.interface" in facts else own_type,
             is_result="accel.result" in facts,
-            offset=facts["accel.offset"].value,
-            scale=facts["accel.scale"].value if "accel.scale" in facts else None,
-            zero_point=facts["accel.zero_point"].value if "accel.zero_point" in facts else None,
-            range=tuple(facts["accel.range"]) if "accel.range" in facts else None,
-            rounding=facts["accel.rounding"].value if "accel.rounding" in facts else "half_even",
+            offset=ir.IntegerAttr(facts["accel.offset"]).value,
+            scale=ir.FloatAttr(facts["accel.scale"]).value if "accel.scale" in facts else None,
+            zero_point=ir.IntegerAttr(facts["accel.zero_point"]).value if "accel.zero_point" in facts else None,
+            range=(limits[0], limits[1]) if limits is not None else None,
+            rounding=ir.StringAttr(facts["accel.rounding"]).value if "accel.rounding" in facts else "half_even",
         )
 
 
@@ -210,7 +221,7 @@ def _places(function: func.FuncOp) -> Iterator[tuple[ir.Value, ArenaAddress]]:
     """Yield each buffer with its address."""
     for op in function.body.blocks[0]:
         if isinstance(op, accel.BufferOp):
-            yield op.memref, ArenaAddress(values.element_type(op.memref).c, op.offset.value)
+            yield op.memref, ArenaAddress(values.element_type(op.memref).c, values.offset_of(op))
 
 
 def _is_nothing(layer: ir.OpView, places: Mapping[ir.Value, Address]) -> bool:

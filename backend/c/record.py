@@ -14,6 +14,7 @@ from typing import Annotated, Literal, TypeAlias
 import numpy as np
 
 from .schema import INLINE, Matching, Problem, Within
+from .values import Stored
 
 GENERATOR = "htvm"
 """Marks a folder as written by htvm, so that it may be written again."""
@@ -31,7 +32,10 @@ Int32: TypeAlias = Annotated[int, Within(-(1 << 31), (1 << 31) - 1)]
 Scale: TypeAlias = Annotated[float, Within(0, 1e38, kind="a number")]
 Identifier: TypeAlias = Annotated[str, Matching("[A-Za-z][A-Za-z0-9_]{0,199}", "a C identifier")]
 Digest: TypeAlias = Annotated[str, Matching("[0-9a-f]{64}", "64 hexadecimal digits")]
-Stored: TypeAlias = Literal["int8", "uint8", "int16", "int32"]
+OnnxType: TypeAlias = Literal[
+    "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64"
+]
+"""The type of an input or output in the ONNX file."""
 Shape: TypeAlias = tuple[Size, ...]
 
 Source: TypeAlias = Count | str
@@ -71,7 +75,7 @@ class PortPlan:
 
     name: str
     c_name: Identifier
-    onnx_type: Stored | Literal["float32"]
+    onnx_type: OnnxType
     dtype: Stored
     shape: Shape
     offset: Count

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 import numpy as np
+from mlir import ir
 
 from htvm.backend.targets.engines.host import MOST_IN_WORDS, is_half
 from htvm.dialects import accel
@@ -17,19 +18,18 @@ from .syntax import Field
 from .values import element_type, shape, strides
 
 
-def pool2d(step: Step) -> None:
-    layer = step.layer
+def pool2d(step: Step, layer: accel.Pool2dOp) -> None:
     x_type, y_type = element_type(layer.input), element_type(step.output)
     x, y = step.reads(layer.input, "x"), step.writes(step.output)
     steps = {x: strides(layer.input)[0], y: strides(step.output)[0]}
-    batch, fields = shape(layer.input)[0], _window_fields(step)
+    batch, fields = shape(layer.input)[0], _window_fields(step, layer)
     extreme = {"max": "MAXIMUM", "min": "MINIMUM"}.get(layer.kind.value)
     if extreme:
         kernel = step.kernel("htvm_pool2d.h", "POOL2D_EXTREME", x_type, extreme)
         address = step.struct("htvm_pool2d_layer", "layer", fields)
         step.call_for_each(batch, kernel, steps, address, x, y)
         return
-    requant, counts = Requant.of(layer), np.array(list(layer.counts), np.int32)
+    requant, counts = Requant.of(layer), np.array(list(values.present(layer.counts, "counts")), np.int32)
     types = y_type, requant.form
     if has_words(layer):
         kernel = step.kernel("htvm_pool2d_words.h", "POOL2D_SUM_WORDS", bytes_of(layer), *types)
@@ -40,9 +40,8 @@ def pool2d(step: Step) -> None:
     step.call_for_each(batch, kernel, steps, address, x, *arrays, y)
 
 
-def _window_fields(step: Step) -> dict[str, Field]:
+def _window_fields(step: Step, layer: accel.Pool2dOp) -> dict[str, Field]:
     """Return the geometry of a pool; the words of a whole map under one window are one row."""
-    layer = step.layer
     _, channels, height, width = shape(layer.input)
     _, *x_steps = strides(layer.input)
     _, *y_steps = strides(step.output)
@@ -54,8 +53,8 @@ def _window_fields(step: Step) -> dict[str, Field]:
         "in_height in_width": size,
         "out_height out_width": shape(step.output)[2:],
         "kernel_h kernel_w": kernel,
-        "stride_h stride_w": layer.strides,
-        "dilation_h dilation_w": layer.dilations if layer.dilations is not None else (1, 1),
+        "stride_h stride_w": tuple(layer.strides),
+        "dilation_h dilation_w": tuple(layer.dilations) if layer.dilations is not None else (1, 1),
         "pad_top pad_left": (pad_top, pad_left),
         "x_c x_h x_w": x_steps,
         "y_c y_h y_w": y_steps,
@@ -79,23 +78,21 @@ def bytes_of(layer: accel.Pool2dOp) -> str:
     return "HALF" if is_half(layer) else "SIGNED"
 
 
-def _around(step: Step, axis: int) -> tuple[dict[str, Field], list[tuple[int, ...]]]:
-    """Return one axis before `axis`, itself and one behind it as kernels want them, and the axes around these."""
-    layer = step.layer
+def _around(step: Step, layer: accel.ArgMaxOp | accel.SoftmaxOp) -> tuple[dict[str, Field], list[tuple[int, ...]]]:
+    """Return one axis before the layer's, itself and one behind it as kernels want them, and the axes around these."""
     each = dict(enumerate(zip(shape(layer.input), strides(layer.input), strides(step.output), strict=True)))
-    along = each.pop(axis)
+    along = each.pop(layer.axis.value)
     merged = merge_axes(*(list(zip(*each.values(), strict=True)) or [(), (), ()]))
     *outer, before, after = [*[(1, 0, 0)] * (2 - len(merged)), *merged]
     columns = zip(before, along, after, strict=True)
     return dict(zip(("size", "x", "y"), columns, strict=True)), outer
 
 
-def argmax(step: Step) -> None:
-    layer = step.layer
+def argmax(step: Step, layer: accel.ArgMaxOp) -> None:
     kernel = step.kernel("htvm_argmax.h", "ARGMAX", element_type(layer.input), element_type(step.output))
     x, y = step.reads(layer.input, "x"), step.writes(step.output)
-    inner, outer = _around(step, layer.axis.value)
-    fields = inner | {"smallest last": (int(layer.smallest), int(layer.last))}
+    inner, outer = _around(step, layer)
+    fields: dict[str, Field] = inner | {"smallest last": (int(layer.smallest), int(layer.last))}
     address = step.struct("htvm_argmax_layer", "layer", fields)
     step.call_in_loops(loops_over(outer, x, y), kernel, address, x, y)
 
@@ -104,10 +101,11 @@ NORM_BITS, SLOPE_BITS = 24, 30
 """Of the estimates of htvm_layer_norm.h: bits behind the point, and bits of the steepest slope."""
 
 
-def layer_norm(step: Step) -> None:
-    layer, length = step.layer, shape(step.layer.input)[-1]
-    factors, terms = (step.shared.data[values.global_name(each)].tolist() for each in (layer.scale, layer.bias))
-    whole_step, half_shift = 2 * layer.half_step.value, layer.shift.value // 2
+def layer_norm(step: Step, layer: accel.LayerNormOp) -> None:
+    length, half_step = shape(layer.input)[-1], values.present(layer.half_step, "half_step").value
+    factors = integers(step, values.present(layer.scale, "scale"))
+    terms = integers(step, values.present(layer.bias, "bias"))
+    whole_step, half_shift = 2 * half_step, values.present(layer.shift, "shift").value // 2
     slope_bits = SLOPE_BITS + whole_step.bit_length() - 1 - max(map(abs, factors), default=1).bit_length()
     channels = [
         (factor, term, ((term + whole_step // 2) << NORM_BITS) // whole_step, _rounded(factor, whole_step, slope_bits))
@@ -116,15 +114,15 @@ def layer_norm(step: Step) -> None:
     *x_rows, x_step = strides(layer.input)
     *y_rows, y_step = strides(step.output)
     *outer, (rows, x_row, y_row) = merge_axes(shape(layer.input)[:-1], x_rows, y_rows) or [(1, 0, 0)]
-    high, low = layer.variance_offset
+    high, low = values.present(layer.variance_offset, "variance_offset")
     offset = (high << 32) + low
-    fields = {
+    fields: dict[str, Field] = {
         "rows length": (rows, length),
         "x_row x_step y_row y_step": (x_row, x_step, y_row, y_step),
         "slope_bits half_shift": (slope_bits, half_shift),
-        "half_step variance_scale": (layer.half_step.value, layer.variance_scale.value),
+        "half_step variance_scale": (half_step, values.present(layer.variance_scale, "variance_scale").value),
         "variance_offset": [f"{offset >> bits & 0xFFFFFFFF}u" for bits in (0, 32, 64)],
-        "zero_point min max": (layer.zero_point.value, layer.min.value, layer.max.value),
+        "zero_point min max": limits(layer),
     }
     types = element_type(layer.input), element_type(step.output)
     kernel = step.kernel("htvm_layer_norm.h", "LAYER_NORM", *types)
@@ -135,19 +133,36 @@ def layer_norm(step: Step) -> None:
     )
 
 
+def integers(step: Step, value: ir.Value) -> list[int]:
+    """Return the numbers of a constant."""
+    return [int(number) for number in step.data(value).flat]
+
+
+def limits(layer: accel.LayerNormOp | accel.SoftmaxOp) -> tuple[int, int, int]:
+    """Return the zero point of a layer's results, and the range that they are clamped to."""
+    zero_point, low, high = layer.zero_point, layer.min, layer.max
+    return (
+        values.present(zero_point, "zero_point").value,
+        values.present(low, "min").value,
+        values.present(high, "max").value,
+    )
+
+
 def _rounded(numerator: int, denominator: int, bits: int) -> int:
     """Return a fraction as a multiple of 2^-bits."""
     return round(Fraction(numerator, denominator) * Fraction(2) ** bits)
 
 
-def softmax(step: Step) -> None:
-    layer = step.layer
-    inner, outer = _around(step, layer.axis.value)
-    table = step.shared.data[values.global_name(layer.table)]
-    fields = inner | {
+def softmax(step: Step, layer: accel.SoftmaxOp) -> None:
+    inner, outer = _around(step, layer)
+    table = step.data(values.present(layer.table, "table"))
+    fields: dict[str, Field] = inner | {
         "entries": table.size,
-        "scale_multiplier scale_shift": (layer.scale_multiplier.value, layer.scale_shift.value),
-        "zero_point min max": (layer.zero_point.value, layer.min.value, layer.max.value),
+        "scale_multiplier scale_shift": (
+            values.present(layer.scale_multiplier, "scale_multiplier").value,
+            values.present(layer.scale_shift, "scale_shift").value,
+        ),
+        "zero_point min max": limits(layer),
     }
     kernel = step.kernel("htvm_softmax.h", "SOFTMAX", element_type(layer.input), element_type(step.output))
     x, y = step.reads(layer.input, "x"), step.writes(step.output)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal, get_args
 
 from mlir import ir
 
@@ -10,10 +11,10 @@ from htvm.backend.targets.soc import Soc
 from htvm.dialects import accel
 
 from . import values
-from .buffers import Place, places, scratch_of
+from .buffers import Place, places
 from .commands import root_of
 from .program import Port, Program
-from .record import BufferPlan, MemoryPlan, PortPlan, Report, Rounding, StepPlan, TiledPlan, TilingPlan
+from .record import BufferPlan, MemoryPlan, OnnxType, PortPlan, Report, Rounding, StepPlan, TiledPlan, TilingPlan
 from .step import Step
 
 
@@ -46,7 +47,7 @@ def buffer_plan(buffer: Place) -> BufferPlan:
     return BufferPlan(
         name=buffer.name,
         kind=buffer.kind,
-        memory=value.type.memory_space.value,
+        memory=values.memory_of(value),
         offset=buffer.offset,
         bytes=values.size_bytes(value),
         dtype=values.element_type(value).numpy,
@@ -59,10 +60,10 @@ def buffer_plan(buffer: Place) -> BufferPlan:
 
 def step_plan(step: Step, numbers: Mapping[ir.Value, int]) -> StepPlan:
     """Describe a step. numbers: of the buffers, by what is in them."""
-    constants = {values.global_name(value) for value in step.layer.operation.operands} - {None} | step.packed
-    own = [root_of(step.output)[0], *scratch_of(step)]
-    attributes = step.layer.operation.attributes
-    predicted = attributes["accel.predicted_cycles"].value if "accel.predicted_cycles" in attributes else None
+    named = (values.global_name(value) for value in step.layer.operation.operands)
+    constants = {name for name in named if name is not None} | step.packed
+    own = [root_of(step.output)[0], *step.scratch_buffers]
+    predicted = values.attribute(step.layer, "accel.predicted_cycles", ir.IntegerAttr)
     return StepPlan(
         name=step.node,
         nodes=tuple(accel.nodes(step.layer)),
@@ -77,22 +78,36 @@ def step_plan(step: Step, numbers: Mapping[ir.Value, int]) -> StepPlan:
         weight_bytes=sum(step.shared.data[name].nbytes for name in constants),
         reads=tuple(numbers[value] for value in step.parameters if value not in own),
         writes=tuple(numbers[value] for value in own),
-        predicted_cycles=predicted,
+        predicted_cycles=predicted.value if predicted is not None else None,
         tiled=tiled_plan(step.layer),
     )
 
 
 def tiled_plan(layer: ir.OpView) -> TiledPlan | None:
     """Return what choose-tilings has chosen for a layer on an accelerator; None for one of the host."""
-    attributes = layer.operation.attributes
-    if "accel.predicted" not in attributes:
+    predicted = values.attribute(layer, "accel.predicted", ir.DictAttr)
+    tiling = values.attribute(layer, "accel.tiling", ir.DictAttr)
+    if predicted is None or tiling is None:
         return None
-    tiling = {
-        each.name: each.attr.value if isinstance(each.attr, ir.IntegerAttr) else True
-        for each in attributes["accel.tiling"]
-    }
-    alone = {each.name: each.attr.value for each in attributes["accel.predicted"]}
-    return TiledPlan(TilingPlan(**tiling), alone["cycles"], alone["bound"])
+    sizes = {each.name: each.attr.value for each in tiling if isinstance(each.attr, ir.IntegerAttr)}
+    flags = {each.name for each in tiling if isinstance(each.attr, ir.UnitAttr)}
+    alone = {each.name: ir.IntegerAttr(each.attr).value for each in predicted}
+
+    def flag(name: str) -> Literal[True] | None:
+        return True if name in flags else None
+
+    plan = TilingPlan(
+        blocking=flag("blocking"),
+        buffers=sizes.get("buffers", 1),
+        columns=sizes["columns"],
+        launch_outputs=sizes.get("launch_outputs"),
+        loads=flag("loads"),
+        outputs=sizes["outputs"],
+        outputs_first=flag("outputs_first"),
+        rows=sizes["rows"],
+        stores=flag("stores"),
+    )
+    return TiledPlan(plan, alone["cycles"], alone["bound"])
 
 
 def port_plan(port: Port) -> PortPlan:
@@ -100,7 +115,7 @@ def port_plan(port: Port) -> PortPlan:
     return PortPlan(
         name=port.onnx_name,
         c_name=port.name,
-        onnx_type=port.onnx_type,
+        onnx_type=onnx_type(port),
         dtype=port.type.numpy,
         shape=port.shape,
         offset=port.offset,
@@ -110,3 +125,12 @@ def port_plan(port: Port) -> PortPlan:
         range=port.range,
         rounding=Rounding(port.rounding),
     )
+
+
+def onnx_type(port: Port) -> OnnxType:
+    """Return the type that the ONNX file gives a port. Raises ValueError for one that no network here has."""
+    known: tuple[OnnxType, ...] = get_args(OnnxType)
+    for each in known:
+        if each == port.onnx_type:
+            return each
+    raise ValueError(f"'{port.onnx_name}' is {port.onnx_type} in ONNX, expected one of {', '.join(known)}")

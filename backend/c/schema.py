@@ -10,6 +10,7 @@ import json
 import math
 import re
 import types
+from collections import abc
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from enum import Enum
@@ -151,10 +152,10 @@ class _Reader:
             return self.literal(arguments, found, key)
         if origin is tuple:
             return self.items(arguments, found, key)
-        if origin is not None and isinstance(origin, type) and issubclass(origin, Mapping):
+        if origin is abc.Mapping:
             return self.mapping(arguments[1], found, key)
         if isinstance(kind, type) and is_dataclass(kind):
-            return self.instance(kind, found, key)
+            return self.instance(cast(type, kind), found, key)
         return self.scalar(kind, found, key)
 
     def wrong(self, key: str, found: Json, wanted: str) -> None:
@@ -231,9 +232,11 @@ class _Reader:
             return found
         if kind in (int, bool) and type(found) is kind:
             return found
-        if isinstance(kind, type) and issubclass(kind, Enum) and found in [each.value for each in kind]:
-            return kind(found)
-        self.wrong(key, found, wanted(kind))
+        if isinstance(kind, type) and issubclass(kind, Enum):
+            for choice in kind:
+                if found == choice.value:
+                    return choice
+        self.wrong(key, found, wanted(cast(object, kind)))
         return None
 
 

@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
 from mlir import ir
+from mlir.dialects import func
 
+from htvm.backend.targets.soc import HOST
 from htvm.dialects import accel
 
 from . import values
 from .constants import Constants
-from .loops import Single
+from .convolution import Linear
 from .requant import CORRECTED, HALF_EVEN, NARROW_EACH, Requant
 from .syntax import (
     AddressOf,
@@ -33,7 +34,8 @@ from .syntax import (
     Stride,
     StructConstant,
 )
-from .values import ElementType, element_type, shape
+from .unit_calls import Command
+from .values import Array, ElementType, element_type, shape
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,10 @@ class Shared:
     """What the steps of one program share. kernels: the kernel functions, by name."""
 
     constants: Constants
-    data: Mapping[str, np.ndarray]
-    forms: Mapping[ir.OpView, Requant]
-    kernels: dict[str, KernelFunction] = field(default_factory=dict)
-    headers: set[str] = field(default_factory=set)
+    data: Mapping[str, Array]
+    forms: Mapping[Linear, Requant]
+    kernels: dict[str, KernelFunction] = field(default_factory=dict[str, KernelFunction])
+    headers: set[str] = field(default_factory=set[str])
 
 
 @dataclass(frozen=True)
@@ -74,11 +76,11 @@ class Step:
     summary: str = ""
     macs: int = 0
     scratch_bytes: int = 0
-    parameters: dict[ir.Value, Declaration] = field(default_factory=dict)
-    body: list[Statement] = field(default_factory=list)
-    calls: list[Single] = field(default_factory=list)
-    held: dict[ir.Value, None] = field(default_factory=dict)
-    packed: set[str] = field(default_factory=set)
+    parameters: dict[ir.Value, Declaration] = field(default_factory=dict[ir.Value, Declaration])
+    body: list[Statement] = field(default_factory=list[Statement])
+    calls: list[Command] = field(default_factory=list[Command])
+    held: dict[ir.Value, None] = field(default_factory=dict[ir.Value, None])
+    packed: set[str] = field(default_factory=set[str])
 
     @property
     def output(self) -> ir.Value:
@@ -88,15 +90,14 @@ class Step:
     @property
     def op(self) -> str:
         """The operation of the layer, without the dialect's name."""
-        attributes = self.layer.operation.attributes
-        name = attributes["accel.op"].value if "accel.op" in attributes else self.layer.operation.name
-        return name.removeprefix("accel.")
+        named = values.attribute(self.layer, "accel.op", ir.StringAttr)
+        return (named.value if named else self.layer.operation.name).removeprefix("accel.")
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of what the layer makes."""
-        attributes = self.layer.operation.attributes
-        return tuple(attributes["accel.shape"]) if "accel.shape" in attributes else shape(self.output)
+        whole = values.attribute(self.layer, "accel.shape", ir.DenseI64ArrayAttr)
+        return tuple(whole) if whole is not None else shape(self.output)
 
     @property
     def node(self) -> str:
@@ -112,12 +113,19 @@ class Step:
     @property
     def skips(self) -> int | None:
         """The input element that the kernel does not multiply, so that its time depends on the data; None if none."""
-        skip = getattr(self.layer, "skip", None)
+        skip = values.attribute(self.layer, "skip", ir.IntegerAttr)
         return skip.value if skip is not None else None
 
     @property
+    def scratch_buffers(self) -> list[ir.Value]:
+        """The memory that the layer uses beside what it reads and makes: one buffer or none."""
+        scratch = self.layer.scratch if isinstance(self.layer, accel.Conv2dOp | accel.DenseOp) else None
+        return [] if scratch is None else [scratch]
+
+    @property
     def engine(self) -> str:
-        return self.layer.engine.value if self.layer.engine is not None else "host"
+        engine = values.attribute(self.layer, "engine", ir.StringAttr)
+        return engine.value if engine is not None else HOST
 
     def reads(self, value: ir.Value, name: str) -> Pointer:
         """Return where an operand is: a parameter called `name`, or a constant array."""
@@ -135,10 +143,16 @@ class Step:
     def touches(self, value: ir.Value) -> Pointer:
         """Return where a map is that a copy reads or writes: a parameter."""
         if value not in self.parameters:
-            attributes = value.owner.owner.opview.arg_attrs[value.arg_number] if is_argument(value) else {}
-            is_input = is_argument(value) and "accel.result" not in attributes
+            is_input = isinstance(value.owner, ir.Block) and not is_result(ir.BlockArgument(value))
             self.parameters[value] = Declaration(element_type(value).c, f"map_{len(self.parameters)}", is_input)
         return Pointer(self.parameters[value].name)
+
+    def data(self, value: ir.Value) -> Array:
+        """Return the numbers of a constant. Raises ValueError for an activation."""
+        name = values.global_name(value)
+        if name is None:
+            raise ValueError(f"node '{self.node}' reads an activation where its kernel takes a constant")
+        return self.shared.data[name]
 
     def array_of(self, constant: str) -> Pointer:
         """Return the array of a constant of bytes, which is shared by all steps."""
@@ -146,10 +160,13 @@ class Step:
 
     def scratch(self) -> Pointer:
         """Return the memory that the layer's kernel needs beside its operands."""
-        self.scratch_bytes = values.size_bytes(self.layer.scratch)
-        return self.writes(self.layer.scratch, "window")
+        if not self.scratch_buffers:
+            raise ValueError(f"node '{self.node}' has no scratch memory, expected choose-kernels to have asked for it")
+        (scratch,) = self.scratch_buffers
+        self.scratch_bytes = values.size_bytes(scratch)
+        return self.writes(scratch, "window")
 
-    def array(self, role: str, c_type: str, data: np.ndarray) -> Pointer:
+    def array(self, role: str, c_type: str, data: Array) -> Pointer:
         """Return a constant array."""
         return Pointer(self.shared.constants.array(f"step_{self.number}_{role}", c_type, data))
 
@@ -214,6 +231,12 @@ def _macro_argument(argument: ElementType | str | int) -> str:
 
 def is_argument(value: ir.Value) -> bool:
     return isinstance(value.owner, ir.Block)
+
+
+def is_result(argument: ir.BlockArgument) -> bool:
+    """Say whether an argument of the network's function is an output of the network."""
+    function = argument.owner.owner
+    return isinstance(function, func.FuncOp) and "accel.result" in ir.DictAttr(function.arg_attrs[argument.arg_number])
 
 
 def requant_fields(requant: Requant) -> Fields:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from mlir import ir
 
 from htvm.backend.targets.jobs import Job
 from htvm.dialects import accel
 
+from . import values
 from .elementwise_steps import add, extreme, lookup, multiply
 from .linear_steps import linear, matmul
 from .movement_steps import concat, convert_layout, pad, reshape, take, transpose
@@ -16,7 +18,7 @@ from .reduction_steps import argmax, layer_norm, pool2d, softmax
 from .step import Shared, Step, dimensions
 from .values import shape
 
-WRITERS: dict[type, Callable[[Step], None]] = {
+WRITERS: dict[type[ir.OpView], Callable[[Step, Any], None]] = {
     accel.Conv2dOp: linear,
     accel.DenseOp: linear,
     accel.MatMulOp: matmul,
@@ -42,7 +44,7 @@ def accelerated_step(number: int, launch: accel.LaunchOp, shared: Shared) -> Ste
     """Return the step of a layer on an accelerator, which `launch` begins; its commands are still to be added."""
     step = Step(number, launch, shared)
     job = Job.of(launch.job)
-    step.macs = launch.operation.attributes["accel.macs"].value
+    step.macs = values.present(values.attribute(launch, "accel.macs", ir.IntegerAttr), "accel.macs").value
     step.summary = f"{step.op} -> {dimensions(step.shape)} on {step.engine}"
     step.summary += f", kernel {dimensions(job.kernel)}" if job.kernel != (1, 1) else ""
     return step
@@ -51,7 +53,7 @@ def accelerated_step(number: int, launch: accel.LaunchOp, shared: Shared) -> Ste
 def write_step(number: int, layer: ir.OpView, shared: Shared) -> Step:
     """Return the step that computes one layer."""
     step = Step(number, layer, shared)
-    WRITERS[type(layer)](step)
+    WRITERS[type(layer)](step, layer)
     read = ", ".join(dimensions(shape(value)) for value, declaration in step.parameters.items() if declaration.is_const)
     step.summary = f"{layer.operation.name.removeprefix('accel.')} {read} -> {dimensions(shape(step.output))}"
     if step.skips is not None:

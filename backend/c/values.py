@@ -5,14 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
 from mlir import ir
+from numpy.typing import NDArray
 
+from htvm.dialects import accel
 from htvm.dialects.copies import merge_axes
+
+Found = TypeVar("Found")
+AttributeKind = TypeVar("AttributeKind", bound=ir.Attribute)
 
 RANK = 4
 """Axes of the element-wise kernels (htvm_elementwise.h)."""
+
+
+Array: TypeAlias = NDArray[Any]
+"""Integers: weights, biases, tables."""
+
+Stored = Literal["int8", "uint8", "int16", "int32"]
+"""The types of what is stored, as numpy calls them."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +35,7 @@ class ElementType:
     c: str
     enumerator: str
     short: str
-    numpy: str
+    numpy: Stored
 
     @property
     def size_bytes(self) -> int:
@@ -37,18 +50,48 @@ ELEMENT_TYPES = {
 }
 
 
+def memref(value: ir.Value) -> ir.MemRefType:
+    """Return the type of a value that is in memory, as all are at stage planned. Raises TypeError for another."""
+    if not isinstance(value.type, ir.MemRefType):
+        raise TypeError(f"a value is of type {value.type}, expected a memref")
+    return value.type
+
+
+def offset_of(buffer: accel.BufferOp) -> int:
+    """Return where in its memory a buffer is, in bytes."""
+    return present(buffer.offset, "offset").value
+
+
+def present(found: Found | None, name: str) -> Found:
+    """Return an operand or attribute that every layer has at stage planned. Raises ValueError if it is missing."""
+    if found is None:
+        raise ValueError(f"a layer has no '{name}': it is not in stage planned")
+    return found
+
+
 def element_type(value: ir.Value) -> ElementType:
     """Return the element type of an activation or of weights."""
-    return ELEMENT_TYPES[str(value.type.element_type)]
+    return ELEMENT_TYPES[str(memref(value).element_type)]
 
 
 def shape(value: ir.Value) -> tuple[int, ...]:
-    return tuple(value.type.shape)
+    return tuple(memref(value).shape)
 
 
 def strides(value: ir.Value) -> tuple[int, ...]:
     """Return the elements between neighbours along each axis."""
-    return tuple(value.type.get_strides_and_offset()[0])
+    return tuple(memref(value).get_strides_and_offset()[0])
+
+
+def memory_of(value: ir.Value) -> str:
+    """Return the name of the memory that a value is in."""
+    return ir.StringAttr(present(memref(value).memory_space, "memory space")).value
+
+
+def attribute(op: ir.OpView, name: str, kind: type[AttributeKind]) -> AttributeKind | None:
+    """Return an attribute of an operation; None if it has none of this name."""
+    attributes = op.operation.attributes
+    return kind(attributes[name]) if name in attributes else None
 
 
 def size_bytes(value: ir.Value) -> int:
