@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, get_args
+from typing import get_args
 
 from mlir import ir
 
@@ -85,29 +85,22 @@ def step_plan(step: Step, numbers: Mapping[ir.Value, int]) -> StepPlan:
 
 def tiled_plan(layer: ir.OpView) -> TiledPlan | None:
     """Return what choose-tilings has chosen for a layer on an accelerator; None for one of the host."""
-    predicted = values.attribute(layer, "accel.predicted", ir.DictAttr)
-    tiling = values.attribute(layer, "accel.tiling", ir.DictAttr)
+    predicted = values.attribute(layer, "accel.predicted", accel.PredictedAttr)
+    tiling = values.attribute(layer, "accel.tiling", accel.TilingAttr)
     if predicted is None or tiling is None:
         return None
-    sizes = {each.name: each.attr.value for each in tiling if isinstance(each.attr, ir.IntegerAttr)}
-    flags = {each.name for each in tiling if isinstance(each.attr, ir.UnitAttr)}
-    alone = {each.name: ir.IntegerAttr(each.attr).value for each in predicted}
-
-    def flag(name: str) -> Literal[True] | None:
-        return True if name in flags else None
-
     plan = TilingPlan(
-        blocking=flag("blocking"),
-        buffers=sizes.get("buffers", 1),
-        columns=sizes["columns"],
-        launch_outputs=sizes.get("launch_outputs"),
-        loads=flag("loads"),
-        outputs=sizes["outputs"],
-        outputs_first=flag("outputs_first"),
-        rows=sizes["rows"],
-        stores=flag("stores"),
+        blocking=tiling.blocking or None,
+        buffers=tiling.buffers,
+        columns=tiling.columns,
+        launch_outputs=tiling.launch_outputs or None,
+        loads=tiling.loads or None,
+        outputs=tiling.outputs,
+        outputs_first=tiling.outputs_first or None,
+        rows=tiling.rows,
+        stores=tiling.stores or None,
     )
-    return TiledPlan(plan, alone["cycles"], alone["bound"])
+    return TiledPlan(plan, predicted.cycles, predicted.bound)
 
 
 def port_plan(port: Port) -> PortPlan:

@@ -76,6 +76,36 @@ LogicalResult RescaleAttr::verify(Report report, RequantAttr, DenseI64ArrayAttr 
                     std::numeric_limits<int32_t>::max());
 }
 
+LogicalResult InexactAttr::verify(Report report, DenseI64ArrayAttr channels, DenseI64ArrayAttr accumulators) {
+  if (channels.empty() || channels.size() != accumulators.size())
+    return report() << "inexact has " << channels.size() << " channels and " << accumulators.size()
+                    << " accumulators, expected as many, at least 1";
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Decisions
+//===----------------------------------------------------------------------===//
+
+LogicalResult TilingAttr::verify(Report report, int64_t outputs, int64_t rows, int64_t columns, int64_t buffers,
+                                 int64_t launchOutputs, bool, bool, bool, bool) {
+  for (auto [name, size, least] : {std::tuple<StringRef, int64_t, int64_t>{"outputs", outputs, 1},
+                                   {"rows", rows, 1},
+                                   {"columns", columns, 1},
+                                   {"launch_outputs", launchOutputs, 0}})
+    if (size < least)
+      return report() << "tiling '" << name << "' is " << size << ", expected at least " << least;
+  if (buffers < 1 || buffers > 2)
+    return report() << "tiling 'buffers' is " << buffers << ", expected 1 or 2";
+  return success();
+}
+
+LogicalResult PredictedAttr::verify(Report report, int64_t cycles, int64_t bound) {
+  if (cycles < 0 || bound < 0)
+    return report() << "predicted has " << cycles << " cycles and a bound of " << bound << ", expected at least 0";
+  return success();
+}
+
 //===----------------------------------------------------------------------===//
 // Python
 //===----------------------------------------------------------------------===//

@@ -69,4 +69,36 @@ def Accel_RescaleAttr : Accel_Attr<"Rescale", "rescale"> {
     Accel_Integers<"factor of each output channel's code, in 32 bits">:$weights);
 }
 
+def Accel_InexactAttr : Accel_Attr<"Inexact", "inexact"> {
+  let summary = "Accumulators for which a layer's constants give another output than exact arithmetic";
+  let parameters = (ins
+    Accel_Integers<"output channel of each">:$channels,
+    Accel_Integers<"the accumulators">:$accumulators);
+}
+
+//===----------------------------------------------------------------------===//
+// Decisions
+//===----------------------------------------------------------------------===//
+
+def Accel_TilingAttr : Accel_Attr<"Tiling", "tiling"> {
+  let summary = "The size of the tiles of a layer at one level of memories, and how they are gone through";
+  let parameters = (ins
+    Accel_Integer<"output channels of a tile">:$outputs,
+    Accel_Integer<"rows of a tile">:$rows,
+    Accel_Integer<"columns of a tile">:$columns,
+    DefaultValuedParameter<"int64_t", "1", "2: a tile's transfers go on while another one is computed">:$buffers,
+    Accel_OptionalInteger<"output channels of a launch, if a tile has several; 0: one for all">:$launch_outputs,
+    Accel_Flag<"inputs come from another memory">:$loads,
+    Accel_Flag<"outputs go to another memory">:$stores,
+    Accel_Flag<"output channels are the outer loop">:$outputs_first,
+    Accel_Flag<"the host waits for each command">:$blocking);
+}
+
+def Accel_PredictedAttr : Accel_Attr<"Predicted", "predicted"> {
+  let summary = "What a cost model says of a layer alone, in cycles";
+  let parameters = (ins
+    Accel_Integer<"cycles with its tiling">:$cycles,
+    Accel_Integer<"what no tiling of the layer can beat">:$bound);
+}
+
 #endif // ACCEL_ATTRIBUTES_TD

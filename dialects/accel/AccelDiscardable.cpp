@@ -47,11 +47,9 @@ bool isShape(Attribute value) {
   return sizes && llvm::all_of(sizes.asArrayRef(), [](int64_t size) { return size >= 1; });
 }
 
-/// Channel and accumulator, again and again.
-bool isPairs(Attribute value) {
-  auto numbers = dyn_cast<DenseI64ArrayAttr>(value);
-  return numbers && !numbers.empty() && numbers.size() % 2 == 0;
-}
+bool isInexact(Attribute value) { return isa<InexactAttr>(value); }
+bool isPrediction(Attribute value) { return isa<PredictedAttr>(value); }
+bool isTiling(Attribute value) { return isa<TilingAttr>(value); }
 
 bool isRounding(Attribute value) {
   auto name = dyn_cast<StringAttr>(value);
@@ -62,12 +60,6 @@ template <bool (*holds)(Attribute)>
 bool isEach(Attribute value) {
   auto entries = dyn_cast<DictionaryAttr>(value);
   return entries && llvm::all_of(entries, [](NamedAttribute entry) { return holds(entry.getValue()); });
-}
-
-bool isPrediction(Attribute value) {
-  auto entries = dyn_cast<DictionaryAttr>(value);
-  return entries && entries.size() == 2 && entries.contains("cycles") && entries.contains("bound") &&
-         isEach<isCount>(value);
 }
 
 bool isListOfEntries(Attribute value) {
@@ -81,7 +73,7 @@ constexpr Rule ofOperations[] = {
     {"arena", "bytes by memory, integers of at least 0", isEach<isCount>},
     {"constants", "bytes (an integer of at least 0) or a factor (f64 above 0)", isBudget},
     {"data_bytes", "an integer of at least 0", isCount},
-    {"inexact", "array<i64> of channel and accumulator in turn", isPairs},
+    {"inexact", "#accel.inexact<..>", isInexact},
     {"inner", "the name alone", isUnit},
     {"inserted", "a string", isString},
     {"lower_bound", "bytes by memory, integers of at least 0", isEach<isCount>},
@@ -94,11 +86,12 @@ constexpr Rule ofOperations[] = {
     {"peak", "nodes by memory, strings", isEach<isString>},
     {"placement", "a string", isString},
     {"plan", "an array of entries in braces", isListOfEntries},
-    {"predicted", "{bound = .., cycles = ..}, integers of at least 0", isPrediction},
+    {"predicted", "#accel.predicted<..>", isPrediction},
     {"predicted_cycles", "an integer of at least 0", isCount},
     {"range", "array<i64> of the lowest and the highest integer", isRange},
     {"requant", "a string", isString},
     {"shape", "array<i64> of sizes of at least 1", isShape},
+    {"tiling", "#accel.tiling<..>", isTiling},
 };
 
 /// Of a function's arguments and results.

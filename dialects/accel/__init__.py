@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 from mlir import ir
@@ -10,6 +11,7 @@ from mlir.dialects import func
 from ._accel_ops_gen import *  # noqa: F403
 from ._accel_ops_gen import BufferOp, CopyOp, LaunchOp, TakeOp, WaitOp
 from ._attributes import *  # noqa: F403
+from ._attributes import TilingAttr
 
 CONSTANTS_ATTRIBUTE = "accel.constants"
 """A module's budget for constants of the host's kernels: f64, a factor of the bytes of the weights, or i64, bytes."""
@@ -70,6 +72,11 @@ def output(layer: ir.OpView) -> ir.Value:
 def integer(number: int) -> ir.IntegerAttr:
     """Return a number as attributes have it, i64."""
     return ir.IntegerAttr.get(ir.IntegerType.get_signless(64), number)
+
+
+def stated(tiling: TilingAttr) -> dict[str, Any]:
+    """Return the sizes and flags of a tiling by their names, without flags that are not set."""
+    return {name: value for name, value in sorted(tiling.fields().items()) if value}
 
 
 def indices_of(op: TakeOp) -> list[np.ndarray | None]:

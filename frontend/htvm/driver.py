@@ -172,8 +172,8 @@ def warn_of_inexact(module: ir.Module, name: str) -> None:
     """Warn of each layer that has no integer constants which give its exact meaning for every sum."""
     for layer in accel.layers(module):
         if "accel.inexact" in layer.operation.attributes:
-            channel, example, *others = layer.operation.attributes["accel.inexact"]
-            count = 1 + len(others) // 2
+            inexact: accel.InexactAttr = layer.operation.attributes["accel.inexact"]
+            channel, example, count = inexact.channels[0], inexact.accumulators[0], len(inexact.accumulators)
             warnings.warn(
                 ModelWarning(
                     f"{name}: node '{accel.node(layer)}': {count:,} of the sums that can occur give a result that is "

@@ -47,10 +47,7 @@ def entry_of(name: tuple[str, str, int], layer: ir.OpView) -> dict[str, Any]:
     if "accel.memory" in attributes:
         entry["memory"] = attributes["accel.memory"].value
     if "accel.tiling" in attributes:
-        tiling = attributes["accel.tiling"]
-        entry["tiling"] = {
-            each.name: each.attr.value if isinstance(each.attr, ir.IntegerAttr) else True for each in tiling
-        }
+        entry["tiling"] = accel.stated(attributes["accel.tiling"])
     return entry
 
 

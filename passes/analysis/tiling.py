@@ -59,24 +59,29 @@ class Tiling:
         """Return the output channels of each launch of a tile, counted from the tile's first."""
         return list(ranges(tile.outputs, self.launch_outputs or tile.outputs))
 
-    def attribute(self) -> ir.DictAttr:
-        """Return the tiling as the attribute NAME."""
-        sizes = {"outputs": self.outputs, "rows": self.rows, "columns": self.columns, "buffers": self.buffers}
-        sizes |= {"launch_outputs": self.launch_outputs} if self.launch_outputs else {}
-        flags = {name: getattr(self, name) for name in ("loads", "stores", "outputs_first", "blocking")}
-        return ir.DictAttr.get(
-            {key: accel.integer(size) for key, size in sizes.items()}
-            | {key: ir.UnitAttr.get() for key, is_set in flags.items() if is_set}
+    def attribute(self) -> accel.TilingAttr:
+        """Return the tiling as the attribute NAME, in the current context."""
+        return accel.TilingAttr.get(
+            outputs=self.outputs,
+            rows=self.rows,
+            columns=self.columns,
+            buffers=self.buffers,
+            launch_outputs=self.launch_outputs,
+            loads=self.loads,
+            stores=self.stores,
+            outputs_first=self.outputs_first,
+            blocking=self.blocking,
         )
 
     @staticmethod
     def of_layer(layer: ir.OpView) -> Tiling:
-        """Return the tiling that a layer carries. Raises ValueError if what it carries is none."""
-        return Tiling.of(layer.operation.attributes[NAME])
+        """Return the tiling that a layer carries."""
+        stated: accel.TilingAttr = layer.operation.attributes[NAME]
+        return Tiling(**stated.fields())
 
     @staticmethod
     def of(attribute: ir.Attribute) -> Tiling:
-        """Return the tiling that an attribute holds. Raises ValueError that says what is wrong with it."""
+        """Return the tiling that a plan's entry states. Raises ValueError that says what is wrong with it."""
         if not isinstance(attribute, ir.DictAttr):
             raise ValueError(f"{NAME} is {attribute}, expected {{outputs = .., rows = .., columns = .., ..}}")
         given = {each.name: each.attr for each in attribute}
@@ -95,16 +100,6 @@ class Tiling:
             raise ValueError(f"{NAME} has {'; '.join(wrong)}")
         sizes = {name: given[name].value for name in SMALLEST if name in given}
         return Tiling(**sizes, **{name: name in given for name in FLAGS})
-
-
-def malformed(layer: ir.OpView) -> str | None:
-    """Say what is wrong with the attribute that a layer carries as its tiling; None if it has none, or a good one."""
-    try:
-        if NAME in layer.operation.attributes:
-            Tiling.of_layer(layer)
-    except ValueError as error:
-        return str(error)
-    return None
 
 
 SMALLEST = {"outputs": 1, "rows": 1, "columns": 1, "buffers": 1, "launch_outputs": 0}

@@ -47,7 +47,11 @@ class PinLayers:
             if "engine" in entry:
                 attributes["engine"] = entry["engine"]
             if "tiling" in entry:
-                attributes[tiling.NAME] = entry["tiling"]
+                try:
+                    attributes[tiling.NAME] = tiling.Tiling.of(entry["tiling"]).attribute()
+                except ValueError as error:
+                    layers[key].location.emit_error(f"'{layers[key].operation.name}': {error}")
+                    this_pass.signal_pass_failure()
 
 
 def no_layer(node: str, op: str, number: int, known: list[str]) -> str:

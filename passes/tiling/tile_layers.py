@@ -32,7 +32,7 @@ from htvm.backend.targets.soc import Soc
 from htvm.dialects import accel
 
 from ..analysis import activations
-from ..analysis.tiling import NAME, Tiling, malformed
+from ..analysis.tiling import NAME, Tiling
 from .schedule import Item, Schedule, Work
 from .tile_commands import Copy, Packed, memory_of, tasks
 
@@ -67,12 +67,9 @@ class TileLayers:
         return (layer for layer in activations.layers(function) if layer.engine.value in names)
 
     def objection(self, layer: ir.OpView) -> str | None:
-        """Say why a layer cannot be cut into jobs: its tiling is missing or malformed, or its maps lie elsewhere."""
+        """Say why a layer cannot be cut into jobs: its tiling is missing, or its maps lie elsewhere."""
         if NAME not in layer.operation.attributes:
             return f"no {NAME}, expected choose-tilings to have written one"
-        why = malformed(layer)
-        if why is not None:
-            return why
         tiling, memory = Tiling.of_layer(layer), self.target.engine(layer.engine.value).memory
         outside = [memory_of(value) for value in activations.read_by(layer) if memory_of(value) != memory]
         if outside and not tiling.loads:

@@ -7,11 +7,11 @@ func.func @stays(%x: tensor<1x16x8x8xi8>) -> tensor<1x16x8x8xi8> {
   %w = arith.constant dense<1> : tensor<16x16x1x1xi8>
   // CHECK: accel.conv2d %arg0
   // CHECK-SAME: accel.memory = "l1"
-  // CHECK-SAME: accel.tiling = {buffers = 1 : i64, columns = 8 : i64, loads, outputs = 16 : i64, outputs_first, rows = 8 : i64}
+  // CHECK-SAME: accel.tiling = #accel.tiling<outputs = 16, rows = 8, columns = 8, loads = true, outputs_first = true>
   %y = accel.conv2d %x, %w {engine = "npu", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = #accel.requant<multiplier = [1], offset = [0], shift = [4], min = -128, max = 127>} : (tensor<1x16x8x8xi8>, tensor<16x16x1x1xi8>) -> tensor<1x16x8x8xi8>
   // CHECK: accel.conv2d
   // CHECK-NOT: accel.memory
-  // CHECK-SAME: accel.tiling = {buffers = 1 : i64, columns = 8 : i64, outputs = 16 : i64, outputs_first, rows = 8 : i64, stores}
+  // CHECK-SAME: accel.tiling = #accel.tiling<outputs = 16, rows = 8, columns = 8, stores = true, outputs_first = true>
   %z = accel.conv2d %y, %w {engine = "npu", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = #accel.requant<multiplier = [1], offset = [0], shift = [4], min = -128, max = 127>} : (tensor<1x16x8x8xi8>, tensor<16x16x1x1xi8>) -> tensor<1x16x8x8xi8>
   return %z : tensor<1x16x8x8xi8>
 }
@@ -41,7 +41,7 @@ func.func @in_tiles(%x: tensor<1x16x16x16xi8>) -> tensor<1x32x16x16xi8> {
   %w = arith.constant dense<1> : tensor<32x16x3x3xi8>
   // CHECK: accel.conv2d
   // CHECK-NOT: accel.memory
-  // CHECK-SAME: accel.tiling = {{{.*}}loads, outputs = 16 : i64, {{(outputs_first, )?}}rows = {{[1-9]}} : i64, stores}
+  // CHECK-SAME: accel.tiling = #accel.tiling<outputs = 16, rows = {{[1-9]}}, {{.*}}loads = true, stores = true
   %y = accel.conv2d %x, %w {engine = "npu", strides = array<i64: 1, 1>, pads = array<i64: 1, 1, 1, 1>, dilations = array<i64: 1, 1>, groups = 1, requant = #accel.requant<multiplier = [1], offset = [0], shift = [8], min = -128, max = 127>} : (tensor<1x16x16x16xi8>, tensor<32x16x3x3xi8>) -> tensor<1x32x16x16xi8>
   return %y : tensor<1x32x16x16xi8>
 }
@@ -56,7 +56,7 @@ func.func @one_operand_stays(%x: tensor<1x32x8x8xi8>) -> tensor<1x32x8x8xi8> {
   // CHECK-SAME: accel.memory = "l1"
   %y = accel.add %x, %x {engine = "npu", requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127>} : (tensor<1x32x8x8xi8>, tensor<1x32x8x8xi8>) -> tensor<1x32x8x8xi8>
   // CHECK: accel.add
-  // CHECK-SAME: columns = 8 : i64, loads, outputs = 16 : i64, outputs_first, rows = 8 : i64, stores
+  // CHECK-SAME: outputs = 16, rows = 8, columns = 8, loads = true, stores = true, outputs_first = true
   %z = accel.add %y, %x {engine = "npu", requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127>} : (tensor<1x32x8x8xi8>, tensor<1x32x8x8xi8>) -> tensor<1x32x8x8xi8>
   return %z : tensor<1x32x8x8xi8>
 }
@@ -79,9 +79,9 @@ func.func @too_much_for_all(%x: tensor<1x32x8x8xi8>) -> tensor<1x32x8x8xi8> {
 // A tiling that is there already stays, and is predicted.
 // CHECK-LABEL: @pinned
 func.func @pinned(%x: tensor<1x4x8x8xi8>) -> tensor<1x4x8x8xi8> {
-  // CHECK: accel.predicted = {bound = {{[0-9]+}} : i64, cycles = {{[0-9]+}} : i64}
-  // CHECK-SAME: accel.tiling = {buffers = 2 : i64, columns = 5 : i64, loads, outputs = 3 : i64, rows = 7 : i64, stores}
-  %y = accel.add %x, %x {engine = "npu", accel.tiling = {outputs = 3, rows = 7, columns = 5, loads, stores, buffers = 2}, requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127>} : (tensor<1x4x8x8xi8>, tensor<1x4x8x8xi8>) -> tensor<1x4x8x8xi8>
+  // CHECK: accel.predicted = #accel.predicted<cycles = {{[0-9]+}}, bound = {{[0-9]+}}>
+  // CHECK-SAME: accel.tiling = #accel.tiling<outputs = 3, rows = 7, columns = 5, buffers = 2, loads = true, stores = true>
+  %y = accel.add %x, %x {engine = "npu", accel.tiling = #accel.tiling<outputs = 3, rows = 7, columns = 5, buffers = 2, loads = true, stores = true>, requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127>} : (tensor<1x4x8x8xi8>, tensor<1x4x8x8xi8>) -> tensor<1x4x8x8xi8>
   return %y : tensor<1x4x8x8xi8>
 }
 
@@ -94,10 +94,10 @@ module attributes {accel.mapping = "htvm"} {
     %w = arith.constant dense<1> : tensor<16x1x3x3xi8>
     // CHECK: accel.add
     // CHECK-NOT: accel.memory
-    // CHECK-SAME: accel.tiling = {blocking, buffers = 1 : i64, columns = 8 : i64, loads, outputs = 16 : i64, outputs_first, rows = 8 : i64, stores}
+    // CHECK-SAME: accel.tiling = #accel.tiling<outputs = 16, rows = 8, columns = 8, loads = true, stores = true, outputs_first = true, blocking = true>
     %y = accel.add %x, %x {engine = "npu", requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127>} : (tensor<1x16x8x8xi8>, tensor<1x16x8x8xi8>) -> tensor<1x16x8x8xi8>
     // CHECK: accel.conv2d
-    // CHECK-SAME: accel.tiling = {blocking, {{.*}}launch_outputs = 1 : i64, loads,
+    // CHECK-SAME: accel.tiling = #accel.tiling<{{.*}}launch_outputs = 1, loads = true, {{.*}}blocking = true
     %z = accel.conv2d %y, %w {engine = "npu", strides = array<i64: 1, 1>, pads = array<i64: 1, 1, 1, 1>, dilations = array<i64: 1, 1>, groups = 16, requant = #accel.requant<multiplier = [1], offset = [0], shift = [4], min = -128, max = 127>} : (tensor<1x16x8x8xi8>, tensor<16x1x3x3xi8>) -> tensor<1x16x8x8xi8>
     return %z : tensor<1x16x8x8xi8>
   }

@@ -9,9 +9,9 @@ module attributes {accel.objective = "memory"} {
   func.func @borders_are_code(%x: tensor<1x16x16x16xi8>) -> tensor<1x32x16x16xi8> {
     %w = arith.constant dense<1> : tensor<32x16x5x5xi8>
     // CHECK: accel.conv2d
-    // LARGE-SAME: accel.tiling = {buffers = 1 : i64, columns = 1 : i64, loads, outputs = 16 : i64, rows = 1 : i64, stores}
-    // SMALL-SAME: accel.tiling = {buffers = 1 : i64, columns = 1 : i64, loads, outputs = 32 : i64, outputs_first, rows = 1 : i64, stores}
-    // LEAST-SAME: accel.tiling = {buffers = 1 : i64, columns = 2 : i64, loads, outputs = 32 : i64, outputs_first, rows = 2 : i64, stores}
+    // LARGE-SAME: accel.tiling = #accel.tiling<outputs = 16, rows = 1, columns = 1, loads = true, stores = true>
+    // SMALL-SAME: accel.tiling = #accel.tiling<outputs = 32, rows = 1, columns = 1, loads = true, stores = true, outputs_first = true>
+    // LEAST-SAME: accel.tiling = #accel.tiling<outputs = 32, rows = 2, columns = 2, loads = true, stores = true, outputs_first = true>
     %y = accel.conv2d %x, %w {engine = "digital", strides = array<i64: 1, 1>, pads = array<i64: 2, 2, 2, 2>, dilations = array<i64: 1, 1>, groups = 1, requant = #accel.requant<multiplier = [1], offset = [0], shift = [8], min = -128, max = 127>} : (tensor<1x16x16x16xi8>, tensor<32x16x5x5xi8>) -> tensor<1x32x16x16xi8>
     return %y : tensor<1x32x16x16xi8>
   }

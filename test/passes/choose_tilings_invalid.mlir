@@ -21,7 +21,7 @@ func.func @weights_are_too_large(%x: tensor<1x200x8x8xi8>) -> tensor<1x64x8x8xi8
 
 // CHECK: error: 'accel.add' on engine 'npu' of target 'tiny_npu' cannot have the accel.tiling that it carries: buffers: found 384 bytes, wanted at most 128 bytes of l1; without it the best is chosen
 func.func @pinned_and_too_large(%x: tensor<1x4x8x8xi8>) -> tensor<1x4x8x8xi8> {
-  %y = accel.add %x, %x {engine = "npu", accel.tiling = {outputs = 4, rows = 2, columns = 8, loads, stores, buffers = 2}, requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127>} : (tensor<1x4x8x8xi8>, tensor<1x4x8x8xi8>) -> tensor<1x4x8x8xi8>
+  %y = accel.add %x, %x {engine = "npu", accel.tiling = #accel.tiling<outputs = 4, rows = 2, columns = 8, buffers = 2, loads = true, stores = true>, requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127>} : (tensor<1x4x8x8xi8>, tensor<1x4x8x8xi8>) -> tensor<1x4x8x8xi8>
   return %y : tensor<1x4x8x8xi8>
 }
 
@@ -29,7 +29,7 @@ func.func @pinned_and_too_large(%x: tensor<1x4x8x8xi8>) -> tensor<1x4x8x8xi8> {
 
 // CHECK: error: 'accel.add' on engine 'npu' of target 'tiny_npu' cannot have the accel.tiling that it carries: rows: found 9, wanted at most 8; without it the best is chosen
 func.func @pinned_beyond_the_map(%x: tensor<1x4x8x8xi8>) -> tensor<1x4x8x8xi8> {
-  %y = accel.add %x, %x {engine = "npu", accel.tiling = {outputs = 4, rows = 9, columns = 1, loads, stores, buffers = 1}, requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127>} : (tensor<1x4x8x8xi8>, tensor<1x4x8x8xi8>) -> tensor<1x4x8x8xi8>
+  %y = accel.add %x, %x {engine = "npu", accel.tiling = #accel.tiling<outputs = 4, rows = 9, columns = 1, loads = true, stores = true>, requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127>} : (tensor<1x4x8x8xi8>, tensor<1x4x8x8xi8>) -> tensor<1x4x8x8xi8>
   return %y : tensor<1x4x8x8xi8>
 }
 
@@ -37,7 +37,7 @@ func.func @pinned_beyond_the_map(%x: tensor<1x4x8x8xi8>) -> tensor<1x4x8x8xi8> {
 
 // CHECK: error: 'accel.add' on engine 'npu' of target 'tiny_npu' cannot have the accel.tiling that it carries: loads: found false, wanted true: the map is in ram; without it the best is chosen
 func.func @pinned_without_loads(%x: tensor<1x4x8x8xi8>) -> tensor<1x4x8x8xi8> {
-  %y = accel.add %x, %x {engine = "npu", accel.tiling = {outputs = 1, rows = 2, columns = 8, stores, buffers = 1}, requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127>} : (tensor<1x4x8x8xi8>, tensor<1x4x8x8xi8>) -> tensor<1x4x8x8xi8>
+  %y = accel.add %x, %x {engine = "npu", accel.tiling = #accel.tiling<outputs = 1, rows = 2, columns = 8, stores = true>, requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127>} : (tensor<1x4x8x8xi8>, tensor<1x4x8x8xi8>) -> tensor<1x4x8x8xi8>
   return %y : tensor<1x4x8x8xi8>
 }
 
@@ -45,7 +45,7 @@ func.func @pinned_without_loads(%x: tensor<1x4x8x8xi8>) -> tensor<1x4x8x8xi8> {
 
 // CHECK: error: 'accel.add' on engine 'npu' of target 'tiny_npu' cannot have the accel.tiling that it carries: stores: found false, wanted true: the map is in ram; without it the best is chosen
 func.func @pinned_without_stores(%x: tensor<1x4x8x8xi8>) -> tensor<1x4x8x8xi8> {
-  %y = accel.add %x, %x {engine = "npu", accel.tiling = {outputs = 1, rows = 2, columns = 8, loads, buffers = 1}, requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127>} : (tensor<1x4x8x8xi8>, tensor<1x4x8x8xi8>) -> tensor<1x4x8x8xi8>
+  %y = accel.add %x, %x {engine = "npu", accel.tiling = #accel.tiling<outputs = 1, rows = 2, columns = 8, loads = true>, requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127>} : (tensor<1x4x8x8xi8>, tensor<1x4x8x8xi8>) -> tensor<1x4x8x8xi8>
   return %y : tensor<1x4x8x8xi8>
 }
 
@@ -55,7 +55,7 @@ func.func @pinned_without_stores(%x: tensor<1x4x8x8xi8>) -> tensor<1x4x8x8xi8> {
 // CHECK: error: 'accel.conv2d' on engine 'npu' of target 'tiny_npu' cannot have the accel.tiling that it carries: outputs of a launch: found 32, wanted at most 16; without it the best is chosen
 func.func @pinned_with_too_many_outputs(%x: tensor<1x100x8x8xi8>) -> tensor<1x64x8x8xi8> {
   %w = arith.constant dense<1> : tensor<64x100x1x1xi8>
-  %y = accel.conv2d %x, %w {engine = "npu", accel.tiling = {outputs = 32, rows = 1, columns = 1, loads, stores, buffers = 1}, strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = #accel.requant<multiplier = [1], offset = [0], shift = [4], min = -128, max = 127>} : (tensor<1x100x8x8xi8>, tensor<64x100x1x1xi8>) -> tensor<1x64x8x8xi8>
+  %y = accel.conv2d %x, %w {engine = "npu", accel.tiling = #accel.tiling<outputs = 32, rows = 1, columns = 1, loads = true, stores = true>, strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = #accel.requant<multiplier = [1], offset = [0], shift = [4], min = -128, max = 127>} : (tensor<1x100x8x8xi8>, tensor<64x100x1x1xi8>) -> tensor<1x64x8x8xi8>
   return %y : tensor<1x64x8x8xi8>
 }
 
@@ -65,13 +65,13 @@ func.func @pinned_with_too_many_outputs(%x: tensor<1x100x8x8xi8>) -> tensor<1x64
 // CHECK: error: 'accel.conv2d' on engine 'npu' of target 'tiny_npu' cannot have the accel.tiling that it carries: weight bytes: found 2,688 bytes, wanted at most 2,048 bytes of weights; without it the best is chosen
 func.func @pinned_with_weights_that_do_not_fit(%x: tensor<1x80x8x8xi8>) -> tensor<1x64x8x8xi8> {
   %w = arith.constant dense<1> : tensor<64x80x1x1xi8>
-  %y = accel.conv2d %x, %w {engine = "npu", accel.tiling = {outputs = 32, launch_outputs = 16, rows = 1, columns = 1, loads, stores, buffers = 1}, strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = #accel.requant<multiplier = [1], offset = [0], shift = [4], min = -128, max = 127>} : (tensor<1x80x8x8xi8>, tensor<64x80x1x1xi8>) -> tensor<1x64x8x8xi8>
+  %y = accel.conv2d %x, %w {engine = "npu", accel.tiling = #accel.tiling<outputs = 32, rows = 1, columns = 1, launch_outputs = 16, loads = true, stores = true>, strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = #accel.requant<multiplier = [1], offset = [0], shift = [4], min = -128, max = 127>} : (tensor<1x80x8x8xi8>, tensor<64x80x1x1xi8>) -> tensor<1x64x8x8xi8>
   return %y : tensor<1x64x8x8xi8>
 }
 
 // -----
 
-// CHECK: error: 'accel.add': accel.tiling is 16 : i64, expected {outputs = .., rows = .., columns = .., ..}
+// CHECK: error: 'accel.tiling' of 'accel.add' is 16 : i64, expected #accel.tiling<..>
 func.func @no_dictionary(%x: tensor<1x4x8x8xi8>) -> tensor<1x4x8x8xi8> {
   %y = accel.add %x, %x {engine = "npu", accel.tiling = 16, requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127>} : (tensor<1x4x8x8xi8>, tensor<1x4x8x8xi8>) -> tensor<1x4x8x8xi8>
   return %y : tensor<1x4x8x8xi8>
@@ -80,17 +80,17 @@ func.func @no_dictionary(%x: tensor<1x4x8x8xi8>) -> tensor<1x4x8x8xi8> {
 // -----
 
 // All that is wrong is said at once.
-// CHECK: error: 'accel.add': accel.tiling has no rows; 'colour', which is none of outputs, rows, columns, buffers, launch_outputs, loads, stores, outputs_first, blocking; columns = 0 : i64, expected an integer of at least 1; loads = 3 : i64, expected the name alone, or nothing
+// CHECK: error: tiling 'columns' is 0, expected at least 1
 func.func @malformed(%x: tensor<1x4x8x8xi8>) -> tensor<1x4x8x8xi8> {
-  %y = accel.add %x, %x {engine = "npu", accel.tiling = {outputs = 4, columns = 0, loads = 3, colour = "red"}, requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127>} : (tensor<1x4x8x8xi8>, tensor<1x4x8x8xi8>) -> tensor<1x4x8x8xi8>
+  %y = accel.add %x, %x {engine = "npu", accel.tiling = #accel.tiling<outputs = 4, rows = 1, columns = 0>, requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127>} : (tensor<1x4x8x8xi8>, tensor<1x4x8x8xi8>) -> tensor<1x4x8x8xi8>
   return %y : tensor<1x4x8x8xi8>
 }
 
 // -----
 
-// CHECK: error: 'accel.add': accel.tiling has buffers = 3, expected 1 or 2
+// CHECK: error: tiling 'buffers' is 3, expected 1 or 2
 func.func @three_buffers(%x: tensor<1x4x8x8xi8>) -> tensor<1x4x8x8xi8> {
-  %y = accel.add %x, %x {engine = "npu", accel.tiling = {outputs = 4, rows = 1, columns = 1, buffers = 3}, requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127>} : (tensor<1x4x8x8xi8>, tensor<1x4x8x8xi8>) -> tensor<1x4x8x8xi8>
+  %y = accel.add %x, %x {engine = "npu", accel.tiling = #accel.tiling<outputs = 4, rows = 1, columns = 1, buffers = 3>, requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127>} : (tensor<1x4x8x8xi8>, tensor<1x4x8x8xi8>) -> tensor<1x4x8x8xi8>
   return %y : tensor<1x4x8x8xi8>
 }
 

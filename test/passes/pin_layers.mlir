@@ -9,7 +9,7 @@ module attributes {accel.plan = [{node = "sum", op = "add", engine = "host"},
     // CHECK: %[[SUM:.*]] = accel.add
     // CHECK-SAME: engine = "host"
     %0 = accel.add %x, %x : (tensor<1x16x4x4xi8>, tensor<1x16x4x4xi8>) -> tensor<1x16x4x4xi8> loc("sum")
-    // CHECK: %[[TWICE:.*]] = accel.add %[[SUM]], %[[SUM]] {accel.tiling = {columns = 4 : i64, outputs = 16 : i64, rows = 4 : i64}}
+    // CHECK: %[[TWICE:.*]] = accel.add %[[SUM]], %[[SUM]] {accel.tiling = #accel.tiling<outputs = 16, rows = 4, columns = 4>}
     %1 = accel.add %0, %0 : (tensor<1x16x4x4xi8>, tensor<1x16x4x4xi8>) -> tensor<1x16x4x4xi8> loc("twice")
     // CHECK: accel.add %[[TWICE]], %[[TWICE]] : (
     %2 = accel.add %1, %1 : (tensor<1x16x4x4xi8>, tensor<1x16x4x4xi8>) -> tensor<1x16x4x4xi8> loc("free")

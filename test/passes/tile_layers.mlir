@@ -19,13 +19,13 @@ func.func @one_tile(%x: memref<1x4x8x8xi8, "ram">, %y: memref<1x4x8x8xi8, "ram">
   // CHECK: accel.wait %[[T]]
   // CHECK: %[[V:.*]] = accel.launch "npu" %{{.*}} weights %[[WEIGHTS]] into
   // CHECK-SAME: accel.macs = 1024
-  // CHECK-SAME: accel.op = "accel.conv2d", accel.predicted = {bound = 1 : i64, cycles = 2 : i64}, accel.shape = array<i64: 1, 4, 8, 8>
+  // CHECK-SAME: accel.op = "accel.conv2d", accel.predicted = #accel.predicted<cycles = 2, bound = 1>, accel.shape = array<i64: 1, 4, 8, 8>
   // CHECK-SAME: job = {channels = 4 : i64, kind = "conv2d", out_size = array<i64: 1, 64>, outputs = 4 : i64, shift = 4 : i64, size = array<i64: 1, 64>}
   // CHECK: accel.wait %[[V]]
   // CHECK: %[[S:.*]] = accel.copy %{{.*}} to %arg1
   // CHECK: accel.wait %[[S]]
   // CHECK-NOT: accel.conv2d %
-  accel.conv2d %x, %w into %y {engine = "npu", accel.predicted = {cycles = 2, bound = 1}, accel.tiling = {outputs = 4, rows = 8, columns = 8, loads, stores, outputs_first, buffers = 1}, strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = #accel.requant<multiplier = [1], offset = [0], shift = [4], min = -128, max = 127>} : (memref<1x4x8x8xi8, "ram">, memref<4x4x1x1xi8, "ram">, memref<1x4x8x8xi8, "ram">) -> () loc("one")
+  accel.conv2d %x, %w into %y {engine = "npu", accel.predicted = #accel.predicted<cycles = 2, bound = 1>, accel.tiling = #accel.tiling<outputs = 4, rows = 8, columns = 8, loads = true, stores = true, outputs_first = true>, strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = #accel.requant<multiplier = [1], offset = [0], shift = [4], min = -128, max = 127>} : (memref<1x4x8x8xi8, "ram">, memref<4x4x1x1xi8, "ram">, memref<1x4x8x8xi8, "ram">) -> () loc("one")
   return
 }
 
@@ -53,7 +53,7 @@ func.func @two_tiles(%x: memref<1x4x8x8xi8, "ram">, %y: memref<1x4x8x8xi8, "ram"
   // CHECK-NEXT: %[[STORE:.*]] = accel.copy
   // CHECK: accel.wait %[[B]]
   // CHECK: memref.subview %arg1[0, 0, 4, 0] [1, 4, 4, 8]
-  accel.conv2d %x, %w into %y {engine = "npu", accel.tiling = {outputs = 4, rows = 4, columns = 8, loads, stores, outputs_first, buffers = 2}, strides = array<i64: 1, 1>, pads = array<i64: 1, 1, 1, 1>, dilations = array<i64: 1, 1>, groups = 1, requant = #accel.requant<multiplier = [1], offset = [0], shift = [4], min = -128, max = 127>} : (memref<1x4x8x8xi8, "ram">, memref<4x4x3x3xi8, "ram">, memref<1x4x8x8xi8, "ram">) -> () loc("two")
+  accel.conv2d %x, %w into %y {engine = "npu", accel.tiling = #accel.tiling<outputs = 4, rows = 4, columns = 8, buffers = 2, loads = true, stores = true, outputs_first = true>, strides = array<i64: 1, 1>, pads = array<i64: 1, 1, 1, 1>, dilations = array<i64: 1, 1>, groups = 1, requant = #accel.requant<multiplier = [1], offset = [0], shift = [4], min = -128, max = 127>} : (memref<1x4x8x8xi8, "ram">, memref<4x4x3x3xi8, "ram">, memref<1x4x8x8xi8, "ram">) -> () loc("two")
   return
 }
 
@@ -66,13 +66,13 @@ func.func @stays(%x: memref<1x4x8x8xi8, "ram">, %y: memref<1x4x8x8xi8, "ram"> {a
   // CHECK: %[[A:.*]] = accel.buffer "first" : memref<1x4x8x8xi8, "l1">
   %a = accel.buffer "first" : memref<1x4x8x8xi8, "l1">
   // CHECK: %[[T:.*]] = accel.launch "npu" {{.*}} into %[[A]]
-  accel.add %x, %x into %a {engine = "npu", accel.tiling = {outputs = 4, rows = 8, columns = 8, loads, outputs_first, buffers = 1}, requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127>} : (memref<1x4x8x8xi8, "ram">, memref<1x4x8x8xi8, "ram">, memref<1x4x8x8xi8, "l1">) -> () loc("first")
+  accel.add %x, %x into %a {engine = "npu", accel.tiling = #accel.tiling<outputs = 4, rows = 8, columns = 8, loads = true, outputs_first = true>, requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127>} : (memref<1x4x8x8xi8, "ram">, memref<1x4x8x8xi8, "ram">, memref<1x4x8x8xi8, "l1">) -> () loc("first")
   // CHECK-NOT: accel.wait
   // CHECK: accel.pool2d %arg0 into %arg2
   accel.pool2d %x into %z {engine = "host", kind = "max", kernel = array<i64: 2, 2>, strides = array<i64: 2, 2>, pads = array<i64: 0, 0, 0, 0>} : (memref<1x4x8x8xi8, "ram">, memref<1x4x4x4xi8, "ram">) -> () loc("pool")
   // CHECK-NEXT: accel.wait %[[T]]
   // CHECK: accel.launch "npu" %[[A]], %[[A]] into
-  accel.add %a, %a into %y {engine = "npu", accel.tiling = {outputs = 4, rows = 8, columns = 8, stores, outputs_first, buffers = 1}, requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127>} : (memref<1x4x8x8xi8, "l1">, memref<1x4x8x8xi8, "l1">, memref<1x4x8x8xi8, "ram">) -> () loc("second")
+  accel.add %a, %a into %y {engine = "npu", accel.tiling = #accel.tiling<outputs = 4, rows = 8, columns = 8, stores = true, outputs_first = true>, requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127>} : (memref<1x4x8x8xi8, "l1">, memref<1x4x8x8xi8, "l1">, memref<1x4x8x8xi8, "ram">) -> () loc("second")
   return
 }
 
@@ -82,7 +82,7 @@ func.func @stays(%x: memref<1x4x8x8xi8, "ram">, %y: memref<1x4x8x8xi8, "ram"> {a
 // CHECK-LABEL: @copy
 func.func @copy(%x: memref<1x4x8x8xi8, "ram">, %z: memref<1x4x4x4xi8, "ram"> {accel.result}) {
   %a = accel.buffer "sum" : memref<1x4x8x8xi8, "l1">
-  accel.add %x, %x into %a {engine = "npu", accel.tiling = {outputs = 4, rows = 8, columns = 8, loads, outputs_first, buffers = 1}, requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127>} : (memref<1x4x8x8xi8, "ram">, memref<1x4x8x8xi8, "ram">, memref<1x4x8x8xi8, "l1">) -> () loc("sum")
+  accel.add %x, %x into %a {engine = "npu", accel.tiling = #accel.tiling<outputs = 4, rows = 8, columns = 8, loads = true, outputs_first = true>, requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127>} : (memref<1x4x8x8xi8, "ram">, memref<1x4x8x8xi8, "ram">, memref<1x4x8x8xi8, "l1">) -> () loc("sum")
   %b = accel.buffer "copy" : memref<1x4x8x8xi8, "ram">
   // CHECK: %[[T:.*]] = accel.launch
   // CHECK: accel.wait %[[T]]
@@ -114,7 +114,7 @@ func.func @weights_return(%x: memref<1x100x2x8xi8, "ram">, %y: memref<1x48x2x8xi
   // CHECK: accel.copy %{{.*}} to %[[B]]
   // CHECK: accel.launch "npu" %{{.*}} weights %[[A]]
   // CHECK-COUNT-3: accel.launch "npu"
-  accel.conv2d %x, %w into %y {engine = "npu", accel.tiling = {outputs = 16, rows = 1, columns = 8, loads, stores, buffers = 2}, strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = #accel.requant<multiplier = [1], offset = [0], shift = [8], min = -128, max = 127>} : (memref<1x100x2x8xi8, "ram">, memref<48x100x1x1xi8, "ram">, memref<1x48x2x8xi8, "ram">) -> () loc("back")
+  accel.conv2d %x, %w into %y {engine = "npu", accel.tiling = #accel.tiling<outputs = 16, rows = 1, columns = 8, buffers = 2, loads = true, stores = true>, strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = #accel.requant<multiplier = [1], offset = [0], shift = [8], min = -128, max = 127>} : (memref<1x100x2x8xi8, "ram">, memref<48x100x1x1xi8, "ram">, memref<1x48x2x8xi8, "ram">) -> () loc("back")
   return
 }
 
@@ -132,7 +132,7 @@ func.func @blocking(%x: memref<1x4x8x8xi8, "ram">, %y: memref<1x4x8x8xi8, "ram">
   // CHECK: %[[D:.*]] = accel.copy
   // CHECK-NEXT: accel.wait %[[D]]
   // CHECK-NEXT: return
-  accel.add %x, %x into %y {engine = "npu", accel.tiling = {outputs = 4, rows = 8, columns = 8, loads, stores, outputs_first, blocking, buffers = 1}, requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127>} : (memref<1x4x8x8xi8, "ram">, memref<1x4x8x8xi8, "ram">, memref<1x4x8x8xi8, "ram">) -> () loc("sum")
+  accel.add %x, %x into %y {engine = "npu", accel.tiling = #accel.tiling<outputs = 4, rows = 8, columns = 8, loads = true, stores = true, outputs_first = true, blocking = true>, requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127>} : (memref<1x4x8x8xi8, "ram">, memref<1x4x8x8xi8, "ram">, memref<1x4x8x8xi8, "ram">) -> () loc("sum")
   return
 }
 
@@ -148,7 +148,7 @@ func.func @sent_for_its_room(%x: memref<1x16x1x75xi8, "ram">, %y: memref<1x16x1x
   // CHECK-NEXT: %[[SENT:.*]] = accel.copy %{{.*}} to %arg1
   // CHECK-NEXT: accel.wait %[[SENT]]
   // CHECK: accel.launch "npu"
-  accel.add %x, %x into %y {engine = "npu", accel.tiling = {outputs = 16, rows = 1, columns = 75, loads, stores, outputs_first, buffers = 1}, requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127>} : (memref<1x16x1x75xi8, "ram">, memref<1x16x1x75xi8, "ram">, memref<1x16x1x75xi8, "ram">) -> () loc("first")
-  accel.add %x, %x into %z {engine = "npu", accel.tiling = {outputs = 16, rows = 1, columns = 75, loads, stores, outputs_first, buffers = 1}, requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127>} : (memref<1x16x1x75xi8, "ram">, memref<1x16x1x75xi8, "ram">, memref<1x16x1x75xi8, "ram">) -> () loc("second")
+  accel.add %x, %x into %y {engine = "npu", accel.tiling = #accel.tiling<outputs = 16, rows = 1, columns = 75, loads = true, stores = true, outputs_first = true>, requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127>} : (memref<1x16x1x75xi8, "ram">, memref<1x16x1x75xi8, "ram">, memref<1x16x1x75xi8, "ram">) -> () loc("first")
+  accel.add %x, %x into %z {engine = "npu", accel.tiling = #accel.tiling<outputs = 16, rows = 1, columns = 75, loads = true, stores = true, outputs_first = true>, requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127>} : (memref<1x16x1x75xi8, "ram">, memref<1x16x1x75xi8, "ram">, memref<1x16x1x75xi8, "ram">) -> () loc("second")
   return
 }

@@ -8,9 +8,9 @@ func.func @no_tiling(%x: memref<1x4x8x8xi8, "ram">, %y: memref<1x4x8x8xi8, "ram"
 
 // -----
 
-// CHECK: error: 'accel.add' on engine 'npu': accel.tiling has no rows; columns = "8", expected an integer of at least 1
+// CHECK: error: expected integer value
 func.func @malformed(%x: memref<1x4x8x8xi8, "ram">, %y: memref<1x4x8x8xi8, "ram"> {accel.result}) {
-  accel.add %x, %x into %y {engine = "npu", accel.tiling = {outputs = 4, columns = "8"}, requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127>} : (memref<1x4x8x8xi8, "ram">, memref<1x4x8x8xi8, "ram">, memref<1x4x8x8xi8, "ram">) -> ()
+  accel.add %x, %x into %y {engine = "npu", accel.tiling = #accel.tiling<outputs = 4, columns = "8">, requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127>} : (memref<1x4x8x8xi8, "ram">, memref<1x4x8x8xi8, "ram">, memref<1x4x8x8xi8, "ram">) -> ()
   return
 }
 
@@ -18,7 +18,7 @@ func.func @malformed(%x: memref<1x4x8x8xi8, "ram">, %y: memref<1x4x8x8xi8, "ram"
 
 // CHECK: error: 'accel.add' on engine 'npu': accel.tiling without loads, but an input is in ram, expected l1
 func.func @no_loads(%x: memref<1x4x8x8xi8, "ram">, %y: memref<1x4x8x8xi8, "ram"> {accel.result}) {
-  accel.add %x, %x into %y {engine = "npu", accel.tiling = {outputs = 4, rows = 8, columns = 8, stores}, requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127>} : (memref<1x4x8x8xi8, "ram">, memref<1x4x8x8xi8, "ram">, memref<1x4x8x8xi8, "ram">) -> ()
+  accel.add %x, %x into %y {engine = "npu", accel.tiling = #accel.tiling<outputs = 4, rows = 8, columns = 8, stores = true>, requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127>} : (memref<1x4x8x8xi8, "ram">, memref<1x4x8x8xi8, "ram">, memref<1x4x8x8xi8, "ram">) -> ()
   return
 }
 
@@ -26,7 +26,7 @@ func.func @no_loads(%x: memref<1x4x8x8xi8, "ram">, %y: memref<1x4x8x8xi8, "ram">
 
 // CHECK: error: 'accel.add' on engine 'npu': accel.tiling without stores, but the output is in ram
 func.func @no_stores(%x: memref<1x4x8x8xi8, "ram">, %y: memref<1x4x8x8xi8, "ram"> {accel.result}) {
-  accel.add %x, %x into %y {engine = "npu", accel.tiling = {outputs = 4, rows = 8, columns = 8, loads}, requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127>} : (memref<1x4x8x8xi8, "ram">, memref<1x4x8x8xi8, "ram">, memref<1x4x8x8xi8, "ram">) -> ()
+  accel.add %x, %x into %y {engine = "npu", accel.tiling = #accel.tiling<outputs = 4, rows = 8, columns = 8, loads = true>, requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127>} : (memref<1x4x8x8xi8, "ram">, memref<1x4x8x8xi8, "ram">, memref<1x4x8x8xi8, "ram">) -> ()
   return
 }
 
@@ -34,6 +34,6 @@ func.func @no_stores(%x: memref<1x4x8x8xi8, "ram">, %y: memref<1x4x8x8xi8, "ram"
 
 // CHECK: error: 'accel.add' on engine 'npu': accel.tiling with stores, but the output is in l1
 func.func @stores_to_itself(%x: memref<1x4x8x8xi8, "ram">, %y: memref<1x4x8x8xi8, "l1"> {accel.result}) {
-  accel.add %x, %x into %y {engine = "npu", accel.tiling = {outputs = 4, rows = 8, columns = 8, loads, stores}, requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127>} : (memref<1x4x8x8xi8, "ram">, memref<1x4x8x8xi8, "ram">, memref<1x4x8x8xi8, "l1">) -> ()
+  accel.add %x, %x into %y {engine = "npu", accel.tiling = #accel.tiling<outputs = 4, rows = 8, columns = 8, loads = true, stores = true>, requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127>} : (memref<1x4x8x8xi8, "ram">, memref<1x4x8x8xi8, "ram">, memref<1x4x8x8xi8, "l1">) -> ()
   return
 }

@@ -241,7 +241,7 @@ def kernel_size(layer: ir.OpView) -> tuple[int, ...]:
 def decision(layer: ir.OpView, soc: Soc, refits: bool, types: Mapping[str, str]) -> Decision:
     attributes = layer.operation.attributes
     kernel = attributes["kernel"] if "kernel" in attributes else None  # sizes, of a pool
-    tiling = attributes[TILING] if TILING in attributes else []
+    tiling = attributes[TILING] if TILING in attributes else None
     nodes = accel.nodes(layer)
     return Decision(
         node=nodes[0],
@@ -255,7 +255,7 @@ def decision(layer: ir.OpView, soc: Soc, refits: bool, types: Mapping[str, str])
         strides=tuple(layer.strides) if isinstance(layer, accel.Conv2dOp | accel.Pool2dOp) else (),
         groups=groups_of(layer),
         inserted=accel.inserted(layer),
-        tiling={each.name: each.attr.value if isinstance(each.attr, ir.IntegerAttr) else True for each in tiling},
+        tiling={} if tiling is None else accel.stated(tiling),
         memory=attributes["accel.memory"].value if "accel.memory" in attributes else None,
         kernel=kernel.value if isinstance(kernel, ir.StringAttr) else None,
         skips=attributes["skip"].value if "skip" in attributes else None,

@@ -81,7 +81,8 @@ def requant(solved: exact_requant.Requant) -> dict[str, ir.Attribute]:
         )
     attributes: dict[str, ir.Attribute] = {"requant": constants}
     if solved.wrong:
-        attributes["accel.inexact"] = ir.DenseI64ArrayAttr.get([number for pair in solved.wrong for number in pair])
+        channels, accumulators = zip(*solved.wrong)
+        attributes["accel.inexact"] = accel.InexactAttr.get(channels=channels, accumulators=accumulators)
     return attributes
 
 

@@ -192,7 +192,7 @@ def test_the_reference_launches_a_depthwise_layer_channel_by_channel() -> None:
 def test_a_tiling_is_read_back_from_its_attribute() -> None:
     with dialects.context(), ir.Location.unknown():
         for tiling in (Tiling(1, 2, 3), Tiling(4, 5, 6, True, True, False, 2, 1, True)):
-            assert Tiling.of(tiling.attribute()) == tiling
+            assert Tiling(**tiling.attribute().fields()) == tiling
         assert Tiling.of(ir.Attribute.parse("{outputs = 1, rows = 2, columns = 3}")).buffers == 1
         with pytest.raises(ValueError, match="no columns; 'tile', which is none of outputs"):
             Tiling.of(ir.Attribute.parse("{outputs = 1, rows = 2, tile = 3}"))
