@@ -54,7 +54,8 @@ LogicalResult RequantAttr::verify(Report report, DenseI64ArrayAttr multiplier, D
   constexpr int64_t least = std::numeric_limits<int64_t>::min(), most = std::numeric_limits<int64_t>::max();
   if (failed(verifyEach(report, "requant 'multiplier'", multiplier, std::numeric_limits<int32_t>::min(),
                         std::numeric_limits<int32_t>::max())) ||
-      failed(verifyEach(report, "requant 'offset'", offset, least, most)) || failed(verifyEach(report, "requant 'shift'", shift, 0, 62)))
+      failed(verifyEach(report, "requant 'offset'", offset, least, most)) ||
+      failed(verifyEach(report, "requant 'shift'", shift, 0, 62)))
     return failure();
   if (preShift < 0 || preShift > 62)
     return report() << "requant 'pre_shift' is " << preShift << ", expected 0 to 62";
