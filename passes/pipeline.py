@@ -25,6 +25,7 @@ from . import registry
 
 PHASES: dict[str, tuple[str, ...]] = {
     "integer": (
+        "fold-constants",
         "propagate-scales",
         "tabulate-functions",
         "convert-affine-to-depthwise",

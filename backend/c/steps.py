@@ -14,6 +14,7 @@ from . import values
 from .elementwise_steps import add, extreme, lookup, multiply
 from .linear_steps import linear, matmul
 from .movement_steps import concat, convert_layout, pad, reshape, take, transpose
+from .real_steps import threshold, weighted_sum
 from .reduction_steps import argmax, layer_norm, pool2d, softmax
 from .step import Shared, Step, dimensions
 from .values import shape
@@ -27,6 +28,8 @@ WRITERS: dict[type[ir.OpView], Callable[[Step, Any], None]] = {
     accel.MaximumOp: extreme,
     accel.MinimumOp: extreme,
     accel.LookupOp: lookup,
+    accel.ThresholdOp: threshold,
+    accel.WeightedSumOp: weighted_sum,
     accel.Pool2dOp: pool2d,
     accel.ArgMaxOp: argmax,
     accel.SoftmaxOp: softmax,

@@ -46,6 +46,7 @@ ELEMENT_TYPES = {
     "i8": ElementType("int8_t", "HTVM_INT8", "i8", "int8"),
     "ui8": ElementType("uint8_t", "HTVM_UINT8", "u8", "uint8"),
     "i16": ElementType("int16_t", "HTVM_INT16", "i16", "int16"),
+    "ui16": ElementType("uint16_t", "HTVM_UINT16", "u16", "uint16"),
     "i32": ElementType("int32_t", "HTVM_INT32", "i32", "int32"),
 }
 

@@ -389,6 +389,50 @@ LogicalResult LookupOp::verify() {
   return verifySameShape(*this);
 }
 
+LogicalResult ThresholdOp::verify() {
+  ShapedType starts = shaped(getStarts()), values = shaped(getValues()), input = shaped(getInput());
+  int64_t rank = getAxis() ? 2 : 1;
+  if (failed(verifyRank(*this, "starts", starts, rank)) || failed(verifyRank(*this, "values", values, rank)))
+    return failure();
+  if (values.getDimSize(rank - 1) != starts.getDimSize(rank - 1) + 1)
+    return emitOpError() << "has " << values.getDimSize(rank - 1) << " values for " << starts.getDimSize(rank - 1)
+                         << " starts, expected one more";
+  if (getAxis()) {
+    if (failed(verifyAxis(*this, *getAxis(), input.getRank())))
+      return failure();
+    for (ShapedType each : {starts, values})
+      if (each.getDimSize(0) != input.getDimSize(*getAxis()))
+        return emitOpError() << "has " << each.getDimSize(0) << " step functions, expected "
+                             << input.getDimSize(*getAxis()) << " (axis " << *getAxis() << ")";
+  }
+  return verifySameShape(*this);
+}
+
+LogicalResult WeightedSumOp::verify() {
+  if (failed(verifyForm(*this)))
+    return failure();
+  size_t count = getInputs().size();
+  if (count < 1 || count > 4)
+    return emitOpError() << "has " << count << " inputs, expected 1 to 4";
+  SmallVector<int64_t> wanted;
+  for (Value input : getInputs()) {
+    SmallVector<int64_t> before = wanted;
+    wanted.clear();
+    if (failed(broadcast(*this, before, shaped(input).getShape(), wanted)))
+      return failure();
+  }
+  ShapedType constants = shaped(getConstants());
+  if (failed(verifyRank(*this, "constants", constants, 2)))
+    return failure();
+  if (getAxis() && failed(verifyAxis(*this, *getAxis(), wanted.size())))
+    return failure();
+  int64_t rows = getAxis() ? wanted[*getAxis()] : 1, columns = 2 * count + 4;
+  if (constants.getDimSize(0) != rows || constants.getDimSize(1) != columns)
+    return emitOpError() << "has constants " << constants.getDimSize(0) << "x" << constants.getDimSize(1)
+                         << ", expected " << rows << "x" << columns;
+  return verifyOutputShape(*this, wanted);
+}
+
 LogicalResult QuantizeOp::verify() {
   Type element = getOutputType() ? getOutputType().getElementType() : Type();
   if (element && !isa<quant::QuantizedType>(element))

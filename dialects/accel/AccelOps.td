@@ -279,6 +279,41 @@ def Accel_LookupOp : Accel_Layer<"lookup",
   }];
 }
 
+def Accel_ThresholdOp : Accel_Layer<"threshold",
+    (ins Accel_Value:$input, Accel_Value:$starts, Accel_Value:$values), (ins OptionalAttr<I64Attr>:$axis)> {
+  let summary = "A step function of each element: y = values[number of starts that are at most x]";
+  let description = [{
+    Stage integer. Any function of one stored integer that has too many values for a table, such as an accumulator:
+    `starts` (i32, in rising order) are the integers at which the result changes, `values` has one entry more. With
+    `axis` each index of that axis has a step function of its own: starts [size of the axis, n], values [size of the
+    axis, n + 1]; else both have rank 1. Entries of `values` have the width of the result's elements, as a lookup's.
+  }];
+  let assemblyFormat = [{
+    $input `,` $starts `,` $values (`into` $out^)? attr-dict `:` functional-type(operands, results)
+  }];
+}
+
+def Accel_WeightedSumOp : Accel_Layer<"weighted_sum",
+    (ins Variadic<Accel_Value>:$inputs, Accel_Value:$constants),
+    (ins OptionalAttr<I64Attr>:$axis, UnitAttr:$even, I64Attr:$zero_point, I64Attr:$min, I64Attr:$max),
+    [AttrSizedOperandSegments]> {
+  let summary = "A sum of up to 4 tensors times numbers, over a number, rounded exactly, with numpy broadcasting";
+  let description = [{
+    Stage integer. `constants` (i64) has a row, or with `axis` one for each index of that axis of the result: n
+    multipliers, n numerators, an offset, a shift, a divisor and a rest, for n inputs x[i].
+
+        q = floor((sum of x[i] * numerator[i] + rest) / divisor)
+        y = clamp(q + zero_point, min, max)
+
+    With `even` the rest holds half the divisor, and where nothing remains of the division the even one of q and q - 1
+    is taken. (sum of x[i] * multiplier[i] + offset) >> shift is at most 1 beside q, and what remains of the division
+    corrects it; therefore products with numerators are modulo 2^64.
+  }];
+  let assemblyFormat = [{
+    $inputs `by` $constants (`into` $out^)? attr-dict `:` functional-type(operands, results)
+  }];
+}
+
 //===----------------------------------------------------------------------===//
 // Reductions
 //===----------------------------------------------------------------------===//

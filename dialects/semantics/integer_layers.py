@@ -5,6 +5,7 @@ and the layer raises OverflowError.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from mlir import ir
@@ -52,8 +53,18 @@ def requantise(acc: np.ndarray, requant: accel.RequantAttr, arrange: Callable[[n
     return shift_and_clamp(product, requant, shift)
 
 
+@dataclass(frozen=True)
+class Rounding:
+    """How a quotient becomes an output, where nothing else of a requantisation is asked for."""
+
+    tie_below: int
+    zero_point: int
+    min: int
+    max: int
+
+
 def corrected(
-    dividend: np.ndarray, divisor: np.ndarray, quotient: np.ndarray, requant: accel.RequantAttr
+    dividend: np.ndarray, divisor: np.ndarray, quotient: np.ndarray, requant: accel.RequantAttr | Rounding
 ) -> np.ndarray:
     """Return the clamped outputs for quotients that are at most 1 beside the exact ones; all is modulo 2^64."""
     left = (dividend - quotient * divisor + 2**63) % 2**64 - 2**63
@@ -190,6 +201,36 @@ def lookup(op: accel.LookupOp, x: np.ndarray, table: np.ndarray) -> np.ndarray:
     if op.axis is None:
         return table[places]
     return table[_along(op.axis.value, x.ndim)(np.arange(len(table))), places]
+
+
+@meaning("threshold")
+def threshold(op: accel.ThresholdOp, x: np.ndarray, starts: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """values[number of starts that are at most x], each index of an axis having its own; unsigned as in a lookup."""
+    element = ir.IntegerType(ir.ShapedType(op.result.type).element_type)
+    values = values % (1 << element.width) if element.is_unsigned else values
+    if op.axis is None:
+        return values[np.searchsorted(starts, x, side="right")]
+    rows = np.moveaxis(x, op.axis.value, 0)
+    found = [each[np.searchsorted(first, row, side="right")] for row, first, each in zip(rows, starts, values)]
+    return np.moveaxis(np.array(found), 0, op.axis.value)
+
+
+@meaning("weighted_sum")
+def weighted_sum(op: accel.WeightedSumOp, *operands: np.ndarray) -> np.ndarray:
+    """clamp(floor((sum of x[i] * numerator[i] + rest) / divisor) + zero_point, min, max), ties made even."""
+    *inputs, constants = operands
+    count = len(inputs)
+    rank = max(each.ndim for each in inputs)
+    arrange = _along(-1 if op.axis is None else op.axis.value, rank)
+    columns = [arrange(column).astype(object) for column in constants.T]
+    multipliers, numerators = columns[:count], columns[count : 2 * count]
+    offset, shift, divisor, rest = columns[2 * count :]
+    exact = [each.astype(object) for each in inputs]
+    scaled = [fit(m * x, 64, "a product") for m, x in zip(multipliers, exact)]
+    estimate = fit(sum(each.astype(object) for each in scaled) + offset, 64, "a sum") >> shift.astype(np.int64)
+    requant = Rounding(int(bool(op.even)), op.zero_point.value, op.min.value, op.max.value)
+    dividend = sum(n * x for n, x in zip(numerators, exact)) + rest
+    return corrected(dividend, divisor, estimate.astype(object), requant)
 
 
 @meaning("pool2d")

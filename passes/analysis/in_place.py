@@ -27,7 +27,9 @@ def _read_once(layer: ir.OpView) -> list[ir.Value]:
     match layer:
         case accel.AddOp() | accel.MulOp() | accel.MaximumOp() | accel.MinimumOp():
             return [layer.lhs, layer.rhs]
-        case accel.LookupOp() | accel.SoftmaxOp() | accel.LayerNormOp() | accel.ReshapeOp():
+        case accel.WeightedSumOp():
+            return list(layer.inputs)
+        case accel.LookupOp() | accel.ThresholdOp() | accel.SoftmaxOp() | accel.LayerNormOp() | accel.ReshapeOp():
             return [layer.input]
         case _:
             return []

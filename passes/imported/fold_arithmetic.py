@@ -191,6 +191,8 @@ def _constant(value: ir.Value) -> _Constant | None:
         exact = [(int(n) - q.zero_points[i]) * units[i] for n, i in zip(numbers.flat, index.flat)]
     elif isinstance(source, arith.ConstantOp):
         numbers = np.array(source.value)
+        if not np.isfinite(numbers).all():
+            return None  # a mask
         shape, units = numbers.shape, [Fraction(1)]
         exact = [Fraction(float(n)) for n in numbers.flat]
     else:

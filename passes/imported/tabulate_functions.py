@@ -133,7 +133,8 @@ def _collect(value: ir.Value, found: Expression) -> bool:
     if isinstance(source, arith.ConstantOp) or quantisation.stored(value) is not None:
         q = Quantisation.of(value)
         found.constants.append(value)
-        return q is None or q.axis is None
+        is_mask = q is None and not np.isfinite(np.array(source.value)).all()
+        return not is_mask and (q is None or q.axis is None)
     if Quantisation.of(value) is not None:
         is_same = found.leaf is None or found.leaf == value
         found.leaf = value

@@ -24,13 +24,16 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from mlir import ir
-from mlir.dialects import arith, func
+from mlir.dialects import func
 from mlir.passmanager import ExternalPass
 
 from htvm.dialects import accel, quantisation
 from htvm.dialects.quantisation import Quantisation
 
 from .forms import FORMS, NotExact
+from .forms.between import HANDLERS, Reader, meaning
+from .forms.builders import REAL_GRIDS
+from .forms.real_values import Affine, Lazy, grid_of, quantised
 
 
 @dataclass(frozen=True)
@@ -43,36 +46,103 @@ class Integerize:
         for function in accel.functions(module):
             old = list(function.body.blocks[0].operations)
             integers: dict[ir.Value, ir.Value] = {argument: argument for argument in function.body.blocks[0].arguments}
+            reader = Reader({}, integers)
             for op in old:
                 try:
-                    rewrite(op, integers)
+                    rewrite(op, reader)
                 except NotExact as problem:
-                    op.location.emit_error(f"'{op.operation.name}' {problem}")
+                    is_of_file = accel.nodes(op) != [op.operation.name]
+                    op.location.emit_error(str(problem) if is_of_file else f"'{op.operation.name}' {problem}")
                     this_pass.signal_pass_failure()
             if all(value in integers for value in old[-1].operands):
                 with function.location:
                     finish(function, old, integers)
 
 
-def rewrite(op: ir.OpView, integers: dict[ir.Value, ir.Value]) -> None:
-    """Build the integer form of one operation in front of it and note its result in `integers`."""
-    name = op.operation.name
+def rewrite(op: ir.OpView, reader: Reader) -> None:
+    """Build the integer form of one operation in front of it and note its result, integers or a real value."""
+    name, integers = op.operation.name, reader.integers
     if name == "quant.scast":
         source = op.operation.operands[0]
         if source in integers:
             integers[op.operation.results[0]] = integers[source]
-    elif name.startswith("accel."):
-        sources = [value for value in op.operation.operands if quantisation.stored(value) is None]
-        if isinstance(op, accel.LayerNormOp):  # its form takes scale and bias in, whatever numbers they are
-            sources = [value for value in sources if not isinstance(accel.producer(value), arith.ConstantOp)]
-        if any(value not in integers for value in sources):
-            if any(isinstance(accel.producer(value), arith.ConstantOp) for value in sources):
-                raise NotExact("has a real constant operand that no neighbour could take in")
-            return  # what feeds it was reported
-        if Quantisation.of(op.result) is None:
-            raise NotExact(f"has a real result ({op.result.type}), expected a quantised one: no QuantizeLinear follows")
-        with ir.InsertionPoint(op), op.location:
-            integers[op.result] = FORMS[type(op)](op, [integers.get(value) for value in op.operation.operands])
+        return
+    if not name.startswith("accel."):
+        return
+    result = op.operation.results[0]
+    if not all(map(reader.known, op.operation.operands)):
+        return  # what feeds it was reported
+    with ir.InsertionPoint(op), op.location:
+        if Quantisation.of(result) is None and reader.constant(result) is not None:
+            return  # whoever reads it takes in its numbers
+        if Quantisation.of(result) is None:
+            reader.lazies[result] = meaning(op, reader)
+        else:
+            integers[result] = rounded(op, reader)
+
+
+def rounded(op: ir.OpView, reader: Reader) -> ir.Value:
+    """Return the integers of a quantised result: of the operation's own form, or of its real value rounded."""
+    result = op.operation.results[0]
+    attributes = op.operation.attributes
+    refused: NotExact | None = None
+    try:
+        if (made := on_integers(op, reader)) is not None:
+            return made
+    except NotExact as problem:
+        if type(op) not in HANDLERS:
+            raise
+        refused = problem
+    try:
+        rounding = attributes["rounding"].value if "rounding" in attributes else "half_even"
+        return quantised(meaning(op, reader), Quantisation.of(result), rounding)
+    except NotExact as problem:
+        raise refused or problem from None
+
+
+def on_integers(op: ir.OpView, reader: Reader) -> ir.Value | None:
+    """Build the form of an operation that rounds its result itself.
+
+    None if an operand is real, and there is none for it; then the real value is rounded on its own.
+    """
+    operands = list(op.operation.operands)
+    real: list[ir.Value] = [value for value in operands if value in reader.lazies]
+    is_constant = [reader.constant(value) is not None for value in operands]
+    takes_constants = isinstance(op, accel.LayerNormOp)  # its form takes scale and bias in, whatever numbers they are
+    plain = [v for v, known in zip(operands, is_constant) if known and quantisation.stored(v) is None]
+    if plain and not takes_constants:
+        return None
+    if not real:
+        return FORMS[type(op)](op, [reader.integers.get(value) for value in operands])
+    grids, sources = {}, []
+    for value in operands:
+        lazy = reader.lazies.get(value)
+        grid = None if lazy is None else grid_of(lazy, shifted=isinstance(op, SHIFTED))
+        if lazy is not None and (grid is None or (lazy.masked is not None and not hides(op, lazy))):
+            if type(op) not in HANDLERS:
+                raise NotExact(
+                    "reads a value that nothing quantises, and whose integers have no one scale; "
+                    "put QuantizeLinear and DequantizeLinear before it"
+                )
+            return None
+        if grid is not None:
+            grids[value] = grid
+            assert isinstance(lazy, Affine)
+        sources.append(lazy.terms[0].integers if isinstance(lazy, Affine) else reader.integers.get(value))
+    token = REAL_GRIDS.set(grids)
+    try:
+        return FORMS[type(op)](op, sources)
+    finally:
+        REAL_GRIDS.reset(token)
+
+
+def hides(op: ir.OpView, lazy: Lazy) -> bool:
+    """Say whether an operation takes minus infinity for nothing: a softmax along an axis that has other numbers."""
+    return isinstance(op, accel.SoftmaxOp) and not lazy.masked.all(axis=op.axis.value).any()
+
+
+SHIFTED = (accel.SoftmaxOp, accel.LayerNormOp, accel.ArgMaxOp)
+"""Operations for which a constant added to all numbers changes nothing."""
 
 
 def finish(function: func.FuncOp, old: list[ir.OpView], integers: dict[ir.Value, ir.Value]) -> None:

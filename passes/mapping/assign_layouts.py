@@ -41,6 +41,8 @@ ELEMENT_WISE = (
     accel.MaximumOp,
     accel.MinimumOp,
     accel.LookupOp,
+    accel.ThresholdOp,
+    accel.WeightedSumOp,
     accel.SoftmaxOp,
 )
 

@@ -9,7 +9,7 @@ Needs    nothing
 Fails    on every broken promise, with the value found and the value wanted
 
     imported     values are quantised or real (f32)
-    integer      values are i8, ui8, i16 or i32; no layer on real numbers is left
+    integer      values are i8, ui8, i16, ui16 or i32; no layer on real numbers is left
     dispatched   and every layer has an engine; layouts are permutations; what must be row-major is
     scheduled    and every function says how good its order is
     tiled        all values are memrefs in a named memory, which layers write; nothing else has changed
@@ -46,7 +46,7 @@ REAL_LAYERS = (
 )
 """Layers that are gone at stage integer: they have become constants of others, or tables."""
 
-INTEGER_TYPES = ("i8", "ui8", "i16", "i32")
+INTEGER_TYPES = ("i8", "ui8", "i16", "ui16", "i32")
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,12 @@ def integers(function: func.FuncOp) -> Iterator[Problem]:
         if isinstance(layer, REAL_LAYERS):
             yield layer, f"{name(layer)} is left, expected integer layers only"
         # The 64-bit constants of these are seen by no other layer.
-        has_wide = isinstance(layer, accel.SoftmaxOp | accel.LayerNormOp)
-        for value in values(layer)[:1] if has_wide else values(layer):
+        read = values(layer)
+        if isinstance(layer, accel.SoftmaxOp | accel.LayerNormOp):
+            read = read[:1]
+        elif isinstance(layer, accel.WeightedSumOp):
+            read = [value for value in read if value != layer.constants]
+        for value in read:
             element = str(value.type.element_type)
             if element not in INTEGER_TYPES:
                 yield layer, f"{name(layer)} has elements {element}, expected {', '.join(INTEGER_TYPES)}"

@@ -27,7 +27,7 @@
 #endif
 
 /* Type of the elements of a tensor. */
-typedef enum { HTVM_INT8, HTVM_UINT8, HTVM_INT16, HTVM_INT32 } htvm_type;
+typedef enum { HTVM_INT8, HTVM_UINT8, HTVM_INT16, HTVM_UINT16, HTVM_INT32 } htvm_type;
 
 /* Sizes and strides are in this order of axes, strides in elements. */
 enum { HTVM_N, HTVM_C, HTVM_H, HTVM_W, HTVM_AXES };
@@ -39,6 +39,7 @@ HTVM_KERNEL int32_t htvm_load(const void *tensor, htvm_type type, int32_t index)
     case HTVM_INT8: return ((const int8_t *)tensor)[index];
     case HTVM_UINT8: return ((const uint8_t *)tensor)[index];
     case HTVM_INT16: return ((const int16_t *)tensor)[index];
+    case HTVM_UINT16: return ((const uint16_t *)tensor)[index];
     default: return ((const int32_t *)tensor)[index];
     }
 }
@@ -50,6 +51,7 @@ HTVM_KERNEL void htvm_store(void *tensor, htvm_type type, int32_t index, int32_t
     case HTVM_INT8: ((int8_t *)tensor)[index] = (int8_t)value; break;
     case HTVM_UINT8: ((uint8_t *)tensor)[index] = (uint8_t)value; break;
     case HTVM_INT16: ((int16_t *)tensor)[index] = (int16_t)value; break;
+    case HTVM_UINT16: ((uint16_t *)tensor)[index] = (uint16_t)value; break;
     default: ((int32_t *)tensor)[index] = value; break;
     }
 }
@@ -68,7 +70,10 @@ HTVM_KERNEL uint32_t htvm_load_word(const void *bytes)
 }
 
 /* Return the size of an element in bytes. */
-HTVM_KERNEL int32_t htvm_element_bytes(htvm_type type) { return type == HTVM_INT32 ? 4 : type == HTVM_INT16 ? 2 : 1; }
+HTVM_KERNEL int32_t htvm_element_bytes(htvm_type type)
+{
+    return type == HTVM_INT32 ? 4 : type == HTVM_INT16 || type == HTVM_UINT16 ? 2 : 1;
+}
 
 /* Return the address of element `index` of a tensor that is read. */
 HTVM_KERNEL const void *htvm_at(const void *tensor, htvm_type type, int32_t index)

@@ -103,3 +103,35 @@ func.func @half_of_the_constants(%x: tensor<2x4xi8>) {
   %y = accel.layer_norm %x {half_step = 3} : (tensor<2x4xi8>) -> tensor<2x4xi8>
   return
 }
+
+// -----
+
+func.func @a_value_too_few(%x: tensor<4xi32>, %s: tensor<3xi32>, %v: tensor<3xi8>) {
+  // expected-error@+1 {{has 3 values for 3 starts, expected one more}}
+  %y = accel.threshold %x, %s, %v : (tensor<4xi32>, tensor<3xi32>, tensor<3xi8>) -> tensor<4xi8>
+  return
+}
+
+// -----
+
+func.func @step_functions_of_another_axis(%x: tensor<4x2xi32>, %s: tensor<3x3xi32>, %v: tensor<3x4xi8>) {
+  // expected-error@+1 {{has 3 step functions, expected 2 (axis 1)}}
+  %y = accel.threshold %x, %s, %v {axis = 1} : (tensor<4x2xi32>, tensor<3x3xi32>, tensor<3x4xi8>) -> tensor<4x2xi8>
+  return
+}
+
+// -----
+
+func.func @constants_of_one_input(%x: tensor<4x2xi32>, %c: tensor<1x6xi64>) {
+  // expected-error@+1 {{has constants 1x6, expected 1x8}}
+  %y = accel.weighted_sum %x, %x by %c {zero_point = 0, min = 0, max = 1} : (tensor<4x2xi32>, tensor<4x2xi32>, tensor<1x6xi64>) -> tensor<4x2xi8>
+  return
+}
+
+// -----
+
+func.func @too_many_inputs(%x: tensor<2xi32>, %c: tensor<1x14xi64>) {
+  // expected-error@+1 {{has 5 inputs, expected 1 to 4}}
+  %y = accel.weighted_sum %x, %x, %x, %x, %x by %c {zero_point = 0, min = 0, max = 1} : (tensor<2xi32>, tensor<2xi32>, tensor<2xi32>, tensor<2xi32>, tensor<2xi32>, tensor<1x14xi64>) -> tensor<2xi8>
+  return
+}

@@ -169,3 +169,17 @@ func.func @normalisation(%x: tensor<2x4xf32>, %g: tensor<4xf32>, %h: tensor<4xf3
   %2 = accel.layer_norm %q scale %f bias %f {half_step = 3, variance_scale = 5, variance_offset = array<i64: 0, 7>, shift = -2, zero_point = 0, min = -128, max = 127} : (tensor<2x4xi8>, tensor<4xi64>, tensor<4xi64>) -> tensor<2x4xi8>
   return %2 : tensor<2x4xi8>
 }
+
+// CHECK-LABEL: @threshold
+func.func @threshold(%x: tensor<1x2x3xi32>, %s: tensor<2x4xi32>, %v: tensor<2x5xi8>) -> tensor<1x2x3xi8> {
+  // CHECK: accel.threshold %{{.*}}, %{{.*}}, %{{.*}} {axis = 1 : i64} : (
+  %y = accel.threshold %x, %s, %v {axis = 1} : (tensor<1x2x3xi32>, tensor<2x4xi32>, tensor<2x5xi8>) -> tensor<1x2x3xi8>
+  return %y : tensor<1x2x3xi8>
+}
+
+// CHECK-LABEL: @weighted_sum
+func.func @weighted_sum(%a: tensor<2x3xi32>, %b: tensor<3xi8>, %c: tensor<1x8xi64>) -> tensor<2x3xi8> {
+  // CHECK: accel.weighted_sum %{{.*}}, %{{.*}} by %{{.*}} {even, max = 127 : i64, min = -128 : i64, zero_point = 3 : i64} : (
+  %y = accel.weighted_sum %a, %b by %c {even, zero_point = 3, min = -128, max = 127} : (tensor<2x3xi32>, tensor<3xi8>, tensor<1x8xi64>) -> tensor<2x3xi8>
+  return %y : tensor<2x3xi8>
+}

@@ -193,3 +193,27 @@ func.func @reinterpreted(%x: tensor<2x!x>) -> tensor<2x!y> {
   %1 = quant.scast %0 : tensor<2xi8> to tensor<2x!y>
   return %1 : tensor<2x!y>
 }
+
+// A convolution that nothing rounds gives accumulators; their sigmoid is a step function with a start for each result.
+// CHECK-LABEL: @function_of_accumulators
+func.func @function_of_accumulators(%x: tensor<1x2x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x2x!quant.uniform<i8:f32, 0.25>> {
+  %c = arith.constant dense<[[100, 100], [-100, 100]]> : tensor<2x2xi8>
+  %w = quant.scast %c : tensor<2x2xi8> to tensor<2x2x!quant.uniform<i8:f32, 0.03125>>
+  // CHECK: %[[ACC:.*]] = accel.dense {{.*}} -> tensor<1x2xi32>
+  %0 = accel.dense %x, %w : (tensor<1x2x!quant.uniform<i8:f32, 0.5>>, tensor<2x2x!quant.uniform<i8:f32, 0.03125>>) -> tensor<1x2xf32>
+  // CHECK: accel.lookup %[[ACC]]
+  %1 = accel.sigmoid %0 : (tensor<1x2xf32>) -> tensor<1x2x!quant.uniform<i8:f32, 0.25>>
+  return %1 : tensor<1x2x!quant.uniform<i8:f32, 0.25>>
+}
+
+// Accumulators with a scale for each channel, and a quantised value, are added in one exact sum.
+// CHECK-LABEL: @sum_of_accumulators
+func.func @sum_of_accumulators(%x: tensor<1x2x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x2x!quant.uniform<i8:f32, 0.75>> {
+  %c = arith.constant dense<3> : tensor<2x2xi8>
+  %w = quant.scast %c : tensor<2x2xi8> to tensor<2x2x!quant.uniform<i8:f32:0, {0.3, 0.7}>>
+  // CHECK: %[[ACC:.*]] = accel.dense {{.*}} -> tensor<1x2xi32>
+  %0 = accel.dense %x, %w : (tensor<1x2x!quant.uniform<i8:f32, 0.5>>, tensor<2x2x!quant.uniform<i8:f32:0, {0.3, 0.7}>>) -> tensor<1x2xf32>
+  // CHECK: accel.weighted_sum %[[ACC]], %{{.*}} by %{{.*}} {axis = 1 : i64, even, {{.*}}} : (tensor<1x2xi32>, tensor<1x2xi8>, tensor<2x8xi64>) -> tensor<1x2xi8>
+  %1 = accel.add %0, %x : (tensor<1x2xf32>, tensor<1x2x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x2x!quant.uniform<i8:f32, 0.75>>
+  return %1 : tensor<1x2x!quant.uniform<i8:f32, 0.75>>
+}

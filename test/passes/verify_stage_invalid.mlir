@@ -24,7 +24,7 @@ func.func @other_operation(%x: tensor<4xi8>) -> tensor<4xi8> {
 // -----
 
 // SCHEDULED: error: stage 'scheduled': 'accel.relu' is left, expected integer layers only
-// SCHEDULED: error: stage 'scheduled': 'accel.add' has elements f32, expected i8, ui8, i16, i32
+// SCHEDULED: error: stage 'scheduled': 'accel.add' has elements f32, expected i8, ui8, i16, ui16, i32
 func.func @real(%x: tensor<4xi8>, %r: tensor<4xf32>) -> tensor<4xi8> {
   %y = accel.relu %x : (tensor<4xi8>) -> tensor<4xi8>
   %z = accel.add %y, %r : (tensor<4xi8>, tensor<4xf32>) -> tensor<4xi8>

@@ -24,6 +24,8 @@ CYCLES_PER_SUM = 18
 CYCLES_PER_SOFTMAX = 75
 CYCLES_PER_MOVED = 6
 CYCLES_PER_ELEMENT = 8
+CYCLES_PER_THRESHOLD = 60
+CYCLES_PER_WEIGHTED_TERM = 30
 """What the host takes, for choosing between engines: MLPerf Tiny's networks on the simulated core, `htvm run`. Products
 of two computed matrices, of which these networks have none, alone: 5.6 to 6.0 for a multiplication of 16x32x16 to
 128x128x128 and of 49 tokens' attention (clang -O3); 8 to 9 where a sum has 8 or 16 products."""
@@ -116,6 +118,10 @@ class HostEngine:
             return round(elements * (prod(layer.kernel) * per_pooled(layer) + CYCLES_PER_POOL))
         if isinstance(layer, accel.AddOp):
             return elements * CYCLES_PER_SUM
+        if isinstance(layer, accel.ThresholdOp):
+            return elements * CYCLES_PER_THRESHOLD
+        if isinstance(layer, accel.WeightedSumOp):
+            return elements * (CYCLES_PER_SUM + CYCLES_PER_WEIGHTED_TERM * len(layer.inputs))
         if isinstance(layer, accel.SoftmaxOp):
             return elements * CYCLES_PER_SOFTMAX
         if isinstance(layer, MOVES):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextvars import ContextVar
 from fractions import Fraction
 
 import numpy as np
@@ -21,9 +22,13 @@ class NotExact(Exception):
     """An operation that integers cannot do as asked; the text says why."""
 
 
+REAL_GRIDS: ContextVar[Mapping[ir.Value, Quantisation]] = ContextVar("REAL_GRIDS")
+"""What the integers of real values mean that have one unit, while an operation that reads them is rewritten."""
+
+
 def uniform(value: ir.Value, what: str) -> Quantisation:
     """Return the quantisation of a value that must have one scale."""
-    q = Quantisation.of(value)
+    q = Quantisation.of(value) or REAL_GRIDS.get({}).get(value)
     if q is None:
         raise NotExact(f"has a real {what} ({value.type}), expected a quantised one")
     if q.axis is not None:
@@ -99,6 +104,12 @@ def _entries(numbers: Iterable[int]) -> list[int]:
 
 def bounds(y: Quantisation) -> dict[str, ir.Attribute]:
     return {"min": accel.integer(y.lowest), "max": accel.integer(y.highest)}
+
+
+def stored_type(value: ir.Value) -> ir.IntegerType:
+    """Return the type of stored integers; arguments have their quantised type until all else is rewritten."""
+    q = Quantisation.of(value)
+    return ir.IntegerType(ir.ShapedType(value.type).element_type if q is None else q.storage_type())
 
 
 def fits(numbers: np.ndarray, bits: int) -> bool:

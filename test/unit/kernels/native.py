@@ -14,7 +14,13 @@ from machine import machine
 KERNELS = Path(__file__).parents[3] / "runtime" / "kernels"
 COMPILERS = machine().native
 WARNINGS = ["-Wall", "-Wextra", "-Wconversion", "-Wpedantic", "-Werror"]
-ENUMERATORS = {"int8": "HTVM_INT8", "uint8": "HTVM_UINT8", "int16": "HTVM_INT16", "int32": "HTVM_INT32"}
+ENUMERATORS = {
+    "int8": "HTVM_INT8",
+    "uint8": "HTVM_UINT8",
+    "int16": "HTVM_INT16",
+    "uint16": "HTVM_UINT16",
+    "int32": "HTVM_INT32",
+}
 
 PRELUDE = """\
 #include <stdio.h>

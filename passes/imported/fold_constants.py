@@ -1,0 +1,110 @@
+"""fold-constants: what is computed from constants alone is a constant.
+
+    %w = quant.scast %integers : (tensor<4xi8>) -> tensor<4x!quant.uniform<i8:f32, 0.5>>
+    %1 = accel.sigmoid %w : (tensor<4x!quant..>) -> tensor<4xf32>
+    %2 = accel.quantize %1 : (tensor<4xf32>) -> tensor<4x!quant.uniform<i8:f32, 0.01>>
+    ==>
+    %2 = quant.scast %others : (tensor<4xi8>) -> tensor<4x!quant.uniform<i8:f32, 0.01>>
+
+Stage    imported -> imported
+Reads    operations whose operands are all constants
+Writes   the constants that they make: quantised ones, and real ones that float32 or integers times a scale hold
+Needs    nothing; first of all, so that every other pass sees constants where there are any
+Fails    on a result of the network that depends on no input
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import ClassVar
+
+import numpy as np
+from mlir import ir
+from mlir.dialects import arith, func
+from mlir.passmanager import ExternalPass
+
+from htvm.dialects import accel, quantisation
+from htvm.dialects.quantisation import Quantisation
+from htvm.dialects.semantics import real_layers
+from htvm.dialects.semantics.real import Real
+
+MOST_ELEMENTS = 1 << 20
+"""Of a constant that is computed."""
+
+
+@dataclass(frozen=True)
+class FoldConstants:
+    """Compute every operation on constants, exactly."""
+
+    name: ClassVar[str] = "fold-constants"
+
+    def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
+        known: dict[ir.Value, Real] = {}
+        folded: list[ir.OpView] = []
+        for op in list(accel.layers(module)):
+            operands = [known[v] if v in known else constant(v) for v in op.operation.operands]
+            result = op.operation.results[0]
+            if not operands or None in operands or np.prod(result.type.shape) > MOST_ELEMENTS:
+                continue
+            if any(isinstance(use.owner.opview, func.ReturnOp) for use in result.uses):
+                op.location.emit_error("makes an output of constants alone, expected one that depends on an input")
+                this_pass.signal_pass_failure()
+                continue
+            exact = real_layers.MEANINGS[op.operation.name](op, *operands)
+            with ir.InsertionPoint(op), op.location:
+                q = Quantisation.of(result)
+                made = written(exact) if q is None else rounded(exact, q, op)
+            if q is None:
+                known[result] = exact
+            if made is not None:
+                result.replace_all_uses_with(made)
+                known[made] = exact
+            folded.append(op)
+        for op in reversed(folded):
+            if not list(op.operation.results[0].uses):
+                op.operation.erase()
+
+
+def constant(value: ir.Value) -> Real | None:
+    """Return the numbers of a constant, real or quantised; None for what is computed."""
+    q, stored = Quantisation.of(value), quantisation.stored(value)
+    if q is not None:
+        return None if stored is None else Real.of_storage(stored, *_parameters(q, stored.ndim))
+    source = accel.producer(value)
+    if isinstance(source, arith.ConstantOp) and isinstance(value.type.element_type, ir.F32Type):
+        numbers = np.array(source.value)
+        return Real.of_floats(numbers) if np.isfinite(numbers).all() else None  # a mask
+    return None
+
+
+def rounded(exact: Real, q: Quantisation, op: ir.OpView) -> ir.Value:
+    """Build the constant of a quantised type that an operation rounds its numbers to."""
+    attributes = op.operation.attributes
+    rounding = attributes["rounding"].value if "rounding" in attributes else "half_even"
+    shape = list(op.operation.results[0].type.shape)
+    stored = exact.quantise(*_parameters(q, exact.ndim), q.lowest, q.highest, rounding)
+    return quantisation.constant(np.broadcast_to(stored, shape), q)
+
+
+def written(exact: Real) -> ir.Value | None:
+    """Build a constant of exactly these real numbers; None where neither float32 nor integers hold them."""
+    numbers = exact.exact()
+    nearest = exact.to_float32()
+    if all(np.isfinite(n) and Fraction(float(n)) == m for n, m in zip(nearest.flat, numbers.flat)):
+        attribute = ir.DenseElementsAttr.get(np.ascontiguousarray(nearest))
+        return arith.ConstantOp(attribute.type, attribute).result
+    integers, unit = exact.uniform()
+    scale = float(unit)
+    for bits in (8, 16, 32):
+        limit = 1 << bits - 1
+        if Fraction(scale) == unit and integers.min() >= -limit and integers.max() < limit:
+            q = Quantisation(bits, True, -limit, limit - 1, (scale,), (0,))
+            return quantisation.constant(integers.astype(np.int64), q)
+    return None
+
+
+def _parameters(q: Quantisation, ndim: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return scale and zero point, shaped to broadcast against `ndim` axes."""
+    shape = [-1 if axis == q.axis else 1 for axis in range(ndim)]
+    return np.array(q.scales).reshape(shape), np.array(q.zero_points).reshape(shape)
