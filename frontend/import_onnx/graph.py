@@ -45,6 +45,12 @@ def import_onnx(
         return _Import(read, dict(input_types or {})).module()
 
 
+KNOWN_EARLY = frozenset(
+    "Cast Concat Expand Flatten Gather Identity QuantizeLinear Reshape Slice Squeeze Tile Transpose Unsqueeze".split()
+)
+"""Operators that compute constants from constants, on which scales and zero points may depend."""
+
+
 class _Import:
     """One run over a model's graph. `values` has what each tensor's name stands for."""
 
@@ -111,6 +117,21 @@ class _Import:
         for index, proto in enumerate(self.model.graph.node):
             if proto.op_type == "Constant":
                 self._import_node(index, proto)
+        for index, proto in enumerate(self.model.graph.node):
+            if proto.op_type in KNOWN_EARLY and index not in self.model.problems:
+                self._fold_early(proto)
+
+    def _fold_early(self, proto: onnx.NodeProto) -> None:
+        """Compute a node whose inputs are constants; what is wrong with it is said when it is imported."""
+        read = [self.values.get(name) for name in proto.input if name]
+        if not read or not all(isinstance(value, Constant) for value in read):
+            return
+        try:
+            results = _import(Node(proto, self.model.opset, self.values))
+        except (Problem, DependsOnProblem):
+            return
+        if all(isinstance(value, Constant) for value in results):
+            self.values.update(zip(proto.output, results, strict=False))
 
     # The function
 

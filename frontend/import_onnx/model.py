@@ -10,6 +10,7 @@ from pathlib import Path
 
 import onnx
 import onnx.checker
+import onnx.inliner
 import onnx.shape_inference
 from google.protobuf.message import DecodeError
 
@@ -157,6 +158,32 @@ def _set_shapes(graph: onnx.GraphProto, given: Mapping[str, Sequence[int]], labe
     return bool(shapes)
 
 
+def with_functions_inlined(model: onnx.ModelProto, label: str) -> onnx.ModelProto:
+    """Return a model without functions of its own, whose nodes take the place of the calls. Raises ModelError."""
+    bodies = {(function.domain, function.name): function for function in model.functions}
+    sizes: dict[tuple[str, str], int] = {}
+
+    def size(node: onnx.NodeProto, callers: tuple[tuple[str, str], ...]) -> int:
+        key = (node.domain, node.op_type)
+        if key not in bodies:
+            return 1
+        if key in callers:
+            raise ModelError([f"{label}: function '{node.op_type}' calls itself, expected functions that end"])
+        if key not in sizes:
+            sizes[key] = sum(size(inner, (*callers, key)) for inner in bodies[key].node)
+        return sizes[key]
+
+    count = sum(size(node, ()) for node in model.graph.node)
+    if count > MAX_NODES:
+        raise ModelError([f"{label}: has {count:,} nodes with its functions, expected at most {MAX_NODES:,}"])
+    try:
+        return onnx.inliner.inline_local_functions(model)
+    except Exception as error:  # the inliner raises exceptions of several unrelated types
+        raise ModelError(
+            [f"{label}: its functions cannot be put in place of their calls: {_one_line(error)}"]
+        ) from None
+
+
 def c_identifier(text: str) -> str:
     """Return a C identifier that resembles `text`: other characters become underscores."""
     name = re.sub(r"[^A-Za-z0-9_]", "_", text)[:64]
@@ -165,6 +192,9 @@ def c_identifier(text: str) -> str:
 
 def _check(proto: onnx.ModelProto, content: bytes, label: str, name: str, folder: Path | None) -> Model:
     """Return the model, or raise ModelError if something is wrong that is not a single node's fault."""
+    if proto.functions:
+        proto = with_functions_inlined(proto, label)
+        content = proto.SerializeToString()
     if not proto.HasField("graph") or not proto.graph.node:
         raise ModelError([f"{label}: holds no graph with nodes: is no ONNX file, or only a part of one"])
     if len(proto.graph.node) > MAX_NODES:

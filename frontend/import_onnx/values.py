@@ -115,13 +115,15 @@ class Rounded:
 
 @dataclass(frozen=True)
 class Integers:
-    """The sums of ConvInteger or MatMulInteger, which need no storage unless something other than Cast reads them.
+    """Sums of integers, which need no storage unless something other than Cast reads them.
 
-    numbers: the same integers as real numbers.
+    numbers: the same integers as real numbers. lowest, highest: between which they are, as far as that is known.
     """
 
     numbers: Tensor
     dtype: np.dtype
+    lowest: float = -math.inf
+    highest: float = math.inf
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -171,7 +173,8 @@ def emit_real(constant: Constant) -> Tensor:
     """Write an array of real numbers as an arith.constant of f32."""
     if constant.array.dtype != np.float32:
         raise Problem(f"constant '{constant.name}' is {constant.array.dtype}, expected float32")
-    check_finite(constant)
+    if not np.isneginf(constant.array).any():
+        check_finite(constant)
     type_ = real_type(constant.shape)
     numbers = ir.DenseElementsAttr.get(np.ascontiguousarray(constant.array), type=type_)
     with ir.Location.name(constant.name):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
+import onnx.inliner
 
 from htvm.dialects.semantics.real import Real
 from htvm.reference.movement import joined
@@ -31,7 +32,7 @@ def evaluate(
 
     Raises UnsupportedOperators, naming all of them and their nodes, and ValueError on inputs that do not fit.
     """
-    graph = _Graph.of(model)
+    graph = _Graph.of(onnx.inliner.inline_local_functions(model) if model.functions else model)
     wanted = [output.name for output in graph.outputs]
     wanted += [name for name in keep or () if name not in wanted]
     runs = [graph.run(sample, wanted) for sample in graph.samples(inputs)]

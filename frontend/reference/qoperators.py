@@ -13,14 +13,14 @@ import onnx
 
 from htvm.dialects.semantics import real
 from htvm.dialects.semantics.real import Real
-from htvm.reference import functions, movement, operators, resizing, windows
+from htvm.reference import functions, movement, normalisation, operators, resizing, windows
 from htvm.reference.node import Node
 from htvm.reference.operators import along, dequantize_linear, limits, quantize_linear, value_of
 from htvm.reference.registry import OPERATORS, Operator, Value, operator
 
 _Meaning = TypeVar("_Meaning", bound=Operator)
 
-_REGISTERED = (movement, resizing, windows)
+_REGISTERED = (movement, normalisation, resizing, windows)
 """Imported for what they register."""
 
 MICROSOFT_OPERATORS: dict[str, Operator] = {

@@ -32,6 +32,7 @@ OPERATORS: dict[str, Callable[[Node], Value | list[Value]]] = {
     "ArgMax": pooling.arg_max,
     "ArgMin": pooling.arg_min,
     "AveragePool": pooling.average_pool,
+    "BatchNormalization": normalisation.batch_normalization,
     "Cast": elementwise.cast,
     "Clip": elementwise.clip,
     "Concat": shape.concat,
@@ -49,7 +50,9 @@ OPERATORS: dict[str, Callable[[Node], Value | list[Value]]] = {
     "Gemm": linear.gemm,
     "GlobalAveragePool": pooling.global_average_pool,
     "GlobalMaxPool": pooling.global_max_pool,
+    "GroupNormalization": normalisation.group_normalization,
     "Identity": shape.identity,
+    "InstanceNormalization": normalisation.instance_normalization,
     "LayerNormalization": normalisation.layer_normalization,
     "MatMul": linear.matmul,
     "Max": elementwise.maximum,
@@ -94,10 +97,8 @@ CUSTOM_OPERATORS: dict[str, Callable[[Node], Value | list[Value]]] = {"RequantSh
 """Those of quantisers, which each exporter puts into another domain."""
 
 HINTS = {
-    "BatchNormalization": "fold it into the layer before it, before the model is quantised",
     "DynamicQuantizeLinear": "its scale is known only at run time; quantise statically",
     "DynamicQuantizeMatMul": "its scale is known only at run time; quantise statically",
-    "InstanceNormalization": "its scale is known only at run time",
     "QLinearWhere": "it chooses at run time",
 }
 """What is said of some operators that are not supported."""

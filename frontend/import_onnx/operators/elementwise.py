@@ -34,17 +34,17 @@ LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 
 
 def add(node: Node) -> Value:
-    """With broadcasting; of two computed tensors or one and a constant."""
+    """With broadcasting; of two computed tensors or one and a constant; of integers that cannot wrap around."""
     return _binary(node, accel.add, operator.add)
 
 
 def sub(node: Node) -> Value:
-    """With broadcasting; of two computed tensors or one and a constant."""
+    """With broadcasting; of two computed tensors or one and a constant; of integers that cannot wrap around."""
     return _binary(node, accel.sub, operator.sub)
 
 
 def mul(node: Node) -> Value:
-    """With broadcasting; of two computed tensors or one and a constant."""
+    """With broadcasting; of two computed tensors or one and a constant; of integers that cannot wrap around."""
     return _binary(node, accel.mul, operator.mul)
 
 
@@ -80,22 +80,22 @@ def round_(node: Node) -> Rounded:
 ROUNDINGS = {"Floor": "floor", "Round": "half_even"}
 
 
-def clip(node: Node) -> Tensor | Rounded:
+def clip(node: Node) -> Tensor | Rounded | Integers:
     """Between constant bounds, or only one."""
     return _clamped(node, *bounds(node))
 
 
-def maximum(node: Node) -> Tensor | Rounded:
+def maximum(node: Node) -> Tensor | Rounded | Integers:
     """Of any number of tensors, with broadcasting, and constants."""
     return _extreme(node, accel.maximum)
 
 
-def minimum(node: Node) -> Tensor | Rounded:
+def minimum(node: Node) -> Tensor | Rounded | Integers:
     """Of any number of tensors, with broadcasting, and constants."""
     return _extreme(node, accel.minimum)
 
 
-def _extreme(node: Node, op: Callable[..., ir.Value]) -> Tensor | Rounded:
+def _extreme(node: Node, op: Callable[..., ir.Value]) -> Tensor | Rounded | Integers:
     """With numbers it is a bound, which may end a rounding; else tensors are compared, one after the other."""
     places = range(len(node))
     computed = [index for index in places if not node.is_constant(index)]
@@ -113,7 +113,7 @@ def _extreme(node: Node, op: Callable[..., ir.Value]) -> Tensor | Rounded:
     return first
 
 
-def relu(node: Node) -> Tensor | Rounded:
+def relu(node: Node) -> Tensor | Rounded | Integers:
     """On any shape."""
     return _clamped(node, *bounds(node))
 
@@ -164,19 +164,38 @@ def cast(node: Node) -> Value:
         if isinstance(value, Integers):
             return value.numbers
         x = node.any_tensor(0)
-        return meaning(x, q.integers(q.storage(x.grid))) if x.stored else x
+        return as_numbers(x) if x.stored else x
     if dtype not in q.STORAGES.values():
         raise Problem(f"to is {dtype}, expected {choices_text(['float32', *map(str, q.STORAGES.values())])}")
     if isinstance(value, Rounded):
         limits = np.iinfo(dtype)
         value = settle(value.clamped(float(limits.min), float(limits.max), node.location))
         return stored_integers(value, dtype)
-    x = value.numbers if isinstance(value, Integers) else node.any_tensor(0)
+    limits = np.iinfo(dtype)
+    if isinstance(value, Integers):
+        if limits.bits < 32 and not limits.min <= value.lowest <= value.highest <= limits.max:
+            raise Problem(f"makes {dtype} of {value.dtype} that may be larger, which wrap around; Clip them before it")
+        x = value.numbers
+    else:
+        x = node.any_tensor(0)
     if x.stored:
-        x = meaning(x, q.integers(q.storage(x.grid)))
+        x = as_numbers(x)
     if not x.integral:
         raise Problem(f"makes {dtype} of real numbers, expected Floor, Round or QuantizeLinear before it")
+    if x.quantised and x.grid.scales == (1.0,):
+        lowest, highest = (end - x.grid.zero_point for end in (x.grid.lowest, x.grid.highest))
+        if lowest < limits.min or limits.max < highest:
+            raise Problem(
+                f"makes {dtype} of integers from {lowest:,} to {highest:,}, which wrap around; Clip them before it"
+            )
+        grid = q.integers(dtype, lowest, highest)
+        return Tensor(quantise(x, grid).value, grid, stored=True)
     return stored_integers(x, dtype)
+
+
+def as_numbers(x: Tensor) -> Tensor:
+    """Return stored integers as numbers, with the range that they have."""
+    return meaning(x, replace(x.grid, scales=(1.0,), zero_points=(0,)))
 
 
 def _cast_constant(constant: Constant, dtype: np.dtype) -> Constant:
@@ -213,7 +232,7 @@ def softmax(node: Node) -> Tensor:
     return node.emit_move(accel.reshape, x.shape, [parts], parts.value)
 
 
-def _clamped(node: Node, index: int, low: float, high: float) -> Tensor | Rounded:
+def _clamped(node: Node, index: int, low: float, high: float) -> Tensor | Rounded | Integers:
     """Return input `index` between two bounds, either of which can be infinite."""
     value = node.value(index)
     if isinstance(value, Constant):
@@ -223,6 +242,12 @@ def _clamped(node: Node, index: int, low: float, high: float) -> Tensor | Rounde
         return replace(value, array=np.clip(value.array, lowest, highest).astype(value.array.dtype))
     if isinstance(value, Tensor) and value.stored:
         return _clamped_storage(value, low, high)
+    if isinstance(value, Integers):
+        x = value.numbers
+        finite = max(low, -LARGEST_FLOAT32), min(high, LARGEST_FLOAT32)
+        ends = [min(max(end, low), high) for end in (value.lowest, value.highest)]
+        clamped = node.emit(accel.clamp, x.shape, x.value, *finite, grid=q.ACCUMULATOR)
+        return Integers(clamped, value.dtype, *ends)
     whole = all(math.isinf(bound) or bound.is_integer() for bound in map(float, (low, high)))
     if isinstance(value, Rounded) and whole:
         rounded = value.clamped(low, high, node.location)
@@ -262,22 +287,54 @@ def _binary(
             found = f"computes a constant of {math.prod(shape):,} elements"
             raise Problem(f"{found}, expected at most {MAX_FOLDED:,}")
         return Constant(compute(known[0].array, known[1].array), node.proto.output[0])
-    if keeps_integers and any(isinstance(node.value(index), Integers) for index in (0, 1)):
-        a, b = (_sums(node, index) for index in (0, 1))
-        return Integers(node.emit(op, shape, a.value, b.value, grid=q.ACCUMULATOR), np.dtype(np.int32))
+    if any(_is_of_integers(node.value(index)) for index in (0, 1)):
+        return _of_integers(node, op, shape, keeps_integers)
     a, b = node.tensor(0), node.tensor(1)
     grid = q.ACCUMULATOR if keeps_integers and a.integral and b.integral else _rescaled(node, a)
     return node.emit(op, shape, a.value, b.value, grid=grid)
 
 
-def _sums(node: Node, index: int) -> Tensor:
-    """Return an input of 32-bit integers as numbers."""
+def _is_of_integers(value: Value) -> bool:
+    return isinstance(value, Integers) or (isinstance(value, Tensor) and value.stored)
+
+
+def _of_integers(node: Node, op: Callable[..., ir.Value], shape: tuple[int, ...], keeps_integers: bool) -> Integers:
+    """Write arithmetic on tensors of integers, whose results their type holds. Raises Problem where it may not."""
+    if not keeps_integers:
+        raise Problem("divides integers, which cuts off fractions; Cast to float, and Floor behind it")
+    a, b = (_as_sums(node, index) for index in (0, 1))
+    if a.dtype != b.dtype:
+        raise Problem(f"input '{node.input_name(1)}' is {b.dtype}, expected {a.dtype} as the other one")
+    ends = [(a.lowest, a.highest), (b.lowest, b.highest)]
+    kind = node.proto.op_type
+    if kind == "Mul":
+        corners = [p * r if p and r else 0.0 for p in ends[0] for r in ends[1]]
+    else:
+        corners = [p - r if kind == "Sub" else p + r for p in ends[0] for r in ends[1]]
+    corners = [-math.inf if math.isnan(corner) else corner for corner in corners]
+    limits = np.iinfo(a.dtype)
+    if a.dtype != np.int32 and not limits.min <= min(corners) <= max(corners) <= limits.max:
+        raise Problem(
+            f"computes {a.dtype} from {min(corners):,.0f} to {max(corners):,.0f}, which wrap around; "
+            "Cast to int32 before it"
+        )
+    made = node.emit(op, shape, a.numbers.value, b.numbers.value, grid=q.ACCUMULATOR)
+    return Integers(made, a.dtype, min(corners), max(corners))
+
+
+def _as_sums(node: Node, index: int) -> Integers:
+    """Return an input of integers as numbers, and between which they are."""
     value = node.value(index)
     if isinstance(value, Integers):
-        return value.numbers
-    if isinstance(value, Constant) and value.array.dtype == np.int32:
-        return emit_quantised(QuantisedConstant(value.array, q.ACCUMULATOR, value.name))
-    raise Problem(f"input '{node.input_name(index)}' is not int32 as the other one")
+        return value
+    if isinstance(value, Constant) and value.array.dtype in q.STORAGES.values():
+        lowest, highest = (float(end) for end in (value.array.min(initial=0), value.array.max(initial=0)))
+        stored = emit_quantised(QuantisedConstant(value.array.astype(np.int32), q.ACCUMULATOR, value.name))
+        return Integers(stored, value.array.dtype, lowest, highest)
+    x = node.any_tensor(index)
+    if not x.stored:
+        raise Problem(f"input '{node.input_name(index)}' is float32, the other one holds integers")
+    return Integers(as_numbers(x), q.storage(x.grid), x.grid.lowest, x.grid.highest)
 
 
 def _rescaled(node: Node, a: Tensor) -> Quantisation | None:

@@ -1,5 +1,6 @@
 """Operators that multiply and add up: Conv, Gemm, MatMul."""
 
+import math
 from dataclasses import replace
 from fractions import Fraction
 
@@ -66,7 +67,7 @@ def conv(node: Node) -> Tensor:
 
 
 def gemm(node: Node) -> Tensor:
-    """alpha A B + beta C; A and B transposed or not; C constant; B constant, or computed if there is no C.
+    """alpha A B + beta C; A and B transposed or not; B constant or computed; C of any shape that broadcasts.
 
     A constant B is quantised per tensor or per output, or float32 integers.
     """
@@ -78,6 +79,7 @@ def gemm(node: Node) -> Tensor:
     if node.attribute("transA", 0):
         x = node.emit_move(accel.transpose, x.shape[::-1], [x], x.value, [1, 0])
     has_bias = node.has(2) and not isinstance(node.value(2), Tensor) and alpha == beta == 1
+    has_bias = has_bias and (len(node.value(2).shape) < 2 or math.prod(node.value(2).shape[:-1]) == 1)
     if isinstance(node.value(1), Constant | QuantisedConstant):
         product = _dense(node, x, _matrix(node, transpose=not transposed), has_bias)
         has_bias = has_bias or not node.has(2)
@@ -89,7 +91,7 @@ def gemm(node: Node) -> Tensor:
     product = _scaled(node, product, alpha)
     if has_bias:
         return product
-    term = _scaled_constant(node.value(2), beta) or node.tensor(2)
+    term = _term(node, node.value(2), beta)
     grid = ACCUMULATOR if product.integral and term.integral else None
     return node.emit(accel.add, product.shape, product.value, term.value, grid=grid)
 
@@ -123,23 +125,20 @@ def matmul(node: Node) -> Tensor:
     return shaped(node, product, kept)
 
 
-def _scaled_constant(value: Value, factor: float) -> Tensor | None:
-    """Write a constant times a number; None if it is computed. Raises Problem where float32 does not hold it."""
-    if isinstance(value, QuantisedConstant):
+def _term(node: Node, value: Value, factor: float) -> Tensor:
+    """Write C times beta; a constant of float32 numbers as integers of a scale."""
+    if isinstance(value, Constant) and factor != 1:
+        held = as_bias(replace(value, array=value.array.reshape(-1)), integral=False)
+        shaped_grid = held.quantisation if held.quantisation.axis is None else one_scale(held).quantisation
+        grid = shaped_grid.scaled([Fraction(factor)], None) if shaped_grid.axis is None and factor > 0 else None
+        if grid is not None:
+            return emit_quantised(QuantisedConstant(held.stored.reshape(value.shape), grid, value.name))
+    if isinstance(value, QuantisedConstant) and factor > 0:
         grid = value.quantisation.scaled([Fraction(factor)], None)
         if grid is not None:
-            return emit_quantised(replace(value, quantisation=grid))
-    if isinstance(value, Constant) and value.array.dtype == np.float32:
-        exact = value.array.astype(np.float64) * factor
-        if (exact.astype(np.float32) == exact).all():
-            return emit_real(replace(value, array=exact.astype(np.float32)))
-    if isinstance(value, Tensor):
-        return None if factor == 1 else _refuse_factor(factor)
-    return _refuse_factor(factor)
-
-
-def _refuse_factor(beta: float) -> None:
-    raise Problem(f"beta is {beta:g}, times which C is computed or no float32; expected 1")
+            return emit_quantised(replace(value, quantisation=grid).signed())
+    x = node.tensor(2)
+    return x if factor == 1 else _scaled(node, x, factor)
 
 
 def _product(node: Node, a: Tensor, b: Tensor) -> Tensor:
@@ -211,11 +210,21 @@ def _weights(node: Node, channel_axis: int = 0) -> QuantisedConstant:
         value = integer_weights(value)
     if not isinstance(value, QuantisedConstant):
         raise Problem(f"weights ('{name}') are computed, expected a constant")
+    value = one_scale(value)
     axis = value.quantisation.axis
     if axis not in (None, channel_axis):
         found = f"weights ('{name}') are quantised along axis {axis}"
         raise Problem(f"{found}, expected {channel_axis} (output channels)")
     return value
+
+
+def one_scale(constant: QuantisedConstant) -> QuantisedConstant:
+    """Return a constant whose scales are all equal as one with one scale, whatever their axis."""
+    grid = constant.quantisation
+    if grid.axis is None or len(set(grid.scales)) > 1 or len(set(grid.zero_points)) > 1:
+        return constant
+    whole = replace(grid, scales=grid.scales[:1], zero_points=grid.zero_points[:1], axis=None)
+    return replace(constant, quantisation=whole)
 
 
 def check_channels(count: int) -> None:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from htvm.dialects import accel
 from htvm.import_onnx.errors import Problem
@@ -85,7 +86,11 @@ def _pool(node: Node, x: Tensor, kind: str, **attributes: bool | None) -> Tensor
     if attributes.get("count_include_pad") and node.attribute("auto_pad", "NOTSET") == "NOTSET":
         ends = stated[len(sizes) :]
         if slide.pads[4 - len(sizes) :] != ends:
-            raise Problem("counts padding with ceil_mode 1, where windows do not come out even; expected ceil_mode 0")
+            # Behind the padding there is nothing to count: with elements of 0 around it, no window counts padding.
+            x = _padded(node, x, stated[: len(sizes)], ends)
+            more = [after - end for after, end in zip(slide.pads[4 - len(sizes) :], ends, strict=True)]
+            slide = replace(slide, pads=[0] * (4 - len(more)) + more)
+            attributes["count_include_pad"] = None
     image, shape = as_map(node, x), (batch, channels, *slide.places)
     for axis in (0, 1):
         starts = (place * slide.strides[axis] - slide.pads[axis] for place in range(slide.places[axis]))
@@ -100,6 +105,13 @@ def _pool(node: Node, x: Tensor, kind: str, **attributes: bool | None) -> Tensor
     else:
         pooled = node.emit(accel.pool2d, shape, *operands, **attributes)
     return from_map(node, pooled, len(x.shape))
+
+
+def _padded(node: Node, x: Tensor, low: list[int], high: list[int]) -> Tensor:
+    """Write zeros around rows and columns."""
+    before, after = [0, 0, *low], [0, 0, *high]
+    shape = [size + a + b for size, a, b in zip(x.shape, before, after, strict=True)]
+    return node.emit(accel.pad, shape, x.value, before, after, 0.0, grid=x.grid)
 
 
 def _reduce(node: Node, kind: str) -> Tensor:

@@ -7,8 +7,11 @@ side, make all results. Their weights are fractions, integers over one denominat
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import reduce
+from itertools import product
 from math import ceil, floor, lcm
 
 import numpy as np
@@ -17,7 +20,7 @@ from htvm.dialects import accel
 from htvm.import_onnx import quantisation as q
 from htvm.import_onnx.errors import Problem, choices_text, shape_text
 from htvm.import_onnx.node import Node
-from htvm.import_onnx.operators.selection import bordered, interleaved, taken
+from htvm.import_onnx.operators.selection import bordered, interleaved, shaped, taken
 from htvm.import_onnx.operators.windows import as_map, expect_map, from_map
 from htvm.import_onnx.values import (
     Constant,
@@ -151,12 +154,11 @@ class Phases:
     after: int
 
     @staticmethod
-    def of(axis: Axis) -> Phases:
-        """Raises Problem if the weights do not repeat soon."""
+    def of(axis: Axis) -> Phases | None:
+        """Return None if the weights do not repeat soon."""
         count, stride = axis.ratio.numerator, axis.ratio.denominator
         if count > MOST_PHASES:
-            found = f"interpolates {axis.size} to {axis.result} ({axis.coordinates})"
-            raise Problem(f"{found}, where weights repeat after {count} results, expected at most {MOST_PHASES}")
+            return None
         taps = []
         for phase in range(count):
             position = axis.position(phase)
@@ -184,9 +186,9 @@ def _linear(node: Node, x: Tensor, axes: list[Axis]) -> Tensor:
     image = as_map(node, x)
     rows = Phases.of(axes[2] if len(axes) == 4 else Axis(1, 1, Fraction(1), "asymmetric"))
     columns = Phases.of(axes[-1])
+    if rows is None or columns is None or len(rows.weights) * len(columns.weights) > MOST_PHASES:
+        return _by_element(node, x, axes)
     phases = len(rows.weights) * len(columns.weights)
-    if phases > MOST_PHASES:
-        raise Problem(f"interpolates with {phases} sets of weights, expected at most {MOST_PHASES}")
     channels, denominator = image.shape[1], rows.denominator * columns.denominator
     kernels = np.einsum("pr,qs->pqrs", rows.weights, columns.weights).reshape(phases, 1, *_taps(rows, columns))
     weights = as_integers(Constant(np.tile(kernels, (channels, 1, 1, 1)).astype(np.float32), "weights"), ("i8", "i16"))
@@ -217,6 +219,63 @@ def _linear(node: Node, x: Tensor, axes: list[Axis]) -> Tensor:
     sizes = (axes[2].result if len(axes) == 4 else 1), axes[-1].result
     cut = taken(node, {2 + index: np.arange(size) for index, size in enumerate(sizes)}, results)
     return from_map(node, cut, len(x.shape))
+
+
+MOST_ELEMENTS = 4_096
+"""Of a map whose results each have weights of their own."""
+
+
+def _by_element(node: Node, x: Tensor, axes: list[Axis]) -> Tensor:
+    """Write the interpolation as a sum of the four neighbours of each result, times weights of its own."""
+    sizes = [axis.result for axis in axes[2:]]
+    if math.prod(sizes) > MOST_ELEMENTS:
+        raise Problem(
+            f"interpolates {shape_text(x.shape[2:])} to {shape_text(sizes)} with other weights for each result, which "
+            f"is supported up to {MOST_ELEMENTS:,} of them; use scales that are small fractions, or sizes"
+        )
+    sides = [_neighbours(axis) for axis in axes[2:]]
+    flat = (*x.shape[:2], math.prod(sizes))
+    total, denominator = None, 1
+    for side in sides:
+        denominator *= side[0][2]
+    for chosen in product(*sides):
+        weights = reduce(np.multiply.outer, [np.array(weight, object) for _, weight, _ in chosen]).reshape(-1)
+        if not weights.any():
+            continue
+        near = taken(node, {2 + axis: np.array(places) for axis, (places, _, _) in enumerate(chosen)}, x)
+        part = shaped(node, near, flat)
+        for factors in _as_factors([np.array(weight, object) for _, weight, _ in chosen], sizes):
+            number = QuantisedConstant(factors.astype(np.int32), q.ACCUMULATOR, "weights")
+            part = node.emit(accel.mul, flat, part.value, emit_quantised(number).value)
+        total = part if total is None else node.emit(accel.add, flat, total.value, part.value)
+    for side in sides:
+        by = QuantisedConstant(np.array(side[0][2], np.int32), q.ACCUMULATOR, "denominator")
+        total = node.emit(accel.div, flat, total.value, emit_quantised(by).value)
+    return shaped(node, total, (*x.shape[:2], *sizes))
+
+
+def _neighbours(axis: Axis) -> list[tuple[list[int], list[int], int]]:
+    """Return the element below and above each result, with weights over one denominator."""
+    places = [axis.position(index) for index in range(axis.result)]
+    lefts = [floor(place) for place in places]
+    denominator = lcm(*(place.denominator for place in places))
+    above = [int((place - left) * denominator) for place, left in zip(places, lefts, strict=True)]
+    last = axis.size - 1
+    if denominator >= 1 << 31:
+        raise Problem(f"interpolates with weights over {denominator:,}, expected less than 2^31; use sizes, not scales")
+    return [
+        ([min(max(left, 0), last) for left in lefts], [denominator - weight for weight in above], denominator),
+        ([min(max(left + 1, 0), last) for left in lefts], above, denominator),
+    ]
+
+
+def _as_factors(weights: list[np.ndarray], sizes: list[int]) -> list[np.ndarray]:
+    """Return the weights of each axis, spread over all results in row-major order."""
+    found = []
+    for axis, each in enumerate(weights):
+        shape = [-1 if index == axis else 1 for index in range(len(sizes))]
+        found.append(np.broadcast_to(each.reshape(shape), sizes).reshape(-1))
+    return found
 
 
 def _taps(rows: Phases, columns: Phases) -> tuple[int, int]:

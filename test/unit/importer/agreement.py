@@ -56,7 +56,7 @@ def in_onnx(stored: np.ndarray, facts: dict[str, ir.Attribute]) -> np.ndarray:
 def stored(array: np.ndarray, facts: dict[str, ir.Attribute]) -> np.ndarray:
     """Return what an argument or result stores for an array of ONNX."""
     if facts["accel.interface"].value != "float32":
-        return array
+        return array.astype(np.int64)
     rounding = facts["accel.rounding"].value if "accel.rounding" in facts else "half_even"
     scale, zero_point = facts["accel.scale"].value, facts["accel.zero_point"].value
     return Real.of_floats(array).quantise(scale, zero_point, *facts["accel.range"], rounding)

@@ -136,8 +136,6 @@ def test_all_problems_are_reported_at_once(graph):
         "g: node 'Resize:e' (Resize-19): mode is 'cubic', expected 'nearest' or 'linear'",
         "g: node 'NoSuchOperator:h' (NoSuchOperator): the operator is not supported",
         "g: node 'Softmax:i' (Softmax-13): axis is 7, expected -4 to 3",
-        "g: node 'AveragePool:k' (AveragePool-19): counts padding with ceil_mode 1, where windows do not come out "
-        "even; expected ceil_mode 0",
         "g: node 'Pad:l' (Pad-19): mode is 'mirror', expected constant, edge, reflect or wrap",
     ]
 
@@ -257,7 +255,10 @@ def test_scales_that_are_none(graph, scale):
 @pytest.mark.parametrize(
     ("inner", "message"),
     [
-        ("b = Add(x, x)", "'Add:b' (Add-14): input 'x' is int8, expected float32 (from DequantizeLinear)"),
+        (
+            "b = Add(x, x)",
+            "'Add:b' (Add-14): computes int8 from -256 to 254, which wrap around; Cast to int32 before it",
+        ),
         (
             "b = PRelu(a, a)",
             "'PRelu:b' (PRelu-9): slope ('a') is computed, expected a constant",
