@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,12 +28,23 @@ accuracy before and after is printed, else how far the outputs move. It needs on
 """
 
 
+MOST_DECIBELS = 999.0
+"""What is written for a layer without any noise."""
+
+
 def add_arguments(to: argparse.ArgumentParser) -> None:
     to.add_argument("model", metavar="MODEL", help="a float32 ONNX file")
     to.add_argument("--calibration", required=True, metavar="X.npz", help="inputs as the network will see them")
     to.add_argument("-o", dest="output", metavar="Q.onnx", help="file to write (default: MODEL_int8.onnx, beside it)")
     to.add_argument("--per-channel", action="store_true", help="a weight scale for each output channel")
     to.add_argument("--scales", choices=("any", "pow2"), default="any", help="pow2: all scales are powers of two")
+    to.add_argument("--report", action="store_true", help="print the signal to noise of each layer, the worst first")
+    to.add_argument(
+        "--mixed",
+        type=float,
+        metavar="DB",
+        help="give the worst layers activations of 16 bits until outputs have DB decibels of signal to noise",
+    )
     add_shapes(to)
     add_target(to, help="say which engine of this machine takes how many layers")
     add_output(to, "what changed")
@@ -41,7 +54,9 @@ def run(arguments: argparse.Namespace) -> int:
     from htvm.arrays import Arrays
     from htvm.backend.files import write_file
     from htvm.commands import tables
+    from htvm.quantization import quality
     from htvm.quantization import quantize as quantising
+    from htvm.quantization.samples import split
 
     calibration = Arrays(arguments.calibration)
     made = quantising.quantise(
@@ -50,13 +65,18 @@ def run(arguments: argparse.Namespace) -> int:
         per_channel=arguments.per_channel,
         powers_of_two=arguments.scales == "pow2",
         shapes=arguments.shape,
+        least_db=arguments.mixed,
     )
     source = Path(arguments.model)
     target = Path(arguments.output) if arguments.output else source.with_name(f"{source.stem}_int8.onnx")
-    write_file(target, made.SerializeToString())
-    changes = quantising.changes(arguments.model, made, calibration, arguments.shape)
+    changes = quality.changes(arguments.model, made, calibration, arguments.shape)
     engines = _engines(made, arguments.target) if arguments.target else {}
-    write_json(arguments.json, {"model": str(target), "outputs": changes, "engines": engines})
+    floats = quantising.float_model(arguments.model, arguments.shape)
+    layers, lost = quality.judged(floats, made, split(floats, calibration))
+    write_file(target, made.SerializeToString())  # last: nothing stays of what fails
+    noise = [{**asdict(each), "decibels": min(each.decibels, MOST_DECIBELS)} for each in layers]
+    facts = {"model": str(target), "outputs": changes, "engines": engines, "lost": lost, "layers": noise}
+    write_json(arguments.json, facts)
     said = {"written": str(target)}
     for name, found in changes.items():
         said[f"output '{name}'"] = (
@@ -73,6 +93,11 @@ def run(arguments: argparse.Namespace) -> int:
         said["engines"] = ", ".join(f"{name} {count}" for name, count in engines.items()) + " layers"
     if not arguments.quiet:
         tables.totals(said)
+        if arguments.report:
+            for each in layers:
+                print(f"{each.decibels:8.1f} dB  {each.node} ({each.operator})")
+    for message in lost:
+        print(f"warning: {Path(arguments.model).name}: {message}", file=sys.stderr)
     return 0
 
 

@@ -1,0 +1,98 @@
+"""`htvm quantize` on models after public bug reports: what it makes compiles and is exact, or it says why not."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+import htvm
+from htvm.commands import htvm as command
+from htvm.diagnostics import CompileError
+from htvm.quantization import quality
+from htvm.quantization.quantize import float_model, quantise
+from htvm.quantization.samples import split
+
+CASES = Path(__file__).parents[1] / "inputs" / "cases"
+
+REFUSED = {
+    "lstm": r"node 'LSTM6' \(LSTM-14\): the operator is not supported",
+    "einsum": r"node 'Einsum5' \(Einsum-12\): the operator is not supported",
+}
+
+
+def calibration(file: Path) -> dict[str, np.ndarray]:
+    return dict(np.load(file.with_suffix(".npz")))
+
+
+@pytest.mark.parametrize("name", ["quantize_activation_lost/clip05", "quantize_activation_lost/deadrange"])
+def test_activations_stay(name: str) -> None:
+    """Numbers outside what the calibration shows are still bounded as the float model bounds them."""
+    file = CASES / f"{name}.onnx"
+    made = quantise(onnx.load(file), calibration(file))
+    kinds = [node.op_type for node in onnx.load(file).graph.node if node.op_type in ("Clip", "Relu")]
+    assert [node.op_type for node in made.graph.node if node.op_type in ("Clip", "Relu")] == kinds
+    assert htvm.verify(made).exact
+
+
+@pytest.mark.parametrize("name", ["fp16", "lead5", "prep", "u8in"])
+def test_inputs_of_any_type_and_leading_axis(name: str) -> None:
+    file = CASES / "quantize_inputs" / f"{name}.onnx"
+    assert htvm.verify(quantise(onnx.load(file), calibration(file))).exact
+
+
+@pytest.mark.parametrize(
+    "name", ["quantize_edges/rnn", "quantize_internal_error/bn", "quantize_internal_error/instnorm"]
+)
+def test_first_and_last_operators(name: str) -> None:
+    file = CASES / f"{name}.onnx"
+    assert htvm.verify(quantise(onnx.load(file), calibration(file))).exact
+
+
+@pytest.mark.parametrize("name", ["quantize_inputs/lstm", "quantize_internal_error/einsum"])
+def test_what_cannot_be_compiled_is_not_written(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    file = CASES / f"{name}.onnx"
+    with pytest.raises(CompileError, match=REFUSED[file.stem]):
+        quantise(onnx.load(file), calibration(file))
+    arguments = ["--calibration", file.with_suffix(".npz"), "-o", tmp_path / "q.onnx"]
+    monkeypatch.setattr(sys, "argv", ["htvm", "quantize", str(file), *map(str, arguments)])
+    with pytest.raises(SystemExit, match="1"):
+        command.main()
+    assert "is not written" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_part_that_loses_its_numbers_is_named() -> None:
+    file = CASES / "quantize_yolo_scores" / "yolo.onnx"
+    model = float_model(file, None)
+    samples = split(model, calibration(file))
+    _, lost = quality.judged(model, quantise(model, calibration(file)), samples)
+    assert len(lost) == 1 and "node 'Concat20' (Concat): 'sigmoid18' reaches over 0.62" in lost[0]
+
+
+def test_the_worst_layers_get_16_bits() -> None:
+    generator = np.random.default_rng(4)
+    weights = [generator.normal(0, 0.3, (6, 6)).astype(np.float32) for _ in range(3)]
+    nodes = [helper.make_node("MatMul", [f"x{i}", f"w{i}"], [f"x{i + 1}"], f"layer{i}") for i in range(3)]
+    graph = helper.make_graph(
+        nodes,
+        "three",
+        [helper.make_tensor_value_info("x0", TensorProto.FLOAT, [1, 6])],
+        [helper.make_tensor_value_info("x3", TensorProto.FLOAT, [1, 6])],
+        [numpy_helper.from_array(array, f"w{i}") for i, array in enumerate(weights)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    given = {"x0": generator.normal(0, 1, (8, 6)).astype(np.float32)}
+    samples = split(model, given)
+
+    def worst_output(made: onnx.ModelProto) -> float:
+        return next(each.decibels for each in quality.noise(model, made, samples) if each.name == "x3")
+
+    narrow = quantise(model, given)
+    wide = quantise(model, given, least_db=worst_output(narrow) + 2)
+    assert worst_output(wide) >= worst_output(narrow) + 2
+    assert htvm.verify(wide).exact
