@@ -8,6 +8,7 @@ from string import Template
 
 from mlir import ir
 
+from htvm.backend.targets.remedies import larger_memory
 from htvm.backend.targets.soc import STACK_BYTES, Soc
 
 from . import float_header, headers, texts
@@ -67,10 +68,11 @@ def check_fit(program: Program, soc: Soc) -> None:
     if needed > memory.size_bytes:
         largest = sorted(constants.sizes.items(), key=lambda each: -each[1])[:LISTED]
         parts = "".join(f"\n  {size:>9,} bytes: {name}" for name, size in [("activations", activations), *largest])
+        larger = larger_memory(soc, memory.name, needed)
         raise ValueError(
             f"does not fit target '{soc.name}': {memory.name} needs {needed:,} bytes, {constants.size_bytes:,} of them "
             f"constants, and has {memory.size_bytes:,}{parts}\n  fewer weights or smaller maps help, or another choice "
-            "of engines: each has the weights in a form of its own"
+            f"of engines: each has the weights in a form of its own{f'; or {larger}' if larger else ''}"
         )
 
 

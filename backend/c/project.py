@@ -130,6 +130,12 @@ def read_sums(folder: Path) -> Sums | None:
     return {name: sha256 for sha256, name in pairs}
 
 
+def edited_files(folder: Path) -> list[str]:
+    """Return the names of the files in a project that are not as htvm wrote them."""
+    sums = read_sums(folder) or {}
+    return [name for name in sums if not _is_unchanged(folder, name, sums)]
+
+
 def _is_plain(name: str) -> bool:
     """Say whether a name is that of a file in the folder itself, whoever wrote the list."""
     return name not in ("", ".", "..", SUMS) and os.path.basename(name) == name and "\0" not in name

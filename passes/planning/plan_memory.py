@@ -25,6 +25,7 @@ from mlir.dialects import func, memref
 from mlir.passmanager import ExternalPass
 
 from htvm.backend.targets.jobs import DESCRIPTOR_WORDS
+from htvm.backend.targets.remedies import larger_memory
 from htvm.backend.targets.soc import Memory, Soc
 from htvm.dialects import accel
 
@@ -168,7 +169,9 @@ def does_not_fit(target: Soc, memory: Memory, plan: Plan, constants: int) -> str
     elif left > 0:
         advice = f"the constants leave {left:,} bytes for activations: smaller maps or fewer channels at this node help"
     else:
-        advice = f"the constants alone do not fit: fewer weights help, or a target with more {memory.name}"
+        advice = "the constants alone do not fit: fewer weights help"
+    if memory.host_visible and (larger := larger_memory(target, memory.name, needed)):
+        advice += f", or {larger}"
     return (
         f"does not fit target '{target.name}': {memory.name} needs {needed:,} bytes at node "
         f"'{accel.node(plan.peak_layer)}', has {memory.size_bytes:,}\n{parts}\n  {advice}"

@@ -62,6 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     from htvm import driver, plan
     from htvm.backend.c import write_project
     from htvm.backend.c.schema import as_object
+    from htvm.explanation.offload import offload
     from htvm.passes.pipeline import STAGES
 
     for stage in arguments.emit_ir:
@@ -89,6 +90,8 @@ def run(arguments: argparse.Namespace) -> int:
         f"{Path(arguments.output)}: C of '{report.name}' for target '{compiled.soc.name}': "
         f"{len(report.steps)} steps, {report.planned_bytes(memory):,} bytes of activations in {memory}",
     )
+    if not arguments.quiet and (share := offload(compiled)):
+        say(arguments, str(share))
     return 0
 
 

@@ -30,6 +30,7 @@ SUBCOMMANDS = {
     "report": "show a run as one HTML page: network, timeline, memory, layers",
     "quantize": "turn a float32 ONNX file into an int8 one that compiles well",
     "explain": "say of each layer which engine runs it, and why no other does",
+    "example": "write a small model with inputs, to try the other commands on",
     "targets": "list the machines that can be compiled for",
     "ops": "list the operators that can be compiled, and what each engine asks of them",
     "completion": "print what makes a shell complete htvm's commands",

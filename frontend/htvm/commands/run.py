@@ -33,7 +33,8 @@ examples:
   htvm run resnet8.onnx --trace resnet8.json                    a timeline for ui.perfetto.dev or chrome://tracing
 
 An .npz file has one array per input, called as in ONNX, of its ONNX type; several samples lie on axis 0. With the
-labels of the samples in an array 'label', the accuracy is printed.
+labels of the samples in an array 'label', the accuracy is printed. The class of one sample is printed for classifiers:
+networks with one output [1, K], of fewer numbers than their inputs.
 """
 
 
@@ -102,7 +103,7 @@ def _answers(
     classes = {name: values.argmax(axis=1) for name, values in scores.items()}
     count = result.record.samples
     for name, found in classes.items():
-        if count == 1:
+        if count == 1 and is_classifier(result):
             said["class"] = f"{found[0]} (output '{name}': {scores[name][0, found[0]]})"
     labels = described(given, "label")
     if labels is not None and labels.shape == (count,) and len(classes) == 1:
@@ -129,6 +130,16 @@ def _answers(
             right = int(np.count_nonzero(wanted[name].argmax(axis=1) == labels))
             said["accuracy"] += f"; of the exact meaning {100 * right / count:.2f} %"
     return said
+
+
+def is_classifier(result: RunResult) -> bool:
+    """Say whether the largest output is a class: of one output [N, K], with fewer numbers than the inputs have.
+
+    An autoencoder has as many as its input, and a detector has several outputs, or others than [N, K].
+    """
+    shapes = [values.shape for values in result.outputs.values()]
+    numbers = sum(values.size for values in result.inputs.values())
+    return len(shapes) == 1 and len(shapes[0]) == 2 and 1 < shapes[0][1] and shapes[0][0] * shapes[0][1] < numbers
 
 
 def _differing(found: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,12 +22,16 @@ def subject(arguments: argparse.Namespace) -> tuple[CompiledModel | None, Projec
     """
     from htvm import driver
     from htvm.backend import targets
-    from htvm.backend.c.project import finish
+    from htvm.backend.c.project import edited_files, finish
     from htvm.project import Project
 
     if Path(arguments.model).is_dir():
         finish(Path(arguments.model))
         project = Project.read(Path(arguments.model))
+        if not arguments.quiet:
+            edited = edited_files(Path(arguments.model))
+            since = f", {', '.join(edited)} as edited since htvm wrote it" if edited else ""
+            print(f"note: {arguments.model}: compiles the C that is in the folder{since}", file=sys.stderr)
         return None, project, arguments.target or refined(load(project), arguments)
     with model_warnings():
         compiled = driver.compile(

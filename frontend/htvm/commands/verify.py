@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -19,8 +20,10 @@ from htvm.commands.arguments import (
     model_warnings,
     options_of,
     say,
+    usage_error,
     write_json,
 )
+from htvm.commands.subject import subject
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,6 +34,7 @@ EXAMPLES = """\
 examples:
   htvm verify resnet8.onnx                               four samples of random inputs
   htvm verify resnet8.onnx --inputs golden/*.npz         recorded inputs, and the outputs recorded with them
+  htvm verify resnet8_c --against resnet8.onnx           the C in a folder, edited or not
 
 The exact meaning is what ONNX says in real arithmetic, rounding half to even. An .npz file may have recorded outputs:
 '<output>.exact' must be equal; '<output>', usually from a runtime that computes in float32, is compared and may differ,
@@ -41,8 +45,9 @@ than the ONNX file says are counted.
 
 
 def add_arguments(to: argparse.ArgumentParser) -> None:
-    to.add_argument("model", metavar="MODEL", help="a quantised ONNX file")
-    add_target(to, default="rv32", help="the machine to compile for (default: rv32)")
+    to.add_argument("model", metavar="MODEL|DIR", help="a quantised ONNX file, or a project of htvm compile")
+    to.add_argument("--against", metavar="MODEL", help="of a project: the ONNX file that says what is exact")
+    add_target(to, help="the machine (default: rv32, or the one that the project was made for)")
     add_compilation(to)
     to.add_argument("--inputs", nargs="+", default=[], metavar="X.npz", help="files with inputs; without, random ones")
     to.add_argument("--exact-key", action="store_true", help="recorded outputs '<output>' must be equal as well")
@@ -63,16 +68,20 @@ def run(arguments: argparse.Namespace) -> int:
     from htvm.verification.verification import check
 
     given: dict[str, Mapping[str, np.ndarray]] = {path: Arrays(path) for path in arguments.inputs}
-    with model_warnings():
-        compiled = driver.compile(
-            arguments.model,
-            arguments.target,
-            options=options_of(arguments),
-        )
+    is_project = Path(arguments.model).is_dir()
+    if is_project != bool(arguments.against):
+        found, wanted = ("a project", "the ONNX file") if is_project else ("a model", "nothing")
+        usage_error("htvm verify", f"'{arguments.model}' is {found}, expected {wanted} as --against")
+    compiled, project, soc = subject(arguments)
+    if compiled is None:
+        with model_warnings():
+            compiled = driver.compile(arguments.against, soc, options=options_of(arguments))
+        if project.report.origin != compiled.project.report.origin:
+            print(f"note: {arguments.model} was made of another model than {arguments.against}", file=sys.stderr)
     if not given:
         seeds = range(arguments.seed, arguments.seed + RANDOM_SAMPLES)
         given = {f"random inputs, seed {seed}": compiled.project.random_inputs(seed) for seed in seeds}
-    program = Program(compiled.project, compiled.soc, arguments.cc, max_cycles=arguments.max_cycles)
+    program = Program(project, soc, arguments.cc, max_cycles=arguments.max_cycles)
     checked: dict[str, Verification] = {}
     for name, arrays in given.items():
         with about(name), tables.progress(Path(name).name) as progress:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from htvm.backend.c.emit import LISTED
+from htvm.backend.targets.remedies import larger_memory
 from htvm.backend.targets.soc import HOST, STACK_BYTES, Soc
 from htvm.project import Project
 from htvm.runtime.simulator.toolchain import MemoryFull
@@ -69,8 +70,5 @@ def advice(memory: str, needed: int, project: Project, soc: Soc) -> str:
         less = "fewer tiles (another --objective, or more of the engines' memory)"
     else:
         less = "fewer kinds of layers"
-    try:
-        soc.with_memory(memory, needed)
-    except ValueError:
-        return f"{less} would help"
-    return f"a larger {memory} (--memory {memory}={needed}) or {less} would help"
+    larger = larger_memory(soc, memory, needed)
+    return f"{larger} or {less} would help" if larger else f"{less} would help"
