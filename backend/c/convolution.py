@@ -20,6 +20,7 @@ CODE_BYTES = {
     "in_place": 4400,
     "collected": 4400,
     "packed": 2300,
+    "winograd": 3200,
     "row": 1500,
     "wide_row": 900,
     "quad_row": 900,

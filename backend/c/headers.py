@@ -28,6 +28,7 @@ INCLUDES: Mapping[str, tuple[str, ...]] = {
     SOC: (),
     "htvm_softmax.h": (_REQUANT,),
     "htvm_sparse_row.h": (_REQUANT,),
+    "htvm_winograd.h": (_REQUANT,),
 }
 """By header of runtime/kernels, the headers of that folder which it includes itself."""
 

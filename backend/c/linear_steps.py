@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from htvm.dialects import accel, packed_weights, row_weights
+from htvm.dialects import accel, packed_weights, row_weights, winograd_weights
 from htvm.dialects.copies import merge_axes
 
 from . import values
@@ -100,6 +100,29 @@ def _packed(step: Step, layer: Linear, conv: Convolution, weights: Array, requan
     step.call_for_each(conv.batch, kernel, {x: conv.x[0], y: conv.y[0]}, address, x, *arrays, window, y)
 
 
+def _winograd(step: Step, layer: Linear, conv: Convolution, weights: Array, requant: Requant) -> None:
+    x_type, y_type = element_type(layer.input), element_type(step.output)
+    blocks = step.kernel("htvm_winograd.h", "WINOGRAD_BLOCKS", x_type)
+    types = (x_type, y_type, requant.form)
+    kernel = step.kernel("htvm_winograd.h", "WINOGRAD", *types, more=(blocks,))
+    x, y = step.reads(layer.input, "x"), step.writes(step.output)
+    fields: dict[str, Field] = {
+        "in_channels channels out_channels": (conv.channels, winograd_weights.padded(conv.channels), conv.out_channels),
+        "in_height in_width": (conv.height, conv.width),
+        "out_height out_width": (conv.out_height, conv.out_width),
+        "pad_top pad_left pad_value": (conv.pad_top, conv.pad_left, conv.pad_value),
+        "x_h x_w": conv.x[2:],
+        "y_c y_h y_w": conv.y[1:],
+        "requant": requant_fields(requant),
+    }
+    address = step.struct("htvm_winograd_layer", "layer", fields)
+    arrays = (
+        step.array("weights", "int16_t", winograd_weights.transformed(weights)),
+        step.scales(requant, len(weights)),
+    )
+    step.call_for_each(conv.batch, kernel, {x: conv.x[0], y: conv.y[0]}, address, x, *arrays, step.scratch(), y)
+
+
 def _row(step: Step, layer: Linear, conv: Convolution, weights: Array, requant: Requant) -> None:
     x_type, w_type, y_type = element_type(layer.input), element_type(layer.weights), element_type(step.output)
     kernel = step.kernel("htvm_conv2d.h", "ROW", x_type, w_type, y_type, requant.form)
@@ -164,6 +187,7 @@ KERNELS: dict[str, Callable[[Step, Linear, Convolution, Array, Requant], None]] 
     "in_place": _conv2d,
     "collected": _conv2d,
     "packed": _packed,
+    "winograd": _winograd,
     "row": _row,
     "wide_row": _paired_row,
     "quad_row": _paired_row,

@@ -122,6 +122,7 @@ def Accel_QuantizeOp : Accel_UnaryLayer<"quantize",
 ///   in_place       windows are read where they are, one multiplication for each
 ///   collected      windows of two pixels are copied together first
 ///   packed         windows of six pixels are collected, two pixels share a multiplication
+///   winograd       tiles of 4x4 outputs of a 3x3 kernel, with a quarter of the multiplications
 ///   row            as in_place, for one row times a matrix
 ///   wide_row       one row, two channels share a multiplication; their weights are words
 ///   quad_row       one row, two channels share a multiplication; their weights are bytes
@@ -133,9 +134,9 @@ def Accel_QuantizeOp : Accel_UnaryLayer<"quantize",
 /// "quad_row" do. `skip` is of kernel "sparse_row", and may be of these two: the input element that is not multiplied.
 /// `scratch_bytes` is what the kernel needs beside its operands; from stage 'tiled' on the operand `scratch` has it.
 def Accel_Kernel : StringBasedAttr<
-    CPred<"::llvm::isa<::mlir::StringAttr>($_self) && ::llvm::is_contained({\"in_place\", \"collected\", \"packed\", \"row\", \"wide_row\", \"quad_row\", "
+    CPred<"::llvm::isa<::mlir::StringAttr>($_self) && ::llvm::is_contained({\"in_place\", \"collected\", \"packed\", \"winograd\", \"row\", \"wide_row\", \"quad_row\", "
           "\"sparse_row\", \"depthwise\", \"depthwise_3x3\"}, ::llvm::cast<::mlir::StringAttr>($_self).getValue())">,
-    "kernel 'in_place', 'collected', 'packed', 'row', 'wide_row', 'quad_row', 'sparse_row', 'depthwise' or "
+    "kernel 'in_place', 'collected', 'packed', 'winograd', 'row', 'wide_row', 'quad_row', 'sparse_row', 'depthwise' or "
     "'depthwise_3x3'"> {
   let storageType = "::mlir::StringAttr";
   let returnType = "::llvm::StringRef";

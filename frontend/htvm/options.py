@@ -58,7 +58,7 @@ class ConstantBudget:
         return f"{self.factor:g}x" if self.factor is not None else str(self.size_bytes)
 
 
-SPEED = ConstantBudget(factor=2.1)
+SPEED = ConstantBudget(factor=2.4)
 """What `optimize = "speed"` was called before budgets had numbers."""
 
 

@@ -13,7 +13,7 @@ from math import ceil, prod
 
 import numpy as np
 
-from htvm.dialects import accel, packed_weights, row_weights
+from htvm.dialects import accel, packed_weights, row_weights, winograd_weights
 from htvm.dialects.packed_weights import CHANNELS, PIXELS, WORDS
 
 from . import layout
@@ -37,14 +37,14 @@ SPARSE_CHANNELS = 16
 class Linear:
     """A conv2d layer, or a dense one: then each row is a pixel.
 
-    weights: [K, C, R, S]. pixels: of one image. x: strides (C, H, W) of the input; (1, ..) if dense.
+    weights: [K, C, R, S]. size: rows and columns of the output. x: strides (C, H, W) of the input; (1, ..) if dense.
     skip: the element that many inputs are; None if there is none.
     """
 
     weights: np.ndarray
     groups: int
     batch: int
-    pixels: int
+    size: tuple[int, int]
     in_type: str
     weights_type: str
     strides: tuple[int, int]
@@ -54,6 +54,10 @@ class Linear:
     x: tuple[int, int, int]
     activation_bytes: int
     skip: int | None = None
+
+    @property
+    def pixels(self) -> int:
+        return prod(self.size)
 
     @property
     def taps(self) -> int:
@@ -128,7 +132,7 @@ def read(layer: accel.Conv2dOp | accel.DenseOp) -> Linear:
             weights=weights[:, :, None, None],
             groups=1,
             batch=1,
-            pixels=prod(y.shape[:-1]),
+            size=(1, prod(y.shape[:-1])),
             strides=(1, 1),
             dilations=(1, 1),
             is_inside=True,
@@ -143,7 +147,7 @@ def read(layer: accel.Conv2dOp | accel.DenseOp) -> Linear:
         weights=weights,
         groups=layer.groups.value,
         batch=x.shape[0],
-        pixels=prod(y.shape[2:]),
+        size=tuple(y.shape[2:]),
         strides=strides,
         dilations=dilations,
         is_inside=not any(pads),
@@ -167,7 +171,7 @@ def frequent_input(layer: accel.Conv2dOp | accel.DenseOp) -> int | None:
     return lowest if is_clamped and zero is not None and zero.value == lowest else None
 
 
-def plans(linear: Linear, most_data_bytes: float) -> Iterator[Plan]:
+def plans(linear: Linear) -> Iterator[Plan]:
     """Yield the ways to compute a layer; the first one takes any."""
     if linear.groups > 1 and linear.weights.shape[1] == 1:
         yield Plan("depthwise", 30 * linear.taps * linear.outputs, linear.weights.nbytes)
@@ -179,10 +183,12 @@ def plans(linear: Linear, most_data_bytes: float) -> Iterator[Plan]:
         yield in_place(linear)
         if linear.is_row:
             yield row(linear)
-            yield from rows_of_bytes(linear, most_data_bytes)
+            yield from rows_of_bytes(linear)
     if linear.has_bytes and linear.pixels >= PIXELS:
         for unit in packed_weights.UNITS:
             yield packed(linear, unit)
+    if fits_winograd(linear):
+        yield winograd(linear)
 
 
 def scalar_blocks(linear: Linear) -> int:
@@ -222,7 +228,7 @@ def collected(linear: Linear) -> Plan:
     )
 
 
-def rows_of_bytes(linear: Linear, most_data_bytes: float) -> Iterator[Plan]:
+def rows_of_bytes(linear: Linear) -> Iterator[Plan]:
     """Yield the ways to compute one row of 8 bits, all inputs or those that are not `skip`.
 
     There are no runs where weights are too large for most of them: then their excess takes longer than they save.
@@ -240,8 +246,7 @@ def rows_of_bytes(linear: Linear, most_data_bytes: float) -> Iterator[Plan]:
         if max(len(block.excess) for block in blocks) > row_weights.MOST_EXCESS:
             continue
         yield paired_row(linear, "quad_row", blocks, skip, tap=16, run=38)
-        if 2 * linear.weights.size <= most_data_bytes:
-            yield paired_row(linear, "wide_row", blocks, skip, tap=13, run=23)
+        yield paired_row(linear, "wide_row", blocks, skip, tap=13, run=23)
 
 
 def sparse_row(linear: Linear, skip: int) -> Plan:
@@ -302,4 +307,31 @@ def packed(linear: Linear, unit: int) -> Plan:
         sum(each.size_bytes for each in found),
         scratch_bytes=4 * WORDS * max(runs * unit, linear.taps),
         run=unit,
+    )
+
+
+def fits_winograd(linear: Linear) -> bool:
+    """Say whether htvm_winograd.h computes a layer, and all its sums are exact."""
+    is_3x3 = linear.weights.shape[2:] == (3, 3) and linear.strides == linear.dilations == (1, 1)
+    neighbours = linear.x[0] == 1 and linear.groups == 1
+    fits = is_3x3 and neighbours and linear.has_bytes
+    return fits and winograd_weights.sums_fit(linear.weights, *RANGES[linear.in_type])
+
+
+def winograd(linear: Linear) -> Plan:
+    """Blocks of 4 tiles of 4x4 outputs, see htvm_winograd.h.
+
+    An input channel of a tile takes 12 transforms of 35 instructions, 4 output channels of a block 36 points of 40 for
+    an input channel and 44 around them, an output channel of a tile 430 for its 16 outputs.
+    """
+    out_channels, in_channels = linear.weights.shape[:2]
+    tiles = linear.batch * prod(ceil(side / winograd_weights.TILE) for side in linear.size)
+    blocks = linear.batch * ceil(tiles // linear.batch / winograd_weights.TILES)
+    points = blocks * ceil(out_channels / winograd_weights.CHANNELS) * winograd_weights.POINTS
+    around = tiles * (420 * in_channels + 460 * out_channels + 600)
+    return Plan(
+        "winograd",
+        points * (41 * winograd_weights.padded(in_channels) + 44) + around,
+        winograd_weights.size_bytes(out_channels, in_channels),
+        scratch_bytes=winograd_weights.scratch_bytes(in_channels, 1),
     )

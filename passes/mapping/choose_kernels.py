@@ -11,10 +11,12 @@ Reads    shapes, layouts, element types and weights; a `kernel` that is there al
 Writes   `kernel`, `run`, `skip`, `scratch_bytes` and `accel.data_bytes` of conv2d and dense on the host
 Needs    assign-layouts before it: which windows can be read in place depends on it
 
-The choice is the smallest estimate of instructions among the kernels that take the layer, that add at most a tenth
-to its weights, and that need no more scratch memory than the layer has inputs and outputs. A budget trades constants
-for instructions, up to its factor for each byte of the weights or up to its bytes in all, for the layers that gain most
-by a byte until the memory of the constants is full: one row times a matrix may then have its weights in words.
+Each layer begins with the smallest estimate of instructions among the kernels that take it, that add at most a tenth to
+its weights, and that need no more scratch memory than it has inputs and outputs. Then constants are traded for
+instructions, where that gains most by a byte: up to the budget of `accel.constants`, a factor of all weights or bytes
+in all, and until the memory of the constants is full. A convolution then has its weights transformed (kernel
+"winograd"), one row times a matrix has two in each word. Without a budget it is MOST_DATA, a byte must gain LEAST_GAIN
+instructions, and a target with accelerators keeps its memory for them.
 
 One row times a matrix may skip inputs that are 0, which is what a relu makes of about half of them. Its time then
 depends on the data. It does so only if without any 0 it would take at most a fifth more than the best that never skips.
@@ -23,6 +25,7 @@ The estimates and how they were made are in analysis/linear_kernels.py.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import inf, prod
 from typing import ClassVar
@@ -38,11 +41,17 @@ from ..analysis.linear_kernels import DATA_BYTES, Linear, Plan
 
 CONSTANTS = accel.CONSTANTS_ATTRIBUTE
 
-MOST_DATA = 1.1
-"""Bytes of constants that a layer may have for each byte of its weights, where the module has no budget."""
+MOST_DATA = 1.6
+"""Bytes of constants for each byte of all weights, where the module has no budget."""
+
+LEAST_GAIN = 8.0
+"""Instructions that each byte of constants more must save then."""
+
+MODEST_DATA = 1.1
+"""Bytes of constants that a layer may always have for each byte of its weights."""
 
 MOST_LOSS = 1.2
-"""What a layer that skips inputs may take if there is none to skip, as a multiple of the best that never tries."""
+"""What a layer that skips inputs may take if there is none to skip, as a multiple of what never tries."""
 
 CODE_BYTES = 32 << 10
 """What is left for code, stack and the constants of other layers, where constants are traded for speed."""
@@ -62,77 +71,102 @@ class ChooseKernels:
 
     target: Soc
     most_data: float = 0.0
-    """If it is not 0: in place of MOST_DATA."""
+    """If it is not 0: the budget's factor, whatever the module says."""
 
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
         with module.location:
-            budget = module.attributes[CONSTANTS] if CONSTANTS in module.attributes else None
-            most_data = budget.value if isinstance(budget, ir.FloatAttr) else inf if budget else MOST_DATA
-            most_bytes = budget.value if isinstance(budget, ir.IntegerAttr) else inf
-            most_data = self.most_data or most_data
+            wanted = module.attributes[CONSTANTS] if CONSTANTS in module.attributes else None
             layers = [layer for layer in accel.layers(module) if is_linear(layer) and layer.engine.value == HOST]
             for layer in layers:
                 if layer.kernel is None and not activations.is_constant(layer.weights):
                     write(layer, ordered_when_running(layer))
             open_layers = [layer for layer in layers if layer.kernel is None]
-            choices = [Choice.of(linear_kernels.read(layer), most_data) for layer in open_layers]
-            room = constant_room(self.target, choices)
-            for layer, plan in zip(open_layers, within(min(most_bytes, room), choices), strict=True):
+            choices = [Choice.of(linear_kernels.read(layer)) for layer in open_layers]
+            for layer, plan in zip(open_layers, within(self.budget(wanted, choices), choices), strict=True):
                 write(layer, plan)
+
+    def budget(self, wanted: ir.FloatAttr | ir.IntegerAttr | None, choices: Sequence[Choice]) -> Budget:
+        """Return what may be spent, by the module's budget or without one."""
+        room_bytes = constant_room(self.target, choices)
+        if isinstance(wanted, ir.IntegerAttr) and not self.most_data:
+            return Budget(min(wanted.value, room_bytes), 0.0)
+        has_accelerators = len(self.target.engines) > 1
+        factor = self.most_data or (wanted.value if wanted else MODEST_DATA if has_accelerators else MOST_DATA)
+        most_bytes = int(factor * sum(choice.weight_bytes for choice in choices)) + FREE_DATA_BYTES * len(choices)
+        return Budget(min(most_bytes, room_bytes), 0.0 if self.most_data or wanted else LEAST_GAIN)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Bytes that the constants of all layers may take, and what each byte more than the least must gain."""
+
+    most_bytes: int
+    least_gain: float
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Two plans of a layer: the best whose constants are about as large as the weights, and the best of all allowed."""
+    """The plans of a layer: `modest`, the best whose constants are about as large as the weights; and all others that
+    take fewer instructions."""
 
     modest: Plan
-    fast: Plan
+    faster: tuple[Plan, ...]
+    weight_bytes: int
     activation_bytes: int
 
     @staticmethod
-    def of(linear: Linear, most_data: float) -> Choice:
-        """Choose from the plans with `most_data` bytes of constants for each of the weights."""
-        limits = most_data, min(most_data, MOST_DATA)
-        most_bytes, modest_bytes = (limit * linear.weights.nbytes + FREE_DATA_BYTES for limit in limits)
-        first, *others = linear_kernels.plans(linear, most_bytes)  # the first one needs nothing extra
-        others = [plan for plan in others if plan.scratch_bytes <= linear.activation_bytes]
-        return Choice(
-            cheapest([first, *(plan for plan in others if plan.data_bytes <= modest_bytes)]),
-            cheapest([first, *(plan for plan in others if plan.data_bytes <= most_bytes)]),
-            linear.activation_bytes,
-        )
-
-    @property
-    def more_bytes(self) -> int:
-        return self.fast.data_bytes - self.modest.data_bytes
-
-    @property
-    def gain_per_byte(self) -> float:
-        """Instructions that each more byte of constants saves."""
-        gain = self.modest.instructions - self.fast.instructions
-        return gain / self.more_bytes if self.more_bytes > 0 else float("inf")
+    def of(linear: Linear) -> Choice:
+        """Choose among the plans of a layer."""
+        first, *others = linear_kernels.plans(linear)  # the first one needs nothing extra
+        allowed = [first, *(plan for plan in others if plan.scratch_bytes <= linear.activation_bytes)]
+        modest_bytes = MODEST_DATA * linear.weights.nbytes + FREE_DATA_BYTES
+        modest = min((first, *(plan for plan in allowed if plan.data_bytes <= modest_bytes)), key=cost)
+        faster = tuple(plan for plan in allowed if cost(plan) < cost(modest))
+        return Choice(modest, faster, linear.weights.nbytes, linear.activation_bytes)
 
 
-def within(room_bytes: float, choices: list[Choice]) -> list[Plan]:
-    """Return the plan of each choice: the fast one where it gains most by a byte, until there is no more room."""
-    left = room_bytes - sum(choice.modest.data_bytes for choice in choices)
+@dataclass(frozen=True)
+class Upgrade:
+    """A faster plan for the layer with this number; gain: instructions saved by each byte more than now."""
+
+    number: int
+    plan: Plan
+    more_bytes: int
+    gain: float
+
+
+def within(budget: Budget, choices: Sequence[Choice]) -> list[Plan]:
+    """Return the plan of each choice: modest ones, then faster ones where a byte gains most, as the budget allows."""
     plans = [choice.modest for choice in choices]
-    for number in sorted(range(len(choices)), key=lambda number: -choices[number].gain_per_byte):
-        more_bytes = choices[number].more_bytes
-        if more_bytes <= max(left, 0):
-            plans[number] = choices[number].fast
-            left -= more_bytes
-    return plans
+    left_bytes = budget.most_bytes - sum(plan.data_bytes for plan in plans)
+    while True:
+        possible = [
+            upgrade
+            for upgrade in upgrades(plans, choices)
+            if upgrade.more_bytes <= max(left_bytes, 0) and upgrade.gain >= budget.least_gain
+        ]
+        if not possible:
+            return plans
+        best = max(possible, key=lambda upgrade: (upgrade.gain, -upgrade.number))
+        plans[best.number] = best.plan
+        left_bytes -= best.more_bytes
 
 
-def cheapest(plans: list[Plan]) -> Plan:
-    """Return the best of the plans that lose little for the worst input."""
-    least = min(plan.instructions for plan in plans if plan.skip is None)
-    safe = [plan for plan in plans if plan.skip is None or plan.most_instructions <= MOST_LOSS * least]
-    return min(safe, key=lambda plan: plan.instructions)
+def upgrades(plans: Sequence[Plan], choices: Sequence[Choice]) -> Iterator[Upgrade]:
+    """Yield every plan that takes fewer instructions than the present one of its layer."""
+    for number, (now, choice) in enumerate(zip(plans, choices, strict=True)):
+        for plan in choice.faster:
+            saved, more_bytes = cost(now) - cost(plan), plan.data_bytes - now.data_bytes
+            if saved > 0:
+                yield Upgrade(number, plan, more_bytes, saved / more_bytes if more_bytes > 0 else inf)
 
 
-def constant_room(target: Soc, choices: list[Choice]) -> int:
+def cost(plan: Plan) -> float:
+    """Return what a plan is compared by: its instructions, or those for the worst input less the loss allowed."""
+    return max(plan.instructions, plan.most_instructions / MOST_LOSS)
+
+
+def constant_room(target: Soc, choices: Sequence[Choice]) -> int:
     """Return the bytes that weights may take of the memory of constants, as far as can be known before planning."""
     name = target.constant_memory or target.program_memory
     (memory,) = (memory for memory in target.memories if memory.name == name)

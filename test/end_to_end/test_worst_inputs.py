@@ -13,7 +13,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import htvm
-from htvm.options import SPEED
+from htvm.options import SPEED, ConstantBudget
 from htvm.reference import evaluate
 
 CHANNELS, ROWS, COLUMNS = 24, 4, 5
@@ -108,9 +108,9 @@ def worst_inputs(patterns: dict[str, np.ndarray], pixels: int) -> Iterator[np.nd
         yield generator.integers(-128, 128, (len(weights), pixels))
 
 
-def check(model: onnx.ModelProto, samples: list[np.ndarray], optimize: str) -> str:
+def check(model: onnx.ModelProto, samples: list[np.ndarray], constants: ConstantBudget | str | None = None) -> str:
     """Compare all outputs of all samples with their exact meaning; return the stage 'dispatched'."""
-    compiled = htvm.compile(model, constants=SPEED if optimize == "speed" else None, keep_stages=("dispatched",))
+    compiled = htvm.compile(model, constants=constants, keep_stages=("dispatched",))
     stacked = np.concatenate(samples).astype(np.int8)
     found = compiled.run({"x": stacked}).outputs
     for number in range(len(stacked)):
@@ -135,21 +135,38 @@ def test_convolutions_at_their_bounds_are_exact(zero_point: int) -> None:
         layers[f"depth{stride}"] = ("Conv", kernels, attributes)
     shape = (1, CHANNELS, ROWS, COLUMNS)
     samples = [x.reshape(shape) for x in worst_inputs(PATTERNS, ROWS * COLUMNS)]
-    stage = check(network(layers, shape, zero_point), samples, "memory")
+    stage = check(network(layers, shape, zero_point), samples)
     runs = {int(run) for run in re.findall(r'kernel = "packed".*?run = (\d+)', stage)}
     assert {0, 3, 4, 6} <= runs
     assert stage.count('kernel = "depthwise_3x3"') == 2
 
 
+@pytest.mark.parametrize("zero_point", [-128, 127])
+def test_transformed_convolutions_at_their_bounds_are_exact(zero_point: int) -> None:
+    """Inputs that give the largest and the smallest sums, and random ones; in a row fewer tiles than a block has."""
+    signs = np.resize([127, -128, -128, 127, 127], (31, CHANNELS, 3, 3))
+    layers: Layers = {
+        f"window{number}": ("Conv", weights, {"kernel_shape": [3, 3], "pads": pads, "strides": [1, 1]})
+        for number, (weights, pads) in enumerate(
+            [(signs, [1, 1, 1, 1]), (np.full_like(signs, -128), [0, 2, 1, 0]), (np.full_like(signs, 127), [2, 2, 2, 2])]
+        )
+    }
+    shape = (1, CHANNELS, 13, 18)
+    patterns = {name: PATTERNS[name] for name in ("all -128", "all 127", "alternating")}
+    samples = [x.reshape(shape) for x in worst_inputs(patterns, 13 * 18)]
+    stage = check(network(layers, shape, zero_point), samples, "9x")
+    assert stage.count('kernel = "winograd"') == 3
+
+
 @pytest.mark.parametrize("zero_point", [3, -128], ids=["all", "skips"])
-@pytest.mark.parametrize(("optimize", "kernel"), [("memory", "quad_row"), ("speed", "wide_row")])
-def test_rows_at_their_bounds_are_exact(optimize: str, kernel: str, zero_point: int) -> None:
+@pytest.mark.parametrize(("constants", "kernel"), [(None, "quad_row"), (SPEED, "wide_row")])
+def test_rows_at_their_bounds_are_exact(constants: ConstantBudget | None, kernel: str, zero_point: int) -> None:
     patterns = RUNS_OF_8 if zero_point == 3 else COUNTED_FROM_LOWEST
     fits, beyond, longer = patterns.values()
     rows = np.stack([fits] * 8 + [beyond] + [longer] * 7)  # blocks of eight channels
     samples = [x.T for x in worst_inputs(patterns, 1)]
     samples += [np.full((1, 64), -128), np.where(np.arange(64) % 3, samples[-1], -128)]
-    stage = check(network({"rows": ("Gemm", rows, {"transB": 1})}, (1, 64), zero_point), samples, optimize)
+    stage = check(network({"rows": ("Gemm", rows, {"transB": 1})}, (1, 64), zero_point), samples, constants)
     assert f'kernel = "{kernel}"' in stage
     assert ("skip = -128" in stage) == (zero_point == -128)
 
@@ -158,5 +175,5 @@ def test_sparse_rows_are_exact() -> None:
     rows = np.resize([-128, 127, 127], (47, 64))  # no run has more than one tap
     samples = [np.where(np.arange(64) % step, 127, -128)[None] for step in (1, 2, 3)] + [np.full((1, 64), 127)]
     samples += [np.random.default_rng(seed).integers(-128, 128, (1, 64)) for seed in range(3)]
-    stage = check(network({"rows": ("Gemm", rows, {"transB": 1})}, (1, 64), -128), samples, "memory")
+    stage = check(network({"rows": ("Gemm", rows, {"transB": 1})}, (1, 64), -128), samples)
     assert 'kernel = "sparse_row"' in stage

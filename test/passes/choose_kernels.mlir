@@ -1,6 +1,7 @@
 // RUN: htvm-opt %s -p choose-kernels --target=rv32 --split-input-file | FileCheck %s
 // RUN: sed 's/^func.func/module attributes {accel.constants = 2.1} { func.func/; s/^}$/} }/' %s | htvm-opt - -p choose-kernels --target=rv32 --split-input-file | FileCheck %s --check-prefix=FAST
 // RUN: htvm-opt %s -p 'choose-kernels{most-data=2.1}' --target=rv32 --split-input-file | FileCheck %s --check-prefix=FAST
+// RUN: htvm-opt %s -p 'choose-kernels{most-data=9}' --target=rv32 --split-input-file | FileCheck %s --check-prefix=LARGE
 
 #nhwc = affine_map<(n, c, h, w) -> (n, h, w, c)>
 
@@ -59,6 +60,53 @@ func.func @not_for_pairs(%x: tensor<1x16x4x4xi8, #nhwc>, %p: tensor<1x16x2x2xi8,
   %y = accel.conv2d %x, %v {engine = "host", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1 : i64} : (tensor<1x16x4x4xi8, #nhwc>, tensor<32x16x1x1xi16>) -> tensor<1x32x4x4xi8, #nhwc>
   %z = accel.conv2d %p, %w {engine = "host", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1 : i64} : (tensor<1x16x2x2xi8, #nhwc>, tensor<32x16x1x1xi8>) -> tensor<1x32x2x2xi8, #nhwc>
   return %y : tensor<1x32x4x4xi8, #nhwc>
+}
+
+// -----
+
+#nhwc = affine_map<(n, c, h, w) -> (n, h, w, c)>
+
+// Transformed weights are eight times as large: the default has no room for them where there is nothing but this layer.
+// CHECK-LABEL: @convolution_3x3
+// LARGE-LABEL: @convolution_3x3
+func.func @convolution_3x3(%x: tensor<1x16x32x32xi8, #nhwc>) -> tensor<1x16x32x32xi8, #nhwc> {
+  // CHECK: kernel = "packed"
+  // LARGE: accel.data_bytes = 18432 : i64
+  // LARGE-SAME: kernel = "winograd"
+  // LARGE-SAME: scratch_bytes = 6928
+  %w = arith.constant dense<20> : tensor<16x16x3x3xi8>
+  %y = accel.conv2d %x, %w {engine = "host", strides = array<i64: 1, 1>, pads = array<i64: 1, 1, 1, 1>, dilations = array<i64: 1, 1>, groups = 1 : i64} : (tensor<1x16x32x32xi8, #nhwc>, tensor<16x16x3x3xi8>) -> tensor<1x16x32x32xi8, #nhwc>
+  return %y : tensor<1x16x32x32xi8, #nhwc>
+}
+
+// -----
+
+#nhwc = affine_map<(n, c, h, w) -> (n, h, w, c)>
+
+// Beside a layer with many weights, the one that gains most by a byte has its weights transformed, and no other.
+// CHECK-LABEL: @budget_goes_where_it_gains_most
+func.func @budget_goes_where_it_gains_most(%x: tensor<1x16x32x32xi8, #nhwc>, %z: tensor<1x64x8x8xi8, #nhwc>) -> (tensor<1x16x32x32xi8, #nhwc>, tensor<1x64x8x8xi8, #nhwc>) {
+  // CHECK: kernel = "winograd"
+  // CHECK: kernel = "packed"
+  %w = arith.constant dense<20> : tensor<16x16x3x3xi8>
+  %y = accel.conv2d %x, %w {engine = "host", strides = array<i64: 1, 1>, pads = array<i64: 1, 1, 1, 1>, dilations = array<i64: 1, 1>, groups = 1 : i64} : (tensor<1x16x32x32xi8, #nhwc>, tensor<16x16x3x3xi8>) -> tensor<1x16x32x32xi8, #nhwc>
+  %v = arith.constant dense<20> : tensor<64x64x3x3xi8>
+  %u = accel.conv2d %z, %v {engine = "host", strides = array<i64: 1, 1>, pads = array<i64: 1, 1, 1, 1>, dilations = array<i64: 1, 1>, groups = 1 : i64} : (tensor<1x64x8x8xi8, #nhwc>, tensor<64x64x3x3xi8>) -> tensor<1x64x8x8xi8, #nhwc>
+  return %y, %u : tensor<1x16x32x32xi8, #nhwc>, tensor<1x64x8x8xi8, #nhwc>
+}
+
+// -----
+
+#nhwc = affine_map<(n, c, h, w) -> (n, h, w, c)>
+
+// 236 * 9 * 127 * 128 is more than 2^25: sums could not be told apart.
+// LARGE-LABEL: @sums_are_too_large
+func.func @sums_are_too_large(%x: tensor<1x236x8x8xi8, #nhwc>) -> tensor<1x4x8x8xi8, #nhwc> {
+  // LARGE-NOT: winograd
+  // LARGE: return
+  %w = arith.constant dense<127> : tensor<4x236x3x3xi8>
+  %y = accel.conv2d %x, %w {engine = "host", strides = array<i64: 1, 1>, pads = array<i64: 1, 1, 1, 1>, dilations = array<i64: 1, 1>, groups = 1 : i64} : (tensor<1x236x8x8xi8, #nhwc>, tensor<4x236x3x3xi8>) -> tensor<1x4x8x8xi8, #nhwc>
+  return %y : tensor<1x4x8x8xi8, #nhwc>
 }
 
 // -----

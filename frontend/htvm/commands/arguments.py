@@ -150,8 +150,8 @@ def add_compilation(to: argparse.ArgumentParser) -> None:
         "--constants",
         type=_budget,
         metavar="B",
-        help="let the host's kernels have more constants, if that is faster: a factor of the weights, such as 2.1x, or "
-        "bytes in all, such as 300k (default: little more than the weights)",
+        help="let the host's kernels have more or fewer constants: a factor of the weights, such as 2.4x, or bytes in "
+        "all, such as 300k (default: 1.6x where that gains much; little more than the weights beside accelerators)",
     )
     to.add_argument("--optimize", choices=("memory", "speed"), help=f"deprecated; speed: --constants {SPEED}")
     to.add_argument("--plan", metavar="P.json", help="pin layers to the engines and tiles of a plan; see --save-plan")

@@ -28,7 +28,7 @@ EXAMPLES = """\
 examples:
   htvm compile resnet8.onnx -o resnet8_c                              C for a bare RV32IMC host
   htvm compile resnet8.onnx -o resnet8_c --emit-ir planned            and the last stage, as MLIR, beside it
-  htvm compile toyadmos.onnx -o out --constants 2.1x                  up to twice the constants, if that is faster
+  htvm compile toyadmos.onnx -o out --constants 2.4x                  more constants, where that is faster
   htvm compile resnet8_shift.onnx -o out --input-type input=0..127    a float32 input that holds small integers
 
 The folder gets the sources, a header that describes inputs and outputs, a linker script, a Makefile, report.json

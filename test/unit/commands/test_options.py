@@ -63,7 +63,7 @@ def test_an_unknown_choice_is_named_with_those_there_are() -> None:
 
 
 def test_optimize_is_a_former_name_of_a_budget() -> None:
-    with pytest.warns(DeprecationWarning, match="optimize='speed' is deprecated: give constants='2.1x'"):
+    with pytest.warns(DeprecationWarning, match="optimize='speed' is deprecated: give constants='2.4x'"):
         assert DEFAULTS.having(optimize="speed").constants == SPEED
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

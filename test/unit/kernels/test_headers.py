@@ -34,10 +34,13 @@ EVERY_FORM = """\
 #include "htvm_pool2d_words.h"
 #include "htvm_softmax.h"
 #include "htvm_sparse_row.h"
+#include "htvm_winograd.h"
 #define USE(name) void *use_##name(void) { return (void *)(uintptr_t)name; }
 HTVM_DEFINE_PACK_WINDOWS(pack_windows, HTVM_INT8)
+HTVM_DEFINE_WINOGRAD_BLOCKS(winograd_blocks, HTVM_INT8)
 #define FORMS(form) \\
     HTVM_DEFINE_PACKED(packed_##form, HTVM_INT8, HTVM_INT8, form, pack_windows) USE(packed_##form) \\
+    HTVM_DEFINE_WINOGRAD(winograd_##form, HTVM_INT8, HTVM_INT8, form, winograd_blocks) USE(winograd_##form) \\
     HTVM_DEFINE_ROW(row_##form, HTVM_INT8, HTVM_INT8, HTVM_INT8, form) USE(row_##form) \\
     HTVM_DEFINE_PAIRED_ROW(wide_row_##form, HTVM_WORDS, 0, HTVM_INT8, HTVM_INT8, form) USE(wide_row_##form) \\
     HTVM_DEFINE_PAIRED_ROW(quad_row_##form, HTVM_QUADS, 1, HTVM_INT8, HTVM_INT8, form) USE(quad_row_##form) \\
