@@ -8,8 +8,10 @@ from mlir.dialects import func
 
 from htvm.dialects import accel
 
-from . import activations, in_place, layout
+from . import activations, layout
 from .actions import actions
+from .packing import Trail
+from .trails import trails
 
 
 @dataclass(frozen=True)
@@ -56,19 +58,25 @@ def lifetimes(function: func.FuncOp) -> list[Lifetime]:
     return found
 
 
-def shareable(function: func.FuncOp, lives: Sequence[Lifetime]) -> set[tuple[int, int]]:
-    """Return pairs (i, j): the layer that last reads buffer i may write buffer j, made there, in the same place.
+def overlaps(function: func.FuncOp, lives: Sequence[Lifetime]) -> dict[tuple[int, int], Trail]:
+    """Return for pairs (i, j) how buffer j may lie over i: the layer that last reads i writes j, which begins there.
 
-    Arguments take no part: a caller may pass its own pointers, so that they are never in a place of our
-    choice.
+    An argument is where the caller says. What trails may lie over an input's place, which is right wherever the input
+    is; nothing takes exactly the place of an argument.
     """
-    index = {life.value: number for number, life in enumerate(lives) if not life.is_argument}
-    pairs = set()
+    index = {life.value: number for number, life in enumerate(lives)}
+    found = {}
     for action in actions(function):
         if not accel.is_layer(action.op):
             continue
         made = index.get(accel.output(action.op))
-        if made is not None and lives[made].first == action.number:
-            sources = (index.get(value) for value in in_place.overwritable(action.op))
-            pairs |= {(read, made) for read in sources if read is not None and lives[read].last == action.number}
-    return pairs
+        if made is None or lives[made].first != action.number:
+            continue
+        for value, trail in trails(action.op).items():
+            read = index.get(value)
+            is_exact = trail.multiple == 0
+            if read is None or lives[read].last != action.number or read == made:
+                continue
+            if not (is_exact and (lives[read].is_argument or lives[made].is_argument)):
+                found[read, made] = trail.aligned(layout.ALIGNMENT_BYTES)
+    return found

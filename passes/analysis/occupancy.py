@@ -12,8 +12,9 @@ from mlir.dialects import func
 
 from htvm.dialects import accel
 
-from . import activations, in_place, layout
+from . import activations, layout
 from .actions import Action, actions
+from .trails import trails
 
 
 @dataclass(frozen=True)
@@ -105,11 +106,12 @@ def conflicts(function: func.FuncOp) -> Iterator[Conflict]:
 
 
 def _may_replace(layer: ir.OpView, source: Region, output: Region) -> bool:
-    """Say whether a layer may write its output where it reads `source`: element by element, and only in buffers."""
-    if activations.is_argument(source.value) or activations.is_argument(output.value):
+    """Say whether a layer may write its output over `source` while it reads it: behind its reads, or, of two buffers,
+    element by element."""
+    trail = trails(layer).get(source.value) if accel.is_layer(layer) else None
+    if trail is None or not trail.allows(source.begin - output.begin):
         return False
-    is_element_wise = accel.is_layer(layer) and source.value in in_place.overwritable(layer)
-    return source.begin == output.begin and is_element_wise
+    return trail.multiple > 0 or not (activations.is_argument(source.value) or activations.is_argument(output.value))
 
 
 def _region(value: ir.Value, name: str, offset: int) -> Region:

@@ -1,8 +1,8 @@
 """Pack pieces of memory with known lifetimes into the fewest bytes.
 
-Items that live at the same time get disjoint places. One exception: a pair (i, j) that may share, because j
-begins where i ends and replaces it, may also have exactly the same place; a chain of such pairs is memory
-worked on in place.
+Items that live at the same time get disjoint places. One exception: a pair (i, j) with a trail, because j begins where
+i ends and replaces it, may overlap if j begins as far before i as the trail says: exactly in its place, a chain of
+which is memory worked on in place; or some way before it.
 
 The lower bound is the largest sum of what lives at one time, less what can be shared there; no packing is
 smaller. A greedy packing usually reaches it and is then optimal. Where it does not, the constraint solver
@@ -12,14 +12,43 @@ result is the same on every machine.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from math import gcd
+from math import ceil, gcd, lcm
 
 SOLVER_LIMIT = 10.0
 """What the solver may spend, in its deterministic time; a unit is about a second."""
+
+
+@dataclass(frozen=True)
+class Trail:
+    """An output may begin `distance` units before an operand, or more by some `multiple`; if that is 0, not more."""
+
+    distance: int
+    multiple: int = 1
+
+    def allows(self, gap: int) -> bool:
+        """Say whether the output may begin `gap` units before the operand."""
+        more = gap - self.distance
+        return more == 0 if self.multiple == 0 else more >= 0 and more % self.multiple == 0
+
+    def aligned(self, alignment: int) -> Trail:
+        """Return the trail whose gaps are those multiples of `alignment` that this one allows."""
+        if self.multiple == 0:
+            return self
+        step = lcm(self.multiple, alignment)
+        gaps = range(self.distance, self.distance + step)
+        return Trail(next(gap for gap in gaps if gap % alignment == 0 and self.allows(gap)), step)
+
+    def saved(self, operand_size: int, output_size: int) -> int:
+        """Return by how much both together can be smaller than apart."""
+        return max(0, operand_size + output_size - max(output_size, self.distance + operand_size))
+
+
+IN_PLACE = Trail(0, 0)
+Trails = Mapping[tuple[int, int], Trail]
+"""For pairs of items (read, made): where the second may overlap the first."""
 
 
 @dataclass(frozen=True)
@@ -44,21 +73,23 @@ class Packing:
         return self.peak == self.lower_bound
 
 
-def pack(items: Sequence[Item], may_share: AbstractSet[tuple[int, int]], limit: float = SOLVER_LIMIT) -> Packing:
+def pack(items: Sequence[Item], trails: Trails, limit: float = SOLVER_LIMIT) -> Packing:
     """Return the best packing that was found. Offsets are sums of sizes, so they keep any common alignment."""
-    bound = max((load for _, load in loads(items, may_share)), default=0)
-    offsets = min((_greedy(items, may_share, order) for order in _orders(items)), key=lambda o: _peak(items, o))
+    bound = max((load for _, load in loads(items, trails)), default=0)
+    offsets = min((_greedy(items, trails, order) for order in _orders(items)), key=lambda o: _peak(items, o))
     packing = Packing(offsets, _peak(items, offsets), bound)
-    return packing if packing.is_optimal else _solve(items, may_share, packing, limit)
+    return packing if packing.is_optimal else _solve(items, trails, packing, limit)
 
 
-def loads(items: Sequence[Item], may_share: AbstractSet[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+def loads(items: Sequence[Item], trails: Trails) -> Iterator[tuple[int, int]]:
     """Yield (time, units needed at it) for each time at which an item begins, in order."""
-    replacing = {replacement for _, replacement in may_share}
+    saved: dict[int, int] = {}
+    for (read, made), trail in trails.items():
+        saved[made] = max(saved.get(made, 0), trail.saved(items[read].size, items[made].size))
     for time in sorted({item.first for item in items}):
         live = [number for number, item in enumerate(items) if item.first <= time <= item.last]
-        shared = (number for number in live if number in replacing and items[number].first == time)
-        yield time, sum(items[number].size for number in live) - sum(items[number].size for number in shared)
+        shared = (saved.get(number, 0) for number in live if items[number].first == time)
+        yield time, sum(items[number].size for number in live) - sum(shared)
 
 
 def _peak(items: Sequence[Item], offsets: Sequence[int]) -> int:
@@ -81,32 +112,47 @@ def _meet(one: Item, other: Item) -> bool:
     return one.first <= other.last and other.first <= one.last
 
 
-def _greedy(items: Sequence[Item], may_share: AbstractSet[tuple[int, int]], order: Sequence[int]) -> tuple[int, ...]:
-    """Place the items in an order, each in place of one it may share with, else as low as it fits."""
+def _greedy(items: Sequence[Item], trails: Trails, order: Sequence[int]) -> tuple[int, ...]:
+    """Place the items in an order, each over one that it may overlap, else as low as it fits."""
     placed: dict[int, int] = {}
     for number in order:
         item = items[number]
         met = [other for other in placed if _meet(item, items[other])]
-        partners = {other for other in met if (other, number) in may_share or (number, other) in may_share}
-        taken = [(placed[other], placed[other] + items[other].size, other in partners) for other in met]
-        candidates = [*sorted(placed[other] for other in partners), 0, *sorted(end for _, end, _ in taken)]
-        placed[number] = next(offset for offset in candidates if _fits(offset, item.size, taken))
+        partners = []
+        for other in met:
+            if (other, number) in trails:
+                partners.append(placed[other] - trails[other, number].distance)
+            if (number, other) in trails:
+                partners.append(placed[other] + trails[number, other].distance)
+        same = [
+            placed[other] for other in met if IN_PLACE in (trails.get((other, number)), trails.get((number, other)))
+        ]
+        candidates = [*sorted(same), *sorted(partners), 0, *sorted(placed[other] + items[other].size for other in met)]
+        placed[number] = next(
+            offset
+            for offset in candidates
+            if offset >= 0 and all(_fits(items, trails, number, offset, other, placed[other]) for other in met)
+        )
     return tuple(placed[number] for number in range(len(items)))
 
 
-def _fits(offset: int, size: int, taken: Sequence[tuple[int, int, bool]]) -> bool:
-    """Say whether a place is beside everything in `taken`, (begin, end, may be shared), or exactly one to share."""
-    return all(offset + size <= begin or end <= offset or (shared and offset == begin) for begin, end, shared in taken)
+def _fits(items: Sequence[Item], trails: Trails, number: int, offset: int, other: int, other_offset: int) -> bool:
+    """Say whether two items that meet are apart, or overlap as a trail says."""
+    if offset + items[number].size <= other_offset or other_offset + items[other].size <= offset:
+        return True
+    over, under = trails.get((other, number)), trails.get((number, other))
+    return bool(over and over.allows(other_offset - offset) or under and under.allows(offset - other_offset))
 
 
-def _solve(items: Sequence[Item], may_share: AbstractSet[tuple[int, int]], seed: Packing, limit: float) -> Packing:
+def _solve(items: Sequence[Item], trails: Trails, seed: Packing, limit: float) -> Packing:
     """Look for a packing better than `seed`, down to its lower bound."""
     from ortools.sat.python import cp_model  # slow to load, and seldom needed
 
-    unit = reduce(gcd, (item.size for item in items))
+    numbers = [number for trail in trails.values() for number in (trail.distance, trail.multiple)]
+    unit = reduce(gcd, [*(item.size for item in items), *numbers])
     model = cp_model.CpModel()
     peak = model.new_int_var(-(-seed.lower_bound // unit), seed.peak // unit, "peak")
-    starts = []
+    starts, exact = [], []
     for number, item in enumerate(items):
         start = model.new_int_var(0, (seed.peak - item.size) // unit, f"start{number}")
         model.add(start + item.size // unit <= peak)
@@ -120,12 +166,23 @@ def _solve(items: Sequence[Item], may_share: AbstractSet[tuple[int, int]], seed:
             model.add(starts[i] + one.size // unit <= starts[j]).only_enforce_if(below)
             model.add(starts[j] + items[j].size // unit <= starts[i]).only_enforce_if(above)
             ways = [below, above]
-            if (i, j) in may_share or (j, i) in may_share:
-                same = model.new_bool_var(f"{i} shares with {j}")
-                model.add(starts[i] == starts[j]).only_enforce_if(same)
-                ways.append(same)
-            model.add_exactly_one(ways)
-    model.minimize(peak)
+            for read, made in ((i, j), (j, i)):
+                if (read, made) in trails:
+                    trail = trails[read, made]
+                    over = model.new_bool_var(f"{made} over {read}")
+                    gap = starts[read] - starts[made] - trail.distance // unit
+                    if trail.multiple > unit:
+                        times = model.new_int_var(0, seed.peak // trail.multiple, "")
+                        model.add(gap == trail.multiple // unit * times).only_enforce_if(over)
+                    elif trail.multiple:
+                        model.add(gap >= 0).only_enforce_if(over)
+                    else:
+                        model.add(gap == 0).only_enforce_if(over)
+                        exact.append(over)
+                    ways.append(over)
+            model.add_at_least_one(ways)
+    scale = len(exact) + 1  # of equals, the one in which most is worked on in place: a reshape in place is no copy
+    model.minimize(scale * peak - sum(exact))
 
     solver = cp_model.CpSolver()
     solver.parameters.num_workers = 1
@@ -133,7 +190,7 @@ def _solve(items: Sequence[Item], may_share: AbstractSet[tuple[int, int]], seed:
     solver.parameters.max_deterministic_time = limit
     solver.parameters.catch_sigint_signal = False  # it would end the search, but not the process
     status = solver.solve(model)
-    bound = max(seed.lower_bound, unit * round(solver.best_objective_bound))
+    bound = max(seed.lower_bound, unit * ceil(solver.best_objective_bound / scale - 1e-6))
     if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
         return Packing(seed.offsets, seed.peak, min(bound, seed.peak))
     offsets = tuple(unit * solver.value(start) for start in starts)

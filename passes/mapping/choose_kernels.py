@@ -18,6 +18,8 @@ in all, and until the memory of the constants is full. A convolution then has it
 "winograd"), one row times a matrix has two in each word. Without a budget it is MOST_DATA, a byte must gain LEAST_GAIN
 instructions, and a target with accelerators keeps its memory for them.
 
+With `accel.objective = "memory"` only what keeps the peak of activations as small as it can be is looked at.
+
 One row times a matrix may skip inputs that are 0, which is what a relu makes of about half of them. Its time then
 depends on the data. It does so only if without any 0 it would take at most a fifth more than the best that never skips.
 The estimates and how they were made are in analysis/linear_kernels.py.
@@ -25,7 +27,7 @@ The estimates and how they were made are in analysis/linear_kernels.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, prod
 from typing import ClassVar
@@ -36,7 +38,7 @@ from mlir.passmanager import ExternalPass
 from htvm.backend.targets.soc import HOST, Soc
 from htvm.dialects import accel
 
-from ..analysis import activations, layout, linear_kernels
+from ..analysis import activations, layout, linear_kernels, working_set
 from ..analysis.linear_kernels import DATA_BYTES, Linear, Plan
 
 CONSTANTS = accel.CONSTANTS_ATTRIBUTE
@@ -81,7 +83,10 @@ class ChooseKernels:
                 if layer.kernel is None and not activations.is_constant(layer.weights):
                     write(layer, ordered_when_running(layer))
             open_layers = [layer for layer in layers if layer.kernel is None]
-            choices = [Choice.of(linear_kernels.read(layer)) for layer in open_layers]
+            plans = {layer: allowed_plans(linear_kernels.read(layer)) for layer in open_layers}
+            if objective_of(module) == "memory":
+                plans = within_least_peak(module, plans)
+            choices = [Choice.of(linear_kernels.read(layer), plans[layer]) for layer in open_layers]
             for layer, plan in zip(open_layers, within(self.budget(wanted, choices), choices), strict=True):
                 write(layer, plan)
 
@@ -115,14 +120,48 @@ class Choice:
     activation_bytes: int
 
     @staticmethod
-    def of(linear: Linear) -> Choice:
+    def of(linear: Linear, allowed: Sequence[Plan]) -> Choice:
         """Choose among the plans of a layer."""
-        first, *others = linear_kernels.plans(linear)  # the first one needs nothing extra
-        allowed = [first, *(plan for plan in others if plan.scratch_bytes <= linear.activation_bytes)]
-        modest_bytes = MODEST_DATA * linear.weights.nbytes + FREE_DATA_BYTES
-        modest = min((first, *(plan for plan in allowed if plan.data_bytes <= modest_bytes)), key=cost)
+        modest = modest_of(allowed, linear.weights.nbytes)
         faster = tuple(plan for plan in allowed if cost(plan) < cost(modest))
         return Choice(modest, faster, linear.weights.nbytes, linear.activation_bytes)
+
+
+def objective_of(module: ir.Operation) -> str:
+    """Return what the module is compiled for; choose-tilings refuses what is none of accel.OBJECTIVES."""
+    attribute = accel.OBJECTIVE_ATTRIBUTE
+    return module.attributes[attribute].value if attribute in module.attributes else accel.OBJECTIVES[0]
+
+
+def allowed_plans(linear: Linear) -> list[Plan]:
+    """Return the plans of a layer that need no more scratch memory than it has inputs and outputs."""
+    first, *others = linear_kernels.plans(linear)  # the first one needs nothing extra
+    return [first, *(plan for plan in others if plan.scratch_bytes <= linear.activation_bytes)]
+
+
+def modest_of(plans: Sequence[Plan], weight_bytes: int) -> Plan:
+    """Return the best plan whose constants are about as large as the weights, or as small as any."""
+    most_bytes = max(MODEST_DATA * weight_bytes + FREE_DATA_BYTES, min(plan.data_bytes for plan in plans))
+    return min((plan for plan in plans if plan.data_bytes <= most_bytes), key=cost)
+
+
+def within_least_peak(module: ir.Operation, plans: Mapping[ir.OpView, list[Plan]]) -> dict[ir.OpView, list[Plan]]:
+    """Return the plans with which no layer needs more memory at once than some layer needs with any of its plans.
+
+    Plans that take longer than the best of modest constants are left out: memory is not saved at any price.
+    """
+    most = {layer: cost(modest_of(found, layout.size_bytes(layer.weights.type))) for layer, found in plans.items()}
+    plans = {layer: [plan for plan in found if cost(plan) <= most[layer]] for layer, found in plans.items()}
+    needs: dict[ir.OpView, list[int]] = {}
+    for function in accel.functions(module):
+        for each in working_set.working_sets(function):
+            kernels = [(plan.kernel, plan.scratch_bytes) for plan in plans.get(each.layer, [])]
+            needs[each.layer] = [each.size_bytes(*kernel) for kernel in kernels or [(None, 0)]]
+    peak = max((min(sizes) for sizes in needs.values()), default=0)
+    return {
+        layer: [plan for plan, size in zip(found, needs[layer], strict=True) if size <= peak]
+        for layer, found in plans.items()
+    }
 
 
 @dataclass(frozen=True)

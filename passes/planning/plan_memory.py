@@ -6,7 +6,8 @@
 
 and on the module, for each memory: `accel.arena`, the bytes its arena needs; `accel.lower_bound`, what no
 plan for this order of layers goes below; `accel.peak`, the node where most is live; `accel.capacity`, what
-the memory has. An element-wise layer works in place where its operand is needed no more.
+the memory has. An element-wise layer works in place where its operand is needed no more, and a convolution on the host
+writes behind its reads, over its input (analysis/trails.py).
 
 Stage    tiled -> planned
 Reads    the order of the layers, sizes of memrefs and globals, `accel.data_bytes`; the target's memories
@@ -32,7 +33,7 @@ from htvm.dialects import accel
 from ..analysis import activations, layout
 from ..analysis.actions import actions
 from ..analysis.linear_kernels import DATA_BYTES
-from ..analysis.liveness import Lifetime, lifetimes, shareable
+from ..analysis.liveness import Lifetime, lifetimes, overlaps
 from ..analysis.packing import Item, Packing, loads, pack
 
 
@@ -80,9 +81,9 @@ class Plan:
     def of(function: func.FuncOp, lives: list[Lifetime]) -> "Plan":
         """Pack lifetimes, all in one memory."""
         items = [Item(layout.aligned(life.size_bytes), life.first, life.last) for life in lives]
-        may_share = shareable(function, lives)
-        peak, _ = max(loads(items, may_share), key=lambda load: load[1])
-        return Plan(function, lives, pack(items, may_share), peak)
+        trails = overlaps(function, lives)
+        peak, _ = max(loads(items, trails), key=lambda load: load[1])
+        return Plan(function, lives, pack(items, trails), peak)
 
     @property
     def peak_layer(self) -> ir.OpView:

@@ -1,0 +1,36 @@
+"""Outputs over inputs in whole networks: how little memory that takes, and that nothing is read after it is lost."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import htvm
+from htvm.execution.program import Program
+from htvm.interface import Samples
+
+MODELS = Path(__file__).parents[1] / "inputs" / "models" / "mlperf_tiny"
+MOST_BYTES = {
+    ("resnet8", "latency"): 41_760,
+    ("resnet8", "memory"): 35_056,
+    ("ds_cnn", "latency"): 16_000,
+    ("mobilenet_v1", "latency"): 37_248,
+    ("toyadmos", "latency"): 768,
+}
+"""Activations, scratch, inputs and outputs, by network and objective."""
+
+
+@pytest.mark.parametrize(("network", "objective"), MOST_BYTES)
+def test_networks_in_poisoned_memory_are_exact(network, objective):
+    """All of the arena but the inputs holds what no layer made: who reads what is lost or not yet written differs."""
+    compiled = htvm.compile(MODELS / f"{network}.onnx", objective=objective)
+    program = Program(compiled.project, compiled.soc)
+    size = compiled.project.report.memories["ram"].planned_peak_bytes
+    assert size <= MOST_BYTES[network, objective]
+    golden = np.load(min((MODELS / "golden").glob(f"{network}_?.npz")))
+    samples = Samples.of(compiled.project.inputs, {port.name: golden[port.name] for port in compiled.project.inputs})
+    for poison in (0x5A, 0x80):
+        program.host.write(program.arena, bytes([poison]) * size)
+        for name, values in program.run(samples).outputs.items():
+            exact = f"{name}.exact" if f"{name}.exact" in golden else name
+            np.testing.assert_array_equal(values, golden[exact])
