@@ -8,7 +8,7 @@ from typing import get_args
 from mlir import ir
 
 from htvm.backend.targets.soc import Soc
-from htvm.dialects import accel
+from htvm.dialects import accel, inserted
 
 from . import values
 from .buffers import Place, places
@@ -72,7 +72,7 @@ def step_plan(step: Step, numbers: Mapping[ir.Value, int]) -> StepPlan:
         engine=step.engine,
         macs=step.macs,
         skips=step.skips,
-        inserted=accel.inserted(step.layer) or None,
+        inserted=inserted.text(step.layer),
         shape=step.shape,
         scratch_bytes=step.scratch_bytes,
         weight_bytes=sum(step.shared.data[name].nbytes for name in constants),

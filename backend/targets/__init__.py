@@ -11,7 +11,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from htvm.backend.targets.soc import Soc
-from htvm.backend.targets.validation import mistakes
+from htvm.backend.targets.validation import validate
 
 BUILT_IN = ("rv32", "diana")
 ENTRY_POINT_GROUP = "htvm.targets"
@@ -41,6 +41,7 @@ def load_file(path: Path) -> Soc:
     if not path.is_file():
         raise ValueError(f"target file '{path}' does not exist")
     spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None, path
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
@@ -50,9 +51,9 @@ def load_file(path: Path) -> Soc:
 
 
 def checked(found: object, where: str) -> Soc:
-    """Return `found` if it is a Soc without mistakes."""
+    """Return `found` if it is a Soc that passes validation."""
     if not isinstance(found, Soc):
         raise ValueError(f"{where} must give a htvm.backend.targets.soc.Soc as SOC, got {type(found).__name__}")
-    if wrong := mistakes(found):
-        raise ValueError(f"{where} describes no machine:" + "".join(f"\n  {each}" for each in wrong))
+    if problems := validate(found):
+        raise ValueError(f"{where} describes no machine:" + "".join(f"\n  {each}" for each in problems))
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from mlir import ir
 
@@ -14,12 +15,15 @@ Op = ir.Operation | ir.OpView
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule. `found` returns what of an op breaks it; None if the op keeps it. source: where it is known from."""
+    """A rule. `found` returns what of an op breaks it; None if the op keeps it. source: where it is known from.
+
+    found: takes an op of the class that the rule is listed for.
+    """
 
     subject: str
     wanted: Value
     source: str
-    found: Callable[[ir.OpView], Value | None]
+    found: Callable[[Any], Value | None]
 
     def violation(self, op: ir.OpView) -> Violation | None:
         """Return how an op breaks the rule; None if it keeps it."""
@@ -40,7 +44,7 @@ class Proof:
     subject: str
     wanted: Value
     source: str
-    solution: Callable[[ir.OpView], object]
+    solution: Callable[[Any], object]
 
     def violation(self, op: ir.OpView) -> Violation | None:
         """Return why there is no proof for an op; None if there is one."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 from mlir import ir
 
@@ -32,9 +32,11 @@ class Engine(Protocol):
 
     def violations(self, op: ir.Operation | ir.OpView) -> Sequence[Violation]:
         """Return the rules that `op` breaks; none if this engine runs it."""
+        ...
 
     def cycles(self, op: ir.Operation, cost_model: CostModel | None) -> int:
         """Predict the cycles of an op that this engine runs, transfers left out."""
+        ...
 
 
 @runtime_checkable
@@ -47,34 +49,53 @@ class Accelerator(Engine, Protocol):
     output channels that its lanes take at once.
     """
 
-    memory: str
-    weight_memory: str
-    capacity_bytes: int
-    base: int
-    reads: Layout
-    writes: tuple[Layout, ...]
-    output_step: int
+    @property
+    def memory(self) -> str: ...
+
+    @property
+    def weight_memory(self) -> str: ...
+
+    @property
+    def capacity_bytes(self) -> int: ...
+
+    @property
+    def base(self) -> int: ...
+
+    @property
+    def reads(self) -> Layout: ...
+
+    @property
+    def writes(self) -> tuple[Layout, ...]: ...
+
+    @property
+    def output_step(self) -> int: ...
 
     def job(self, op: ir.Operation) -> Job:
         """Return an op that this engine runs as one job, however large."""
+        ...
 
     def most_outputs(self, job: Job) -> int:
         """Return the most output channels that one launch can have: its weights must fit the weight memory."""
+        ...
 
     def lowered(self, job: Job, plain: bool = False) -> Job:
         """Return the job that the hardware is given for a tile: with the same result, of a kind that it has.
 
         plain: without what only saves time.
         """
+        ...
 
     def weight_bytes(self, job: Job) -> int:
         """Return the bytes of the packed weights of a tile (not lowered), biases included; 0 if it has none."""
+        ...
 
     def pack(self, job: Job, op: ir.Operation, outputs: tuple[int, int]) -> np.ndarray:
         """Return the packed weights, uint8[weight_bytes], of the output channels of `op` that a tile computes."""
+        ...
 
     def execute(self, job: Job, inputs: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
         """Compute a lowered job as the hardware does: int8[output_bytes] from flat int8 inputs and uint8 weights."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -121,14 +142,19 @@ class Dma:
 class CostModel(Protocol):
     """Published figures of what accelerators and transfers take. `source` cites them."""
 
-    name: str
-    source: str
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def source(self) -> str: ...
 
     def job_cycles(self, engine: str, job: Job) -> int:
         """Return the cycles of a lowered job, from launch to end, weights and maps being in place."""
+        ...
 
     def copy_cycles(self, route: Route, size_bytes: int) -> int:
         """Return the cycles of copying one run of bytes, the set-up of the call included."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -232,7 +258,7 @@ class Soc:
             )
         sizes = (replace(each, size_bytes=size_bytes) if each.name == name else each for each in self.memories)
         engines = (
-            replace(each, capacity_bytes=size_bytes)
+            replace(cast("Any", each), capacity_bytes=size_bytes)
             if isinstance(each, Accelerator) and each.weight_memory == name
             else each
             for each in self.engines

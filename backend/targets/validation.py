@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import cast
 
 from htvm.backend.targets.soc import Accelerator, CostModel, Dma, Engine, Host, Memory, Soc
 
@@ -11,20 +12,21 @@ PARTS = {"memories": Memory, "engines": Engine, "dmas": Dma, "cost_models": Cost
 """The fields of a Soc that are tuples, and of what."""
 
 
-def mistakes(soc: Soc) -> list[str]:
+def validate(soc: Soc) -> list[str]:
     """Return what is wrong with a Soc, each as "what: found X, wanted Y"; nothing if passes can use it."""
     return list(_of_types(soc)) or [*_of_names(soc), *_of_addresses(soc)]
 
 
 def _of_types(soc: Soc) -> Iterator[str]:
-    if not isinstance(soc.host, Host):
-        yield f"host: found {_kind(soc.host)}, wanted a soc.Host"
+    host: object = soc.host  # a file may have given anything
+    if not isinstance(host, Host):
+        yield f"host: found {_kind(host)}, wanted a soc.Host"
     for field, wanted in PARTS.items():
-        parts = getattr(soc, field)
+        parts: object = getattr(soc, field)
         if not isinstance(parts, tuple):
-            yield f"{field}: found {_kind(parts)}, wanted a tuple; one of one part is written (part,)"
+            yield f"{field}: found {_kind(parts)}, wanted a tuple; a single element is written (part,)"
             continue
-        for number, part in enumerate(parts):
+        for number, part in enumerate(cast("tuple[object, ...]", parts)):
             yield from _of_part(f"{field}[{number}]", part, wanted)
 
 

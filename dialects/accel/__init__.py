@@ -34,9 +34,6 @@ MAPPING_ATTRIBUTE = "accel.mapping"
 INNER_ATTRIBUTE = "accel.inner"
 """On a layer, and on the first launch of it: what it makes is not, or not in this shape, a tensor of the ONNX file."""
 
-INSERTED_ATTRIBUTE = "accel.inserted"
-"""On a layer that no node of the ONNX file asks for, and on the first launch of it: what it is there for, in words."""
-
 
 def _string(value: str, context: ir.Context) -> ir.Attribute:
     return ir.StringAttr.get(value, context=context)
@@ -83,17 +80,6 @@ def indices_of(op: TakeOp) -> list[np.ndarray | None]:
     """Return the indices that an accel.take chooses along each axis, None where it takes the whole axis."""
     lists = [list(ir.DenseI64ArrayAttr(each)) for each in op.indices]
     return [np.array(each, np.int64) if each else None for each in lists]
-
-
-def mark_inserted(layer: ir.OpView, purpose: str) -> None:
-    """Say of a layer that no node asks for it, and what it is for."""
-    layer.operation.attributes[INSERTED_ATTRIBUTE] = ir.StringAttr.get(purpose)
-
-
-def inserted(op: ir.OpView | ir.Operation) -> str | None:
-    """Return what a layer is for that no node asks for; None for one of the network's own."""
-    attributes = op.operation.attributes
-    return attributes[INSERTED_ATTRIBUTE].value if INSERTED_ATTRIBUTE in attributes else None
 
 
 def numbered(layers: Iterable[ir.OpView]) -> dict[tuple[str, str, int], ir.OpView]:

@@ -11,14 +11,12 @@ from mlir import ir
 from htvm.backend.targets.engines.host import CYCLES_PER_MOVED
 from htvm.backend.targets.jobs import Layout
 from htvm.backend.targets.soc import HOST, Soc
-from htvm.dialects import accel, scaling
+from htvm.dialects import accel, inserted, scaling
+from htvm.dialects.inserted import Inserted
 from htvm.dialects.semantics import value_ranges
 
 from . import activations, layout
 from .acceptance import violations
-
-PURPOSE = "the layout that {} reads"
-"""What `accel.inserted` of a conversion says."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,7 @@ def made(value: ir.Value, wanted: Layout, engine: str) -> ir.Value:
 
 def is_one(layer: ir.OpView) -> bool:
     """Say whether a layer was inserted to make another layout of a map."""
-    return (accel.inserted(layer) or "").startswith(PURPOSE.partition("{}")[0])
+    return inserted.purpose(layer) is Inserted.CONVERT_LAYOUT
 
 
 def convolution(value: ir.Value, result: ir.Type) -> accel.Conv2dOp:

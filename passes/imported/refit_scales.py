@@ -32,7 +32,7 @@ from mlir import ir
 from mlir.dialects import func
 from mlir.passmanager import ExternalPass
 
-from htvm.dialects import accel, quantisation
+from htvm.dialects import accel, inserted, quantisation
 from htvm.dialects.quantisation import Quantisation
 from htvm.dialects.semantics.real import Real
 
@@ -260,13 +260,6 @@ def tabulate(end: accel.QuantizeOp) -> None:
     with ir.InsertionPoint(end), end.location:
         table = quantisation.integers(entries.astype(np.int16).astype(np.int8))
         made = accel.LookupOp(end.result.type, end.input, table, lowest=x.lowest)
-    accel.mark_inserted(made, f"for --requant pow2: {of_map(x)} -> {of_map(y)}")
+    inserted.mark_refitted(made, x.type(), y.type())
     end.result.replace_all_uses_with(made.result)
     end.operation.erase()
-
-
-def of_map(found: Quantisation) -> str:
-    """Say how a map of one scale is quantised."""
-    power = log2(found.scale)
-    scale = f"2^{power:.0f}" if power.is_integer() else f"{float(found.scale):.3g}"
-    return f"scale {scale}, zero point {found.zero_point}"

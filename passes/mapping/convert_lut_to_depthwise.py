@@ -23,7 +23,7 @@ from mlir import ir
 from mlir.passmanager import ExternalPass
 
 from htvm.backend.targets.soc import Soc
-from htvm.dialects import accel, quantisation, scaling
+from htvm.dialects import accel, inserted, quantisation, scaling
 from htvm.dialects.semantics import value_ranges
 
 from ..analysis.acceptance import fewest_cycles
@@ -65,8 +65,7 @@ class ConvertLutToDepthwise:
         """Put a convolution in place of a lookup; leave it where it is as fast."""
         with ir.InsertionPoint(layer), layer.location:
             conv = scaling.scaled(layer.input, layer.result.type, **asdict(factors))
-        if purpose := accel.inserted(layer):
-            accel.mark_inserted(conv, purpose)
+        inserted.copy(layer, conv)
         before = fewest_cycles(self.target, layer, self.target.engines)
         after = fewest_cycles(self.target, conv, self.target.accelerators)
         if after is not None and (before is None or after < before):

@@ -28,7 +28,8 @@ from mlir import ir
 from mlir.passmanager import ExternalPass
 
 from htvm.backend.targets.soc import Soc
-from htvm.dialects import accel, quantisation
+from htvm.dialects import accel, inserted, quantisation
+from htvm.dialects.inserted import Inserted
 
 from ..analysis.acceptance import fewest_cycles, is_accelerated
 
@@ -131,7 +132,7 @@ def strides_in_channels(layer: accel.Conv2dOp) -> Made | None:
     conv = convolution(layer, folded.result, folded_weights(weights, kernel), [1, 1], [0, 0, 0, 0])
     made = [padded, squares, moved, folded]
     for each in made:
-        accel.mark_inserted(each, "the squares of four pixels of which one is read with strides 2x2, as channels")
+        inserted.mark(each, Inserted.LEGALIZE_CONV)
     return made, conv
 
 

@@ -28,7 +28,8 @@ from mlir.dialects import func
 from mlir.passmanager import ExternalPass
 
 from htvm.backend.targets.soc import Soc
-from htvm.dialects import accel, quantisation
+from htvm.dialects import accel, inserted, quantisation
+from htvm.dialects.inserted import Inserted
 
 from ..analysis import activations
 from ..analysis.acceptance import fewest_cycles, is_accelerated
@@ -116,7 +117,7 @@ class Turned:
         if prod(value.type.shape[2:]) == 1:
             return value
         self.made.append(accel.TransposeOp(turned_type(value.type), value, permutation=list(TURN)))
-        accel.mark_inserted(self.made[-1], "rows and columns are turned for an accelerator")
+        inserted.mark(self.made[-1], Inserted.TRANSPOSE_SPATIAL_DIMS)
         return self.made[-1].result
 
     def clone(self, layer: ir.OpView) -> ir.Value:

@@ -20,7 +20,7 @@ from itertools import islice
 from mlir import ir
 
 from htvm.backend.targets.soc import Route, Soc
-from htvm.dialects import accel
+from htvm.dialects import accel, inserted
 
 from ..analysis import activations, layout
 from ..analysis.tiling import NAME, WEIGHTS_AHEAD
@@ -290,7 +290,7 @@ def describe(launch: accel.LaunchOp, task: Task) -> None:
     attributes["accel.op"] = ir.StringAttr.get(layer.name)
     attributes["accel.shape"] = ir.DenseI64ArrayAttr.get(list(shape))
     attributes["accel.macs"] = accel.integer(task.whole.macs)
-    for name in (NAME, "accel.predicted", accel.INNER_ATTRIBUTE, accel.INSERTED_ATTRIBUTE):
+    for name in (NAME, "accel.predicted", accel.INNER_ATTRIBUTE, *inserted.ATTRIBUTES):
         if name in layer.attributes:
             attributes[name] = layer.attributes[name]
 

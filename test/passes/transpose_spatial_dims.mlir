@@ -4,7 +4,7 @@
 // paddings and strides; the map that comes in and the one that goes out are transposed.
 // CHECK-LABEL: @narrow
 func.func @narrow(%x: tensor<1x16x50x5xi8>) -> tensor<1x16x25x3xi8> {
-  // CHECK: %[[X:.*]] = accel.transpose %arg0 {accel.inserted = "rows and columns are turned for an accelerator", permutation = array<i64: 0, 1, 3, 2>} : (tensor<1x16x50x5xi8>) -> tensor<1x16x5x50xi8>
+  // CHECK: %[[X:.*]] = accel.transpose %arg0 {accel.inserted = "transpose_spatial_dims", permutation = array<i64: 0, 1, 3, 2>} : (tensor<1x16x50x5xi8>) -> tensor<1x16x5x50xi8>
   // CHECK: %[[A:.*]] = accel.conv2d %[[X]], {{.*}}accel.inner{{.*}}pads = array<i64: 1, 3, 3, 3>{{.*}} : (tensor<1x16x5x50xi8>, tensor<16x16x5x7xi8>) -> tensor<1x16x5x50xi8>
   // CHECK: %[[B:.*]] = accel.conv2d %[[A]]
   // CHECK-SAME: -> tensor<1x16x3x25xi8>

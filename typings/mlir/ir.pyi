@@ -7,7 +7,7 @@ out (add it when something does). The original is part of the LLVM Project, Apac
 
 import enum
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, BinaryIO, Final, Generic, Protocol, overload
+from typing import Any, BinaryIO, ClassVar, Final, Generic, Protocol, overload
 
 from numpy.typing import NDArray
 from typing_extensions import Buffer, TypeVar
@@ -277,6 +277,8 @@ class Operation(_OperationBase):
     def replace_uses_of_with(self, of: Value, with_: Value) -> None: ...
 
 class OpView(_OperationBase):
+    OPERATION_NAME: ClassVar[str]
+
     @overload
     def __init__(self, operation: Operation) -> None: ...
     @overload

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import prod
+from typing import Any
 
 from mlir import ir
 
@@ -58,13 +59,13 @@ def weight_values(source: str, low: int, high: int) -> Rule:
     def found(op: linear_ops.Weighted) -> Value | None:
         if quantisation.stored(op.weights) is None:
             return None
-        held = Interval(*value_ranges.held(op.weights))
-        return None if allowed.contains(held) else held
+        held = value_ranges.held(op.weights)
+        return None if held is None or allowed.contains(held) else Interval(*held)
 
     return Rule(Subject.WEIGHT_VALUES, few if len(few.values) <= 3 else Within((allowed,)), source, found)
 
 
-def weight_bytes(source: str, limit: Bytes, size: Callable[[ir.OpView], Bytes]) -> Rule:
+def weight_bytes(source: str, limit: Bytes, size: Callable[[Any], Bytes]) -> Rule:
     """Return the rule for weights of one block of outputs that fit; size: what they take."""
 
     def found(op: ir.OpView) -> Value | None:
@@ -123,7 +124,7 @@ def zero_padding(source: str) -> Rule:
     """Return the rule for zeros around the map."""
 
     def found(op: accel.Conv2dOp) -> Value | None:
-        return None if linear_ops.pads_its_zero(op) else op.pad_value.value
+        return None if op.pad_value is None or linear_ops.pads_its_zero(op) else op.pad_value.value
 
     return Rule(Subject.PADDING, OneOf((0,)), source, found)
 

@@ -11,7 +11,7 @@ from mlir import ir
 from htvm.backend.c.program import read_program
 from htvm.backend.targets.soc import Soc
 from htvm.diagnostics import CompileError
-from htvm.dialects import accel
+from htvm.dialects import accel, inserted
 from htvm.driver import Model, advance, lower
 from htvm.options import CompileOptions
 from htvm.passes import pipeline
@@ -75,7 +75,7 @@ class WhatIf:
 def planned(module: ir.Module, model: Model, soc: Soc) -> Network:
     """Take a module of stage 'scheduled' to 'planned', and return what it then takes."""
     with module.context:
-        own = [layer for layer in accel.layers(module) if layer.engine is not None and accel.inserted(layer) is None]
+        own = [layer for layer in accel.layers(module) if layer.engine is not None and inserted.purpose(layer) is None]
         names = Counter(map(key_of, own))
         engines = {key_of(layer): layer.engine.value for layer in own if names[key_of(layer)] == 1}
     problem = None

@@ -13,7 +13,7 @@ from mlir import ir
 from htvm.backend.targets.soc import Engine, Soc
 from htvm.backend.targets.violations import Subject, Violation, all_of
 from htvm.backend.targets.violations import text as text_of
-from htvm.dialects import accel
+from htvm.dialects import accel, inserted
 from htvm.driver import Model, loaded, lower
 from htvm.explanation.alternatives import Alternatives, Network, WhatIf, planned
 from htvm.explanation.model_edits.layer_spec import LayerSpec
@@ -222,7 +222,7 @@ def kinds(layer: ir.OpView, types: Mapping[str, str]) -> list[str]:
     types: the operator of each node.
     """
     operation = layer.operation.name.removeprefix("accel.")
-    own = [] if accel.inserted(layer) else [types[each] for each in accel.nodes(layer) if each in types]
+    own = [] if inserted.purpose(layer) else [types[each] for each in accel.nodes(layer) if each in types]
     depthwise = [DEPTHWISE] if 1 < groups_of(layer) == layer.input.type.shape[1] else []
     return list(dict.fromkeys([operation, *depthwise, *own]))
 
@@ -254,7 +254,7 @@ def decision(layer: ir.OpView, soc: Soc, refits: bool, types: Mapping[str, str])
         kernel_size=kernel_size(layer),
         strides=tuple(layer.strides) if isinstance(layer, accel.Conv2dOp | accel.Pool2dOp) else (),
         groups=groups_of(layer),
-        inserted=accel.inserted(layer),
+        inserted=inserted.text(layer),
         tiling={} if tiling is None else accel.stated(tiling),
         memory=attributes["accel.memory"].value if "accel.memory" in attributes else None,
         kernel=kernel.value if isinstance(kernel, ir.StringAttr) else None,

@@ -6,7 +6,7 @@ import pytest
 
 from htvm.backend import targets
 from htvm.backend.targets.soc import Soc
-from htvm.backend.targets.validation import mistakes
+from htvm.backend.targets.validation import validate
 
 CUSTOM = """
 from dataclasses import replace
@@ -56,7 +56,7 @@ def test_what_a_file_describes_wrongly_is_said_when_it_is_loaded(tmp_path):
     assert str(refused.value).splitlines() == [
         f"target file '{path}' describes no machine:",
         "  memories[1]: found int, wanted a soc.Memory",
-        "  engines: found HostEngine, wanted a tuple; one of one part is written (part,)",
+        "  engines: found HostEngine, wanted a tuple; a single element is written (part,)",
     ]
 
 
@@ -64,9 +64,9 @@ class HalfAnArray:
     name, memory, weight_memory, violations, cycles, job = "npu", "l1", "l9", None, None, None
 
 
-def test_mistakes_name_what_is_there_and_what_is_wanted():
+def test_validation_names_what_is_there_and_what_is_wanted():
     diana, rv32 = targets.load("diana"), targets.load("rv32")
-    found = mistakes(replace(rv32, host=None, engines=(HalfAnArray(),), cost_models=(7,)))
+    found = validate(replace(rv32, host=None, engines=(HalfAnArray(),), cost_models=(7,)))
     assert found == [
         "host: found NoneType, wanted a soc.Host",
         "engines[0]: found HalfAnArray without base, capacity_bytes, execute, lowered, most_outputs, output_step, "
@@ -75,16 +75,16 @@ def test_mistakes_name_what_is_there_and_what_is_wanted():
     ]
     (ram,) = rv32.memories
     later = replace(ram, base=ram.base + 16)
-    assert mistakes(replace(rv32, memories=(ram, later), arena_memory="l2", constant_memory="rom")) == [
+    assert validate(replace(rv32, memories=(ram, later), arena_memory="l2", constant_memory="rom")) == [
         "memories: found 'ram' 2 times, wanted each name once",
         "arena_memory: found 'l2', wanted one of ram",
         "constant_memory: found 'rom', wanted one of ram",
         f"memories: found 'ram' up to {ram.end:#x} and 'ram' from {later.base:#x}, wanted memories apart",
     ]
-    assert mistakes(replace(diana, memories=diana.memories[:2], cost_models=()))[-1] == (
+    assert validate(replace(diana, memories=diana.memories[:2], cost_models=()))[-1] == (
         "cost_models: found none, wanted one, since there are accelerators"
     )
-    assert mistakes(diana) == mistakes(rv32) == []
+    assert validate(diana) == validate(rv32) == []
 
 
 def test_a_missing_file_is_refused():
