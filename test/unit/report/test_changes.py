@@ -20,6 +20,7 @@ from htvm.driver import lower
 from htvm.explanation import explanation
 from htvm.explanation.model_edits.layer_spec import LayerSpec
 from htvm.explanation.model_edits.search import Counterfactual, NoEdit, layer_of
+from htvm.options import CompileOptions
 from htvm.passes.analysis.acceptance import violations
 
 MODELS = Path(__file__).parents[2] / "inputs" / "models"
@@ -214,7 +215,7 @@ def test_what_an_option_is_said_to_do_it_does(name: str, nodes: str, count: int)
         for one in each.candidates
         if isinstance(one.remedy, Counterfactual) and one.remedy.option == "--requant pow2" and one.engine == "digital"
     ]
-    refitted, _ = lower(model, soc, "scheduled", requant="pow2")
+    refitted, _ = lower(model, soc, "scheduled", CompileOptions(requant="pow2"))
     with refitted.context:
         layers = [each for each in accel.layers(refitted) if not violations(soc, soc.engine("digital"), each)]
         taken = {accel.node(each) for each in layers}
