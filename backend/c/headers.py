@@ -26,6 +26,7 @@ INCLUDES: Mapping[str, tuple[str, ...]] = {
     "htvm_pool2d_words.h": ("htvm_pool2d.h",),
     _REQUANT: (ELEMENT,),
     SOC: (),
+    "htvm_real.h": ("htvm_elementwise.h",),
     "htvm_softmax.h": (_REQUANT,),
     "htvm_sparse_row.h": (_REQUANT,),
     "htvm_winograd.h": (_REQUANT,),

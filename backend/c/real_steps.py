@@ -16,8 +16,7 @@ MOST_TERMS = 4
 """Inputs of htvm_weighted_sum."""
 
 
-def threshold(step: Step) -> None:
-    layer: accel.ThresholdOp = step.layer
+def threshold(step: Step, layer: accel.ThresholdOp) -> None:
     x_type, y_type = element_type(layer.input), element_type(step.output)
     x, y = step.reads(layer.input, "x"), step.writes(step.output)
     starts = step.shared.data[values.global_name(layer.starts)]
@@ -34,8 +33,7 @@ def threshold(step: Step) -> None:
     step.call_in_loops(loops + loops_over(outer, x, y), kernel, address, x, *names, starts.shape[-1], y)
 
 
-def weighted_sum(step: Step) -> None:
-    layer: accel.WeightedSumOp = step.layer
+def weighted_sum(step: Step, layer: accel.WeightedSumOp) -> None:
     sizes, inputs = shape(step.output), list(layer.inputs)
     unused: list[ElementType] = [ELEMENT_TYPES["i8"]] * (MOST_TERMS - len(inputs))
     types = [*map(element_type, inputs), *unused]

@@ -54,7 +54,8 @@ class FoldConstants:
             exact = real_layers.MEANINGS[op.operation.name](op, *operands)
             with ir.InsertionPoint(op), op.location:
                 q = Quantisation.of(result)
-                made = written(exact) if q is None else rounded(exact, q, op)
+                kept = q or moved_type(op)
+                made = written(exact) if kept is None else rounded(exact, kept, op)
             if q is None:
                 known[result] = exact
             if made is not None:
@@ -76,6 +77,14 @@ def constant(value: ir.Value) -> Real | None:
         numbers = np.array(source.value)
         return Real.of_floats(numbers) if np.isfinite(numbers).all() else None  # a mask
     return None
+
+
+def moved_type(op: ir.OpView) -> Quantisation | None:
+    """Return the quantised type of a constant whose elements an operation only moves; None for others."""
+    if not isinstance(op, (accel.ReshapeOp, accel.TransposeOp, accel.TakeOp)):
+        return None
+    q = Quantisation.of(op.operation.operands[0])
+    return q if q is not None and q.axis is None else None
 
 
 def rounded(exact: Real, q: Quantisation, op: ir.OpView) -> ir.Value:

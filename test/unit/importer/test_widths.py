@@ -80,9 +80,8 @@ def test_sums_of_16_bits(graph):
     check_agreement(graph(around("b = Add(a, a)", "40,4", "40,4", "int16", 300), opset=21))
 
 
-def test_products_of_16_bits_are_refused_beyond_32(graph):
-    with pytest.raises(Exception, match=r"has products from .* to .*, which 32 bits do not hold"):
-        check_agreement(graph(around("b = Mul(a, a)", "1,4", "1,4", "int16", 20_000), opset=21))
+def test_products_of_16_bits_beyond_32_are_exact(graph):
+    check_agreement(graph(around("b = Mul(a, a)", "1,4", "1,4", "int16", 20_000), opset=21))
 
 
 def test_layers_without_exact_constants_are_warned_of(graph, monkeypatch):
@@ -93,14 +92,13 @@ def test_layers_without_exact_constants_are_warned_of(graph, monkeypatch):
         driver.lower(model, targets.load("rv32"), "integer")
 
 
-def test_sums_of_32_bits_with_one_bound_are_refused(graph):
+def test_sums_of_32_bits_with_one_bound_are_exact(graph):
     model = graph("""g (float[1,1,3,3] x) => (float[1,1,3,3] y) <float[1,1,1,1] w = {300}, float low = {-128}> {
       a = Conv(x, w)
       b = Floor(a)
       y = Max(b, low)
     }""")
-    with pytest.raises(Exception, match=r"results from -38,400 to 76,500 in channel 0, clamped to -128"):
-        check_agreement(model)
+    check_agreement(model)
 
 
 def test_clip_between_quantisers(graph):
