@@ -10,6 +10,7 @@ Reads    shapes, layouts, element types and weights; a `kernel` that is there al
          `accel.constants`
 Writes   `kernel`, `run`, `skip`, `scratch_bytes` and `accel.data_bytes` of conv2d and dense on the host
 Needs    assign-layouts before it: which windows can be read in place depends on it
+Fails    never
 
 Each layer begins with the smallest estimate of instructions among the kernels that take it, that add at most a tenth to
 its weights, and that need no more scratch memory than it has inputs and outputs. Then constants are traded for

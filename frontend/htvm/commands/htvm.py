@@ -40,11 +40,11 @@ SUBCOMMANDS = {
 def main() -> int:
     """Entry point of `htvm`."""
     chosen = next((word for word in sys.argv[1:] if not word.startswith("-")), None)
-    arguments, unknown = command_line([chosen]).parse_known_args()
-    if unknown:  # said by the command, whose usage is the one that helps
-        arguments.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
-    settle(arguments)
-    with failing_politely(f"htvm {chosen}"):
+    with failing_politely(f"htvm {chosen}" if chosen else "htvm"):
+        arguments, unknown = command_line([chosen]).parse_known_args()
+        if unknown:  # said by the command, whose usage is the one that helps
+            arguments.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+        settle(arguments)
         return arguments.run(arguments)
 
 

@@ -98,6 +98,7 @@ REFUSED = {
     r"reduce_.*_empty_set.*|split_zero_size_.*|reshape_allowzero_.*": "expected at least 1 along each axis",
     r"resize_.*cubic.*antialias|resize_.*_antialias": "antialias is 1, expected 0",
     r"resize_.*cubic.*": "mode is 'cubic', expected 'nearest' or 'linear'",
+    r"resize_downsample_scales_linear": "bits to add these scales exactly, expected at most 61",
     r"resize_.*_not_(larger|smaller)": "keep_aspect_ratio_policy is",
     r"resize_tf_crop_and_resize.*": "coordinate_transformation_mode is 'tf_crop_and_resize'",
     r"shrink_soft": "bias is 1.5, expected 0.0",

@@ -61,7 +61,7 @@ def test_a_pin_that_is_impossible_says_why() -> None:
         ("{", "is no JSON"),
         ("[]", "has no list 'layers'"),
         ('{"layers": [{"node": 3}]}', r"layers\[0\]: found .*, expected an object with 'node' and 'op'"),
-        ('{"layers": [{"node": "a", "op": "add", "number": "x"}]}', "number is x, expected which of the layers"),
+        ('{"layers": [{"node": "a", "op": "add", "number": "x"}]}', "number is 'x', expected which of the layers"),
         ('{"layers": [{"node": "a", "op": "add", "tiling": {"rows": "x"}}]}', "tiling is .*, expected sizes and flags"),
         ('{"layers": [], "options": 3}', "options: there is no 'options'"),
         ('{"layers": [], "options": {"requant": 3}}', "options: 'requant' is 3, expected a text"),
