@@ -92,13 +92,13 @@ HTVM_KERNEL void htvm_weighted_sum(const htvm_weighted_sum_layer *layer, int32_t
 
 /* Define functions of these types. */
 #define HTVM_DEFINE_THRESHOLD(name, x_type, y_type)                                                                  \
-    HTVM_SHARED void name(const htvm_unary_shape *shape, const void *x, const int32_t *starts, const void *values,  \
+    HTVM_SHARED void name(const htvm_unary_shape *shape, const void *x, const int32_t *starts, const void *values,   \
                           int32_t count, void *y)                                                                    \
     {                                                                                                                \
         htvm_threshold(shape, x, x_type, starts, values, count, y, y_type);                                          \
     }
 #define HTVM_DEFINE_WEIGHTED_SUM(name, count, even, type_0, type_1, type_2, type_3, y_type)                          \
-    HTVM_SHARED void name(const htvm_weighted_sum_layer *layer, const void *x0, const void *x1, const void *x2,     \
+    HTVM_SHARED void name(const htvm_weighted_sum_layer *layer, const void *x0, const void *x1, const void *x2,      \
                           const void *x3, const int64_t *constants, void *y)                                         \
     {                                                                                                                \
         const void *const x[HTVM_MOST_TERMS] = {x0, x1, x2, x3};                                                     \
