@@ -161,7 +161,7 @@ def interrupted(
     status = process.returncode
     problems = []
     if status == 128 + number:
-        if said.count("\n") != 1:
+        if len([line for line in said.splitlines() if not line.startswith("note: ")]) != 1:
             problems.append(f"says {said!r}")
         problems += [f"left half of {name}" for name in partial(folder / "work")]
     elif status != command.status:

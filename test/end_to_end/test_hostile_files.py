@@ -10,7 +10,8 @@ from limited import outcomes
 
 ACCEPTED = {
     "duplicate_node_name", "duplicate_result", "result_is_input", "conv_strides_huge", "conv_dilations_huge",
-    "scale_largest", "scale_smallest_normal", "weight_scale_smallest_normal", "weights_out_of_range",
+    "scale_largest", "scale_smallest_normal", "weight_scale_smallest_normal",
+    "weight_scale_largest", "weights_out_of_range",
     "sums_beyond_32_bits", "sigmoid_layers", "channels_2000", "pool_layers", "exp_huge", "log_of_negative",
     "slice_huge", "split_many",
     *(f"name_{name}" for name in hostile_files.NAMES), "na'me; touch evil #\"", "main",

@@ -13,6 +13,7 @@ from htvm.backend.c import calls
 from htvm.backend.targets.soc import Soc
 from htvm.dialects import accel
 from htvm.driver import lower
+from htvm.options import CompileOptions
 from htvm.passes.analysis import activations
 from htvm.passes.analysis.program_size import written
 from htvm.passes.analysis.residency import Residency
@@ -27,7 +28,7 @@ CALL = re.compile(r"^ +htvm_(?:copy|copy_rows|copy_maps|launch|launch_at|wait)\(
 
 def residency(name: str, soc: Soc, objective: str = "latency") -> Residency:
     """Return the choices for a network, `choices`, with all that they need."""
-    module, _ = lower(models.path(name), soc, "scheduled", objective=objective)
+    module, _ = lower(models.path(name), soc, "scheduled", CompileOptions(objective=objective))
     (function,) = accel.functions(module)
     for layer in activations.layers(function):
         if "accel.tiling" in layer.operation.attributes:
