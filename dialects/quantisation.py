@@ -11,6 +11,10 @@ from mlir.dialects import arith, memref, quant
 
 from .accel import producer
 
+SMALLEST_SCALE = float(np.finfo(np.float32).smallest_normal)
+LARGEST_SCALE = float(np.finfo(np.float32).max)
+"""Scales that MLIR's quantised types of f32 take: it aborts on others."""
+
 
 @dataclass(frozen=True)
 class Quantisation:
@@ -87,8 +91,10 @@ class Quantisation:
             return None
         count = max(len(factors), len(self.scales))
         exact = [Fraction(self.scales[i % len(self.scales)]) * factors[i % len(factors)] for i in range(count)]
+        if not all(SMALLEST_SCALE <= value <= LARGEST_SCALE for value in exact):
+            return None
         scales = tuple(float(value) for value in exact)
-        if any(value <= 0 for value in exact) or any(Fraction(s) != value for s, value in zip(scales, exact)):
+        if any(Fraction(s) != value for s, value in zip(scales, exact)):
             return None
         zero_points = self.zero_points if len(self.zero_points) == count else self.zero_points * count
         return replace(self, scales=scales, zero_points=zero_points, axis=axis)

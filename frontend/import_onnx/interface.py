@@ -140,8 +140,12 @@ class Arguments:
             scale = 1.0
             if node.proto.op_type in ("Div", "Mul"):
                 factor = node.number(1, "factor")
+                if not (math.isfinite(factor) and factor > 0):
+                    return None
                 scale = factor if node.proto.op_type == "Div" else 1 / factor
-                if factor <= 0 or (node.proto.op_type == "Mul" and Fraction(scale) * Fraction(factor) != 1):
+                if not q.SMALLEST_SCALE <= scale <= q.LARGEST_SCALE or (
+                    node.proto.op_type == "Mul" and Fraction(scale) * Fraction(factor) != 1
+                ):
                     return None
                 node = self._only_reader(node)
             if node is None or node.proto.op_type not in ROUNDINGS:

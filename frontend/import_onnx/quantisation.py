@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from htvm.dialects.quantisation import Quantisation
+from htvm.dialects.quantisation import LARGEST_SCALE, SMALLEST_SCALE, Quantisation
 from htvm.import_onnx.errors import Problem, choices_text, shape_text
 
 STORAGES = {
@@ -22,9 +22,6 @@ STORAGES = {
 
 NARROW_STORAGES = {f"{sign}int{bits}": (bits, sign == "") for sign in ("", "u") for bits in (2, 4)}
 """Types of ONNX that are stored in 8 bits: name, bits, and whether they are signed."""
-
-SMALLEST_SCALE = float(np.finfo(np.float32).smallest_normal)
-"""MLIR's quantised types of f32 take no scale below it."""
 
 
 def integers(dtype: np.dtype, lowest: int | None = None, highest: int | None = None) -> Quantisation:
@@ -69,7 +66,7 @@ def from_arrays(
         raise Problem(f"scale has shape {found}, expected one number or one per channel")
     scales = tuple(scale.astype(np.float64).reshape(-1).tolist())
     for index, number in enumerate(scales):
-        if not SMALLEST_SCALE <= number < math.inf:
+        if not SMALLEST_SCALE <= number <= LARGEST_SCALE:
             channel = f" of channel {index}" if len(scales) > 1 else ""
             raise Problem(f"scale{channel} is {number:g}, expected a finite number of at least {SMALLEST_SCALE:g}")
     zero_points = (0,) * len(scales)

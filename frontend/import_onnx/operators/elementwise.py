@@ -342,8 +342,11 @@ def _rescaled(node: Node, a: Tensor) -> Quantisation | None:
     value, kind = node.value(1), node.proto.op_type
     if a.grid is None or kind not in ("Mul", "Div") or not isinstance(value, Constant) or value.array.size != 1:
         return None
-    factor = Fraction(float(value.array.reshape(())))
-    return a.grid.scaled([factor if kind == "Mul" else 1 / factor], None) if factor > 0 else None
+    number = float(value.array.reshape(()))
+    if not (math.isfinite(number) and number > 0):
+        return None
+    factor = Fraction(number)
+    return a.grid.scaled([factor if kind == "Mul" else 1 / factor], None)
 
 
 def _divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -346,3 +346,34 @@ def test_damaged_files_are_errors_or_models(tmp_path):
         except ModelError:
             refused += 1
     assert 500 < refused < 1000
+
+
+@pytest.mark.parametrize("value", [0.0, float("inf"), float("nan"), 1e-45, -1.0])
+@pytest.mark.parametrize("op", ["Mul", "Div"])
+@pytest.mark.parametrize("kind", ["float", "int8"])
+def test_factors_that_are_no_scale_are_refused_or_computed(op: str, value: float, kind: str) -> None:
+    """An input that is multiplied by 0 or divided by infinity has no scale; nothing but a ModelError may say so."""
+    nodes = [
+        helper.make_node(op, ["x", "factor"], ["a"], name="scale"),
+        helper.make_node("Floor", ["a"], ["b"], name="floor"),
+        helper.make_node("Clip", ["b", "low", "high"], ["y"], name="clip"),
+    ]
+    if kind == "int8":
+        nodes.insert(0, helper.make_node("DequantizeLinear", ["q", "unit"], ["x"], name="dequantise"))
+    constants = {"factor": value, "low": 0.0, "high": 100.0, "unit": 1.0}
+    tensors = [onnx.numpy_helper.from_array(np.float32(number), name) for name, number in constants.items()]
+    name, dtype = ("q", TensorProto.INT8) if kind == "int8" else ("x", TensorProto.FLOAT)
+    graph = helper.make_graph(
+        nodes,
+        "factors",
+        [helper.make_tensor_value_info(name, dtype, [1, 4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 4])],
+        tensors,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    try:
+        module = import_onnx(model)
+    except ModelError as error:
+        assert "node '" in str(error) or "input '" in str(error)
+    else:
+        assert "accel." in str(module)
