@@ -302,11 +302,17 @@ def failing_politely(command: str) -> Iterator[None]:
         where = f"{error.filename}: " if error.filename else ""
         _fail(command, f"{where}{error.strerror or error}")
     except Exception as error:
-        if isinstance(error, _users_mistakes()):
+        if _is_another_mlir(error) or isinstance(error, _users_mistakes()):
             _fail(command, str(error))
         if os.environ.get(DEBUG):
             raise
         _fail_inside(command, error)
+
+
+def _is_another_mlir(error: Exception) -> bool:
+    """Say whether another MLIR is installed: then nothing of the dialect, and no other exception, can be imported."""
+    installed = sys.modules.get("htvm.dialects.installed_mlir")
+    return installed is not None and isinstance(error, installed.MlirVersionError)
 
 
 def _users_mistakes() -> tuple[type[Exception], ...]:
