@@ -29,6 +29,8 @@ from htvm.dialects.quantisation import Quantisation
 from htvm.dialects.semantics import real_layers
 from htvm.dialects.semantics.real import Real
 
+from ..analysis.movement import moved
+
 MOST_ELEMENTS = 1 << 20
 """Of a constant that is computed."""
 
@@ -54,7 +56,7 @@ class FoldConstants:
             exact = real_layers.MEANINGS[op.operation.name](op, *operands)
             with ir.InsertionPoint(op), op.location:
                 q = Quantisation.of(result)
-                kept = q or moved_type(op)
+                kept = q or moved(op)
                 made = written(exact) if kept is None else rounded(exact, kept, op)
             if q is None:
                 known[result] = exact
@@ -77,14 +79,6 @@ def constant(value: ir.Value) -> Real | None:
         numbers = np.array(source.value)
         return Real.of_floats(numbers) if np.isfinite(numbers).all() else None  # a mask
     return None
-
-
-def moved_type(op: ir.OpView) -> Quantisation | None:
-    """Return the quantised type of a constant whose elements an operation only moves; None for others."""
-    if not isinstance(op, (accel.ReshapeOp, accel.TransposeOp, accel.TakeOp)):
-        return None
-    q = Quantisation.of(op.operation.operands[0])
-    return q if q is not None and q.axis is None else None
 
 
 def rounded(exact: Real, q: Quantisation, op: ir.OpView) -> ir.Value:

@@ -26,6 +26,8 @@ from mlir.passmanager import ExternalPass
 from htvm.dialects import accel, quantisation
 from htvm.dialects.quantisation import Quantisation
 
+from ..analysis.movement import moved
+
 ACTIVATIONS = (accel.ReluOp, accel.ClampOp)
 
 FARTHEST = 1e30
@@ -49,21 +51,6 @@ class PropagateScales:
                 with op.location:
                     shape = ir.RankedTensorType(op.result.type).shape
                     op.result.set_type(quantisation.tensor(shape, q.type()))
-
-
-def moved(op: ir.OpView) -> Quantisation | None:
-    """Return the quantisation of the numbers that an operation moves; None if it does not just move."""
-    if isinstance(op, accel.ReshapeOp | accel.TransposeOp | accel.TakeOp | accel.ConcatOp) or (
-        isinstance(op, accel.Pool2dOp) and op.kind.value in ("max", "min")
-    ):
-        parts = [Quantisation.of(operand) for operand in op.operation.operands]
-        first = parts[0]
-        if first is None or first.axis is not None:
-            return None
-        if all(part is not None and part.same_numbers(first) and part.bits == first.bits for part in parts):
-            lowest, highest = min(part.lowest for part in parts), max(part.highest for part in parts)
-            return replace(first, lowest=lowest, highest=highest)
-    return None
 
 
 def bounded(op: ir.OpView) -> Quantisation | None:

@@ -319,13 +319,12 @@ def _users_mistakes() -> tuple[type[Exception], ...]:
     """Return the exceptions whose message is for the user."""
     from htvm.backend.files import OutputError
     from htvm.diagnostics import CompileError
-    from htvm.dialects.installed_mlir import MlirVersionError
     from htvm.interface import InputError
     from htvm.project import ProjectError
     from htvm.runtime.simulator import SimulationError
     from htvm.runtime.simulator.toolchain import BuildError
 
-    return CompileError, InputError, ProjectError, OutputError, BuildError, SimulationError, MlirVersionError
+    return CompileError, InputError, ProjectError, OutputError, BuildError, SimulationError
 
 
 def _fail_inside(command: str, error: Exception) -> NoReturn:

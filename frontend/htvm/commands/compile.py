@@ -22,7 +22,7 @@ from htvm.commands.arguments import (
 )
 
 if TYPE_CHECKING:
-    from htvm.backend.c.record import Report
+    from htvm.driver import CompiledModel
 
 EXAMPLES = """\
 examples:
@@ -83,7 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
         text = json.dumps(plan.saved(scheduled, compiled.soc.name, compiled.options), indent=1) + "\n"
         write_text(arguments.save_plan, text)
     if arguments.plan:
-        say(arguments, cost_of_pins(arguments, compiled.project.report))
+        say(arguments, cost_of_pins(compiled))
     memory, report = compiled.soc.arena_memory, compiled.project.report
     say(
         arguments,
@@ -95,10 +95,12 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def cost_of_pins(arguments: argparse.Namespace, report: Report) -> str:
+def cost_of_pins(pinned_model: CompiledModel) -> str:
     """Compile once more without the plan and say what its pins cost."""
     from htvm import driver
 
-    free = driver.compile(arguments.model, arguments.target, options=replace(options_of(arguments), plan=()))
-    pinned, best = (sum(step.predicted_cycles or 0 for step in each.steps) for each in (report, free.project.report))
+    options = replace(pinned_model.options, plan=())
+    free = driver.compile(pinned_model.model, pinned_model.soc, options=options)
+    reports = pinned_model.project.report, free.project.report
+    pinned, best = (sum(step.predicted_cycles or 0 for step in report.steps) for report in reports)
     return f"plan: {pinned:,} cycles predicted, {best:,} without its pins"

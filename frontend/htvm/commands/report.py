@@ -14,7 +14,6 @@ from htvm.commands.arguments import (
     add_output,
     add_seed,
     add_target,
-    options_of,
     say,
 )
 from htvm.commands.subject import subject
@@ -56,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     compiled, project, soc = subject(arguments)
     decisions = []
     if compiled is not None:
-        decisions = explain(arguments.model, soc, options=options_of(arguments)).decisions
+        decisions = explain(compiled.model, soc, options=compiled.options).decisions
     with about(arguments.inputs or "random inputs"):
         samples = Samples.of(project.inputs, project.random_inputs(arguments.seed) if given is None else given)
     program = Program(project, soc, arguments.cc, max_cycles=arguments.max_cycles)
