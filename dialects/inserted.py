@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from math import log2
 
 from mlir import ir
 
 from .quantisation import Quantisation
+from .text_enum import TextEnum
 
 ATTRIBUTE = "accel.inserted"
 """On an inserted layer, and on the first launch of it: one of Inserted."""
@@ -18,7 +18,7 @@ SCALES_ATTRIBUTE = "accel.refitted_scales"
 ATTRIBUTES = (ATTRIBUTE, SCALES_ATTRIBUTE)
 
 
-class Inserted(StrEnum):
+class Inserted(TextEnum):
     """What a layer was inserted for."""
 
     CONVERT_LAYOUT = "convert_layout"

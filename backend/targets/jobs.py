@@ -9,10 +9,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from math import prod
 
 from mlir import ir
+
+from htvm.dialects.text_enum import TextEnum
 
 KINDS = ("conv2d", "dense", "add", "matvec")
 
@@ -23,7 +24,7 @@ Range = tuple[int, int]
 """First index, and the one behind the last."""
 
 
-class Layout(StrEnum):
+class Layout(TextEnum):
     """How a feature map lies in an accelerator's memory: its axes, outermost first."""
 
     NCHW = "nchw"

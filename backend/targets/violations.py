@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import Enum, StrEnum
+from enum import Enum
 from typing import NamedTuple
 
+from htvm.dialects.text_enum import TextEnum
 
-class Subject(StrEnum):
+
+class Subject(TextEnum):
     """What a rule is about. An engine may have subjects of its own, as strings: no model edit is known for those."""
 
     OP = "op"
