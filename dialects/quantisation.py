@@ -66,6 +66,15 @@ class Quantisation:
             flags, storage, ir.F32Type.get(), list(self.scales), list(self.zero_points), self.axis, *bounds
         )
 
+    def parameters(self, ndim: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return scales and zero points, shaped to broadcast against `ndim` axes."""
+        shape = [-1 if axis == self.axis else 1 for axis in range(ndim)]
+        return np.array(self.scales).reshape(shape), np.array(self.zero_points).reshape(shape)
+
+    def signless(self, integers: np.ndarray) -> np.ndarray:
+        """Return stored integers as tables hold them: of the storage's width, and the same bits without a sign."""
+        return integers.astype(f"{'i' if self.signed else 'u'}{self.bits // 8}").view(f"i{self.bits // 8}")
+
     def storage_type(self) -> ir.Type:
         """Return the element type of the stored integers in stage 'integer': i8, ui8, i16, ui16 or i32."""
         make = ir.IntegerType.get_signless if self.signed else ir.IntegerType.get_unsigned

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from .semantics import value_ranges
+
 POINTS = 36
 """Products of a tile and a channel: 6 x 6."""
 TILE = 4
@@ -27,9 +29,7 @@ G = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0
 
 def sums_fit(weights: np.ndarray, low: int, high: int) -> bool:
     """Say whether all sums over weights [K, C, 3, 3] stay within MOST_SUM for inputs from `low` to `high`."""
-    rows = weights.reshape(len(weights), -1).astype(np.int64)
-    least = np.minimum(rows * low, rows * high).sum(axis=1)
-    most = np.maximum(rows * low, rows * high).sum(axis=1)
+    least, most = value_ranges.sums(weights, (low, high))
     return bool((least >= -MOST_SUM).all() and (most <= MOST_SUM).all())
 
 

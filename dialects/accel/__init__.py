@@ -1,7 +1,7 @@
 """The operations and attributes of the accel dialect, generated from the definitions here, and questions about them."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,21 @@ def _string(value: str, context: ir.Context) -> ir.Attribute:
 
 for _kind in ("Accel_Rounding", "Accel_PoolKind", "Accel_Kernel", "Accel_Function"):
     ir.register_attribute_builder(_kind, replace=True)(_string)
+
+
+def objective(module: ir.Module | ir.Operation) -> str:
+    """Return what a module is compiled for, the first objective if it does not say."""
+    return _choice(module, OBJECTIVE_ATTRIBUTE, OBJECTIVES)
+
+
+def mapping(module: ir.Module | ir.Operation) -> str:
+    """Return how the layers of a module are mapped on accelerators, the first way if it does not say."""
+    return _choice(module, MAPPING_ATTRIBUTE, MAPPINGS)
+
+
+def _choice(module: ir.Module | ir.Operation, attribute: str, choices: Sequence[str]) -> str:
+    attributes = module.operation.attributes
+    return attributes[attribute].value if attribute in attributes else choices[0]
 
 
 def layers(module: ir.Module | ir.Operation) -> Iterator[ir.OpView]:

@@ -154,8 +154,7 @@ def _real(value: Tensor, type_: ir.Type) -> Real:
     q = Quantisation.of(type_)
     if q is None:
         raise ValueError(f"an operand {type_} stands for no real number")
-    scale, zero_point = _parameters(q, value.ndim)
-    return Real.of_storage(value, scale, zero_point)
+    return Real.of_storage(value, *q.parameters(value.ndim))
 
 
 def _rounded(exact: Real, type_: ir.Type, op: ir.OpView) -> Tensor:
@@ -165,13 +164,7 @@ def _rounded(exact: Real, type_: ir.Type, op: ir.OpView) -> Tensor:
         return exact
     stated = op.attributes["rounding"] if "rounding" in op.attributes else None
     rounding = ir.StringAttr(stated).value if stated else "half_even"
-    return exact.quantise(*_parameters(q, exact.ndim), q.lowest, q.highest, rounding)
-
-
-def _parameters(q: Quantisation, ndim: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return scale and zero point, shaped to broadcast against `ndim` axes."""
-    shape = [-1 if axis == q.axis else 1 for axis in range(ndim)]
-    return np.array(q.scales).reshape(shape), np.array(q.zero_points).reshape(shape)
+    return exact.quantise(*q.parameters(exact.ndim), q.lowest, q.highest, rounding)
 
 
 def _checked(result: np.ndarray, type_: ir.Type) -> np.ndarray:

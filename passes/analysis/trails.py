@@ -20,6 +20,7 @@ from math import ceil, inf
 import numpy as np
 from mlir import ir
 
+from htvm.backend.targets.soc import HOST
 from htvm.dialects import accel, packed_weights, winograd_weights
 
 from . import in_place, layout
@@ -67,9 +68,15 @@ class Walk:
 
 def trails(layer: ir.OpView) -> dict[ir.Value, Trail]:
     """Return the operands that the output of a layer may lie over, if nothing reads them afterwards, and how."""
+    is_chosen = isinstance(layer, accel.Conv2dOp) and layer.kernel is not None
+    return trails_by(layer, layer.kernel.value if is_chosen else None)
+
+
+def trails_by(layer: ir.OpView, kernel: str | None) -> dict[ir.Value, Trail]:
+    """Return the same for a convolution by a kernel that it may not have yet; None if that is not known."""
     found = dict.fromkeys(in_place.overwritable(layer), IN_PLACE)
-    if isinstance(layer, accel.Conv2dOp) and layer.kernel is not None:
-        trail = convolution_trail(layer, layer.kernel.value)
+    if isinstance(layer, accel.Conv2dOp) and kernel is not None:
+        trail = convolution_trail(layer, kernel)
         if trail is not None:
             found[layer.input] = trail
     return found
@@ -77,7 +84,7 @@ def trails(layer: ir.OpView) -> dict[ir.Value, Trail]:
 
 def convolution_trail(layer: accel.Conv2dOp, kernel: str) -> Trail | None:
     """Return the trail of a convolution on the host by a kernel; None if it must not overlap its input."""
-    if layer.input.type.shape[0] != 1 or layer.engine is None or layer.engine.value != "host":
+    if layer.input.type.shape[0] != 1 or layer.engine is None or layer.engine.value != HOST:
         return None
     if layer.input == layer.weights:
         return None

@@ -13,9 +13,9 @@ from mlir.dialects import func
 
 from htvm.dialects import accel
 
-from . import activations, in_place, layout
+from . import activations, layout
 from .packing import IN_PLACE, Trail
-from .trails import convolution_trail
+from .trails import trails_by
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,8 @@ class WorkingSet:
         return self.others_bytes + operand_bytes + output_bytes + scratch_bytes - max(saved, default=0)
 
     def _trails(self, kernel: str | None) -> Mapping[ir.Value, Trail]:
-        found = {value: IN_PLACE for value in in_place.overwritable(self.layer) if not activations.is_argument(value)}
-        if isinstance(self.layer, accel.Conv2dOp) and kernel is not None:
-            trail = convolution_trail(self.layer, kernel)
-            if trail is not None:
-                found[self.layer.input] = trail
-        return found
+        found = trails_by(self.layer, kernel)
+        return {v: trail for v, trail in found.items() if trail is not IN_PLACE or not activations.is_argument(v)}
 
 
 def working_sets(function: func.FuncOp) -> list[WorkingSet]:

@@ -73,7 +73,7 @@ def constant(value: ir.Value) -> Real | None:
     """Return the numbers of a constant, real or quantised; None for what is computed."""
     q, stored = Quantisation.of(value), quantisation.stored(value)
     if q is not None:
-        return None if stored is None else Real.of_storage(stored, *_parameters(q, stored.ndim))
+        return None if stored is None else Real.of_storage(stored, *q.parameters(stored.ndim))
     source = accel.producer(value)
     if isinstance(source, arith.ConstantOp) and isinstance(value.type.element_type, ir.F32Type):
         numbers = np.array(source.value)
@@ -86,7 +86,7 @@ def rounded(exact: Real, q: Quantisation, op: ir.OpView) -> ir.Value:
     attributes = op.operation.attributes
     rounding = attributes["rounding"].value if "rounding" in attributes else "half_even"
     shape = list(op.operation.results[0].type.shape)
-    stored = exact.quantise(*_parameters(q, exact.ndim), q.lowest, q.highest, rounding)
+    stored = exact.quantise(*q.parameters(exact.ndim), q.lowest, q.highest, rounding)
     return quantisation.constant(np.broadcast_to(stored, shape), q)
 
 
@@ -105,9 +105,3 @@ def written(exact: Real) -> ir.Value | None:
             q = Quantisation(bits, True, -limit, limit - 1, (scale,), (0,))
             return quantisation.constant(integers.astype(np.int64), q)
     return None
-
-
-def _parameters(q: Quantisation, ndim: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return scale and zero point, shaped to broadcast against `ndim` axes."""
-    shape = [-1 if axis == q.axis else 1 for axis in range(ndim)]
-    return np.array(q.scales).reshape(shape), np.array(q.zero_points).reshape(shape)

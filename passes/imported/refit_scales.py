@@ -228,8 +228,8 @@ def exponent(low: float, high: float) -> int:
 def real(constant: ir.Value) -> np.ndarray:
     """Return the real numbers of a quantised constant."""
     found, stored = Quantisation.of(constant), quantisation.stored(constant)
-    shape = [-1 if axis == found.axis else 1 for axis in range(stored.ndim)]
-    return (stored - np.reshape(found.zero_points, shape)) * np.reshape(found.scales, shape)
+    scales, zero_points = found.parameters(stored.ndim)
+    return (stored - zero_points) * scales
 
 
 def real_weights(layer: accel.Conv2dOp | accel.DenseOp) -> np.ndarray:

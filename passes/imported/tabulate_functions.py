@@ -103,7 +103,7 @@ class Expression:
         rounded = known[quantize.input].quantise(
             y.scales[0], y.zero_point, y.lowest, y.highest, quantize.rounding.value
         )
-        entries = rounded.astype(f"{'i' if y.signed else 'u'}{y.bits // 8}").view(f"i{y.bits // 8}")
+        entries = y.signless(rounded)
         table = quantisation.integers(entries[0] if axis is None else entries)
         return accel.LookupOp(quantize.result.type, self.leaf, table, lowest=x.lowest, axis=axis).result
 

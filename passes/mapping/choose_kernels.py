@@ -84,10 +84,11 @@ class ChooseKernels:
                 if layer.kernel is None and not activations.is_constant(layer.weights):
                     write(layer, ordered_when_running(layer))
             open_layers = [layer for layer in layers if layer.kernel is None]
-            plans = {layer: allowed_plans(linear_kernels.read(layer)) for layer in open_layers}
-            if objective_of(module) == "memory":
+            linears = {layer: linear_kernels.read(layer) for layer in open_layers}
+            plans = {layer: allowed_plans(linear) for layer, linear in linears.items()}
+            if accel.objective(module) == "memory":
                 plans = within_least_peak(module, plans)
-            choices = [Choice.of(linear_kernels.read(layer), plans[layer]) for layer in open_layers]
+            choices = [Choice.of(linear, plans[layer]) for layer, linear in linears.items()]
             for layer, plan in zip(open_layers, within(self.budget(wanted, choices), choices), strict=True):
                 write(layer, plan)
 
@@ -126,12 +127,6 @@ class Choice:
         modest = modest_of(allowed, linear.weights.nbytes)
         faster = tuple(plan for plan in allowed if cost(plan) < cost(modest))
         return Choice(modest, faster, linear.weights.nbytes, linear.activation_bytes)
-
-
-def objective_of(module: ir.Operation) -> str:
-    """Return what the module is compiled for; choose-tilings refuses what is none of accel.OBJECTIVES."""
-    attribute = accel.OBJECTIVE_ATTRIBUTE
-    return module.attributes[attribute].value if attribute in module.attributes else accel.OBJECTIVES[0]
 
 
 def allowed_plans(linear: Linear) -> list[Plan]:

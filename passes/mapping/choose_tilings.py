@@ -53,12 +53,12 @@ class ChooseTilings:
 
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
         with module.location:
-            mapping = mapping_of(module)
+            mapping = accel.mapping(module)
             if mapping not in accel.MAPPINGS:
                 module.location.emit_error(unknown_mapping(mapping))
                 this_pass.signal_pass_failure()
                 return
-            objective = objective_of(module)
+            objective = accel.objective(module)
             if objective not in accel.OBJECTIVES:
                 module.location.emit_error(unknown_objective(objective))
                 this_pass.signal_pass_failure()
@@ -90,18 +90,6 @@ class ChooseTilings:
         transfer.engine = ir.StringAttr.get(self.target.dma(Route(memory, self.target.arena_memory)).name)
         for use in others:
             use.owner.operands[use.operand_number] = transfer.result
-
-
-def mapping_of(module: ir.Operation) -> str:
-    """Return how layers are to be mapped, the first way if the module does not say."""
-    attribute = accel.MAPPING_ATTRIBUTE
-    return module.attributes[attribute].value if attribute in module.attributes else accel.MAPPINGS[0]
-
-
-def objective_of(module: ir.Operation) -> str:
-    """Return what tilings are chosen for, the first objective if the module does not say."""
-    attribute = accel.OBJECTIVE_ATTRIBUTE
-    return module.attributes[attribute].value if attribute in module.attributes else accel.OBJECTIVES[0]
 
 
 def outsiders(value: ir.Value, memory: str, target: Soc) -> Iterator[ir.OpOperand]:

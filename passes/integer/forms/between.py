@@ -18,9 +18,7 @@ from .reading import REMEDY, Reader
 from .real_elements import binary, bounded, function, same
 from .real_movement import concat, moved
 from .real_sums import linear, matmul, pool
-from .real_values import (
-    Lazy,
-)
+from .real_values import Lazy
 
 
 def meaning(op: ir.OpView, reader: Reader) -> Lazy:

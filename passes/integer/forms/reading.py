@@ -18,13 +18,7 @@ from htvm.dialects.semantics import real, real_layers
 from htvm.dialects.semantics.real import Real
 
 from .builders import NotExact
-from .real_values import (
-    Affine,
-    Function,
-    Joined,
-    Lazy,
-    of_quantised,
-)
+from .real_values import Affine, Function, Joined, Lazy, of_quantised
 
 REMEDY = "put QuantizeLinear and DequantizeLinear"
 
@@ -89,10 +83,9 @@ class Reader:
         if q is not None:
             if stored is None:
                 return None
-            shape = [-1 if axis == q.axis else 1 for axis in range(stored.ndim)]
-            scales = np.array([Fraction(s) for s in q.scales], object).reshape(shape)
-            points = np.array(q.zero_points, object).reshape(shape)
-            return Constant(np.asarray((stored.astype(object) - points) * scales, object))
+            scales, points = q.parameters(stored.ndim)
+            exact = np.asarray(np.frompyfunc(Fraction, 1, 1)(scales), object)
+            return Constant(np.asarray((stored.astype(object) - points.astype(object)) * exact, object))
         source = accel.producer(value)
         if isinstance(source, arith.ConstantOp) and isinstance(ir.ShapedType(value.type).element_type, ir.F32Type):
             fraction = np.frompyfunc(lambda n: Fraction(float(n)) if math.isfinite(n) else float(n), 1, 1)

@@ -195,8 +195,7 @@ def _on_grid(lazy: Affine) -> Affine:
     if x.highest - x.lowest >= 1 << 16:
         raise NotExact(f"works on a Relu or Clip of a sum that nothing quantises; {REMEDY} before it")
     entries = np.clip(np.arange(x.lowest, x.highest + 1), *ends)
-    width = f"{'i' if x.signed else 'u'}{x.bits // 8}"
-    table = quantisation.integers(entries.astype(width).view(f"i{x.bits // 8}"))
+    table = quantisation.integers(x.signless(entries))
     clipped = accel.LookupOp(
         quantisation.tensor(list(lazy.shape), element), term.integers, table, lowest=x.lowest
     ).result

@@ -272,7 +272,10 @@ def _one_scale(lazy: Affine | Function, y: Quantisation) -> tuple[Affine, Quanti
     """Return a value over the scale of each channel, so that its result has one scale, 1."""
     if isinstance(lazy, Function) or lazy.axis not in (None, y.axis) or len(set(y.zero_points)) > 1:
         raise NotExact(f"has {len(y.scales)} scales in its result, expected one")
-    lazy, y = (lazy, y) if not lazy.bounded else _refused_bounds()
+    if lazy.bounded:
+        raise NotExact(
+            "is bounded before it is divided by a number for each channel; put QuantizeLinear behind the bound"
+        )
 
     def over(numbers: Fractions) -> Fractions:
         return tuple(numbers[c % len(numbers)] / Fraction(scale) for c, scale in enumerate(y.scales))
@@ -280,10 +283,6 @@ def _one_scale(lazy: Affine | Function, y: Quantisation) -> tuple[Affine, Quanti
     terms = tuple(replace(term, units=over(term.units)) for term in lazy.terms)
     whole = replace(y, scales=(1.0,), zero_points=y.zero_points[:1], axis=None)
     return replace(lazy, terms=terms, offsets=over(lazy.offsets), axis=y.axis), whole
-
-
-def _refused_bounds() -> tuple[Affine, Quantisation]:
-    raise NotExact("is bounded before it is divided by a number for each channel; put QuantizeLinear behind the bound")
 
 
 def unbounded(lazy: Affine, y: Quantisation, rounding: str) -> tuple[Affine, Quantisation]:
@@ -307,8 +306,7 @@ def _monotone(lazy: Affine, y: Quantisation, rounding: str) -> ir.Value:
     first, last = (np.full(len(rows), end, np.int64) for end in (term.lowest, term.highest))
     wanted = Steps(slope, intercept, first, last, y.zero_point, y.lowest, y.highest, rounding)
     starts = np.clip(wanted.places(), -(1 << 31), (1 << 31) - 1).astype(np.int32)
-    width = f"{'i' if y.signed else 'u'}{y.bits // 8}"
-    levels = np.arange(y.lowest, y.highest + 1).astype(width).view(f"i{y.bits // 8}")
+    levels = y.signless(np.arange(y.lowest, y.highest + 1))
     firsts, axis = _rows(starts, lazy.axis)
     results, _ = _rows(np.tile(levels, (len(rows), 1)), lazy.axis)
     result = quantisation.tensor(list(lazy.shape), y.storage_type())
@@ -319,19 +317,18 @@ def _stepped(function: Function, y: Quantisation, rounding: str) -> ir.Value:
     """Build a table of a function's results, or its steps where a table would be too large."""
     first, last = function.lowest, function.highest
     shape, element = list(function.shape), y.storage_type()
-    width = f"{'i' if y.signed else 'u'}{y.bits // 8}"
     result = quantisation.tensor(shape, element)
     if last - first < TABLE_VALUES:
         numbers = np.arange(first, last + 1, dtype=np.int64)
         entries = rounded(function.exact, function.approximate, numbers, y, rounding)
         if entries.size <= TABLE_ENTRIES:
-            table, axis = _rows(entries.astype(width).view(f"i{y.bits // 8}"), function.axis)
+            table, axis = _rows(y.signless(entries), function.axis)
             return accel.LookupOp(result, function.integers, table, lowest=first, axis=axis).result
     starts, values = steps(function.exact, function.approximate, first, last, y, rounding)
     if y.bits == 32:
         raise NotExact("has results of 32 bits, expected 8 or 16")
     firsts, axis = _rows(starts.astype(np.int32), function.axis)
-    results, _ = _rows(values.astype(width).view(f"i{y.bits // 8}"), function.axis)
+    results, _ = _rows(y.signless(values), function.axis)
     return accel.ThresholdOp(result, function.integers, firsts, results, axis=axis).result
 
 

@@ -63,7 +63,7 @@ def _table(
         raise NotExact(f"has {x.highest - x.lowest + 1:,} different inputs, expected at most 65,536 for a table")
     occurring = Real.of_storage(np.arange(x.lowest, x.highest + 1), x.scales[0], x.zero_point)
     results = function(occurring).quantise(y.scales[0], y.zero_point, y.lowest, y.highest, rounding)
-    entries = results.astype(f"{'i' if y.signed else 'u'}{y.bits // 8}").view(f"i{y.bits // 8}")
+    entries = y.signless(results)
     shape = ir.ShapedType(value.type).shape
     made = accel.LookupOp(
         quantisation.tensor(shape, y.storage_type()), value, quantisation.integers(entries), lowest=x.lowest
