@@ -9,6 +9,7 @@ MODELS := test/inputs/models
 BUILT_FROM := pyproject.toml CMakeLists.txt $(wildcard dialects/CMakeLists.txt dialects/accel/* runtime/CMakeLists.txt runtime/*.c runtime/simulator/CMakeLists.txt runtime/simulator/*.c)
 
 # What clang-format keeps; the .clang-format beside the files or above them says how.
+PRODUCT := dialects passes backend runtime frontend/import_onnx frontend/reference frontend/htvm
 C_FILES := $(wildcard dialects/accel/*.cpp dialects/accel/*.h runtime/*.c runtime/simulator/*.c runtime/kernels/*.h)
 
 .PHONY: demo test test-all fuzz lint format docs clean help
@@ -33,6 +34,7 @@ lint: .venv/installed  ## check style, format and types
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/clang-format --dry-run --Werror $(C_FILES)
 	$(BIN)/pyright
+	$(BIN)/vermin --quiet --target=3.10- --no-tips --violations $(PRODUCT)
 
 format: .venv/installed  ## write Python and C as `lint` wants them
 	$(BIN)/ruff check --fix .

@@ -26,12 +26,13 @@ PRECIOUS = "precious"
 
 @dataclass
 class Kills:
-    """Counts. amid: kills in the middle of writing, which leave scratch files.
+    """Counts. kills: of all; amid: those in the middle of writing, which leave scratch files.
 
     raw_mixed: projects of which some files were new and some old before `finish`; mixed: after it.
     lost: files of the user that are gone. left: scratch files and folders that are still there after the next writer.
     """
 
+    kills: int = 0
     old_or_new: int = 0
     amid: int = 0
     raw_mixed: int = 0
@@ -60,8 +61,11 @@ def write_forever(folder: Path) -> None:
         write_project(VERSIONS[number % 2], folder)
 
 
-def count(folder: Path, kills: int, seed: int, in_place: bool) -> Kills:
-    """Return what so many kills leave. in_place: the folder has another one in it, so it cannot be exchanged."""
+def count(folder: Path, kills: int, seed: int, in_place: bool, amid: int = 0) -> Kills:
+    """Return what so many kills leave, or up to ten times as many until `amid` of them were in the middle of writing.
+
+    in_place: the folder has another one in it, so it cannot be exchanged.
+    """
     found, chance = Kills(), random.Random(seed)
     write_project(VERSIONS[0], folder)
     mine = [folder / "mine.txt"]
@@ -70,7 +74,8 @@ def count(folder: Path, kills: int, seed: int, in_place: bool) -> Kills:
         mine.append(folder / "folder" / "mine.txt")
     for path in mine:
         path.write_text(PRECIOUS)
-    for _ in range(kills):
+    while found.kills < kills or (found.amid < amid and found.kills < 10 * kills):
+        found.kills += 1
         child = os.fork()
         if not child:
             write_forever(folder)
