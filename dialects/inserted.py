@@ -59,7 +59,7 @@ def copy(source: ir.OpView, target: ir.OpView) -> None:
 def purpose(op: ir.OpView | ir.Operation) -> Inserted | None:
     """Return what a layer, or its first launch, is for that no node asks for; None for one of the network's own."""
     attributes = op.operation.attributes
-    return Inserted(attributes[ATTRIBUTE].value) if ATTRIBUTE in attributes else None
+    return Inserted(ir.StringAttr(attributes[ATTRIBUTE]).value) if ATTRIBUTE in attributes else None
 
 
 def text(op: ir.OpView | ir.Operation) -> str | None:
@@ -67,7 +67,8 @@ def text(op: ir.OpView | ir.Operation) -> str | None:
     found = purpose(op)
     if found is None or SCALES_ATTRIBUTE not in op.operation.attributes:
         return TEXTS[found] if found else None
-    before, after = (_quantisation(each.value) for each in op.operation.attributes[SCALES_ATTRIBUTE])
+    types = ir.ArrayAttr(op.operation.attributes[SCALES_ATTRIBUTE])
+    before, after = (_quantisation(ir.TypeAttr(each).value) for each in types)
     return f"{TEXTS[found]}: {before} -> {after}"
 
 

@@ -1,17 +1,36 @@
 """The operations and attributes of the accel dialect, generated from the definitions here, and questions about them."""
 
+from __future__ import annotations
+
+from abc import ABC
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from mlir import ir
 from mlir.dialects import func
 
+from . import _accel_ops_gen
 from ._accel_ops_gen import *  # noqa: F403
 from ._accel_ops_gen import BufferOp, CopyOp, LaunchOp, TakeOp, WaitOp
 from ._attributes import *  # noqa: F403
 from ._attributes import TilingAttr
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
+
+    from ._accel_ops_gen import Layer
+else:
+
+    class Layer(ABC):  # noqa: B024  (only to ask isinstance; operations are registered with it)
+        """The operations that compute values: all of the dialect but those on memory."""
+
+    for _op in vars(_accel_ops_gen).values():
+        if isinstance(_op, type) and issubclass(_op, ir.OpView) and _op not in (BufferOp, CopyOp, LaunchOp, WaitOp):
+            Layer.register(_op)
+
+T = TypeVar("T")
 
 CONSTANTS_ATTRIBUTE = "accel.constants"
 """A module's budget for constants of the host's kernels: f64, a factor of the bytes of the weights, or i64, bytes."""
@@ -55,18 +74,18 @@ def mapping(module: ir.Module | ir.Operation) -> str:
 
 def _choice(module: ir.Module | ir.Operation, attribute: str, choices: Sequence[str]) -> str:
     attributes = module.operation.attributes
-    return attributes[attribute].value if attribute in attributes else choices[0]
+    return ir.StringAttr(attributes[attribute]).value if attribute in attributes else choices[0]
 
 
-def layers(module: ir.Module | ir.Operation) -> Iterator[ir.OpView]:
+def layers(module: ir.Module | ir.Operation) -> Iterator[Layer]:
     """Yield the layers of every function of a module, in order."""
     for function in functions(module):
         yield from (op for op in function.body.blocks[0] if is_layer(op))
 
 
-def is_layer(op: ir.OpView) -> bool:
+def is_layer(op: ir.OpView) -> TypeIs[Layer]:
     """Say whether an operation computes values: all of the dialect do but those on memory."""
-    return op.operation.name.startswith("accel.") and not isinstance(op, (BufferOp, CopyOp, LaunchOp, WaitOp))
+    return isinstance(op, Layer)
 
 
 def functions(module: ir.Module | ir.Operation) -> Iterator[func.FuncOp]:
@@ -76,9 +95,21 @@ def functions(module: ir.Module | ir.Operation) -> Iterator[func.FuncOp]:
             yield op
 
 
-def output(layer: ir.OpView) -> ir.Value:
+def output(layer: Layer) -> ir.Value[ir.ShapedType]:
     """Return what a layer produces: its result, or the memref it writes."""
-    return layer.operation.results[0] if layer.operation.results else layer.out
+    return present(layer.result if layer.results else layer.out, "output")
+
+
+def engine(layer: Layer) -> str:
+    """Return the name of the engine that runs a layer, from stage 'dispatched' on."""
+    return present(layer.engine, "engine").value
+
+
+def present(value: T | None, name: str) -> T:
+    """Return an operand, result or attribute that an operation has at this stage. Raises ValueError if it has not."""
+    if value is None:
+        raise ValueError(f"no '{name}'")
+    return value
 
 
 def integer(number: int) -> ir.IntegerAttr:
@@ -86,9 +117,10 @@ def integer(number: int) -> ir.IntegerAttr:
     return ir.IntegerAttr.get(ir.IntegerType.get_signless(64), number)
 
 
-def stated(tiling: TilingAttr) -> dict[str, Any]:
+def stated(tiling: TilingAttr) -> dict[str, int]:
     """Return the sizes and flags of a tiling by their names, without flags that are not set."""
-    return {name: value for name, value in sorted(tiling.fields().items()) if value}
+    sizes = {name: getattr(tiling, name) for name in sorted(tiling.fields())}
+    return {name: size for name, size in sizes.items() if size}
 
 
 def indices_of(op: TakeOp) -> list[np.ndarray | None]:
@@ -97,10 +129,10 @@ def indices_of(op: TakeOp) -> list[np.ndarray | None]:
     return [np.array(each, np.int64) if each else None for each in lists]
 
 
-def numbered(layers: Iterable[ir.OpView]) -> dict[tuple[str, str, int], ir.OpView]:
+def numbered(layers: Iterable[Layer]) -> dict[tuple[str, str, int], Layer]:
     """Return layers by what a plan calls them: node, operation, and which of those with both it is, from 1."""
     counts: Counter[tuple[str, str]] = Counter()
-    found = {}
+    found: dict[tuple[str, str, int], Layer] = {}
     for layer in layers:
         name, op = node(layer), layer.operation.name.removeprefix("accel.")
         counts[name, op] += 1

@@ -12,8 +12,10 @@ from mlir import ir
 
 from .. import plugin
 
-Reader = Callable[[ir.Attribute], "T"]
 T = TypeVar("T")
+A = TypeVar("A", bound=ir.Attribute)
+C = TypeVar("C", bound="Choice")
+Reader = Callable[[ir.Attribute], T]
 
 
 class Choice(str, Enum):
@@ -43,8 +45,8 @@ def registered(cpp_class: str) -> Callable[[type[T]], type[T]]:
     return register
 
 
-def bound(name: str, result: type, *arguments: type) -> Callable[..., object]:
-    """Return a C function of the plugin."""
+def bound(name: str, result: type, *arguments: type) -> Callable[..., Any]:
+    """Return a C function of the plugin; what it returns is what ctypes makes of `result`."""
     function = getattr(plugin.library(), f"htvmAccel{name}")
     function.restype, function.argtypes = result, list(arguments)
     return function
@@ -68,7 +70,11 @@ class reader:  # noqa: N801  (a namespace)
         return lambda attribute: function(plugin.attribute_pointer(attribute)) != 0
 
     @staticmethod
-    def integers(cpp_class: str, name: str) -> Reader[tuple[int, ...] | None]:
+    def integers(cpp_class: str, name: str) -> Reader[tuple[int, ...]]:
+        return _always(reader.optional_integers(cpp_class, name), f"{cpp_class}: {name}")
+
+    @staticmethod
+    def optional_integers(cpp_class: str, name: str) -> Reader[tuple[int, ...] | None]:
         function = bound(f"{cpp_class}_{name}", _Integers, ctypes.c_void_p)
 
         def read(attribute: ir.Attribute) -> tuple[int, ...] | None:
@@ -80,29 +86,61 @@ class reader:  # noqa: N801  (a namespace)
         return read
 
     @staticmethod
-    def attribute(cpp_class: str, name: str) -> Reader[ir.Attribute | None]:
-        function = bound(f"{cpp_class}_{name}", ctypes.c_void_p, ctypes.c_void_p)
+    def attribute(kind: type[A]) -> Callable[[str, str], Reader[A]]:
+        def of(cpp_class: str, name: str) -> Reader[A]:
+            return _always(reader.optional_attribute(kind)(cpp_class, name), f"{cpp_class}: {name}")
 
-        def read(attribute: ir.Attribute) -> ir.Attribute | None:
-            pointer = function(plugin.attribute_pointer(attribute))
-            return None if pointer is None else plugin.attribute_at(pointer)
+        return of
+
+    @staticmethod
+    def optional_attribute(kind: type[A]) -> Callable[[str, str], Reader[A | None]]:
+        def of(cpp_class: str, name: str) -> Reader[A | None]:
+            function = bound(f"{cpp_class}_{name}", ctypes.c_void_p, ctypes.c_void_p)
+
+            def read(attribute: ir.Attribute) -> A | None:
+                pointer = function(plugin.attribute_pointer(attribute))
+                found = None if pointer is None else plugin.attribute_at(pointer)
+                assert found is None or isinstance(found, kind), f"{cpp_class}: {name} is {found}"
+                return found
+
+            return read
+
+        return of
+
+    @staticmethod
+    def text(cpp_class: str, name: str) -> Reader[str]:
+        attribute_of = reader.attribute(ir.StringAttr)(cpp_class, name)
+
+        def read(attribute: ir.Attribute) -> str:
+            return attribute_of(attribute).value
 
         return read
 
     @staticmethod
-    def text(cpp_class: str, name: str) -> Reader[str]:
-        read = reader.attribute(cpp_class, name)
-        return lambda attribute: read(attribute).value
+    def case(choice: type[C]) -> Callable[[str, str], Reader[C]]:
+        cases: tuple[C, ...] = tuple(choice)
 
-    @staticmethod
-    def case(choice: type[Choice]) -> Callable[[str, str], Reader[Choice]]:
-        cases = tuple(choice)
-
-        def of(cpp_class: str, name: str) -> Reader[Choice]:
+        def of(cpp_class: str, name: str) -> Reader[C]:
             function = bound(f"{cpp_class}_{name}", ctypes.c_int64, ctypes.c_void_p)
-            return lambda attribute: cases[function(plugin.attribute_pointer(attribute))]
+
+            def read(attribute: ir.Attribute) -> C:
+                index: int = function(plugin.attribute_pointer(attribute))
+                return cases[index]
+
+            return read
 
         return of
+
+
+def _always(read: Reader[T | None], what: str) -> Reader[T]:
+    """Return a reader of a parameter that every attribute of the class has."""
+
+    def value(attribute: ir.Attribute) -> T:
+        found = read(attribute)
+        assert found is not None, what
+        return found
+
+    return value
 
 
 class writer:  # noqa: N801  (a namespace)

@@ -65,11 +65,11 @@ TEXT = Kind(
 )  # fmt: skip
 DICTIONARY = Kind(
     "ir.DictAttr", "ir.DictAttr", "const void *", "$.getAsOpaquePointer()",
-    "htvmAttribute<::mlir::DictionaryAttr>($)", "attribute", "attribute",
+    "htvmAttribute<::mlir::DictionaryAttr>($)", "attribute(ir.DictAttr)", "attribute",
 )  # fmt: skip
 ANY = Kind(
     "ir.Attribute", "ir.Attribute", "const void *", "$.getAsOpaquePointer()",
-    "htvmAttribute<::mlir::Attribute>($)", "attribute", "attribute",
+    "htvmAttribute<::mlir::Attribute>($)", "attribute(ir.Attribute)", "attribute",
 )  # fmt: skip
 KINDS = {
     "int64_t": INTEGER,
@@ -79,6 +79,14 @@ KINDS = {
     "::mlir::DictionaryAttr": DICTIONARY,
     "::mlir::Attribute": ANY,
 }
+
+
+TYPES = {
+    "Accel_Value": "[ir.ShapedType]",
+    "Accel_Tensor": "[ir.RankedTensorType]",
+    "Accel_MemRef": "[ir.MemRefType]",
+}
+"""What is known of the type of an operand or result under a constraint."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +113,11 @@ class Parameter:
     @property
     def accepted(self) -> str:
         return f"{self.kind.accepted} | None" if self.is_nullable else self.kind.accepted
+
+    @property
+    def reader(self) -> str:
+        """The function of binding.py that reads it: another one if it may be missing."""
+        return f"optional_{self.kind.reader}" if self.is_nullable else self.kind.reader
 
 
 @dataclass(frozen=True)
@@ -146,6 +159,7 @@ class Operation:
     summary: str
     members: tuple[Member, ...]
     results: tuple[Member, ...]
+    is_layer: bool
 
 
 class Definitions:
@@ -191,7 +205,8 @@ class Definitions:
         record = self.records[name]
         members = tuple(self._member(*each) for each in record["arguments"]["args"])
         results = tuple(self._member(*each, is_result=True) for each in record["results"]["args"])
-        return Operation(name.removeprefix("Accel_"), record["opName"], record["summary"], members, results)
+        is_layer = "Accel_Layer" in record["!superclasses"]
+        return Operation(name.removeprefix("Accel_"), record["opName"], record["summary"], members, results, is_layer)
 
     def _member(self, type_: Record, name: str, is_result: bool = False) -> Member:
         record = self.records[type_["def"]]
@@ -200,12 +215,13 @@ class Definitions:
             is_optional = bool(record["isOptional"]) or record["defaultValue"] is not None
             python, accepted = self._types(record)
             return Member(name, python, accepted, is_optional, False)
-        if "Variadic" in kinds:
-            return Member(name, "ir.OpOperandList", "Sequence[_Value]", False, True)
-        is_optional = "Optional" in kinds
+        is_optional, is_variadic = "Optional" in kinds, "Variadic" in kinds
+        of_type = TYPES.get(record["baseType"]["def"] if is_optional or is_variadic else type_["def"], "")
+        if is_variadic:
+            return Member(name, f"ir.OpOperandList{of_type}", "Sequence[_Value]", False, True)
         if is_result:
-            return Member(name, "ir.OpResult", "ir.Type", is_optional, False)
-        return Member(name, "ir.Value", "_Value", is_optional, True)
+            return Member(name, f"ir.OpResult{of_type}", "ir.Type", is_optional, False)
+        return Member(name, f"ir.Value{of_type}", "_Value", is_optional, True)
 
     def _types(self, record: Record) -> tuple[str, str]:
         """Return the class of an attribute, and what the constructor of an operation takes for it."""
@@ -240,7 +256,7 @@ def _of_choice(choice: Choice) -> Kind:
 
 def _of_attribute(cpp: str) -> Kind:
     make = f"htvmAttribute<{NAMESPACE}{cpp}>($)"
-    return Kind(cpp, cpp, "const void *", "$.getAsOpaquePointer()", make, "attribute", "attribute")
+    return Kind(cpp, cpp, "const void *", "$.getAsOpaquePointer()", make, f"attribute({cpp})", "attribute")
 
 
 # ---- C ----
@@ -319,8 +335,8 @@ def _argument_type(one: Parameter) -> str:
 
 # ---- Python ----
 
-PYTHON_HEAD = f'''\
-"""{DO_NOT_EDIT}"""
+PYTHON_HEAD = '''\
+"""{note}"""
 
 from __future__ import annotations
 
@@ -329,7 +345,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from mlir import ir
 
-from .binding import Choice, TypedAttribute, builder, reader, registered, writer
+from .binding import {names}
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -337,7 +353,8 @@ if TYPE_CHECKING:
 
 
 def attributes_module(dialect: Definitions) -> str:
-    parts = [PYTHON_HEAD]
+    names = "Choice, " * bool(dialect.choices) + "TypedAttribute, builder, reader, registered, writer"
+    parts = [PYTHON_HEAD.format(note=DO_NOT_EDIT, names=names)]
     parts += [text for choice in dialect.choices for text in (_enum(choice), _choice_class(choice))]
     parts += [text for one in dialect.attributes for text in (_fields(one), _class(one))]
     return "\n\n".join(parts)
@@ -386,9 +403,8 @@ def _class(one: Attribute) -> str:
     optional = [f"{each.name}: {each.accepted} = {each.default}" for each in one.parameters if each.default is not None]
     signature = ", ".join(["*", *required, *optional, "context: ir.Context | None = None"])
     values = ", ".join(each.name for each in one.parameters)
-    readers = "".join(
-        f'    _{each.name} = reader.{each.kind.reader}("{name}", "{each.name}")\n' for each in one.parameters
-    )
+    changed = ", ".join(f'{each.name}=changes.get("{each.name}", self.{each.name})' for each in one.parameters)
+    readers = "".join(f'    _{each.name} = reader.{each.reader}("{name}", "{each.name}")\n' for each in one.parameters)
     writers = ", ".join(f"writer.{each.kind.writer}" for each in one.parameters)
     head = f'''\
 @registered("{name}")
@@ -407,7 +423,7 @@ class {name}(TypedAttribute):
 
     def replace(self, **changes: Unpack[{name}Fields]) -> {name}:
         """Return the attribute with some parameters changed."""
-        return {name}.get(**{{**self.fields(), **changes}}, context=self.context)
+        return {name}.get({changed}, context=self.context)
 
     def fields(self) -> {name}Fields:
         """Return all parameters by their names."""
@@ -438,7 +454,25 @@ from mlir import ir
 from ._attributes import *
 
 _Value: TypeAlias = ir.Value | ir.OpView | ir.Operation
+
+class Layer(ir.OpView):
+    """What layers share; when the program runs it is an abstract class that they are registered with."""
+
+    @property
+    def out(self) -> ir.Value[ir.MemRefType] | None: ...
+    @property
+    def engine(self) -> ir.StringAttr | None: ...
+    @engine.setter
+    def engine(self, value: ir.StringAttr | None) -> None: ...
+    @engine.deleter
+    def engine(self) -> None: ...
+    # None on memrefs, unlike for every other OpView.
+    @property
+    def result(self) -> ir.OpResult[ir.RankedTensorType] | None: ...  # type: ignore[override]
 '''
+
+OF_LAYERS = ("out", "engine", "result")
+"""Members that the stub has once for all layers."""
 
 
 def operations_stub(dialect: Definitions) -> str:
@@ -446,12 +480,16 @@ def operations_stub(dialect: Definitions) -> str:
 
 
 def _operation(one: Operation) -> str:
-    lines = [f"class {one.cpp}(ir.OpView):", f'    """{_sentence(one.summary)}"""', "", "    def __init__("]
+    base = "Layer" if one.is_layer else "ir.OpView"
+    lines = [f"class {one.cpp}({base}):", f'    """{_sentence(one.summary)}"""', "", "    def __init__("]
     lines += [f"        {each}," for each in _constructor(one)]
     lines.append("    ) -> None: ...")
+    of_base = OF_LAYERS if one.is_layer else ()
     for each in one.members:
-        lines += _accessors(each)
+        lines += _accessors(each) if each.name not in of_base else ()
     for each in one.results:
+        if each.name in of_base:
+            continue
         lines += ["    @property", f"    def {each.name}(self) -> {_maybe(each.python, each.is_optional)}: ..."]
     return "\n".join([*lines, ""])
 
@@ -475,7 +513,9 @@ def _constructor(one: Operation) -> Iterator[str]:
 def _accessors(one: Member) -> Iterator[str]:
     type_ = _maybe(one.python, one.is_optional)
     yield "    @property"
-    yield f"    def {one.name}(self) -> {type_}: ..."
+    # The attribute `name` of an operation hides its name, which every other OpView has.
+    ignore = "  # type: ignore[override]" if one.name == "name" else ""
+    yield f"    def {one.name}(self) -> {type_}: ...{ignore}"
     if not one.is_operand:
         yield f"    @{one.name}.setter"
         yield f"    def {one.name}(self, value: {type_}) -> None: ..."

@@ -40,7 +40,7 @@ def requantise(acc: np.ndarray, requant: accel.RequantAttr, arrange: Callable[[n
     made even. With `divisor`, what remains of the division, modulo 2^64, corrects the quotient by 1.
     """
     offset, multiplier = (arrange(np.array(entries, np.int64)) for entries in (requant.offset, requant.multiplier))
-    scaled = integers.add(integers.multiply(fit(acc, 32, "an accumulator"), np.int64(1 << requant.pre_shift)), offset)
+    scaled = integers.add(integers.multiply(fit(acc, 32, "an accumulator"), np.array(1 << requant.pre_shift)), offset)
     total = fit(scaled, 32 if requant.narrow else 64, "an accumulator with its offset")
     product = fit(integers.multiply(total, multiplier), 64, "a product")
     shift = arrange(np.array(requant.shift, np.int64))
@@ -153,20 +153,20 @@ def matrix_products(op: accel.MatMulOp, a: np.ndarray, b: np.ndarray) -> np.ndar
 @meaning("add")
 def add(op: accel.AddOp, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """clamp((a * multiplier[0] + b * multiplier[1] + offset) >> shift, min, max)."""
-    requant = op.requant
+    requant = accel.present(op.requant, "requant")
     (first, second), (offset,), (shift,) = requant.multiplier, requant.offset, requant.shift
     total = fit(a * first + b * second + offset, 32 if requant.narrow else 64, "a sum")
     if requant.divisor is not None:
-        (left, right), (divisor,), (rest,) = requant.numerator, requant.divisor, requant.rest
+        (left, right), (rest,) = accel.present(requant.numerator, "numerator"), accel.present(requant.rest, "rest")
         dividend = a.astype(object) * left + b.astype(object) * right + rest
-        return corrected(dividend, divisor, total >> shift, requant)
-    return shift_and_clamp(total, requant, np.int64(shift))
+        return corrected(dividend, np.array(requant.divisor, object), total >> shift, requant)
+    return shift_and_clamp(total, requant, np.array(shift))
 
 
 @meaning("mul")
 def mul(op: accel.MulOp, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """acc = (a - zero_points[0]) * (b - zero_points[1]); then `requant`."""
-    return requantise(products(op, a, b), op.requant, lambda entry: entry)
+    return requantise(products(op, a, b), accel.present(op.requant, "requant"), lambda entry: entry)
 
 
 def products(op: accel.MulOp, a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -194,7 +194,7 @@ def lookup(op: accel.LookupOp, x: np.ndarray, table: np.ndarray) -> np.ndarray:
     if outside.size:
         highest = op.lowest.value + entries - 1
         raise ValueError(f"an element is {outside[0]}, the table is for {op.lowest.value} to {highest}")
-    element = ir.ShapedType(op.result.type).element_type
+    element = accel.output(op).type.element_type
     q = Quantisation.of(element)
     stored = ir.IntegerType(q.storage_type() if q else element)
     table = table % (1 << stored.width) if stored.is_unsigned else table
@@ -206,7 +206,7 @@ def lookup(op: accel.LookupOp, x: np.ndarray, table: np.ndarray) -> np.ndarray:
 @meaning("threshold")
 def threshold(op: accel.ThresholdOp, x: np.ndarray, starts: np.ndarray, values: np.ndarray) -> np.ndarray:
     """values[number of starts that are at most x], each index of an axis having its own; unsigned as in a lookup."""
-    element = ir.IntegerType(ir.ShapedType(op.result.type).element_type)
+    element = ir.IntegerType(accel.output(op).type.element_type)
     values = values % (1 << element.width) if element.is_unsigned else values
     if op.axis is None:
         return values[np.searchsorted(starts, x, side="right")]
@@ -249,7 +249,7 @@ def pool2d(op: accel.Pool2dOp, x: np.ndarray) -> np.ndarray:
         return fit(acc, 32, "an accumulator")
     if op.requant is None:
         raise ValueError("an average of integers has no 'requant'")
-    places = _places(integers.window_counts(x.shape[2:], *window), list(op.counts))
+    places = _places(integers.window_counts(x.shape[2:], *window), list(accel.present(op.counts, "counts")))
     return requantise(acc, op.requant, lambda entries: entries[places] if entries.size > 1 else entries)
 
 
@@ -273,11 +273,23 @@ def softmax(op: accel.SoftmaxOp, x: np.ndarray, table: np.ndarray) -> np.ndarray
     The axis is the layer's, the scale is scale_multiplier / 2^scale_shift, and the quotient is rounded to
     nearest, ties to even.
     """
+    multiplier, shift = (
+        accel.present(op.scale_multiplier, "scale_multiplier"),
+        accel.present(op.scale_shift, "scale_shift"),
+    )
+    low, high, zero_point = bounds(op)
     below = x.max(op.axis.value, keepdims=True) - x
     powers = np.append(table, 0)[np.minimum(below, len(table))].astype(object)
     sums = powers.sum(op.axis.value, keepdims=True)
-    quotients = integers.divide(powers << op.scale_shift.value, sums * op.scale_multiplier.value, "half_even")
-    return np.clip(quotients + op.zero_point.value, op.min.value, op.max.value).astype(np.int64)
+    quotients = integers.divide(powers << shift.value, sums * multiplier.value, "half_even")
+    return np.clip(quotients + zero_point, low, high).astype(np.int64)
+
+
+def bounds(op: accel.SoftmaxOp | accel.LayerNormOp) -> tuple[int, int, int]:
+    """Return the smallest and largest output and the zero point of a layer that states them itself."""
+    stated = {"min": op.min, "max": op.max, "zero_point": op.zero_point}
+    low, high, zero_point = (accel.present(value, name).value for name, value in stated.items())
+    return low, high, zero_point
 
 
 @meaning("layer_norm")
@@ -288,10 +300,12 @@ def layer_norm(op: accel.LayerNormOp, x: np.ndarray, factors: np.ndarray, terms:
     """
     rows, count = x.astype(object), x.shape[-1]
     total = rows.sum(-1, keepdims=True)
-    high, low = op.variance_offset
-    q = op.variance_scale.value * (count * (rows * rows).sum(-1, keepdims=True) - total**2) + (high << 32) + low
+    high, low = accel.present(op.variance_offset, "variance_offset")
+    scale = accel.present(op.variance_scale, "variance_scale").value
+    q = scale * (count * (rows * rows).sum(-1, keepdims=True) - total**2) + (high << 32) + low
     left = factors.astype(object) * (count * rows - total)
-    bits, step, zero_point = op.shift.value, op.half_step.value, op.zero_point.value
+    bits, step = accel.present(op.shift, "shift").value, accel.present(op.half_step, "half_step").value
+    smallest, largest, zero_point = bounds(op)
 
     def order(k: np.ndarray) -> np.ndarray:
         """Return the sign of what is left when the right side is subtracted."""
@@ -300,13 +314,13 @@ def layer_norm(op: accel.LayerNormOp, x: np.ndarray, factors: np.ndarray, terms:
             np.sign(left) * left**2 * (1 << max(bits, 0)) - np.sign(right) * right**2 * q * (1 << max(-bits, 0))
         )
 
-    first = np.full(x.shape, op.min.value - zero_point, object)
-    last = np.full(x.shape, op.max.value - zero_point, object)
+    first = np.full(x.shape, smallest - zero_point, object)
+    last = np.full(x.shape, largest - zero_point, object)
     while (first < last).any():
         middle = first + (last - first + 1) // 2
         reached = order(middle) >= 0
         first, last = np.where(reached, middle, first), np.where(reached, last, middle - 1)
-    is_tie = (order(first) == 0) & (first % 2 == 1) & (first > op.min.value - zero_point)
+    is_tie = (order(first) == 0) & (first % 2 == 1) & (first > smallest - zero_point)
     return (first - is_tie + zero_point).astype(np.int64)
 
 
@@ -319,12 +333,16 @@ def argmax(op: accel.ArgMaxOp, x: np.ndarray) -> np.ndarray:
     return x.shape[axis] - 1 - np.flip(ordered, axis).argmax(axis, keepdims=True)
 
 
+def window_sums(op: accel.Pool2dOp, x: np.ndarray) -> np.ndarray:
+    return integers.window_sums(x, *windows(op))
+
+
 ACCUMULATORS: dict[str, Meaning] = {
     "accel.conv2d": conv2d_sums,
     "accel.dense": dense_sums,
     "accel.matmul": matrix_products,
     "accel.mul": products,
-    "accel.pool2d": lambda op, x: integers.window_sums(x, *windows(op)),
+    "accel.pool2d": window_sums,
 }
 """What a layer with `requant` requantises, of its operands up to the bias."""
 
@@ -364,11 +382,12 @@ def transfer(op: accel.TransferOp, x: np.ndarray) -> np.ndarray:
 @meaning("take")
 def take(op: accel.TakeOp, x: np.ndarray) -> np.ndarray:
     """y[i, j, ..] = x[indices[0][i], indices[1][j], ..]."""
+    sizes: tuple[int, ...] = x.shape
     chosen = accel.indices_of(op)
-    return x[np.ix_(*(np.arange(size) if each is None else each for size, each in zip(x.shape, chosen, strict=True)))]
+    return x[np.ix_(*(np.arange(size) if each is None else each for size, each in zip(sizes, chosen, strict=True)))]
 
 
 @meaning("reshape")
 def reshape(op: accel.ReshapeOp, x: np.ndarray) -> np.ndarray:
     """The same elements, in row-major order, under the result's shape."""
-    return x.reshape(list(ir.ShapedType(op.result.type).shape))
+    return x.reshape(accel.output(op).type.shape)

@@ -144,7 +144,8 @@ def pool2d(op: accel.Pool2dOp, x: Real) -> Real:
         case "sum":
             y = real.window_sum(x, *window)
         case _:
-            y = real.window_mean(x, *window, count_include_pad=op.count_include_pad.value)
+            counts_pad = op.count_include_pad is not None and op.count_include_pad.value
+            y = real.window_mean(x, *window, count_include_pad=counts_pad)
     return _with_offset(op, y)
 
 

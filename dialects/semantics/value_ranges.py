@@ -58,11 +58,11 @@ def _stated(value: ir.BlockArgument) -> Range | None:
 def _made(op: ir.OpView) -> Range | None:
     if isinstance(op, accel.BufferOp):
         return _written(op.memref)
-    attributes = op.operation.attributes
-    if "rescale" in attributes:
-        return _clip(attributes["rescale"].requant)
-    if "requant" in attributes:
-        return _clip(attributes["requant"])
+    rescale, requant = (op.operation.attributes.get(name) for name in ("rescale", "requant"))
+    if isinstance(rescale, accel.RescaleAttr):
+        return _clip(rescale.requant)
+    if isinstance(requant, accel.RequantAttr):
+        return _clip(requant)
     if isinstance(op, MOVES) or (isinstance(op, accel.Pool2dOp) and ir.StringAttr(op.kind).value in ("max", "min")):
         return held(op.operation.operands[0])
     if isinstance(op, accel.ConcatOp):
@@ -81,9 +81,10 @@ def _clip(requant: accel.RequantAttr) -> Range:
 def _written(buffer: ir.Value) -> Range | None:
     """Return what the layers that write a buffer leave there; None if something else writes it too."""
     users = [use.owner.opview for use in buffer.uses]
-    if not all(map(accel.is_layer, users)):
+    layers = [user for user in users if accel.is_layer(user)]
+    if len(layers) < len(users):
         return None
-    return _hull([_made(user) for user in users if accel.output(user) == buffer])
+    return _hull([_made(layer) for layer in layers if accel.output(layer) == buffer])
 
 
 def _hull(ranges: Sequence[Range | None]) -> Range | None:
