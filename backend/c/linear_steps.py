@@ -77,7 +77,7 @@ def _computed_weights(step: Step, layer: Linear, conv: Convolution, requant: Req
 
 
 def _packed(step: Step, layer: Linear, conv: Convolution, weights: Array, requant: Requant) -> None:
-    run = values.present(layer.run, "run").value
+    run = accel.present(layer.run, "run").value
     x_type, y_type = element_type(layer.input), element_type(step.output)
     pack = step.kernel("htvm_packed.h", "PACK_WINDOWS", x_type)
     types = (x_type, y_type, requant.form)
@@ -136,7 +136,7 @@ def _row(step: Step, layer: Linear, conv: Convolution, weights: Array, requant: 
 def _sparse_row(step: Step, layer: Linear, conv: Convolution, weights: Array, requant: Requant) -> None:
     x_type, y_type = element_type(layer.input), element_type(step.output)
     kernel = step.kernel("htvm_sparse_row.h", "SPARSE_ROW", x_type, y_type, requant.form)
-    rows, skip = weights.reshape(len(weights), -1), values.present(layer.skip, "skip").value
+    rows, skip = weights.reshape(len(weights), -1), accel.present(layer.skip, "skip").value
     x, y = step.reads(layer.input, "x"), step.writes(step.output)
     address = step.struct("htvm_sparse_row_layer", "layer", _row_fields(conv, requant, skip))
     arrays = (

@@ -17,7 +17,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -273,7 +273,7 @@ def _is_unfinished(scratch: Path) -> bool:
 
 
 @contextmanager
-def _scratch_folder(parent: Path, start: str) -> Iterator[Path]:
+def _scratch_folder(parent: Path, start: str) -> Generator[Path]:
     """Yield a new folder with a lock on it; what is left of it at the end is removed."""
     while True:
         path = parent / f"{start}{secrets.token_hex(4)}"
@@ -297,7 +297,7 @@ def _scratch_folder(parent: Path, start: str) -> Iterator[Path]:
 
 
 @contextmanager
-def _held(target: Path, named: str) -> Iterator[int]:
+def _held(target: Path, named: str) -> Generator[int]:
     """Hold the lock of a project's folder. Raises ProjectFolderError if another process keeps it."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     with ExitStack() as stack:

@@ -19,8 +19,8 @@ MOST_TERMS = 4
 def threshold(step: Step, layer: accel.ThresholdOp) -> None:
     x_type, y_type = element_type(layer.input), element_type(step.output)
     x, y = step.reads(layer.input, "x"), step.writes(step.output)
-    starts = step.shared.data[values.global_name(layer.starts)]
-    results = step.shared.data[values.global_name(layer.values)].view(y_type.numpy)
+    starts = step.shared.data[values.constant_name(layer.starts)]
+    results = step.shared.data[values.constant_name(layer.values)].view(y_type.numpy)
     names = step.array("starts", "int32_t", starts.reshape(-1)), step.array("values", y_type.c, results.reshape(-1))
     each = dict(enumerate(zip(shape(step.output), strides(layer.input), strides(step.output), strict=True)))
     loops: list[Loop] = []
@@ -40,7 +40,7 @@ def weighted_sum(step: Step, layer: accel.WeightedSumOp) -> None:
     kernel = step.kernel(HEADER, "WEIGHTED_SUM", len(inputs), int(bool(layer.even)), *types, element_type(step.output))
     names = [step.reads(value, f"x{number}") for number, value in enumerate(inputs)]
     y = step.writes(step.output)
-    table = step.shared.data[values.global_name(layer.constants)].astype(np.int64)
+    table = step.shared.data[values.constant_name(layer.constants)].astype(np.int64)
     rows = step.array("constants", "int64_t", table.reshape(-1))
     tensors = [values.broadcast_strides(value, sizes) for value in inputs] + [strides(step.output)]
     each = dict(enumerate(zip(sizes, *tensors, strict=True)))

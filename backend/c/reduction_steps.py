@@ -11,7 +11,6 @@ from htvm.backend.targets.engines.host import MOST_IN_WORDS, is_half
 from htvm.dialects import accel
 from htvm.dialects.copies import merge_axes
 
-from . import values
 from .requant import Requant
 from .step import Step, is_argument, loops_over, requant_fields
 from .syntax import Field
@@ -29,7 +28,7 @@ def pool2d(step: Step, layer: accel.Pool2dOp) -> None:
         address = step.struct("htvm_pool2d_layer", "layer", fields)
         step.call_for_each(batch, kernel, steps, address, x, y)
         return
-    requant, counts = Requant.of(layer), np.array(list(values.present(layer.counts, "counts")), np.int32)
+    requant, counts = Requant.of(layer), np.array(list(accel.present(layer.counts, "counts")), np.int32)
     types = y_type, requant.form
     if has_words(layer):
         kernel = step.kernel("htvm_pool2d_words.h", "POOL2D_SUM_WORDS", bytes_of(layer), *types)
@@ -102,10 +101,10 @@ NORM_BITS, SLOPE_BITS = 24, 30
 
 
 def layer_norm(step: Step, layer: accel.LayerNormOp) -> None:
-    length, half_step = shape(layer.input)[-1], values.present(layer.half_step, "half_step").value
-    factors = integers(step, values.present(layer.scale, "scale"))
-    terms = integers(step, values.present(layer.bias, "bias"))
-    whole_step, half_shift = 2 * half_step, values.present(layer.shift, "shift").value // 2
+    length, half_step = shape(layer.input)[-1], accel.present(layer.half_step, "half_step").value
+    factors = integers(step, accel.present(layer.scale, "scale"))
+    terms = integers(step, accel.present(layer.bias, "bias"))
+    whole_step, half_shift = 2 * half_step, accel.present(layer.shift, "shift").value // 2
     slope_bits = SLOPE_BITS + whole_step.bit_length() - 1 - max(map(abs, factors), default=1).bit_length()
     channels = [
         (factor, term, ((term + whole_step // 2) << NORM_BITS) // whole_step, _rounded(factor, whole_step, slope_bits))
@@ -114,13 +113,13 @@ def layer_norm(step: Step, layer: accel.LayerNormOp) -> None:
     *x_rows, x_step = strides(layer.input)
     *y_rows, y_step = strides(step.output)
     *outer, (rows, x_row, y_row) = merge_axes(shape(layer.input)[:-1], x_rows, y_rows) or [(1, 0, 0)]
-    high, low = values.present(layer.variance_offset, "variance_offset")
+    high, low = accel.present(layer.variance_offset, "variance_offset")
     offset = (high << 32) + low
     fields: dict[str, Field] = {
         "rows length": (rows, length),
         "x_row x_step y_row y_step": (x_row, x_step, y_row, y_step),
         "slope_bits half_shift": (slope_bits, half_shift),
-        "half_step variance_scale": (half_step, values.present(layer.variance_scale, "variance_scale").value),
+        "half_step variance_scale": (half_step, accel.present(layer.variance_scale, "variance_scale").value),
         "variance_offset": [f"{offset >> bits & 0xFFFFFFFF}u" for bits in (0, 32, 64)],
         "zero_point min max": limits(layer),
     }
@@ -142,9 +141,9 @@ def limits(layer: accel.LayerNormOp | accel.SoftmaxOp) -> tuple[int, int, int]:
     """Return the zero point of a layer's results, and the range that they are clamped to."""
     zero_point, low, high = layer.zero_point, layer.min, layer.max
     return (
-        values.present(zero_point, "zero_point").value,
-        values.present(low, "min").value,
-        values.present(high, "max").value,
+        accel.present(zero_point, "zero_point").value,
+        accel.present(low, "min").value,
+        accel.present(high, "max").value,
     )
 
 
@@ -155,12 +154,12 @@ def _rounded(numerator: int, denominator: int, bits: int) -> int:
 
 def softmax(step: Step, layer: accel.SoftmaxOp) -> None:
     inner, outer = _around(step, layer)
-    table = step.data(values.present(layer.table, "table"))
+    table = step.data(accel.present(layer.table, "table"))
     fields: dict[str, Field] = inner | {
         "entries": table.size,
         "scale_multiplier scale_shift": (
-            values.present(layer.scale_multiplier, "scale_multiplier").value,
-            values.present(layer.scale_shift, "scale_shift").value,
+            accel.present(layer.scale_multiplier, "scale_multiplier").value,
+            accel.present(layer.scale_shift, "scale_shift").value,
         ),
         "zero_point min max": limits(layer),
     }

@@ -63,7 +63,7 @@ def step_plan(step: Step, numbers: Mapping[ir.Value, int]) -> StepPlan:
     named = (values.global_name(value) for value in step.layer.operation.operands)
     constants = {name for name in named if name is not None} | step.packed
     own = [root_of(step.output)[0], *step.scratch_buffers]
-    predicted = values.attribute(step.layer, "accel.predicted_cycles", ir.IntegerAttr)
+    predicted = accel.attribute(step.layer, "accel.predicted_cycles", ir.IntegerAttr)
     return StepPlan(
         name=step.node,
         nodes=tuple(accel.nodes(step.layer)),
@@ -85,8 +85,8 @@ def step_plan(step: Step, numbers: Mapping[ir.Value, int]) -> StepPlan:
 
 def tiled_plan(layer: ir.OpView) -> TiledPlan | None:
     """Return what choose-tilings has chosen for a layer on an accelerator; None for one of the host."""
-    predicted = values.attribute(layer, "accel.predicted", accel.PredictedAttr)
-    tiling = values.attribute(layer, "accel.tiling", accel.TilingAttr)
+    predicted = accel.attribute(layer, "accel.predicted", accel.PredictedAttr)
+    tiling = accel.attribute(layer, "accel.tiling", accel.TilingAttr)
     if predicted is None or tiling is None:
         return None
     plan = TilingPlan(

@@ -42,8 +42,8 @@ class Requant:
     @staticmethod
     def of(layer: ir.OpView) -> Requant:
         """Read the attribute `requant` of a layer that has one."""
-        stated: accel.RequantAttr = layer.requant
-        quotient = ()
+        stated = accel.present(accel.attribute(layer, "requant", accel.RequantAttr), "requant")
+        quotient: tuple[np.ndarray, ...] = ()
         if stated.divisor is not None:
             form = CORRECTED
             exact = (stated.numerator, stated.divisor, stated.rest)

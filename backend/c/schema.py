@@ -143,10 +143,11 @@ class _Reader:
 
     def value(self, kind: object, found: Json, key: str) -> object:
         """Read a value of type `kind`."""
-        origin, arguments = get_origin(kind), get_args(kind)
+        origin = cast("object", get_origin(kind))
+        arguments = get_args(kind)
         if origin is Annotated:
             return self.checked(arguments[0], arguments[1:], found, key)
-        if origin in (Union, types.UnionType):
+        if origin is Union or origin is types.UnionType:
             return self.one_of(arguments, found, key)
         if origin is Literal:
             return self.literal(arguments, found, key)
@@ -156,7 +157,7 @@ class _Reader:
             return self.mapping(arguments[1], found, key)
         if isinstance(kind, type) and is_dataclass(kind):
             return self.instance(cast(type, kind), found, key)
-        return self.scalar(kind, found, key)
+        return self.scalar(cast("object", kind), found, key)
 
     def wrong(self, key: str, found: Json, wanted: str) -> None:
         self.problems.append(Problem(key, shown(found), wanted))

@@ -71,7 +71,7 @@ class Step:
     """
 
     number: int
-    layer: ir.OpView
+    layer: accel.Layer | accel.LaunchOp
     shared: Shared
     summary: str = ""
     macs: int = 0
@@ -90,13 +90,13 @@ class Step:
     @property
     def op(self) -> str:
         """The operation of the layer, without the dialect's name."""
-        named = values.attribute(self.layer, "accel.op", ir.StringAttr)
+        named = accel.attribute(self.layer, "accel.op", ir.StringAttr)
         return (named.value if named else self.layer.operation.name).removeprefix("accel.")
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of what the layer makes."""
-        whole = values.attribute(self.layer, "accel.shape", ir.DenseI64ArrayAttr)
+        whole = accel.attribute(self.layer, "accel.shape", ir.DenseI64ArrayAttr)
         return tuple(whole) if whole is not None else shape(self.output)
 
     @property
@@ -113,7 +113,7 @@ class Step:
     @property
     def skips(self) -> int | None:
         """The input element that the kernel does not multiply, so that its time depends on the data; None if none."""
-        skip = values.attribute(self.layer, "skip", ir.IntegerAttr)
+        skip = accel.attribute(self.layer, "skip", ir.IntegerAttr)
         return skip.value if skip is not None else None
 
     @property
@@ -124,7 +124,7 @@ class Step:
 
     @property
     def engine(self) -> str:
-        engine = values.attribute(self.layer, "engine", ir.StringAttr)
+        engine = accel.attribute(self.layer, "engine", ir.StringAttr)
         return engine.value if engine is not None else HOST
 
     def reads(self, value: ir.Value, name: str) -> Pointer:

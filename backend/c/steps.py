@@ -10,7 +10,6 @@ from mlir import ir
 from htvm.backend.targets.jobs import Job
 from htvm.dialects import accel
 
-from . import values
 from .elementwise_steps import add, extreme, lookup, multiply
 from .linear_steps import linear, matmul
 from .movement_steps import concat, convert_layout, pad, reshape, take, transpose
@@ -47,13 +46,13 @@ def accelerated_step(number: int, launch: accel.LaunchOp, shared: Shared) -> Ste
     """Return the step of a layer on an accelerator, which `launch` begins; its commands are still to be added."""
     step = Step(number, launch, shared)
     job = Job.of(launch.job)
-    step.macs = values.present(values.attribute(launch, "accel.macs", ir.IntegerAttr), "accel.macs").value
+    step.macs = accel.present(accel.attribute(launch, "accel.macs", ir.IntegerAttr), "accel.macs").value
     step.summary = f"{step.op} -> {dimensions(step.shape)} on {step.engine}"
     step.summary += f", kernel {dimensions(job.kernel)}" if job.kernel != (1, 1) else ""
     return step
 
 
-def write_step(number: int, layer: ir.OpView, shared: Shared) -> Step:
+def write_step(number: int, layer: accel.Layer, shared: Shared) -> Step:
     """Return the step that computes one layer."""
     step = Step(number, layer, shared)
     WRITERS[type(layer)](step, layer)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from mlir import ir
@@ -14,9 +14,6 @@ from numpy.typing import NDArray
 from htvm.dialects import accel
 from htvm.dialects.copies import merge_axes
 
-Found = TypeVar("Found")
-AttributeKind = TypeVar("AttributeKind", bound=ir.Attribute)
-
 RANK = 4
 """Axes of the element-wise kernels (htvm_elementwise.h)."""
 
@@ -24,7 +21,7 @@ RANK = 4
 Array: TypeAlias = NDArray[Any]
 """Integers: weights, biases, tables."""
 
-Stored = Literal["int8", "uint8", "int16", "int32"]
+Stored = Literal["int8", "uint8", "int16", "uint16", "int32"]
 """The types of what is stored, as numpy calls them."""
 
 
@@ -60,14 +57,7 @@ def memref(value: ir.Value) -> ir.MemRefType:
 
 def offset_of(buffer: accel.BufferOp) -> int:
     """Return where in its memory a buffer is, in bytes."""
-    return present(buffer.offset, "offset").value
-
-
-def present(found: Found | None, name: str) -> Found:
-    """Return an operand or attribute that every layer has at stage planned. Raises ValueError if it is missing."""
-    if found is None:
-        raise ValueError(f"a layer has no '{name}': it is not in stage planned")
-    return found
+    return accel.present(buffer.offset, "offset").value
 
 
 def element_type(value: ir.Value) -> ElementType:
@@ -86,18 +76,17 @@ def strides(value: ir.Value) -> tuple[int, ...]:
 
 def memory_of(value: ir.Value) -> str:
     """Return the name of the memory that a value is in."""
-    return ir.StringAttr(present(memref(value).memory_space, "memory space")).value
-
-
-def attribute(op: ir.OpView, name: str, kind: type[AttributeKind]) -> AttributeKind | None:
-    """Return an attribute of an operation; None if it has none of this name."""
-    attributes = op.operation.attributes
-    return kind(attributes[name]) if name in attributes else None
+    return ir.StringAttr(accel.present(memref(value).memory_space, "memory space")).value
 
 
 def size_bytes(value: ir.Value) -> int:
     """Return the bytes of a value; layouts have no gaps."""
     return prod(shape(value)) * element_type(value).size_bytes
+
+
+def constant_name(value: ir.Value) -> str:
+    """Return the name of the constant that a value is. Raises ValueError for an activation."""
+    return accel.present(global_name(value), "constant")
 
 
 def global_name(value: ir.Value) -> str | None:

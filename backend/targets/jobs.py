@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
+from typing import Any
 
 from mlir import ir
 
@@ -123,7 +124,7 @@ class Job:
         Its fields in order have 16 bits each, the first of two in the lower half of a word; then the addresses of
         OPERANDS follow. Raises ValueError for a field that 16 bits do not hold.
         """
-        numbers = []
+        numbers: list[int] = []
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             names = {"kind": KINDS, "layout": LAYOUTS}.get(field.name)
@@ -138,7 +139,8 @@ class Job:
     def of_words(words: Sequence[int]) -> tuple[Job, dict[str, int]]:
         """Return the job and the addresses that a descriptor gives."""
         numbers = [half for word in words[: -len(OPERANDS)] for half in (word & 0xFFFF, word >> 16)]
-        values: dict[str, int | str | tuple[int, ...]] = {}
+        # Fields by their names, of the types that Job has; what is generic about them no type says.
+        values: dict[str, Any] = {}
         for field in dataclasses.fields(Job):
             names = {"kind": KINDS, "layout": LAYOUTS}.get(field.name)
             count = TUPLES.get(field.name, 1)
@@ -182,5 +184,8 @@ def _attribute(value: int | str | tuple[int, ...]) -> ir.Attribute:
     return ir.IntegerAttr.get(ir.IntegerType.get_signless(64), value)
 
 
-def _value(attribute: ir.Attribute) -> int | str | tuple[int, ...]:
-    return tuple(attribute) if isinstance(attribute, ir.DenseI64ArrayAttr) else attribute.value
+def _value(attribute: ir.Attribute) -> Any:
+    """Return the value of a field, of the type that the field has (the verifier of accel.launch has seen it)."""
+    if isinstance(attribute, ir.DenseI64ArrayAttr):
+        return tuple(attribute)
+    return ir.StringAttr(attribute).value if isinstance(attribute, ir.StringAttr) else ir.IntegerAttr(attribute).value

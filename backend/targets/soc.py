@@ -34,7 +34,7 @@ class Engine(Protocol):
         """Return the rules that `op` breaks; none if this engine runs it."""
         ...
 
-    def cycles(self, op: ir.Operation, cost_model: CostModel | None) -> int:
+    def cycles(self, op: ir.Operation | ir.OpView, cost_model: CostModel | None) -> int:
         """Predict the cycles of an op that this engine runs, transfers left out."""
         ...
 
@@ -70,7 +70,7 @@ class Accelerator(Engine, Protocol):
     @property
     def output_step(self) -> int: ...
 
-    def job(self, op: ir.Operation) -> Job:
+    def job(self, op: ir.Operation | ir.OpView) -> Job:
         """Return an op that this engine runs as one job, however large."""
         ...
 
@@ -89,7 +89,7 @@ class Accelerator(Engine, Protocol):
         """Return the bytes of the packed weights of a tile (not lowered), biases included; 0 if it has none."""
         ...
 
-    def pack(self, job: Job, op: ir.Operation, outputs: tuple[int, int]) -> np.ndarray:
+    def pack(self, job: Job, op: ir.Operation | ir.OpView, outputs: tuple[int, int]) -> np.ndarray:
         """Return the packed weights, uint8[weight_bytes], of the output channels of `op` that a tile computes."""
         ...
 
@@ -207,6 +207,13 @@ class Soc:
     def cost_model(self) -> CostModel | None:
         """The figures that predictions and the simulated timeline use; None if nothing needs any."""
         return self.cost_models[0] if self.cost_models else None
+
+    @property
+    def figures(self) -> CostModel:
+        """The cost model of a target that needs one. Raises ValueError for one that has none."""
+        if self.cost_model is None:
+            raise ValueError(f"target '{self.name}' has no cost model")
+        return self.cost_model
 
     @property
     def calls_room_bytes(self) -> int:

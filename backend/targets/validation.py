@@ -18,7 +18,7 @@ def validate(soc: Soc) -> list[str]:
 
 
 def _of_types(soc: Soc) -> Iterator[str]:
-    host: object = soc.host  # a file may have given anything
+    host = cast("object", soc.host)  # a file may have given anything
     if not isinstance(host, Host):
         yield f"host: found {_kind(host)}, wanted a soc.Host"
     for field, wanted in PARTS.items():

@@ -30,6 +30,7 @@ else:
         if isinstance(_op, type) and issubclass(_op, ir.OpView) and _op not in (BufferOp, CopyOp, LaunchOp, WaitOp):
             Layer.register(_op)
 
+A = TypeVar("A", bound=ir.Attribute)
 T = TypeVar("T")
 
 CONSTANTS_ATTRIBUTE = "accel.constants"
@@ -108,8 +109,14 @@ def engine(layer: Layer) -> str:
 def present(value: T | None, name: str) -> T:
     """Return an operand, result or attribute that an operation has at this stage. Raises ValueError if it has not."""
     if value is None:
-        raise ValueError(f"no '{name}'")
+        raise ValueError(f"an operation has no '{name}', which this stage needs")
     return value
+
+
+def attribute(op: ir.OpView | ir.Operation, name: str, kind: type[A]) -> A | None:
+    """Return an attribute of an operation; None if it has none of this name. Raises ValueError for another kind."""
+    attributes = op.operation.attributes
+    return kind(attributes[name]) if name in attributes else None
 
 
 def integer(number: int) -> ir.IntegerAttr:

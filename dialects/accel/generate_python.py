@@ -150,6 +150,7 @@ class Member:
     accepted: str
     is_optional: bool
     is_operand: bool
+    is_flag: bool = False
 
 
 @dataclass(frozen=True)
@@ -214,7 +215,7 @@ class Definitions:
         if "Attr" in kinds:
             is_optional = bool(record["isOptional"]) or record["defaultValue"] is not None
             python, accepted = self._types(record)
-            return Member(name, python, accepted, is_optional, False)
+            return Member(name, python, accepted, is_optional, False, python == "bool")
         is_optional, is_variadic = "Optional" in kinds, "Variadic" in kinds
         of_type = TYPES.get(record["baseType"]["def"] if is_optional or is_variadic else type_["def"], "")
         if is_variadic:
@@ -232,8 +233,10 @@ class Definitions:
             choice = next((each.name for each in self.choices if each.attribute == name), None)
             return name, f"{choice} | {name}" if choice else name
         name = {"DictionaryAttr": "DictAttr", "Attribute": "Attribute"}.get(of_mlir, of_mlir)
+        if name == "UnitAttr":  # mlir-tblgen makes a bool of it
+            return "bool", "bool | ir.UnitAttr"
         plain = {"DenseI64ArrayAttr": "Sequence[int]", "StringAttr": "str", "FloatAttr": "float", "BoolAttr": "bool",
-                 "IntegerAttr": "int", "UnitAttr": "bool"}  # fmt: skip
+                 "IntegerAttr": "int"}  # fmt: skip
         accepted = f"{plain[name]} | ir.{name}" if name in plain else f"ir.{name}"
         return f"ir.{name}", accepted
 
@@ -511,7 +514,7 @@ def _constructor(one: Operation) -> Iterator[str]:
 
 
 def _accessors(one: Member) -> Iterator[str]:
-    type_ = _maybe(one.python, one.is_optional)
+    type_ = _maybe(one.python, one.is_optional and not one.is_flag)
     yield "    @property"
     # The attribute `name` of an operation hides its name, which every other OpView has.
     ignore = "  # type: ignore[override]" if one.name == "name" else ""

@@ -6,7 +6,7 @@ The compiled hooks ask here for each block that they meet for the first time; ti
 import ctypes
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -112,10 +112,11 @@ class Counter:
         self.problem: Exception | None = None
         self.carries: list[InFlight | None] = [None]
         self.carry_number: dict[InFlight, int] = {}
-        self.records: list[ctypes.Structure | ctypes.Array] = []  # what C has pointers to
+        self.records: list[ctypes.Structure | ctypes.Array[TermRecord]] = []  # what C has pointers to
         self.table = (ctypes.POINTER(BlockRecord) * (len(code) // 2 + 1))()
         self.accounts = (Account * (len(steps) + 1))()
-        self.numbers = np.frombuffer(self.accounts, np.uint64)  # instructions and cycles in turn, the same memory
+        # Instructions and cycles in turn, the same memory.
+        self.numbers: np.ndarray = np.frombuffer(memoryview(self.accounts), np.uint64)
         self.library = load_library()
         self.callback = ANALYSE(self.new_block)  # C calls it: it must live as long as the machine
         self.record = CounterRecord(
@@ -128,7 +129,7 @@ class Counter:
             table=self.table,
             accounts=self.accounts,
         )
-        self.add_hook(UC_HOOK_BLOCK, self.library.htvm_enter_block, first=1, last=0)
+        self.add_hook(UC_HOOK_BLOCK, ctypes.cast(self.library.htvm_enter_block, ctypes.c_void_p), first=1, last=0)
 
     def begin(self, max_cycles: int) -> None:
         """Start a run: all accounts are empty, nothing is in flight."""
@@ -150,7 +151,8 @@ class Counter:
         if self.record.status != PAUSED:
             return False
         for address, (first, end) in self.unwatched.items():
-            self.add_hook(UC_HOOK_CODE, self.library.htvm_before_instruction, address, address)
+            function = ctypes.cast(self.library.htvm_before_instruction, ctypes.c_void_p)
+            self.add_hook(UC_HOOK_CODE, function, address, address)
             self.machine.ctl_remove_cache(first, end)
         self.watched.update(self.unwatched)
         self.unwatched.clear()
@@ -173,7 +175,7 @@ class Counter:
         return self.record.status == OUT_OF_CYCLES
 
     @contextmanager
-    def interruptible(self) -> Iterator[None]:
+    def interruptible(self) -> Generator[None]:
         """Let Ctrl-C stop the machine that runs in the block, and only then do what Python does about it.
 
         An exception that a signal handler raised in one of Unicorn's callbacks would end the process.
@@ -211,11 +213,11 @@ class Counter:
         offset = ctypes.addressof(self.record.account.contents) - ctypes.addressof(self.accounts)
         return offset // ctypes.sizeof(Account)
 
-    def add_hook(self, kind: int, function: Callable[..., None], first: int, last: int) -> None:
+    def add_hook(self, kind: int, function: ctypes.c_void_p, first: int, last: int) -> None:
         """Have Unicorn call a compiled function."""
         status = binding.uclib.uc_hook_add(
             self.machine._uch, ctypes.byref(ctypes.c_size_t()), ctypes.c_int(kind),
-            ctypes.cast(function, ctypes.c_void_p), ctypes.byref(self.record),
+            function, ctypes.byref(self.record),
             ctypes.c_uint64(first), ctypes.c_uint64(last))  # fmt: skip
         assert status == 0, f"uc_hook_add answers {status}"
 
@@ -236,7 +238,8 @@ class Counter:
 
     def instructions(self, address: int, size: int) -> list[Instruction]:
         """Decode the `size` bytes of code at `address`, one instruction at least."""
-        found, at = [], address - self.code_base
+        found: list[Instruction] = []
+        at = address - self.code_base
         if not 0 <= at < len(self.code):
             raise SimulationError(f"executes what is not code at {address:#010x}")
         end = at + max(size, 2)

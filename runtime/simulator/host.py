@@ -1,6 +1,6 @@
 """The simulated host: runs a linked program on the memories of a target, and counts what it does."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -70,8 +70,8 @@ class Execution:
     steps: tuple[StepProfile, ...]
     stack_bytes: int
     timeline: tuple[Interval, ...] = ()
-    engines: Mapping[str, EngineTotals] = field(default_factory=dict)
-    routes: Mapping[str, RouteTotals] = field(default_factory=dict)
+    engines: Mapping[str, EngineTotals] = field(default_factory=dict[str, EngineTotals])
+    routes: Mapping[str, RouteTotals] = field(default_factory=dict[str, RouteTotals])
 
     @property
     def stall_cycles(self) -> int:
@@ -205,7 +205,7 @@ class Host:
         for first, end, allowed in regions(pages):  # as few as possible: Unicorn looks them up
             self.machine.mem_map(first, end - first, allowed)
             self.machine.mem_write(first, bytes([UNDEFINED]) * (end - first))
-        guarded = []
+        guarded: list[tuple[int, bytes]] = []
         for segment in self.program.segments:
             self.machine.mem_write(segment.address, segment.data)
             if not segment.writable:
@@ -238,7 +238,7 @@ class Host:
                 self.machine.mem_write(segment.address, segment.data)
         self.machine.mem_write(self.stack_bottom, bytes([UNDEFINED]) * (self.stack_top - self.stack_bottom))
 
-    def check_range(self, address: int, size_bytes: int, verb: str, allowed: list[Segment]) -> None:
+    def check_range(self, address: int, size_bytes: int, verb: str, allowed: Sequence[Segment]) -> None:
         """Raise SimulationError unless a range lies in one of the segments."""
         if not any(one.address <= address and address + size_bytes <= one.end for one in allowed):
             ranges = ", ".join(f"{one.address:#x}..{one.end:#x}" for one in allowed)
@@ -250,7 +250,7 @@ class Host:
         """Raise SimulationError if the run has changed a constant that shares its page with variables."""
         for address, piece in self.guarded:
             found = self.machine.mem_read(address, len(piece))
-            if found != piece:
+            if bytes(found) != piece:
                 first = address + next(k for k, (a, b) in enumerate(zip(found, piece, strict=True)) if a != b)
                 self.machine.mem_write(address, piece)
                 raise SimulationError(
@@ -286,8 +286,9 @@ class Host:
         reason = f"code or constants ({self.program.data_place(fault.address)})"
         if fault.access != UC_MEM_WRITE_PROT:
             memory = memory_at(self.soc, fault.address)
-            hidden = memory is not None and not memory.host_visible
-            reason = f"in '{memory.name}', which the host does not reach" if hidden else "no memory of the program"
+            reason = "no memory of the program"
+            if memory is not None and not memory.host_visible:
+                reason = f"in '{memory.name}', which the host does not reach"
         return f"{self.here(pc)}: {verb} of {fault.size_bytes} bytes at {fault.address:#010x}, which is {reason}"
 
 

@@ -41,16 +41,15 @@ class Polling:
         """Note a read; return how many cycles an iteration takes if the next one must be like this one, else None."""
         counter, last = self.counter, self.last
         block = counter.record.current.contents
-        self.last = Poll(unit, count, block.address, counter.cycles, counter.executed)
-        is_loop = (
-            last is not None
-            and (last.unit, last.block) == (unit, block.address)
-            and self.last.executed - last.executed == block.instructions
-            and self.does_nothing_else(block.address, block.size)
-        )
-        if not is_loop:
+        this = self.last = Poll(unit, count, block.address, counter.cycles, counter.executed)
+        if (
+            last is None
+            or (last.unit, last.block) != (unit, block.address)
+            or this.executed - last.executed != block.instructions
+            or not self.does_nothing_else(block.address, block.size)
+        ):
             return None
-        cycles = self.last.cycles - last.cycles
+        cycles = this.cycles - last.cycles
         self.wait_cycles[counter.step()] += cycles
         return cycles if last.count == count else None
 
@@ -60,6 +59,7 @@ class Polling:
         As many at most as the run has cycles left for, and one.
         """
         counter, block = self.counter, self.counter.record.current.contents
+        assert self.last is not None, "`read` has said how many cycles an iteration takes"
         iterations = -(-(until_cycle - self.last.cycles) // cycles)
         iterations = min(iterations, (counter.record.max_cycles - counter.cycles) // cycles + 1)
         counter.add(iterations * cycles, iterations * block.instructions)

@@ -1,7 +1,7 @@
 """A program as the simulator sees it: what an ELF file puts where, and what its symbols say."""
 
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,7 +93,7 @@ def read_program(path: Path, soc: Soc) -> Program:
     return Program(path, segments, symbols, read_steps(path, symbols))
 
 
-def read_segments(elf: ELFFile):
+def read_segments(elf: ELFFile) -> Iterator[Segment]:
     """Yield what the program headers load, by address."""
     for header in sorted(elf.iter_segments(type="PT_LOAD"), key=lambda one: one["p_vaddr"]):
         if header["p_memsz"]:
@@ -109,7 +109,7 @@ def read_segments(elf: ELFFile):
 
 def read_symbols(elf: ELFFile) -> dict[str, int]:
     """Return the addresses of the program's symbols, without the compiler's marks."""
-    found = {}
+    found: dict[str, int] = {}
     for table in elf.iter_sections():
         if isinstance(table, SymbolTableSection):
             for symbol in table.iter_symbols():
@@ -134,7 +134,7 @@ def read_steps(path: Path, symbols: dict[str, int]) -> tuple[int, ...]:
 
 def check_fit(path: Path, segments: tuple[Segment, ...], soc: Soc) -> None:
     """Raise SimulationError, with all of the problems, unless each segment is inside a memory of `soc`."""
-    problems = []
+    problems: list[str] = []
     for segment in segments:
         memory = memory_at(soc, segment.address)
         if memory is None:

@@ -112,6 +112,7 @@ def analyse(start: int, code: Sequence[Instruction], carry: InFlight | None) -> 
                 cycles += is_unaligned(address, instruction)
         flight = in_flight(instruction, recent)
         address += instruction.size
+    assert flight is not None, "a block has instructions"
     last = code[-1]
     ends = ending(last)
     # Whether a carried access is misaligned is known already; one of this block may be either.
@@ -121,7 +122,7 @@ def analyse(start: int, code: Sequence[Instruction], carry: InFlight | None) -> 
         cycles=cycles,
         unaligned=is_unaligned(start, code[0]),
         ends=ends,
-        taken=tuple(taken_cycles(last, tail, tails[0]) for tail in tails),
+        taken=(taken_cycles(last, tails[0], tails[0]), taken_cycles(last, tails[1], tails[0])),
         carry=misaligned_or_not(flight) if ends == SPLIT else (flight, flight),
         terms=terms(start, code, ends),
     )
@@ -174,7 +175,7 @@ def taken_cycles(last: Instruction, before: InFlight | None, counted: InFlight |
     """
     if last.kind == BRANCH:
         return 3, 4
-    if before is None:
+    if before is None or counted is None:  # there is none
         fetched, correction = False, 0
     else:
         gap, fetched, _ = charge(before, last)
@@ -257,8 +258,8 @@ def result(instruction: Instruction, residues: Sequence[Residue | None], address
         return Residue(address % 4, ())
     if (name == "slli" and imm >= 2) or (name == "andi" and imm % 4 == 0):
         return ZERO
-    read = [residues[register] for register in instruction.reads]
-    if None in read:
+    read = [residue for register in instruction.reads if (residue := residues[register]) is not None]
+    if len(read) < len(instruction.reads):
         return None
     if name == "addi":
         return read[0].plus(Residue(imm % 4, ()))
@@ -272,14 +273,15 @@ def result(instruction: Instruction, residues: Sequence[Residue | None], address
 def access(when: int, residue: Residue, instruction: Instruction, is_tail: bool) -> Term:
     """Return the term of a load or store whose address is `residue` plus its immediate."""
     offsets = [(residue.constant + instruction.imm + k) % 4 for k in range(4)]
-    misaligned = tuple(offset != 0 if instruction.width == 4 else offset == 3 for offset in offsets)
-    return Term(when, residue.sums, tuple(map(int, misaligned)), tuple(one and is_tail for one in misaligned))
+    a, b, c, d = (offset != 0 if instruction.width == 4 else offset == 3 for offset in offsets)
+    tail = (a and is_tail, b and is_tail, c and is_tail, d and is_tail)
+    return Term(when, residue.sums, (int(a), int(b), int(c), int(d)), tail)
 
 
 def merge(found: Sequence[Term]) -> tuple[Term, ...]:
     """Join accesses through the same registers at the same time, and drop those that are never misaligned."""
     joined: dict[tuple[int, tuple[tuple[int, int], ...]], Term] = {}
-    kept = []
+    kept: list[Term] = []
     for term in found:
         if term.divisor or term.when > AT_EXIT:
             kept.append(term)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from elftools.elf.constants import SH_FLAGS
 from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
 
 from htvm.backend.targets.soc import Host
 from htvm.runtime.interrupts import run_child, scratch_folder
@@ -79,7 +80,9 @@ def toolchain(host: Host, cc: str | None = None) -> Toolchain:
     """Return the tools for `host`: those of `ziglang`, or the compiler that the command `cc` runs."""
     machine = (f"-march={host.march}", f"-mabi={host.mabi}")
     if cc is None:
-        headers = Path(find_spec("ziglang").origin).parent / "lib" / "include"  # stdint.h and the like
+        found = find_spec("ziglang")
+        assert found is not None and found.origin is not None, "installed with htvm"
+        headers = Path(found.origin).parent / "lib" / "include"  # stdint.h and the like
         driver = (*ZIG, "clang", "--target=riscv32-freestanding", "-isystem", str(headers))
         link = (*ZIG, "ld.lld", "-m", "elf32lriscv")
     else:
@@ -114,10 +117,11 @@ def overflows(text: str) -> dict[str, int]:
 
 def parts_of(object_file: Path) -> list[Part]:
     """Return the functions, constants and variables of an object."""
-    found = []
+    found: list[Part] = []
     with object_file.open("rb") as file:
         elf = ELFFile(file)
         for table in elf.iter_sections(type="SHT_SYMTAB"):
+            assert isinstance(table, SymbolTableSection), "said by its type"
             for symbol in table.iter_symbols():
                 if symbol["st_size"] and isinstance(symbol["st_shndx"], int):
                     section = elf.get_section(symbol["st_shndx"]).name

@@ -25,7 +25,7 @@ class Work:
     writes: Region
     compute: Callable[[Sequence[bytes]], bytes]
     on_end: Callable[[], None]
-    sources: dict[int, bytes] = field(default_factory=dict)
+    sources: dict[int, bytes] = field(default_factory=dict[int, bytes])
     operands: Sequence[bytes] = ()
 
     def __str__(self) -> str:

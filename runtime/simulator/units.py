@@ -215,7 +215,7 @@ class TransferUnit(Unit):
             self.units.counter.add(stall)
             now = self.units.now()
         start = max(now, self.work[-1].interval.end_cycle if self.work else 0)
-        cycles = self.units.soc.cost_model.copy_cycles(route, size_bytes)
+        cycles = self.units.soc.figures.copy_cycles(route, size_bytes)
         interval = Interval(
             unit=self.name,
             start_cycle=start,
@@ -254,7 +254,7 @@ class AcceleratorUnit(Unit):
         interval = Interval(
             unit=self.name,
             start_cycle=now,
-            end_cycle=now + self.units.soc.cost_model.job_cycles(self.name, job),
+            end_cycle=now + self.units.soc.figures.job_cycles(self.name, job),
             step=self.step,
             kind=job.kind,
             macs=job.macs,

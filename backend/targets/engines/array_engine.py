@@ -28,7 +28,6 @@ from htvm.backend.targets.rules import Proof, Rule
 from htvm.backend.targets.soc import CostModel
 from htvm.backend.targets.violations import Both, Bytes, OneOf, Quality, Subject, Tensor, Value, Violation, Window
 from htvm.dialects import accel
-from htvm.dialects.semantics import value_ranges
 
 CLIPS = ((-128, 127), (0, 127))
 """Of a linear layer: saturation, and saturation after a ReLU."""
@@ -118,21 +117,26 @@ class ArrayEngine:
     def constants(self, op: LinearOp | accel.AddOp) -> Shift | Violation:
         """Return biases, shift and clip that equal the op's requantisation, or why there are none."""
         if isinstance(op, accel.AddOp):
-            (a, b), (c, d) = value_ranges.held(op.lhs), value_ranges.held(op.rhs)
-            return self.adder.solve(Requant.of_sum(op.requant), [a + c], [b + d])
-        return self.shifter.solve(Requant.of(op.requant), *linear_ops.accumulators(op))
+            (a, b), (c, d) = linear_ops.held(op.lhs), linear_ops.held(op.rhs)
+            return self.adder.solve(Requant.of_sum(accel.present(op.requant, "requant")), [a + c], [b + d])
+        return self.shifter.solve(Requant.of(accel.present(op.requant, "requant")), *linear_ops.accumulators(op))
+
+    def _shift(self, op: LinearOp | accel.AddOp) -> Shift:
+        """Return the constants of an accepted op."""
+        found = self.constants(op)
+        assert isinstance(found, Shift), found
+        return found
 
     # What it is given
 
-    def job(self, op: ir.Operation) -> Job:
+    def job(self, op: ir.Operation | ir.OpView) -> Job:
         """Return an accepted op as one job."""
         layer = op.operation.opview
-        found = self.constants(layer)
-        assert isinstance(found, Shift), found
         if isinstance(layer, accel.AddOp):
-            geometry = linear_ops.add_job(layer)
+            found, geometry = self._shift(layer), linear_ops.add_job(layer)
         else:
-            geometry = linear_ops.job(layer, _kind(layer))
+            linear = linear_ops.linear(layer)
+            found, geometry = self._shift(linear), linear_ops.job(linear, _kind(linear))
         return replace(geometry, shift=found.shift, low=found.low, high=found.high)
 
     def most_outputs(self, job: Job) -> int:
@@ -162,7 +166,7 @@ class ArrayEngine:
             return replace(job, size=row, out_size=row)
         return job
 
-    def cycles(self, op: ir.Operation, cost_model: CostModel | None) -> int:
+    def cycles(self, op: ir.Operation | ir.OpView, cost_model: CostModel | None) -> int:
         """Predict the cycles of an op in as few jobs as the weight memory allows."""
         return launches.cycles(self, self.job(op), cost_model)
 
@@ -170,9 +174,9 @@ class ArrayEngine:
         """Return the bytes of the packed weights of a tile, not lowered."""
         return 0 if job.kind == "add" else array_weights.size_bytes(self.lowered(job, plain=True))
 
-    def pack(self, job: Job, op: ir.Operation, outputs: tuple[int, int]) -> np.ndarray:
+    def pack(self, job: Job, op: ir.Operation | ir.OpView, outputs: tuple[int, int]) -> np.ndarray:
         """Return the packed weights of a tile; of a depthwise one, the block-diagonal matrix."""
-        layer = op.operation.opview
+        layer = linear_ops.linear(op)
         chosen = slice(*outputs)
         weights = linear_ops.weights(layer)[chosen]
         if isinstance(layer, accel.Conv2dOp) and layer.groups.value > 1:
@@ -180,7 +184,7 @@ class ArrayEngine:
             diagonal = np.zeros((count, count, *weights.shape[2:]), np.int8)
             diagonal[range(count), range(count)] = weights[:, 0]
             weights = diagonal
-        biases = np.array(self.constants(layer).biases[chosen])
+        biases = np.array(self._shift(layer).biases[chosen])
         return array_weights.pack(self.lowered(job, plain=True), weights, biases)
 
     # What it computes
@@ -223,7 +227,8 @@ def _kind_found(op: accel.Pool2dOp) -> Value | None:
 def _window_found(op: accel.Pool2dOp) -> Value | None:
     *_, height, width = linear_ops.shape(op.input)
     is_whole = (*op.kernel, *op.pads) == (height, width, 0, 0, 0, 0)
-    return None if is_whole else Window(tuple(op.kernel), (height, width))
+    rows, columns = op.kernel
+    return None if is_whole else Window((rows, columns), (height, width))
 
 
 def _operands_found(op: accel.AddOp) -> Value | None:

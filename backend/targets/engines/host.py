@@ -104,9 +104,10 @@ class HostEngine:
             return (Violation(Subject.OP, layer.operation.name, Quality.ACCEL_OP),)
         return rules.violations(RULES, layer) if layer.operation.name in RULES else ()
 
-    def cycles(self, op: ir.Operation, cost_model: CostModel | None) -> int:
+    def cycles(self, op: ir.Operation | ir.OpView, cost_model: CostModel | None) -> int:
         """Estimate from the number of multiplications, or of elements."""
         layer = op.operation.opview
+        assert accel.is_layer(layer), layer.operation.name
         elements = prod(accel.output(layer).type.shape)
         if isinstance(layer, accel.Conv2dOp | accel.DenseOp):
             taps = prod(layer.weights.type.shape[1:])
@@ -142,5 +143,5 @@ def per_pooled(layer: accel.Pool2dOp) -> float:
 
 def is_half(layer: accel.Pool2dOp) -> bool:
     """Say whether a pool's map has integers from 0 to 127: a byte holds the sum of two."""
-    attributes = layer.operation.attributes
-    return POOLED_RANGE in attributes and min(attributes[POOLED_RANGE]) >= 0 and max(attributes[POOLED_RANGE]) <= 127
+    held = accel.attribute(layer, POOLED_RANGE, ir.DenseI64ArrayAttr)
+    return held is not None and min(held) >= 0 and max(held) <= 127

@@ -27,7 +27,6 @@ from htvm.backend.targets.rules import Proof, Rule
 from htvm.backend.targets.soc import CostModel
 from htvm.backend.targets.violations import AtMost, Interval, Quality, Subject, Value, Violation, Within
 from htvm.dialects import accel
-from htvm.dialects.semantics import value_ranges
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,7 @@ class InMemoryEngine:
         return Scaler(self.clips, self.largest_shift, self.factors)
 
     def _inputs_found(self, op: accel.Conv2dOp) -> Value | None:
-        held = Interval(*value_ranges.held(op.input))
+        held = Interval(*linear_ops.held(op.input))
         return None if any(Interval(*each).contains(held) for each in self.inputs) else held
 
     def _rows_found(self, op: accel.Conv2dOp) -> Value | None:
@@ -109,24 +108,35 @@ class InMemoryEngine:
 
     def converter(self, op: accel.Conv2dOp) -> Shift | Violation:
         """Return the shift whose codes equal what `requant` makes, or why there is none."""
-        return self.shifter.solve(Requant.of(op.requant), *linear_ops.accumulators(op))
+        return self.shifter.solve(Requant.of(accel.present(op.requant, "requant")), *linear_ops.accumulators(op))
+
+    def _code(self, op: accel.Conv2dOp) -> Shift:
+        """Return the converter's shift for an accepted op."""
+        found = self.converter(op)
+        assert isinstance(found, Shift), found
+        return found
 
     def scaling(self, op: accel.Conv2dOp) -> Scale | Violation:
         """Return scales, offsets and shift that equal `rescale`, or why there are none; those of a plain code are 1."""
         outputs = linear_ops.shape(op.weights)[0]
         if op.rescale is None:
             return Scale((1,) * outputs, (0,) * outputs, 0, *self.clips[0])
-        shift = self.converter(op).shift
-        ends = (np.clip(end >> shift, *self.codes) for end in linear_ops.accumulators(op))
-        return self.scaler.solve(op.rescale, *ends)
+        shift = self._code(op).shift
+        first, last = (np.clip(end >> shift, *self.codes) for end in linear_ops.accumulators(op))
+        return self.scaler.solve(op.rescale, first, last)
+
+    def _scale(self, op: accel.Conv2dOp) -> Scale:
+        """Return the scales of an accepted op."""
+        found = self.scaling(op)
+        assert isinstance(found, Scale), found
+        return found
 
     # What it is given
 
-    def job(self, op: ir.Operation) -> Job:
+    def job(self, op: ir.Operation | ir.OpView) -> Job:
         """Return an accepted op as one job."""
-        layer = op.operation.opview
-        code, scale = self.converter(layer), self.scaling(layer)
-        assert isinstance(code, Shift) and isinstance(scale, Scale), (code, scale)
+        layer = _convolution(op)
+        code, scale = self._code(layer), self._scale(layer)
         return replace(linear_ops.job(layer, "matvec"), shift=code.shift, code_low=code.low, code_high=code.high,
                        rescale_shift=scale.shift, low=scale.low, high=scale.high)  # fmt: skip
 
@@ -143,7 +153,7 @@ class InMemoryEngine:
         """Return the same job: it is what the array computes."""
         return job
 
-    def cycles(self, op: ir.Operation, cost_model: CostModel | None) -> int:
+    def cycles(self, op: ir.Operation | ir.OpView, cost_model: CostModel | None) -> int:
         """Predict the cycles of an op in as few jobs as there are columns for."""
         return launches.cycles(self, self.job(op), cost_model)
 
@@ -151,10 +161,10 @@ class InMemoryEngine:
         """Return the bytes of the packed weights and scales of a tile."""
         return in_memory_weights.size_bytes(job)
 
-    def pack(self, job: Job, op: ir.Operation, outputs: tuple[int, int]) -> np.ndarray:
+    def pack(self, job: Job, op: ir.Operation | ir.OpView, outputs: tuple[int, int]) -> np.ndarray:
         """Return the packed weights, scales and offsets of a tile."""
-        layer, chosen = op.operation.opview, slice(*outputs)
-        scale = self.scaling(layer)
+        layer, chosen = _convolution(op), slice(*outputs)
+        scale = self._scale(layer)
         factors = np.array(scale.scales[chosen]), np.array(scale.offsets[chosen])
         return in_memory_weights.pack(job, linear_ops.weights(layer)[chosen], *factors)
 
@@ -172,3 +182,10 @@ class InMemoryEngine:
         factors, addends = (array.astype(np.int64)[:, None, None] for array in (scales, offsets))
         y = np.clip((codes * factors + addends) >> job.rescale_shift, job.low, job.high)
         return (y.transpose(1, 2, 0) if job.layout == Layout.NHWC else y).astype(np.int8).reshape(-1)
+
+
+def _convolution(op: ir.Operation | ir.OpView) -> accel.Conv2dOp:
+    """Return an accepted op as what it is."""
+    layer = op.operation.opview
+    assert isinstance(layer, accel.Conv2dOp), layer.operation.name
+    return layer

@@ -13,6 +13,7 @@ def fewest(engine: Accelerator, job: Job) -> list[Job]:
     return [job.tile((first, min(first + most, job.outputs)), *whole)[0] for first in range(0, job.outputs, most)]
 
 
-def cycles(engine: Accelerator, job: Job, cost_model: CostModel) -> int:
+def cycles(engine: Accelerator, job: Job, cost_model: CostModel | None) -> int:
     """Return the cycles of a layer in the fewest launches, one after the other, weights and maps being in place."""
+    assert cost_model is not None, "validated: a target with accelerators has a cost model"
     return sum(cost_model.job_cycles(engine.name, engine.lowered(part)) for part in fewest(engine, job))

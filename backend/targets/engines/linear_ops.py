@@ -20,6 +20,13 @@ Weighted = accel.Conv2dOp | accel.DenseOp
 LinearOp = Weighted | accel.Pool2dOp
 
 
+def linear(op: ir.Operation | ir.OpView) -> LinearOp:
+    """Return an op that an engine's rules for linear layers have let through, as what it is."""
+    layer = op.operation.opview
+    assert isinstance(layer, LinearOp), layer.operation.name
+    return layer
+
+
 def element(value: ir.Value) -> str:
     """Return the element type of a value as MLIR prints it."""
     return str(ir.ShapedType(value.type).element_type)
@@ -33,14 +40,19 @@ def weights(op: LinearOp) -> np.ndarray:
     """Return the constant weights of a layer as int64 [K, C / groups, R, S]; of a dense layer or pool R = S = 1."""
     if isinstance(op, accel.Pool2dOp):
         return np.ones((1, prod(shape(op.input)[2:]), 1, 1), np.int64)
-    stored = quantisation.stored(op.weights)
+    stored = accel.present(quantisation.stored(op.weights), "constant weights")
     return stored.reshape(*stored.shape[:2], *(stored.shape[2:] or (1, 1)))
 
 
 def inputs(op: LinearOp) -> Range:
     """Return the range of what a layer's windows read, padding included."""
-    low, high = value_ranges.held(op.input)
+    low, high = held(op.input)
     return (min(low, 0), max(high, 0)) if isinstance(op, accel.Conv2dOp) and any(op.pads) else (low, high)
+
+
+def held(value: ir.Value) -> Range:
+    """Return the range of what a map of integers can hold."""
+    return accel.present(value_ranges.held(value), "integers")
 
 
 def accumulators(op: LinearOp) -> tuple[np.ndarray, np.ndarray]:
@@ -61,9 +73,12 @@ def job(op: LinearOp, kind: str) -> Job:
     _, channels, *size = shape(op.input)
     if isinstance(op, accel.Pool2dOp):
         return Job(kind, prod(size), 1, (1, channels), (1, channels))
-    _, outputs, *out_size = shape(accel.output(op))
-    return Job(kind, channels, outputs, tuple(size), tuple(out_size), kernel=shape(op.weights)[2:],
-               strides=tuple(op.strides), pads=tuple(op.pads), groups=op.groups.value)  # fmt: skip
+    (height, width), (_, outputs, *out_size) = size, shape(accel.output(op))
+    out_height, out_width = out_size
+    _, _, *kernel = shape(op.weights)
+    (rows, columns), (down, right), (top, left, bottom, end) = kernel, op.strides, op.pads
+    return Job(kind, channels, outputs, (height, width), (out_height, out_width), kernel=(rows, columns),
+               strides=(down, right), pads=(top, left, bottom, end), groups=op.groups.value)  # fmt: skip
 
 
 def add_job(op: accel.AddOp) -> Job:

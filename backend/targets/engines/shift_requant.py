@@ -142,7 +142,9 @@ class Shifter(Fact):
     largest_shift: int
     biases: Range = INT32
 
-    def solve(self, requant: Requant, first: Sequence[int], last: Sequence[int]) -> Shift | Violation:
+    def solve(
+        self, requant: Requant, first: Sequence[int] | np.ndarray, last: Sequence[int] | np.ndarray
+    ) -> Shift | Violation:
         """Return constants that are exact for accumulators first[c]..last[c]; where there are none, why.
 
         No sum of an accumulator and its bias leaves 32 bits.

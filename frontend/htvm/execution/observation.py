@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 from mlir import ir
-from mlir.dialects import memref
+from mlir.dialects import func, memref
 from unicorn import UC_HOOK_CODE
 
 from htvm.backend.c.step import Step
-from htvm.backend.c.values import element_type, size_bytes
+from htvm.backend.c.values import element_type, offset_of, size_bytes
 from htvm.backend.targets.jobs import Job, Layout
 from htvm.backend.targets.soc import HOST
 from htvm.dialects import accel
@@ -69,7 +69,7 @@ def observed(
 
 
 @contextmanager
-def _jobs_observed(host: Host, ended: list[tuple[Interval, bytes]]) -> Iterator[None]:
+def _jobs_observed(host: Host, ended: list[tuple[Interval, bytes]]) -> Generator[None]:
     """Collect what the jobs of accelerators make while the block runs."""
     if host.units is None:
         yield
@@ -100,11 +100,12 @@ def _tile(operations: Sequence[ir.OpView], step: Step, made: bytes) -> Observati
     operations: the launch of the job, and what follows it.
     """
     launch, *following = operations
+    assert isinstance(launch, accel.LaunchOp), launch.operation.name
     job = Job.of(launch.job)
     array = np.frombuffer(made, np.int8)
     if job.layout == Layout.NHWC:
         array = array.reshape(*job.out_size, job.outputs).transpose(2, 0, 1)
-    shape = ir.MemRefType(launch.out.type).shape
+    shape = launch.out.type.shape
     return Observation(step, array.reshape(shape), _origin(_destination(launch, following)))
 
 
@@ -121,8 +122,8 @@ def _destination(launch: accel.LaunchOp, following: Sequence[ir.OpView]) -> ir.V
 
 def _root(value: ir.Value) -> ir.Value:
     """Return the buffer or argument that a view is of."""
-    while isinstance(value.owner.opview if not isinstance(value.owner, ir.Block) else None, VIEWS):
-        value = value.owner.operands[0]
+    while isinstance(view := accel.producer(value), VIEWS):
+        value = view.source
     return value
 
 
@@ -151,8 +152,12 @@ def _value(program: Program, value: ir.Value) -> np.ndarray:
 
 def _offset(value: ir.Value) -> int:
     """Return where in the arena an activation lies, in bytes."""
-    if isinstance(value.owner, ir.Block):
-        argument = ir.BlockArgument(value)
-        attributes = value.owner.owner.opview.arg_attrs[argument.arg_number]
+    owner = value.owner
+    if isinstance(owner, ir.Block):
+        function = owner.owner.opview
+        assert isinstance(function, func.FuncOp), function
+        attributes = ir.DictAttr(function.arg_attrs[ir.BlockArgument(value).arg_number])
         return ir.IntegerAttr(attributes["accel.offset"]).value
-    return value.owner.opview.offset.value
+    buffer = owner.opview
+    assert isinstance(buffer, accel.BufferOp), buffer
+    return offset_of(buffer)

@@ -100,17 +100,14 @@ class Program:
 
     def run(self, samples: Samples, progress: Progress | None = None) -> RunResult:
         """Run all samples. Raises SimulationError if the program does what the target forbids."""
-        runs = []
+        runs: list[tuple[list[np.ndarray], Execution]] = []
         for number, sample in enumerate(samples, start=1):
             execution = self.run_one(sample)
             runs.append(([self.output(port) for port in self.project.outputs], execution))
             if progress:
                 progress(number, len(samples))
-        columns = zip(*(outputs for outputs, _ in runs), strict=True)
-        outputs = {
-            port.name: np.concatenate(column) if len(column) > 1 else column[0]
-            for port, column in zip(self.project.outputs, columns, strict=True)
-        }
+        columns = {port.name: [made[i] for made, _ in runs] for i, port in enumerate(self.project.outputs)}
+        outputs = {name: np.concatenate(each) if len(each) > 1 else each[0] for name, each in columns.items()}
         first = runs[0][1]
         return RunResult(samples.inputs, outputs, self.record(first, outputs, len(samples)))
 
@@ -121,7 +118,7 @@ class Program:
             bytes_in={memory.name: self.bytes_in(memory) for memory in self.soc.memories},
             stack_reserve_bytes=self.host.stack_top - self.host.stack_bottom,
         )
-        digests = {name: sha256(np.ascontiguousarray(value)).hexdigest() for name, value in outputs.items()}
+        digests = {name: sha256(value.tobytes()).hexdigest() for name, value in outputs.items()}
         return RunRecord(self.project.report, self.soc, execution, footprint, samples, digests, versions(self.cc))
 
     def run_one(self, inputs: Mapping[str, np.ndarray]) -> Execution:
