@@ -8,7 +8,7 @@ from string import Template
 
 from mlir import ir
 
-from htvm.backend.targets.remedies import larger_memory
+from htvm.backend.targets.shortage import DoesNotFit, Shortage
 from htvm.backend.targets.soc import STACK_BYTES, Soc
 
 from . import float_header, headers, texts
@@ -57,7 +57,7 @@ def emit_c(module: ir.Module, soc: Soc, interface: str = "integer") -> Emitted:
 
 
 def check_fit(program: Program, soc: Soc) -> None:
-    """Raise ValueError if constants and activations that share a memory are too large for it together.
+    """Raise DoesNotFit if constants and activations that share a memory are too large for it together.
 
     plan-memory counts the constants of the module; here are those of the kernels, in the form in which they are.
     """
@@ -68,11 +68,13 @@ def check_fit(program: Program, soc: Soc) -> None:
     if needed > memory.size_bytes:
         largest = sorted(constants.sizes.items(), key=lambda each: -each[1])[:LISTED]
         parts = "".join(f"\n  {size:>9,} bytes: {name}" for name, size in [("activations", activations), *largest])
-        larger = larger_memory(soc, memory.name, needed)
-        raise ValueError(
+        shortage = Shortage(memory.name, needed)
+        larger = f"; or a larger {memory.name}" if shortage.can_end(soc) else ""
+        raise DoesNotFit(
             f"does not fit target '{soc.name}': {memory.name} needs {needed:,} bytes, {constants.size_bytes:,} of them "
             f"constants, and has {memory.size_bytes:,}{parts}\n  fewer weights or smaller maps help, or another choice "
-            f"of engines: each has the weights in a form of its own{f'; or {larger}' if larger else ''}"
+            f"of engines: each has the weights in a form of its own{larger}",
+            shortage,
         )
 
 

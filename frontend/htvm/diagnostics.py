@@ -8,12 +8,18 @@ from dataclasses import dataclass
 
 from mlir import ir
 
+from htvm.backend.targets.shortage import Shortage
+
 
 class CompileError(Exception):
-    """A model that cannot be compiled as asked. `problems` has one message for each reason, all that were found."""
+    """A model that cannot be compiled as asked.
 
-    def __init__(self, problems: Sequence[str]) -> None:
-        self.problems = tuple(problems)
+    problems: one message for each reason, all that were found. shortages: the memories that are too small, if that is
+    why.
+    """
+
+    def __init__(self, problems: Sequence[str], shortages: Sequence[Shortage] = ()) -> None:
+        self.problems, self.shortages = tuple(problems), tuple(shortages)
         super().__init__("\n".join(self.problems))
 
 

@@ -17,6 +17,7 @@ from mlir import ir
 from htvm import dialects
 from htvm.backend import targets
 from htvm.backend.c import emit_c, write_project
+from htvm.backend.targets.shortage import DoesNotFit
 from htvm.backend.targets.soc import Soc
 from htvm.diagnostics import CompileError, collected
 from htvm.dialects import accel
@@ -27,6 +28,7 @@ from htvm.interface import Samples
 from htvm.options import DEFAULTS, CompileOptions, ConstantBudget
 from htvm.origin import with_origin
 from htvm.passes import pipeline
+from htvm.passes.planning.plan_memory import shortages
 from htvm.plan import attribute as plan_attribute
 from htvm.project import Project
 from htvm.reference import evaluate
@@ -128,6 +130,7 @@ def lower(
     with problems_of(label(model), context):
         module = import_onnx(model, input_types=options.input_types, shapes=options.shapes, context=context)
         write_options(module, options)
+    with problems_of_passes(label(model), module, soc):
         for reached in pipeline.STAGES[: pipeline.STAGES.index(stage) + 1]:
             if reached in pipeline.PHASES:
                 run_phase(reached, module, soc, label(model))
@@ -163,7 +166,7 @@ def constants_attribute(budget: ConstantBudget) -> ir.Attribute:
 
 def advance(module: ir.Module, model: Model, soc: Soc, stages: Sequence[str]) -> None:
     """Take a module that `lower` gave through the phases that end in further stages. Raises CompileError."""
-    with problems_of(label(model), module.context):
+    with problems_of_passes(label(model), module, soc):
         for stage in stages:
             run_phase(stage, module, soc, label(model))
 
@@ -211,11 +214,23 @@ def problems_of(model: str, context: ir.Context) -> Iterator[None]:
             yield
         except ModelError as error:
             raise CompileError(error.problems) from None
+        except DoesNotFit as error:
+            raise CompileError([f"{model}: {error}"], [error.shortage]) from None
         except ValueError as error:  # what the backend cannot write
             raise CompileError([f"{model}: {error}"]) from None
         except ir.MLIRError:
             errors = [found.about(model) for found in diagnostics if found.severity == "error"]
             raise CompileError(errors) from None
+
+
+@contextmanager
+def problems_of_passes(model: str, module: ir.Module, soc: Soc) -> Iterator[None]:
+    """Turn what the passes say about a model into one CompileError, which has the memories that are too small."""
+    try:
+        with problems_of(model, module.context):
+            yield
+    except CompileError as error:
+        raise CompileError(error.problems, shortages(module.operation, soc)) from None
 
 
 def text(module: ir.Module) -> str:

@@ -87,6 +87,8 @@ def unusable(value: object, place: str = "") -> Iterator[str]:
     if isinstance(value, str):
         if any("\ud800" <= each <= "\udfff" for each in value):
             yield f"{place or 'text'}: {value[:40]!r} is no Unicode text"
+        if "\0" in value:  # would end a message
+            yield f"{place or 'text'}: {value[:40]!r} has a zero byte"
         if len(value) > LONGEST_TEXT:
             yield f"{place or 'text'}: a text of {len(value):,} characters, expected at most {LONGEST_TEXT:,}"
     elif isinstance(value, bool) or value is None:

@@ -26,7 +26,7 @@ from mlir.dialects import func, memref
 from mlir.passmanager import ExternalPass
 
 from htvm.backend.targets.jobs import DESCRIPTOR_WORDS
-from htvm.backend.targets.remedies import larger_memory
+from htvm.backend.targets.shortage import Shortage
 from htvm.backend.targets.soc import Memory, Soc
 from htvm.dialects import accel
 
@@ -158,6 +158,15 @@ def write_summary(module: ir.Operation, plans: dict[str, Plan], memories: dict[s
         module.attributes[name] = ir.DictAttr.get(of_memories)
 
 
+def shortages(module: ir.Operation, target: Soc) -> list[Shortage]:
+    """Return the memories that are too small for a module; none if plan-memory has not come to it yet."""
+    if "accel.arena" not in module.attributes:
+        return []
+    constants = constant_bytes(module, target)
+    needed = {each.name: each.attr.value + constants[each.name] for each in module.attributes["accel.arena"]}
+    return [Shortage(name, size) for name, size in needed.items() if size > target.memory(name).size_bytes]
+
+
 def does_not_fit(target: Soc, memory: Memory, plan: Plan, constants: int) -> str:
     """Say that a memory is too small, what fills it at the worst node, largest first, and what would help."""
     needed, left = plan.packing.peak + constants, memory.size_bytes - constants
@@ -171,8 +180,8 @@ def does_not_fit(target: Soc, memory: Memory, plan: Plan, constants: int) -> str
         advice = f"the constants leave {left:,} bytes for activations: smaller maps or fewer channels at this node help"
     else:
         advice = "the constants alone do not fit: fewer weights help"
-    if memory.host_visible and (larger := larger_memory(target, memory.name, needed)):
-        advice += f", or {larger}"
+    if memory.host_visible and Shortage(memory.name, needed).can_end(target):
+        advice += f", or a larger {memory.name}"
     return (
         f"does not fit target '{target.name}': {memory.name} needs {needed:,} bytes at node "
         f"'{accel.node(plan.peak_layer)}', has {memory.size_bytes:,}\n{parts}\n  {advice}"

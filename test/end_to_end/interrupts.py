@@ -104,6 +104,7 @@ def started(command: Command, folder: Path, project: Path) -> Iterator[subproces
     scratch.mkdir()
     program, *words = command.words
     words = [str(project) if word == ENDLESS else word for word in words]
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what runs in the background
     process = subprocess.Popen(
         [BIN / program, *words],
         stdin=subprocess.PIPE,

@@ -3,9 +3,11 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import models
 import pytest
+from limited import outcomes
 
 import htvm
 from htvm.backend import targets
@@ -26,9 +28,9 @@ def test_code_that_does_not_fit_is_an_error_of_the_command(tmp_path) -> None:
     )
     assert re.fullmatch(r"  +4,096 bytes: stack", lines[1])
     assert any(re.fullmatch(r"  +\d+ bytes: htvm_step_0, node 'conv1' on digital", line) for line in lines)
-    assert lines[-1] == (
-        f"  a larger l2_private (--memory l2_private=5{needed[1]}) or fewer tiles (another --objective, or more of the "
-        "engines' memory) would help"
+    assert lines[-1] == f"  it fits with --memory l2_private=5{needed[1]}"
+    assert lines[-2] == (
+        "  a larger l2_private or fewer tiles (another --objective, or more of the engines' memory) would help"
     )
 
 
@@ -41,10 +43,25 @@ def test_what_the_message_asks_for_is_enough() -> None:
         htvm.compile(model, soc).run()
     message = str(raised.value)
     assert re.search(r"4,1\d\d bytes: htvm_arena\n +4,096 bytes: stack\n", message)
-    needed = int(re.search(r"--memory ram=(\d+)\) or fewer kinds of layers would help", message)[1])
+    assert message.endswith("  a larger ram or fewer kinds of layers would help")
+    (shortage,) = raised.value.shortages
+    needed = shortage.needed_bytes
+    assert f"ram needs {needed:,} bytes" in message
     htvm.compile(model, soc.with_memory("ram", needed)).run()
     with pytest.raises(BuildError):
         htvm.compile(model, soc.with_memory("ram", needed - 16)).run()
+
+
+@pytest.mark.parametrize("size_bytes", [*(pytest.param(n, marks=pytest.mark.slow) for n in (64_000, 120_000)), 130_000])
+def test_the_memory_that_a_command_names_is_enough(size_bytes: int, tmp_path: Path) -> None:
+    """The first does not hold the constants, the second not what the kernels add to them, the third not the code."""
+    model = models.path("mlperf_tiny/resnet8")
+    (refused,) = outcomes([("run", model, "--memory", f"ram={size_bytes}")], tmp_path)
+    *_, last = refused.output.splitlines()
+    assert (refused.status, last[:30]) == (1, "  it fits with --memory ram=13")
+    named = last.split()[-1]
+    (done,) = outcomes([("run", model, "--memory", named, "--quiet")], tmp_path)
+    assert (done.status, done.output) == (0, "")
 
 
 def test_a_memory_does_not_grow_into_the_next_one() -> None:

@@ -18,7 +18,7 @@ func.func @too_large(%x: memref<1x1x1x2500xi8, "ram"> {accel.name = "x"}, %y: me
 
 // CHECK: error: does not fit target 'choosy': ram needs 9,008 bytes at node 'end', has 4,096
 // CHECK-NEXT: 9,000 bytes: constants
-// CHECK: the constants alone do not fit: fewer weights help, or a larger ram (--memory ram=
+// CHECK: the constants alone do not fit: fewer weights help, or a larger ram
 memref.global "private" constant @w : memref<9000xi8, "ram"> = dense<1>
 func.func @too_many_weights(%x: memref<4xi8, "ram"> {accel.name = "x"}, %y: memref<4xi8, "ram"> {accel.result}) {
   accel.transpose %x into %y {permutation = array<i64: 0>} : (memref<4xi8, "ram">, memref<4xi8, "ram">) -> () loc("end")

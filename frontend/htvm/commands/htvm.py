@@ -8,6 +8,7 @@ from collections.abc import Collection
 from importlib import import_module
 
 from htvm.commands.arguments import failing_politely, parser, settle
+from htvm.commands.memory import naming_sufficient_memory
 
 SUMMARY = "Compile quantised ONNX networks to self-contained C for small RISC-V SoCs, exactly."
 
@@ -45,7 +46,8 @@ def main() -> int:
         if unknown:  # said by the command, whose usage is the one that helps
             arguments.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
         settle(arguments)
-        return arguments.run(arguments)
+        with naming_sufficient_memory(arguments):
+            return arguments.run(arguments)
 
 
 def command_line(commands: Collection[str | None]) -> argparse.ArgumentParser:

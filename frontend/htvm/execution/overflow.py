@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from htvm.backend.c.emit import LISTED
-from htvm.backend.targets.remedies import larger_memory
+from htvm.backend.targets.shortage import Shortage
 from htvm.backend.targets.soc import HOST, STACK_BYTES, Soc
 from htvm.project import Project
-from htvm.runtime.simulator.toolchain import MemoryFull
+from htvm.runtime.simulator.toolchain import BuildError, MemoryFull
 
 
-def does_not_fit(full: MemoryFull, project: Project, soc: Soc) -> str:
+class ProgramTooLarge(BuildError):
+    """A program that does not fit its memories. shortages: what each needs, all counted."""
+
+    def __init__(self, message: str, shortages: Sequence[Shortage]) -> None:
+        super().__init__(message)
+        self.shortages = tuple(shortages)
+
+
+def too_large(full: MemoryFull, project: Project, soc: Soc) -> ProgramTooLarge:
     """Say for each memory that the linker has found too small what it needs and has, and what fills it."""
-    return "\n".join(memory_full(memory, excess, full, project, soc) for memory, excess in full.excess.items())
+    shortages = [Shortage(name, soc.memory(name).size_bytes + excess) for name, excess in full.excess.items()]
+    return ProgramTooLarge("\n".join(memory_full(each, full, project, soc) for each in shortages), shortages)
 
 
-def memory_full(memory: str, excess: int, full: MemoryFull, project: Project, soc: Soc) -> str:
+def memory_full(shortage: Shortage, full: MemoryFull, project: Project, soc: Soc) -> str:
     """Say that one memory is too small."""
-    capacity = soc.memory(memory).size_bytes
+    memory = shortage.memory
     parts = [(part.size_bytes, named(part.name, project)) for part in full.parts if placed(part.section, soc) == memory]
     if memory == soc.program_memory:
         parts.append((STACK_BYTES, "stack"))
@@ -30,10 +40,10 @@ def memory_full(memory: str, excess: int, full: MemoryFull, project: Project, so
         )
     return "\n".join(
         [
-            f"{project.report.model}: does not fit target '{soc.name}': {memory} needs {capacity + excess:,} bytes "
-            f"for {contents(memory, soc)}, has {capacity:,}",
+            f"{project.report.model}: does not fit target '{soc.name}': {memory} needs {shortage.needed_bytes:,} bytes "
+            f"for {contents(memory, soc)}, has {soc.memory(memory).size_bytes:,}",
             *lines,
-            f"  {advice(memory, capacity + excess, project, soc)}",
+            f"  {advice(shortage, project, soc)}",
         ]
     )
 
@@ -62,13 +72,13 @@ def named(symbol: str, project: Project) -> str:
     return symbol
 
 
-def advice(memory: str, needed: int, project: Project, soc: Soc) -> str:
+def advice(shortage: Shortage, project: Project, soc: Soc) -> str:
     """Return what would help: a larger memory, unless another one is behind it, and less in it."""
-    if memory != soc.program_memory:
+    if shortage.memory != soc.program_memory:
         less = "fewer weights"
     elif any(step.engine != HOST for step in project.steps):
         less = "fewer tiles (another --objective, or more of the engines' memory)"
     else:
         less = "fewer kinds of layers"
-    larger = larger_memory(soc, memory, needed)
-    return f"{larger} or {less} would help" if larger else f"{less} would help"
+    larger = f"a larger {shortage.memory} or " if shortage.can_end(soc) else ""
+    return f"{larger}{less} would help"

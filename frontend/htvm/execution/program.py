@@ -14,7 +14,7 @@ from htvm.backend.c import write_project
 from htvm.backend.c.schema import JsonObject, as_object
 from htvm.backend.targets.soc import Memory, Soc
 from htvm.execution.metrics import metrics
-from htvm.execution.overflow import does_not_fit
+from htvm.execution.overflow import too_large
 from htvm.execution.record import Footprint, RunRecord
 from htvm.interface import Port, Samples
 from htvm.project import REPORT, Project, ProjectError
@@ -74,7 +74,7 @@ class Program:
 
         max_cycles: of a sample, after which its run fails; without, far more than such a network takes.
 
-        Raises BuildError, and SimulationError if the program does not fit the target.
+        Raises BuildError, ProgramTooLarge if that is why, and SimulationError if the program does not fit the target.
         """
         self.project, self.soc, self.cc = project, soc, cc
         self.planned = {
@@ -90,7 +90,7 @@ class Program:
             try:
                 toolchain(soc.host, cc).build(sources, place / "link.ld", elf, (level,))
             except MemoryFull as full:
-                raise BuildError(does_not_fit(full, project, soc)) from None
+                raise too_large(full, project, soc) from None
             self.sizes: Sizes = sizes(elf)
             self.host = Host(elf, soc, self.planned)
         if len(self.host.program.steps) > len(project.steps):
