@@ -63,6 +63,15 @@ def read_model(source: str | os.PathLike | onnx.ModelProto, shapes: Mapping[str,
         _set_shapes(proto.graph, shapes or {}, label, notes=True)
         return _check(proto, proto.SerializeToString(), label, c_identifier(label), folder=None)
     path = Path(source)
+    content, proto = _read(path)
+    label = label_of(path)
+    if _set_shapes(proto.graph, shapes or {}, label, notes=True):
+        content = proto.SerializeToString()
+    return _check(proto, content, label, c_identifier(path.stem), path.parent)
+
+
+def _read(path: Path) -> tuple[bytes, onnx.ModelProto]:
+    """Return a file's bytes and the model that they are. Raises ModelError."""
     try:
         if path.is_dir():
             raise ModelError([f"{path}: is a folder, expected an ONNX file"])
@@ -78,15 +87,11 @@ def read_model(source: str | os.PathLike | onnx.ModelProto, shapes: Mapping[str,
         raise ModelError([f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}"]) from None
     if not content:
         raise ModelError([f"{path}: is empty, expected an ONNX file"])
-    label = label_of(path)
     try:
-        proto = onnx.ModelProto.FromString(content)
+        return content, onnx.ModelProto.FromString(content)
     except DecodeError:
-        message = f"{label}: is no ONNX file, or only the beginning of one ({len(content):,} bytes do not parse)"
-        raise ModelError([message]) from None
-    if _set_shapes(proto.graph, shapes or {}, label, notes=True):
-        content = proto.SerializeToString()
-    return _check(proto, content, label, c_identifier(path.stem), path.parent)
+        found = f"is no ONNX file, or only the beginning of one ({len(content):,} bytes do not parse)"
+        raise ModelError([f"{label_of(path)}: {found}"]) from None
 
 
 def label_of(path: str | os.PathLike[str]) -> str:
@@ -117,6 +122,21 @@ def open_batches(graph: onnx.GraphProto) -> dict[str, tuple[int, ...]]:
         if value.name not in constants and len(sizes) > 1 and not fixed[0] and all(fixed[1:]):
             found[value.name] = (1, *(axis.dim_value for axis in sizes[1:]))
     return found
+
+
+def open_shapes(source: str | os.PathLike[str]) -> dict[str, tuple[int | None, ...]]:
+    """Return the shapes of inputs of which more than the batch has no size; None for each that has none.
+
+    Raises ModelError for a file that is no model.
+    """
+    graph = _read(Path(source))[1].graph
+    known = {*open_batches(graph), *(tensor.name for tensor in graph.initializer)}
+    shapes = {value.name: value.type.tensor_type.shape.dim for value in graph.input if value.name not in known}
+    found = {
+        name: tuple(axis.dim_value if axis.HasField("dim_value") else None for axis in axes)
+        for name, axes in shapes.items()
+    }
+    return {name: sizes for name, sizes in found.items() if None in sizes}
 
 
 def _set_shapes(graph: onnx.GraphProto, given: Mapping[str, Sequence[int]], label: str, *, notes: bool = False) -> bool:

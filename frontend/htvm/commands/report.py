@@ -46,13 +46,14 @@ def run(arguments: argparse.Namespace) -> int:
     from htvm.backend.files import write_file
     from htvm.execution.program import Program
     from htvm.explanation.explanation import explain
+    from htvm.explanation.offload import offload, offload_of
     from htvm.import_onnx.model import readable
     from htvm.interface import Samples
     from htvm.reporting.facts import facts
     from htvm.reporting.page import page
 
     given = Arrays(arguments.inputs) if arguments.inputs else None
-    compiled, project, soc = subject(arguments)
+    compiled, project, soc = subject(arguments, [given] if given else [])
     decisions = []
     if compiled is not None:
         decisions = explain(compiled.model, soc, options=compiled.options).decisions
@@ -62,7 +63,8 @@ def run(arguments: argparse.Namespace) -> int:
     result = program.run(samples.first())
     output = Path(arguments.output or f"{project.report.name}.html")
     invocation = ["htvm", *map(readable, sys.argv[1:])]
-    shown = facts(project, soc, result, invocation, decisions)
+    share = offload_of(project.report, soc) if compiled is None else offload(compiled)
+    shown = facts(project, soc, result, invocation, decisions, share)
     text = page(shown).encode("utf-8")
     write_file(output, text)
     say(arguments, f"{output}: {len(text):,} bytes")

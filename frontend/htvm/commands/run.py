@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
     from htvm.verification.verification import changed
 
     given = Arrays(arguments.inputs) if arguments.inputs else None
-    compiled, project, soc = subject(arguments)
+    compiled, project, soc = subject(arguments, [given] if given else [])
     if arguments.values and compiled is None:
         raise InputError(f"--values wants the ONNX file: the project '{arguments.model}' has no names of its tensors")
     inputs = project.random_inputs(arguments.seed) if given is None else given

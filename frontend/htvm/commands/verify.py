@@ -67,17 +67,18 @@ def run(arguments: argparse.Namespace) -> int:
     from htvm.execution.program import Program
     from htvm.verification.verification import check
 
-    given: dict[str, Mapping[str, np.ndarray]] = {path: Arrays(path) for path in arguments.inputs}
+    files = {path: Arrays(path) for path in arguments.inputs}
     is_project = Path(arguments.model).is_dir()
     if is_project != bool(arguments.against):
         found, wanted = ("a project", "the ONNX file") if is_project else ("a model", "nothing")
         usage_error("htvm verify", f"'{arguments.model}' is {found}, expected {wanted} as --against")
-    compiled, project, soc = subject(arguments)
+    compiled, project, soc = subject(arguments, list(files.values()))
     if compiled is None:
         with model_warnings():
             compiled = driver.compile(arguments.against, soc, options=options_of(arguments))
         if project.report.origin != compiled.project.report.origin:
             print(f"note: {arguments.model} was made of another model than {arguments.against}", file=sys.stderr)
+    given: dict[str, Mapping[str, np.ndarray]] = dict(files)
     if not given:
         seeds = range(arguments.seed, arguments.seed + RANDOM_SAMPLES)
         given = {f"random inputs, seed {seed}": compiled.project.random_inputs(seed) for seed in seeds}

@@ -20,7 +20,7 @@ from htvm.interface import Port, Samples
 from htvm.project import REPORT, Project, ProjectError
 from htvm.runtime.interrupts import scratch_folder
 from htvm.runtime.simulator import Execution, Host, OutOfCyclesError, SimulationError
-from htvm.runtime.simulator.toolchain import BuildError, MemoryFull, Sizes, sizes, toolchain
+from htvm.runtime.simulator.toolchain import MemoryFull, Sizes, sizes, toolchain
 from htvm.versions import versions
 
 ARENA = "htvm_arena"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from htvm.backend.c.record import StepPlan
+from htvm.backend.c.record import Report, StepPlan
 from htvm.backend.targets.soc import Soc
 from htvm.diagnostics import CompileError
 from htvm.driver import CompiledModel, Model, compile
@@ -33,15 +34,24 @@ class Offload:
 
 def offload(compiled: CompiledModel) -> Offload | None:
     """Return how much of a compiled network runs on accelerators; None for a target that has none."""
-    if not compiled.soc.accelerators:
-        return None
-    every = compiled.project.report.steps
-    there, steps = _layers(compiled)
-    macs, all_macs = sum(step.macs for step in there), sum(step.macs for step in every)
-    found = Offload(len(there), len(steps), macs, all_macs)
-    if compiled.options.refits or len(there) == len(steps):
+    found = offload_of(compiled.project.report, compiled.soc)
+    if found is None or compiled.options.refits or found.layers == found.all_layers:
         return found
-    return replace(found, pow2=_with_pow2(compiled.model, compiled.soc, compiled.options, len(there)))
+    return replace(found, pow2=_with_pow2(compiled.model, compiled.soc, compiled.options, found.layers))
+
+
+def offload_of(report: Report, soc: Soc) -> Offload | None:
+    """Return how much of a program runs on accelerators; None for a target that has none."""
+    names = {engine.name for engine in soc.accelerators}
+    if not names:
+        return None
+    steps = [step for step in report.steps if not step.inserted]
+    there = [step for step in steps if step.engine in names]
+    return Offload(len(there), len(steps), _macs(there), _macs(report.steps))
+
+
+def _macs(steps: Iterable[StepPlan]) -> int:
+    return sum(step.macs for step in steps)
 
 
 def _with_pow2(model: Model, soc: Soc, options: CompileOptions, without: int) -> tuple[int, int] | None:
@@ -49,14 +59,8 @@ def _with_pow2(model: Model, soc: Soc, options: CompileOptions, without: int) ->
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            there, steps = _layers(compile(model, soc, options=replace(options, requant="pow2", plan=())))
+            compiled = compile(model, soc, options=replace(options, requant="pow2", plan=()))
     except CompileError:
         return None
-    return (len(there), len(steps)) if len(there) > without else None
-
-
-def _layers(compiled: CompiledModel) -> tuple[list[StepPlan], list[StepPlan]]:
-    """Return the network's own steps that run on accelerators, and all of its own."""
-    names = {engine.name for engine in compiled.soc.accelerators}
-    steps = [step for step in compiled.project.report.steps if not step.inserted]
-    return [step for step in steps if step.engine in names], steps
+    found = offload_of(compiled.project.report, soc)
+    return (found.layers, found.all_layers) if found and found.layers > without else None

@@ -17,6 +17,7 @@ from htvm.execution.program import RunResult
 from htvm.execution.record import RunRecord, StepRecord
 from htvm.execution.trace import Slice, slices
 from htvm.explanation.explanation import Decision, summary
+from htvm.explanation.offload import Offload
 from htvm.project import Project
 from htvm.reporting.graph import Graph, graph
 
@@ -107,11 +108,15 @@ class Provenance:
 
 @dataclass(frozen=True)
 class PageFacts:
-    """Everything that is shown. spans: of each step, the cycles from which to which any unit works for it."""
+    """Everything that is shown. spans: of each step, the cycles from which to which any unit works for it.
+
+    offload: how much runs on accelerators; None for a target that has none.
+    """
 
     model: str
     target: TargetFacts
     metrics: Metrics
+    offload: Offload | None
     engines: tuple[str, ...]
     graph: Graph
     units: tuple[str, ...]
@@ -130,10 +135,12 @@ def facts(
     result: RunResult,
     invocation: Sequence[str],
     decisions: Sequence[Decision] = (),
+    share: Offload | None = None,
 ) -> PageFacts:
     """Return everything that is shown; invocation: the words of the command, to repeat it.
 
     decisions: what htvm explain says of each layer; none for a project whose model is not at hand.
+    share: how much runs on accelerators, None for a target that has none.
     """
     record = result.record
     timeline = slices(record)
@@ -143,6 +150,7 @@ def facts(
         model=project.report.model,
         target=TargetFacts(soc.name, soc.description, soc.clock_hz),
         metrics=metrics(record),
+        offload=share,
         engines=engines,
         graph=graph(record),
         units=tuple(dict.fromkeys([*engines, *(each.unit for each in timeline)])),

@@ -88,19 +88,36 @@ def test_what_dots_and_white_space_stand_for() -> None:
     assert alike("...\nhost ... cycles,\nall\n...\n", "a\nb\n  host   9 of 10 cycles, all\n")
 
 
+def environment() -> dict[str, str]:
+    """Return variables with which a shell finds htvm's commands."""
+    return {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "COLUMNS": "110"}
+
+
+@pytest.mark.skipif(not machine().bash, reason="no bash")
+def test_what_readme_says_of_use_works_when_pasted(tmp_path: Path) -> None:
+    blocks = BLOCK.finditer((ROOT / "README.md").read_text(encoding="utf-8"))
+    (pasted,) = (block["text"] for block in blocks if block["kind"] == "sh" and "htvm example" in block["text"])
+    words = ["bash", "-e", "-o", "pipefail", "-c", pasted]
+    done = subprocess.run(words, cwd=tmp_path, env=environment(), text=True, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert "exact on target 'rv32'" in done.stdout
+    assert (tmp_path / "dispatched.mlir").read_text().count('engine = "host"') == 7
+    named = set(re.findall(r"htvm (\w+)", pasted))
+    assert {"compile", "run", "verify", "explain", "report"} < named
+
+
 @pytest.mark.skipif(not machine().bash, reason="no bash")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT / "docs").as_posix())
 def test_examples_print_what_the_page_shows(page: Path, tmp_path: Path) -> None:
     patterns = ("mlperf_tiny/*.onnx", "mlperf_tiny/golden/*.npz", "htvm/*.onnx")
     for file in (file for pattern in patterns for file in MODELS.glob(pattern)):
         (tmp_path / file.name).symlink_to(file)
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "COLUMNS": "110"}
     for example in examples(page):
         if example.write:
             (tmp_path / example.write).write_text(example.text)
             continue
         done = subprocess.run(
-            ["bash", "-c", example.text], cwd=tmp_path, env=environment, text=True,
+            ["bash", "-c", example.text], cwd=tmp_path, env=environment(), text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         told = f"$ {example.text}\n{done.stdout}"

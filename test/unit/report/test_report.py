@@ -16,6 +16,7 @@ import htvm
 from htvm.backend.c.schema import as_object
 from htvm.driver import CompiledModel
 from htvm.execution.program import RunResult
+from htvm.explanation.offload import Offload, offload, offload_of
 from htvm.reporting.facts import PageFacts, facts
 from htvm.reporting.page import LIBRARIES, embedded, page
 
@@ -121,6 +122,17 @@ def test_engines_transfers_and_weights_of_an_accelerator_are_shown() -> None:
     assert conv2["bound_cycles"] <= conv2["predicted_cycles"] and conv2["transferred_bytes"] > 0
     assert conv2["read_bytes"] == conv2["written_bytes"] == 16 * 32 * 32
     assert conv2["weight_bytes"] == 16 * 16 * 9 + 16 * 4  # a bias of 32 bits for each channel
+
+
+def test_the_share_of_accelerators_and_what_would_bring_more_there() -> None:
+    compiled = htvm.compile(MODELS / "mlperf_tiny" / "ds_cnn.onnx", "diana")
+    share = offload(compiled)
+    assert share == Offload(layers=0, all_layers=12, macs=0, all_macs=2_656_768, pow2=(10, 12))
+    assert str(share) == "0 of 12 layers, 0.0 % of the MACs, run on accelerators; with --requant pow2 10 of 12 layers"
+    digital = htvm.compile(MODELS / "htvm" / "resnet8_digital.onnx", "diana")
+    found = offload_of(digital.project.report, digital.soc)
+    assert found and found.pow2 is None and 0 < found.layers <= found.all_layers and 0.9 < found.macs / found.all_macs
+    assert offload(htvm.compile(MODELS / "mlperf_tiny" / "ds_cnn.onnx")) is None
 
 
 def test_libraries_are_the_published_files() -> None:

@@ -18,6 +18,12 @@
     for (const [name, engine] of Object.entries(metrics.engines).filter(([, engine]) => engine.launches)) {
         card("Engine " + name, number((100 * engine.busy_cycles) / metrics.cycles, 1) + " % busy", number(engine.launches) + " launches");
     }
+    if (facts.offload) {
+        const { layers, all_layers, macs, all_macs, pow2 } = facts.offload;
+        const share = all_macs ? number((100 * macs) / all_macs, 1) + " % of the MACs" : "";
+        const more = pow2 ? "; " + pow2[0] + " of " + pow2[1] + " with requant=pow2" : "";
+        card("On accelerators", layers + " of " + all_layers + " layers", share + more);
+    }
     card("Work", short(metrics.macs) + "MAC", number(metrics.macs / metrics.cycles, 3) + " per cycle");
     card("RAM", bytes(metrics.ram_bytes), "and " + number(metrics.stack_bytes) + " bytes of stack");
     card("Code", bytes(metrics.code_bytes), "and " + bytes(metrics.rodata_bytes) + " of constants");
