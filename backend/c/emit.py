@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata, resources
+from math import prod
 from string import Template
 
 from mlir import ir
@@ -14,7 +16,7 @@ from htvm.backend.targets.soc import STACK_BYTES, Soc
 from . import float_header, headers, texts
 from .names import comment_text
 from .program import Port, Program, read_program
-from .record import Report
+from .record import ChannelPlan, Report
 from .report import report
 from .step import Step
 from .syntax import ArenaAddress
@@ -32,15 +34,11 @@ class Emitted:
     report: Report
 
 
-def emit_c(module: ir.Module, soc: Soc, interface: str = "integer") -> Emitted:
+def emit_c(module: ir.Module, soc: Soc) -> Emitted:
     """Return the C project of a module in stage planned.
 
-    interface: "float" adds a header that converts between float and the network's integers, for inputs and outputs
-    that are float32 in ONNX.
     Raises ValueError for what cannot become C for this target, with names and numbers from the module.
     """
-    if interface not in ("integer", "float"):
-        raise ValueError(f"interface is '{interface}', expected 'integer' or 'float'")
     program = read_program(module, soc)
     check_fit(program, soc)
     name = program.name
@@ -51,8 +49,8 @@ def emit_c(module: ir.Module, soc: Soc, interface: str = "integer") -> Emitted:
         "README.md": texts.readme(program, soc),
         "Makefile": texts.makefile(program, soc),
     }
-    if interface == "float":
-        files[f"{name}_float.h"] = float_header.float_header(program)
+    if conversions := float_header.float_header(program):
+        files[f"{name}_float.h"] = conversions
     return Emitted(files | kernels(program) | start_up(soc), report(program, soc, versions()))
 
 
@@ -150,9 +148,27 @@ def port_text(prefix: str, port: Port) -> str:
         f"#define {macro}_BYTES {port.size_bytes}",
         f"#define {macro}_ARENA_OFFSET {port.offset}",
     ]
-    if port.scale is not None:
+    if port.nearest:
+        lines[0] = f"{lines[0][:-3]}\n * Nothing quantises it in ONNX: these are the nearest integers. */"
+    if port.channels is not None:
+        lines += channel_text(macro, port.channels, port.shape)
+    elif port.scale is not None:
         lines += [f"#define {macro}_SCALE {port.scale!r}", f"#define {macro}_ZERO_POINT ({port.zero_point or 0})"]
     return "\n".join(lines) + "\n"
+
+
+def channel_text(macro: str, channels: ChannelPlan, shape: Sequence[int]) -> list[str]:
+    """Return the macros of an output whose integers mean SCALES[c] * integer + OFFSETS[c]."""
+    inner = 1 if channels.axis is None else prod(shape[channels.axis + 1 :])
+    scales, offsets = (", ".join(map(repr, each)) for each in (channels.scales, channels.offsets))
+    return [
+        "/* Nothing quantises it in ONNX: element i stands for SCALES[c] * integer + OFFSETS[c], where",
+        " * c = i / CHANNEL_STRIDE % CHANNELS. */",
+        f"#define {macro}_CHANNELS {len(channels.scales)}",
+        f"#define {macro}_CHANNEL_STRIDE {inner}",
+        f"#define {macro}_SCALES {{{scales}}}",
+        f"#define {macro}_OFFSETS {{{offsets}}}",
+    ]
 
 
 def parameter_docs(program: Program) -> str:

@@ -18,6 +18,7 @@ from . import convolution, steps, values
 from .commands import Commands
 from .constants import Constants
 from .names import identifier, project_name
+from .record import ChannelPlan
 from .step import Shared, Step
 from .syntax import ArenaAddress, Declaration, Pointer
 from .values import ElementType
@@ -35,6 +36,8 @@ class Port:
 
     onnx_name, onnx_type: as the ONNX file has them. offset: bytes in the arena. scale, zero_point, range: what a
     stored integer means and which occur, None if the module does not say. rounding: how floats become integers.
+    channels: what integers mean where that has an offset or varies along an axis; None where scale says it.
+    nearest: the integers are the nearest to a number that nothing quantises.
     """
 
     value: ir.Value
@@ -47,6 +50,8 @@ class Port:
     zero_point: int | None
     range: tuple[int, int] | None
     rounding: str
+    channels: ChannelPlan | None = None
+    nearest: bool = False
 
     @property
     def type(self) -> ElementType:
@@ -214,7 +219,18 @@ def _ports(function: func.FuncOp) -> Iterator[Port]:
             zero_point=ir.IntegerAttr(facts["accel.zero_point"]).value if "accel.zero_point" in facts else None,
             range=(limits[0], limits[1]) if limits is not None else None,
             rounding=ir.StringAttr(facts["accel.rounding"]).value if "accel.rounding" in facts else "half_even",
+            channels=_channels(facts),
+            nearest="accel.nearest" in facts,
         )
+
+
+def _channels(facts: Mapping[str, ir.Attribute]) -> ChannelPlan | None:
+    """Return the scales and offsets that a function states of a result."""
+    if "accel.scales" not in facts:
+        return None
+    axis = ir.IntegerAttr(facts["accel.axis"]).value if "accel.axis" in facts else None
+    scales, offsets = (ir.DenseF64ArrayAttr(facts[f"accel.{name}"]) for name in ("scales", "offsets"))
+    return ChannelPlan(tuple(scales), tuple(offsets), axis)
 
 
 def _places(function: func.FuncOp) -> Iterator[tuple[ir.Value, ArenaAddress]]:

@@ -30,6 +30,7 @@ StepNumber: TypeAlias = Annotated[int, Within(-1, 1 << 31)]
 """-1 is before the first step, the number of steps behind the last one."""
 Int32: TypeAlias = Annotated[int, Within(-(1 << 31), (1 << 31) - 1)]
 Scale: TypeAlias = Annotated[float, Within(0, 1e38, kind="a number")]
+Offset: TypeAlias = Annotated[float, Within(-1e38, 1e38, kind="a number")]
 Identifier: TypeAlias = Annotated[str, Matching("[A-Za-z][A-Za-z0-9_]{0,199}", "a C identifier")]
 Digest: TypeAlias = Annotated[str, Matching("[0-9a-f]{64}", "64 hexadecimal digits")]
 OnnxType: TypeAlias = Literal[
@@ -66,11 +67,24 @@ class OutputOrigin:
 
 
 @dataclass(frozen=True)
+class ChannelPlan:
+    """What the integers of an output mean that nothing quantises: scales[c] * integer + offsets[c].
+
+    c is the index along an axis of the tensor; without one, there is one scale and one offset.
+    """
+
+    scales: tuple[Scale, ...]
+    offsets: tuple[Offset, ...]
+    axis: Count | None = None
+
+
+@dataclass(frozen=True)
 class PortPlan:
     """An input or output of the network.
 
     name, onnx_type: as the ONNX file has them. offset: bytes in the arena. A stored integer, of type `dtype` and in
-    `range`, stands for scale * (integer - zero point); None if the module does not say.
+    `range`, stands for scale * (integer - zero point), or for what `channels` says; None if the module does not say.
+    nearest: the integers stand for the numbers nearest to those of the ONNX file; left out where they are exact.
     """
 
     name: str
@@ -84,6 +98,8 @@ class PortPlan:
     zero_point: Int32 | None
     range: tuple[Int32, Int32] | None
     rounding: Rounding
+    channels: ChannelPlan | None = None
+    nearest: Literal[True] | None = None
     origin: OutputOrigin | None = field(default=None, metadata=INLINE)
 
 

@@ -117,6 +117,8 @@ def port_plan(port: Port) -> PortPlan:
         zero_point=port.zero_point,
         range=port.range,
         rounding=Rounding(port.rounding),
+        channels=port.channels,
+        nearest=port.nearest or None,
     )
 
 

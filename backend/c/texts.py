@@ -81,6 +81,7 @@ To call the network from a program of your own, compile `{name}.c` and include `
 ## Files
 
 - `{name}.h`, `{name}.c`: the network. One function per step, in the order of execution; a comment names the ONNX node.
+- `{name}_float.h`, where inputs or outputs are float32 in ONNX: conversions between floats and the network's integers.
 - `htvm_*.h`: the kernels, with the formula of each.
 - `report.json`: the same facts as here, for programs.
 
@@ -97,6 +98,8 @@ def port_row(port: Port) -> str:
     shape = "x".join(map(str, port.shape))
     known = port.scale is not None
     scale, zero_point = (f"{port.scale:.9g}", port.zero_point) if known else ("", "")
+    if port.channels is not None:
+        scale = f"{len(port.channels.scales)}, and offsets: see `SCALES` in the header"
     return (
         f"| {kind} `{comment_text(port.onnx_name)}` | {port.type.numpy} | {shape} | {scale} | {zero_point} "
         f"| {port.offset} |"

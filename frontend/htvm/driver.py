@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from math import log2
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from htvm.interface import Samples
 from htvm.options import DEFAULTS, CompileOptions, ConstantBudget
 from htvm.origin import with_origin
 from htvm.passes import pipeline
+from htvm.passes.analysis import activations
 from htvm.passes.planning.plan_memory import shortages
 from htvm.plan import attribute as plan_attribute
 from htvm.project import Project
@@ -60,7 +62,9 @@ class CompiledModel:
     def meant(self, samples: Samples) -> dict[str, np.ndarray]:
         """Return the outputs that the C must give: the model's exact meaning, or that of its refitted numbers."""
         if self.refitted is None:
-            return evaluate(self.proto, samples.inputs)
+            rounded = {port.name: port for port in self.project.outputs if port.nearest}
+            meant = evaluate(self.proto, samples.inputs, exact=rounded)
+            return meant | {name: port.rounded(meant[name]) for name, port in rounded.items()}
         module, inputs, outputs = parsed(self.refitted, "refitted"), self.project.inputs, self.project.outputs
         found: dict[str, list[np.ndarray]] = {port.name: [] for port in outputs}
         for sample in samples:
@@ -136,6 +140,7 @@ def lower(
                 run_phase(reached, module, soc, label(model))
             if reached == "integer":
                 warn_of_inexact(module, label(model))
+                warn_of_nearest(module, label(model))
             if reached in keep_stages:
                 stages[reached] = text(module)
     return module, stages
@@ -185,6 +190,22 @@ def warn_of_inexact(module: ir.Module, name: str) -> None:
                 ),
                 stacklevel=2,
             )
+
+
+def warn_of_nearest(module: ir.Module, name: str) -> None:
+    """Say of each output that nothing quantises, and whose numbers no integers are, what stands for it."""
+    for function in accel.functions(module):
+        for facts in activations.attributes_of(function, "res_attrs", len(function.type.results)):
+            if "accel.nearest" in facts:
+                output, step = facts["accel.name"].value, facts["accel.scale"].value
+                warnings.warn(
+                    ModelWarning(
+                        f"{name}: output '{output}': nothing quantises it; the code gives the nearest multiples of "
+                        f"2^{int(log2(step))}, which its header names. QuantizeLinear and DequantizeLinear in front "
+                        "of the output would say which numbers it should give"
+                    ),
+                    stacklevel=2,
+                )
 
 
 def parsed(text: str, name: str) -> ir.Module:

@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from htvm.backend.c.record import PortPlan
+from htvm.backend.c.record import ChannelPlan, PortPlan
 from htvm.dialects.semantics.real import Real
 
 LISTED = 8
@@ -51,7 +51,8 @@ class Port:
 
     dtype: the type in ONNX, float32 or that of what is stored. offset: bytes in the arena.
     A stored integer, of type `storage` and in `range`, stands for scale * (integer - zero point). rounding: of floats
-    to such integers, 'half_even' or 'floor'.
+    to such integers, 'half_even' or 'floor'. channels: what integers stand for instead, if nothing quantises them in
+    ONNX. nearest: they stand for the numbers nearest to those of the ONNX file, not for these.
     """
 
     name: str
@@ -63,6 +64,8 @@ class Port:
     zero_point: int
     range: tuple[int, int]
     rounding: str = "half_even"
+    channels: ChannelPlan | None = None
+    nearest: bool = False
 
     @staticmethod
     def of(plan: PortPlan) -> Port:
@@ -79,6 +82,8 @@ class Port:
             zero_point=plan.zero_point or 0,
             range=plan.range or (int(whole.min), int(whole.max)),
             rounding=plan.rounding.value,
+            channels=plan.channels,
+            nearest=plan.nearest is True,
         )
 
     @property
@@ -101,7 +106,14 @@ class Port:
         integers = np.frombuffer(stored, self.storage.newbyteorder("<")).reshape(self.shape).astype(self.storage)
         if self.dtype == self.storage:
             return integers
+        if self.channels is not None:
+            return _by_channel(integers, self.channels).to_float32().astype(self.dtype)
         return Real.of_storage(integers, self.scale, self.zero_point).to_float32().astype(self.dtype)
+
+    def rounded(self, numbers: Real) -> np.ndarray:
+        """Return the ONNX values of the integers that are nearest to real numbers."""
+        nearest = numbers.quantise(Fraction(self.scale), self.zero_point, *self.range, self.rounding)
+        return self.values(np.ascontiguousarray(nearest, self.storage.newbyteorder("<")).tobytes())
 
     def random(self, generator: np.random.Generator) -> np.ndarray:
         """Return random ONNX values: every integer of the range is as likely as any other."""
@@ -126,6 +138,13 @@ class Port:
         raise InputError(
             f"input '{self.name}' has shape {shape_text(found.shape)}, expected {shape_text(self.shape)}{more}"
         )
+
+
+def _by_channel(integers: np.ndarray, channels: ChannelPlan) -> Real:
+    """Return what integers stand for that have a scale and an offset for each channel."""
+    shape = [-1 if axis == channels.axis else 1 for axis in range(integers.ndim)]
+    scaled = Real.of_storage(integers, np.reshape(channels.scales, shape))
+    return scaled + Real.of_floats(np.reshape(channels.offsets, shape))
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """The inputs and outputs of a graph: which quantised types they have in the function.
 
-The function's types are always quantised. Where the graph has float32, the attribute accel.interface says so,
+The types of arguments are always quantised. Where the graph has float32, the attribute accel.interface says so,
 and the C can offer floats: an input that a QuantizeLinear rounds, an output that a DequantizeLinear made, or
-either that holds integers.
+either that holds integers. An output that nothing quantises is returned as a real number.
 """
 
 import math
@@ -210,7 +210,7 @@ def _parameters(node: Node, stored: np.dtype | None = None) -> Quantisation:
 
 
 def result_of(value: Value | Unknown) -> Tensor:
-    """Return the quantised tensor for a graph output. Raises Problem if nothing quantises it."""
+    """Return the tensor for a graph output: quantised, or real where nothing quantises it. Raises Problem."""
     if isinstance(value, Unknown):
         raise DependsOnProblem
     if isinstance(value, Constant | QuantisedConstant):
@@ -219,10 +219,7 @@ def result_of(value: Value | Unknown) -> Tensor:
         return settle(value)
     if isinstance(value, Integers):
         return stored_integers(value.numbers, value.dtype)
-    if value.quantised:
+    if value.quantised or value.grid is None:
         return value
-    if value.grid is None:
-        wanted = "expected QuantizeLinear and DequantizeLinear before it, or integer arithmetic"
-        raise Problem(f"is float32 that nothing quantises, {wanted}")
     with value.value.owner.location:
         return quantise(value, value.grid)

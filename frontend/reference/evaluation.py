@@ -21,12 +21,16 @@ class UnsupportedOperators(ValueError):
 
 
 def evaluate(
-    model: onnx.ModelProto, inputs: Mapping[str, np.ndarray], keep: Collection[str] | None = None
+    model: onnx.ModelProto,
+    inputs: Mapping[str, np.ndarray],
+    keep: Collection[str] | None = None,
+    exact: Collection[str] = (),
 ) -> dict[str, np.ndarray | Real]:
     """Return each output of the graph, and each tensor named in `keep`, for the given inputs.
 
     Outputs have their ONNX type: integers for quantised outputs, and for float ones the floats nearest to the
-    exact real numbers. Kept tensors are integer arrays where they are quantised, else `Real`.
+    exact real numbers, or `Real` for those named in `exact`. Kept tensors are integer arrays where they are quantised,
+    else `Real`.
 
     A graph whose inputs have batch 1 also takes N samples on axis 0, and returns N results on axis 0.
 
@@ -39,7 +43,7 @@ def evaluate(
     results = {name: _joined([run[name] for run in runs]) for name in wanted}
     for output in graph.outputs:
         value = results[output.name]
-        if isinstance(value, Real):
+        if isinstance(value, Real) and output.name not in exact:
             double = output.type.tensor_type.elem_type == onnx.TensorProto.DOUBLE
             results[output.name] = value.to_float64() if double else value.to_float32()
     return results

@@ -20,7 +20,7 @@ lists each (channel, accumulator) that is wrong.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from mlir import ir
@@ -34,6 +34,7 @@ from .forms import FORMS, NotExact
 from .forms.between import HANDLERS, Reader, meaning
 from .forms.builders import REAL_GRIDS
 from .forms.real_values import Affine, Lazy, grid_of, quantised
+from .forms.returned import Returned, fixed_point, reach_of_layer, returned
 
 
 @dataclass(frozen=True)
@@ -46,20 +47,47 @@ class Integerize:
         for function in accel.functions(module):
             old = list(function.body.blocks[0].operations)
             integers: dict[ir.Value, ir.Value] = {argument: argument for argument in function.body.blocks[0].arguments}
-            reader = Reader({}, integers)
+            reader, fixed = Reader({}, integers), set[ir.Value]()
             for op in old:
                 try:
-                    rewrite(op, reader)
+                    rewrite(op, reader, fixed)
                 except NotExact as problem:
                     is_of_file = accel.nodes(op) != [op.operation.name]
                     op.location.emit_error(str(problem) if is_of_file else f"'{op.operation.name}' {problem}")
                     this_pass.signal_pass_failure()
+            results = return_reals(old[-1], reader, fixed, this_pass)
             if all(value in integers for value in old[-1].operands):
                 with function.location:
-                    finish(function, old, integers)
+                    finish(function, old, integers, results)
 
 
-def rewrite(op: ir.OpView, reader: Reader) -> None:
+def return_reals(
+    terminator: ir.OpView, reader: Reader, fixed: set[ir.Value], this_pass: ExternalPass
+) -> dict[ir.Value, Returned]:
+    """Build the integers of returned values that nothing quantises, and return what they mean.
+
+    fixed: values that have got a fixed point.
+    """
+    results: dict[ir.Value, Returned] = {}
+    for value in dict.fromkeys(terminator.operation.operands):
+        source, op = value, accel.producer(value)
+        while isinstance(producer := accel.producer(source), MOVING):
+            source = producer.input
+        if value in reader.lazies and op is not None:
+            with ir.InsertionPoint(terminator), op.location:
+                try:
+                    found = returned(reader.lazies[value])
+                    results[value] = replace(found, nearest=found.nearest or source in fixed)
+                    reader.integers[value] = found.integers
+                except NotExact as problem:
+                    op.location.emit_error(f"{problem}; nothing quantises the graph's output behind it")
+                    this_pass.signal_pass_failure()
+        elif source in fixed and (typed := of_type(value)) is not None:
+            results[value] = replace(typed, nearest=True)
+    return results
+
+
+def rewrite(op: ir.OpView, reader: Reader, fixed: set[ir.Value]) -> None:
     """Build the integer form of one operation in front of it and note its result, integers or a real value."""
     name, integers = op.operation.name, reader.integers
     if name == "quant.scast":
@@ -75,10 +103,29 @@ def rewrite(op: ir.OpView, reader: Reader) -> None:
     with ir.InsertionPoint(op), op.location:
         if Quantisation.of(result) is None and reader.constant(result) is not None:
             return  # whoever reads it takes in its numbers
+        if isinstance(op, ROUNDING) and Quantisation.of(result) is None and is_returned(result):
+            # Its integer form rounds: to a fixed point, as nothing says to what.
+            grid = fixed_point(*reach_of_layer(op))
+            result.set_type(quantisation.tensor(list(ir.ShapedType(result.type).shape), grid.type()))
+            fixed.add(result)
         if Quantisation.of(result) is None:
             reader.lazies[result] = meaning(op, reader)
         else:
             integers[result] = rounded(op, reader)
+
+
+ROUNDING = (accel.SoftmaxOp, accel.LayerNormOp)
+"""Layers whose integer form rounds."""
+
+MOVING = (accel.ReshapeOp, accel.TransposeOp, accel.TakeOp)
+
+
+def is_returned(value: ir.Value) -> bool:
+    """Say whether a value is only moved, and returned."""
+    users = [use.owner.opview for use in value.uses]
+    return all(
+        isinstance(user, func.ReturnOp) or (isinstance(user, MOVING) and is_returned(user.result)) for user in users
+    )
 
 
 def rounded(op: ir.OpView, reader: Reader) -> ir.Value:
@@ -145,11 +192,16 @@ SHIFTED = (accel.SoftmaxOp, accel.LayerNormOp, accel.ArgMaxOp)
 """Operations for which a constant added to all numbers changes nothing."""
 
 
-def finish(function: func.FuncOp, old: list[ir.OpView], integers: dict[ir.Value, ir.Value]) -> None:
+def finish(
+    function: func.FuncOp,
+    old: list[ir.OpView],
+    integers: dict[ir.Value, ir.Value],
+    reals: dict[ir.Value, Returned],
+) -> None:
     """Return the integer results, drop the quantised operations and correct the function's type."""
     block = function.body.blocks[0]
     terminator = old[-1].operation
-    describe_interface(function, list(block.arguments), list(terminator.operands))
+    describe_interface(function, list(block.arguments), list(terminator.operands), reals)
     for index, value in enumerate(list(terminator.operands)):
         terminator.operands[index] = integers[value]
     for op in reversed(old[:-1]):
@@ -163,17 +215,45 @@ def finish(function: func.FuncOp, old: list[ir.OpView], integers: dict[ir.Value,
     function.operation.attributes["function_type"] = ir.TypeAttr.get(ir.FunctionType.get(*types))
 
 
-def describe_interface(function: func.FuncOp, arguments: list[ir.Value], results: list[ir.Value]) -> None:
+def describe_interface(
+    function: func.FuncOp, arguments: list[ir.Value], results: list[ir.Value], reals: dict[ir.Value, Returned]
+) -> None:
     """Keep what the types of named arguments and results say and integers do not: scale, zero point, range."""
     for key, values in (("arg_attrs", arguments), ("res_attrs", results)):
         if key not in function.operation.attributes:
             continue
-        described = []
+        described: list[ir.Attribute] = []
         for known, value in zip(ir.ArrayAttr(function.operation.attributes[key]), values):
-            facts, q = {entry.name: entry.attr for entry in ir.DictAttr(known)}, Quantisation.of(value)
-            if "accel.name" in facts and q is not None and q.axis is None:
-                facts["accel.scale"] = ir.FloatAttr.get_f64(q.scales[0])
-                facts["accel.zero_point"] = accel.integer(q.zero_point)
-                facts["accel.range"] = ir.DenseI64ArrayAttr.get([q.lowest, q.highest])
+            facts: dict[str, ir.Attribute] = {entry.name: entry.attr for entry in ir.DictAttr(known)}
+            if "accel.name" in facts:
+                meant = reals.get(value) or of_type(value)
+                facts |= {} if meant is None else meaning_of(meant)
             described.append(ir.DictAttr.get(facts))
         function.operation.attributes[key] = ir.ArrayAttr.get(described)
+
+
+def of_type(value: ir.Value) -> Returned | None:
+    """Return what the integers of a quantised value mean; None for others."""
+    q = Quantisation.of(value)
+    if q is None or len(set(q.zero_points)) > 1:
+        return None
+    return Returned(value, q.scales, (0.0,), q.zero_points[0], q.axis, q.lowest, q.highest)
+
+
+def meaning_of(meant: Returned) -> dict[str, ir.Attribute]:
+    """Return what a function says of the integers of an argument or result."""
+    facts: dict[str, ir.Attribute] = {"accel.range": ir.DenseI64ArrayAttr.get([meant.lowest, meant.highest])}
+    if meant.axis is None and not any(meant.offsets):
+        facts["accel.scale"] = ir.FloatAttr.get_f64(meant.scales[0])
+        facts["accel.zero_point"] = accel.integer(meant.zero_point)
+    else:
+        count = max(len(meant.scales), len(meant.offsets))
+        scales, offsets = ([each[c % len(each)] for c in range(count)] for each in (meant.scales, meant.offsets))
+        offsets = [offset - scale * meant.zero_point for scale, offset in zip(scales, offsets)]
+        facts["accel.scales"] = ir.DenseF64ArrayAttr.get(scales)
+        facts["accel.offsets"] = ir.DenseF64ArrayAttr.get(offsets)
+        if meant.axis is not None:
+            facts["accel.axis"] = accel.integer(meant.axis)
+    if meant.nearest:
+        facts["accel.nearest"] = ir.UnitAttr.get()
+    return facts

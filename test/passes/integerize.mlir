@@ -217,3 +217,26 @@ func.func @sum_of_accumulators(%x: tensor<1x2x!quant.uniform<i8:f32, 0.5>>) -> t
   %1 = accel.add %0, %x : (tensor<1x2xf32>, tensor<1x2x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x2x!quant.uniform<i8:f32, 0.75>>
   return %1 : tensor<1x2x!quant.uniform<i8:f32, 0.75>>
 }
+
+
+// -----
+
+// Accumulators that nothing rounds are returned with what they mean for each channel: 0.25 and 0.75 times the integer.
+// CHECK-LABEL: @returned_accumulators
+// CHECK-SAME: -> (tensor<1x2xi32> {accel.axis = 1 : i64, accel.name = "y", accel.offsets = array<f64: 0.000000e+00, 0.000000e+00>, accel.range = {{.*}}, accel.scales = array<f64: 2.500000e-01, 7.500000e-01>})
+func.func @returned_accumulators(%x: tensor<1x2x!quant.uniform<i8:f32, 0.5>>) -> (tensor<1x2xf32> {accel.name = "y"}) {
+  %c = arith.constant dense<3> : tensor<2x2xi8>
+  %w = quant.scast %c : tensor<2x2xi8> to tensor<2x2x!quant.uniform<i8:f32:0, {0.5, 1.5}>>
+  %0 = accel.dense %x, %w : (tensor<1x2x!quant.uniform<i8:f32, 0.5>>, tensor<2x2x!quant.uniform<i8:f32:0, {0.5, 1.5}>>) -> tensor<1x2xf32>
+  return %0 : tensor<1x2xf32>
+}
+
+// -----
+
+// A softmax that nothing rounds becomes the nearest multiples of 2^-15: 1 is 32768.
+// CHECK-LABEL: @returned_softmax
+// CHECK-SAME: -> (tensor<1x2xui16> {accel.name = "y", accel.nearest, accel.range = array<i64: 0, 32768>, accel.scale = 3.0517578125E-5 : f64, accel.zero_point = 0 : i64})
+func.func @returned_softmax(%x: tensor<1x2x!quant.uniform<i8:f32, 0.5>>) -> (tensor<1x2xf32> {accel.name = "y"}) {
+  %0 = accel.softmax %x {axis = 1 : i64} : (tensor<1x2x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x2xf32>
+  return %0 : tensor<1x2xf32>
+}

@@ -25,7 +25,7 @@ def layer_norm(op: accel.LayerNormOp, operands: list[ir.Value]) -> ir.Value:
     if rounding(op) != "half_even":
         raise NotExact(f"rounds its result by {rounding(op)}, expected half_even")
     length = ir.ShapedType(op.input.type).shape[-1]
-    scales, biases = _numbers(op.scale, length, 1), _numbers(op.bias, length, 0)
+    scales, biases = constant_numbers(op.scale, length, 1), constant_numbers(op.bias, length, 0)
     factors, factor_bits = _integers([x.scale * number for number in scales])
     terms, term_bits = _integers([*biases, y.scale / 2])
     *terms, half_step = terms
@@ -64,7 +64,7 @@ def layer_norm(op: accel.LayerNormOp, operands: list[ir.Value]) -> ir.Value:
     return made(op, [operands[0], *constants], attributes)
 
 
-def _numbers(value: ir.Value | None, length: int, otherwise: int) -> list[Fraction]:
+def constant_numbers(value: ir.Value | None, length: int, otherwise: int) -> list[Fraction]:
     """Return the numbers of a constant, exactly."""
     if value is None:
         return [Fraction(otherwise)] * length

@@ -23,6 +23,9 @@ from .real_values import (
     unmasked,
 )
 
+MOST_UNITS = 8_192
+"""Of an axis into which others are joined."""
+
 
 def moved(op: ir.OpView, reader: Reader) -> Lazy:
     lazy = reader.lazy(op.operation.operands[0])
@@ -53,6 +56,8 @@ def _moved(op: ir.OpView, lazy: Affine | Function, shape: list[int]) -> Affine |
     axis = lazy.axis
     if axis is not None:
         axis = _new_axis(op, axis, lazy.shape, shape)
+        if axis is None and isinstance(op, accel.ReshapeOp) and isinstance(lazy, Affine):
+            lazy, axis = _flattened(lazy, axis=lazy.axis or 0, new=shape)
         if axis is None:
             raise NotExact(f"splits or joins the channels of a value that nothing quantises; {REMEDY} before it")
     places = accel.indices_of(op) if isinstance(op, accel.TakeOp) else [None] * len(lazy.shape)
@@ -119,6 +124,26 @@ def _new_axis(op: ir.OpView, axis: int, old: Sequence[int], new: Sequence[int]) 
                 return place
         return None
     return axis
+
+
+def _flattened(lazy: Affine, axis: int, new: Sequence[int]) -> tuple[Affine, int | None]:
+    """Return a value whose units are written for each index of the one axis that its axis is joined into.
+
+    The axis is None if it is split, or joined into one of too many indices.
+    """
+    old = lazy.shape
+    for place, size in enumerate(new):
+        begins = [first for first in range(axis + 1) if math.prod(old[:first]) == math.prod(new[:place])]
+        ends = [end for end in range(axis + 1, len(old) + 1) if begins and math.prod(old[begins[0] : end]) == size]
+        if ends and size <= MOST_UNITS:
+            outer, inner = math.prod(old[begins[0] : axis]), math.prod(old[axis + 1 : ends[0]])
+
+            def each(numbers: tuple[Fraction, ...], outer: int = outer, inner: int = inner) -> tuple[Fraction, ...]:
+                return numbers if len(numbers) == 1 else tuple(n for n in numbers for _ in range(inner)) * outer
+
+            terms = tuple(replace(term, units=each(term.units)) for term in lazy.terms)
+            return replace(lazy, terms=terms, offsets=each(lazy.offsets)), place
+    return lazy, None
 
 
 def taken(lazy: Lazy, places: Mapping[int, list[int]]) -> Affine | Function:

@@ -70,8 +70,8 @@ int main(void)
 def emitted() -> Emitted:
     with dialects.context() as context:
         module = ir.Module.parse(PLANNED, context)
-        first = emit_c(module, SOC, interface="float")
-        assert emit_c(module, SOC, interface="float") == first
+        first = emit_c(module, SOC)
+        assert emit_c(module, SOC) == first
         return first
 
 

@@ -50,6 +50,11 @@ def in_onnx(stored: np.ndarray, facts: dict[str, ir.Attribute]) -> np.ndarray:
     dtype = np.dtype(facts["accel.interface"].value)
     if dtype != np.float32:
         return stored.astype(dtype)
+    if "accel.scales" in facts:
+        axis = facts["accel.axis"].value if "accel.axis" in facts else None
+        shape = [-1 if place == axis else 1 for place in range(stored.ndim)]
+        scales, offsets = (np.reshape(list(facts[f"accel.{name}"]), shape) for name in ("scales", "offsets"))
+        return (Real.of_storage(stored, scales) + Real.of_floats(offsets)).to_float32()
     return Real.of_storage(stored, facts["accel.scale"].value, facts["accel.zero_point"].value).to_float32()
 
 

@@ -209,17 +209,6 @@ def test_float_input_with_two_quantizers(graph):
     ]
 
 
-def test_output_that_nothing_quantises(graph):
-    model = graph("""g (int8[4] x) => (float[4] y) <float s = {0.5}, int8 z = {3}> {
-      a = DequantizeLinear(x, s, z)
-      y = Sigmoid(a)
-    }""")
-    assert problems(model) == [
-        "g: output 'y': is float32 that nothing quantises, expected QuantizeLinear and DequantizeLinear before it, "
-        "or integer arithmetic"
-    ]
-
-
 @pytest.mark.parametrize(
     ("input_types", "message"),
     [
