@@ -98,7 +98,7 @@ static inline float {name}_nearest(int32_t integer, const {name}_conversion *to)
 
 
 def float_header(program: Program) -> str | None:
-    """Return NAME_float.h, with one function for each input and output that is float32 in ONNX; None if there is none."""
+    """Return NAME_float.h, a function for each input and output that is float32 in ONNX; None without any."""
     ports = [
         port
         for port in program.ports

@@ -201,11 +201,12 @@ class StepPlan:
 
 @dataclass(frozen=True)
 class ModelOrigin:
-    """The ONNX file, by hash, and what the user said of its inputs."""
+    """The ONNX file, by hash, and what the user said of its inputs. requant_shift: of RequantShift, if not "floor"."""
 
     sha256: Digest
     input_types: Mapping[str, str]
     shapes: Mapping[str, Shape]
+    requant_shift: Literal["half"] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

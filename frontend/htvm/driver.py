@@ -76,7 +76,8 @@ class CompiledModel:
     @cached_property
     def proto(self) -> onnx.ModelProto:
         """The model's protobuf, with the shapes that were given."""
-        return with_shapes(loaded(self.model), self.options.shapes, label(self.model))
+        model, options = loaded(self.model), self.options
+        return with_shapes(model, options.shapes, label(self.model), options.requant_shift)
 
     @cached_property
     def program(self) -> Program:
@@ -115,7 +116,7 @@ def compile(
     soc = options.refined(target if isinstance(target, Soc) else targets.load(target))
     kept = {*keep_stages, "integer"} if options.refits else keep_stages
     module, stages = lower(model, soc, "planned", options, kept)
-    project = with_origin(emit(module, soc, label(model)), loaded(model), options.input_types, options.shapes)
+    project = with_origin(emit(module, soc, label(model)), loaded(model), options)
     if output is not None:
         write_project(project.files, output)
     return CompiledModel(model, soc, module, stages, project, options, stages["integer"] if options.refits else None)
@@ -132,7 +133,13 @@ def lower(
     """
     context, stages = dialects.context(), {}
     with problems_of(label(model), context):
-        module = import_onnx(model, input_types=options.input_types, shapes=options.shapes, context=context)
+        module = import_onnx(
+            model,
+            input_types=options.input_types,
+            shapes=options.shapes,
+            requant_shift=options.requant_shift,
+            context=context,
+        )
         write_options(module, options)
     with problems_of_passes(label(model), module, soc):
         for reached in pipeline.STAGES[: pipeline.STAGES.index(stage) + 1]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Objective = Literal["latency", "energy", "memory"]
 Requant = Literal["exact", "pow2"]
 MappingKind = Literal["default", "htvm"]
+RequantShift = Literal["floor", "half"]
 
 UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 """What a size may be counted in: bytes, KiB, MiB, GiB."""
@@ -83,6 +84,8 @@ class CompileOptions:
     cost_model: name of the target's published figures that predictions use; None for its first.
     memory: size in bytes by name of the target's memories that have another one than the target says.
     plan: entries that pin layers to engines and tilings; htvm.plan.read returns options with those of a file.
+    requant_shift: what RequantShift means: "floor" rounds down, as quantlib has it; "half" adds half of div first, as
+        Deeploy does.
     input_types: what float32 inputs hold that no QuantizeLinear describes, by input, such as {"input": "u8"}.
     shapes: of inputs with axes of no fixed size, by input, such as {"input": (1, 3, 32, 32)}.
 
@@ -97,6 +100,7 @@ class CompileOptions:
     cost_model: str | None = None
     memory: Mapping[str, int] = field(default_factory=dict[str, int])
     plan: Sequence[Entry] = ()
+    requant_shift: RequantShift = "floor"
     input_types: Mapping[str, str] = field(default_factory=dict[str, str])
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict[str, Sequence[int]])
 
@@ -173,7 +177,7 @@ class CompileOptions:
         words: list[str] = []
         for name in CHOICES:
             if (chosen := getattr(self, name)) != getattr(CompileOptions, name):
-                words += [f"--{name}", chosen]
+                words += [f"--{name.replace('_', '-')}", chosen]
         if self.constants is not None:
             words += ["--constants", str(self.constants)]
         if self.engines:
@@ -187,7 +191,12 @@ class CompileOptions:
         return words
 
 
-CHOICES: Mapping[str, Any] = {"objective": Objective, "requant": Requant, "mapping": MappingKind}
+CHOICES: Mapping[str, Any] = {
+    "objective": Objective,
+    "requant": Requant,
+    "mapping": MappingKind,
+    "requant_shift": RequantShift,
+}
 """The fields that are one of a few words, and these words."""
 
 DEFAULTS = CompileOptions()

@@ -9,27 +9,28 @@ from dataclasses import dataclass, replace
 import onnx
 
 from htvm.backend.c.record import ModelOrigin, OutputOrigin, Source, StepOrigin
+from htvm.options import CompileOptions
 from htvm.project import Project
 
 
 def with_origin(
     project: Project,
     model: onnx.ModelProto,
-    input_types: Mapping[str, str],
-    shapes: Mapping[str, Sequence[int]],
+    options: CompileOptions,
 ) -> Project:
     """Return a project whose report.json says which model it is of, and how its tensors flow from step to step.
 
-    input_types, shapes: what the user said of its inputs. Each step has the ONNX `tensor` that it makes, and `sources`:
-    the steps, or the names of inputs, whose tensors it reads; each result of the network has its source as well.
+    options: what the user said of its inputs, and of RequantShift. Each step has the ONNX `tensor` that it makes, and
+    `sources`: the steps, or the names of inputs, whose tensors it reads; each result of the network has its source.
 
     The hash is of the model as onnx serialises it: equal for a file and for what was read from it.
     """
     report = project.report
     origin = ModelOrigin(
         sha256=hashlib.sha256(model.SerializeToString(deterministic=True)).hexdigest(),
-        input_types=dict(input_types),
-        shapes={name: tuple(shape) for name, shape in shapes.items()},
+        input_types=dict(options.input_types),
+        shapes={name: tuple(shape) for name, shape in options.shapes.items()},
+        requant_shift="half" if options.requant_shift == "half" else None,
     )
     flow = _Flow.of(model, [step.nodes for step in report.steps])
     steps = tuple(

@@ -26,6 +26,7 @@ def import_onnx(
     *,
     input_types: Mapping[str, str] | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
+    requant_shift: str = "floor",
     context: ir.Context | None = None,
 ) -> ir.Module:
     """Return a module of stage 'imported' with one function, named after the model's file (or graph).
@@ -33,10 +34,11 @@ def import_onnx(
     input_types: for float32 inputs that hold integers and have no QuantizeLinear, what they hold: "i8", "u8",
     "i16", "u16", "i32", or a range such as "0..127". The default is -128..255, with a ModelWarning.
     shapes: for inputs with axes of no fixed size, such as the batch, their shapes.
+    requant_shift: how RequantShift rounds: "floor", or "half" of div is added first.
 
     Raises ModelError with all the problems that were found.
     """
-    read = read_model(model, shapes)
+    read = read_model(model, shapes, requant_shift)
     if context is None:
         context = dialects.context()
     else:

@@ -27,6 +27,12 @@ MAX_FILE_BYTES = 256 * 2**20
 
 ONNX_DOMAINS = ("", "ai.onnx")
 
+REQUANT_SHIFT, ROUNDING = "RequantShift", "rounding"
+"""An operator of quantlib's exporters, and its attribute that is 1 where half of div is added before rounding down."""
+
+FLOOR, HALF = "floor", "half"
+"""How RequantShift rounds where a file does not say it."""
+
 
 @dataclass(frozen=True)
 class Model:
@@ -54,18 +60,27 @@ class Model:
         return {value.name: value.type.tensor_type for value in values if value.type.HasField("tensor_type")}
 
 
-def read_model(source: str | os.PathLike | onnx.ModelProto, shapes: Mapping[str, Sequence[int]] | None = None) -> Model:
-    """Return the model of a file or of a protobuf, with the sizes of inputs that `shapes` gives. Raises ModelError."""
+def read_model(
+    source: str | os.PathLike | onnx.ModelProto,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    requant_shift: str = FLOOR,
+) -> Model:
+    """Return the model of a file or of a protobuf, with the sizes of inputs that `shapes` gives. Raises ModelError.
+
+    requant_shift: how RequantShift rounds, as `round_requant_shifts` takes it.
+    """
     if isinstance(source, onnx.ModelProto):
         label = source.graph.name or "model"
         proto = onnx.ModelProto()
         proto.CopyFrom(source)
         _set_shapes(proto.graph, shapes or {}, label, notes=True)
+        round_requant_shifts(proto, requant_shift, label)
         return _check(proto, proto.SerializeToString(), label, c_identifier(label), folder=None)
     path = Path(source)
     content, proto = _read(path)
     label = label_of(path)
-    if _set_shapes(proto.graph, shapes or {}, label, notes=True):
+    is_changed = _set_shapes(proto.graph, shapes or {}, label, notes=True)
+    if round_requant_shifts(proto, requant_shift, label) or is_changed:
         content = proto.SerializeToString()
     return _check(proto, content, label, c_identifier(path.stem), path.parent)
 
@@ -104,12 +119,40 @@ def readable(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-def with_shapes(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]], label: str) -> onnx.ModelProto:
-    """Return a copy of a model, with the sizes of inputs that `shapes` gives, and batches of 1. Raises ModelError."""
+def with_shapes(
+    model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]], label: str, requant_shift: str = FLOOR
+) -> onnx.ModelProto:
+    """Return a copy of a model, with the sizes of inputs that `shapes` gives, and batches of 1. Raises ModelError.
+
+    requant_shift: how RequantShift rounds, as `round_requant_shifts` takes it.
+    """
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     _set_shapes(copy.graph, shapes, label)
+    round_requant_shifts(copy, requant_shift)
     return copy
+
+
+def round_requant_shifts(model: onnx.ModelProto, rounding: str, label: str | None = None) -> bool:
+    """Write into RequantShift nodes that they add half of div, if `rounding` is "half"; say whether any has changed.
+
+    A node that has the attribute `rounding` keeps it. label: of a warning that says how nodes without it are taken.
+    """
+    bodies = [model.graph.node, *(function.node for function in model.functions)]
+    nodes = [node for body in bodies for node in body if node.op_type == REQUANT_SHIFT]
+    nodes = [node for node in nodes if all(each.name != ROUNDING for each in node.attribute)]
+    if rounding == HALF:
+        for node in nodes:
+            node.attribute.append(onnx.helper.make_attribute(ROUNDING, 1))
+        return bool(nodes)
+    if nodes and label is not None:
+        more = f" and {len(nodes) - 1:,} more" if len(nodes) > 1 else ""
+        text = (
+            f"{label}: node '{nodes[0].name or nodes[0].output[0]}'{more}: RequantShift is taken to round down, as "
+            "quantlib means it; networks of Deeploy add half of div first: --requant-shift half"
+        )
+        warnings.warn(ModelWarning(text), stacklevel=3)
+    return False
 
 
 def open_batches(graph: onnx.GraphProto) -> dict[str, tuple[int, ...]]:

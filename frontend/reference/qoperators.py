@@ -219,14 +219,17 @@ for _kind in ("AveragePool", "GlobalAveragePool", "LeakyRelu", "ReduceMean", "Si
 
 
 def requant_shift(node: Node, x: Value, *operands: Real) -> Real:
-    """clip(floor((x * mul + add) / div)) to n_levels integers, signed or not."""
+    """clip(floor((x * mul + add) / div)) to n_levels integers, signed or not; rounding: add half of div first."""
     x = x if isinstance(x, Real) else Real.of_integers(x)
     given = dict(zip(("mul", "add"), operands, strict=False))
     parameters = (given[name] if name in given else _attribute(node, name) for name in ("mul", "add"))
     factor, term = (_along_channels(parameter, x.ndim) for parameter in parameters)
     levels = int(_attribute(node, "n_levels_out" if "n_levels_out" in node.attributes else "n_levels").exact().item())
     lowest = -(levels // 2) if _attribute(node, "signed").exact().item() else 0
-    scaled = (x * factor + term) / _attribute(node, "div").reshape([1] * x.ndim)
+    divisor = _attribute(node, "div").reshape([1] * x.ndim)
+    if node.get("rounding", 0):
+        term = term + (divisor / Real.of_integers(np.array(2))).floor()
+    scaled = (x * factor + term) / divisor
     return Real.of_integers(scaled.quantise(1, 0, lowest, lowest + levels - 1, "floor"))
 
 

@@ -145,7 +145,7 @@ def add_compilation(to: argparse.ArgumentParser) -> None:
     add_inputs(to)
     for name, help in CHOICES_HELP.items():
         words = get_args(CHOICES[name])
-        to.add_argument(f"--{name}", choices=words, help=help)
+        to.add_argument(f"--{name.replace('_', '-')}", choices=words, help=help)
     to.add_argument(
         "--constants",
         type=_budget,
@@ -161,6 +161,8 @@ CHOICES_HELP = {
     "requant": "exact: the model's numbers (default); pow2: scales become powers of two, for engines that can only "
     "shift, and results change: `htvm run` says how many",
     "mapping": "how layers are mapped on accelerators: the fastest way found (default), or HTVM's, to compare with",
+    "requant_shift": "what RequantShift means: floor rounds down, as quantlib has it (default); half adds half of div "
+    "first, as networks of Deeploy have it",
     "objective": "what tiles of layers on accelerators are chosen for (default: latency)",
 }
 

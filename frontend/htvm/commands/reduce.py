@@ -60,7 +60,8 @@ def run(arguments: argparse.Namespace) -> int:
         reduction = Reduction(arguments.target, options, arguments.cc, tell)
         driver.lower(arguments.model, arguments.target, "imported", options)  # refuses what is no model
         seeds = range(arguments.seed, arguments.seed + RANDOM_SAMPLES)
-        model = with_shapes(onnx.load(arguments.model), arguments.shape, Path(arguments.model).name)
+        label = Path(arguments.model).name
+        model = with_shapes(onnx.load(arguments.model), arguments.shape, label, options.requant_shift)
         with about(arguments.inputs or "random inputs"):
             case = failing_case(reduction, model, given, seeds)
         if case is None:

@@ -13,7 +13,8 @@ from htvm.import_onnx.values import Constant, Tensor, emit_real
 def requant_shift(node: Node) -> Tensor:
     """y = clip(floor((x * mul + add) / div)) to n_levels integers, signed or not.
 
-    mul and add are inputs or attributes, one number or one per channel; div is one number.
+    mul and add are inputs or attributes, one number or one per channel; div is one number. With rounding = 1
+    (--requant-shift half) half of div is added first, as Deeploy's kernels do.
     """
     x = node.tensor(0)
     factors, terms = (_numbers(node, index, name, x.shape) for index, name in ((1, "mul"), (2, "add")))
@@ -29,6 +30,9 @@ def requant_shift(node: Node) -> Tensor:
     highest = lowest + levels - 1
     scaled = node.emit(accel.mul, x.shape, x.value, emit_real(factors).value)
     moved = node.emit(accel.add, x.shape, scaled.value, emit_real(terms).value)
+    if node.attribute("rounding", 0) and divisor // 2:
+        half = emit_real(Constant(np.array(divisor // 2, np.float32), "half"))
+        moved = node.emit(accel.add, x.shape, moved.value, half.value)
     by = emit_real(Constant(np.array(divisor, np.float32), "div"))
     divided = node.emit(accel.div, x.shape, moved.value, by.value)
     return quantise(divided, q.integers(q.storage_for(lowest, highest), lowest, highest), rounding="floor")

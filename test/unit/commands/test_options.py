@@ -13,6 +13,7 @@ ALL = CompileOptions(
     objective="energy",
     requant="pow2",
     mapping="htvm",
+    requant_shift="half",
     constants=ConstantBudget(factor=2.5),
     engines=("host", "digital"),
     cost_model="odimo",

@@ -324,12 +324,14 @@ def requant_shift(c: Call) -> np.ndarray:
 
     def one(name: str) -> int:
         value = c(name)
-        return int(numpy_helper.to_array(value).reshape(())) if isinstance(value, onnx.TensorProto) else int(value)
+        array = numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto) else np.asarray(value)
+        return int(array.reshape(()))
 
     levels = one("n_levels_out" if "n_levels_out" in c.attributes else "n_levels")
     low = -(levels // 2) if one("signed") else 0
     d = one("div")
-    return each(lambda x, m, a: Fraction(min(max(math.floor(Fraction(x * m + a) / d), low), low + levels - 1)))(
+    half = d // 2 if c("rounding", 0) else 0
+    return each(lambda x, m, a: Fraction(min(max(math.floor(Fraction(x * m + a + half) / d), low), low + levels - 1)))(
         c.inputs[0], number(1, "mul"), number(2, "add")
     )
 

@@ -4,6 +4,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from htvm.backend.c.record import PortPlan, Report, Rounding, StepOrigin, StepPlan
+from htvm.options import CompileOptions
 from htvm.origin import with_origin
 from htvm.project import Project
 
@@ -63,7 +64,7 @@ def test_flow() -> None:
     graph = helper.make_graph(NODES, "net", [value("x")], [value(name) for name in OUTPUTS], [constant])
     steps = tuple(step(*names) for names in (["first"], ["split"], ["split", "inside"], ["last"]))
     project = Project({}, report(steps, tuple(output(name) for name in OUTPUTS)))
-    joined = with_origin(project, helper.make_model(graph), {}, {}).report
+    joined = with_origin(project, helper.make_model(graph), CompileOptions()).report
     assert [each.origin for each in joined.steps] == [
         StepOrigin("a", ("x",)),
         StepOrigin("c", (0,)),
