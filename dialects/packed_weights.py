@@ -1,4 +1,4 @@
-"""What `kernel = "packed"` promises: runs of taps whose sums always fit 16 bits; how weights are cut into them.
+"""What kernel "packed" promises: runs of taps whose sums always fit 16 bits; how weights are cut into them.
 
 Two pixels share each multiplication (runtime/kernels/htvm_packed.h), which is exact as long as no sum of a run leaves
 16 bits. With all inputs in [low, high] the sums of weights w lie between

@@ -1,4 +1,4 @@
-"""What `kernel = "winograd"` promises: weights transformed by G on both sides, and sums that 32 bits tell apart.
+"""What kernel "winograd" promises: weights transformed by G on both sides, and sums that 32 bits tell apart.
 
 htvm_winograd.h computes 576 = 9 * 64 times each sum modulo 2^32, multiplies by the inverse of 9 and shifts by 6: exact
 if no sum leaves (-2^25, 2^25). With all inputs in [low, high] a sum of weights w lies between

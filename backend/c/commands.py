@@ -66,6 +66,9 @@ class Commands:
     def launch(self, op: accel.LaunchOp, step: Step) -> None:
         """Add a launch of a job, with the places of its operands."""
         engine, job = op.engine.value, Job.of(op.job)
+        names = self.soc.accelerator(engine).job_fields
+        if problem := job.other_fields(names):
+            raise ValueError(f"node '{accel.node(op)}' on engine '{engine}': {problem}")
         operands = dict(zip(OPERANDS, op.inputs)) | {"output": op.out}
         if op.weights is not None:
             operands["weights"] = op.weights
@@ -73,7 +76,7 @@ class Commands:
                 step.packed.add(constant)
         step.held.update(dict.fromkeys(root_of(value)[0] for value in operands.values()))
         places = [self.operand(operands[name]) if name in operands else 0 for name in OPERANDS]
-        words = tuple(job.words({})[: -len(OPERANDS)])
+        words = tuple(job.words({}, names)[: -len(OPERANDS)])
         step.calls.append(call("htvm_launch", unit_name(engine), *places, job=words))
         self.given[engine] += 1
         self.counts[op.token] = (engine, self.given[engine])

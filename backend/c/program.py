@@ -208,6 +208,8 @@ def _ports(function: func.FuncOp) -> Iterator[Port]:
         taken.add(name)
         own_type = values.element_type(argument).numpy
         limits = tuple(ir.DenseI64ArrayAttr(facts["accel.range"])) if "accel.range" in facts else None
+        rounding = facts.get("accel.rounding")
+        assert rounding is None or isinstance(rounding, accel.RoundingAttr), rounding
         yield Port(
             value=argument,
             name=name,
@@ -218,7 +220,7 @@ def _ports(function: func.FuncOp) -> Iterator[Port]:
             scale=ir.FloatAttr(facts["accel.scale"]).value if "accel.scale" in facts else None,
             zero_point=ir.IntegerAttr(facts["accel.zero_point"]).value if "accel.zero_point" in facts else None,
             range=(limits[0], limits[1]) if limits is not None else None,
-            rounding=ir.StringAttr(facts["accel.rounding"]).value if "accel.rounding" in facts else "half_even",
+            rounding=accel.Rounding.HALF_EVEN if rounding is None else rounding.value,
             channels=_channels(facts),
             nearest="accel.nearest" in facts,
         )

@@ -22,7 +22,7 @@ def pool2d(step: Step, layer: accel.Pool2dOp) -> None:
     x, y = step.reads(layer.input, "x"), step.writes(step.output)
     steps = {x: strides(layer.input)[0], y: strides(step.output)[0]}
     batch, fields = shape(layer.input)[0], _window_fields(step, layer)
-    extreme = {"max": "MAXIMUM", "min": "MINIMUM"}.get(layer.kind.value)
+    extreme = {accel.PoolKind.MAX: "MAXIMUM", accel.PoolKind.MIN: "MINIMUM"}.get(layer.kind.value)
     if extreme:
         kernel = step.kernel("htvm_pool2d.h", "POOL2D_EXTREME", x_type, extreme)
         address = step.struct("htvm_pool2d_layer", "layer", fields)

@@ -6,47 +6,35 @@ models count, what a job descriptor encodes and what the simulated engine comput
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Any
 
 from mlir import ir
 
-from htvm.dialects.text_enum import TextEnum
-
-KINDS = ("conv2d", "dense", "add", "matvec")
+from htvm.dialects import accel
+from htvm.dialects.accel import JobKind, Layout
 
 OPERANDS = ("input", "rhs", "weights", "output")
 """What a descriptor has addresses of; 0 for one that the job does not have."""
 
+MOST_OWN = 6
+"""Fields of its own that an engine can have: a descriptor has room for as many."""
+
 Range = tuple[int, int]
 """First index, and the one behind the last."""
-
-
-class Layout(TextEnum):
-    """How a feature map lies in an accelerator's memory: its axes, outermost first."""
-
-    NCHW = "nchw"
-    NHWC = "nhwc"
-
-
-LAYOUTS = tuple(Layout)
-"""In the order of their numbers in a descriptor."""
 
 
 @dataclass(frozen=True)
 class Job:
     """One launch of an accelerator. Maps are dense in its memory; sizes are (rows, columns).
 
-    kind: "conv2d", "dense" (one pixel), "add" (two inputs of one shape), or "matvec" (a convolution whose sums
-    are read by a converter). groups: 1, or the channels for a depthwise layer, which is cut before it is launched.
-    shift: of the sum, or of the converter. low, high: the clip of the result. layout: of the output.
-    rescale_shift, code_low, code_high: of a "matvec", whose converter's code is clipped, scaled and shifted.
+    kind: CONV2D, DENSE (one pixel), ADD (two inputs of one shape), or MATVEC (a convolution whose sums are read by a
+    converter). groups: 1, or the channels for a depthwise layer, which is cut before it is launched. layout: of the
+    output. own: the engine's own fields by name, such as the shift of the sum; job["shift"] is one of them.
     """
 
-    kind: str
+    kind: JobKind
     channels: int
     outputs: int
     size: tuple[int, int]
@@ -55,25 +43,34 @@ class Job:
     strides: tuple[int, int] = (1, 1)
     pads: tuple[int, int, int, int] = (0, 0, 0, 0)
     groups: int = 1
-    shift: int = 0
-    low: int = -128
-    high: int = 127
-    code_low: int = 0
-    code_high: int = 0
-    rescale_shift: int = 0
     layout: Layout = Layout.NCHW
+    own: tuple[tuple[str, int], ...] = ()
+
+    def having(self, **own: int) -> Job:
+        """Return the job with the engine's own fields, sorted by name: jobs that say the same are equal."""
+        return replace(self, own=tuple(sorted(own.items())))
+
+    def __getitem__(self, name: str) -> int:
+        """Return one of the engine's own fields. Raises KeyError."""
+        return dict(self.own)[name]
+
+    def __str__(self) -> str:
+        facts = [f"{name} {value}" for name, value in (("channels", self.channels), ("outputs", self.outputs))]
+        facts += [f"size {_by(self.size)}", f"out_size {_by(self.out_size)}", f"kernel {_by(self.kernel)}"]
+        facts += [f"strides {_by(self.strides)}", f"pads {self.pads}", f"groups {self.groups}", f"layout {self.layout}"]
+        return f"job '{self.kind}' ({', '.join([*facts, *(f'{name} {value}' for name, value in self.own)])})"
 
     @property
     def macs(self) -> int:
         """Multiplications that the layer needs: those with borders count, those of unused lanes do not."""
-        if self.kind == "add":
+        if self.kind == JobKind.ADD:
             return 0
         return self.outputs * (self.channels // self.groups) * prod(self.kernel) * prod(self.out_size)
 
     @property
     def has_own_channels(self) -> bool:
         """Whether each output channel has an input channel of its own."""
-        return self.groups > 1 or self.kind == "add"
+        return self.groups > 1 or self.kind == JobKind.ADD
 
     @property
     def rows_of_weights(self) -> int:
@@ -118,74 +115,105 @@ class Job:
         read = (max(first, 0), min(end, size))
         return read, (max(-first, 0), max(end - size, 0))
 
-    def words(self, addresses: Mapping[str, int]) -> list[int]:
-        """Return the job's descriptor, DESCRIPTOR_WORDS words.
+    def words(self, addresses: Mapping[str, int], names: Sequence[str]) -> list[int]:
+        """Return the job's descriptor, DESCRIPTOR_WORDS words. names: the engine's own fields, in its order.
 
-        Its fields in order have 16 bits each, the first of two in the lower half of a word; then the addresses of
-        OPERANDS follow. Raises ValueError for a field that 16 bits do not hold.
+        Numbers of 16 bits, the first of two in the lower half of a word: the geometry, the own fields, 0 for those of
+        MOST_OWN that the engine does not have, and the layout; then the addresses of OPERANDS. Raises ValueError for
+        a number that 16 bits do not hold, and for other fields than these.
         """
-        numbers: list[int] = []
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            names = {"kind": KINDS, "layout": LAYOUTS}.get(field.name)
-            numbers += [names.index(value)] if names else value if isinstance(value, tuple) else [value]
-        if min(numbers) < -(1 << 15) or max(numbers) >= 1 << 16:
-            raise ValueError(f"a job has a field of {max(numbers, key=abs)}, expected at most 16 bits")
+        if problem := self.other_fields(names):
+            raise ValueError(problem)
+        sizes = (*self.size, *self.out_size, *self.kernel, *self.strides, *self.pads)
+        geometry = (KINDS.index(self.kind), self.channels, self.outputs, *sizes, self.groups)
+        own = [self[name] for name in names]
+        if max(geometry) >> 16:
+            raise ValueError(f"{self} has a number of {max(geometry)}, expected at most 16 bits")
+        if own and not -(1 << 15) <= min(own) <= max(own) < 1 << 15:
+            raise ValueError(f"{self} has a field of {max(own, key=abs)}, expected at most 16 bits, signed")
+        numbers = [*geometry, *own, *[0] * (MOST_OWN - len(own)), LAYOUTS.index(self.layout)]
         halves = [number & 0xFFFF for number in (*numbers, *[0] * (len(numbers) % 2))]
-        packed = [low | high << 16 for low, high in zip(halves[::2], halves[1::2])]
+        packed = [low | high << 16 for low, high in zip(halves[::2], halves[1::2], strict=True)]
         return [*packed, *(addresses.get(name, 0) for name in OPERANDS)]
 
     @staticmethod
-    def of_words(words: Sequence[int]) -> tuple[Job, dict[str, int]]:
-        """Return the job and the addresses that a descriptor gives."""
-        numbers = [half for word in words[: -len(OPERANDS)] for half in (word & 0xFFFF, word >> 16)]
-        # Fields by their names, of the types that Job has; what is generic about them no type says.
-        values: dict[str, Any] = {}
-        for field in dataclasses.fields(Job):
-            names = {"kind": KINDS, "layout": LAYOUTS}.get(field.name)
-            count = TUPLES.get(field.name, 1)
-            taken, numbers = numbers[:count], numbers[count:]
-            if names:
-                values[field.name] = names[taken[0]]
-            elif field.name in SIGNED:
-                values[field.name] = taken[0] - (1 << 16) if taken[0] >> 15 else taken[0]
-            else:
-                values[field.name] = tuple(taken) if field.name in TUPLES else taken[0]
-        return Job(**values), dict(zip(OPERANDS, words[-len(OPERANDS) :]))
+    def of_words(words: Sequence[int], names: Sequence[str]) -> tuple[Job, dict[str, int]]:
+        """Return the job and the addresses that a descriptor gives to an engine with these fields of its own.
 
-    def attribute(self) -> ir.DictAttr:
-        """Return the job as an attribute of `accel.launch`, in the current context; defaults are left out."""
-        fields = dataclasses.fields(self)
-        values = {field.name: getattr(self, field.name) for field in fields}
-        return ir.DictAttr.get(
-            {field.name: _attribute(values[field.name]) for field in fields if values[field.name] != field.default}
+        Raises IndexError for a kind or layout that there is not.
+        """
+        numbers = [half for word in words[: -len(OPERANDS)] for half in (word & 0xFFFF, word >> 16)]
+        kind, channels, outputs, *sizes, groups = numbers[:GEOMETRY]
+        in_rows, in_columns, rows, columns, taps_down, taps_right, down, right, *pads = sizes
+        top, left, bottom, beside = pads
+        own = [half - (1 << 16) if half >> 15 else half for half in numbers[GEOMETRY:][: len(names)]]
+        job = Job(
+            kind=KINDS[kind],
+            channels=channels,
+            outputs=outputs,
+            size=(in_rows, in_columns),
+            out_size=(rows, columns),
+            kernel=(taps_down, taps_right),
+            strides=(down, right),
+            pads=(top, left, bottom, beside),
+            groups=groups,
+            layout=LAYOUTS[numbers[GEOMETRY + MOST_OWN]],
+        )
+        return job.having(**dict(zip(names, own))), dict(zip(OPERANDS, words[-len(OPERANDS) :], strict=True))
+
+    def other_fields(self, names: Sequence[str]) -> str | None:
+        """Say that the job's own fields are not those of its engine; None if they are."""
+        found = [name for name, _ in self.own]
+        if found == sorted(names):
+            return None
+        return f"the job has the fields {', '.join(found) or 'none'}, expected {', '.join(sorted(names)) or 'none'}"
+
+    def attribute(self) -> accel.JobAttr:
+        """Return the job as an attribute of `accel.launch`, in the current context."""
+        return accel.JobAttr.get(
+            kind=JobKind(self.kind),
+            channels=self.channels,
+            outputs=self.outputs,
+            size=self.size,
+            out_size=self.out_size,
+            kernel=self.kernel,
+            strides=self.strides,
+            pads=self.pads,
+            groups=self.groups,
+            layout=Layout(self.layout),
+            own=ir.DictAttr.get({name: accel.integer(value) for name, value in self.own}) if self.own else None,
         )
 
     @staticmethod
-    def of(attribute: ir.DictAttr) -> Job:
+    def of(attribute: accel.JobAttr) -> Job:
         """Return the job that an attribute describes."""
-        return Job(**{entry.name: _value(entry.attr) for entry in attribute})
+        (height, width), (rows, columns) = attribute.size, attribute.out_size
+        (taps_down, taps_right), (down, right) = attribute.kernel, attribute.strides
+        top, left, bottom, beside = attribute.pads
+        job = Job(
+            kind=attribute.kind,
+            channels=attribute.channels,
+            outputs=attribute.outputs,
+            size=(height, width),
+            out_size=(rows, columns),
+            kernel=(taps_down, taps_right),
+            strides=(down, right),
+            pads=(top, left, bottom, beside),
+            groups=attribute.groups,
+            layout=attribute.layout,
+        )
+        own = attribute.own
+        return job if own is None else job.having(**{each.name: ir.IntegerAttr(each.attr).value for each in own})
 
 
-TUPLES = {"size": 2, "out_size": 2, "kernel": 2, "strides": 2, "pads": 4}
-"""The fields of a job that have several numbers, and how many."""
+KINDS, LAYOUTS = tuple(JobKind), tuple(Layout)
+"""In the order of their numbers in a descriptor."""
 
-SIGNED = ("low", "high", "code_low", "code_high")
-"""The fields of a job that can be negative."""
+GEOMETRY = 16
+"""Numbers of a descriptor before the engine's own fields: kind, channels, outputs, 4 sizes, 4 pads, groups."""
 
-DESCRIPTOR_WORDS = -(-(len(dataclasses.fields(Job)) + sum(n - 1 for n in TUPLES.values())) // 2) + len(OPERANDS)
-
-
-def _attribute(value: int | str | tuple[int, ...]) -> ir.Attribute:
-    if isinstance(value, str):
-        return ir.StringAttr.get(value)
-    if isinstance(value, tuple):
-        return ir.DenseI64ArrayAttr.get(value)
-    return ir.IntegerAttr.get(ir.IntegerType.get_signless(64), value)
+DESCRIPTOR_WORDS = -(-(GEOMETRY + MOST_OWN + 1) // 2) + len(OPERANDS)
 
 
-def _value(attribute: ir.Attribute) -> Any:
-    """Return the value of a field, of the type that the field has (the verifier of accel.launch has seen it)."""
-    if isinstance(attribute, ir.DenseI64ArrayAttr):
-        return tuple(attribute)
-    return ir.StringAttr(attribute).value if isinstance(attribute, ir.StringAttr) else ir.IntegerAttr(attribute).value
+def _by(size: tuple[int, int]) -> str:
+    return "x".join(map(str, size))

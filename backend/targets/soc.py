@@ -46,7 +46,8 @@ class Accelerator(Engine, Protocol):
     memory: where its inputs and outputs are. weight_memory: where its weights are, capacity_bytes: the size of that.
     base: the address of its registers.
     reads: the layout of maps that it reads; writes: the layouts it can write, first the natural one. output_step: the
-    output channels that its lanes take at once.
+    output channels that its lanes take at once. job_fields: the names of its jobs' own fields, in the order of a
+    descriptor, at most jobs.MOST_OWN.
     """
 
     @property
@@ -69,6 +70,9 @@ class Accelerator(Engine, Protocol):
 
     @property
     def output_step(self) -> int: ...
+
+    @property
+    def job_fields(self) -> tuple[str, ...]: ...
 
     def job(self, op: ir.Operation | ir.OpView) -> Job:
         """Return an op that this engine runs as one job, however large."""
@@ -241,6 +245,14 @@ class Soc:
             if engine.name == name:
                 return engine
         raise KeyError(f"target '{self.name}' has no engine '{name}'; it has {self.known('engines')}")
+
+    def accelerator(self, name: str) -> Accelerator:
+        """Return the accelerator of that name; KeyError names those there are."""
+        for engine in self.accelerators:
+            if engine.name == name:
+                return engine
+        known = ", ".join(each.name for each in self.accelerators) or "none"
+        raise KeyError(f"target '{self.name}' has no accelerator '{name}'; it has {known}")
 
     def dma(self, route: Route) -> Dma:
         """Return the transfer engine that serves a route; KeyError names the routes there are."""

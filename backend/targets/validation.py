@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import cast
 
+from htvm.backend.targets.jobs import MOST_OWN
 from htvm.backend.targets.soc import Accelerator, CostModel, Dma, Engine, Host, Memory, Soc
 
 PARTS = {"memories": Memory, "engines": Engine, "dmas": Dma, "cost_models": CostModel}
@@ -64,6 +65,9 @@ def _of_names(soc: Soc) -> Iterator[str]:
     for what, name in named.items():
         if name not in known:
             yield f"{what}: found '{name}', wanted one of {', '.join(sorted(known))}"
+    for engine in soc.accelerators:
+        if len(engine.job_fields) > MOST_OWN:
+            yield f"job_fields of engine '{engine.name}': found {len(engine.job_fields)}, wanted at most {MOST_OWN}"
     if soc.accelerators and not soc.cost_models:
         yield "cost_models: found none, wanted one, since there are accelerators"
 

@@ -33,6 +33,7 @@ import htvm
 from htvm.backend import targets
 from htvm.backend.targets.soc import HOST
 from htvm.diagnostics import CompileError
+from htvm.dialects.accel import JobKind
 from htvm.interface import Samples
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "test" / "end_to_end"))
@@ -108,7 +109,7 @@ def run(case: tuple[str, str, str]) -> Run:
     additions = sum(
         each.cycles
         for number, job in enumerate(execution.timeline)
-        if job.kind == "add"
+        if job.kind == JobKind.ADD
         for each in execution.timeline[number - 2 : number + 2]  # two loads, the job, a store
     )
     return Run(network, cost_model, mapping, is_large, is_exact, working, additions, result.metrics)

@@ -14,6 +14,8 @@
 #include "mlir/IR/OpImplementation.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 
+#include <optional>
+
 namespace htvm::accel {
 
 /// Report what a layer does to memory: nothing on tensors; on memrefs it reads its operands and writes `out`.
@@ -21,8 +23,11 @@ void addDestinationEffects(
     mlir::Operation *layer, mlir::MutableOperandRange out,
     llvm::SmallVectorImpl<mlir::SideEffects::EffectInstance<mlir::MemoryEffects::Effect>> &effects);
 
-/// Return how many parameters a function of accel.unary has, -1 if there is no such function.
-int functionParameters(llvm::StringRef function);
+/// Say whether an attribute is a job: #accel.job, or the dictionary that it was.
+bool isJob(mlir::Attribute attribute);
+
+/// Say whether an attribute is a budget for constants: a factor (f64) or bytes (i64).
+bool isBudget(mlir::Attribute attribute);
 
 } // namespace htvm::accel
 
@@ -32,6 +37,28 @@ int functionParameters(llvm::StringRef function);
 
 #define GET_ATTRDEF_CLASSES
 #include "AccelAttributes.h.inc"
+
+namespace htvm::accel {
+
+/// The enum that an attribute class holds a case of.
+template <typename Choice>
+using EnumOf = decltype(std::declval<Choice>().getValue());
+
+/// Return the case that an attribute holds, which may be the former form: its word as a string.
+template <typename Choice>
+std::optional<EnumOf<Choice>> chosen(mlir::Attribute attribute) {
+  if (auto choice = llvm::dyn_cast_or_null<Choice>(attribute))
+    return choice.getValue();
+  auto word = llvm::dyn_cast_or_null<mlir::StringAttr>(attribute);
+  return word ? symbolizeEnum<EnumOf<Choice>>(word.getValue()) : std::nullopt;
+}
+
+template <typename Choice>
+bool isChoice(mlir::Attribute attribute) {
+  return chosen<Choice>(attribute).has_value();
+}
+
+} // namespace htvm::accel
 
 #define GET_TYPEDEF_CLASSES
 #include "AccelTypes.h.inc"

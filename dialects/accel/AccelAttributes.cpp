@@ -6,6 +6,7 @@
 
 #include "Accel.h"
 
+#include "mlir/Dialect/Quant/IR/QuantTypes.h"
 #include "mlir/IR/DialectImplementation.h"
 #include "llvm/ADT/TypeSwitch.h"
 
@@ -105,6 +106,93 @@ LogicalResult PredictedAttr::verify(Report report, int64_t cycles, int64_t bound
   if (cycles < 0 || bound < 0)
     return report() << "predicted has " << cycles << " cycles and a bound of " << bound << ", expected at least 0";
   return success();
+}
+
+LogicalResult PinAttr::verify(Report report, StringRef node, StringRef op, int64_t number, StringRef, TilingAttr) {
+  if (node.empty() || op.empty())
+    return report() << "pin has node \"" << node << "\" and op \"" << op << "\", expected the names of both";
+  if (number < 1)
+    return report() << "pin 'number' is " << number << ", expected at least 1";
+  return success();
+}
+
+LogicalResult OptionsAttr::verify(Report report, Objective, Numbers, Mapping, TypedAttr constants) {
+  if (!constants || isBudget(constants))
+    return success();
+  return report() << "options 'constants' is " << constants
+                  << ", expected bytes (an i64 of at least 0) or a factor (f64 above 0)";
+}
+
+LogicalResult InsertedAttr::verify(Report report, Purpose purpose, TypeAttr before, TypeAttr after) {
+  bool refits = purpose == Purpose::refit_scales;
+  for (auto [name, type] : {std::pair<StringRef, TypeAttr>{"before", before}, {"after", after}}) {
+    if (static_cast<bool>(type) != refits)
+      return report() << "inserted for '" << stringifyPurpose(purpose) << "' " << (refits ? "without '" : "with '")
+                      << name << "', expected it of 'refit_scales' alone";
+    if (type && !isa<quant::QuantizedType>(type.getValue()))
+      return report() << "inserted '" << name << "' is " << type << ", expected a quantised type";
+  }
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Accelerators
+//===----------------------------------------------------------------------===//
+
+/// Check an array of a job: how many numbers it has, and the smallest that each may be.
+static LogicalResult verifySizes(Report report, StringRef name, DenseI64ArrayAttr numbers, int64_t count,
+                                 int64_t least) {
+  if (numbers.size() != count)
+    return report() << "job '" << name << "' has " << numbers.size() << " numbers, expected " << count;
+  for (int64_t number : numbers.asArrayRef())
+    if (number < least)
+      return report() << "job '" << name << "' holds " << number << ", expected at least " << least;
+  return success();
+}
+
+/// Check the engine's own numbers of a job.
+static LogicalResult verifyFields(Report report, DictionaryAttr fields) {
+  for (NamedAttribute field : fields ? fields.getValue() : ArrayRef<NamedAttribute>())
+    if (auto number = dyn_cast<IntegerAttr>(field.getValue()); !number || !number.getType().isSignlessInteger(64))
+      return report() << "job field '" << field.getName().getValue() << "' is " << field.getValue()
+                      << ", expected an i64";
+  return success();
+}
+
+LogicalResult JobAttr::verify(Report report, JobKind kind, int64_t channels, int64_t outputs, DenseI64ArrayAttr size,
+                              DenseI64ArrayAttr outSize, DenseI64ArrayAttr kernel, DenseI64ArrayAttr strides,
+                              DenseI64ArrayAttr pads, int64_t groups, Layout, DictionaryAttr fields) {
+  for (auto [name, number] : {std::pair<StringRef, int64_t>{"channels", channels}, {"outputs", outputs}})
+    if (number < 1)
+      return report() << "job '" << name << "' is " << number << ", expected at least 1";
+  if (failed(verifySizes(report, "size", size, 2, 1)) || failed(verifySizes(report, "out_size", outSize, 2, 1)) ||
+      failed(verifySizes(report, "kernel", kernel, 2, 1)) || failed(verifySizes(report, "strides", strides, 2, 1)) ||
+      failed(verifySizes(report, "pads", pads, 4, 0)) || failed(verifyFields(report, fields)))
+    return failure();
+  if (groups != 1 && (groups != channels || groups != outputs))
+    return report() << "job 'groups' is " << groups << " with " << channels << " channels and " << outputs
+                    << " outputs, expected 1, or all three the same";
+  for (int axis = 0; axis < 2; ++axis) {
+    int64_t windows = (size[axis] + pads[axis] + pads[axis + 2] - kernel[axis]) / strides[axis] + 1;
+    if (size[axis] + pads[axis] + pads[axis + 2] < kernel[axis] || windows != outSize[axis])
+      return report() << "job 'out_size' has " << outSize[axis] << (axis ? " columns" : " rows") << ", expected "
+                      << windows << ", which its size, kernel, strides and pads give";
+  }
+  return success();
+}
+
+bool htvm::accel::isJob(Attribute attribute) {
+  if (isa<JobAttr>(attribute))
+    return true;
+  auto former = dyn_cast<DictionaryAttr>(attribute);
+  return former && former.contains("kind") && former.contains("channels");
+}
+
+bool htvm::accel::isBudget(Attribute attribute) {
+  if (auto bytes = dyn_cast<IntegerAttr>(attribute))
+    return bytes.getType().isSignlessInteger(64) && !bytes.getValue().isNegative();
+  auto factor = dyn_cast<FloatAttr>(attribute);
+  return factor && factor.getType().isF64() && factor.getValueAsDouble() > 0;
 }
 
 //===----------------------------------------------------------------------===//

@@ -25,6 +25,85 @@ class Accel_OptionalInteger<string what> : DefaultValuedParameter<"int64_t", "0"
 class Accel_Flag<string what> : DefaultValuedParameter<"bool", "false", what>;
 
 //===----------------------------------------------------------------------===//
+// Choices
+//===----------------------------------------------------------------------===//
+
+class Accel_Enum<string name, string what, list<string> words> : I32Enum<name, what,
+    !foreach(number, !range(!size(words)), I32EnumCase<words[number], number>)> {
+  let cppNamespace = "::htvm::accel";
+}
+
+/// A choice as an attribute of its own. `what` is what messages and documentation call it.
+class Accel_EnumAttr<EnumInfo choice, string attrMnemonic> : EnumAttr<Accel_Dialect, choice, attrMnemonic> {
+  let assemblyFormat = "`<` $value `>`";
+}
+
+/// A choice as an attribute of operations. The former form, the word as a string, is read too: what reads modules makes
+/// the attribute of it (dialects/modules.py), and nothing else in htvm meets it.
+class Accel_Choice<EnumAttr choice> : Attr<
+    CPred<"::htvm::accel::isChoice<" # choice.cppNamespace # "::" # choice.cppClassName # ">($_self)">,
+    choice.enum.summary # ": " # !interleave(!foreach(each, choice.enum.enumerants, each.str), ", ")> {
+  EnumAttr current = choice;
+  let storageType = "::mlir::Attribute";
+  let returnType = "::mlir::Attribute";
+  let convertFromStorage = "$_self";
+  let constBuilderCall = choice.constBuilderCall;
+}
+
+def Accel_RoundingEnum : Accel_Enum<"Rounding", "how real numbers become integers", ["half_even", "floor"]>;
+def Accel_RoundingAttr : Accel_EnumAttr<Accel_RoundingEnum, "rounding">;
+def Accel_Rounding : Accel_Choice<Accel_RoundingAttr>;
+
+def Accel_PoolKindEnum : Accel_Enum<"PoolKind", "what a pool makes of a window", ["average", "max", "min", "sum"]>;
+def Accel_PoolKindAttr : Accel_EnumAttr<Accel_PoolKindEnum, "pool_kind">;
+def Accel_PoolKind : Accel_Choice<Accel_PoolKindAttr>;
+
+/// `alpha` and `beta` are its parameters, those of ONNX's operator.
+def Accel_FunctionEnum : Accel_Enum<"Function", "function of one number", [
+    "abs", "celu", "elu", "erf", "exp", "gelu", "gelu_tanh", "hard_sigmoid", "hard_swish", "leaky_relu", "log", "mish",
+    "neg", "pow", "reciprocal", "selu", "shrink", "sign", "softplus", "softsign", "sqrt", "tanh", "threshold"]>;
+def Accel_FunctionAttr : Accel_EnumAttr<Accel_FunctionEnum, "function">;
+def Accel_Function : Accel_Choice<Accel_FunctionAttr>;
+
+/// How the host computes a linear layer (choose-kernels):
+///   in_place       windows are read where they are, one multiplication for each
+///   collected      windows of two pixels are copied together first
+///   packed         windows of six pixels are collected, two pixels share a multiplication
+///   winograd       tiles of 4x4 outputs of a 3x3 kernel, with a quarter of the multiplications
+///   row            as in_place, for one row times a matrix
+///   wide_row       one row, two channels share a multiplication; their weights are words
+///   quad_row       one row, two channels share a multiplication; their weights are bytes
+///   sparse_row     one row, whose inputs equal to `skip` are not multiplied
+///   depthwise      one input channel for each output channel, any kernel
+///   depthwise_3x3  as depthwise, for the kernels that htvm_depthwise.h names
+/// `run` is of kernel "packed": how many taps are added up before the sums of two pixels are taken apart, 0 if that
+/// differs from place to place. dialects/packed_weights.py says what it promises, and row_weights.py what "wide_row" and
+/// "quad_row" do. `skip` is of kernel "sparse_row", and may be of these two: the input element that is not multiplied.
+/// `scratch_bytes` is what the kernel needs beside its operands; from stage 'tiled' on the operand `scratch` has it.
+def Accel_KernelEnum : Accel_Enum<"Kernel", "the host's kernel for a linear layer", [
+    "in_place", "collected", "packed", "winograd", "row", "wide_row", "quad_row", "sparse_row", "depthwise",
+    "depthwise_3x3"]>;
+def Accel_KernelAttr : Accel_EnumAttr<Accel_KernelEnum, "kernel">;
+def Accel_Kernel : Accel_Choice<Accel_KernelAttr>;
+
+def Accel_OptimalityEnum : Accel_Enum<"Optimality", "whether a decision is proved to be the best", ["optimal", "bounded"]>;
+def Accel_OptimalityAttr : Accel_EnumAttr<Accel_OptimalityEnum, "optimality">;
+
+def Accel_JobKind : Accel_Enum<"JobKind", "what a job computes", ["conv2d", "dense", "add", "matvec"]>;
+def Accel_Layout : Accel_Enum<"Layout", "how a feature map lies in a memory: its axes, outermost first", ["nchw", "nhwc"]>;
+
+def Accel_Purpose : Accel_Enum<"Purpose", "what a layer was inserted for that no ONNX node asks for", [
+    "convert_layout", "legalize_conv", "refit_scales", "split_clamp", "transpose_spatial_dims"]>;
+
+def Accel_Objective : Accel_Enum<"Objective", "what tilings are chosen for", ["latency", "energy", "memory"]>;
+def Accel_Numbers : Accel_Enum<"Numbers", "whose numbers are computed: the model's, or those of scales that are powers of two",
+    ["exact", "pow2"]>;
+def Accel_Mapping : I32Enum<"Mapping", "how layers are mapped on accelerators: the fastest way found, or HTVM's",
+    [I32EnumCase<"Default", 0, "default">, I32EnumCase<"Htvm", 1, "htvm">]> {
+  let cppNamespace = "::htvm::accel";
+}
+
+//===----------------------------------------------------------------------===//
 // From accumulators to outputs
 //===----------------------------------------------------------------------===//
 
@@ -99,6 +178,98 @@ def Accel_PredictedAttr : Accel_Attr<"Predicted", "predicted"> {
   let parameters = (ins
     Accel_Integer<"cycles with its tiling">:$cycles,
     Accel_Integer<"what no tiling of the layer can beat">:$bound);
+}
+
+def Accel_PinAttr : Accel_Attr<"Pin", "pin"> {
+  let summary = "What a plan wants for a layer";
+  let description = [{
+    The layer is the one of the first ONNX node and of the operation that are named, of several the `number`-th. What is
+    left out, later passes decide. The module's `accel.plan` is a list of pins.
+
+    ```mlir
+    #accel.pin<node = "conv1", op = "conv2d", engine = "npu", tiling = <outputs = 16, rows = 8, columns = 8>>
+    ```
+  }];
+  let parameters = (ins
+    StringRefParameter<"the first ONNX node of the layer">:$node,
+    StringRefParameter<"the layer's operation, without the dialect's name">:$op,
+    DefaultValuedParameter<"int64_t", "1", "which of the layers with both, from 1">:$number,
+    StringRefParameter<"the engine that runs it; empty: any", "\"\"">:$engine,
+    OptionalParameter<"TilingAttr", "its tiling">:$tiling);
+}
+
+def Accel_OptionsAttr : Accel_Attr<"Options", "options"> {
+  let summary = "How a module is compiled, as far as passes decide by it";
+  let description = [{
+    The module's `accel.options`; without it, or without a parameter, the first choice of each holds.
+
+    ```mlir
+    module attributes {accel.options = #accel.options<objective = energy, constants = 2.4 : f64>} {..}
+    ```
+  }];
+  let parameters = (ins
+    DefaultValuedParameter<"::htvm::accel::Objective", "::htvm::accel::Objective::latency",
+                           "what tilings are chosen for">:$objective,
+    DefaultValuedParameter<"::htvm::accel::Numbers", "::htvm::accel::Numbers::exact",
+                           "whose numbers are computed">:$requant,
+    DefaultValuedParameter<"::htvm::accel::Mapping", "::htvm::accel::Mapping::Default",
+                           "how layers are mapped on accelerators">:$mapping,
+    OptionalParameter<"::mlir::TypedAttr", "the budget for constants of the host's kernels: f64, a factor of the bytes "
+                                          "of the weights, or i64, bytes">:$constants);
+}
+
+def Accel_InsertedAttr : Accel_Attr<"Inserted", "inserted"> {
+  let summary = "What a layer is for that no ONNX node asks for";
+  let description = [{
+    On the layer, and on the first launch of it, as `accel.inserted`. A layer that refit-scales inserts has the quantised
+    element types before and after it.
+
+    ```mlir
+    #accel.inserted<purpose = split_clamp>
+    ```
+  }];
+  let parameters = (ins
+    AttrParameter<"::htvm::accel::Purpose", "what it is for">:$purpose,
+    OptionalParameter<"::mlir::TypeAttr", "the quantised element type of its input">:$before,
+    OptionalParameter<"::mlir::TypeAttr", "the quantised element type of its result">:$after);
+}
+
+//===----------------------------------------------------------------------===//
+// Accelerators
+//===----------------------------------------------------------------------===//
+
+def Accel_JobAttr : Accel_Attr<"Job", "job"> {
+  let summary = "What an accelerator is asked to do: a layer, or a tile of one, in plain numbers";
+  let description = [{
+    The geometry is what all engines share; feature maps are dense, sizes are rows and columns. `own` are the
+    engine's own fields: a shift, the ends of a clip. Their names are the engine's (`job_fields` of its class in
+    backend/targets), which an engine outside the tree chooses as well. Which engine it is, the launch says.
+
+    ```mlir
+    #accel.job<kind = conv2d, channels = 16, outputs = 16, size = [8, 8], out_size = [8, 8], kernel = [3, 3],
+               strides = [1, 1], pads = [1, 1, 1, 1], own = {high = 127 : i64, low = -128 : i64, shift = 8 : i64}>
+    ```
+  }];
+  let parameters = (ins
+    AttrParameter<"::htvm::accel::JobKind", "what it computes">:$kind,
+    Accel_Integer<"input channels">:$channels,
+    Accel_Integer<"output channels">:$outputs,
+    Accel_Integers<"rows and columns of the input">:$size,
+    Accel_Integers<"rows and columns of the output">:$out_size,
+    Accel_Integers<"rows and columns of the kernel">:$kernel,
+    Accel_Integers<"rows and columns from one window to the next">:$strides,
+    Accel_Integers<"padding at the top, left, bottom and right">:$pads,
+    DefaultValuedParameter<"int64_t", "1", "1, or the channels of a depthwise layer">:$groups,
+    DefaultValuedParameter<"::htvm::accel::Layout", "::htvm::accel::Layout::nchw", "how the output lies">:$layout,
+    OptionalParameter<"::mlir::DictionaryAttr", "the engine's own fields by name, i64">:$own);
+}
+
+/// The job of a launch; the former form, a dictionary, is read as a choice's string is (Accel_Choice).
+def Accel_Job : Attr<CPred<"::htvm::accel::isJob($_self)">, "#accel.job<..>"> {
+  AttrDef current = Accel_JobAttr;
+  let storageType = "::mlir::Attribute";
+  let returnType = "::mlir::Attribute";
+  let convertFromStorage = "$_self";
 }
 
 #endif // ACCEL_ATTRIBUTES_TD

@@ -34,8 +34,7 @@ bool isScale(Attribute value) {
   return number && number.getType().isF64() && number.getValueAsDouble() > 0;
 }
 
-/// A budget: a factor, or bytes.
-bool isBudget(Attribute value) { return isCount(value) || (isa<FloatAttr>(value) && isScale(value)); }
+bool isNumbers(Attribute value) { return isa<DenseF64ArrayAttr>(value); }
 
 bool isRange(Attribute value) {
   auto ends = dyn_cast<DenseI64ArrayAttr>(value);
@@ -51,9 +50,40 @@ bool isInexact(Attribute value) { return isa<InexactAttr>(value); }
 bool isPrediction(Attribute value) { return isa<PredictedAttr>(value); }
 bool isTiling(Attribute value) { return isa<TilingAttr>(value); }
 
-bool isRounding(Attribute value) {
+bool isOptions(Attribute value) { return isa<OptionsAttr>(value); }
+
+/// A word of an enum; what were attributes of a module is in its options now.
+template <typename Choice, std::optional<Choice> (*symbolize)(StringRef)>
+bool isWord(Attribute value) {
+  auto word = dyn_cast<StringAttr>(value);
+  return word && symbolize(word.getValue());
+}
+
+bool isInserted(Attribute value) { return isa<InsertedAttr>(value) || isWord<Purpose, symbolizePurpose>(value); }
+
+bool isElementType(Attribute value) {
   auto name = dyn_cast<StringAttr>(value);
-  return name && llvm::is_contained({"half_even", "floor"}, name.getValue());
+  return name && llvm::is_contained({"bool", "int4", "uint4", "int8", "uint8", "int16", "uint16", "int32", "uint32",
+                                     "int64", "uint64", "float16", "bfloat16", "float32", "float64"},
+                                    name.getValue());
+}
+
+bool isOperationName(Attribute value) {
+  auto name = dyn_cast<StringAttr>(value);
+  return name && name.getValue().starts_with("accel.");
+}
+
+bool isName(Attribute value) { return isString(value) && !cast<StringAttr>(value).empty(); }
+
+bool isPlan(Attribute value) {
+  auto pins = dyn_cast<ArrayAttr>(value);
+  return pins && llvm::all_of(pins, [](Attribute pin) { return isa<PinAttr, DictionaryAttr>(pin); });
+}
+
+/// Two types, that before and that behind a layer of refit-scales: what #accel.inserted has now.
+bool isScales(Attribute value) {
+  auto types = dyn_cast<ArrayAttr>(value);
+  return types && types.size() == 2 && llvm::all_of(types, [](Attribute type) { return isa<TypeAttr>(type); });
 }
 
 template <bool (*holds)(Attribute)>
@@ -62,47 +92,50 @@ bool isEach(Attribute value) {
   return entries && llvm::all_of(entries, [](NamedAttribute entry) { return holds(entry.getValue()); });
 }
 
-bool isListOfEntries(Attribute value) {
-  auto entries = dyn_cast<ArrayAttr>(value);
-  return entries && llvm::all_of(entries, [](Attribute entry) { return isa<DictionaryAttr>(entry); });
-}
-
 /// Of operations: layers, launches, functions, the module.
 constexpr Rule ofOperations[] = {
     {"capacity", "bytes by memory, integers of at least 0", isEach<isCount>},
     {"arena", "bytes by memory, integers of at least 0", isEach<isCount>},
-    {"constants", "bytes (an integer of at least 0) or a factor (f64 above 0)", isBudget},
     {"data_bytes", "an integer of at least 0", isCount},
     {"inexact", "#accel.inexact<..>", isInexact},
     {"inner", "the name alone", isUnit},
-    {"inserted", "a string", isString},
+    {"inserted", "#accel.inserted<..>", isInserted},
     {"lower_bound", "bytes by memory, integers of at least 0", isEach<isCount>},
     {"macs", "an integer of at least 0", isCount},
-    {"mapping", "a string", isString},
-    {"memory", "the name of a memory (a string)", isString},
-    {"objective", "a string", isString},
-    {"op", "the name of an operation (a string)", isString},
-    {"order", "a string", isString},
+    {"memory", "the name of a memory (a string)", isName},
+    {"op", "the name of a layer's operation (a string), such as \"accel.conv2d\"", isOperationName},
+    {"options", "#accel.options<..>", isOptions},
+    {"order", "#accel.optimality<optimal> or <bounded>", isChoice<OptimalityAttr>},
     {"peak", "nodes by memory, strings", isEach<isString>},
-    {"placement", "a string", isString},
-    {"plan", "an array of entries in braces", isListOfEntries},
+    {"placement", "#accel.optimality<optimal> or <bounded>", isChoice<OptimalityAttr>},
+    {"plan", "an array of #accel.pin<..>", isPlan},
     {"predicted", "#accel.predicted<..>", isPrediction},
     {"predicted_cycles", "an integer of at least 0", isCount},
     {"range", "array<i64> of the lowest and the highest integer", isRange},
-    {"requant", "a string", isString},
     {"shape", "array<i64> of sizes of at least 1", isShape},
     {"tiling", "#accel.tiling<..>", isTiling},
+    // What version 0.1 wrote; dialects/modules.py makes #accel.options and #accel.inserted of it.
+    {"constants", "bytes (an integer of at least 0) or a factor (f64 above 0)", isBudget},
+    {"mapping", "\"default\" or \"htvm\"; #accel.options has it now", isWord<Mapping, symbolizeMapping>},
+    {"objective", "\"latency\", \"energy\" or \"memory\"; #accel.options has it now",
+     isWord<Objective, symbolizeObjective>},
+    {"refitted_scales", "an array of two types; #accel.inserted has them now", isScales},
+    {"requant", "\"exact\" or \"pow2\"; #accel.options has it now", isWord<Numbers, symbolizeNumbers>},
 };
 
 /// Of a function's arguments and results.
 constexpr Rule ofValues[] = {
-    {"interface", "an ONNX element type (a string)", isString},
+    {"axis", "an integer of at least 0", isCount},
+    {"interface", "an ONNX element type (a string), such as \"float32\"", isElementType},
     {"name", "the ONNX name (a string)", isString},
+    {"nearest", "the name alone", isUnit},
     {"offset", "an integer of at least 0", isCount},
+    {"offsets", "array<f64>", isNumbers},
     {"range", "array<i64> of the lowest and the highest integer", isRange},
     {"result", "the name alone", isUnit},
-    {"rounding", "\"half_even\" or \"floor\"", isRounding},
+    {"rounding", "#accel.rounding<half_even> or <floor>", isChoice<RoundingAttr>},
     {"scale", "f64 above 0", isScale},
+    {"scales", "array<f64>", isNumbers},
     {"zero_point", "an integer", isInteger},
 };
 

@@ -9,7 +9,6 @@
 #include "mlir/Dialect/Quant/IR/QuantTypes.h"
 #include "llvm/ADT/SmallVector.h"
 #include "llvm/ADT/StringExtras.h"
-#include "llvm/ADT/StringSwitch.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 #include <optional>
@@ -171,13 +170,41 @@ static LogicalResult foldToInput(Layer layer, Value input, SmallVectorImpl<OpFol
   return success();
 }
 
-int htvm::accel::functionParameters(StringRef function) {
-  return llvm::StringSwitch<int>(function)
-      .Cases({"abs", "exp", "erf", "gelu", "gelu_tanh", "log", "mish", "neg"}, 0)
-      .Cases({"reciprocal", "sign", "softplus", "softsign", "sqrt", "tanh"}, 0)
-      .Cases({"celu", "elu", "leaky_relu", "pow", "shrink", "threshold"}, 1)
-      .Cases({"hard_sigmoid", "hard_swish", "selu"}, 2)
-      .Default(-1);
+/// How many of the parameters `alpha` and `beta` a function of accel.unary has.
+static int functionParameters(Function function) {
+  switch (function) {
+  case Function::celu:
+  case Function::elu:
+  case Function::leaky_relu:
+  case Function::pow:
+  case Function::shrink:
+  case Function::threshold:
+    return 1;
+  case Function::hard_sigmoid:
+  case Function::hard_swish:
+  case Function::selu:
+    return 2;
+  default:
+    return 0;
+  }
+}
+
+/// Parse a function of accel.unary: its word, which the former form has in quotes.
+static ParseResult parseFunction(OpAsmParser &parser, Attribute &function) {
+  SMLoc place = parser.getCurrentLocation();
+  std::string word;
+  if (parser.parseKeywordOrString(&word))
+    return failure();
+  std::optional<Function> known = symbolizeFunction(word);
+  if (!known)
+    return parser.emitError(place) << "'" << word << "' is no function of accel.unary, expected one of abs, exp, tanh "
+                                   << "and others that its description lists";
+  function = FunctionAttr::get(parser.getContext(), *known);
+  return success();
+}
+
+static void printFunction(OpAsmPrinter &printer, Operation *, Attribute function) {
+  printer << stringifyFunction(*chosen<FunctionAttr>(function));
 }
 
 /// Elements that fit under a window along one axis, or the reason why there are none.
@@ -210,14 +237,14 @@ static LogicalResult verifyBias(Operation *layer, Value bias, int64_t channels, 
 /// memory has `scratch_bytes`.
 template <typename Layer>
 static LogicalResult verifyKernel(Layer layer) {
-  bool isPacked = layer.getKernel() && *layer.getKernel() == "packed";
+  std::optional<Kernel> kernel = chosen<KernelAttr>(layer.getKernel().value_or(Attribute()));
+  bool isPacked = kernel == Kernel::packed;
   if (isPacked != layer.getRun().has_value())
     return layer.emitOpError() << "has "
                                << (isPacked ? "kernel 'packed' without 'run'" : "'run' without kernel 'packed'");
-  StringRef kernel = layer.getKernel().value_or("");
-  if (kernel == "sparse_row" && !layer.getSkip())
+  if (kernel == Kernel::sparse_row && !layer.getSkip())
     return layer.emitOpError("has kernel 'sparse_row' without 'skip'");
-  if (layer.getSkip() && !llvm::is_contained({"sparse_row", "quad_row", "wide_row"}, kernel))
+  if (layer.getSkip() && kernel != Kernel::sparse_row && kernel != Kernel::quad_row && kernel != Kernel::wide_row)
     return layer.emitOpError("has 'skip' without kernel 'sparse_row', 'quad_row' or 'wide_row'");
   if (!layer.getScratch())
     return success();
@@ -366,9 +393,11 @@ LogicalResult ClampOp::verify() {
 }
 
 LogicalResult UnaryOp::verify() {
-  int wanted = functionParameters(getFunction()), found = getAlpha().has_value() + getBeta().has_value();
+  Function function = *chosen<FunctionAttr>(getFunction());
+  int wanted = functionParameters(function), found = getAlpha().has_value() + getBeta().has_value();
   if (found != wanted || (getBeta() && !getAlpha()))
-    return emitOpError() << "'" << getFunction() << "' has " << found << " parameters, expected " << wanted
+    return emitOpError() << "'" << stringifyFunction(function) << "' has " << found << " parameters, expected "
+                         << wanted
                          << (wanted == 2   ? " (alpha, beta)"
                              : wanted == 1 ? " (alpha)"
                                            : "");

@@ -25,32 +25,6 @@ def Accel_Value : AnyTypeOf<[AnyStaticShapeTensor, AnyStaticShapeMemRef],
 def Accel_Tensor : AnyTypeOf<[AnyStaticShapeTensor], "statically shaped tensor">;
 def Accel_MemRef : AnyTypeOf<[AnyStaticShapeMemRef], "statically shaped memref">;
 
-def Accel_Rounding : StringBasedAttr<
-    CPred<"::llvm::isa<::mlir::StringAttr>($_self) && ::llvm::is_contained({\"half_even\", \"floor\"}, ::llvm::cast<::mlir::StringAttr>($_self).getValue())">,
-    "rounding 'half_even' or 'floor'"> {
-  let storageType = "::mlir::StringAttr";
-  let returnType = "::llvm::StringRef";
-  let valueType = NoneType;
-}
-
-def Accel_PoolKind : StringBasedAttr<
-    CPred<"::llvm::isa<::mlir::StringAttr>($_self) && ::llvm::is_contained({\"average\", \"max\", \"min\", \"sum\"}, "
-          "::llvm::cast<::mlir::StringAttr>($_self).getValue())">,
-    "pooling 'average', 'max', 'min' or 'sum'"> {
-  let storageType = "::mlir::StringAttr";
-  let returnType = "::llvm::StringRef";
-  let valueType = NoneType;
-}
-
-/// A function of one number that has a name; `alpha` and `beta` are its parameters, those of ONNX's operator.
-def Accel_Function : StringBasedAttr<
-    CPred<"::llvm::isa<::mlir::StringAttr>($_self) && ::htvm::accel::functionParameters(::llvm::cast<::mlir::StringAttr>($_self).getValue()) >= 0">,
-    "a function of one number that has a name"> {
-  let storageType = "::mlir::StringAttr";
-  let returnType = "::llvm::StringRef";
-  let valueType = NoneType;
-}
-
 def Accel_Indices : TypedArrayAttrBase<DenseI64ArrayAttr, "a list of indices for each axis">;
 
 //===----------------------------------------------------------------------===//
@@ -100,7 +74,7 @@ class Accel_BinaryLayer<string mnemonic, dag attributes = (ins), list<Trait> tra
 //===----------------------------------------------------------------------===//
 
 def Accel_QuantizeOp : Accel_UnaryLayer<"quantize",
-    (ins DefaultValuedAttr<Accel_Rounding, "\"half_even\"">:$rounding)> {
+    (ins DefaultValuedAttr<Accel_Rounding, "::htvm::accel::Rounding::half_even">:$rounding)> {
   let summary = "Round real numbers to a quantised type";
   let description = [{
     Stages imported and fused. `q = clamp(round(x / scale) + zero_point, storage minimum, storage maximum)`, where x is the
@@ -117,31 +91,6 @@ def Accel_QuantizeOp : Accel_UnaryLayer<"quantize",
 //===----------------------------------------------------------------------===//
 // Linear layers
 //===----------------------------------------------------------------------===//
-
-/// How the host computes a linear layer (choose-kernels):
-///   in_place       windows are read where they are, one multiplication for each
-///   collected      windows of two pixels are copied together first
-///   packed         windows of six pixels are collected, two pixels share a multiplication
-///   winograd       tiles of 4x4 outputs of a 3x3 kernel, with a quarter of the multiplications
-///   row            as in_place, for one row times a matrix
-///   wide_row       one row, two channels share a multiplication; their weights are words
-///   quad_row       one row, two channels share a multiplication; their weights are bytes
-///   sparse_row     one row, whose inputs equal to `skip` are not multiplied
-///   depthwise      one input channel for each output channel, any kernel
-///   depthwise_3x3  as depthwise, for the kernels that htvm_depthwise.h names
-/// `run` is of kernel "packed": how many taps are added up before the sums of two pixels are taken apart, 0 if that
-/// differs from place to place. dialects/packed_weights.py says what it promises, and row_weights.py what "wide_row" and
-/// "quad_row" do. `skip` is of kernel "sparse_row", and may be of these two: the input element that is not multiplied.
-/// `scratch_bytes` is what the kernel needs beside its operands; from stage 'tiled' on the operand `scratch` has it.
-def Accel_Kernel : StringBasedAttr<
-    CPred<"::llvm::isa<::mlir::StringAttr>($_self) && ::llvm::is_contained({\"in_place\", \"collected\", \"packed\", \"winograd\", \"row\", \"wide_row\", \"quad_row\", "
-          "\"sparse_row\", \"depthwise\", \"depthwise_3x3\"}, ::llvm::cast<::mlir::StringAttr>($_self).getValue())">,
-    "kernel 'in_place', 'collected', 'packed', 'winograd', 'row', 'wide_row', 'quad_row', 'sparse_row', 'depthwise' or "
-    "'depthwise_3x3'"> {
-  let storageType = "::mlir::StringAttr";
-  let returnType = "::llvm::StringRef";
-  let valueType = NoneType;
-}
 
 def Accel_Conv2dOp : Accel_Layer<"conv2d",
     (ins Accel_Value:$input, Accel_Value:$weights, Optional<Accel_Value>:$bias, Optional<Accel_MemRef>:$scratch),
@@ -261,7 +210,7 @@ def Accel_UnaryOp : Accel_Layer<"unary", (ins Accel_Value:$input),
     give the nearest end of the result's range, 0 for none.
   }];
   let assemblyFormat = [{
-    $function $input (`into` $out^)? attr-dict `:` functional-type(operands, results)
+    custom<Function>($function) $input (`into` $out^)? attr-dict `:` functional-type(operands, results)
   }];
 }
 
@@ -521,11 +470,11 @@ def Accel_LaunchOp : Accel_Op<"launch",
     until its token is waited for. An engine runs one job at a time: whoever launches the next has waited.
 
     ```mlir
-    %t = accel.launch "digital" %x weights %w into %y {job = {kind = "conv2d", ..}} : (memref<..>, memref<..>, memref<..>)
+    %t = accel.launch "digital" %x weights %w into %y {job = #accel.job<kind = conv2d, ..>} : (memref<..>, memref<..>, memref<..>)
     ```
   }];
   let arguments = (ins StrAttr:$engine, Variadic<Accel_MemRef>:$inputs, Optional<Accel_MemRef>:$weights,
-                       Accel_MemRef:$out, DictionaryAttr:$job);
+                       Accel_MemRef:$out, Accel_Job:$job);
   let results = (outs Accel_Token:$token);
   let assemblyFormat = [{
     $engine $inputs (`weights` $weights^)? `into` $out attr-dict `:` functional-type(operands, results)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -15,7 +15,7 @@ from . import _accel_ops_gen
 from ._accel_ops_gen import *  # noqa: F403
 from ._accel_ops_gen import BufferOp, CopyOp, LaunchOp, TakeOp, WaitOp
 from ._attributes import *  # noqa: F403
-from ._attributes import TilingAttr
+from ._attributes import Mapping, Numbers, Objective, OptionsAttr, PoolKind, TilingAttr
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
@@ -33,49 +33,45 @@ else:
 A = TypeVar("A", bound=ir.Attribute)
 T = TypeVar("T")
 
-CONSTANTS_ATTRIBUTE = "accel.constants"
-"""A module's budget for constants of the host's kernels: f64, a factor of the bytes of the weights, or i64, bytes."""
-
-REQUANT = ("exact", "pow2")
-"""Whose numbers are computed: a module's attribute REQUANT_ATTRIBUTE; without it, the first: those of the model."""
-REQUANT_ATTRIBUTE = "accel.requant"
-
-OBJECTIVES = ("latency", "energy", "memory")
-"""What tilings are chosen for: a module's attribute OBJECTIVE_ATTRIBUTE; without it, the first."""
-OBJECTIVE_ATTRIBUTE = "accel.objective"
+OPTIONS_ATTRIBUTE = "accel.options"
+"""A module's attribute with how it is compiled, an OptionsAttr."""
 
 PLAN_ATTRIBUTE = "accel.plan"
-"""A module's attribute with what layers are pinned to (passes/mapping/pin_layers.py)."""
-
-MAPPINGS = ("default", "htvm")
-"""How layers are mapped on accelerators: a module's attribute MAPPING_ATTRIBUTE; without it, the first."""
-MAPPING_ATTRIBUTE = "accel.mapping"
+"""A module's attribute with what layers are pinned to: a list of PinAttr (passes/mapping/pin_layers.py)."""
 
 INNER_ATTRIBUTE = "accel.inner"
 """On a layer, and on the first launch of it: what it makes is not, or not in this shape, a tensor of the ONNX file."""
 
 
-def _string(value: str, context: ir.Context) -> ir.Attribute:
-    return ir.StringAttr.get(value, context=context)
+EXTREMES = (PoolKind.MAX, PoolKind.MIN)
+"""Pools that choose one of the elements of a window."""
 
 
-for _kind in ("Accel_Rounding", "Accel_PoolKind", "Accel_Kernel", "Accel_Function"):
-    ir.register_attribute_builder(_kind, replace=True)(_string)
+def options(module: ir.Module | ir.Operation) -> OptionsAttr:
+    """Return how a module is compiled: the first choice of each where it does not say."""
+    stated = attribute(module, OPTIONS_ATTRIBUTE, OptionsAttr)
+    return OptionsAttr.get(context=module.operation.context) if stated is None else stated
 
 
-def objective(module: ir.Module | ir.Operation) -> str:
-    """Return what a module is compiled for, the first objective if it does not say."""
-    return _choice(module, OBJECTIVE_ATTRIBUTE, OBJECTIVES)
+def objective(module: ir.Module | ir.Operation) -> Objective:
+    """Return what the tilings of a module are chosen for."""
+    return options(module).objective
 
 
-def mapping(module: ir.Module | ir.Operation) -> str:
-    """Return how the layers of a module are mapped on accelerators, the first way if it does not say."""
-    return _choice(module, MAPPING_ATTRIBUTE, MAPPINGS)
+def numbers(module: ir.Module | ir.Operation) -> Numbers:
+    """Return whose numbers a module computes."""
+    return options(module).requant
 
 
-def _choice(module: ir.Module | ir.Operation, attribute: str, choices: Sequence[str]) -> str:
-    attributes = module.operation.attributes
-    return ir.StringAttr(attributes[attribute]).value if attribute in attributes else choices[0]
+def mapping(module: ir.Module | ir.Operation) -> Mapping:
+    """Return how the layers of a module are mapped on accelerators."""
+    return options(module).mapping
+
+
+def budget(module: ir.Module | ir.Operation) -> ir.FloatAttr | ir.IntegerAttr | None:
+    """Return what constants of the host's kernels may take: a factor of the weights, or bytes; None if it is open."""
+    stated = options(module).constants
+    return stated if isinstance(stated, ir.FloatAttr | ir.IntegerAttr) else None
 
 
 def layers(module: ir.Module | ir.Operation) -> Iterator[Layer]:
@@ -113,7 +109,7 @@ def present(value: T | None, name: str) -> T:
     return value
 
 
-def attribute(op: ir.OpView | ir.Operation, name: str, kind: type[A]) -> A | None:
+def attribute(op: ir.OpView | ir.Operation | ir.Module, name: str, kind: type[A]) -> A | None:
     """Return an attribute of an operation; None if it has none of this name. Raises ValueError for another kind."""
     attributes = op.operation.attributes
     return kind(attributes[name]) if name in attributes else None

@@ -5,12 +5,12 @@ from __future__ import annotations
 import ctypes
 import struct
 from collections.abc import Callable, Sequence
-from enum import Enum
 from typing import Any, TypeVar
 
 from mlir import ir
 
 from .. import plugin
+from ..text_enum import TextEnum
 
 T = TypeVar("T")
 A = TypeVar("A", bound=ir.Attribute)
@@ -18,11 +18,8 @@ C = TypeVar("C", bound="Choice")
 Reader = Callable[[ir.Attribute], T]
 
 
-class Choice(str, Enum):
+class Choice(TextEnum):
     """A choice of the dialect; its text is that of the assembly."""
-
-    __str__ = str.__str__
-    __format__ = str.__format__
 
 
 class TypedAttribute(ir.Attribute):

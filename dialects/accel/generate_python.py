@@ -67,9 +67,13 @@ DICTIONARY = Kind(
     "ir.DictAttr", "ir.DictAttr", "const void *", "$.getAsOpaquePointer()",
     "htvmAttribute<::mlir::DictionaryAttr>($)", "attribute(ir.DictAttr)", "attribute",
 )  # fmt: skip
-ANY = Kind(
+TYPED = Kind(
     "ir.Attribute", "ir.Attribute", "const void *", "$.getAsOpaquePointer()",
-    "htvmAttribute<::mlir::Attribute>($)", "attribute(ir.Attribute)", "attribute",
+    "htvmAttribute<::mlir::TypedAttr>($)", "attribute(ir.Attribute)", "attribute",
+)  # fmt: skip
+TYPE = Kind(
+    "ir.TypeAttr", "ir.TypeAttr", "const void *", "$.getAsOpaquePointer()",
+    "htvmAttribute<::mlir::TypeAttr>($)", "attribute(ir.TypeAttr)", "attribute",
 )  # fmt: skip
 KINDS = {
     "int64_t": INTEGER,
@@ -77,7 +81,8 @@ KINDS = {
     "::mlir::DenseI64ArrayAttr": INTEGERS,
     "::llvm::StringRef": TEXT,
     "::mlir::DictionaryAttr": DICTIONARY,
-    "::mlir::Attribute": ANY,
+    "::mlir::TypedAttr": TYPED,
+    "::mlir::TypeAttr": TYPE,
 }
 
 
@@ -132,13 +137,28 @@ class Attribute:
 
 @dataclass(frozen=True)
 class Choice:
-    """An enum; attribute: the name of the class of attributes that hold one of its cases."""
+    """An enum. symbols: its cases in C++; words: in the assembly, and in Python."""
 
     name: str
     record: str
-    attribute: str
     summary: str
-    cases: tuple[str, ...]
+    symbols: tuple[str, ...]
+    words: tuple[str, ...]
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """Its cases in Python."""
+        return tuple(word.upper() for word in self.words)
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A class of attributes that hold a case of an enum, and the constraint of operations that takes one."""
+
+    record: str
+    cpp: str
+    choice: Choice
+    constraint: str | None
 
 
 @dataclass(frozen=True)
@@ -168,9 +188,10 @@ class Definitions:
 
     def __init__(self, records: Record) -> None:
         self.records = records
-        self.choices = [self._choice(name) for name in self._of("EnumAttr")]
+        self.choices = [self._choice(name) for name in self._of("EnumInfo")]
+        self.holders = [self._holder(name) for name in self._of("EnumAttr")]
         enums = {NAMESPACE + each.name: _of_choice(each) for each in self.choices}
-        names = [name for name in self._of("AttrDef") if name not in {each.record for each in self.choices}]
+        names = [name for name in self._of("AttrDef") if name not in {each.record for each in self.holders}]
         classes = {self.records[name]["cppClassName"]: name for name in names}
         self.kinds = KINDS | enums | {each: _of_attribute(each) for each in classes}
         # Attributes that others have as parameters come before these.
@@ -184,10 +205,16 @@ class Definitions:
         return int(self.records[name]["!locs"][0].rsplit(":", 1)[1])
 
     def _choice(self, name: str) -> Choice:
+        enum = self.records[name]
+        cases = [self.records[case["def"]] for case in enum["enumerants"]]
+        symbols, words = (tuple(case[key] for case in cases) for key in ("symbol", "str"))
+        return Choice(enum["className"], name, enum["summary"], symbols, words)
+
+    def _holder(self, name: str) -> Holder:
         record = self.records[name]
-        enum = self.records[record["enum"]["def"]]
-        cases = tuple(self.records[case["def"]]["str"] for case in enum["enumerants"])
-        return Choice(enum["className"], name, record["cppClassName"], enum["summary"], cases)
+        choice = next(each for each in self.choices if each.record == record["enum"]["def"])
+        constraints = [each for each in self._of("Accel_Choice") if self.records[each]["current"]["def"] == name]
+        return Holder(name, record["cppClassName"], choice, constraints[0] if constraints else None)
 
     def _attribute(self, name: str) -> Attribute:
         record = self.records[name]
@@ -200,7 +227,18 @@ class Definitions:
             return Parameter(name, "", self.kinds[type_], None)
         record = self.records[type_["def"]]
         default = record["defaultValue"]
-        return Parameter(name, record["summary"], self.kinds[record["cppType"]], _default(default) if default else None)
+        default = self._default(default) if default else None
+        return Parameter(name, record["summary"], self.kinds[record["cppType"]], default)
+
+    def _default(self, cpp: str) -> str:
+        """Return the default value of a parameter in Python: that of an optional one is `Type()`, null."""
+        if cpp.endswith("()"):
+            return "None"
+        if cpp.startswith(NAMESPACE):  # a case of an enum
+            name, symbol = cpp.removeprefix(NAMESPACE).split("::")
+            choice = next(each for each in self.choices if each.name == name)
+            return f"{name}.{choice.members[choice.symbols.index(symbol)]}"
+        return {"false": "False", "true": "True"}.get(cpp, cpp)
 
     def _operation(self, name: str) -> Operation:
         record = self.records[name]
@@ -226,11 +264,15 @@ class Definitions:
 
     def _types(self, record: Record) -> tuple[str, str]:
         """Return the class of an attribute, and what the constructor of an operation takes for it."""
+        while base := record.get("baseAttr"):  # of one that may be missing, or has a default
+            record = self.records[base["def"]]
+        if "current" in record:  # the former form is read too, but only where modules are read
+            record = self.records[record["current"]["def"]]
         storage = record["storageType"].strip()
         of_mlir = storage.removeprefix("::mlir::")
         if storage.startswith(NAMESPACE):
             name = storage.removeprefix(NAMESPACE)
-            choice = next((each.name for each in self.choices if each.attribute == name), None)
+            choice = next((each.choice.name for each in self.holders if each.cpp == name), None)
             return name, f"{choice} | {name}" if choice else name
         name = {"DictionaryAttr": "DictAttr", "Attribute": "Attribute"}.get(of_mlir, of_mlir)
         if name == "UnitAttr":  # mlir-tblgen makes a bool of it
@@ -239,16 +281,6 @@ class Definitions:
                  "IntegerAttr": "int"}  # fmt: skip
         accepted = f"{plain[name]} | ir.{name}" if name in plain else f"ir.{name}"
         return f"ir.{name}", accepted
-
-
-def _default(cpp: str) -> str:
-    """Return the default value of a parameter in Python: that of an optional one is `Type()`, null."""
-    if cpp.endswith("()"):
-        return "None"
-    if cpp.startswith(NAMESPACE):  # a case of an enum
-        enum, case = cpp.removeprefix(NAMESPACE).split("::")
-        return f"{enum}.{case.upper()}"
-    return {"false": "False", "true": "True"}.get(cpp, cpp)
 
 
 def _of_choice(choice: Choice) -> Kind:
@@ -289,8 +321,8 @@ def c_functions(dialect: Definitions) -> str:
     parts = [C_HEAD]
     for one in dialect.attributes:
         parts += [_type_id(one.cpp), *(_read(one.cpp, each) for each in one.parameters), _get(one)]
-    for choice in dialect.choices:
-        parts += [_type_id(choice.attribute), _read(choice.attribute, _value(choice)), _get_choice(choice)]
+    for holder in dialect.holders:
+        parts += [_type_id(holder.cpp), _read(holder.cpp, _value(holder.choice)), _get_choice(holder)]
     return "\n".join(parts)
 
 
@@ -323,12 +355,12 @@ def _get(one: Attribute) -> str:
         }}""")
 
 
-def _get_choice(choice: Choice) -> str:
-    value = f"static_cast<{NAMESPACE}{choice.name}>(value)"
+def _get_choice(holder: Holder) -> str:
+    value = f"static_cast<{NAMESPACE}{holder.choice.name}>(value)"
     return dedent(f"""\
-        HTVM_PYTHON const void *htvmAccel{choice.attribute}Get(const void *at, int64_t value) {{
+        HTVM_PYTHON const void *htvmAccel{holder.cpp}Get(const void *at, int64_t value) {{
           ::mlir::Location location(htvmAttribute<::mlir::LocationAttr>(at));
-          return {NAMESPACE}{choice.attribute}::get(location.getContext(), {value}).getAsOpaquePointer();
+          return {NAMESPACE}{holder.cpp}::get(location.getContext(), {value}).getAsOpaquePointer();
         }}""")
 
 
@@ -358,19 +390,20 @@ if TYPE_CHECKING:
 def attributes_module(dialect: Definitions) -> str:
     names = "Choice, " * bool(dialect.choices) + "TypedAttribute, builder, reader, registered, writer"
     parts = [PYTHON_HEAD.format(note=DO_NOT_EDIT, names=names)]
-    parts += [text for choice in dialect.choices for text in (_enum(choice), _choice_class(choice))]
+    parts += [_enum(choice) for choice in dialect.choices]
+    parts += [_choice_class(holder) for holder in dialect.holders]
     parts += [text for one in dialect.attributes for text in (_fields(one), _class(one))]
     return "\n\n".join(parts)
 
 
 def _enum(choice: Choice) -> str:
-    cases = "".join(f'    {case.upper()} = "{case}"\n' for case in choice.cases)
+    cases = "".join(f'    {member} = "{word}"\n' for member, word in zip(choice.members, choice.words, strict=True))
     return f'class {choice.name}(Choice):\n    """{_sentence(choice.summary)}"""\n\n{cases}'
 
 
-def _choice_class(choice: Choice) -> str:
-    name, enum = choice.attribute, choice.name
-    return f'''\
+def _choice_class(holder: Holder) -> str:
+    name, enum = holder.cpp, holder.choice.name
+    text = f'''\
 @registered("{name}")
 class {name}(TypedAttribute):
     """An attribute that holds a {enum}."""
@@ -386,10 +419,14 @@ class {name}(TypedAttribute):
     @property
     def value(self) -> {enum}:
         return {name}._value(self)
+'''
+    if holder.constraint is None:
+        return text
+    return f'''\
+{text}
 
-
-@ir.register_attribute_builder("{choice.record}", replace=True)
-def _{choice.record}(value: {enum} | str, context: ir.Context | None = None) -> {name}:
+@ir.register_attribute_builder("{holder.constraint}", replace=True)
+def _{holder.constraint}(value: {enum} | str, context: ir.Context | None = None) -> {name}:
     return {name}.get(value, context)
 '''
 

@@ -240,12 +240,12 @@ def pool2d(op: accel.Pool2dOp, x: np.ndarray) -> np.ndarray:
     A sum without `requant` is raw.
     """
     window = windows(op)
-    kind = ir.StringAttr(op.kind).value
-    if kind in ("max", "min"):
-        sign = 1 if kind == "max" else -1
+    kind = op.kind.value
+    if kind in accel.EXTREMES:
+        sign = 1 if kind == accel.PoolKind.MAX else -1
         return sign * integers.window_maxima(sign * x, *window)
     acc = integers.window_sums(x, *window)
-    if op.requant is None and kind == "sum":
+    if op.requant is None and kind == accel.PoolKind.SUM:
         return fit(acc, 32, "an accumulator")
     if op.requant is None:
         raise ValueError("an average of integers has no 'requant'")

@@ -163,7 +163,8 @@ def _rounded(exact: Real, type_: ir.Type, op: ir.OpView) -> Tensor:
     if q is None:
         return exact
     stated = op.attributes["rounding"] if "rounding" in op.attributes else None
-    rounding = ir.StringAttr(stated).value if stated else "half_even"
+    assert stated is None or isinstance(stated, accel.RoundingAttr), f"{stated}: is the module read by modules.parse?"
+    rounding = accel.Rounding.HALF_EVEN if stated is None else stated.value
     return exact.quantise(*q.parameters(exact.ndim), q.lowest, q.highest, rounding)
 
 

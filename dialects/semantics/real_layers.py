@@ -120,7 +120,7 @@ def sigmoid(op: accel.SigmoidOp, x: Real) -> Real:
 def unary(op: accel.UnaryOp, x: Real) -> Real:
     """The function that the operation names."""
     parameters = (each.value for each in (op.alpha, op.beta) if each is not None)
-    return functions.apply(ir.StringAttr(op.function).value, x, *parameters)
+    return functions.apply(op.function.value, x, *parameters)
 
 
 @meaning("softmax")
@@ -136,12 +136,12 @@ def pool2d(op: accel.Pool2dOp, x: Real) -> Real:
     With count_include_pad an average divides by all R * S elements; those outside are 0.
     """
     window = (list(op.kernel), list(op.strides), list(op.pads), list(op.dilations or ()) or None)
-    match ir.StringAttr(op.kind).value:
-        case "max":
+    match op.kind.value:
+        case accel.PoolKind.MAX:
             y = real.window_max(x, *window)
-        case "min":
+        case accel.PoolKind.MIN:
             y = -real.window_max(-x, *window)
-        case "sum":
+        case accel.PoolKind.SUM:
             y = real.window_sum(x, *window)
         case _:
             counts_pad = op.count_include_pad is not None and op.count_include_pad.value

@@ -63,7 +63,7 @@ def _made(op: ir.OpView) -> Range | None:
         return _clip(rescale.requant)
     if isinstance(requant, accel.RequantAttr):
         return _clip(requant)
-    if isinstance(op, MOVES) or (isinstance(op, accel.Pool2dOp) and ir.StringAttr(op.kind).value in ("max", "min")):
+    if isinstance(op, MOVES) or (isinstance(op, accel.Pool2dOp) and op.kind.value in accel.EXTREMES):
         return held(op.operation.operands[0])
     if isinstance(op, accel.ConcatOp):
         return _hull([held(part) for part in op.inputs])

@@ -21,7 +21,7 @@ from htvm.backend.c import emit_c, write_project
 from htvm.backend.targets.shortage import DoesNotFit
 from htvm.backend.targets.soc import Soc
 from htvm.diagnostics import CompileError, collected
-from htvm.dialects import accel
+from htvm.dialects import accel, modules
 from htvm.dialects.semantics.interpreter import interpret
 from htvm.import_onnx import ModelError, ModelWarning, import_onnx, with_shapes
 from htvm.import_onnx.model import label_of
@@ -156,15 +156,14 @@ def lower(
 def write_options(module: ir.Module, options: CompileOptions) -> None:
     """Write what passes read of the options as attributes of a module, in the current context."""
     attributes = module.operation.attributes
-    for name, attribute in (
-        ("mapping", accel.MAPPING_ATTRIBUTE),
-        ("requant", accel.REQUANT_ATTRIBUTE),
-        ("objective", accel.OBJECTIVE_ATTRIBUTE),
-    ):
-        if (chosen := getattr(options, name)) != getattr(DEFAULTS, name):
-            attributes[attribute] = ir.StringAttr.get(chosen)
-    if options.constants is not None:
-        attributes[accel.CONSTANTS_ATTRIBUTE] = constants_attribute(options.constants)
+    names = ("objective", "requant", "mapping", "constants")
+    if any(getattr(options, name) != getattr(DEFAULTS, name) for name in names):
+        attributes[accel.OPTIONS_ATTRIBUTE] = accel.OptionsAttr.get(
+            objective=accel.Objective(options.objective),
+            requant=accel.Numbers(options.requant),
+            mapping=accel.Mapping(options.mapping),
+            constants=None if options.constants is None else constants_attribute(options.constants),
+        )
     if options.plan:
         attributes[accel.PLAN_ATTRIBUTE] = plan_attribute(options.plan)
 
@@ -219,7 +218,7 @@ def parsed(text: str, name: str) -> ir.Module:
     """Return the module of a text; `name` is what messages call it. Raises CompileError."""
     context = dialects.context()
     with problems_of(name, context):
-        return ir.Module.parse(text, context)
+        return modules.parse(text, context)
 
 
 def emit(module: ir.Module, soc: Soc, name: str) -> Project:

@@ -28,6 +28,7 @@ from htvm.diagnostics import CompileError
 from htvm.dialects import accel
 from htvm.options import DEFAULTS, CompileOptions
 from htvm.passes.analysis import conversion
+from htvm.passes.analysis.tiling import Tiling
 
 Entry = Mapping[str, Any]
 
@@ -115,15 +116,23 @@ def wrong(entry: object) -> str | None:
     if not isinstance(entry.get("number", 1), int):
         wanted = "expected which of the layers with this node and operation, from 1"
         return f"number is {reprlib.repr(entry['number'])}, {wanted}"
-    tiling = entry.get("tiling", {})
+    if entry.get("number", 1) < 1:
+        return f"number is {entry['number']}, expected at least 1"
+    if "tiling" not in entry:
+        return None
+    tiling = entry["tiling"]
     if not isinstance(tiling, dict) or not all(isinstance(value, int) for value in tiling.values()):
         return f"tiling is {reprlib.repr(tiling)}, expected sizes and flags"
+    try:
+        Tiling.of(tiling)
+    except ValueError as error:
+        return str(error)
     return None
 
 
 def attribute(entries: Sequence[Entry]) -> ir.ArrayAttr:
     """Return entries as pin-layers reads them, in the current context. Transfers are left out."""
-    return ir.ArrayAttr.get([ir.DictAttr.get(_entry(entry)) for entry in entries if not _is_copy(entry)])
+    return ir.ArrayAttr.get([_pin(entry) for entry in entries if not _is_copy(entry)])
 
 
 def _is_copy(entry: Entry) -> bool:
@@ -131,17 +140,11 @@ def _is_copy(entry: Entry) -> bool:
     return entry["op"] == "transfer"
 
 
-def _entry(entry: Entry) -> dict[str, ir.Attribute]:
-    texts: dict[str, ir.Attribute] = {
-        key: ir.StringAttr.get(entry[key]) for key in ("node", "op", "engine") if key in entry
-    }
-    if "number" in entry:
-        texts["number"] = accel.integer(entry["number"])
-    if "tiling" not in entry:
-        return texts
-    tiling = {
-        name: ir.UnitAttr.get() if value is True else accel.integer(value)
-        for name, value in entry["tiling"].items()
-        if value is not False
-    }
-    return texts | {"tiling": ir.DictAttr.get(tiling)}
+def _pin(entry: Entry) -> accel.PinAttr:
+    """Return an entry as an attribute. Raises ValueError that names the layer."""
+    try:
+        tiling = Tiling.of(entry["tiling"]).attribute() if "tiling" in entry else None
+        number, engine = entry.get("number", 1), entry.get("engine", "")
+        return accel.PinAttr.get(node=entry["node"], op=entry["op"], number=number, engine=engine, tiling=tiling)
+    except ValueError as error:
+        raise ValueError(f"the plan's entry for {entry['op']} '{entry['node']}': {error}") from None

@@ -9,6 +9,7 @@ from mlir import ir
 from mlir.dialects import func
 
 from htvm import dialects
+from htvm.dialects import accel
 from htvm.import_onnx import quantisation as q
 from htvm.import_onnx.errors import ModelError, Problem
 from htvm.import_onnx.interface import Argument, Arguments, dtype_of, result_of, static_shape
@@ -247,7 +248,8 @@ def _place(node: Node) -> str:
 def _interface(value: onnx.ValueInfoProto, rounding: str = "half_even") -> ir.DictAttr:
     """Return what the function says of an argument or result: its name and type in ONNX, how floats are rounded."""
     dtype = onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
-    facts = {"accel.name": value.name, "accel.interface": dtype.name}
-    if rounding != "half_even":
-        facts["accel.rounding"] = rounding
-    return ir.DictAttr.get({key: ir.StringAttr.get(text) for key, text in facts.items()})
+    texts = {"accel.name": value.name, "accel.interface": dtype.name}
+    facts: dict[str, ir.Attribute] = {key: ir.StringAttr.get(text) for key, text in texts.items()}
+    if rounding != accel.Rounding.HALF_EVEN:
+        facts["accel.rounding"] = accel.RoundingAttr.get(rounding)
+    return ir.DictAttr.get(facts)

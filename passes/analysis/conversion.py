@@ -12,7 +12,7 @@ from htvm.backend.targets.engines.host import CYCLES_PER_MOVED
 from htvm.backend.targets.jobs import Layout
 from htvm.backend.targets.soc import HOST, Soc
 from htvm.dialects import accel, inserted, scaling
-from htvm.dialects.inserted import Inserted
+from htvm.dialects.accel import Purpose
 from htvm.dialects.semantics import value_ranges
 
 from . import activations, layout
@@ -54,7 +54,7 @@ def made(value: ir.Value, wanted: Layout, engine: str) -> ir.Value:
 
 def is_one(layer: ir.OpView) -> bool:
     """Say whether a layer was inserted to make another layout of a map."""
-    return inserted.purpose(layer) is Inserted.CONVERT_LAYOUT
+    return inserted.purpose(layer) is Purpose.CONVERT_LAYOUT
 
 
 def convolution(value: ir.Value, result: ir.Type) -> accel.Conv2dOp:

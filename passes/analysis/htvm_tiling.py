@@ -12,6 +12,7 @@ innermost in its result, of which one has gaps; sums are not cut.
 from __future__ import annotations
 
 from htvm.backend.targets.jobs import Layout
+from htvm.dialects.accel import JobKind
 
 from .tiling import Choice, Search, Tile, Tiling, balanced, different
 
@@ -42,7 +43,7 @@ def whole(search: Search) -> Tiling | None:
     """Return the tiling of one tile if it needs no other: it fits, and is not one pixel with many outputs."""
     job = search.job
     single = tile(search, job.outputs, *job.out_size)
-    is_row = job.kind == "dense" and job.outputs > LANES
+    is_row = job.kind == JobKind.DENSE and job.outputs > LANES
     return single if not is_row and fits(search, single) else None
 
 
@@ -62,7 +63,7 @@ def fits(search: Search, tiling: Tiling) -> bool:
 def fitting(search: Search) -> list[Tiling]:
     """Return the tilings of DORY's first attempt that has a solution: full maps, full rows, any size."""
     job, (height, width) = search.job, search.job.out_size
-    outputs = range(1, min(LANES if job.kind == "dense" else job.outputs, job.outputs) + 1)
+    outputs = range(1, min(LANES if job.kind == JobKind.DENSE else job.outputs, job.outputs) + 1)
     all_rows = range(1, height + 1)
     for rows, columns in (([height], [width]), (all_rows, [width]), (all_rows, balanced(width))):
         found = [tile(search, k, r, c) for k in outputs for r in rows for c in columns]
@@ -76,9 +77,9 @@ def value(search: Search, tiling: Tiling) -> int:
     """Return DORY's objective."""
     k, r, c, size = tiling.outputs, tiling.rows, tiling.columns, search.bytes_of(tiling)
     job = search.job
-    if job.kind == "add":
+    if job.kind == JobKind.ADD:
         return 10**6 * size + 1000 * k + 10 * c + r
-    if job.kind == "matvec":
+    if job.kind == JobKind.MATVEC:
         return 10**8 * ((job.channels - 1) % 128 + (k - 1) % 512) + size
     full_channels = (k - 1) % LANES if job.groups == 1 else 0
     lanes = 10**6 * ((c - 1) % LANES + full_channels + (c * r >= LANES))

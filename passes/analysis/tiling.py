@@ -13,7 +13,7 @@ of host, engine and transfers. So the choice is the fastest of all, in this mode
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 
@@ -23,6 +23,7 @@ from htvm.backend.targets.jobs import Job, Layout, Range
 from htvm.backend.targets.soc import Accelerator, Route, Soc
 from htvm.backend.targets.violations import AtMost, Bytes, Described, MapIn, PartOf, Subject, Violation
 from htvm.dialects import accel
+from htvm.dialects.accel import JobKind
 
 from .layout import aligned
 from .program_size import written
@@ -80,26 +81,22 @@ class Tiling:
         return Tiling(**stated.fields())
 
     @staticmethod
-    def of(attribute: ir.Attribute) -> Tiling:
-        """Return the tiling that a plan's entry states. Raises ValueError that says what is wrong with it."""
-        if not isinstance(attribute, ir.DictAttr):
-            raise ValueError(f"{NAME} is {attribute}, expected {{outputs = .., rows = .., columns = .., ..}}")
-        given = {each.name: each.attr for each in attribute}
-        missing = [name for name in ("outputs", "rows", "columns") if name not in given]
-        wrong = [f"no {name}" for name in missing]
-        for name, value in given.items():
+    def of(stated: Mapping[str, object]) -> Tiling:
+        """Return the tiling that a plan states. Raises ValueError that says what is wrong with it."""
+        wrong = [f"no {name}" for name in ("outputs", "rows", "columns") if name not in stated]
+        for name, value in stated.items():
             if name not in (*SMALLEST, *FLAGS):
                 wrong.append(f"'{name}', which is none of {', '.join((*SMALLEST, *FLAGS))}")
-            elif name in FLAGS and not isinstance(value, ir.UnitAttr):
-                wrong.append(f"{name} = {value}, expected the name alone, or nothing")
-            elif name in SMALLEST and not (isinstance(value, ir.IntegerAttr) and value.value >= SMALLEST[name]):
-                wrong.append(f"{name} = {value}, expected an integer of at least {SMALLEST[name]}")
-            elif name == "buffers" and value.value > 2:
-                wrong.append(f"{name} = {value.value}, expected 1 or 2")
+            elif name in FLAGS and not isinstance(value, bool):
+                wrong.append(f"{name} = {value!r}, expected true or false")
+            elif name in SMALLEST and not (type(value) is int and value >= SMALLEST[name]):
+                wrong.append(f"{name} = {value!r}, expected an integer of at least {SMALLEST[name]}")
+            elif name == "buffers" and value not in (1, 2):
+                wrong.append(f"{name} = {value!r}, expected 1 or 2")
         if wrong:
-            raise ValueError(f"{NAME} has {'; '.join(wrong)}")
-        sizes = {name: given[name].value for name in SMALLEST if name in given}
-        return Tiling(**sizes, **{name: name in given for name in FLAGS})
+            raise ValueError(f"tiling has {'; '.join(wrong)}")
+        sizes = {name: value for name, value in stated.items() if name in SMALLEST and isinstance(value, int)}
+        return Tiling(**sizes, **{name: bool(stated.get(name, False)) for name in FLAGS})
 
 
 SMALLEST = {"outputs": 1, "rows": 1, "columns": 1, "buffers": 1, "launch_outputs": 0}
@@ -362,7 +359,7 @@ class Search:
     @property
     def inputs(self) -> int:
         """How many inputs are loaded, if any is."""
-        return 2 if self.job.kind == "add" and not self.keeps else 1
+        return 2 if self.job.kind == JobKind.ADD and not self.keeps else 1
 
     def bound(self, tiling: Tiling) -> int:
         """Return the larger of the engine's own time and each transfer engine's: what waits for nothing takes."""
@@ -539,7 +536,7 @@ class Cost:
 
 def input_layout(engine: Accelerator, job: Job) -> str:
     """Return the layout of the maps that a job reads: an addition takes any, and writes the same."""
-    return job.layout if job.kind == "add" else engine.reads
+    return job.layout if job.kind == JobKind.ADD else engine.reads
 
 
 def different(job: Job, tiling: Tiling) -> list[Tile]:

@@ -91,7 +91,9 @@ def fuse(quantize: accel.QuantizeOp) -> None:
                 fuse(rounded_before(layer, q, rounding, place))
 
 
-def rounded_before(monotone: ir.OpView, q: Quantisation, rounding: ir.StringAttr, place: int = 0) -> accel.QuantizeOp:
+def rounded_before(
+    monotone: ir.OpView, q: Quantisation, rounding: accel.RoundingAttr, place: int = 0
+) -> accel.QuantizeOp:
     """Quantise an operand of what never falls, which changes nothing where its result is rounded in the same way."""
     operand = monotone.operation.operands[place]
     shape = ir.RankedTensorType(operand.type).shape

@@ -4,12 +4,12 @@
         : (..x!quant.uniform<i8:f32, 0.0394:-128>, ..x!quant.uniform<i8:f32:0, {0.0051, 0.0021, ..}>, ..)
         -> ..x!quant.uniform<i8:f32, 0.0763:-128>
     ==>
-    %y = accel.conv2d %x, %w2 bias %b2 {rounding = "floor", ..}
+    %y = accel.conv2d %x, %w2 bias %b2 {rounding = #accel.rounding<floor>, ..}
         : (..x!quant.uniform<i8<0:127>:f32, 0.0625>, ..x!quant.uniform<i8:f32, 0.015625>, ..)
         -> ..x!quant.uniform<i8<0:127>:f32, 0.125>
 
-Only with `accel.requant = "pow2"` on the module: the numbers are no longer those of the ONNX file. Maps of 8 bits
-between layers get zero point 0, a power of two as scale, and the range -128..127, or 0..127 if nothing is negative;
+Only with `requant = pow2` in the module's `accel.options`: the numbers are no longer those of the ONNX file. Maps of 8
+bits between layers get zero point 0, a power of two as scale, and the range -128..127, or 0..127 if none is negative;
 both operands of an addition the same scale. Weights are rounded anew, with one scale for each layer. Rounding is half
 up: half a step is in the bias, and results are rounded down. What the network takes and gives stays as it is: where it
 has another scale, a table stands between, which rounds in the same way.
@@ -57,8 +57,7 @@ class RefitScales:
     name: ClassVar[str] = "refit-scales"
 
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
-        attributes = module.attributes
-        if accel.REQUANT_ATTRIBUTE not in attributes or attributes[accel.REQUANT_ATTRIBUTE].value != "pow2":
+        if accel.numbers(module) != accel.Numbers.POW2:
             return
         for function in accel.functions(module):
             with function.location:
@@ -97,7 +96,7 @@ class Refit:
                 half = 2.0 ** self.exponents[self.first(layer.result)] / 2
                 layer.operation.attributes["offset"] = ir.FloatAttr.get_f64(half)
             if not isinstance(layer, MOVERS):
-                layer.operation.attributes["rounding"] = ir.StringAttr.get("floor")
+                layer.operation.attributes["rounding"] = accel.RoundingAttr.get(accel.Rounding.FLOOR)
         for value, refitted in types.items():
             value.set_type(ir.RankedTensorType.get(value.type.shape, refitted.type()))
         for end in ends:

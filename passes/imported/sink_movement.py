@@ -89,7 +89,7 @@ def sink(op: ir.OpView) -> None:
 def exchangeable(movement: ir.OpView, op: ir.OpView) -> bool:
     """Say whether an element-wise operation gives the same before a movement; its constant is not looked at."""
     if isinstance(movement, accel.Pool2dOp):
-        return movement.kind.value in ("max", "min") and isinstance(op, MONOTONE)
+        return movement.kind.value in accel.EXTREMES and isinstance(op, MONOTONE)
     if isinstance(movement, accel.PadOp):  # its number must be what the operation makes of it
         return isinstance(op, accel.QuantizeOp | accel.ReluOp | accel.ClampOp)
     return True

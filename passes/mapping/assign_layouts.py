@@ -31,7 +31,7 @@ from mlir.passmanager import ExternalPass
 from htvm.backend.targets.jobs import Layout
 from htvm.backend.targets.soc import HOST, Accelerator, Soc
 from htvm.dialects import accel, inserted
-from htvm.dialects.inserted import Inserted
+from htvm.dialects.accel import Purpose
 
 from ..analysis import activations, conversion, layout
 from ..analysis.placement import Placement, Placing, must_be_nchw, wanted_layout
@@ -94,7 +94,7 @@ class AssignLayouts:
                         location = layer.location if activations.is_argument(value) else value.owner.location
                         with conversion.behind(value), location:
                             converted[value] = conversion.made(value, wanted, maker)
-                        inserted.mark(converted[value].owner.opview, Inserted.CONVERT_LAYOUT)
+                        inserted.mark(converted[value].owner.opview, Purpose.CONVERT_LAYOUT)
                     replace_operand(layer, value, converted[value])
 
 

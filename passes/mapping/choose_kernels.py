@@ -2,24 +2,24 @@
 
     %y = accel.conv2d %x, %w {engine = "host", ..} : (tensor<1x16x32x32xi8, #nhwc>, tensor<16x16x3x3xi8>) -> ..
     ==>
-    %y = accel.conv2d %x, %w {engine = "host", kernel = "packed", run = 4, scratch_bytes = 1728,
+    %y = accel.conv2d %x, %w {engine = "host", kernel = #accel.kernel<packed>, run = 4, scratch_bytes = 1728,
          accel.data_bytes = 2304, ..} : ..
 
 Stage    dispatched
 Reads    shapes, layouts, element types and weights; a `kernel` that is there already stays; the module's
-         `accel.constants`
+         `accel.options`
 Writes   `kernel`, `run`, `skip`, `scratch_bytes` and `accel.data_bytes` of conv2d and dense on the host
 Needs    assign-layouts before it: which windows can be read in place depends on it
 Fails    never
 
 Each layer begins with the smallest estimate of instructions among the kernels that take it, that add at most a tenth to
 its weights, and that need no more scratch memory than it has inputs and outputs. Then constants are traded for
-instructions, where that gains most by a byte: up to the budget of `accel.constants`, a factor of all weights or bytes
+instructions, where that gains most by a byte: up to the budget of `accel.options`, a factor of all weights or bytes
 in all, and until the memory of the constants is full. A convolution then has its weights transformed (kernel
 "winograd"), one row times a matrix has two in each word. Without a budget it is MOST_DATA, a byte must gain LEAST_GAIN
 instructions, and a target with accelerators keeps its memory for them.
 
-With `accel.objective = "memory"` only what keeps the peak of activations as small as it can be is looked at.
+With the objective "memory" only what keeps the peak of activations as small as it can be is looked at.
 
 One row times a matrix may skip inputs that are 0, which is what a relu makes of about half of them. Its time then
 depends on the data. It does so only if without any 0 it would take at most a fifth more than the best that never skips.
@@ -41,8 +41,6 @@ from htvm.dialects import accel
 
 from ..analysis import activations, layout, linear_kernels, working_set
 from ..analysis.linear_kernels import DATA_BYTES, Linear, Plan
-
-CONSTANTS = accel.CONSTANTS_ATTRIBUTE
 
 MOST_DATA = 1.6
 """Bytes of constants for each byte of all weights, where the module has no budget."""
@@ -78,7 +76,7 @@ class ChooseKernels:
 
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
         with module.location:
-            wanted = module.attributes[CONSTANTS] if CONSTANTS in module.attributes else None
+            wanted = accel.budget(module)
             layers = [layer for layer in accel.layers(module) if is_linear(layer) and layer.engine.value == HOST]
             for layer in layers:
                 if layer.kernel is None and not activations.is_constant(layer.weights):
@@ -86,7 +84,7 @@ class ChooseKernels:
             open_layers = [layer for layer in layers if layer.kernel is None]
             linears = {layer: linear_kernels.read(layer) for layer in open_layers}
             plans = {layer: allowed_plans(linear) for layer, linear in linears.items()}
-            if accel.objective(module) == "memory":
+            if accel.objective(module) == accel.Objective.MEMORY:
                 plans = within_least_peak(module, plans)
             choices = [Choice.of(linear, plans[layer]) for layer, linear in linears.items()]
             for layer, plan in zip(open_layers, within(self.budget(wanted, choices), choices), strict=True):
@@ -223,7 +221,7 @@ def is_linear(layer: ir.OpView) -> bool:
 
 def write(layer: ir.OpView, plan: Plan) -> None:
     attributes = layer.operation.attributes
-    attributes["kernel"] = ir.StringAttr.get(plan.kernel)
+    attributes["kernel"] = accel.KernelAttr.get(plan.kernel)
     if plan.data_bytes:
         attributes[DATA_BYTES] = accel.integer(plan.data_bytes)
     if plan.run is not None:

@@ -13,8 +13,8 @@ pass through in tiles: `loads`, `stores`. The sizes of the tiles are the fastest
 leave, and whose code fits the memory for programs together with that of the other layers (analysis/tiling.py,
 analysis/residency.py, analysis/program_size.py); `bound` is what no tiling of the layer can beat.
 
-With `accel.mapping = "htvm"` on the module the choice is HTVM's: nothing stays, tiles are those of its tiler, one
-transfer or job follows the other.
+With `mapping = htvm` in the module's `accel.options` the choice is HTVM's: nothing stays, tiles are those of its tiler,
+one transfer or job follows the other.
 
 Stage    scheduled
 Reads    engines, shapes, layouts and order of the layers; the target; an `accel.tiling` that is there already stays
@@ -53,16 +53,7 @@ class ChooseTilings:
 
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
         with module.location:
-            mapping = accel.mapping(module)
-            if mapping not in accel.MAPPINGS:
-                module.location.emit_error(unknown_mapping(mapping))
-                this_pass.signal_pass_failure()
-                return
-            objective = accel.objective(module)
-            if objective not in accel.OBJECTIVES:
-                module.location.emit_error(unknown_objective(objective))
-                this_pass.signal_pass_failure()
-                return
+            mapping, objective = accel.mapping(module), accel.objective(module)
             for function in accel.functions(module):
                 residency = Residency(self.target, list(activations.layers(function)), mapping, objective)
                 try:
@@ -115,11 +106,3 @@ def does_not_fit(layer: ir.OpView, reason: str, target: Soc) -> str:
     advice = "without it the best is chosen" if is_pinned else "more of that memory or another engine would help"
     where = f"on engine '{layer.engine.value}' of target '{target.name}'"
     return f"'{layer.operation.name}' {where} {problem}: {reason}; {advice}"
-
-
-def unknown_mapping(mapping: str) -> str:
-    return f"{accel.MAPPING_ATTRIBUTE} is '{mapping}', expected one of {', '.join(accel.MAPPINGS)}"
-
-
-def unknown_objective(objective: str) -> str:
-    return f"{accel.OBJECTIVE_ATTRIBUTE} is '{objective}', expected one of {', '.join(accel.OBJECTIVES)}"

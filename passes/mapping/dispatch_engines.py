@@ -69,7 +69,9 @@ def place(function: func.FuncOp, target: Soc, candidates: Mapping[ir.Value, Sequ
         engines, is_optimal = placement.engines, placement.is_optimal
     for output, engine in engines.items():
         output.owner.opview.engine = ir.StringAttr.get(engine)
-    function.attributes["accel.placement"] = ir.StringAttr.get("optimal" if is_optimal else "bounded")
+    function.attributes["accel.placement"] = accel.OptimalityAttr.get(
+        accel.Optimality.OPTIMAL if is_optimal else accel.Optimality.BOUNDED
+    )
 
 
 def no_engine(layer: ir.OpView, target: Soc, violations: Mapping[str, Sequence[Violation]]) -> str:

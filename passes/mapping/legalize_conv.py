@@ -29,7 +29,7 @@ from mlir.passmanager import ExternalPass
 
 from htvm.backend.targets.soc import Soc
 from htvm.dialects import accel, inserted, quantisation
-from htvm.dialects.inserted import Inserted
+from htvm.dialects.accel import Purpose
 
 from ..analysis.acceptance import fewest_cycles, is_accelerated
 
@@ -132,7 +132,7 @@ def strides_in_channels(layer: accel.Conv2dOp) -> Made | None:
     conv = convolution(layer, folded.result, folded_weights(weights, kernel), [1, 1], [0, 0, 0, 0])
     made = [padded, squares, moved, folded]
     for each in made:
-        inserted.mark(each, Inserted.LEGALIZE_CONV)
+        inserted.mark(each, Purpose.LEGALIZE_CONV)
     return made, conv
 
 

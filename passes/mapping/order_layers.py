@@ -43,7 +43,9 @@ class OrderLayers:
                     end = function.body.blocks[0].operations[-1]
                     for number in order.sequence:
                         layers[number].operation.move_before(end.operation)
-                function.attributes["accel.order"] = ir.StringAttr.get("optimal" if order.is_optimal else "bounded")
+                function.attributes["accel.order"] = accel.OptimalityAttr.get(
+                    accel.Optimality.OPTIMAL if order.is_optimal else accel.Optimality.BOUNDED
+                )
 
 
 def network(function: func.FuncOp, layers: list[ir.OpView]) -> Network:

@@ -1,9 +1,9 @@
 """pin-layers: give layers the engines and tilings that a plan wants for them.
 
-    module attributes {accel.plan = [{node = "conv1", op = "conv2d", engine = "npu", tiling = {outputs = 16, ..}}]}
+    module attributes {accel.plan = [#accel.pin<node = "conv1", op = "conv2d", engine = "npu", tiling = <..>>]}
     %y = accel.conv2d %x, %w {..} loc("conv1")
     ==>
-    %y = accel.conv2d %x, %w {engine = "npu", accel.tiling = {outputs = 16, ..}, ..} loc("conv1")
+    %y = accel.conv2d %x, %w {engine = "npu", accel.tiling = #accel.tiling<..>, ..} loc("conv1")
 
 An entry names a layer by the first of its ONNX nodes and its operation, with `number = 2` the second of these, and
 gives an engine, a tiling, or both; what no entry names is left to later passes. They say what is wrong with a pin:
@@ -16,6 +16,7 @@ Needs    fuse-converters, split-clamp and the like before it: a plan names the l
 Fails    on an entry that names no layer
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -37,21 +38,18 @@ class PinLayers:
         if accel.PLAN_ATTRIBUTE not in module.attributes:
             return
         layers = accel.numbered(accel.layers(module))
-        for entry in module.attributes[accel.PLAN_ATTRIBUTE]:
-            key = entry["node"].value, entry["op"].value, entry["number"].value if "number" in entry else 1
+        pins: Sequence[accel.PinAttr] = list(module.attributes[accel.PLAN_ATTRIBUTE])
+        for pin in pins:
+            key = pin.node, pin.op, pin.number
             if key not in layers:
                 module.location.emit_error(no_layer(*key, [node for node, *_ in layers]))
                 this_pass.signal_pass_failure()
                 continue
             attributes = layers[key].operation.attributes
-            if "engine" in entry:
-                attributes["engine"] = entry["engine"]
-            if "tiling" in entry:
-                try:
-                    attributes[tiling.NAME] = tiling.Tiling.of(entry["tiling"]).attribute()
-                except ValueError as error:
-                    layers[key].location.emit_error(f"'{layers[key].operation.name}': {error}")
-                    this_pass.signal_pass_failure()
+            if pin.engine:
+                attributes["engine"] = ir.StringAttr.get(pin.engine, context=module.context)
+            if pin.tiling is not None:
+                attributes[tiling.NAME] = pin.tiling
 
 
 def no_layer(node: str, op: str, number: int, known: list[str]) -> str:

@@ -31,7 +31,7 @@ from mlir.passmanager import ExternalPass
 
 from htvm.backend.targets.soc import Soc
 from htvm.dialects import accel, inserted, scaling
-from htvm.dialects.inserted import Inserted
+from htvm.dialects.accel import Purpose
 
 from ..analysis.acceptance import fewest_cycles, is_accelerated
 
@@ -61,7 +61,7 @@ class SplitClamp:
         with ir.InsertionPoint(layer), layer.location:
             total = saturated_sum(layer, bits)
             clipped = shifted(layer, total.result, bits)
-        inserted.mark(clipped, Inserted.SPLIT_CLAMP)
+        inserted.mark(clipped, Purpose.SPLIT_CLAMP)
         before = fewest_cycles(self.target, layer, self.target.engines)
         first, second = (fewest_cycles(self.target, each, self.target.accelerators) for each in (total, clipped))
         if first is not None and second is not None and (before is None or first + second < before):

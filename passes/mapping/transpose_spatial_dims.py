@@ -29,7 +29,7 @@ from mlir.passmanager import ExternalPass
 
 from htvm.backend.targets.soc import Soc
 from htvm.dialects import accel, inserted, quantisation
-from htvm.dialects.inserted import Inserted
+from htvm.dialects.accel import Purpose
 
 from ..analysis import activations
 from ..analysis.acceptance import fewest_cycles, is_accelerated
@@ -117,7 +117,7 @@ class Turned:
         if prod(value.type.shape[2:]) == 1:
             return value
         self.made.append(accel.TransposeOp(turned_type(value.type), value, permutation=list(TURN)))
-        inserted.mark(self.made[-1], Inserted.TRANSPOSE_SPATIAL_DIMS)
+        inserted.mark(self.made[-1], Purpose.TRANSPOSE_SPATIAL_DIMS)
         return self.made[-1].result
 
     def clone(self, layer: ir.OpView) -> ir.Value:

@@ -6,7 +6,7 @@
     %u = accel.copy %x_tile to %input
     accel.wait %t
     accel.wait %u
-    %v = accel.launch "npu" %input weights %weights into %output {job = {kind = "conv2d", ..}}
+    %v = accel.launch "npu" %input weights %weights into %output {job = #accel.job<kind = conv2d, ..>}
     ..
 
 Copies and launches run in the background; waits are only where memory or an accelerator is needed that is in use.

@@ -125,8 +125,8 @@ def layouts(function: func.FuncOp) -> Iterator[Problem]:
 
 def order(function: func.FuncOp) -> Iterator[Problem]:
     found = function.attributes["accel.order"] if "accel.order" in function.attributes else "missing"
-    if str(found) not in ('"optimal"', '"bounded"'):
-        wanted = '"optimal" or "bounded"'
+    if not isinstance(found, accel.OptimalityAttr):
+        wanted = "#accel.optimality<optimal> or <bounded>"
         yield function, f"accel.order of '{function.name.value}' is {found}, expected {wanted}"
 
 

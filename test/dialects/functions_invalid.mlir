@@ -3,8 +3,8 @@
 // What the verifiers of functions, products, choices and indices say.
 
 func.func @unknown_function(%x: tensor<4xf32>) {
-  // expected-error@+1 {{attribute 'function' failed to satisfy constraint: a function of one number that has a name}}
-  %y = accel.unary "sine" %x : (tensor<4xf32>) -> tensor<4xf32>
+  // expected-error@+1 {{'sine' is no function of accel.unary, expected one of abs, exp, tanh and others that its description lists}}
+  %y = accel.unary sine %x : (tensor<4xf32>) -> tensor<4xf32>
   return
 }
 
@@ -12,7 +12,7 @@ func.func @unknown_function(%x: tensor<4xf32>) {
 
 func.func @missing_parameter(%x: tensor<4xf32>) {
   // expected-error@+1 {{'hard_sigmoid' has 1 parameters, expected 2 (alpha, beta)}}
-  %y = accel.unary "hard_sigmoid" %x {alpha = 0.5 : f64} : (tensor<4xf32>) -> tensor<4xf32>
+  %y = accel.unary hard_sigmoid %x {alpha = 0.5 : f64} : (tensor<4xf32>) -> tensor<4xf32>
   return
 }
 
@@ -20,7 +20,7 @@ func.func @missing_parameter(%x: tensor<4xf32>) {
 
 func.func @another_parameter(%x: tensor<4xf32>) {
   // expected-error@+1 {{'elu' has 1 parameters, expected 1 (alpha)}}
-  %y = accel.unary "elu" %x {beta = 0.5 : f64} : (tensor<4xf32>) -> tensor<4xf32>
+  %y = accel.unary elu %x {beta = 0.5 : f64} : (tensor<4xf32>) -> tensor<4xf32>
   return
 }
 

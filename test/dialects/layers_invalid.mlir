@@ -51,7 +51,7 @@ func.func @other_shape(%x: tensor<4x2xi8>) {
 // -----
 
 func.func @unknown_rounding(%x: tensor<4xf32>) {
-  // expected-error@+1 {{attribute 'rounding' failed to satisfy constraint: rounding 'half_even' or 'floor'}}
+  // expected-error@+1 {{attribute 'rounding' failed to satisfy constraint: how real numbers become integers: half_even, floor}}
   %y = accel.relu %x {rounding = "up"} : (tensor<4xf32>) -> tensor<4xf32>
   return
 }

@@ -91,7 +91,7 @@ func.func @dense_with_other_weights(%x: tensor<1x4xi8>, %w: tensor<2x5xi8>) {
 // -----
 
 func.func @unknown_pooling(%x: tensor<1x4x6x6xi8>) {
-  // expected-error@+1 {{attribute 'kind' failed to satisfy constraint: pooling 'average', 'max', 'min' or 'sum'}}
+  // expected-error@+1 {{attribute 'kind' failed to satisfy constraint: what a pool makes of a window: average, max, min, sum}}
   %y = accel.pool2d %x {kind = "median", kernel = array<i64: 2, 2>, strides = array<i64: 2, 2>, pads = array<i64: 0, 0, 0, 0>} : (tensor<1x4x6x6xi8>) -> tensor<1x4x3x3xi8>
   return
 }
@@ -100,7 +100,7 @@ func.func @unknown_pooling(%x: tensor<1x4x6x6xi8>) {
 
 func.func @window_outside_the_map(%x: tensor<1x4x6x6xi8>) {
   // expected-error@+1 {{pads of rows are 0 and 2 with a kernel of 2: a window must hold an element}}
-  %y = accel.pool2d %x {kind = "max", kernel = array<i64: 2, 2>, strides = array<i64: 2, 2>, pads = array<i64: 0, 0, 2, 0>} : (tensor<1x4x6x6xi8>) -> tensor<1x4x4x3xi8>
+  %y = accel.pool2d %x {kind = #accel.pool_kind<max>, kernel = array<i64: 2, 2>, strides = array<i64: 2, 2>, pads = array<i64: 0, 0, 2, 0>} : (tensor<1x4x6x6xi8>) -> tensor<1x4x4x3xi8>
   return
 }
 
@@ -108,14 +108,14 @@ func.func @window_outside_the_map(%x: tensor<1x4x6x6xi8>) {
 
 func.func @pooling_without_counts(%x: tensor<1x4x6x6xi8>) {
   // expected-error@+1 {{has requant without 'counts'}}
-  %y = accel.pool2d %x {kind = "sum", kernel = array<i64: 2, 2>, strides = array<i64: 2, 2>, pads = array<i64: 0, 0, 0, 0>, requant = #accel.requant<multiplier = [5], offset = [1], shift = [4], min = -128, max = 127>} : (tensor<1x4x6x6xi8>) -> tensor<1x4x3x3xi8>
+  %y = accel.pool2d %x {kind = #accel.pool_kind<sum>, kernel = array<i64: 2, 2>, strides = array<i64: 2, 2>, pads = array<i64: 0, 0, 0, 0>, requant = #accel.requant<multiplier = [5], offset = [1], shift = [4], min = -128, max = 127>} : (tensor<1x4x6x6xi8>) -> tensor<1x4x3x3xi8>
   return
 }
 
 // -----
 
 func.func @unknown_kernel(%x: tensor<1x4xi8>, %w: tensor<2x4xi8>) {
-  // expected-error@+1 {{attribute 'kernel' failed to satisfy constraint: kernel 'in_place', 'collected', 'packed', 'winograd', 'row', 'wide_row', 'quad_row', 'sparse_row', 'depthwise' or 'depthwise_3x3'}}
+  // expected-error@+1 {{attribute 'kernel' failed to satisfy constraint: the host's kernel for a linear layer: in_place, collected, packed, winograd, row, wide_row, quad_row, sparse_row, depthwise, depthwise_3x3}}
   %y = accel.dense %x, %w {kernel = "fast"} : (tensor<1x4xi8>, tensor<2x4xi8>) -> tensor<1x2xi32>
   return
 }
@@ -124,7 +124,7 @@ func.func @unknown_kernel(%x: tensor<1x4xi8>, %w: tensor<2x4xi8>) {
 
 func.func @packed_without_run(%x: tensor<1x4xi8>, %w: tensor<2x4xi8>) {
   // expected-error@+1 {{has kernel 'packed' without 'run'}}
-  %y = accel.dense %x, %w {kernel = "packed"} : (tensor<1x4xi8>, tensor<2x4xi8>) -> tensor<1x2xi32>
+  %y = accel.dense %x, %w {kernel = #accel.kernel<packed>} : (tensor<1x4xi8>, tensor<2x4xi8>) -> tensor<1x2xi32>
   return
 }
 
@@ -132,7 +132,7 @@ func.func @packed_without_run(%x: tensor<1x4xi8>, %w: tensor<2x4xi8>) {
 
 func.func @run_without_packed(%x: tensor<1x4xi8>, %w: tensor<2x4xi8>) {
   // expected-error@+1 {{has 'run' without kernel 'packed'}}
-  %y = accel.dense %x, %w {kernel = "in_place", run = 4} : (tensor<1x4xi8>, tensor<2x4xi8>) -> tensor<1x2xi32>
+  %y = accel.dense %x, %w {kernel = #accel.kernel<in_place>, run = 4} : (tensor<1x4xi8>, tensor<2x4xi8>) -> tensor<1x2xi32>
   return
 }
 
@@ -140,7 +140,7 @@ func.func @run_without_packed(%x: tensor<1x4xi8>, %w: tensor<2x4xi8>) {
 
 func.func @sparse_without_skip(%x: tensor<1x4xi8>, %w: tensor<2x4xi8>) {
   // expected-error@+1 {{has kernel 'sparse_row' without 'skip'}}
-  %y = accel.dense %x, %w {kernel = "sparse_row"} : (tensor<1x4xi8>, tensor<2x4xi8>) -> tensor<1x2xi32>
+  %y = accel.dense %x, %w {kernel = #accel.kernel<sparse_row>} : (tensor<1x4xi8>, tensor<2x4xi8>) -> tensor<1x2xi32>
   return
 }
 
@@ -148,7 +148,7 @@ func.func @sparse_without_skip(%x: tensor<1x4xi8>, %w: tensor<2x4xi8>) {
 
 func.func @skip_without_a_kernel_that_skips(%x: tensor<1x4xi8>, %w: tensor<2x4xi8>) {
   // expected-error@+1 {{has 'skip' without kernel 'sparse_row', 'quad_row' or 'wide_row'}}
-  %y = accel.dense %x, %w {kernel = "row", skip = -128} : (tensor<1x4xi8>, tensor<2x4xi8>) -> tensor<1x2xi32>
+  %y = accel.dense %x, %w {kernel = #accel.kernel<row>, skip = -128} : (tensor<1x4xi8>, tensor<2x4xi8>) -> tensor<1x2xi32>
   return
 }
 
@@ -156,7 +156,7 @@ func.func @skip_without_a_kernel_that_skips(%x: tensor<1x4xi8>, %w: tensor<2x4xi
 
 func.func @scratch_of_other_size(%x: memref<1x4xi8, "ram">, %w: memref<2x4xi8, "ram">, %s: memref<31xi8, "ram">, %y: memref<1x2xi32, "ram">) {
   // expected-error@+1 {{scratch is 'memref<31xi8, "ram">', expected 32 i8 elements ('scratch_bytes')}}
-  accel.dense %x, %w scratch %s into %y {kernel = "collected", scratch_bytes = 32} : (memref<1x4xi8, "ram">, memref<2x4xi8, "ram">, memref<31xi8, "ram">, memref<1x2xi32, "ram">) -> ()
+  accel.dense %x, %w scratch %s into %y {kernel = #accel.kernel<collected>, scratch_bytes = 32} : (memref<1x4xi8, "ram">, memref<2x4xi8, "ram">, memref<31xi8, "ram">, memref<1x2xi32, "ram">) -> ()
   return
 }
 
@@ -164,6 +164,6 @@ func.func @scratch_of_other_size(%x: memref<1x4xi8, "ram">, %w: memref<2x4xi8, "
 
 func.func @dilated_window_around_a_map(%x: tensor<1x1x1x1xi8>) {
   // expected-error@+1 {{pads of rows are 1 and 1 with a kernel of 2: a window must hold an element}}
-  %y = accel.pool2d %x {kind = "max", kernel = array<i64: 2, 1>, strides = array<i64: 1, 1>, pads = array<i64: 1, 0, 1, 0>, dilations = array<i64: 2, 1>} : (tensor<1x1x1x1xi8>) -> tensor<1x1x1x1xi8>
+  %y = accel.pool2d %x {kind = #accel.pool_kind<max>, kernel = array<i64: 2, 1>, strides = array<i64: 1, 1>, pads = array<i64: 1, 0, 1, 0>, dilations = array<i64: 2, 1>} : (tensor<1x1x1x1xi8>) -> tensor<1x1x1x1xi8>
   return
 }

@@ -11,8 +11,8 @@
 
 // CHECK-LABEL: @quantize
 func.func @quantize(%x: tensor<4xf32>) -> tensor<4x!q> {
-  // CHECK: accel.quantize %{{.*}} {rounding = "floor"} : (tensor<4xf32>) -> tensor<4x!quant.uniform<i8:f32, 5.000000e-01:3>>
-  %y = accel.quantize %x {rounding = "floor"} : (tensor<4xf32>) -> tensor<4x!q>
+  // CHECK: accel.quantize %{{.*}} {rounding = #accel.rounding<floor>} : (tensor<4xf32>) -> tensor<4x!quant.uniform<i8:f32, 5.000000e-01:3>>
+  %y = accel.quantize %x {rounding = #accel.rounding<floor>} : (tensor<4xf32>) -> tensor<4x!q>
   return %y : tensor<4x!q>
 }
 
@@ -74,8 +74,8 @@ func.func @tables(%x: tensor<1x4xi8>, %bytes: tensor<256xi8>, %powers: tensor<9x
 
 // CHECK-LABEL: @pool2d_with_layout
 func.func @pool2d_with_layout(%x: tensor<1x4x6x6xi8, #nhwc>) -> tensor<1x4x3x3xi8, #nhwc> {
-  // CHECK: accel.pool2d %{{.*}} {count_include_pad = true, counts = array<i64: 4>, kernel = array<i64: 2, 2>, kind = "average", pads = array<i64: 0, 0, 0, 0>, strides = array<i64: 2, 2>} : (tensor<1x4x6x6xi8, #{{.*}}>) -> tensor<1x4x3x3xi8, #{{.*}}>
-  %y = accel.pool2d %x {kind = "average", kernel = array<i64: 2, 2>, strides = array<i64: 2, 2>, pads = array<i64: 0, 0, 0, 0>, count_include_pad = true, counts = array<i64: 4>} : (tensor<1x4x6x6xi8, #nhwc>) -> tensor<1x4x3x3xi8, #nhwc>
+  // CHECK: accel.pool2d %{{.*}} {count_include_pad = true, counts = array<i64: 4>, kernel = array<i64: 2, 2>, kind = #accel.pool_kind<average>, pads = array<i64: 0, 0, 0, 0>, strides = array<i64: 2, 2>} : (tensor<1x4x6x6xi8, #{{.*}}>) -> tensor<1x4x3x3xi8, #{{.*}}>
+  %y = accel.pool2d %x {kind = #accel.pool_kind<average>, kernel = array<i64: 2, 2>, strides = array<i64: 2, 2>, pads = array<i64: 0, 0, 0, 0>, count_include_pad = true, counts = array<i64: 4>} : (tensor<1x4x6x6xi8, #nhwc>) -> tensor<1x4x3x3xi8, #nhwc>
   return %y : tensor<1x4x3x3xi8, #nhwc>
 }
 
@@ -122,20 +122,20 @@ func.func @on_memrefs(%x: memref<1x4x2x2xi8, "ram">, %w: memref<4x4x1x1xi8, "ram
 // CHECK-LABEL: @scratch_memory
 func.func @scratch_memory(%x: memref<1x4xi8, "ram">, %w: memref<2x4xi8, "ram">, %y: memref<1x2xi32, "ram">) {
   // CHECK: %[[S:.*]] = accel.buffer "scratch" : memref<32xi8, "ram">
-  // CHECK: accel.dense %{{.*}}, %{{.*}} scratch %[[S]] into %{{.*}} {kernel = "packed", run = 4 : i64, scratch_bytes = 32 : i64} : (
+  // CHECK: accel.dense %{{.*}}, %{{.*}} scratch %[[S]] into %{{.*}} {kernel = #accel.kernel<packed>, run = 4 : i64, scratch_bytes = 32 : i64} : (
   %s = accel.buffer "scratch" : memref<32xi8, "ram">
-  accel.dense %x, %w scratch %s into %y {kernel = "packed", run = 4, scratch_bytes = 32} : (memref<1x4xi8, "ram">, memref<2x4xi8, "ram">, memref<32xi8, "ram">, memref<1x2xi32, "ram">) -> ()
+  accel.dense %x, %w scratch %s into %y {kernel = #accel.kernel<packed>, run = 4, scratch_bytes = 32} : (memref<1x4xi8, "ram">, memref<2x4xi8, "ram">, memref<32xi8, "ram">, memref<1x2xi32, "ram">) -> ()
   return
 }
 
 // CHECK-LABEL: @named_functions
 func.func @named_functions(%x: tensor<2x3xf32>) -> tensor<2x3xf32> {
-  // CHECK: accel.unary "tanh" %{{.*}} : (tensor<2x3xf32>) -> tensor<2x3xf32>
-  // CHECK: accel.unary "hard_sigmoid" %{{.*}} {alpha = 2.000000e-01 : f64, beta = 5.000000e-01 : f64} : (
+  // CHECK: accel.unary tanh %{{.*}} : (tensor<2x3xf32>) -> tensor<2x3xf32>
+  // CHECK: accel.unary hard_sigmoid %{{.*}} {alpha = 2.000000e-01 : f64, beta = 5.000000e-01 : f64} : (
   // CHECK: accel.maximum %{{.*}}, %{{.*}} : (
   // CHECK: accel.minimum %{{.*}}, %{{.*}} : (
-  %0 = accel.unary "tanh" %x : (tensor<2x3xf32>) -> tensor<2x3xf32>
-  %1 = accel.unary "hard_sigmoid" %0 {alpha = 0.2 : f64, beta = 0.5 : f64} : (tensor<2x3xf32>) -> tensor<2x3xf32>
+  %0 = accel.unary tanh %x : (tensor<2x3xf32>) -> tensor<2x3xf32>
+  %1 = accel.unary hard_sigmoid %0 {alpha = 0.2 : f64, beta = 0.5 : f64} : (tensor<2x3xf32>) -> tensor<2x3xf32>
   %2 = accel.maximum %0, %1 : (tensor<2x3xf32>, tensor<2x3xf32>) -> tensor<2x3xf32>
   %3 = accel.minimum %2, %1 : (tensor<2x3xf32>, tensor<2x3xf32>) -> tensor<2x3xf32>
   return %3 : tensor<2x3xf32>
@@ -182,4 +182,36 @@ func.func @weighted_sum(%a: tensor<2x3xi32>, %b: tensor<3xi8>, %c: tensor<1x8xi6
   // CHECK: accel.weighted_sum %{{.*}}, %{{.*}} by %{{.*}} {even, max = 127 : i64, min = -128 : i64, zero_point = 3 : i64} : (
   %y = accel.weighted_sum %a, %b by %c {even, zero_point = 3, min = -128, max = 127} : (tensor<2x3xi32>, tensor<3xi8>, tensor<1x8xi64>) -> tensor<2x3xi8>
   return %y : tensor<2x3xi8>
+}
+
+// CHECK-LABEL: @accelerator
+func.func @accelerator(%x: memref<1x4x8x8xi8, "l1">, %w: memref<640xi8, "weights">, %y: memref<1x4x8x8xi8, "l1">, %z: memref<1x4x8x8xi8, "ram">) {
+  // CHECK: accel.launch "npu" %{{.*}} weights %{{.*}} into %{{.*}} {job = #accel.job<kind = conv2d, channels = 4, outputs = 4, size = [8, 8], out_size = [8, 8], kernel = [3, 3], strides = [1, 1], pads = [1, 1, 1, 1], groups = 4, layout = nhwc, own = {shift = 4 : i64}>} : (
+  // CHECK: accel.launch "adder" %{{.*}}, %{{.*}} into %{{.*}} {job = #accel.job<kind = add, channels = 4, outputs = 4, size = [8, 8], out_size = [8, 8], kernel = [1, 1], strides = [1, 1], pads = [0, 0, 0, 0]>} : (
+  // CHECK: accel.copy
+  // CHECK: accel.wait
+  %0 = accel.launch "npu" %x weights %w into %y {job = #accel.job<kind = conv2d, channels = 4, outputs = 4, size = [8, 8], out_size = [8, 8], kernel = [3, 3], strides = [1, 1], pads = [1, 1, 1, 1], groups = 4, layout = nhwc, own = {shift = 4 : i64}>} : (memref<1x4x8x8xi8, "l1">, memref<640xi8, "weights">, memref<1x4x8x8xi8, "l1">) -> !accel.token
+  %1 = accel.launch "adder" %x, %y into %y {job = #accel.job<kind = add, channels = 4, outputs = 4, size = [8, 8], out_size = [8, 8], kernel = [1, 1], strides = [1, 1], pads = [0, 0, 0, 0]>} : (memref<1x4x8x8xi8, "l1">, memref<1x4x8x8xi8, "l1">, memref<1x4x8x8xi8, "l1">) -> !accel.token
+  %2 = accel.copy %y to %z : memref<1x4x8x8xi8, "l1"> to memref<1x4x8x8xi8, "ram">
+  accel.wait %2
+  return
+}
+
+// CHECK-LABEL: module attributes
+// CHECK-SAME: accel.options = #accel.options<objective = energy, requant = pow2, constants = 2.400000e+00 : f64>
+// CHECK-SAME: accel.plan = [#accel.pin<node = "conv1", op = "conv2d", number = 2, engine = "npu", tiling = <outputs = 16, rows = 8, columns = 8, loads = true>>]
+module attributes {accel.options = #accel.options<objective = energy, requant = pow2, mapping = default, constants = 2.4 : f64>,
+                   accel.plan = [#accel.pin<node = "conv1", op = "conv2d", number = 2, engine = "npu", tiling = <outputs = 16, rows = 8, columns = 8, loads = true>>],
+                   accel.arena = {ram = 64 : i64}, accel.capacity = {ram = 128 : i64}, accel.lower_bound = {ram = 64 : i64}, accel.peak = {ram = "conv1"}} {
+  // CHECK: accel.rounding = #accel.rounding<floor>
+  // CHECK: accel.order = #accel.optimality<optimal>, accel.placement = #accel.optimality<bounded>
+  func.func @notes(%x: tensor<4xi8> {accel.interface = "float32", accel.name = "x", accel.axis = 1 : i64, accel.nearest, accel.offset = 0 : i64, accel.offsets = array<f64: 0.0, 1.0>, accel.scales = array<f64: 0.5, 0.25>, accel.range = array<i64: -128, 127>, accel.rounding = #accel.rounding<floor>, accel.scale = 0.5 : f64, accel.zero_point = 3 : i64, accel.result}) -> tensor<4xi8>
+      attributes {accel.order = #accel.optimality<optimal>, accel.placement = #accel.optimality<bounded>} {
+    // CHECK: accel.inserted = #accel.inserted<purpose = refit_scales, before = !quant.uniform<i8:f32, 5.000000e-01:3>, after = !quant.uniform<i8:f32, 5.000000e-01:3>>
+    %y = accel.reshape %x {accel.data_bytes = 4 : i64, accel.inexact = #accel.inexact<channels = [0], accumulators = [7]>, accel.inner,
+                           accel.inserted = #accel.inserted<purpose = refit_scales, before = !q, after = !q>, accel.macs = 0 : i64, accel.memory = "ram", accel.op = "accel.conv2d",
+                           accel.predicted = #accel.predicted<cycles = 3, bound = 2>, accel.predicted_cycles = 3 : i64, accel.range = array<i64: 0, 1>, accel.shape = array<i64: 4>,
+                           accel.tiling = #accel.tiling<outputs = 1, rows = 1, columns = 1>} : (tensor<4xi8>) -> tensor<4xi8>
+    return %y : tensor<4xi8>
+  }
 }

@@ -128,14 +128,15 @@ class Network:
         channels, *size = self.values[source]
         kernel = ", ".join("2" if n > 1 else "1" for n in size)
         window = f"kernel = array<i64: {kernel}>, strides = array<i64: 2, 2>, pads = array<i64: 0, 0, 0, 0>"
-        return self.layer("pool2d", [source], f'kind = "max", {window}', (channels, *(max(n // 2, 1) for n in size)))
+        halves = (max(n // 2, 1) for n in size)
+        return self.layer("pool2d", [source], f"kind = #accel.pool_kind<max>, {window}", (channels, *halves))
 
     def total(self, source: str) -> str:
         """Sum each channel."""
         channels, *size = self.values[source]
         count = int(np.prod(size))
         attributes = (
-            f'kind = "sum", kernel = array<i64: {size[0]}, {size[1]}>, strides = array<i64: 1, 1>, '
+            f"kind = #accel.pool_kind<sum>, kernel = array<i64: {size[0]}, {size[1]}>, strides = array<i64: 1, 1>, "
             f"pads = array<i64: 0, 0, 0, 0>, counts = array<i64: {count}>, requant = #accel.requant<multiplier = [1], "
             f"offset = [{self.rng.randint(0, count)}], shift = [{count.bit_length() // 2}], "
             f"min = {self.rng.choice((-128, 0))}, max = 127>"

@@ -8,8 +8,8 @@
 func.func @inside_and_outside(%x: tensor<1x8x4x4xi8>) -> tensor<1x8x2x2xi8> {
   // CHECK: accel.pool2d {{.*}} : (tensor<1x8x4x4xi8>) -> tensor<1x8x3x3xi8, #[[NHWC]]>
   // CHECK: accel.pool2d {{.*}} : (tensor<1x8x3x3xi8, #[[NHWC]]>) -> tensor<1x8x2x2xi8>
-  %m = accel.pool2d %x {kind = "max", kernel = array<i64: 2, 2>, strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>} : (tensor<1x8x4x4xi8>) -> tensor<1x8x3x3xi8>
-  %y = accel.pool2d %m {kind = "max", kernel = array<i64: 2, 2>, strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>} : (tensor<1x8x3x3xi8>) -> tensor<1x8x2x2xi8>
+  %m = accel.pool2d %x {kind = #accel.pool_kind<max>, kernel = array<i64: 2, 2>, strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>} : (tensor<1x8x4x4xi8>) -> tensor<1x8x3x3xi8>
+  %y = accel.pool2d %m {kind = #accel.pool_kind<max>, kernel = array<i64: 2, 2>, strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>} : (tensor<1x8x3x3xi8>) -> tensor<1x8x2x2xi8>
   return %y : tensor<1x8x2x2xi8>
 }
 
@@ -19,7 +19,7 @@ func.func @inside_and_outside(%x: tensor<1x8x4x4xi8>) -> tensor<1x8x2x2xi8> {
 // CHECK-NOT: affine_map
 // CHECK-LABEL: @same_places
 func.func @same_places(%x: tensor<1x8x4x4xi8>) -> tensor<1x8x1x1xi8> {
-  %m = accel.pool2d %x {kind = "max", kernel = array<i64: 4, 4>, strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>} : (tensor<1x8x4x4xi8>) -> tensor<1x8x1x1xi8>
+  %m = accel.pool2d %x {kind = #accel.pool_kind<max>, kernel = array<i64: 4, 4>, strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>} : (tensor<1x8x4x4xi8>) -> tensor<1x8x1x1xi8>
   %n = accel.transpose %m {permutation = array<i64: 0, 3, 1, 2>} : (tensor<1x8x1x1xi8>) -> tensor<1x1x8x1xi8>
   %y = accel.transpose %n {permutation = array<i64: 0, 2, 3, 1>} : (tensor<1x1x8x1xi8>) -> tensor<1x8x1x1xi8>
   return %y : tensor<1x8x1x1xi8>
@@ -44,8 +44,8 @@ func.func @reshape(%x: tensor<1x8x4x4xi8>) -> tensor<1x128xi8> {
 // CHECK-LABEL: @tied
 func.func @tied(%x: tensor<1x8x4x4xi8>) -> tensor<1x128xi8> {
   %t = arith.constant dense<0> : tensor<256xi8>
-  %a = accel.pool2d %x {kind = "max", kernel = array<i64: 1, 1>, strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>} : (tensor<1x8x4x4xi8>) -> tensor<1x8x4x4xi8>
-  %b = accel.pool2d %x {kind = "max", kernel = array<i64: 1, 1>, strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>} : (tensor<1x8x4x4xi8>) -> tensor<1x8x4x4xi8>
+  %a = accel.pool2d %x {kind = #accel.pool_kind<max>, kernel = array<i64: 1, 1>, strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>} : (tensor<1x8x4x4xi8>) -> tensor<1x8x4x4xi8>
+  %b = accel.pool2d %x {kind = #accel.pool_kind<max>, kernel = array<i64: 1, 1>, strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>} : (tensor<1x8x4x4xi8>) -> tensor<1x8x4x4xi8>
   %s = accel.add %a, %b : (tensor<1x8x4x4xi8>, tensor<1x8x4x4xi8>) -> tensor<1x8x4x4xi8>
   %l = accel.lookup %s, %t {lowest = -128 : i64} : (tensor<1x8x4x4xi8>, tensor<256xi8>) -> tensor<1x8x4x4xi8>
   %y = accel.reshape %l : (tensor<1x8x4x4xi8>) -> tensor<1x128xi8>
@@ -64,6 +64,6 @@ func.func @broadcast(%x: tensor<1x8x4x4xi8>) -> tensor<1x8x1x1xi8> {
   // CHECK: accel.add {{.*}} : (tensor<1x8x4x4xi8, #[[NHWC]]>, tensor<1x8x4x4xi8>) -> tensor<1x8x4x4xi8, #[[NHWC]]>
   %s = accel.add %a, %c : (tensor<1x8x4x4xi8>, tensor<1x8x4x4xi8>) -> tensor<1x8x4x4xi8>
   // CHECK: accel.pool2d {{.*}} -> tensor<1x8x1x1xi8>
-  %y = accel.pool2d %s {kind = "max", kernel = array<i64: 4, 4>, strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>} : (tensor<1x8x4x4xi8>) -> tensor<1x8x1x1xi8>
+  %y = accel.pool2d %s {kind = #accel.pool_kind<max>, kernel = array<i64: 4, 4>, strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>} : (tensor<1x8x4x4xi8>) -> tensor<1x8x1x1xi8>
   return %y : tensor<1x8x1x1xi8>
 }

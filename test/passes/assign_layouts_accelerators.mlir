@@ -102,6 +102,6 @@ func.func @sum_of_a_map(%x: tensor<1x16x8x8xi8>) -> tensor<1x16x1x1xi8> {
   // CHECK-NOT: accel.conv2d
   // CHECK: accel.pool2d %[[Y]]
   %y = accel.conv2d %x, %w {engine = "digital", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = #accel.requant<multiplier = [1], offset = [0], shift = [4], min = -128, max = 127>} : (tensor<1x16x8x8xi8>, tensor<16x16x1x1xi8>) -> tensor<1x16x8x8xi8>
-  %z = accel.pool2d %y {engine = "digital", kind = "average", kernel = array<i64: 8, 8>, strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, counts = array<i64: 64>, requant = #accel.requant<multiplier = [1], offset = [0], shift = [6], min = -128, max = 127>} : (tensor<1x16x8x8xi8>) -> tensor<1x16x1x1xi8>
+  %z = accel.pool2d %y {engine = "digital", kind = #accel.pool_kind<average>, kernel = array<i64: 8, 8>, strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, counts = array<i64: 64>, requant = #accel.requant<multiplier = [1], offset = [0], shift = [6], min = -128, max = 127>} : (tensor<1x16x8x8xi8>) -> tensor<1x16x1x1xi8>
   return %z : tensor<1x16x1x1xi8>
 }

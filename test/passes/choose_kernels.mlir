@@ -1,5 +1,5 @@
 // RUN: htvm-opt %s -p choose-kernels --target=rv32 --split-input-file | FileCheck %s
-// RUN: sed 's/^func.func/module attributes {accel.constants = 2.1} { func.func/; s/^}$/} }/' %s | htvm-opt - -p choose-kernels --target=rv32 --split-input-file | FileCheck %s --check-prefix=FAST
+// RUN: sed 's/^func.func/module attributes {accel.options = #accel.options<constants = 2.1 : f64>} { func.func/; s/^}$/} }/' %s | htvm-opt - -p choose-kernels --target=rv32 --split-input-file | FileCheck %s --check-prefix=FAST
 // RUN: htvm-opt %s -p 'choose-kernels{most-data=2.1}' --target=rv32 --split-input-file | FileCheck %s --check-prefix=FAST
 // RUN: htvm-opt %s -p 'choose-kernels{most-data=9}' --target=rv32 --split-input-file | FileCheck %s --check-prefix=LARGE
 
@@ -10,7 +10,7 @@
 func.func @pointwise_is_packed(%x: tensor<1x16x4x4xi8, #nhwc>) -> tensor<1x32x4x4xi8, #nhwc> {
   // CHECK: accel.conv2d
   // CHECK-SAME: accel.data_bytes = 528 : i64
-  // CHECK-SAME: kernel = "packed"
+  // CHECK-SAME: kernel = #accel.kernel<packed>
   // CHECK-SAME: run = 4
   // CHECK-SAME: scratch_bytes = 192
   %w = arith.constant dense<20> : tensor<32x16x1x1xi8>
@@ -25,7 +25,7 @@ func.func @pointwise_is_packed(%x: tensor<1x16x4x4xi8, #nhwc>) -> tensor<1x32x4x
 // 64 times 128 is 2^13: four such taps reach 2^15, three do not.
 // CHECK-LABEL: @large_weights_have_short_runs
 func.func @large_weights_have_short_runs(%x: tensor<1x24x4x4xi8, #nhwc>) -> tensor<1x32x4x4xi8, #nhwc> {
-  // CHECK: kernel = "packed"
+  // CHECK: kernel = #accel.kernel<packed>
   // CHECK-SAME: run = 3
   %w = arith.constant dense<-64> : tensor<32x24x1x1xi8>
   %y = accel.conv2d %x, %w {engine = "host", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1 : i64} : (tensor<1x24x4x4xi8, #nhwc>, tensor<32x24x1x1xi8>) -> tensor<1x32x4x4xi8, #nhwc>
@@ -39,7 +39,7 @@ func.func @large_weights_have_short_runs(%x: tensor<1x24x4x4xi8, #nhwc>) -> tens
 // Taps of weight 0 are left out: no runs, a list.
 // CHECK-LABEL: @zeros_are_skipped
 func.func @zeros_are_skipped(%x: tensor<1x64x4x4xi8, #nhwc>) -> tensor<1x64x4x4xi8, #nhwc> {
-  // CHECK: kernel = "packed"
+  // CHECK: kernel = #accel.kernel<packed>
   // CHECK-SAME: run = 0
   %w = arith.constant dense<0> : tensor<64x64x1x1xi8>
   %y = accel.conv2d %x, %w {engine = "host", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1 : i64} : (tensor<1x64x4x4xi8, #nhwc>, tensor<64x64x1x1xi8>) -> tensor<1x64x4x4xi8, #nhwc>
@@ -70,9 +70,9 @@ func.func @not_for_pairs(%x: tensor<1x16x4x4xi8, #nhwc>, %p: tensor<1x16x2x2xi8,
 // CHECK-LABEL: @convolution_3x3
 // LARGE-LABEL: @convolution_3x3
 func.func @convolution_3x3(%x: tensor<1x16x32x32xi8, #nhwc>) -> tensor<1x16x32x32xi8, #nhwc> {
-  // CHECK: kernel = "packed"
+  // CHECK: kernel = #accel.kernel<packed>
   // LARGE: accel.data_bytes = 18432 : i64
-  // LARGE-SAME: kernel = "winograd"
+  // LARGE-SAME: kernel = #accel.kernel<winograd>
   // LARGE-SAME: scratch_bytes = 6928
   %w = arith.constant dense<20> : tensor<16x16x3x3xi8>
   %y = accel.conv2d %x, %w {engine = "host", strides = array<i64: 1, 1>, pads = array<i64: 1, 1, 1, 1>, dilations = array<i64: 1, 1>, groups = 1 : i64} : (tensor<1x16x32x32xi8, #nhwc>, tensor<16x16x3x3xi8>) -> tensor<1x16x32x32xi8, #nhwc>
@@ -86,8 +86,8 @@ func.func @convolution_3x3(%x: tensor<1x16x32x32xi8, #nhwc>) -> tensor<1x16x32x3
 // Beside a layer with many weights, the one that gains most by a byte has its weights transformed, and no other.
 // CHECK-LABEL: @budget_goes_where_it_gains_most
 func.func @budget_goes_where_it_gains_most(%x: tensor<1x16x32x32xi8, #nhwc>, %z: tensor<1x64x8x8xi8, #nhwc>) -> (tensor<1x16x32x32xi8, #nhwc>, tensor<1x64x8x8xi8, #nhwc>) {
-  // CHECK: kernel = "winograd"
-  // CHECK: kernel = "packed"
+  // CHECK: kernel = #accel.kernel<winograd>
+  // CHECK: kernel = #accel.kernel<packed>
   %w = arith.constant dense<20> : tensor<16x16x3x3xi8>
   %y = accel.conv2d %x, %w {engine = "host", strides = array<i64: 1, 1>, pads = array<i64: 1, 1, 1, 1>, dilations = array<i64: 1, 1>, groups = 1 : i64} : (tensor<1x16x32x32xi8, #nhwc>, tensor<16x16x3x3xi8>) -> tensor<1x16x32x32xi8, #nhwc>
   %v = arith.constant dense<20> : tensor<64x64x3x3xi8>
@@ -115,9 +115,9 @@ func.func @sums_are_too_large(%x: tensor<1x236x8x8xi8, #nhwc>) -> tensor<1x4x8x8
 // CHECK-LABEL: @row
 // FAST-LABEL: @row
 func.func @row(%x: tensor<1x64xi8>) -> tensor<1x16xi8> {
-  // CHECK: kernel = "quad_row"
+  // CHECK: kernel = #accel.kernel<quad_row>
   // CHECK-NOT: skip
-  // FAST: kernel = "wide_row"
+  // FAST: kernel = #accel.kernel<wide_row>
   %w = arith.constant dense<3> : tensor<16x64xi8>
   %y = accel.dense %x, %w {engine = "host", zero_point = -128} : (tensor<1x64xi8>, tensor<16x64xi8>) -> tensor<1x16xi8>
   return %y : tensor<1x16xi8>
@@ -132,18 +132,18 @@ func.func @row(%x: tensor<1x64xi8>) -> tensor<1x16xi8> {
 func.func @zeros_of_a_relu_are_skipped(%x: tensor<1x8xi8>) -> (tensor<1x32xi8>, tensor<1x64xi8>, tensor<1x32xi8>) {
   %u = arith.constant dense<1> : tensor<64x8xi8>
   %h = accel.dense %x, %u {engine = "host"} : (tensor<1x8xi8>, tensor<64x8xi8>) -> tensor<1x64xi8>
-  // CHECK: kernel = "quad_row"
+  // CHECK: kernel = #accel.kernel<quad_row>
   // CHECK-SAME: skip = -128
-  // FAST: kernel = "wide_row"
+  // FAST: kernel = #accel.kernel<wide_row>
   // FAST-SAME: skip = -128
   %v = arith.constant dense<3> : tensor<32x64xi8>
   %a = accel.dense %h, %v {engine = "host", zero_point = -128} : (tensor<1x64xi8>, tensor<32x64xi8>) -> tensor<1x32xi8>
-  // CHECK: kernel = "sparse_row"
+  // CHECK: kernel = #accel.kernel<sparse_row>
   // CHECK-SAME: skip = -128
-  // FAST: kernel = "sparse_row"
+  // FAST: kernel = #accel.kernel<sparse_row>
   %w = arith.constant dense<-100> : tensor<64x64xi8>
   %b = accel.dense %h, %w {engine = "host", zero_point = -128} : (tensor<1x64xi8>, tensor<64x64xi8>) -> tensor<1x64xi8>
-  // CHECK: kernel = "quad_row"
+  // CHECK: kernel = #accel.kernel<quad_row>
   // CHECK-NOT: skip
   %c = accel.dense %h, %v {engine = "host", zero_point = 3} : (tensor<1x64xi8>, tensor<32x64xi8>) -> tensor<1x32xi8>
   return %a, %b, %c : tensor<1x32xi8>, tensor<1x64xi8>, tensor<1x32xi8>
@@ -156,7 +156,7 @@ func.func @zeros_of_a_relu_are_skipped(%x: tensor<1x8xi8>) -> (tensor<1x32xi8>, 
 func.func @averages_are_not_skipped(%x: tensor<1x64x4x4xi8>) -> tensor<1x16xi8> {
   // CHECK: accel.dense
   // CHECK-NOT: skip
-  %p = accel.pool2d %x {engine = "host", kind = "max", kernel = array<i64: 4, 4>, strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>} : (tensor<1x64x4x4xi8>) -> tensor<1x64x1x1xi8>
+  %p = accel.pool2d %x {engine = "host", kind = #accel.pool_kind<max>, kernel = array<i64: 4, 4>, strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>} : (tensor<1x64x4x4xi8>) -> tensor<1x64x1x1xi8>
   %h = accel.reshape %p {engine = "host"} : (tensor<1x64x1x1xi8>) -> tensor<1x64xi8>
   %w = arith.constant dense<3> : tensor<16x64xi8>
   %y = accel.dense %h, %w {engine = "host", zero_point = -128} : (tensor<1x64xi8>, tensor<16x64xi8>) -> tensor<1x16xi8>
@@ -167,8 +167,8 @@ func.func @averages_are_not_skipped(%x: tensor<1x64x4x4xi8>) -> tensor<1x16xi8> 
 
 // CHECK-LABEL: @depthwise
 func.func @depthwise(%x: tensor<1x2x8x8xi8>) -> tensor<1x2x7x7xi8> {
-  // CHECK: kernel = "depthwise_3x3"
-  // CHECK: kernel = "depthwise"
+  // CHECK: kernel = #accel.kernel<depthwise_3x3>
+  // CHECK: kernel = #accel.kernel<depthwise>
   %v = arith.constant dense<1> : tensor<2x1x3x3xi8>
   %w = arith.constant dense<1> : tensor<2x1x2x2xi8>
   %m = accel.conv2d %x, %v {engine = "host", strides = array<i64: 1, 1>, pads = array<i64: 1, 1, 1, 1>, dilations = array<i64: 1, 1>, groups = 2 : i64} : (tensor<1x2x8x8xi8>, tensor<2x1x3x3xi8>) -> tensor<1x2x8x8xi8>
@@ -183,8 +183,8 @@ func.func @depthwise(%x: tensor<1x2x8x8xi8>) -> tensor<1x2x7x7xi8> {
 // What is named already stays.
 // CHECK-LABEL: @pinned
 func.func @pinned(%x: tensor<1x16x4x4xi8, #nhwc>) -> tensor<1x32x4x4xi8, #nhwc> {
-  // CHECK: kernel = "in_place"
+  // CHECK: kernel = #accel.kernel<in_place>
   %w = arith.constant dense<20> : tensor<32x16x1x1xi8>
-  %y = accel.conv2d %x, %w {engine = "host", kernel = "in_place", strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1 : i64} : (tensor<1x16x4x4xi8, #nhwc>, tensor<32x16x1x1xi8>) -> tensor<1x32x4x4xi8, #nhwc>
+  %y = accel.conv2d %x, %w {engine = "host", kernel = #accel.kernel<in_place>, strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1 : i64} : (tensor<1x16x4x4xi8, #nhwc>, tensor<32x16x1x1xi8>) -> tensor<1x32x4x4xi8, #nhwc>
   return %y : tensor<1x32x4x4xi8, #nhwc>
 }

@@ -28,7 +28,7 @@ func.func @copy_for_the_host(%x: tensor<1x4x8x8xi8>) -> (tensor<1x4x8x8xi8>, ten
   // CHECK-DAG: accel.add %[[Y]], %[[Y]]
   %z = accel.add %y, %y {engine = "npu", requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127>} : (tensor<1x4x8x8xi8>, tensor<1x4x8x8xi8>) -> tensor<1x4x8x8xi8>
   // CHECK-DAG: accel.pool2d %[[COPY]]
-  %p = accel.pool2d %y {engine = "host", kind = "max", kernel = array<i64: 2, 2>, strides = array<i64: 2, 2>, pads = array<i64: 0, 0, 0, 0>} : (tensor<1x4x8x8xi8>) -> tensor<1x4x4x4xi8>
+  %p = accel.pool2d %y {engine = "host", kind = #accel.pool_kind<max>, kernel = array<i64: 2, 2>, strides = array<i64: 2, 2>, pads = array<i64: 0, 0, 0, 0>} : (tensor<1x4x8x8xi8>) -> tensor<1x4x4x4xi8>
   return %z, %p : tensor<1x4x8x8xi8>, tensor<1x4x4x4xi8>
 }
 
@@ -89,7 +89,7 @@ func.func @pinned(%x: tensor<1x4x8x8xi8>) -> tensor<1x4x8x8xi8> {
 
 // HTVM's way: nothing stays, one command at a time, one channel of a depthwise layer at a time.
 // CHECK-LABEL: @as_htvm
-module attributes {accel.mapping = "htvm"} {
+module attributes {accel.options = #accel.options<mapping = htvm>} {
   func.func @as_htvm(%x: tensor<1x16x8x8xi8>) -> tensor<1x16x8x8xi8> {
     %w = arith.constant dense<1> : tensor<16x1x3x3xi8>
     // CHECK: accel.add

@@ -4,7 +4,7 @@
 
 // Of the tilings with the smallest buffers those are taken whose code fits: tiles of a pixel have borders of two pixels
 // on each side, and 25 of them differ, twice for 16 outputs each.
-module attributes {accel.objective = "memory"} {
+module attributes {accel.options = #accel.options<objective = memory>} {
   // CHECK-LABEL: @borders_are_code
   func.func @borders_are_code(%x: tensor<1x16x16x16xi8>) -> tensor<1x32x16x16xi8> {
     %w = arith.constant dense<1> : tensor<32x16x5x5xi8>

@@ -96,8 +96,8 @@ func.func @three_buffers(%x: tensor<1x4x8x8xi8>) -> tensor<1x4x8x8xi8> {
 
 // -----
 
-// CHECK: error: accel.mapping is 'dory', expected one of default, htvm
-module attributes {accel.mapping = "dory"} {
+// CHECK: choose_tilings_invalid.mlir:[[#@LINE+1]]:61: error: expected one of [default, htvm] for how layers are mapped on accelerators: the fastest way found, or HTVM's, got: dory
+module attributes {accel.options = #accel.options<mapping = dory>} {
   func.func @unknown_mapping() {
     return
   }

@@ -2,7 +2,7 @@
 
 // Placed by cost: the accelerator takes 266 cycles and three transfers, the host 2.6 cycles for each of 16,384 products.
 // CHECK-LABEL: @faster_there
-// CHECK-SAME: accel.placement = "optimal"
+// CHECK-SAME: accel.placement = #accel.optimality<optimal>
 func.func @faster_there(%x: tensor<1x16x8x8xi8>) -> tensor<1x16x8x8xi8> {
   %w = arith.constant dense<1> : tensor<16x16x1x1xi8>
   // CHECK: accel.conv2d

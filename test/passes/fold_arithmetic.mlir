@@ -28,7 +28,7 @@ func.func @multiply_add_divide(%x: tensor<1x1x2x2x!i8>) -> tensor<1x2x2x2x!u8> {
   %1 = accel.mul %0, %m : (tensor<1x2x2x2xf32>, tensor<1x2x1x1xf32>) -> tensor<1x2x2x2xf32>
   %2 = accel.add %1, %a : (tensor<1x2x2x2xf32>, tensor<1x2x1x1xf32>) -> tensor<1x2x2x2xf32>
   %3 = accel.div %2, %d : (tensor<1x2x2x2xf32>, tensor<f32>) -> tensor<1x2x2x2xf32>
-  %4 = accel.quantize %3 {rounding = "floor"} : (tensor<1x2x2x2xf32>) -> tensor<1x2x2x2x!u8>
+  %4 = accel.quantize %3 {rounding = #accel.rounding<floor>} : (tensor<1x2x2x2xf32>) -> tensor<1x2x2x2x!u8>
   return %4 : tensor<1x2x2x2x!u8>
 }
 
@@ -91,7 +91,7 @@ func.func @scaled_addition(%a: tensor<1x4x!i8>, %b: tensor<1x4x!i8>) -> tensor<1
   %1 = accel.add %0, %b : (tensor<1x4xf32>, tensor<1x4x!i8>) -> tensor<1x4xf32>
   %2 = accel.add %1, %half : (tensor<1x4xf32>, tensor<f32>) -> tensor<1x4xf32>
   %3 = accel.div %2, %d : (tensor<1x4xf32>, tensor<f32>) -> tensor<1x4xf32>
-  %4 = accel.quantize %3 {rounding = "floor"} : (tensor<1x4xf32>) -> tensor<1x4x!i8>
+  %4 = accel.quantize %3 {rounding = #accel.rounding<floor>} : (tensor<1x4xf32>) -> tensor<1x4x!i8>
   return %4 : tensor<1x4x!i8>
 }
 

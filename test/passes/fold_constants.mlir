@@ -33,8 +33,8 @@ func.func @real_result(%x: tensor<2x!q>) -> tensor<2xf32> {
 // CHECK-LABEL: @irrational
 func.func @irrational(%x: tensor<2x!q>) -> tensor<2xf32> {
   %a = arith.constant dense<2.0> : tensor<2xf32>
-  // CHECK: accel.unary "sqrt"
-  %0 = accel.unary "sqrt" %a : (tensor<2xf32>) -> tensor<2xf32>
+  // CHECK: accel.unary sqrt
+  %0 = accel.unary sqrt %a : (tensor<2xf32>) -> tensor<2xf32>
   %y = accel.mul %x, %0 : (tensor<2x!q>, tensor<2xf32>) -> tensor<2xf32>
   return %y : tensor<2xf32>
 }

@@ -25,11 +25,11 @@ func.func @relu_narrows_the_range(%x: tensor<1x2x!a>) -> tensor<1x2x!a> {
 // CHECK-LABEL: @relu6_narrows_both_ends
 func.func @relu6_narrows_both_ends(%x: tensor<4x!a>, %y: tensor<4x!a>) -> tensor<4x!a> {
   // CHECK: accel.add
-  // CHECK-SAME: {rounding = "floor"}
+  // CHECK-SAME: {rounding = #accel.rounding<floor>}
   // CHECK-SAME: i8<-128:-69>
   %0 = accel.add %x, %y : (tensor<4x!a>, tensor<4x!a>) -> tensor<4xf32>
   %1 = accel.clamp %0 {min = 0.0 : f64, max = 6.0 : f64} : (tensor<4xf32>) -> tensor<4xf32>
-  %2 = accel.quantize %1 {rounding = "floor"} : (tensor<4xf32>) -> tensor<4x!a>
+  %2 = accel.quantize %1 {rounding = #accel.rounding<floor>} : (tensor<4xf32>) -> tensor<4x!a>
   return %2 : tensor<4x!a>
 }
 

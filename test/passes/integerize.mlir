@@ -32,7 +32,7 @@ func.func @conv2d_floor(%x: tensor<1x1x4x4x!x>) -> tensor<1x1x4x4x!y> {
   // CHECK: accel.conv2d {{.*}}pad_value = 0 : i64
   // CHECK-SAME: min = 0, max = 255
   // CHECK-SAME: : (tensor<1x1x4x4xui8>, tensor<1x1x3x3xi8>) -> tensor<1x1x4x4xui8>
-  %0 = accel.conv2d %x, %w {rounding = "floor", strides = array<i64: 1, 1>, pads = array<i64: 1, 1, 1, 1>, dilations = array<i64: 1, 1>, groups = 1 : i64} : (tensor<1x1x4x4x!x>, tensor<1x1x3x3x!w>) -> tensor<1x1x4x4x!y>
+  %0 = accel.conv2d %x, %w {rounding = #accel.rounding<floor>, strides = array<i64: 1, 1>, pads = array<i64: 1, 1, 1, 1>, dilations = array<i64: 1, 1>, groups = 1 : i64} : (tensor<1x1x4x4x!x>, tensor<1x1x3x3x!w>) -> tensor<1x1x4x4x!y>
   return %0 : tensor<1x1x4x4x!y>
 }
 
@@ -122,7 +122,7 @@ func.func @mul(%a: tensor<1x2x2x2x!x>, %b: tensor<1x2x1x1x!g>) -> tensor<1x2x2x2
 func.func @average_pool(%x: tensor<1x1x5x5x!x>) -> tensor<1x1x5x5x!y> {
   // CHECK: accel.pool2d {{.*}}counts = array<i64: 4, 6, 9>
   // CHECK-SAME: multiplier = [{{[0-9]+}}, {{[0-9]+}}, {{[0-9]+}}]
-  %0 = accel.pool2d %x {kind = "average", kernel = array<i64: 3, 3>, strides = array<i64: 1, 1>, pads = array<i64: 1, 1, 1, 1>} : (tensor<1x1x5x5x!x>) -> tensor<1x1x5x5x!y>
+  %0 = accel.pool2d %x {kind = #accel.pool_kind<average>, kernel = array<i64: 3, 3>, strides = array<i64: 1, 1>, pads = array<i64: 1, 1, 1, 1>} : (tensor<1x1x5x5x!x>) -> tensor<1x1x5x5x!y>
   return %0 : tensor<1x1x5x5x!y>
 }
 

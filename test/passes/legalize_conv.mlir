@@ -16,7 +16,7 @@ func.func @even_kernel(%x: tensor<1x1x8x8xi8>) -> tensor<1x1x7x7xi8> {
 // Strides of 2 go into channels: half of a kernel of 10 is one of 5.
 // CHECK-LABEL: @wide_kernel
 func.func @wide_kernel(%x: tensor<1x1x49x10xi8>) -> tensor<1x64x25x5xi8> {
-  // CHECK: %[[PADDED:.*]] = accel.pad %{{.*}} {accel.inserted = "legalize_conv", high = array<i64: 0, 0, 5, 3>, low = array<i64: 0, 0, 4, 1>
+  // CHECK: %[[PADDED:.*]] = accel.pad %{{.*}} {accel.inserted = #accel.inserted<purpose = legalize_conv>, high = array<i64: 0, 0, 5, 3>, low = array<i64: 0, 0, 4, 1>
   // CHECK-SAME: -> tensor<1x1x58x14xi8>
   // CHECK: %[[SQUARES:.*]] = accel.reshape %[[PADDED]]
   // CHECK: %[[MOVED:.*]] = accel.transpose %[[SQUARES]] {accel.inserted = {{.*}}, permutation = array<i64: 1, 3, 0, 2>}

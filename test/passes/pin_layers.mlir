@@ -1,9 +1,9 @@
 // RUN: htvm-opt %s -p pin-layers | FileCheck %s
 
 // A layer gets what the plan's entry for it has, and no other layer does.
-module attributes {accel.plan = [{node = "sum", op = "add", engine = "host"},
-                                 {node = "twice", op = "add", tiling = {outputs = 16 : i64, rows = 4 : i64, columns = 4 : i64}},
-                                 {node = "sum", op = "add", number = 2 : i64, engine = "npu"}]} {
+module attributes {accel.plan = [#accel.pin<node = "sum", op = "add", engine = "host">,
+                                 #accel.pin<node = "twice", op = "add", tiling = <outputs = 16, rows = 4, columns = 4>>,
+                                 #accel.pin<node = "sum", op = "add", number = 2, engine = "npu">]} {
   // CHECK-LABEL: @pinned
   func.func @pinned(%x: tensor<1x16x4x4xi8>) -> tensor<1x16x4x4xi8> {
     // CHECK: %[[SUM:.*]] = accel.add

@@ -26,9 +26,9 @@ func.func @several_memories(%x: memref<1x1x8x8xi8, "ram">, %y: memref<1x1x8x8xi8
   %1 = accel.copy %x to %a : memref<1x1x8x8xi8, "ram"> to memref<1x1x8x8xi8, "l1"> loc("one")
   accel.wait %1 loc("one")
   accel.wait %0 loc("one")
-  %2 = accel.launch "npu" %a weights %v into %c {job = {kind = "conv2d", channels = 1, outputs = 1, size = array<i64: 8, 8>, out_size = array<i64: 8, 8>}} : (memref<1x1x8x8xi8, "l1">, memref<80xi8, "weights">, memref<1x1x8x8xi8, "l1">) -> !accel.token loc("one")
+  %2 = accel.launch "npu" %a weights %v into %c {job = #accel.job<kind = conv2d, channels = 1, outputs = 1, size = [8, 8], out_size = [8, 8], kernel = [1, 1], strides = [1, 1], pads = [0, 0, 0, 0], own = {high = 127 : i64, low = -128 : i64, shift = 0 : i64}>} : (memref<1x1x8x8xi8, "l1">, memref<80xi8, "weights">, memref<1x1x8x8xi8, "l1">) -> !accel.token loc("one")
   accel.wait %2 loc("one")
-  %3 = accel.launch "npu" %c, %c into %b {job = {kind = "add", channels = 1, outputs = 1, size = array<i64: 8, 8>, out_size = array<i64: 8, 8>}} : (memref<1x1x8x8xi8, "l1">, memref<1x1x8x8xi8, "l1">, memref<1x1x8x8xi8, "l1">) -> !accel.token loc("two")
+  %3 = accel.launch "npu" %c, %c into %b {job = #accel.job<kind = add, channels = 1, outputs = 1, size = [8, 8], out_size = [8, 8], kernel = [1, 1], strides = [1, 1], pads = [0, 0, 0, 0], own = {high = 127 : i64, low = -128 : i64, shift = 0 : i64}>} : (memref<1x1x8x8xi8, "l1">, memref<1x1x8x8xi8, "l1">, memref<1x1x8x8xi8, "l1">) -> !accel.token loc("two")
   accel.wait %3 loc("two")
   %4 = accel.copy %b to %y : memref<1x1x8x8xi8, "l1"> to memref<1x1x8x8xi8, "ram"> loc("two")
   accel.wait %4 loc("two")
@@ -46,7 +46,7 @@ func.func @in_flight(%x: memref<1x1x8x8xi8, "ram">, %y: memref<1x1x8x8xi8, "ram"
   %b = accel.buffer "b" : memref<1x1x8x8xi8, "l1">
   %1 = accel.copy %x to %a : memref<1x1x8x8xi8, "ram"> to memref<1x1x8x8xi8, "l1">
   accel.wait %1
-  %2 = accel.launch "npu" %a, %a into %c {job = {kind = "add", channels = 1, outputs = 1, size = array<i64: 8, 8>, out_size = array<i64: 8, 8>}} : (memref<1x1x8x8xi8, "l1">, memref<1x1x8x8xi8, "l1">, memref<1x1x8x8xi8, "l1">) -> !accel.token
+  %2 = accel.launch "npu" %a, %a into %c {job = #accel.job<kind = add, channels = 1, outputs = 1, size = [8, 8], out_size = [8, 8], kernel = [1, 1], strides = [1, 1], pads = [0, 0, 0, 0], own = {high = 127 : i64, low = -128 : i64, shift = 0 : i64}>} : (memref<1x1x8x8xi8, "l1">, memref<1x1x8x8xi8, "l1">, memref<1x1x8x8xi8, "l1">) -> !accel.token
   %5 = accel.copy %x to %b : memref<1x1x8x8xi8, "ram"> to memref<1x1x8x8xi8, "l1">
   accel.wait %5
   %4 = accel.copy %b to %y : memref<1x1x8x8xi8, "l1"> to memref<1x1x8x8xi8, "ram">

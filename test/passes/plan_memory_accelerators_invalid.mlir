@@ -9,7 +9,7 @@ func.func @l1_is_too_small(%x: memref<1x1x8x8xi8, "ram">, %y: memref<1x1x8x8xi8,
   %b = accel.buffer "sum output" : memref<1x1x8x8xi8, "l1">
   %0 = accel.copy %x to %a : memref<1x1x8x8xi8, "ram"> to memref<1x1x8x8xi8, "l1"> loc("sum")
   accel.wait %0 loc("sum")
-  %1 = accel.launch "npu" %a, %a into %b {job = {kind = "add", channels = 1, outputs = 1, size = array<i64: 8, 8>, out_size = array<i64: 8, 8>}} : (memref<1x1x8x8xi8, "l1">, memref<1x1x8x8xi8, "l1">, memref<1x1x8x8xi8, "l1">) -> !accel.token loc("sum")
+  %1 = accel.launch "npu" %a, %a into %b {job = #accel.job<kind = add, channels = 1, outputs = 1, size = [8, 8], out_size = [8, 8], kernel = [1, 1], strides = [1, 1], pads = [0, 0, 0, 0], own = {high = 127 : i64, low = -128 : i64, shift = 0 : i64}>} : (memref<1x1x8x8xi8, "l1">, memref<1x1x8x8xi8, "l1">, memref<1x1x8x8xi8, "l1">) -> !accel.token loc("sum")
   accel.wait %1 loc("sum")
   %2 = accel.copy %b to %y : memref<1x1x8x8xi8, "l1"> to memref<1x1x8x8xi8, "ram"> loc("sum")
   accel.wait %2 loc("sum")
@@ -26,7 +26,7 @@ func.func @descriptors_count(%x: memref<64xi8, "ram">) {
   %w = memref.get_global @w : memref<4000xi8, "ram">
   %a = accel.buffer "sum input" : memref<4xi8, "l1">
   %b = accel.buffer "sum output" : memref<4xi8, "l1">
-  %1 = accel.launch "npu" %a, %a into %b {job = {kind = "add", channels = 1, outputs = 1, size = array<i64: 2, 2>, out_size = array<i64: 2, 2>}} : (memref<4xi8, "l1">, memref<4xi8, "l1">, memref<4xi8, "l1">) -> !accel.token loc("sum")
+  %1 = accel.launch "npu" %a, %a into %b {job = #accel.job<kind = add, channels = 1, outputs = 1, size = [2, 2], out_size = [2, 2], kernel = [1, 1], strides = [1, 1], pads = [0, 0, 0, 0], own = {high = 127 : i64, low = -128 : i64, shift = 0 : i64}>} : (memref<4xi8, "l1">, memref<4xi8, "l1">, memref<4xi8, "l1">) -> !accel.token loc("sum")
   accel.wait %1 loc("sum")
   return
 }

@@ -17,7 +17,7 @@ func.func @the_first_step_has_what_precedes_it(
   accel.wait %t
   // CHECK: accel.launch
   // CHECK-SAME: accel.predicted_cycles = 663
-  %v = accel.launch "digital" %0, %1 into %2 {accel.shape = array<i64: 1, 16, 10, 10>, job = {kind = "add", channels = 16, outputs = 16, size = array<i64: 10, 10>, out_size = array<i64: 10, 10>}} : (memref<1x16x10x10xi8, "l1">, memref<1x16x10x10xi8, "l1">, memref<1x16x10x10xi8, "l1">) -> !accel.token
+  %v = accel.launch "digital" %0, %1 into %2 {accel.shape = array<i64: 1, 16, 10, 10>, job = #accel.job<kind = add, channels = 16, outputs = 16, size = [10, 10], out_size = [10, 10], kernel = [1, 1], strides = [1, 1], pads = [0, 0, 0, 0], own = {high = 127 : i64, low = -128 : i64, shift = 0 : i64}>} : (memref<1x16x10x10xi8, "l1">, memref<1x16x10x10xi8, "l1">, memref<1x16x10x10xi8, "l1">) -> !accel.token
   accel.wait %v
   %w = accel.copy %2 to %y : memref<1x16x10x10xi8, "l1"> to memref<1x16x10x10xi8, "l2">
   accel.wait %w

@@ -37,10 +37,10 @@ func.func @concat(%x: tensor<2x!a>, %y: tensor<2x!narrow>, %z: tensor<2x!b>) -> 
 // A maximum is one of the numbers it is taken of; an average is not.
 // CHECK-LABEL: @pooling
 func.func @pooling(%x: tensor<1x1x2x2x!a>) -> (tensor<1x1x1x1xf32>, tensor<1x1x1x1xf32>) {
-  // CHECK: accel.pool2d {{.*}}"max"{{.*}} -> tensor<1x1x1x1x!quant
-  // CHECK: accel.pool2d {{.*}}"average"{{.*}} -> tensor<1x1x1x1xf32>
-  %0 = accel.pool2d %x {kind = "max", kernel = array<i64: 2, 2>, strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>} : (tensor<1x1x2x2x!a>) -> tensor<1x1x1x1xf32>
-  %1 = accel.pool2d %x {kind = "average", kernel = array<i64: 2, 2>, strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>} : (tensor<1x1x2x2x!a>) -> tensor<1x1x1x1xf32>
+  // CHECK: accel.pool2d {{.*}}<max>{{.*}} -> tensor<1x1x1x1x!quant
+  // CHECK: accel.pool2d {{.*}}<average>{{.*}} -> tensor<1x1x1x1xf32>
+  %0 = accel.pool2d %x {kind = #accel.pool_kind<max>, kernel = array<i64: 2, 2>, strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>} : (tensor<1x1x2x2x!a>) -> tensor<1x1x1x1xf32>
+  %1 = accel.pool2d %x {kind = #accel.pool_kind<average>, kernel = array<i64: 2, 2>, strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>} : (tensor<1x1x2x2x!a>) -> tensor<1x1x1x1xf32>
   %2 = accel.relu %0 : (tensor<1x1x1x1xf32>) -> tensor<1x1x1x1xf32>
   return %2, %1 : tensor<1x1x1x1xf32>, tensor<1x1x1x1xf32>
 }

@@ -6,7 +6,7 @@
 
 // Scales become powers of two, weights are rounded anew, half a step of the result is in the bias; what the network
 // takes and gives keeps its type.
-module attributes {accel.requant = "pow2"} {
+module attributes {accel.options = #accel.options<requant = pow2>} {
   // CHECK-LABEL: @one_layer
   // CHECK-SAME: tensor<1x2x4x4x!quant.uniform<i8:f32, 4.000000e-02:-128>>
   func.func @one_layer(%x: tensor<1x2x4x4x!map>) -> tensor<1x1x4x4x!map> {
@@ -14,7 +14,7 @@ module attributes {accel.requant = "pow2"} {
     // CHECK: %[[W:.*]] = arith.constant dense<{{\[\[\[\[}}64]], {{\[\[}}-32]]]]> : tensor<1x2x1x1xi8>
     // CHECK: arith.constant dense<237> : tensor<1xi32>
     // CHECK: %[[Y:.*]] = accel.conv2d %[[X]]
-    // CHECK-SAME: rounding = "floor"
+    // CHECK-SAME: rounding = #accel.rounding<floor>
     // CHECK: %[[Z:.*]] = accel.lookup %[[Y]]
     // CHECK: return %[[Z]]
     %0 = arith.constant dense<[[[[100]], [[-50]]]]> : tensor<1x2x1x1xi8>
@@ -45,7 +45,7 @@ func.func @not_asked(%x: tensor<1x4x!quant.uniform<i8:f32, 4.000000e-02:-128>>) 
 
 // Where weights are nothing, or next to nothing, they become so coarse that 32 bits hold the bias: 1000 * 0.0004 and half
 // of the result's 0.125 are 0.4625, in steps of 2^-31.
-module attributes {accel.requant = "pow2"} {
+module attributes {accel.options = #accel.options<requant = pow2>} {
   // CHECK-LABEL: @bias_alone
   func.func @bias_alone(%x: tensor<1x2x4x4x!map>) -> tensor<1x1x4x4x!map> {
     // CHECK: arith.constant dense<0> : tensor<1x2x1x1xi8>
@@ -65,15 +65,15 @@ module attributes {accel.requant = "pow2"} {
 !weight = !quant.uniform<i8:f32, 1.000000e-02>
 
 // Layers without a bias get one, and their results new types as well.
-module attributes {accel.requant = "pow2"} {
+module attributes {accel.options = #accel.options<requant = pow2>} {
   // CHECK-LABEL: @no_biases
   func.func @no_biases(%x: tensor<1x2x!map>) -> tensor<1x2x!map> {
     %0 = arith.constant dense<[[100, -50], [20, 30]]> : tensor<2x2xi8>
     %w = quant.scast %0 : tensor<2x2xi8> to tensor<2x2x!weight>
-    // CHECK: %[[Y:.*]] = accel.dense %{{.*}}, %{{.*}} bias %{{.*}} {rounding = "floor"}
+    // CHECK: %[[Y:.*]] = accel.dense %{{.*}}, %{{.*}} bias %{{.*}} {rounding = #accel.rounding<floor>}
     // CHECK-SAME: -> tensor<1x2x!quant.uniform<i8<0:127>:f32, 1.250000e-01>>
     %y = accel.dense %x, %w : (tensor<1x2x!map>, tensor<2x2x!weight>) -> tensor<1x2x!map>
-    // CHECK: accel.dense %[[Y]], %{{.*}} bias %{{.*}} {rounding = "floor"}
+    // CHECK: accel.dense %[[Y]], %{{.*}} bias %{{.*}} {rounding = #accel.rounding<floor>}
     // CHECK-SAME: -> tensor<1x2x!quant.uniform<i8<0:127>:f32, 1.250000e-01>>
     %z = accel.dense %y, %w : (tensor<1x2x!map>, tensor<2x2x!weight>) -> tensor<1x2x!map>
     return %z : tensor<1x2x!map>

@@ -9,10 +9,10 @@ func.func @chain(%x: tensor<1x4x2x2x!a>) -> tensor<1x4x!a> {
   // CHECK-NEXT: accel.relu {{.*}} -> tensor<1x4x1x1xf32>
   // CHECK-NEXT: accel.quantize {{.*}}floor{{.*}} -> tensor<1x4x1x1x!quant
   // CHECK-NEXT: accel.reshape {{.*}} -> tensor<1x4x!quant
-  %0 = accel.pool2d %x {kind = "average", kernel = array<i64: 2, 2>, strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>} : (tensor<1x4x2x2x!a>) -> tensor<1x4x1x1xf32>
+  %0 = accel.pool2d %x {kind = #accel.pool_kind<average>, kernel = array<i64: 2, 2>, strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>} : (tensor<1x4x2x2x!a>) -> tensor<1x4x1x1xf32>
   %1 = accel.reshape %0 : (tensor<1x4x1x1xf32>) -> tensor<1x4xf32>
   %2 = accel.relu %1 : (tensor<1x4xf32>) -> tensor<1x4xf32>
-  %3 = accel.quantize %2 {rounding = "floor"} : (tensor<1x4xf32>) -> tensor<1x4x!a>
+  %3 = accel.quantize %2 {rounding = #accel.rounding<floor>} : (tensor<1x4xf32>) -> tensor<1x4x!a>
   return %3 : tensor<1x4x!a>
 }
 
@@ -75,7 +75,7 @@ func.func @max_pool(%x: tensor<1x1x2x2x!a>) -> (tensor<1x1x1x1x!a>, tensor<1x1x1
   // CHECK-NEXT: accel.mul
   %c = arith.constant dense<-1.0> : tensor<f32>
   %0 = accel.sigmoid %x : (tensor<1x1x2x2x!a>) -> tensor<1x1x2x2xf32>
-  %1 = accel.pool2d %0 {kind = "max", kernel = array<i64: 2, 2>, strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>} : (tensor<1x1x2x2xf32>) -> tensor<1x1x1x1xf32>
+  %1 = accel.pool2d %0 {kind = #accel.pool_kind<max>, kernel = array<i64: 2, 2>, strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>} : (tensor<1x1x2x2xf32>) -> tensor<1x1x1x1xf32>
   %2 = accel.quantize %1 : (tensor<1x1x1x1xf32>) -> tensor<1x1x1x1x!a>
   %3 = accel.mul %1, %c : (tensor<1x1x1x1xf32>, tensor<f32>) -> tensor<1x1x1x1xf32>
   return %2, %3 : tensor<1x1x1x1x!a>, tensor<1x1x1x1xf32>

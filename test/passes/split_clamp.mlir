@@ -43,7 +43,7 @@ func.func @unequal_scales(%a: tensor<1x16x16x16xi8>, %b: tensor<1x16x16x16xi8>) 
 // CHECK-LABEL: @seven_bits
 func.func @seven_bits(%a: tensor<1x16x16x16xi8>, %b: tensor<1x16x16x16xi8>) -> tensor<1x16x16x16xi8> {
   // CHECK: %[[SUM:.*]] = accel.add %{{.*}}, %{{.*}} {accel.inner, requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [0], min = -128, max = 127, narrow = true>}
-  // CHECK: %[[Y:.*]] = accel.add %[[SUM]], %[[SUM]] {accel.inserted = "split_clamp", requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [2], min = -64, max = 63, narrow = true>}
+  // CHECK: %[[Y:.*]] = accel.add %[[SUM]], %[[SUM]] {accel.inserted = #accel.inserted<purpose = split_clamp>, requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [2], min = -64, max = 63, narrow = true>}
   // CHECK: return %[[Y]]
   %y = accel.add %a, %b {requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -64, max = 63, narrow = true>} : (tensor<1x16x16x16xi8>, tensor<1x16x16x16xi8>) -> tensor<1x16x16x16xi8>
   return %y : tensor<1x16x16x16xi8>

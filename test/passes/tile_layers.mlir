@@ -20,7 +20,7 @@ func.func @one_tile(%x: memref<1x4x8x8xi8, "ram">, %y: memref<1x4x8x8xi8, "ram">
   // CHECK: %[[V:.*]] = accel.launch "npu" %{{.*}} weights %[[WEIGHTS]] into
   // CHECK-SAME: accel.macs = 1024
   // CHECK-SAME: accel.op = "accel.conv2d", accel.predicted = #accel.predicted<cycles = 2, bound = 1>, accel.shape = array<i64: 1, 4, 8, 8>
-  // CHECK-SAME: job = {channels = 4 : i64, kind = "conv2d", out_size = array<i64: 1, 64>, outputs = 4 : i64, shift = 4 : i64, size = array<i64: 1, 64>}
+  // CHECK-SAME: job = #accel.job<kind = conv2d, channels = 4, outputs = 4, size = [1, 64], out_size = [1, 64], kernel = [1, 1], strides = [1, 1], pads = [0, 0, 0, 0], own = {high = 127 : i64, low = -128 : i64, shift = 4 : i64}>
   // CHECK: accel.wait %[[V]]
   // CHECK: %[[S:.*]] = accel.copy %{{.*}} to %arg1
   // CHECK: accel.wait %[[S]]
@@ -41,14 +41,14 @@ func.func @two_tiles(%x: memref<1x4x8x8xi8, "ram">, %y: memref<1x4x8x8xi8, "ram"
   // CHECK-COUNT-2: accel.buffer "two output" : memref<128xi8, "l1">
   // CHECK: memref.subview %arg0[0, 0, 0, 0] [1, 4, 5, 8]
   // CHECK: %[[A:.*]] = accel.launch "npu"
-  // CHECK-SAME: pads = array<i64: 1, 1, 0, 1>
+  // CHECK-SAME: pads = [1, 1, 0, 1]
   // CHECK: memref.subview %arg0[0, 0, 3, 0] [1, 4, 5, 8]
   // CHECK-NEXT: memref.reinterpret_cast
   // CHECK-NEXT: %[[LOAD:.*]] = accel.copy
   // CHECK-DAG: accel.wait %[[LOAD]]
   // CHECK-DAG: accel.wait %[[A]]
   // CHECK: %[[B:.*]] = accel.launch "npu"
-  // CHECK-SAME: pads = array<i64: 0, 1, 1, 1>
+  // CHECK-SAME: pads = [0, 1, 1, 1]
   // CHECK: memref.subview %arg1[0, 0, 0, 0] [1, 4, 4, 8]
   // CHECK-NEXT: %[[STORE:.*]] = accel.copy
   // CHECK: accel.wait %[[B]]
@@ -69,7 +69,7 @@ func.func @stays(%x: memref<1x4x8x8xi8, "ram">, %y: memref<1x4x8x8xi8, "ram"> {a
   accel.add %x, %x into %a {engine = "npu", accel.tiling = #accel.tiling<outputs = 4, rows = 8, columns = 8, loads = true, outputs_first = true>, requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127>} : (memref<1x4x8x8xi8, "ram">, memref<1x4x8x8xi8, "ram">, memref<1x4x8x8xi8, "l1">) -> () loc("first")
   // CHECK-NOT: accel.wait
   // CHECK: accel.pool2d %arg0 into %arg2
-  accel.pool2d %x into %z {engine = "host", kind = "max", kernel = array<i64: 2, 2>, strides = array<i64: 2, 2>, pads = array<i64: 0, 0, 0, 0>} : (memref<1x4x8x8xi8, "ram">, memref<1x4x4x4xi8, "ram">) -> () loc("pool")
+  accel.pool2d %x into %z {engine = "host", kind = #accel.pool_kind<max>, kernel = array<i64: 2, 2>, strides = array<i64: 2, 2>, pads = array<i64: 0, 0, 0, 0>} : (memref<1x4x8x8xi8, "ram">, memref<1x4x4x4xi8, "ram">) -> () loc("pool")
   // CHECK-NEXT: accel.wait %[[T]]
   // CHECK: accel.launch "npu" %[[A]], %[[A]] into
   accel.add %a, %a into %y {engine = "npu", accel.tiling = #accel.tiling<outputs = 4, rows = 8, columns = 8, stores = true, outputs_first = true>, requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127>} : (memref<1x4x8x8xi8, "l1">, memref<1x4x8x8xi8, "l1">, memref<1x4x8x8xi8, "ram">) -> () loc("second")
@@ -90,7 +90,7 @@ func.func @copy(%x: memref<1x4x8x8xi8, "ram">, %z: memref<1x4x4x4xi8, "ram"> {ac
   // CHECK-NEXT: accel.wait %[[C]]
   // CHECK-NEXT: accel.pool2d %[[B]]
   accel.transfer %a into %b {engine = "store"} : (memref<1x4x8x8xi8, "l1">, memref<1x4x8x8xi8, "ram">) -> () loc("copy")
-  accel.pool2d %b into %z {engine = "host", kind = "max", kernel = array<i64: 2, 2>, strides = array<i64: 2, 2>, pads = array<i64: 0, 0, 0, 0>} : (memref<1x4x8x8xi8, "ram">, memref<1x4x4x4xi8, "ram">) -> () loc("pool")
+  accel.pool2d %b into %z {engine = "host", kind = #accel.pool_kind<max>, kernel = array<i64: 2, 2>, strides = array<i64: 2, 2>, pads = array<i64: 0, 0, 0, 0>} : (memref<1x4x8x8xi8, "ram">, memref<1x4x4x4xi8, "ram">) -> () loc("pool")
   return
 }
 

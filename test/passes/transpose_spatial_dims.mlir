@@ -4,7 +4,7 @@
 // paddings and strides; the map that comes in and the one that goes out are transposed.
 // CHECK-LABEL: @narrow
 func.func @narrow(%x: tensor<1x16x50x5xi8>) -> tensor<1x16x25x3xi8> {
-  // CHECK: %[[X:.*]] = accel.transpose %arg0 {accel.inserted = "transpose_spatial_dims", permutation = array<i64: 0, 1, 3, 2>} : (tensor<1x16x50x5xi8>) -> tensor<1x16x5x50xi8>
+  // CHECK: %[[X:.*]] = accel.transpose %arg0 {accel.inserted = #accel.inserted<purpose = transpose_spatial_dims>, permutation = array<i64: 0, 1, 3, 2>} : (tensor<1x16x50x5xi8>) -> tensor<1x16x5x50xi8>
   // CHECK: %[[A:.*]] = accel.conv2d %[[X]], {{.*}}accel.inner{{.*}}pads = array<i64: 1, 3, 3, 3>{{.*}} : (tensor<1x16x5x50xi8>, tensor<16x16x5x7xi8>) -> tensor<1x16x5x50xi8>
   // CHECK: %[[B:.*]] = accel.conv2d %[[A]]
   // CHECK-SAME: -> tensor<1x16x3x25xi8>
@@ -29,7 +29,7 @@ func.func @one_pixel(%x: tensor<1x16x40x2xi8>) -> tensor<1x16x1x1xi8> {
   // CHECK: return %[[Y]]
   %v = arith.constant dense<1> : tensor<16x16x7x7xi8>
   %1 = accel.conv2d %x, %v {strides = array<i64: 1, 1>, pads = array<i64: 3, 3, 3, 3>, dilations = array<i64: 1, 1>, groups = 1, requant = #accel.requant<multiplier = [1], offset = [0], shift = [9], min = -128, max = 127>} : (tensor<1x16x40x2xi8>, tensor<16x16x7x7xi8>) -> tensor<1x16x40x2xi8>
-  %2 = accel.pool2d %1 {kind = "average", kernel = array<i64: 40, 2>, strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, counts = array<i64: 80>, requant = #accel.requant<multiplier = [1], offset = [0], shift = [6], min = -128, max = 127>} : (tensor<1x16x40x2xi8>) -> tensor<1x16x1x1xi8>
+  %2 = accel.pool2d %1 {kind = #accel.pool_kind<average>, kernel = array<i64: 40, 2>, strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, counts = array<i64: 80>, requant = #accel.requant<multiplier = [1], offset = [0], shift = [6], min = -128, max = 127>} : (tensor<1x16x40x2xi8>) -> tensor<1x16x1x1xi8>
   return %2 : tensor<1x16x1x1xi8>
 }
 

@@ -53,7 +53,7 @@ func.func @layouts(%x: tensor<1x2x2x2xi8, #nhwc>) -> tensor<8xi8> {
 
 // -----
 
-// SCHEDULED: error: stage 'scheduled': accel.order of 'main' is missing, expected "optimal" or "bounded"
+// SCHEDULED: error: stage 'scheduled': accel.order of 'main' is missing, expected #accel.optimality<optimal> or <bounded>
 func.func @main(%x: tensor<4xi8>) -> tensor<4xi8> {
   return %x : tensor<4xi8>
 }
@@ -62,7 +62,7 @@ func.func @main(%x: tensor<4xi8>) -> tensor<4xi8> {
 
 // PLANNED: error: stage 'planned': an argument is a 'tensor<4xi8>', expected a memref in a named memory
 // PLANNED: error: stage 'planned': 'func.return' has a value of 'tensor<4xi8>', expected a memref in a named memory
-func.func @tensor_left(%x: tensor<4xi8>) -> tensor<4xi8> attributes {accel.order = "optimal"} {
+func.func @tensor_left(%x: tensor<4xi8>) -> tensor<4xi8> attributes {accel.order = #accel.optimality<optimal>} {
   return %x : tensor<4xi8>
 }
 
@@ -73,7 +73,7 @@ func.func @tensor_left(%x: tensor<4xi8>) -> tensor<4xi8> attributes {accel.order
 // PLANNED: error: stage 'planned': a value of 'memref<4xi8, "ram">' has no offset, expected plan-memory to have given one
 module attributes {accel.arena = {ram = 8 : i64}, accel.lower_bound = {ram = 8 : i64}, accel.capacity = {ram = 8 : i64}} {
   func.func @offsets(%x: memref<4xi8, "ram"> {accel.name = "x", accel.offset = 2 : i64},
-                     %y: memref<4xi8, "ram"> {accel.name = "y", accel.offset = 8 : i64, accel.result}) attributes {accel.order = "optimal"} {
+                     %y: memref<4xi8, "ram"> {accel.name = "y", accel.offset = 8 : i64, accel.result}) attributes {accel.order = #accel.optimality<optimal>} {
     %a = accel.buffer "a" : memref<4xi8, "ram">
     return
   }
@@ -89,7 +89,7 @@ module attributes {accel.arena = {ram = 8 : i64}, accel.lower_bound = {ram = 8 :
 // PLANNED: error: stage 'planned': the caller reads 'y' at ram 32 to 48, overwritten by node 'end' with 'e' at ram 40 to 56
 module attributes {accel.arena = {ram = 80 : i64}, accel.lower_bound = {ram = 80 : i64}, accel.capacity = {ram = 80 : i64}} {
   func.func @memory(%x: memref<4x4xi8, "ram"> {accel.name = "x", accel.offset = 0 : i64},
-                    %y: memref<4x4xi8, "ram"> {accel.name = "y", accel.offset = 32 : i64, accel.result}) attributes {accel.order = "optimal"} {
+                    %y: memref<4x4xi8, "ram"> {accel.name = "y", accel.offset = 32 : i64, accel.result}) attributes {accel.order = #accel.optimality<optimal>} {
     %z = accel.buffer "z" at 64 : memref<4x4xi8, "ram">
     %a = accel.buffer "a" at 16 : memref<4x4xi8, "ram">
     accel.transpose %x into %a {engine = "host", permutation = array<i64: 1, 0>} : (memref<4x4xi8, "ram">, memref<4x4xi8, "ram">) -> () loc("begin")
@@ -110,7 +110,7 @@ module attributes {accel.arena = {ram = 80 : i64}, accel.lower_bound = {ram = 80
 
 // PLANNED: error: stage 'planned': the arena of 'ram' has 8 bytes, expected from 4 (its lower bound) to 4 (its capacity)
 module attributes {accel.arena = {ram = 8 : i64}, accel.lower_bound = {ram = 4 : i64}, accel.capacity = {ram = 4 : i64}} {
-  func.func @does_not_fit(%x: memref<4xi8, "ram"> {accel.offset = 0 : i64}) attributes {accel.order = "optimal"} {
+  func.func @does_not_fit(%x: memref<4xi8, "ram"> {accel.offset = 0 : i64}) attributes {accel.order = #accel.optimality<optimal>} {
     return
   }
 }

@@ -28,9 +28,13 @@ from htvm.backend.targets.rules import Proof, Rule
 from htvm.backend.targets.soc import CostModel
 from htvm.backend.targets.violations import Both, Bytes, OneOf, Quality, Subject, Tensor, Value, Violation, Window
 from htvm.dialects import accel
+from htvm.dialects.accel import JobKind
 
 CLIPS = ((-128, 127), (0, 127))
 """Of a linear layer: saturation, and saturation after a ReLU."""
+
+SUMMING = (accel.PoolKind.AVERAGE, accel.PoolKind.SUM)
+"""Pools that are sums."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ class ArrayEngine:
     reads: Layout = Layout.NCHW
     writes: tuple[Layout, ...] = (Layout.NCHW, Layout.NHWC)
     output_step: int = LANES
+    job_fields: tuple[str, ...] = ("shift", "low", "high")
 
     # What it accepts
 
@@ -85,7 +90,7 @@ class ArrayEngine:
             Proof(Subject.REQUANT, self.adder, source, self.constants),
         )
         pool = (
-            Rule(Subject.KIND, OneOf(("average", "sum")), definition, _kind_found),
+            Rule(Subject.KIND, OneOf(SUMMING), definition, _kind_found),
             Rule(Subject.WINDOW, Quality.WHOLE_MAP, definition, _window_found),
         )
         return {
@@ -137,11 +142,11 @@ class ArrayEngine:
         else:
             linear = linear_ops.linear(layer)
             found, geometry = self._shift(linear), linear_ops.job(linear, _kind(linear))
-        return replace(geometry, shift=found.shift, low=found.low, high=found.high)
+        return geometry.having(shift=found.shift, low=found.low, high=found.high)
 
     def most_outputs(self, job: Job) -> int:
         """Return the outputs whose weights fit the weight memory; 16 of a depthwise layer, 0 if not one block fits."""
-        if job.kind == "add":
+        if job.kind == JobKind.ADD:
             return job.outputs
         blocks = self.capacity_bytes // array_weights.size_bytes(self._block(job))
         return min(job.outputs, (min(blocks, 1) if job.groups > 1 else blocks) * LANES)
@@ -156,7 +161,7 @@ class ArrayEngine:
         A depthwise tile becomes a convolution with a block-diagonal matrix: 16 channels together take fewer steps than
         16 jobs with one channel, which HTVM uses (one useful lane of 16). A 1x1 convolution sees a map as one row.
         """
-        if job.kind != "conv2d":
+        if job.kind != JobKind.CONV2D:
             return job
         if job.groups > LANES:
             raise ValueError(f"a depthwise tile of {job.groups} channels, expected at most {LANES}")
@@ -172,7 +177,7 @@ class ArrayEngine:
 
     def weight_bytes(self, job: Job) -> int:
         """Return the bytes of the packed weights of a tile, not lowered."""
-        return 0 if job.kind == "add" else array_weights.size_bytes(self.lowered(job, plain=True))
+        return 0 if job.kind == JobKind.ADD else array_weights.size_bytes(self.lowered(job, plain=True))
 
     def pack(self, job: Job, op: ir.Operation | ir.OpView, outputs: tuple[int, int]) -> np.ndarray:
         """Return the packed weights of a tile; of a depthwise one, the block-diagonal matrix."""
@@ -191,9 +196,9 @@ class ArrayEngine:
 
     def execute(self, job: Job, inputs: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
         """Compute a lowered job: int8[output_bytes]. Raises OverflowError where a sum leaves 32 bits."""
-        if job.kind == "add":
+        if job.kind == JobKind.ADD:
             sums = inputs[0].astype(np.int64) + inputs[1]
-            return np.clip(sums >> job.shift, job.low, job.high).astype(np.int8)
+            return np.clip(sums >> job["shift"], job["low"], job["high"]).astype(np.int8)
         matrix, biases = array_weights.unpack(job, weights)
         y = requantised(job, linear_ops.convolve(job, inputs[0].reshape(job.channels, *job.size), matrix), biases)
         return (y.transpose(1, 2, 0) if job.layout == Layout.NHWC else y).astype(np.int8).reshape(-1)
@@ -205,11 +210,11 @@ def requantised(job: Job, accumulators: np.ndarray, biases: np.ndarray) -> np.nd
     for numbers in (accumulators, sums):
         if numbers.min() < INT32[0] or numbers.max() > INT32[1]:
             raise OverflowError(f"a sum of {job} leaves 32 bits")
-    return np.clip(sums >> job.shift, job.low, job.high)
+    return np.clip(sums >> job["shift"], job["low"], job["high"])
 
 
-def _kind(op: LinearOp) -> str:
-    return "dense" if isinstance(op, accel.DenseOp) else "conv2d"
+def _kind(op: LinearOp) -> JobKind:
+    return JobKind.DENSE if isinstance(op, accel.DenseOp) else JobKind.CONV2D
 
 
 def _whole(job: Job) -> tuple[Range, Range]:
@@ -221,7 +226,7 @@ def _whole(job: Job) -> tuple[Range, Range]:
 
 
 def _kind_found(op: accel.Pool2dOp) -> Value | None:
-    return rules.unless_in(op.kind.value, ("average", "sum"))
+    return rules.unless_in(op.kind.value, SUMMING)
 
 
 def _window_found(op: accel.Pool2dOp) -> Value | None:

@@ -12,6 +12,7 @@ Source: DORY, Diana_TVM, HW_Parser.py and C_Parser.py (pulp-platform/dory be3d6d
 import numpy as np
 
 from htvm.backend.targets.jobs import Job
+from htvm.dialects.accel import JobKind
 
 LANES = 16
 BIAS_BYTES = 4
@@ -26,7 +27,7 @@ def size_bytes(job: Job) -> int:
 
 def block_bytes(job: Job) -> int:
     """Return the bytes of the weights and biases of up to 16 outputs."""
-    if job.kind == "dense":
+    if job.kind == JobKind.DENSE:
         return _blocks(job.channels) * LANES * LANES + LANES * SLOT_BYTES
     return job.rows_of_weights * LANES + LANES * BIAS_BYTES
 
@@ -39,7 +40,7 @@ def pack(job: Job, weights: np.ndarray, biases: np.ndarray) -> np.ndarray:
     padded = np.zeros(outputs, "<i4")
     padded[: len(biases)] = biases
     bias_bytes = padded.view(np.uint8).reshape(-1, LANES, BIAS_BYTES)
-    if job.kind == "dense":
+    if job.kind == JobKind.DENSE:
         channels = _blocks(job.channels) * LANES
         rows = np.zeros((outputs, channels), np.int8)
         rows[:, : weights.shape[1]] = lanes.reshape(outputs, -1)
@@ -55,10 +56,10 @@ def pack(job: Job, weights: np.ndarray, biases: np.ndarray) -> np.ndarray:
 def unpack(job: Job, packed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return weights int8[K, C, R, S] and biases int32[K] of a job."""
     blocks = packed[: size_bytes(job)].reshape(_blocks(job.outputs), -1)
-    tail = LANES * (SLOT_BYTES if job.kind == "dense" else BIAS_BYTES)
+    tail = LANES * (SLOT_BYTES if job.kind == JobKind.DENSE else BIAS_BYTES)
     lanes = np.ascontiguousarray(blocks[:, :-tail]).view(np.int8).reshape(len(blocks), -1, LANES)
     rows = lanes.transpose(0, 2, 1).reshape(len(blocks) * LANES, -1)[: job.outputs, : job.rows_of_weights]
-    if job.kind == "dense":
+    if job.kind == JobKind.DENSE:
         bias_bytes = blocks[:, -tail:].reshape(-1, SLOT_BYTES)[:, :BIAS_BYTES]
     else:
         bias_bytes = blocks[:, -tail:].reshape(-1, BIAS_BYTES, LANES).transpose(0, 2, 1)

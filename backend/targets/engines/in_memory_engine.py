@@ -27,6 +27,7 @@ from htvm.backend.targets.rules import Proof, Rule
 from htvm.backend.targets.soc import CostModel
 from htvm.backend.targets.violations import AtMost, Interval, Quality, Subject, Value, Violation, Within
 from htvm.dialects import accel
+from htvm.dialects.accel import JobKind
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class InMemoryEngine:
     reads: Layout = Layout.NHWC
     writes: tuple[Layout, ...] = (Layout.NHWC, Layout.NCHW)
     output_step: int = COLUMN_STEP
+    job_fields: tuple[str, ...] = ("shift", "low", "high", "code_low", "code_high", "rescale_shift")
 
     # What it accepts
 
@@ -103,7 +105,7 @@ class InMemoryEngine:
         return None if any(Interval(*each).contains(held) for each in self.inputs) else held
 
     def _rows_found(self, op: accel.Conv2dOp) -> Value | None:
-        rows = linear_ops.job(op, "matvec").rows_of_weights
+        rows = linear_ops.job(op, JobKind.MATVEC).rows_of_weights
         return None if rows <= self.rows else rows
 
     def converter(self, op: accel.Conv2dOp) -> Shift | Violation:
@@ -137,8 +139,14 @@ class InMemoryEngine:
         """Return an accepted op as one job."""
         layer = _convolution(op)
         code, scale = self._code(layer), self._scale(layer)
-        return replace(linear_ops.job(layer, "matvec"), shift=code.shift, code_low=code.low, code_high=code.high,
-                       rescale_shift=scale.shift, low=scale.low, high=scale.high)  # fmt: skip
+        return linear_ops.job(layer, JobKind.MATVEC).having(
+            shift=code.shift,
+            code_low=code.low,
+            code_high=code.high,
+            rescale_shift=scale.shift,
+            low=scale.low,
+            high=scale.high,
+        )
 
     def most_outputs(self, job: Job) -> int:
         """Return the outputs that have columns, whose weights and scales fit."""
@@ -178,9 +186,9 @@ class InMemoryEngine:
                 f"inputs are {x.min()}..{x.max()}, expected {Within(tuple(Interval(*each) for each in self.inputs))}"
             )
         matrix, scales, offsets = in_memory_weights.unpack(job, weights)
-        codes = np.clip(linear_ops.convolve(job, x, matrix) >> job.shift, job.code_low, job.code_high)
+        codes = np.clip(linear_ops.convolve(job, x, matrix) >> job["shift"], job["code_low"], job["code_high"])
         factors, addends = (array.astype(np.int64)[:, None, None] for array in (scales, offsets))
-        y = np.clip((codes * factors + addends) >> job.rescale_shift, job.low, job.high)
+        y = np.clip((codes * factors + addends) >> job["rescale_shift"], job["low"], job["high"])
         return (y.transpose(1, 2, 0) if job.layout == Layout.NHWC else y).astype(np.int8).reshape(-1)
 
 

@@ -13,6 +13,7 @@ from mlir import ir
 
 from htvm.backend.targets.jobs import Job
 from htvm.dialects import accel, quantisation
+from htvm.dialects.accel import JobKind
 from htvm.dialects.semantics import integers, value_ranges
 from htvm.dialects.semantics.value_ranges import Range
 
@@ -65,7 +66,7 @@ def pads_its_zero(op: accel.Conv2dOp) -> bool:
     return not any(op.pads) or op.pad_value is None or op.pad_value.value == 0
 
 
-def job(op: LinearOp, kind: str) -> Job:
+def job(op: LinearOp, kind: JobKind) -> Job:
     """Return the geometry of a layer with one image."""
     if isinstance(op, accel.DenseOp):
         outputs, channels = shape(op.weights)
@@ -84,7 +85,7 @@ def job(op: LinearOp, kind: str) -> Job:
 def add_job(op: accel.AddOp) -> Job:
     """Return the geometry of a sum of two maps: all axes but the last two count as channels."""
     *others, rows, columns = shape(op.lhs) if len(shape(op.lhs)) > 2 else (*shape(op.lhs), 1, 1)
-    return Job("add", prod(others), prod(others), (rows, columns), (rows, columns))
+    return Job(JobKind.ADD, prod(others), prod(others), (rows, columns), (rows, columns))
 
 
 def convolve(of: Job, x: np.ndarray, matrix: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ from htvm.backend.targets.engines.host import HostEngine
 from htvm.backend.targets.engines.in_memory_engine import InMemoryEngine
 from htvm.backend.targets.jobs import Job
 from htvm.backend.targets.soc import Dma, Host, Memory, Route, Soc
+from htvm.dialects.accel import JobKind
 
 LANES = 16
 DIGITAL, ANALOG = "digital", "analog"
@@ -44,9 +45,9 @@ class Match:
         """
         if engine == ANALOG:
             return analog_cycles(job)
-        if job.kind == "add":
+        if job.kind == JobKind.ADD:
             return add_cycles(job)
-        if job.kind == "dense":
+        if job.kind == JobKind.DENSE:
             return lanes(job.channels) * lanes(job.outputs)
         (rows, columns), (kernel_rows, kernel_columns) = job.out_size, job.kernel
         top, _, bottom, _ = job.pads
@@ -76,7 +77,7 @@ class Odimo:
         """Count the steps of the array: each takes 16 outputs and 16 columns of one tap."""
         if engine == ANALOG:
             return analog_cycles(job)
-        if job.kind == "add":
+        if job.kind == JobKind.ADD:
             return add_cycles(job)
         rows, columns = job.out_size
         return lanes(job.outputs) * job.channels * lanes(columns) * rows * prod(job.kernel)

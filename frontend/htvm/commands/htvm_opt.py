@@ -155,6 +155,7 @@ def _transform(text: str, arguments: argparse.Namespace) -> _Outcome:
 
     from htvm import dialects
     from htvm.diagnostics import collected
+    from htvm.dialects import modules
     from htvm.passes import pipeline
 
     context = dialects.context()
@@ -173,7 +174,7 @@ def _transform(text: str, arguments: argparse.Namespace) -> _Outcome:
     outcome = _Outcome()
     with collected(context) as outcome.diagnostics, context, ir.Location.unknown():
         try:
-            module = ir.Module.parse(text, context)
+            module = modules.parse(text, context)
             manager.run(module.operation)
         except ir.MLIRError:
             return outcome

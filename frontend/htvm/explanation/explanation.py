@@ -257,7 +257,7 @@ def decision(layer: ir.OpView, soc: Soc, refits: bool, types: Mapping[str, str])
         inserted=inserted.text(layer),
         tiling={} if tiling is None else accel.stated(tiling),
         memory=attributes["accel.memory"].value if "accel.memory" in attributes else None,
-        kernel=kernel.value if isinstance(kernel, ir.StringAttr) else None,
+        kernel=kernel.value if isinstance(kernel, accel.KernelAttr) else None,
         skips=attributes["skip"].value if "skip" in attributes else None,
     )
 

@@ -66,14 +66,14 @@ def divided(op: accel.DivOp, operands: list[ir.Value]) -> ir.Value:
 def pool(op: accel.Pool2dOp, operands: list[ir.Value]) -> ir.Value:
     """A sum per window; each number of elements that a window can hold has its own constants."""
     x, y = uniform(op.input, "input"), uniform(op.result, "result")
-    if op.kind.value in ("max", "min"):
+    if op.kind.value in accel.EXTREMES:
         chosen = made(op, operands, {}, element=x.storage_type())
         return converted(chosen, x, y, rounding(op))
     counts = window_counts(op)
     area = op.kernel[0] * op.kernel[1]
     divisors = {
-        "sum": [1] * len(counts),
-        "average": [area] * len(counts) if op.count_include_pad.value else counts,
+        accel.PoolKind.SUM: [1] * len(counts),
+        accel.PoolKind.AVERAGE: [area] * len(counts) if op.count_include_pad.value else counts,
     }[op.kind.value]
     slope = [x.scale / y.scale / divisor for divisor in divisors]
     offset = Fraction(op.offset.value if op.offset is not None else 0) / y.scale

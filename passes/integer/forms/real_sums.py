@@ -48,7 +48,7 @@ def _pooled(op: accel.Pool2dOp, lazy: Affine | Function, shape: list[int]) -> Af
     kind = op.kind.value
     if isinstance(lazy, Function) or (lazy.axis is not None and lazy.axis > 1):
         raise NotExact(f"pools the result of a function that nothing quantises; {REMEDY} before it")
-    if kind in ("max", "min"):
+    if kind in accel.EXTREMES:
         lazy = settled(lazy)
         if min(unit for unit in lazy.terms[0].units) <= 0:
             raise NotExact(f"takes the {kind}imum of a value whose scale is not positive; {REMEDY} before it")
@@ -57,7 +57,7 @@ def _pooled(op: accel.Pool2dOp, lazy: Affine | Function, shape: list[int]) -> Af
         lazy = _on_grid(lazy)
     counts = sorted(set(_counts(op)))
     area = op.kernel[0] * op.kernel[1]
-    divisors = [1] if kind == "sum" else [area] if op.count_include_pad.value else counts
+    divisors = [1] if kind == accel.PoolKind.SUM else [area] if op.count_include_pad.value else counts
     if len(divisors) > 1 and (len(counts) > 1):
         raise NotExact(
             f"averages windows of {', '.join(map(str, counts))} elements at the border; set count_include_pad, "
@@ -77,7 +77,7 @@ def _pooled(op: accel.Pool2dOp, lazy: Affine | Function, shape: list[int]) -> Af
         extra = {
             "counts": ir.DenseI64ArrayAttr.get(counts),
             "accel.range": ir.DenseI64ArrayAttr.get([term.lowest, term.highest]),
-            "kind": ir.StringAttr.get("sum"),
+            "kind": accel.PoolKindAttr.get(accel.PoolKind.SUM),
             "requant": _sums(),
         }
         built = _window(op, term.integers, shape, extra, ir.IntegerType.get_signless(16))

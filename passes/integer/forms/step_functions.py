@@ -107,7 +107,7 @@ def approximate(op: ir.OpView, *operands: Floats) -> Floats:
             return _sigmoid(operands[0])
         case accel.UnaryOp():
             parameters = [float(each.value) for each in (op.alpha, op.beta) if each is not None]
-            return FUNCTIONS[ir.StringAttr(op.function).value](operands[0], *parameters)
+            return FUNCTIONS[op.function.value](operands[0], *parameters)
         case _:
             return operands[0]
 

@@ -32,7 +32,7 @@ module attributes {accel.arena = {ram = 64 : i64}, accel.lower_bound = {ram = 64
       : (memref<1x4x1x1xi8, "ram">, memref<2xi8, "ram">, memref<1x4x1x1xi8, "ram">) -> () loc("sign")
     %f = accel.buffer "flat" at 48 : memref<1x4xi8, "ram">
     accel.reshape %h into %f {engine = "host"} : (memref<1x4x1x1xi8, "ram">, memref<1x4xi8, "ram">) -> () loc("flatten")
-    accel.dense %f, %w bias %b into %y {engine = "host", kernel = "in_place"}
+    accel.dense %f, %w bias %b into %y {engine = "host", kernel = #accel.kernel<in_place>}
       : (memref<1x4xi8, "ram">, memref<3x4xi8, "ram">, memref<3xi32, "ram">, memref<1x3xi32, "ram">) -> ()
       loc("evil */ #error ??/\0A\\")
     accel.reshape %f into %z {engine = "host"} : (memref<1x4xi8, "ram">, memref<1x4xi8, "ram">) -> () loc("out")

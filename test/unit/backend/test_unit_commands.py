@@ -13,7 +13,10 @@ from htvm.backend.c import emit_c
 from htvm.backend.targets.jobs import DESCRIPTOR_WORDS, OPERANDS
 
 TINY = targets.load(str(Path(__file__).parents[2] / "passes/targets/tiny_npu.py"))
-JOB = 'job = {kind = "add", channels = 1, outputs = 1, size = array<i64: 2, 2>, out_size = array<i64: 2, 2>}'
+JOB = (
+    "job = #accel.job<kind = add, channels = 1, outputs = 1, size = [2, 2], out_size = [2, 2], kernel = [1, 1], "
+    "strides = [1, 1], pads = [0, 0, 0, 0], own = {high = 127 : i64, low = -128 : i64, shift = 0 : i64}>"
+)
 SOURCE = 'memref<1x4x8x8xi8, "ram">'
 FOUR = 'memref<4xi8, "l1">'
 LAYER = 'accel.op = "accel.add", accel.shape = array<i64: 1, 1, 2, 2>, accel.macs = 0'
@@ -148,7 +151,7 @@ def test_many_calls_are_a_loop_and_a_job_that_moves_is_copied_before() -> None:
 
 
 def test_jobs_that_take_turns_are_each_copied_in_the_loop() -> None:
-    text = c_of(moving(200, (JOB, JOB.replace("kind", "shift = 1, kind"))))
+    text = c_of(moving(200, (JOB, JOB.replace("shift = 0", "shift = 1"))))
     loop = text[text.index("    for (uint32_t i0") : text.index("void f_run")]
     copied = [line.strip() for line in loop.splitlines() if "htvm_copy_job" in line or "htvm_launch_at" in line]
     assert [line.split("(")[0] for line in copied] == ["htvm_copy_job", "htvm_launch_at"] * 2

@@ -61,7 +61,7 @@ def windows(x: np.ndarray, rows: int, columns: int, stride: int = 1) -> np.ndarr
 @pytest.mark.parametrize("rounding", ["half_even", "floor"])
 def test_quantize_rounds_and_clamps(rounding):
     x = int8(2, 50)
-    y = layer(f'accel.quantize %0 {{rounding = "{rounding}"}}', [f"2x50x{QX}"], f"2x50x{QY}", x)
+    y = layer(f"accel.quantize %0 {{rounding = #accel.rounding<{rounding}>}}", [f"2x50x{QX}"], f"2x50x{QY}", x)
     assert y.dtype == np.int8
     assert (y == to_y(exact(x, X_SCALE, -3), rounding)).all()
 
@@ -107,7 +107,7 @@ def test_arithmetic_broadcasts(op):
 
 def test_add_rounds_after_its_offset():
     a, b = int8(40), int8(40)
-    text = 'accel.add %0, %1 {offset = 0.4 : f64, rounding = "floor"}'
+    text = "accel.add %0, %1 {offset = 0.4 : f64, rounding = #accel.rounding<floor>}"
     y = layer(text, [f"40x{QX}", f"40x{QX}"], f"40x{QY}", a, b)
     want = exact(a, X_SCALE, -3) + exact(b, X_SCALE, -3) + Fraction(0.4)
     assert (y == to_y(want, "floor")).all()
@@ -138,7 +138,7 @@ def test_sigmoid_and_softmax():
 def test_pool2d_leaves_out_what_is_outside(kind, count_include_pad):
     x = int8(1, 2, 5, 5)
     text = (
-        f'accel.pool2d %0 {{kind = "{kind}", kernel = array<i64: 3, 2>, strides = array<i64: 2, 2>, '
+        f"accel.pool2d %0 {{kind = #accel.pool_kind<{kind}>, kernel = array<i64: 3, 2>, strides = array<i64: 2, 2>, "
         f"pads = array<i64: 1, 1, 1, 0>, count_include_pad = {count_include_pad}, offset = 0.25 : f64}}"
     )
     y = layer(text, [f"1x2x5x5x{QX}"], "1x2x3x3xf32", x)
@@ -265,7 +265,7 @@ def test_integer_add_has_a_multiplier_for_each_operand(narrow):
 def test_integer_pool2d_has_constants_for_each_count():
     x = int8(1, 2, 3, 3)
     text = (
-        'accel.pool2d %0 {kind = "average", kernel = array<i64: 2, 2>, strides = array<i64: 1, 1>, '
+        "accel.pool2d %0 {kind = #accel.pool_kind<average>, kernel = array<i64: 2, 2>, strides = array<i64: 1, 1>, "
         "pads = array<i64: 1, 1, 0, 0>, counts = array<i64: 1, 2, 4>, "
         "requant = #accel.requant<multiplier = [16, 8, 4], offset = [0, 1, 2], "
         "shift = [4], min = -128, max = 127>}"
@@ -281,7 +281,7 @@ def test_integer_pool2d_has_constants_for_each_count():
 def test_integer_pool2d_of_raw_numbers(kind, element, reduce):
     x = int8(1, 2, 4, 4)
     text = (
-        f'accel.pool2d %0 {{kind = "{kind}", kernel = array<i64: 2, 2>, strides = array<i64: 2, 2>, '
+        f"accel.pool2d %0 {{kind = #accel.pool_kind<{kind}>, kernel = array<i64: 2, 2>, strides = array<i64: 2, 2>, "
         "pads = array<i64: 0, 0, 0, 0>}"
     )
     y = layer(text, ["1x2x4x4xi8"], f"1x2x2x2x{element}", x)

@@ -9,6 +9,7 @@ from mlir import ir
 
 from htvm import dialects, driver
 from htvm.backend import targets
+from htvm.dialects import modules
 from htvm.dialects.semantics.interpreter import interpret
 from htvm.execution.program import Program
 from htvm.interface import Samples
@@ -23,7 +24,7 @@ KINDS = ("mlir", "mlirbc")
 def stored(stage: str, kind: str) -> ir.Module:
     """Return a stored module, read into a new context."""
     content = (INPUTS / "ir" / f"residual_block.{stage}.{kind}").read_bytes()
-    return ir.Module.parse(content if kind == "mlirbc" else content.decode(), dialects.context())
+    return modules.parse(content if kind == "mlirbc" else content.decode(), dialects.context())
 
 
 @pytest.mark.parametrize("stage", ["integer", "planned"])

@@ -276,7 +276,8 @@ def test_floor_and_clip_are_one_quantisation(graph, lowest, highest, element):
         }}""")
     )
     assert text.count("accel.quantize") == 1
-    assert f'{{rounding = "floor"}} : (tensor<8xf32>) -> tensor<8x!quant.uniform<{element}:f32, 1.000000e+00>>' in text
+    form = "{rounding = #accel.rounding<floor>} : (tensor<8xf32>)"
+    assert f"{form} -> tensor<8x!quant.uniform<{element}:f32, 1.000000e+00>>" in text
 
 
 def test_floor_alone_rounds_to_i32(graph):
@@ -287,7 +288,8 @@ def test_floor_alone_rounds_to_i32(graph):
           y = Add(b, x)
         }""")
     )
-    assert 'accel.quantize %0 {rounding = "floor"} : (tensor<8xf32>) -> tensor<8x!quant.uniform<i32:f32' in text
+    form = "accel.quantize %0 {rounding = #accel.rounding<floor>} : (tensor<8xf32>)"
+    assert f"{form} -> tensor<8x!quant.uniform<i32:f32" in text
 
 
 def test_raw_accumulators_are_32_bit_integers(graph):

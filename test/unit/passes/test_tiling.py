@@ -14,7 +14,7 @@ from mlir import ir
 from htvm import dialects
 from htvm.backend import targets
 from htvm.backend.targets.engines import linear_ops
-from htvm.backend.targets.jobs import Job, Layout
+from htvm.backend.targets.jobs import Job, JobKind, Layout
 from htvm.backend.targets.violations import AtMost, Bytes, Violation
 from htvm.passes.analysis import htvm_tiling
 from htvm.passes.analysis.tiling import Search, Tiling, aligned, balanced, pieces, ranges, tile_counts, tiles
@@ -28,7 +28,7 @@ def conv(rng: random.Random, kernel: int, stride: int, channels: int = 3, output
     pads = tuple(rng.randint(0, kernel - 1) for _ in range(4))
     size = tuple(rng.randint(max(kernel - pads[axis] - pads[axis + 2], 1), largest) for axis in range(2))
     out = tuple((size[axis] + pads[axis] + pads[axis + 2] - kernel) // stride + 1 for axis in range(2))
-    return Job("conv2d", channels, outputs, size, out, (kernel, kernel), (stride, stride), pads, shift=4)
+    return Job(JobKind.CONV2D, channels, outputs, size, out, (kernel, kernel), (stride, stride), pads)
 
 
 def searched(job: Job, **changes: object) -> Search:
@@ -38,8 +38,8 @@ def searched(job: Job, **changes: object) -> Search:
 
 JOBS = [conv(random.Random(number), 1 + 2 * (number % 4), 1 + number % 2, 4, 40) for number in range(6)] + [
     replace(conv(random.Random(7), 3, 1, 20, 20), groups=20),
-    Job("dense", 100, 40, (1, 1), (1, 1)),
-    Job("add", 12, 12, (9, 7), (9, 7)),
+    Job(JobKind.DENSE, 100, 40, (1, 1), (1, 1)),
+    Job(JobKind.ADD, 12, 12, (9, 7), (9, 7)),
     replace(conv(random.Random(8), 3, 1, 4, 40), layout=Layout.NHWC),
 ]
 PASSING = [(True, True), (True, False), (False, True), (False, False)]
@@ -65,7 +65,7 @@ def test_tiles_put_together_are_the_layer(kernel: int, stride: int) -> None:
 
 @pytest.mark.parametrize("outputs_first", (True, False))
 def test_the_outer_loop_is_the_one_that_is_named(outputs_first: bool) -> None:
-    job = Job("conv2d", 2, 4, (4, 4), (4, 4))
+    job = Job(JobKind.CONV2D, 2, 4, (4, 4), (4, 4))
     order = [(tile.outputs, tile.rows) for tile in tiles(job, Tiling(2, 2, 4, outputs_first=outputs_first))]
     pairs = product(ranges(4, 2), repeat=2)
     assert order == ([*pairs] if outputs_first else [(k, r) for r, k in pairs])
@@ -87,7 +87,7 @@ def test_tiles_are_counted_without_looking_at_each() -> None:
 
 
 def test_padding_that_reaches_into_three_tiles_is_counted() -> None:
-    job = Job("conv2d", 1, 1, (37, 14), (37, 13), (7, 7), (1, 1), (0, 2, 6, 3))
+    job = Job(JobKind.CONV2D, 1, 1, (37, 14), (37, 13), (7, 7), (1, 1), (0, 2, 6, 3))
     counted = {tile.job: count for tile, count in tile_counts(job, Tiling(1, 4, 13))}
     assert counted == Counter(tile.job for tile in tiles(job, Tiling(1, 4, 13)))
 
@@ -100,7 +100,7 @@ def test_buffers_hold_the_largest_tile_with_all_it_reads(job: Job) -> None:
         assert search.smallest_bytes() == min(each)
         for tiling in search.fitting():
             every = [tile.job for tile in tiles(job, tiling)]
-            inputs = (2 if job.kind == "add" else 1) * max(part.input_bytes for part in every)
+            inputs = (2 if job.kind == JobKind.ADD else 1) * max(part.input_bytes for part in every)
             outputs = max(part.output_bytes for part in every)
             assert search.bytes_of(tiling) == loads * aligned(inputs) + stores * aligned(outputs)
 
@@ -137,7 +137,7 @@ def test_what_fits_has_no_objection_and_more_buffers_or_rows_have(job: Job) -> N
 
 
 def test_a_map_that_stays_is_cut_along_its_outermost_axis_only() -> None:
-    job = Job("conv2d", 4, 40, (8, 8), (8, 8))
+    job = Job(JobKind.CONV2D, 4, 40, (8, 8), (8, 8))
     planar, pixels = searched(job, stores=False), searched(replace(job, layout=Layout.NHWC), stores=False)
     assert {(r, c) for _, r, c in planar.sizes()} == {(8, 8)}
     assert {(k, c) for k, _, c in pixels.sizes()} == {(40, 8)}
@@ -145,7 +145,7 @@ def test_a_map_that_stays_is_cut_along_its_outermost_axis_only() -> None:
 
 
 def test_an_operand_that_stays_beside_one_that_is_loaded_keeps_the_tiles_dense() -> None:
-    job = Job("add", 32, 32, (8, 8), (8, 8))
+    job = Job(JobKind.ADD, 32, 32, (8, 8), (8, 8))
     both, one = searched(job), searched(job, keeps=True)
     assert {(r, c) for _, r, c in one.sizes()} == {(8, 8)} < {(r, c) for _, r, c in both.sizes()}
     tiling = Tiling(16, 8, 8, loads=True, stores=True)
@@ -154,7 +154,7 @@ def test_an_operand_that_stays_beside_one_that_is_loaded_keeps_the_tiles_dense()
 
 def test_axes_with_more_padding_than_kernel_are_not_cut() -> None:
     """A tile that reads nothing but padding cannot be copied."""
-    job = Job("conv2d", 2, 2, (6, 6), (14, 6), (3, 3), (1, 1), (5, 1, 5, 1))
+    job = Job(JobKind.CONV2D, 2, 2, (6, 6), (14, 6), (3, 3), (1, 1), (5, 1, 5, 1))
     assert {r for _, r, _ in searched(job).sizes()} == {14}
     assert len({c for *_, c in searched(job).sizes()}) > 1
     assert str(searched(job).violation(Tiling(2, 2, 6, True, True))) == (
@@ -178,7 +178,7 @@ def test_pieces_are_the_runs_that_are_dense_on_both_sides(layout: Layout) -> Non
 
 
 def test_the_reference_takes_the_whole_layer_if_it_fits_and_waits_for_everything() -> None:
-    search = searched(Job("conv2d", 4, 16, (8, 8), (8, 8)), plain=True)
+    search = searched(Job(JobKind.CONV2D, 4, 16, (8, 8), (8, 8)), plain=True)
     choice = htvm_tiling.choose(search)
     assert choice.tiling == Tiling(16, 8, 8, loads=True, stores=True, blocking=True)
     assert choice.cycles >= searched(search.job).best().cycles
@@ -193,6 +193,6 @@ def test_a_tiling_is_read_back_from_its_attribute() -> None:
     with dialects.context(), ir.Location.unknown():
         for tiling in (Tiling(1, 2, 3), Tiling(4, 5, 6, True, True, False, 2, 1, True)):
             assert Tiling(**tiling.attribute().fields()) == tiling
-        assert Tiling.of(ir.Attribute.parse("{outputs = 1, rows = 2, columns = 3}")).buffers == 1
+        assert Tiling.of({"outputs": 1, "rows": 2, "columns": 3}).buffers == 1
         with pytest.raises(ValueError, match="no columns; 'tile', which is none of outputs"):
-            Tiling.of(ir.Attribute.parse("{outputs = 1, rows = 2, tile = 3}"))
+            Tiling.of({"outputs": 1, "rows": 2, "tile": 3})

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from htvm.backend import targets
-from htvm.backend.targets.jobs import Job
+from htvm.backend.targets.jobs import Job, JobKind
 from htvm.backend.targets.soc import Route
 from htvm.passes.analysis.timeline import Timeline
 
@@ -49,7 +49,7 @@ def test_transfers_of_one_unit_follow_each_other_and_those_of_two_overlap() -> N
 
 def test_a_job_waits_for_the_one_before_and_the_host_does_not() -> None:
     time = timeline(launch_cycles=3)
-    job = Job("add", 1, 1, (4, 4), (4, 4))
+    job = Job(JobKind.ADD, 1, 1, (4, 4), (4, 4))
     assert time.launch("npu", job) == 3 + 11
     assert time.launch("npu", job) == 3 + 11 + 11
     assert time.now == 6

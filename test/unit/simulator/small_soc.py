@@ -16,6 +16,8 @@ from htvm.runtime.simulator.toolchain import toolchain
 
 L2, L1, WEIGHTS, DMA, ADDER = 0x1C000000, 0x10000000, 0x10100000, 0x50000000, 0x50001000
 
+ADDER_FIELDS = ("shift", "low", "high")
+
 
 @dataclass(frozen=True)
 class Adder:
@@ -29,6 +31,7 @@ class Adder:
     reads: Layout = Layout.NCHW
     writes: tuple[Layout, ...] = (Layout.NCHW,)
     output_step: int = 1
+    job_fields: tuple[str, ...] = ADDER_FIELDS
 
     def weight_bytes(self, job: Job) -> int:
         return 0 if job.kind == "add" else job.outputs
@@ -37,8 +40,8 @@ class Adder:
         if job.kind == "dense":
             raise ValueError("it has no sums")
         other = inputs[1] if job.kind == "add" else weights.view(np.int8).repeat(job.output_bytes // job.outputs)
-        total = inputs[0].astype(np.int32) + other >> job.shift
-        return total.clip(job.low, job.high).astype(np.int8)
+        total = inputs[0].astype(np.int32) + other >> job["shift"]
+        return total.clip(job["low"], job["high"]).astype(np.int8)
 
     def _unused(self, *_: object) -> None:
         raise AssertionError("the simulator does not ask this")

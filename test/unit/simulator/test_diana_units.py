@@ -8,10 +8,12 @@ from small_soc import build_host
 
 from htvm.backend import targets
 from htvm.backend.targets.engines import array_weights
-from htvm.backend.targets.jobs import Job
+from htvm.backend.targets.jobs import Job, JobKind
 
 CHANNELS, OUTPUTS, SIZE = 8, 32, (12, 20)
-LAYER = Job("conv2d", CHANNELS, OUTPUTS, SIZE, SIZE, kernel=(3, 3), pads=(1, 1, 1, 1), shift=7, low=-100, high=90)
+LAYER = Job(JobKind.CONV2D, CHANNELS, OUTPUTS, SIZE, SIZE, kernel=(3, 3), pads=(1, 1, 1, 1)).having(
+    shift=7, low=-100, high=90
+)
 
 PROGRAM = """
 #include "htvm_soc.h"
@@ -58,7 +60,7 @@ def test_two_tiles_of_a_convolution(tmp_path: Path, cost_model: str) -> None:
         load=load.base, store=store.base, digital=digital.base, l1=l1, weights=weight_memory, maps=LAYER.input_bytes,
         block=block, half=half, results=results, arena=results + 2 * half,
         **{
-            name: ", ".join(f"{word}u" for word in digital.lowered(tile).words(place))
+            name: ", ".join(f"{word}u" for word in digital.lowered(tile).words(place, digital.job_fields))
             for name, tile, place in zip(("first", "second"), tiles, places, strict=True)
         },
     )  # fmt: skip
@@ -75,7 +77,7 @@ def test_two_tiles_of_a_convolution(tmp_path: Path, cost_model: str) -> None:
 
     windows = np.lib.stride_tricks.sliding_window_view(np.pad(x, ((0, 0), (1, 1), (1, 1))), (3, 3), axis=(1, 2))
     sums = np.einsum("chwrs,kcrs->khw", windows.astype(np.int64), weights.astype(np.int64)) + biases[:, None, None]
-    expected = np.clip(sums >> LAYER.shift, LAYER.low, LAYER.high).astype(np.int8)
+    expected = np.clip(sums >> LAYER["shift"], LAYER["low"], LAYER["high"]).astype(np.int8)
     assert host.read(arena + results, 2 * half) == expected.tobytes()
     jobs = [one for one in execution.timeline if one.unit == "digital"]
     assert [one.cycles for one in jobs] == [soc.cost_model.job_cycles("digital", digital.lowered(t)) for t in tiles]

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_soc import ADDER, DMA, L1, WEIGHTS, build_host, small_soc
+from small_soc import ADDER, ADDER_FIELDS, DMA, L1, WEIGHTS, build_host, small_soc
 
 from htvm.backend.targets import registers
-from htvm.backend.targets.jobs import Job
+from htvm.backend.targets.jobs import Job, JobKind
 from htvm.backend.targets.soc import Memory, Soc
 from htvm.runtime.simulator import Execution, Host, SimulationError
 
@@ -34,14 +34,14 @@ __attribute__((noinline)) void htvm_step_1(void) {{ {second} }}
 int main(void) {{ htvm_step_0(); htvm_step_1(); return 0; }}
 """
 
-SUM = Job("add", channels=1, outputs=1, size=(8, 8), out_size=(8, 8))
-BIAS = Job("conv2d", channels=2, outputs=2, size=(4, 8), out_size=(4, 8))
+SUM = Job(JobKind.ADD, channels=1, outputs=1, size=(8, 8), out_size=(8, 8)).having(shift=0, low=-128, high=127)
+BIAS = Job(JobKind.CONV2D, channels=2, outputs=2, size=(4, 8), out_size=(4, 8)).having(shift=0, low=-128, high=127)
 SUM_PLACES = {"input": L1, "rhs": L1 + 64, "output": L1 + 128}
 
 
 def descriptor(name: str, job: Job, places: Mapping[str, int]) -> str:
     """Return the C of a descriptor."""
-    words = ", ".join(f"{word:#x}u" for word in job.words(places))
+    words = ", ".join(f"{word:#x}u" for word in job.words(places, ADDER_FIELDS))
     return f"const uint32_t {name}[] = {{{words}}};"
 
 
@@ -49,7 +49,7 @@ CONSTANTS = "\n".join(
     [
         descriptor("sum", SUM, SUM_PLACES),
         descriptor("bias", BIAS, {"input": L1, "weights": WEIGHTS, "output": L1 + 192}),
-        descriptor("dense", Job("dense", 4, 4, (1, 1), (1, 1)), {"input": L1, "weights": WEIGHTS, "output": L1 + 192}),
+        descriptor("dense", replace(BIAS, kind=JobKind.DENSE), {"input": L1, "weights": WEIGHTS, "output": L1 + 192}),
         descriptor("in_place", SUM, SUM_PLACES | {"output": L1 + 32}),
         descriptor("in_l2", SUM, SUM_PLACES | {"output": 0x1C000000 + 480 * 1024}),
         "const uint32_t nonsense[40] = {77};",
@@ -365,7 +365,7 @@ HAZARDS = {
     "a job that the engine cannot do": (
         FETCH + "htvm_copy(DMA, WEIGHTS, AT(IN), 4); htvm_wait(DMA, 1);",
         "htvm_launch(ADDER, dense); htvm_wait(ADDER, 1);",
-        "step 1: 'adder' cannot run Job(kind='dense', channels=4",
+        "step 1: 'adder' cannot run job 'dense' (channels 2",
     ),
     "the host reaches for private memory": (
         "*(volatile uint32_t *)(L1 + 8) = 1;",
@@ -397,7 +397,7 @@ def test_is_an_error(build, name):
         expected = expected.replace(symbol.upper(), place).replace("HALT", place if symbol == "htvm_done" else "HALT")
     found = re.sub(r"at cycle [\d,]+", "at cycle N", problem(host))
     assert found[: len(expected)] == expected
-    if "Job(" not in expected:
+    if "(channels" not in expected:
         assert found == expected
 
 

@@ -10,7 +10,7 @@ from target_models import integer_layers, integer_module
 from htvm.backend.targets import rules
 from htvm.backend.targets.engines import array_weights
 from htvm.backend.targets.engines.array_engine import ArrayEngine
-from htvm.backend.targets.jobs import Job, Layout
+from htvm.backend.targets.jobs import Job, JobKind, Layout
 from htvm.backend.targets.violations import AtMost, Bytes, OneOf, Subject, Violation, all_of
 from htvm.dialects import accel
 from htvm.dialects.semantics import interpreter
@@ -80,7 +80,7 @@ def test_averages_whole_maps_of_a_power_of_two() -> None:
     )
     assert ENGINE.violations(even) == ()
     job = ENGINE.job(even)
-    assert (job.channels, job.outputs, job.out_size, job.shift) == (64, 1, (1, 64), 6)
+    assert (job.channels, job.outputs, job.out_size, job["shift"]) == (64, 1, (1, 64), 6)
     assert all_of(ENGINE.violations(odd)) == "scale: found 0.008 (output 0), wanted a power of two, 2^0 to 2^-31"
     odd.operation.attributes["kernel"] = ir.DenseI64ArrayAttr.get([5, 5], odd.operation.context)
     assert "window: found 5x5 of 5x25, wanted the whole map" in all_of(ENGINE.violations(odd))
@@ -104,10 +104,12 @@ def test_its_rules_can_be_listed() -> None:
 
 
 JOBS = (
-    Job("conv2d", 3, 20, (9, 7), (9, 7), kernel=(3, 3), pads=(1, 1, 1, 1), shift=7),
-    Job("conv2d", 5, 16, (9, 8), (5, 4), kernel=(5, 3), strides=(2, 2), pads=(2, 0, 2, 1), shift=9, low=0),
-    Job("conv2d", 4, 8, (4, 6), (4, 6), shift=4, layout=Layout.NHWC),
-    Job("dense", 30, 10, (1, 1), (1, 1), shift=6),
+    Job(JobKind.CONV2D, 3, 20, (9, 7), (9, 7), kernel=(3, 3), pads=(1, 1, 1, 1)).having(shift=7, low=-128, high=127),
+    Job(JobKind.CONV2D, 5, 16, (9, 8), (5, 4), kernel=(5, 3), strides=(2, 2), pads=(2, 0, 2, 1)).having(
+        shift=9, low=0, high=127
+    ),
+    Job(JobKind.CONV2D, 4, 8, (4, 6), (4, 6), layout=Layout.NHWC).having(shift=4, low=-128, high=127),
+    Job(JobKind.DENSE, 30, 10, (1, 1), (1, 1)).having(shift=6, low=-128, high=127),
 )
 
 
@@ -128,16 +130,16 @@ def test_weights_are_found_again(job: Job) -> None:
 
 def test_bytes_of_weights_are_those_of_the_reference() -> None:
     """DORY: 16 lanes for each tap and 4 bytes of bias for each lane; a dense layer has slots of 16 bytes."""
-    assert ENGINE.weight_bytes(Job("conv2d", 64, 64, (8, 8), (8, 8), kernel=(3, 3))) == 64 * 576 + 64 * 4
-    assert ENGINE.weight_bytes(Job("dense", 128, 8, (1, 1), (1, 1))) == 128 * 16 + 16 * 16
-    depthwise = Job("conv2d", 32, 32, (8, 8), (8, 8), kernel=(3, 3), groups=32)
+    assert ENGINE.weight_bytes(Job(JobKind.CONV2D, 64, 64, (8, 8), (8, 8), kernel=(3, 3))) == 64 * 576 + 64 * 4
+    assert ENGINE.weight_bytes(Job(JobKind.DENSE, 128, 8, (1, 1), (1, 1))) == 128 * 16 + 16 * 16
+    depthwise = Job(JobKind.CONV2D, 32, 32, (8, 8), (8, 8), kernel=(3, 3), groups=32)
     assert ENGINE.weight_bytes(depthwise.tile((5, 6), (0, 8), (0, 8))[0]) == 16 * 9 + 64
 
 
 def test_outputs_are_limited_by_the_weight_memory() -> None:
-    assert ENGINE.most_outputs(Job("conv2d", 256, 256, (3, 3), (3, 3))) == 240  # DORY splits it into 240 + 16
-    assert ENGINE.most_outputs(Job("conv2d", 64, 64, (8, 8), (8, 8), kernel=(3, 3), groups=64)) == 16
-    assert ENGINE.most_outputs(Job("conv2d", 4096, 16, (1, 1), (1, 1))) == 0
+    assert ENGINE.most_outputs(Job(JobKind.CONV2D, 256, 256, (3, 3), (3, 3))) == 240  # DORY splits it into 240 + 16
+    assert ENGINE.most_outputs(Job(JobKind.CONV2D, 64, 64, (8, 8), (8, 8), kernel=(3, 3), groups=64)) == 16
+    assert ENGINE.most_outputs(Job(JobKind.CONV2D, 4096, 16, (1, 1), (1, 1))) == 0
 
 
 @pytest.mark.parametrize("job", JOBS, ids=lambda job: f"{job.kind}_{job.channels}x{job.outputs}")
@@ -154,14 +156,14 @@ def test_computes_what_a_loop_over_all_products_does(job: Job) -> None:
             y, z = row * job.strides[0] + r - top, column * job.strides[1] + s - left
             if 0 <= y < job.size[0] and 0 <= z < job.size[1]:
                 acc += int(x[c, y, z]) * int(weights[k, c, r, s])
-        wanted[k, row, column] = min(max(acc >> job.shift, job.low), job.high)
+        wanted[k, row, column] = min(max(acc >> job["shift"], job["low"]), job["high"])
     found = ENGINE.execute(job, [x.reshape(-1)], array_weights.pack(job, weights, biases))
     order = (1, 2, 0) if job.layout == Layout.NHWC else (0, 1, 2)
     np.testing.assert_array_equal(found, wanted.transpose(order).reshape(-1))
 
 
 def test_a_sum_beyond_32_bits_is_an_error() -> None:
-    job = Job("dense", 1, 1, (1, 1), (1, 1))
+    job = Job(JobKind.DENSE, 1, 1, (1, 1), (1, 1))
     packed = array_weights.pack(job, np.full((1, 1, 1, 1), 127), np.array([(1 << 31) - 1]))
     with pytest.raises(OverflowError, match="leaves 32 bits"):
         ENGINE.execute(job, [np.array([1], np.int8)], packed)
@@ -190,9 +192,9 @@ def test_tiles_make_up_the_layer(name: str) -> None:
         for top in range(0, rows, 5):
             outputs, some = (first, min(first + step, job.outputs)), (top, min(top + 5, rows))
             tile, seen, across = job.tile(outputs, some, (0, columns))
-            channels = slice(*outputs) if job.groups > 1 or job.kind == "add" else slice(None)
+            channels = slice(*outputs) if job.groups > 1 or job.kind == JobKind.ADD else slice(None)
             inputs = [np.ascontiguousarray(m[channels, slice(*seen), slice(*across)]).reshape(-1) for m in maps]
-            packed = ENGINE.pack(tile, layer, outputs) if job.kind != "add" else np.empty(0, np.uint8)
+            packed = ENGINE.pack(tile, layer, outputs) if job.kind != JobKind.ADD else np.empty(0, np.uint8)
             assert packed.size == ENGINE.weight_bytes(tile)
             y = ENGINE.execute(ENGINE.lowered(tile), inputs, packed)
             found[slice(*outputs), slice(*some)] = y.reshape(tile.outputs, *tile.out_size)
@@ -200,9 +202,9 @@ def test_tiles_make_up_the_layer(name: str) -> None:
 
 
 def test_a_depthwise_tile_becomes_a_convolution_and_a_pointwise_one_a_row() -> None:
-    depthwise = Job("conv2d", 16, 16, (8, 8), (8, 8), kernel=(3, 3), pads=(1, 1, 1, 1), groups=16)
+    depthwise = Job(JobKind.CONV2D, 16, 16, (8, 8), (8, 8), kernel=(3, 3), pads=(1, 1, 1, 1), groups=16)
     assert ENGINE.lowered(depthwise) == replace(depthwise, groups=1)
-    pointwise = Job("conv2d", 8, 16, (6, 5), (6, 5))
+    pointwise = Job(JobKind.CONV2D, 8, 16, (6, 5), (6, 5))
     assert ENGINE.lowered(pointwise) == replace(pointwise, size=(1, 30), out_size=(1, 30))
     assert ENGINE.lowered(pointwise, plain=True) == pointwise
     with pytest.raises(ValueError, match="a depthwise tile of 32 channels, expected at most 16"):

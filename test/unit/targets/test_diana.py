@@ -4,7 +4,7 @@ import pytest
 from target_models import integer_layers
 
 from htvm.backend import targets
-from htvm.backend.targets.jobs import Job
+from htvm.backend.targets.jobs import Job, JobKind
 from htvm.backend.targets.soc import Route
 from htvm.dialects import accel
 
@@ -54,7 +54,7 @@ def test_cost_models_give_the_published_totals(network: str) -> None:
         ranges = [(first, first + step) for first in range(0, job.outputs, step)]
         whole = (0, job.out_size[0]), (0, job.out_size[1])
         tiles = [engine.lowered(job.tile(outputs, *whole)[0], plain=True) for outputs in ranges]
-        if job.kind != "add":
+        if job.kind != JobKind.ADD:
             pixels = job.out_size[0] * job.out_size[1]
             odimo += sum(ODIMO.job_cycles("digital", tile) for tile in tiles)
             odimo += pixels * (job.channels + job.outputs) / 8
@@ -66,7 +66,7 @@ def test_cost_models_give_the_published_totals(network: str) -> None:
 
 def test_match_charges_a_small_row_as_sixteen_columns() -> None:
     """An 8x8 map, 64 to 64 channels, 3x3: 6 rows with all of the kernel, 2 with two rows of it; 4 groups of outputs."""
-    job = Job("conv2d", 64, 64, (8, 8), (8, 8), kernel=(3, 3), pads=(1, 1, 1, 1))
+    job = Job(JobKind.CONV2D, 64, 64, (8, 8), (8, 8), kernel=(3, 3), pads=(1, 1, 1, 1))
     assert MATCH.job_cycles("digital", job) == 24 * (576 + 384 + 23) + 8 * (384 + 256 + 23)
     assert ODIMO.job_cycles("digital", job) == 4 * 64 * 8 * 9
 
@@ -79,7 +79,7 @@ def test_transfers() -> None:
 
 def test_analog_steps() -> None:
     """64 channels, 3x3: two pixels beside each other have 64 * 3 * 4 rows, four would have 1,152."""
-    job = Job("matvec", 64, 64, (8, 8), (8, 8), kernel=(3, 3), pads=(1, 1, 1, 1))
+    job = Job(JobKind.MATVEC, 64, 64, (8, 8), (8, 8), kernel=(3, 3), pads=(1, 1, 1, 1))
     assert MATCH.job_cycles("analog", job) == ODIMO.job_cycles("analog", job) == -(-16 * 182 // 10)
 
 

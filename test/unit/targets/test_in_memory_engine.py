@@ -9,7 +9,7 @@ from target_models import fused_layers, fused_module
 from htvm.backend.targets.engines import in_memory_weights
 from htvm.backend.targets.engines.host import HostEngine
 from htvm.backend.targets.engines.in_memory_engine import InMemoryEngine
-from htvm.backend.targets.jobs import Job, Layout
+from htvm.backend.targets.jobs import Job, JobKind, Layout
 from htvm.backend.targets.violations import Quality, Subject, Violation, all_of
 from htvm.dialects import accel
 from htvm.dialects.semantics import interpreter
@@ -60,19 +60,19 @@ def test_the_host_does_not_scale_codes() -> None:
 def test_outputs_beyond_the_columns_are_tiles() -> None:
     (layer,) = fused_layers("layers/aconv_1x1_64x576")
     assert ENGINE.most_outputs(ENGINE.job(layer)) == 512
-    full = Job("matvec", 128, 512, (8, 8), (8, 8), kernel=(3, 3))
+    full = Job(JobKind.MATVEC, 128, 512, (8, 8), (8, 8), kernel=(3, 3))
     assert ENGINE.most_outputs(full) == 384  # with all 1152 rows, its scales have no room beside 512 columns
 
 
 def test_bytes_are_those_of_the_reference() -> None:
     """DORY: rows in steps of 288 and columns of 128, two bits each; here 2 bytes for each column are behind them."""
-    assert ENGINE.weight_bytes(Job("matvec", 16, 16, (8, 8), (8, 8))) == 9_216 + 2 * 128
-    assert ENGINE.weight_bytes(Job("matvec", 64, 64, (8, 8), (8, 8), kernel=(3, 3))) == 2 * 9_216 + 2 * 128
+    assert ENGINE.weight_bytes(Job(JobKind.MATVEC, 16, 16, (8, 8), (8, 8))) == 9_216 + 2 * 128
+    assert ENGINE.weight_bytes(Job(JobKind.MATVEC, 64, 64, (8, 8), (8, 8), kernel=(3, 3))) == 2 * 9_216 + 2 * 128
 
 
 def test_weights_are_found_again() -> None:
     rng = np.random.default_rng(1)
-    job = Job("matvec", 33, 130, (8, 8), (8, 8), kernel=(3, 5))
+    job = Job(JobKind.MATVEC, 33, 130, (8, 8), (8, 8), kernel=(3, 5))
     weights = rng.integers(-1, 2, (130, 33, 3, 5), np.int8)
     scales, offsets = rng.integers(-128, 128, (2, 130), np.int8)
     packed = in_memory_weights.pack(job, weights, scales, offsets)
@@ -85,8 +85,9 @@ def test_weights_are_found_again() -> None:
 def test_computes_what_a_loop_over_all_products_does() -> None:
     """Pixel by pixel in, channel by channel out; codes at both ends of the converter occur."""
     rng = np.random.default_rng(2)
-    job = Job("matvec", 6, 5, (5, 6), (3, 3), kernel=(3, 3), strides=(2, 2), pads=(1, 1, 1, 0), shift=3,
-              code_low=-32, code_high=31, rescale_shift=2, low=-64, high=63, layout=Layout.NCHW)  # fmt: skip
+    job = Job(JobKind.MATVEC, 6, 5, (5, 6), (3, 3), kernel=(3, 3), strides=(2, 2), pads=(1, 1, 1, 0)).having(
+        shift=3, code_low=-32, code_high=31, rescale_shift=2, low=-64, high=63
+    )
     weights = rng.integers(-1, 2, (5, 6, 3, 3), np.int8)
     scales, offsets = rng.integers(-20, 20, (2, 5), np.int8)
     x = rng.integers(-64, 64, (*job.size, job.channels), np.int8)
@@ -131,7 +132,7 @@ def test_tiles_make_up_the_layer(name: str, layout: Layout) -> None:
 
 
 def test_an_input_of_eight_bits_is_an_error() -> None:
-    job = Job("matvec", 1, 1, (1, 2), (1, 2), code_low=-32, code_high=31)
+    job = Job(JobKind.MATVEC, 1, 1, (1, 2), (1, 2))
     packed = in_memory_weights.pack(job, np.ones((1, 1, 1, 1)), np.ones(1), np.zeros(1))
     with pytest.raises(OverflowError, match=r"inputs are -64\.\.64, expected -64\.\.63 or 0\.\.127"):
         ENGINE.execute(job, [np.array([-64, 64], np.int8)], packed)

@@ -3,15 +3,18 @@
 import pytest
 
 from htvm import dialects
-from htvm.backend.targets.jobs import DESCRIPTOR_WORDS, Job, Layout
+from htvm.backend.targets.jobs import DESCRIPTOR_WORDS, Job, JobKind, Layout
 
 JOBS = (
-    Job(
-        "conv2d", 16, 32, (9, 7), (5, 4), kernel=(3, 5), strides=(2, 2), pads=(1, 2, 1, 2), shift=7, layout=Layout.NHWC
+    Job(JobKind.CONV2D, 16, 32, (9, 7), (5, 4), (3, 5), strides=(2, 2), pads=(1, 2, 1, 2), layout=Layout.NHWC).having(
+        shift=7, low=-128, high=127
     ),
-    Job("conv2d", 24, 24, (8, 8), (8, 8), kernel=(3, 3), pads=(1, 1, 1, 1), groups=24, low=0),
-    Job("matvec", 64, 64, (8, 8), (8, 8), shift=3, low=-64, high=63, code_low=-32, code_high=31, rescale_shift=2),
-    Job("add", 16, 16, (4, 4), (4, 4), shift=1),
+    Job(JobKind.CONV2D, 24, 24, (8, 8), (8, 8), (3, 3), pads=(1, 1, 1, 1), groups=24).having(low=0),
+    Job(JobKind.MATVEC, 64, 64, (8, 8), (8, 8)).having(
+        shift=3, low=-64, high=63, code_low=-32, code_high=31, rescale_shift=2
+    ),
+    Job(JobKind.ADD, 16, 16, (4, 4), (4, 4)).having(bits=1, signs=-3),
+    Job(JobKind.DENSE, 16, 16, (1, 1), (1, 1)),
 )
 
 
@@ -19,10 +22,11 @@ JOBS = (
 def test_a_descriptor_says_all_of_a_job(job: Job) -> None:
     """Negative numbers too, and the addresses; every word has 32 bits."""
     addresses = {"input": 0x10000040, "rhs": 0, "weights": 0xFFFF0000, "output": 0x10002000}
-    words = job.words(addresses)
+    names = [name for name, _ in job.own][::-1]
+    words = job.words(addresses, names)
     assert len(words) == DESCRIPTOR_WORDS
     assert all(0 <= word < 1 << 32 for word in words)
-    assert Job.of_words(words) == (job, addresses)
+    assert Job.of_words(words, names) == (job, addresses)
 
 
 @pytest.mark.parametrize("job", JOBS, ids=lambda job: job.kind)
@@ -31,8 +35,15 @@ def test_an_attribute_says_all_of_a_job(job: Job) -> None:
         assert Job.of(job.attribute()) == job
 
 
+def test_a_descriptor_has_the_fields_of_its_engine_alone() -> None:
+    with pytest.raises(ValueError, match="the job has the fields bits, signs, expected high, low, shift"):
+        JOBS[3].words({}, ("shift", "low", "high"))
+    with pytest.raises(ValueError, match="has a field of 32768, expected at most 16 bits, signed"):
+        JOBS[4].having(shift=1 << 15).words({}, ("shift",))
+
+
 def test_a_tile_at_the_border_keeps_its_padding_and_one_inside_reads_more() -> None:
-    job = Job("conv2d", 4, 8, (9, 9), (9, 9), kernel=(3, 3), pads=(1, 1, 1, 1))
+    job = Job(JobKind.CONV2D, 4, 8, (9, 9), (9, 9), kernel=(3, 3), pads=(1, 1, 1, 1))
     tile, rows, columns = job.tile((0, 8), (0, 3), (3, 9))
     assert (tile.pads, rows, columns) == ((1, 0, 0, 1), (0, 4), (2, 9))
     assert (tile.size, tile.out_size) == ((4, 7), (3, 6))

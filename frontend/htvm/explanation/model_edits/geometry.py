@@ -204,7 +204,7 @@ def first_scale(requant: accel.RequantAttr) -> accel.RequantAttr:
 def average(layer: LayerSpec, violation: Violation) -> Iterator[ModelEdit]:
     """An average in place of another kind of pooling."""
     if layer.pooling is not None and layer.requant is not None:
-        kind = ir.StringAttr.get("average")
+        kind = accel.PoolKindAttr.get(accel.PoolKind.AVERAGE)
         yield ModelEdit("an average", RETRAIN, replace(layer, pooling={**layer.pooling, "kind": kind}))
 
 
