@@ -30,7 +30,7 @@ from mlir.passmanager import ExternalPass
 from htvm.dialects import accel
 from htvm.dialects.quantisation import Quantisation
 
-from ..analysis.exact_requant import exact_round
+from ..analysis.monotone_steps import exact_round
 
 
 @dataclass(frozen=True)

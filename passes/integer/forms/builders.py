@@ -12,7 +12,7 @@ from mlir import ir
 from htvm.dialects import accel, quantisation
 from htvm.dialects.quantisation import Quantisation
 
-from ...analysis import exact_requant
+from ...analysis.monotone_steps import Requant, Steps
 
 STEEPEST = 1 << 32
 """Of factors from sums to results: one step of the sum is then more than any result."""
@@ -51,21 +51,21 @@ def exact_steps(
     first: np.ndarray,
     last: np.ndarray,
     y: Quantisation,
-) -> exact_requant.Steps:
+) -> Steps:
     if y.bits > 16:
         raise NotExact(f"has results of {y.bits} bits, expected 8 or 16")
     if max(slope) >= STEEPEST:
         raise NotExact(
             f"multiplies its sums by {float(max(slope)):g}, expected less than {STEEPEST:,}: look at its scales"
         )
-    return exact_requant.Steps(slope, intercept, first, last, y.zero_points[0], y.lowest, y.highest, rounding(op))
+    return Steps(slope, intercept, first, last, y.zero_points[0], y.lowest, y.highest, rounding(op))
 
 
 def rounding(op: ir.OpView) -> str:
     return op.rounding.value if op.rounding is not None else "half_even"
 
 
-def requant(solved: exact_requant.Requant) -> dict[str, ir.Attribute]:
+def requant(solved: Requant) -> dict[str, ir.Attribute]:
     """Return the attributes `requant` and, where constants are not exact, `accel.inexact`."""
     constants = accel.RequantAttr.get(
         multiplier=_entries(solved.multiplier),

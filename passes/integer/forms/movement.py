@@ -9,7 +9,7 @@ from mlir import ir
 from htvm.dialects import accel
 from htvm.dialects.quantisation import Quantisation
 
-from ...analysis.exact_requant import exact_round
+from ...analysis.monotone_steps import exact_round
 from .builders import NotExact, made, rounding, uniform, with_constants
 from .tables import converted
 

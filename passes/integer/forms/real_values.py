@@ -21,7 +21,7 @@ from htvm.dialects.quantisation import Quantisation
 from htvm.dialects.semantics import real
 from htvm.dialects.semantics.real import Real
 
-from ...analysis.exact_requant import Steps, exact_round
+from ...analysis.monotone_steps import Steps, exact_round
 from .builders import NotExact, modulo, stored_type
 from .step_functions import Approximate, Exact, Floats, rounded, steps
 

@@ -85,7 +85,7 @@ def test_products_of_16_bits_beyond_32_are_exact(graph):
 
 
 def test_layers_without_exact_constants_are_warned_of(graph, monkeypatch):
-    monkeypatch.setattr(exact_requant, "_corrected", lambda steps: None)  # which would make them exact
+    monkeypatch.setattr(exact_requant, "corrected", lambda steps: None)  # which would make them exact
     text = around("b = GlobalAveragePool(a)", "1,1,3,3", "1,1,1,1", "int16", 0)
     model = graph(text.replace("0.05", "0.0123").replace("0.11", "0.01").replace("u = {2}", "u = {0}"), opset=21)
     with pytest.warns(ModelWarning, match=r"g: node 'GlobalAveragePool:b': \d+ of the sums that can occur give"):

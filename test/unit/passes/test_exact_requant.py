@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from htvm.passes.analysis import exact_requant
-from htvm.passes.analysis.exact_requant import Steps
+from htvm.passes.analysis.monotone_steps import Requant, Steps
 
 
 def steps(slope, intercept, first, last, zero_point=0, lowest=-128, highest=127, rounding="half_even") -> Steps:
@@ -24,7 +24,7 @@ def steps(slope, intercept, first, last, zero_point=0, lowest=-128, highest=127,
     )
 
 
-def assert_exact(wanted: Steps, found: exact_requant.Requant) -> None:
+def assert_exact(wanted: Steps, found: Requant) -> None:
     """Compare all accumulators of every channel, one by one."""
     assert found.wrong == ()
     for channel in range(len(wanted.slope)):
@@ -32,7 +32,7 @@ def assert_exact(wanted: Steps, found: exact_requant.Requant) -> None:
             assert found(channel, a) == wanted.exact(channel, a), (channel, a)
 
 
-def assert_narrow_is_true(wanted: Steps, found: exact_requant.Requant) -> None:
+def assert_narrow_is_true(wanted: Steps, found: Requant) -> None:
     """`narrow` promises sums of 32 bits and shifts that a high multiplication can begin."""
     for channel, offset in enumerate(found.offset):
         for a in (int(wanted.first[channel]), int(wanted.last[channel])):
@@ -176,8 +176,44 @@ def test_results_of_16_bits_are_corrected(seed, rounding):
         assert found(0, a) == wanted.exact(0, a), a
 
 
-def test_what_no_constants_match_is_listed():
-    # Ties that alternate, beside a channel that comes nearer to ties than 64 bits tell.
+def random_slope(rng: np.random.Generator) -> Fraction:
+    """Return a slope of one of many kinds: of scales as files have them, powers of two, with ties, next to ties, 0."""
+    scale = [Fraction(float(np.float32(rng.uniform(0.001, 1)))) for _ in range(3)]
+    kinds = (
+        Fraction(1, int(rng.integers(1, 5000))),
+        scale[0] * scale[1] / scale[2] * Fraction(float(np.float32(2.0 ** rng.uniform(-22, 2)))),
+        Fraction(2) ** int(rng.integers(-24, 3)),
+        Fraction((1 << 45) + int(rng.integers(9)), int(rng.integers(1, 9)) << int(rng.integers(45, 62))),
+        Fraction(0),
+    )
+    return kinds[rng.integers(len(kinds))]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_every_layer_has_exact_constants(seed: int) -> None:
+    """Channels of all kinds beside one another, sums of up to 30 bits: no form but the last has them all."""
+    rng = np.random.default_rng(seed)
+    channels, reach = int(rng.integers(2, 6)), 1 << int(rng.integers(4, 30))
+    slope = [random_slope(rng) for _ in range(channels)]
+    whole = [each * int(rng.integers(-reach, reach)) for each in slope]
+    halves = [Fraction(int(rng.integers(-300, 300)), 2) for _ in slope]
+    first = rng.integers(-reach, reach, channels)
+    wanted = Steps(
+        slope,
+        [rng.choice([a, b]) for a, b in zip(whole, halves)],
+        first,
+        first + rng.integers(0, reach, channels),
+        int(rng.integers(-128, 128)),
+        -128,
+        127,
+        "half_even" if seed % 3 else "floor",
+    )
+    found = exact_requant.solve(wanted)
+    assert found.wrong == ()
+    assert exact_requant.differences(wanted, found, wanted.places()) == []
+
+
+def test_a_channel_that_comes_nearer_to_ties_than_64_bits_tell_beside_one_with_ties() -> None:
     wanted = Steps(
         [Fraction(1, 2), Fraction((1 << 45) + 1, 3 << 45)],
         [Fraction(0), Fraction(1, 2)],
@@ -189,7 +225,25 @@ def test_what_no_constants_match_is_listed():
         "half_even",
     )
     found = exact_requant.solve(wanted)
-    wrong = {(c, a) for c in (0, 1) for a in range(-900, 901) if found(c, a) != wanted.exact(c, a)}
+    assert found.divisor and found.divisor[0] == 2 and found.divisor[1] > 1 << 40
+    assert_exact(wanted, found)
+
+
+def test_what_no_constants_match_is_listed() -> None:
+    """Ties that alternate, beside outputs before the clamp that no estimate of 32 bits holds, which never fit a file."""
+    wanted = Steps(
+        [Fraction(1, 2), Fraction((1 << 45) + 1, 3 << 45)],
+        [Fraction(0), Fraction(1 << 33)],
+        np.array([-900, -(3 << 33) - 900]),
+        np.array([900, -(3 << 33) + 900]),
+        0,
+        -128,
+        127,
+        "half_even",
+    )
+    found = exact_requant.solve(wanted)
+    wrong = {(c, int(first) + a) for c, first in enumerate(wanted.first) for a in range(1801)}
+    wrong = {(c, a) for c, a in wrong if found(c, a) != wanted.exact(c, a)}
     assert wrong and set(found.wrong) == wrong
 
 
