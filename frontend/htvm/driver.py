@@ -39,7 +39,7 @@ from htvm.reproduction import emission_error, run_phase
 if TYPE_CHECKING:
     from htvm.execution.program import Program, RunResult
 
-Model = str | os.PathLike | onnx.ModelProto
+Model = str | os.PathLike[str] | onnx.ModelProto
 
 
 @dataclass(frozen=True)

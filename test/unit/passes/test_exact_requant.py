@@ -230,7 +230,7 @@ def test_a_channel_that_comes_nearer_to_ties_than_64_bits_tell_beside_one_with_t
 
 
 def test_what_no_constants_match_is_listed() -> None:
-    """Ties that alternate, beside outputs before the clamp that no estimate of 32 bits holds, which never fit a file."""
+    """Ties that alternate, beside outputs that no estimate of 32 bits holds before their clamp."""
     wanted = Steps(
         [Fraction(1, 2), Fraction((1 << 45) + 1, 3 << 45)],
         [Fraction(0), Fraction(1 << 33)],
