@@ -38,7 +38,7 @@ class Commands:
     memories: dict[str, MemoryBase] = field(default_factory=dict[str, MemoryBase])
     loaded: dict[ir.Value, str] = field(default_factory=dict[ir.Value, str])
 
-    def write(self, op: accel.CopyOp | accel.LaunchOp | accel.WaitOp, step: Step) -> None:
+    def write(self, op: accel.Command, step: Step) -> None:
         """Add the calls of an operation to a step."""
         step.shared.headers.add(headers.SOC)
         match op:
@@ -51,6 +51,8 @@ class Commands:
                 if count > self.waited[unit]:
                     self.waited[unit] = count
                     step.calls.append(call("htvm_wait", unit_name(unit), count))
+            case _:
+                raise ValueError(f"'{op.operation.name}' is no command that the C can give")
 
     def copy(self, op: accel.CopyOp, step: Step) -> None:
         """Add the copy of a map: its runs, up to two loops of them in one call."""

@@ -13,7 +13,7 @@ from . import values
 from .requant import NARROW, NARROW_EACH, Requant
 from .values import Array
 
-Linear: TypeAlias = accel.Conv2dOp | accel.DenseOp
+Linear: TypeAlias = accel.Weighted
 """A layer that convolves: a dense one is a convolution with a 1x1 kernel."""
 
 CODE_BYTES = {
@@ -101,7 +101,7 @@ class Convolution:
         return self.groups > 1 and self.channels == 1
 
 
-def kernel_of(layer: Linear) -> str:
+def kernel_of(layer: Linear) -> accel.Kernel:
     """Return the kernel that computes a layer. Raises ValueError if the module does not name one."""
     if layer.kernel is None:
         raise ValueError(f"node '{accel.node(layer)}' has no kernel, expected choose-kernels to have named one")
@@ -158,7 +158,7 @@ def _of_conv2d(layer: accel.Conv2dOp) -> Convolution:
     )
 
 
-def _of_dense(layer: accel.DenseOp) -> Convolution:
+def _of_dense(layer: Linear) -> Convolution:
     """All axes but the last are rows: they become N, H and W."""
     x, y = layer.input, accel.output(layer)
     *rows, channels = values.shape(x)

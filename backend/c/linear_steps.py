@@ -38,7 +38,7 @@ def linear(step: Step, layer: Linear) -> None:
 def _conv2d(step: Step, layer: Linear, conv: Convolution, weights: Array, requant: Requant) -> None:
     x_type, w_type, y_type = element_type(layer.input), element_type(layer.weights), element_type(step.output)
     kernel = step.kernel("htvm_conv2d.h", "CONV2D", x_type, w_type, y_type, requant.form)
-    collected = kernel_of(layer) == "collected"
+    collected = kernel_of(layer) == accel.Kernel.COLLECTED
     x, y = step.reads(layer.input, "x"), step.writes(step.output)
     address = step.struct("htvm_conv2d_layer", "layer", _linear_fields(conv, requant))
     arrays = (
@@ -149,7 +149,7 @@ def _sparse_row(step: Step, layer: Linear, conv: Convolution, weights: Array, re
 def _paired_row(step: Step, layer: Linear, conv: Convolution, weights: Array, requant: Requant) -> None:
     x_type, y_type = element_type(layer.input), element_type(step.output)
     skips, skip = (1, layer.skip.value) if layer.skip is not None else (0, 0)
-    word_form = "WORDS" if kernel_of(layer) == "wide_row" else "QUADS"
+    word_form = "WORDS" if kernel_of(layer) == accel.Kernel.WIDE_ROW else "QUADS"
     types = (word_form, skips, x_type, y_type, requant.form)
     kernel = step.kernel("htvm_paired_row.h", "PAIRED_ROW", *types)
     limits, rows = np.iinfo(x_type.numpy), weights.reshape(len(weights), -1)
@@ -170,7 +170,7 @@ def _depthwise(step: Step, layer: Linear, conv: Convolution, weights: Array, req
     types = element_type(layer.input), element_type(layer.weights), element_type(step.output)
     if conv.out_height > conv.out_width:  # the kernel slides along rows: the longer, the fewer begin anew
         conv, weights = conv.transposed(), np.swapaxes(weights, 2, 3)
-    if kernel_of(layer) == "depthwise_3x3":
+    if kernel_of(layer) == accel.Kernel.DEPTHWISE_3X3:
         define, arguments = "DEPTHWISE3X3", (conv.strides[0], *types)
     else:
         define, arguments = "DEPTHWISE", types

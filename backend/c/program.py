@@ -23,9 +23,6 @@ from .step import Shared, Step
 from .syntax import ArenaAddress, Declaration, Pointer
 from .values import ElementType
 
-Command: TypeAlias = accel.CopyOp | accel.LaunchOp | accel.WaitOp
-
-
 Address: TypeAlias = Pointer | ArenaAddress
 """Where an argument of a step is: a parameter of the network's function, or a buffer in the arena."""
 
@@ -137,7 +134,7 @@ def read_program(module: ir.Module, soc: Soc) -> Program:
     data = {op.sym_name.value: np.array(op.initial_value) for op in module.body if isinstance(op, memref.GlobalOp)}
     ops = [op for op in function.body.blocks[0] if is_work(op) and not _is_nothing(op, places)]
     layers = [op for op in ops if accel.is_layer(op)]
-    linear = [layer for layer in layers if isinstance(layer, accel.Conv2dOp | accel.DenseOp)]
+    linear = [layer for layer in layers if isinstance(layer, accel.Weighted)]
     shared = Shared(Constants(), data, convolution.forms(linear))
     commands = Commands(soc)
     written = write_steps(ops, shared, commands)
@@ -147,12 +144,12 @@ def read_program(module: ir.Module, soc: Soc) -> Program:
 
 def is_work(op: ir.OpView) -> bool:
     """Say whether an operation becomes C."""
-    return accel.is_layer(op) or isinstance(op, accel.CopyOp | accel.LaunchOp | accel.WaitOp)
+    return accel.is_layer(op) or isinstance(op, accel.Command)
 
 
-def as_command(op: ir.OpView) -> Command:
+def as_command(op: ir.OpView) -> accel.Command:
     """Return an operation that is a command."""
-    assert isinstance(op, accel.CopyOp | accel.LaunchOp | accel.WaitOp)
+    assert isinstance(op, accel.Command)
     return op
 
 
@@ -163,7 +160,7 @@ def write_steps(ops: Sequence[ir.OpView], shared: Shared, commands: Commands) ->
     belong to the step that has begun, those before all others to the first one.
     """
     written: list[Step] = []
-    before: list[Command] = []
+    before: list[accel.Command] = []
     for op in ops:
         if accel.is_layer(op):
             written.append(steps.write_step(len(written), op, shared))

@@ -119,7 +119,7 @@ class Step:
     @property
     def scratch_buffers(self) -> list[ir.Value]:
         """The memory that the layer uses beside what it reads and makes: one buffer or none."""
-        scratch = self.layer.scratch if isinstance(self.layer, accel.Conv2dOp | accel.DenseOp) else None
+        scratch = self.layer.scratch if isinstance(self.layer, accel.Weighted) else None
         return [] if scratch is None else [scratch]
 
     @property

@@ -31,6 +31,34 @@ bool isBudget(mlir::Attribute attribute);
 
 } // namespace htvm::accel
 
+/// The families of operations that AccelDialect.td defines: `op->hasTrait<family::Weighted>()`.
+namespace htvm::accel::family {
+template <typename ConcreteOp>
+class Weighted : public mlir::OpTrait::TraitBase<ConcreteOp, Weighted> {};
+template <typename ConcreteOp>
+class ElementWise : public mlir::OpTrait::TraitBase<ConcreteOp, ElementWise> {};
+template <typename ConcreteOp>
+class Arithmetic : public mlir::OpTrait::TraitBase<ConcreteOp, Arithmetic> {};
+template <typename ConcreteOp>
+class Additive : public mlir::OpTrait::TraitBase<ConcreteOp, Additive> {};
+template <typename ConcreteOp>
+class Extremum : public mlir::OpTrait::TraitBase<ConcreteOp, Extremum> {};
+template <typename ConcreteOp>
+class Bounds : public mlir::OpTrait::TraitBase<ConcreteOp, Bounds> {};
+template <typename ConcreteOp>
+class Monotone : public mlir::OpTrait::TraitBase<ConcreteOp, Monotone> {};
+template <typename ConcreteOp>
+class Moves : public mlir::OpTrait::TraitBase<ConcreteOp, Moves> {};
+template <typename ConcreteOp>
+class Reduction : public mlir::OpTrait::TraitBase<ConcreteOp, Reduction> {};
+template <typename ConcreteOp>
+class Normalising : public mlir::OpTrait::TraitBase<ConcreteOp, Normalising> {};
+template <typename ConcreteOp>
+class RealOnly : public mlir::OpTrait::TraitBase<ConcreteOp, RealOnly> {};
+template <typename ConcreteOp>
+class Command : public mlir::OpTrait::TraitBase<ConcreteOp, Command> {};
+} // namespace htvm::accel::family
+
 #include "AccelDialect.h.inc"
 
 #include "AccelEnums.h.inc"

@@ -46,4 +46,28 @@ def Accel_Dialect : Dialect {
   }];
 }
 
+//===----------------------------------------------------------------------===//
+// Families
+//===----------------------------------------------------------------------===//
+
+/// What several operations share. Passes and engines ask for it, not for lists of operations: in C++ it is a trait, in
+/// Python an abstract class with what all its operations have (`isinstance(op, accel.Weighted)`).
+class Accel_Family<string name, string what> : NativeOpTrait<name> {
+  let cppNamespace = "::htvm::accel::family";
+  string summary = what;
+}
+
+def Accel_Weighted : Accel_Family<"Weighted", "multiplies windows or rows by weights, and accumulates the products">;
+def Accel_ElementWise : Accel_Family<"ElementWise", "each element of the result depends on one of each operand">;
+def Accel_Arithmetic : Accel_Family<"Arithmetic", "adds, subtracts, multiplies or divides two tensors">;
+def Accel_Additive : Accel_Family<"Additive", "adds or subtracts two tensors">;
+def Accel_Extremum : Accel_Family<"Extremum", "takes the larger or the smaller of two tensors' elements">;
+def Accel_Bounds : Accel_Family<"Bounds", "limits the elements of a tensor, and changes no others">;
+def Accel_Monotone : Accel_Family<"Monotone", "a function of one element that never falls">;
+def Accel_Moves : Accel_Family<"Moves", "the elements of the result are those of the operands, none is computed">;
+def Accel_Reduction : Accel_Family<"Reduction", "each element of the result depends on several of one operand">;
+def Accel_Normalising : Accel_Family<"Normalising", "brings the elements along an axis to a common scale">;
+def Accel_RealOnly : Accel_Family<"RealOnly", "has no integer form: it is replaced before stage integer">;
+def Accel_Command : Accel_Family<"Command", "is given to a unit, or waits for one">;
+
 #endif // ACCEL_DIALECT_TD

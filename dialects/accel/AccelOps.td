@@ -74,7 +74,7 @@ class Accel_BinaryLayer<string mnemonic, dag attributes = (ins), list<Trait> tra
 //===----------------------------------------------------------------------===//
 
 def Accel_QuantizeOp : Accel_UnaryLayer<"quantize",
-    (ins DefaultValuedAttr<Accel_Rounding, "::htvm::accel::Rounding::half_even">:$rounding)> {
+    (ins DefaultValuedAttr<Accel_Rounding, "::htvm::accel::Rounding::half_even">:$rounding), [Accel_Monotone, Accel_ElementWise, Accel_RealOnly]> {
   let summary = "Round real numbers to a quantised type";
   let description = [{
     Stages imported and fused. `q = clamp(round(x / scale) + zero_point, storage minimum, storage maximum)`, where x is the
@@ -98,7 +98,7 @@ def Accel_Conv2dOp : Accel_Layer<"conv2d",
          OptionalAttr<Accel_Rounding>:$rounding, OptionalAttr<I64Attr>:$pad_value,
          OptionalAttr<Accel_RequantAttr>:$requant, OptionalAttr<Accel_RescaleAttr>:$rescale, OptionalAttr<Accel_Kernel>:$kernel,
          OptionalAttr<I64Attr>:$run, OptionalAttr<I64Attr>:$skip, OptionalAttr<I64Attr>:$scratch_bytes),
-    [AttrSizedOperandSegments]> {
+    [Accel_Weighted, AttrSizedOperandSegments]> {
   let summary = "Convolve a feature map with a kernel per output channel";
   let description = [{
     input [N, C, H, W], weights [K, C / groups, R, S], bias [K], result [N, K, H', W'].
@@ -120,7 +120,7 @@ def Accel_DenseOp : Accel_Layer<"dense",
     (ins OptionalAttr<Accel_Rounding>:$rounding, OptionalAttr<I64Attr>:$zero_point, OptionalAttr<Accel_RequantAttr>:$requant,
          OptionalAttr<Accel_Kernel>:$kernel, OptionalAttr<I64Attr>:$run, OptionalAttr<I64Attr>:$skip,
          OptionalAttr<I64Attr>:$scratch_bytes),
-    [AttrSizedOperandSegments]> {
+    [Accel_Weighted, AttrSizedOperandSegments]> {
   let summary = "Multiply rows by a matrix: y[m, k] = sum over c of x[m, c] * w[k, c]";
   let description = [{
     input [.., C], weights [K, C], bias [K], result [.., K]. In stage integer acc = sum of x * w; the zero point's
@@ -147,7 +147,7 @@ def Accel_MatMulOp : Accel_BinaryLayer<"matmul",
 //===----------------------------------------------------------------------===//
 
 def Accel_AddOp : Accel_BinaryLayer<"add",
-    (ins OptionalAttr<Accel_Rounding>:$rounding, OptionalAttr<F64Attr>:$offset, OptionalAttr<Accel_RequantAttr>:$requant)> {
+    (ins OptionalAttr<Accel_Rounding>:$rounding, OptionalAttr<F64Attr>:$offset, OptionalAttr<Accel_RequantAttr>:$requant), [Accel_Additive, Accel_Arithmetic, Accel_ElementWise]> {
   let summary = "Add two tensors, with numpy broadcasting";
   let description = [{
     `offset` is a real number added to each sum (stage fused). In stage integer
@@ -156,48 +156,48 @@ def Accel_AddOp : Accel_BinaryLayer<"add",
   }];
 }
 
-def Accel_SubOp : Accel_BinaryLayer<"sub", (ins OptionalAttr<Accel_Rounding>:$rounding)> {
+def Accel_SubOp : Accel_BinaryLayer<"sub", (ins OptionalAttr<Accel_Rounding>:$rounding), [Accel_Additive, Accel_Arithmetic, Accel_ElementWise, Accel_RealOnly]> {
   let summary = "Subtract two tensors, with numpy broadcasting (stages imported and fused)";
 }
 
 def Accel_MulOp : Accel_BinaryLayer<"mul",
     (ins OptionalAttr<Accel_Rounding>:$rounding, OptionalAttr<DenseI64ArrayAttr>:$zero_points,
-         OptionalAttr<Accel_RequantAttr>:$requant)> {
+         OptionalAttr<Accel_RequantAttr>:$requant), [Accel_Arithmetic, Accel_ElementWise]> {
   let summary = "Multiply two tensors, with numpy broadcasting";
   let description = [{
     In stage integer acc = (a - zero_points[0]) * (b - zero_points[1]).
   }];
 }
 
-def Accel_DivOp : Accel_BinaryLayer<"div", (ins OptionalAttr<Accel_Rounding>:$rounding)> {
+def Accel_DivOp : Accel_BinaryLayer<"div", (ins OptionalAttr<Accel_Rounding>:$rounding), [Accel_Arithmetic, Accel_ElementWise, Accel_RealOnly]> {
   let summary = "Divide by a constant, with numpy broadcasting (stage imported)";
 }
 
-def Accel_MaximumOp : Accel_BinaryLayer<"maximum", (ins OptionalAttr<Accel_Rounding>:$rounding)> {
+def Accel_MaximumOp : Accel_BinaryLayer<"maximum", (ins OptionalAttr<Accel_Rounding>:$rounding), [Accel_Extremum, Accel_ElementWise]> {
   let summary = "The larger of two tensors' elements, with numpy broadcasting";
   let description = "In stage integer operands and result have one scale and zero point, and the integers are compared.";
 }
 
-def Accel_MinimumOp : Accel_BinaryLayer<"minimum", (ins OptionalAttr<Accel_Rounding>:$rounding)> {
+def Accel_MinimumOp : Accel_BinaryLayer<"minimum", (ins OptionalAttr<Accel_Rounding>:$rounding), [Accel_Extremum, Accel_ElementWise]> {
   let summary = "The smaller of two tensors' elements, with numpy broadcasting";
   let description = "In stage integer operands and result have one scale and zero point, and the integers are compared.";
 }
 
-def Accel_ReluOp : Accel_UnaryLayer<"relu", (ins OptionalAttr<Accel_Rounding>:$rounding)> {
+def Accel_ReluOp : Accel_UnaryLayer<"relu", (ins OptionalAttr<Accel_Rounding>:$rounding), [Accel_Bounds, Accel_Monotone, Accel_ElementWise, Accel_RealOnly]> {
   let summary = "max(x, 0)";
 }
 
-def Accel_ClampOp : Accel_UnaryLayer<"clamp", (ins F64Attr:$min, F64Attr:$max, OptionalAttr<Accel_Rounding>:$rounding)> {
+def Accel_ClampOp : Accel_UnaryLayer<"clamp", (ins F64Attr:$min, F64Attr:$max, OptionalAttr<Accel_Rounding>:$rounding), [Accel_Bounds, Accel_Monotone, Accel_ElementWise, Accel_RealOnly]> {
   let summary = "min(max(x, min), max), real bounds";
 }
 
-def Accel_SigmoidOp : Accel_UnaryLayer<"sigmoid", (ins OptionalAttr<Accel_Rounding>:$rounding)> {
+def Accel_SigmoidOp : Accel_UnaryLayer<"sigmoid", (ins OptionalAttr<Accel_Rounding>:$rounding), [Accel_Monotone, Accel_ElementWise, Accel_RealOnly]> {
   let summary = "1 / (1 + exp(-x))";
 }
 
 def Accel_UnaryOp : Accel_Layer<"unary", (ins Accel_Value:$input),
     (ins Accel_Function:$function, OptionalAttr<F64Attr>:$alpha, OptionalAttr<F64Attr>:$beta,
-         OptionalAttr<Accel_Rounding>:$rounding)> {
+         OptionalAttr<Accel_Rounding>:$rounding), [Accel_ElementWise, Accel_RealOnly]> {
   let summary = "A function of each element";
   let description = [{
     Stages imported and fused. The functions, and which of the parameters `alpha` and `beta` they have:
@@ -215,7 +215,7 @@ def Accel_UnaryOp : Accel_Layer<"unary", (ins Accel_Value:$input),
 }
 
 def Accel_LookupOp : Accel_Layer<"lookup",
-    (ins Accel_Value:$input, Accel_Value:$table), (ins I64Attr:$lowest, OptionalAttr<I64Attr>:$axis)> {
+    (ins Accel_Value:$input, Accel_Value:$table), (ins I64Attr:$lowest, OptionalAttr<I64Attr>:$axis), [Accel_ElementWise]> {
   let summary = "Replace each element by an entry of a table: y = table[x - lowest]";
   let description = [{
     Stage fused (what is stored is meant then, too) and integer. Any function of one quantised value, computed exactly
@@ -230,7 +230,7 @@ def Accel_LookupOp : Accel_Layer<"lookup",
 }
 
 def Accel_ThresholdOp : Accel_Layer<"threshold",
-    (ins Accel_Value:$input, Accel_Value:$starts, Accel_Value:$values), (ins OptionalAttr<I64Attr>:$axis)> {
+    (ins Accel_Value:$input, Accel_Value:$starts, Accel_Value:$values), (ins OptionalAttr<I64Attr>:$axis), [Accel_ElementWise]> {
   let summary = "A step function of each element: y = values[number of starts that are at most x]";
   let description = [{
     Stage integer. Any function of one stored integer that has too many values for a table, such as an accumulator:
@@ -246,7 +246,7 @@ def Accel_ThresholdOp : Accel_Layer<"threshold",
 def Accel_WeightedSumOp : Accel_Layer<"weighted_sum",
     (ins Variadic<Accel_Value>:$inputs, Accel_Value:$constants),
     (ins OptionalAttr<I64Attr>:$axis, UnitAttr:$even, I64Attr:$zero_point, I64Attr:$min, I64Attr:$max),
-    [AttrSizedOperandSegments]> {
+    [Accel_ElementWise, AttrSizedOperandSegments]> {
   let summary = "A sum of up to 4 tensors times numbers, over a number, rounded exactly, with numpy broadcasting";
   let description = [{
     Stage integer. `constants` (i64) has a row, or with `axis` one for each index of that axis of the result: n
@@ -273,7 +273,7 @@ def Accel_Pool2dOp : Accel_UnaryLayer<"pool2d",
          OptionalAttr<DenseI64ArrayAttr>:$dilations,
          DefaultValuedAttr<BoolAttr, "false">:$count_include_pad, OptionalAttr<Accel_Rounding>:$rounding,
          OptionalAttr<F64Attr>:$offset, OptionalAttr<DenseI64ArrayAttr>:$counts,
-         OptionalAttr<Accel_RequantAttr>:$requant)> {
+         OptionalAttr<Accel_RequantAttr>:$requant), [Accel_Reduction]> {
   let summary = "Average, maximum, minimum or sum of the elements under a window";
   let description = [{
     input [N, C, H, W], result [N, C, H', W']; pads = [top, left, bottom, right], dilations = [rows, columns] or 1.
@@ -292,7 +292,7 @@ def Accel_SoftmaxOp : Accel_Layer<"softmax",
     (ins I64Attr:$axis, OptionalAttr<Accel_Rounding>:$rounding, OptionalAttr<I64Attr>:$scale_multiplier,
          OptionalAttr<I64Attr>:$scale_shift, OptionalAttr<I64Attr>:$zero_point,
          OptionalAttr<I64Attr>:$min, OptionalAttr<I64Attr>:$max),
-    [AttrSizedOperandSegments]> {
+    [Accel_Normalising, Accel_Reduction, AttrSizedOperandSegments]> {
   let summary = "exp(x) / sum of exp(x) along an axis";
   let description = [{
     In stage integer, `table` (i64, all entries >= 0) holds exp(-s * d) in fixed point for d = 0, 1, .., where s is the
@@ -315,7 +315,7 @@ def Accel_LayerNormOp : Accel_Layer<"layer_norm",
          OptionalAttr<I64Attr>:$half_step, OptionalAttr<I64Attr>:$variance_scale,
          OptionalAttr<DenseI64ArrayAttr>:$variance_offset, OptionalAttr<I64Attr>:$shift, OptionalAttr<I64Attr>:$zero_point,
          OptionalAttr<I64Attr>:$min, OptionalAttr<I64Attr>:$max),
-    [AttrSizedOperandSegments]> {
+    [Accel_Normalising, Accel_Reduction, AttrSizedOperandSegments]> {
   let summary = "(x - mean) / sqrt(variance + epsilon) * scale + bias, along the last axis";
   let description = [{
     input [.., N], scale and bias [N]; without them 1 and 0. The variance is that of the N elements, not an estimate.
@@ -336,7 +336,7 @@ def Accel_LayerNormOp : Accel_Layer<"layer_norm",
 }
 
 def Accel_ArgMaxOp : Accel_UnaryLayer<"argmax",
-    (ins I64Attr:$axis, UnitAttr:$smallest, UnitAttr:$last, OptionalAttr<Accel_Rounding>:$rounding)> {
+    (ins I64Attr:$axis, UnitAttr:$smallest, UnitAttr:$last, OptionalAttr<Accel_Rounding>:$rounding), [Accel_Reduction]> {
   let summary = "Where along an axis the largest element is";
   let description = [{
     The axis stays, with size 1. `smallest`: where the smallest element is. Of equal ones the first counts, or the `last`.
@@ -350,7 +350,7 @@ def Accel_ArgMaxOp : Accel_UnaryLayer<"argmax",
 
 def Accel_ConcatOp : Accel_Layer<"concat",
     (ins Variadic<Accel_Value>:$inputs), (ins I64Attr:$axis, OptionalAttr<Accel_Rounding>:$rounding),
-    [AttrSizedOperandSegments]> {
+    [Accel_Moves, AttrSizedOperandSegments]> {
   let summary = "Join tensors along an axis";
   let assemblyFormat = [{
     $inputs (`into` $out^)? attr-dict `:` functional-type(operands, results)
@@ -369,12 +369,12 @@ def Accel_PadOp : Accel_UnaryLayer<"pad",
 }
 
 def Accel_TransposeOp : Accel_UnaryLayer<"transpose",
-    (ins DenseI64ArrayAttr:$permutation, OptionalAttr<Accel_Rounding>:$rounding)> {
+    (ins DenseI64ArrayAttr:$permutation, OptionalAttr<Accel_Rounding>:$rounding), [Accel_Moves]> {
   let summary = "Reorder axes: axis i of the result is axis permutation[i] of the input";
   let hasFolder = 1;
 }
 
-def Accel_ConvertLayoutOp : Accel_UnaryLayer<"convert_layout"> {
+def Accel_ConvertLayoutOp : Accel_UnaryLayer<"convert_layout", (ins), [Accel_Moves]> {
   let summary = "The same elements in the same shape, laid out in memory otherwise";
   let description = [{
     Stage dispatched on. The layouts are those of the types: a tensor's encoding, a memref's strides; they differ.
@@ -385,7 +385,7 @@ def Accel_ConvertLayoutOp : Accel_UnaryLayer<"convert_layout"> {
   }];
 }
 
-def Accel_TransferOp : Accel_UnaryLayer<"transfer"> {
+def Accel_TransferOp : Accel_UnaryLayer<"transfer", (ins), [Accel_Moves]> {
   let summary = "The same map, in another memory";
   let description = [{
     Stage scheduled on. `engine` is the transfer engine that moves it; shape, element type and layout stay. On memrefs the
@@ -398,7 +398,7 @@ def Accel_TransferOp : Accel_UnaryLayer<"transfer"> {
   }];
 }
 
-def Accel_TakeOp : Accel_UnaryLayer<"take", (ins Accel_Indices:$indices, OptionalAttr<Accel_Rounding>:$rounding)> {
+def Accel_TakeOp : Accel_UnaryLayer<"take", (ins Accel_Indices:$indices, OptionalAttr<Accel_Rounding>:$rounding), [Accel_Moves]> {
   let summary = "Choose elements by their indices along each axis";
   let description = [{
     `indices` has a list for each axis; an empty list is the whole axis. y[i, j, ..] = x[indices[0][i], indices[1][j], ..]:
@@ -411,7 +411,7 @@ def Accel_TakeOp : Accel_UnaryLayer<"take", (ins Accel_Indices:$indices, Optiona
   let hasFolder = 1;
 }
 
-def Accel_ReshapeOp : Accel_UnaryLayer<"reshape", (ins OptionalAttr<Accel_Rounding>:$rounding)> {
+def Accel_ReshapeOp : Accel_UnaryLayer<"reshape", (ins OptionalAttr<Accel_Rounding>:$rounding), [Accel_Moves]> {
   let summary = "The same elements, in row-major order, under another shape";
   let hasFolder = 1;
 }
@@ -444,7 +444,7 @@ def Accel_Token : TypeDef<Accel_Dialect, "Token"> {
   let summary = "What a copy or a launch gives, to be waited for";
 }
 
-def Accel_CopyOp : Accel_Op<"copy", [DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
+def Accel_CopyOp : Accel_Op<"copy", [Accel_Command, DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
   let summary = "Start to copy a piece of memory into another memory";
   let description = [{
     Stage tiled on. The copy runs while later operations do, until its token is waited for: before that nobody
@@ -462,7 +462,7 @@ def Accel_CopyOp : Accel_Op<"copy", [DeclareOpInterfaceMethods<MemoryEffectsOpIn
 }
 
 def Accel_LaunchOp : Accel_Op<"launch",
-    [AttrSizedOperandSegments, DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
+    [Accel_Command, AttrSizedOperandSegments, DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
   let summary = "Start a job of an accelerator";
   let description = [{
     Stage tiled on. The engine computes a layer, or a tile of one, from operands in its own memories; `job` is what the
@@ -482,7 +482,7 @@ def Accel_LaunchOp : Accel_Op<"launch",
   let hasVerifier = 1;
 }
 
-def Accel_WaitOp : Accel_Op<"wait", [DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
+def Accel_WaitOp : Accel_Op<"wait", [Accel_Command, DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
   let summary = "Wait for a copy or a launch to end";
   let arguments = (ins Accel_Token:$token);
   let assemblyFormat = "$token attr-dict";

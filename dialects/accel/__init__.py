@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, TypeVar
@@ -11,9 +10,8 @@ import numpy as np
 from mlir import ir
 from mlir.dialects import func
 
-from . import _accel_ops_gen
 from ._accel_ops_gen import *  # noqa: F403
-from ._accel_ops_gen import BufferOp, CopyOp, LaunchOp, TakeOp, WaitOp
+from ._accel_ops_gen import TakeOp
 from ._attributes import *  # noqa: F403
 from ._attributes import Mapping, Numbers, Objective, OptionsAttr, PoolKind, TilingAttr
 
@@ -22,13 +20,8 @@ if TYPE_CHECKING:
 
     from ._accel_ops_gen import Layer
 else:
-
-    class Layer(ABC):  # noqa: B024  (only to ask isinstance; operations are registered with it)
-        """The operations that compute values: all of the dialect but those on memory."""
-
-    for _op in vars(_accel_ops_gen).values():
-        if isinstance(_op, type) and issubclass(_op, ir.OpView) and _op not in (BufferOp, CopyOp, LaunchOp, WaitOp):
-            Layer.register(_op)
+    from ._families import *  # noqa: F403
+    from ._families import Layer
 
 A = TypeVar("A", bound=ir.Attribute)
 T = TypeVar("T")

@@ -4,7 +4,8 @@
     python generate_python.py accel.json FOLDER
 
 FOLDER gets `_attributes.py`: a class for each attribute and an enum for each choice, `AccelPython.cpp.inc`: the C
-functions that these call, and `_accel_ops_gen.pyi`: the types of the operation classes that mlir-tblgen makes.
+functions that these call, `_families.py`: an abstract class for each family of operations, and `_accel_ops_gen.pyi`:
+the types of the operation classes that mlir-tblgen makes.
 mlir-tblgen has a generator for operation classes, but none for attributes, and none that writes types.
 """
 
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent, indent
@@ -31,6 +32,7 @@ def main(definitions: str, folder: str) -> None:
     (target / "_attributes.py").write_text(attributes_module(dialect), encoding="utf-8")
     (target / "AccelPython.cpp.inc").write_text(c_functions(dialect), encoding="utf-8")
     (target / "_accel_ops_gen.pyi").write_text(operations_stub(dialect), encoding="utf-8")
+    (target / "_families.py").write_text(families_module(dialect), encoding="utf-8")
 
 
 # ---- the definitions, as data ----
@@ -181,6 +183,26 @@ class Operation:
     members: tuple[Member, ...]
     results: tuple[Member, ...]
     is_layer: bool
+    families: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Family:
+    """What several operations share."""
+
+    name: str
+    summary: str
+    operations: tuple[Operation, ...]
+
+    @property
+    def base(self) -> str:
+        return "Layer" if all(each.is_layer for each in self.operations) else "ir.OpView"
+
+    @property
+    def members(self) -> list[Member]:
+        """What all its operations have, in the same form."""
+        first, *others = self.operations
+        return [each for each in first.members if all(each in one.members for one in others)]
 
 
 class Definitions:
@@ -197,6 +219,7 @@ class Definitions:
         # Attributes that others have as parameters come before these.
         self.attributes = [self._attribute(name) for name in sorted(names, key=self._line)]
         self.operations = [self._operation(name) for name in sorted(self._of("Op"), key=self._line)]
+        self.families = [self._family(name) for name in sorted(self._of("Accel_Family"), key=self._line)]
 
     def _of(self, kind: str) -> list[str]:
         return [name for name in self.records["!instanceof"].get(kind, ()) if name.startswith("Accel_")]
@@ -245,7 +268,15 @@ class Definitions:
         members = tuple(self._member(*each) for each in record["arguments"]["args"])
         results = tuple(self._member(*each, is_result=True) for each in record["results"]["args"])
         is_layer = "Accel_Layer" in record["!superclasses"]
-        return Operation(name.removeprefix("Accel_"), record["opName"], record["summary"], members, results, is_layer)
+        traits = [self.records[each["def"]] for each in record["traits"]]
+        families = tuple(each["trait"] for each in traits if "Accel_Family" in each["!superclasses"])
+        cpp, summary = name.removeprefix("Accel_"), record["summary"]
+        return Operation(cpp, record["opName"], summary, members, results, is_layer, families)
+
+    def _family(self, name: str) -> Family:
+        record = self.records[name]
+        own = tuple(each for each in self.operations if record["trait"] in each.families)
+        return Family(record["trait"], record["summary"], own)
 
     def _member(self, type_: Record, name: str, is_result: bool = False) -> Member:
         record = self.records[type_["def"]]
@@ -516,12 +547,19 @@ OF_LAYERS = ("out", "engine", "result")
 
 
 def operations_stub(dialect: Definitions) -> str:
-    return "\n".join([STUB_HEAD, *(_operation(one) for one in dialect.operations)])
+    families = (_family(one) for one in dialect.families)
+    return "\n".join([STUB_HEAD, *families, *(_operation(one) for one in dialect.operations)])
+
+
+def _family(one: Family) -> str:
+    members = [each for each in one.members if one.base != "Layer" or each.name not in OF_LAYERS]
+    lines = [f"class {one.name}({one.base}):", f'    """{_sentence(one.summary)}"""']
+    return "\n".join([*lines, *(line for each in members for line in _accessors(each)), ""])
 
 
 def _operation(one: Operation) -> str:
-    base = "Layer" if one.is_layer else "ir.OpView"
-    lines = [f"class {one.cpp}({base}):", f'    """{_sentence(one.summary)}"""', "", "    def __init__("]
+    bases = ", ".join(one.families) or ("Layer" if one.is_layer else "ir.OpView")
+    lines = [f"class {one.cpp}({bases}):", f'    """{_sentence(one.summary)}"""', "", "    def __init__("]
     lines += [f"        {each}," for each in _constructor(one)]
     lines.append("    ) -> None: ...")
     of_base = OF_LAYERS if one.is_layer else ()
@@ -532,6 +570,34 @@ def _operation(one: Operation) -> str:
             continue
         lines += ["    @property", f"    def {each.name}(self) -> {_maybe(each.python, each.is_optional)}: ..."]
     return "\n".join([*lines, ""])
+
+
+FAMILIES_HEAD = f'''\
+"""{DO_NOT_EDIT}"""
+
+from abc import ABC
+
+from . import _accel_ops_gen as operations
+
+
+class Layer(ABC):  # noqa: B024  (only to ask isinstance; operations are registered with it)
+    """The operations that compute values: all of the dialect but those on memory."""
+
+
+'''
+
+
+def families_module(dialect: Definitions) -> str:
+    parts = [FAMILIES_HEAD, *_registered("Layer", [each for each in dialect.operations if each.is_layer])]
+    for one in dialect.families:
+        base = "Layer" if one.base == "Layer" else "ABC"
+        parts.append(f'\n\nclass {one.name}({base}):  # noqa: B024\n    """{_sentence(one.summary)}"""\n\n\n')
+        parts += _registered(one.name, one.operations)
+    return "".join(parts)
+
+
+def _registered(family: str, operations: Sequence[Operation]) -> list[str]:
+    return [f"{family}.register(operations.{each.cpp})\n" for each in operations]
 
 
 def _constructor(one: Operation) -> Iterator[str]:

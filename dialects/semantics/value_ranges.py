@@ -13,10 +13,6 @@ Range = tuple[int, int]
 """The smallest and the largest integer."""
 
 
-MOVES = (accel.ReshapeOp, accel.TransposeOp, accel.ConvertLayoutOp, accel.TransferOp, accel.TakeOp)
-"""Layers whose elements are those of their input."""
-
-
 def held(value: ir.Value) -> Range | None:
     """Return the range of what an integer tensor or memref can hold, from what made it; None if it is not of integers.
 
@@ -63,10 +59,10 @@ def _made(op: ir.OpView) -> Range | None:
         return _clip(rescale.requant)
     if isinstance(requant, accel.RequantAttr):
         return _clip(requant)
-    if isinstance(op, MOVES) or (isinstance(op, accel.Pool2dOp) and op.kind.value in accel.EXTREMES):
-        return held(op.operation.operands[0])
     if isinstance(op, accel.ConcatOp):
         return _hull([held(part) for part in op.inputs])
+    if isinstance(op, accel.Moves) or (isinstance(op, accel.Pool2dOp) and op.kind.value in accel.EXTREMES):
+        return held(op.operation.operands[0])
     if isinstance(op, accel.PadOp):
         filler = int(op.value.value)
         return _hull([held(op.input), (filler, filler)])

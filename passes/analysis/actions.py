@@ -46,7 +46,7 @@ def actions(function: func.FuncOp) -> list[Action]:
 
 
 def is_action(op: ir.OpView) -> bool:
-    return accel.is_layer(op) or isinstance(op, (accel.CopyOp, accel.LaunchOp, accel.WaitOp))
+    return accel.is_layer(op) or isinstance(op, accel.Command)
 
 
 def whole(value: ir.Value) -> ir.Value:

@@ -40,7 +40,7 @@ class ConvertAffineToDepthwise:
 
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
         for op in list(accel.layers(module)):
-            if isinstance(op, accel.MulOp | accel.DivOp | accel.AddOp | accel.SubOp):
+            if isinstance(op, accel.Arithmetic):
                 with ir.InsertionPoint(op), op.location:
                     convolve(op)
 
@@ -58,7 +58,7 @@ def convolve(op: ir.OpView) -> None:
     if q is None or q.axis is not None or shape != list(ir.RankedTensorType(op.result.type).shape):
         return
     axis = varying_axis(list(ir.RankedTensorType(operands[constants[0]].type).shape), len(shape))
-    if axis is None and isinstance(op, accel.AddOp | accel.SubOp):
+    if axis is None and isinstance(op, accel.Additive):
         axis = min(1, len(shape) - 1)
     if axis is not None and shape:
         if Quantisation.of(value) is None:
@@ -69,7 +69,7 @@ def convolve(op: ir.OpView) -> None:
 def exact_sum(value: ir.Value) -> Quantisation | None:
     """Return the type that holds every sum or difference of two quantised values of one scale, if that is `value`."""
     source = accel.producer(value)
-    if not isinstance(source, accel.AddOp | accel.SubOp) or getattr(source, "offset", None) is not None:
+    if not isinstance(source, accel.Additive) or getattr(source, "offset", None) is not None:
         return None
     a, b = Quantisation.of(source.lhs), Quantisation.of(source.rhs)
     if a is None or b is None or a.axis is not None or b.axis is not None or a.scales != b.scales:

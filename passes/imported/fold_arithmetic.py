@@ -75,7 +75,7 @@ def _divide(op: accel.DivOp, value: ir.Value, factors: _Constant) -> ir.Value | 
     """x / c, then quantised: quantise with a scale c times as large, and read the integers with the scale as it was."""
     users = list(op.result.uses)
     quantize = users[0].owner if len(users) == 1 else None
-    if isinstance(quantize, accel.ReluOp | accel.ClampOp) and op.operation.operands[0] == value:
+    if isinstance(quantize, accel.Bounds) and op.operation.operands[0] == value:
         return _divide_after(quantize, op, value, factors)
     q = Quantisation.of(quantize.result) if isinstance(quantize, accel.QuantizeOp) else None
     if q is None or op.operation.operands[0] != value:
@@ -93,9 +93,7 @@ def _divide(op: accel.DivOp, value: ir.Value, factors: _Constant) -> ir.Value | 
     return value
 
 
-def _divide_after(
-    activation: accel.ReluOp | accel.ClampOp, op: accel.DivOp, value: ir.Value, factors: _Constant
-) -> ir.Value | None:
+def _divide_after(activation: accel.Bounds, op: accel.DivOp, value: ir.Value, factors: _Constant) -> ir.Value | None:
     """max(x / c, 0) is max(x, 0) / c, and likewise between other bounds; then the division may meet a quantize."""
     factor = factors.numbers[0]
     if len(factors.numbers) != 1 or factor <= 0:

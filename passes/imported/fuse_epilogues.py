@@ -69,7 +69,7 @@ def fuse(quantize: accel.QuantizeOp) -> None:
             layer = layer.operation.clone(ir.InsertionPoint(layer)).opview
             chain[0].operation.operands[0] = layer.result
         chain.insert(0, layer)
-        if not isinstance(layer, accel.ReluOp | accel.ClampOp):
+        if not isinstance(layer, accel.Bounds):
             break
     layer = chain[0]
     if layer is chain[-1]:
@@ -83,7 +83,7 @@ def fuse(quantize: accel.QuantizeOp) -> None:
     quantize.result.replace_all_uses_with(layer.result)
     for link in reversed(chain[1:]):
         link.operation.erase()
-    if isinstance(layer, accel.MaximumOp | accel.MinimumOp):
+    if isinstance(layer, accel.Extremum):
         # Rounding is monotone: what is compared may be rounded first.
         for place, value in enumerate(list(layer.operation.operands)):
             source = accel.producer(value)
@@ -103,7 +103,7 @@ def rounded_before(
     return made
 
 
-def clamped(q: Quantisation, activation: accel.ReluOp | accel.ClampOp, rounding: str) -> Quantisation | None:
+def clamped(q: Quantisation, activation: accel.Bounds, rounding: str) -> Quantisation | None:
     """Return the quantisation with its range cut to the activation's; None if it leaves fewer than two values."""
     if q.axis is not None:
         return None

@@ -28,8 +28,6 @@ from htvm.dialects.quantisation import Quantisation
 
 from ..analysis.movement import moved
 
-ACTIVATIONS = (accel.ReluOp, accel.ClampOp)
-
 FARTHEST = 1e30
 
 
@@ -58,7 +56,7 @@ def bounded(op: ir.OpView) -> Quantisation | None:
 
     None where that is no help: a quantize, or an activation with one behind it, makes one table of all.
     """
-    if not isinstance(op, ACTIVATIONS) or Quantisation.of(op.input) is None:
+    if not isinstance(op, accel.Bounds) or Quantisation.of(op.input) is None:
         return None
     q = Quantisation.of(op.input)
     if q.axis is not None or is_rounded(op):
@@ -78,5 +76,5 @@ def is_rounded(op: ir.OpView) -> bool:
     """Say whether each use of an activation is a quantize, perhaps behind another activation."""
     users = (use.owner.opview for use in op.result.uses)
     return all(
-        isinstance(user, accel.QuantizeOp) or (isinstance(user, ACTIVATIONS) and is_rounded(user)) for user in users
+        isinstance(user, accel.QuantizeOp) or (isinstance(user, accel.Bounds) and is_rounded(user)) for user in users
     )

@@ -38,7 +38,6 @@ from htvm.dialects.semantics.real import Real
 
 from ..analysis import activations
 
-LINEAR = (accel.Conv2dOp, accel.DenseOp)
 MOVERS = (accel.ReshapeOp, accel.TransposeOp, accel.PadOp, accel.ConcatOp)
 SUMS = (accel.AddOp, accel.Pool2dOp)
 
@@ -90,7 +89,7 @@ class Refit:
         self.raise_results(layers)
         types = {value: self.type(value) for value in maps}
         for layer in layers:
-            if isinstance(layer, LINEAR):
+            if isinstance(layer, accel.Weighted):
                 self.refit_constants(layer)
             if isinstance(layer, accel.Pool2dOp):
                 half = 2.0 ** self.exponents[self.first(layer.result)] / 2
@@ -104,9 +103,9 @@ class Refit:
 
     def is_refitted(self, layer: ir.OpView) -> bool:
         """Say whether a layer works on maps of 8 bits with one scale, and constants that can be rounded anew."""
-        if not isinstance(layer, (*LINEAR, *MOVERS, *SUMS)) or getattr(layer, "offset", None) is not None:
+        if not isinstance(layer, (accel.Weighted, *MOVERS, *SUMS)) or getattr(layer, "offset", None) is not None:
             return False
-        if isinstance(layer, LINEAR) and (
+        if isinstance(layer, accel.Weighted) and (
             quantisation.stored(layer.weights) is None
             or (layer.bias is not None and quantisation.stored(layer.bias) is None)
         ):
@@ -115,7 +114,7 @@ class Refit:
 
     def inputs(self, layer: ir.OpView) -> list[ir.Value]:
         """Return the maps that a layer reads."""
-        if isinstance(layer, LINEAR):
+        if isinstance(layer, accel.Weighted):
             return [layer.input]
         return list(dict.fromkeys(layer.operation.operands))
 
@@ -149,8 +148,8 @@ class Refit:
         while changed:
             changed = False
             for layer in layers:
-                if isinstance(layer, (*LINEAR, accel.AddOp)):
-                    if isinstance(layer, LINEAR):
+                if isinstance(layer, (accel.Weighted, accel.AddOp)):
+                    if isinstance(layer, accel.Weighted):
                         self.weights[layer.result] = self.weights_exponent(layer)
                     finest = self.exponents[self.first(self.inputs(layer)[0])] + self.weights.get(layer.result, 0)
                     result = self.first(layer.result)
@@ -187,7 +186,7 @@ class Refit:
 
 def with_bias(layer: ir.OpView) -> ir.OpView:
     """Return a layer, or the same one with a bias of zeros if it has none and could have one."""
-    if not isinstance(layer, LINEAR) or layer.bias is not None:
+    if not isinstance(layer, accel.Weighted) or layer.bias is not None:
         return layer
     attributes = dict(layer.operation.attributes.items())
     sizes = list(attributes["operandSegmentSizes"])

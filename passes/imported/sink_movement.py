@@ -30,19 +30,7 @@ from mlir.passmanager import ExternalPass
 from htvm.dialects import accel, quantisation
 from htvm.dialects.quantisation import Quantisation
 
-MONOTONE = (accel.QuantizeOp, accel.ReluOp, accel.ClampOp, accel.SigmoidOp)
-"""Functions of one element that never fall: the maximum of their results is their result for the maximum."""
-
-MOVEMENTS = (
-    accel.ReshapeOp,
-    accel.TransposeOp,
-    accel.TakeOp,
-    accel.ConcatOp,
-    accel.PadOp,
-    accel.Pool2dOp,
-)
-
-WITH_CONSTANT = (accel.AddOp, accel.SubOp, accel.MulOp, accel.DivOp)
+MOVEMENTS = (accel.Moves, accel.PadOp, accel.Pool2dOp)
 
 
 @dataclass(frozen=True)
@@ -53,7 +41,7 @@ class SinkMovement:
 
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
         for op in list(accel.layers(module)):
-            if isinstance(op, (*MONOTONE, *WITH_CONSTANT, accel.UnaryOp)):
+            if isinstance(op, (accel.Monotone, accel.Arithmetic, accel.UnaryOp)):
                 with op.location:
                     sink(op)
 
@@ -89,9 +77,9 @@ def sink(op: ir.OpView) -> None:
 def exchangeable(movement: ir.OpView, op: ir.OpView) -> bool:
     """Say whether an element-wise operation gives the same before a movement; its constant is not looked at."""
     if isinstance(movement, accel.Pool2dOp):
-        return movement.kind.value in accel.EXTREMES and isinstance(op, MONOTONE)
+        return movement.kind.value in accel.EXTREMES and isinstance(op, accel.Monotone)
     if isinstance(movement, accel.PadOp):  # its number must be what the operation makes of it
-        return isinstance(op, accel.QuantizeOp | accel.ReluOp | accel.ClampOp)
+        return isinstance(op, accel.QuantizeOp | accel.Bounds)
     return True
 
 

@@ -36,9 +36,7 @@ MOST_ENTRIES = 1 << 18
 
 MOST_VALUES = 1 << 16
 
-ACTIVATIONS = (accel.ReluOp, accel.ClampOp)
-ARITHMETIC = (accel.AddOp, accel.SubOp, accel.MulOp, accel.DivOp)
-FUNCTIONS = (accel.SigmoidOp, accel.UnaryOp, accel.MaximumOp, accel.MinimumOp)
+FUNCTIONS = (accel.SigmoidOp, accel.UnaryOp, accel.Extremum)
 
 
 @dataclass(frozen=True)
@@ -72,9 +70,9 @@ class Expression:
     def is_worth_a_table(self) -> bool:
         """Say whether the operations are more than those behind which quantize has a form of its own."""
         inner = list(self.ops)
-        while inner and isinstance(inner[-1], ACTIVATIONS):
+        while inner and isinstance(inner[-1], accel.Bounds):
             inner.pop()
-        return len(inner) > 1 and not all(isinstance(op, ARITHMETIC) and self._has_constant(op) for op in inner)
+        return len(inner) > 1 and not all(isinstance(op, accel.Arithmetic) and self._has_constant(op) for op in inner)
 
     def _has_constant(self, op: ir.OpView) -> bool:
         operands = list(op.operation.operands)
@@ -139,7 +137,7 @@ def _collect(value: ir.Value, found: Expression) -> bool:
         is_same = found.leaf is None or found.leaf == value
         found.leaf = value
         return is_same
-    if not isinstance(source, (*ACTIVATIONS, *ARITHMETIC, *FUNCTIONS)):
+    if not isinstance(source, (accel.Bounds, accel.Arithmetic, *FUNCTIONS)):
         return False
     if source in found.ops:
         return True

@@ -103,7 +103,7 @@ def rewrite(op: ir.OpView, reader: Reader, fixed: set[ir.Value]) -> None:
     with ir.InsertionPoint(op), op.location:
         if Quantisation.of(result) is None and reader.constant(result) is not None:
             return  # whoever reads it takes in its numbers
-        if isinstance(op, ROUNDING) and Quantisation.of(result) is None and is_returned(result):
+        if isinstance(op, accel.Normalising) and Quantisation.of(result) is None and is_returned(result):
             # Its integer form rounds: to a fixed point, as nothing says to what.
             grid = fixed_point(*reach_of_layer(op))
             result.set_type(quantisation.tensor(list(ir.ShapedType(result.type).shape), grid.type()))
@@ -113,9 +113,6 @@ def rewrite(op: ir.OpView, reader: Reader, fixed: set[ir.Value]) -> None:
         else:
             integers[result] = rounded(op, reader)
 
-
-ROUNDING = (accel.SoftmaxOp, accel.LayerNormOp)
-"""Layers whose integer form rounds."""
 
 MOVING = (accel.ReshapeOp, accel.TransposeOp, accel.TakeOp)
 
@@ -188,7 +185,7 @@ def hides(op: ir.OpView, lazy: Lazy) -> bool:
     return isinstance(op, accel.SoftmaxOp) and not lazy.masked.all(axis=op.axis.value).any()
 
 
-SHIFTED = (accel.SoftmaxOp, accel.LayerNormOp, accel.ArgMaxOp)
+SHIFTED = (accel.Normalising, accel.ArgMaxOp)
 """Operations for which a constant added to all numbers changes nothing."""
 
 

@@ -36,17 +36,6 @@ from htvm.dialects.accel import Purpose
 from ..analysis import activations, conversion, layout
 from ..analysis.placement import Placement, Placing, must_be_nchw, wanted_layout
 
-ELEMENT_WISE = (
-    accel.AddOp,
-    accel.MulOp,
-    accel.MaximumOp,
-    accel.MinimumOp,
-    accel.LookupOp,
-    accel.ThresholdOp,
-    accel.WeightedSumOp,
-    accel.SoftmaxOp,
-)
-
 
 @dataclass(frozen=True)
 class AssignLayouts:
@@ -144,7 +133,7 @@ def tied(layers: Iterable[ir.OpView], apart: Collection[ir.Value]) -> list[list[
 def one_sweep(layer: ir.OpView) -> list[ir.Value]:
     """Return the output of a layer, and the activations whose elements it reads in the same places."""
     output = accel.output(layer)
-    if not isinstance(layer, ELEMENT_WISE):
+    if not isinstance(layer, accel.ElementWise | accel.SoftmaxOp):
         return [output]
     return [output, *(x for x in activations.read_by(layer) if list(x.type.shape) == list(output.type.shape))]
 

@@ -216,7 +216,7 @@ def ordered_when_running(layer: accel.Conv2dOp) -> Plan:
 
 
 def is_linear(layer: ir.OpView) -> bool:
-    return isinstance(layer, (accel.Conv2dOp, accel.DenseOp))
+    return isinstance(layer, accel.Weighted)
 
 
 def write(layer: ir.OpView, plan: Plan) -> None:

@@ -35,16 +35,6 @@ Problem = tuple[ir.OpView, str]
 
 Check = Callable[[func.FuncOp], Iterator[Problem]]
 
-REAL_LAYERS = (
-    accel.QuantizeOp,
-    accel.SubOp,
-    accel.DivOp,
-    accel.ReluOp,
-    accel.ClampOp,
-    accel.SigmoidOp,
-    accel.UnaryOp,
-)
-"""Layers that are gone at stage integer: they have become constants of others, or tables."""
 
 INTEGER_TYPES = ("i8", "ui8", "i16", "ui16", "i32")
 
@@ -93,11 +83,11 @@ def quantised_or_real(function: func.FuncOp) -> Iterator[Problem]:
 
 def integers(function: func.FuncOp) -> Iterator[Problem]:
     for layer in activations.layers(function):
-        if isinstance(layer, REAL_LAYERS):
+        if isinstance(layer, accel.RealOnly):
             yield layer, f"{name(layer)} is left, expected integer layers only"
         # The 64-bit constants of these are seen by no other layer.
         read = values(layer)
-        if isinstance(layer, accel.SoftmaxOp | accel.LayerNormOp):
+        if isinstance(layer, accel.Normalising):
             read = read[:1]
         elif isinstance(layer, accel.WeightedSumOp):
             read = [value for value in read if value != layer.constants]

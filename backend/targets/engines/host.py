@@ -31,15 +31,7 @@ of two computed matrices, of which these networks have none, alone: 5.6 to 6.0 f
 128x128x128 and of 49 tokens' attention (clang -O3); 8 to 9 where a sum has 8 or 16 products."""
 
 
-MOVES = (
-    accel.LookupOp,
-    accel.TransposeOp,
-    accel.ConvertLayoutOp,
-    accel.ReshapeOp,
-    accel.TakeOp,
-    accel.ConcatOp,
-    accel.PadOp,
-)
+MOVES = (accel.LookupOp, accel.Moves, accel.PadOp)
 """Layers that copy elements, or look them up."""
 
 MOST_IN_WORDS = 256
@@ -48,7 +40,7 @@ POOLED_RANGE = "accel.range"
 """Of a pool: the smallest and the largest integer that its map holds, from stage integer on."""
 
 
-def _computed(op: accel.Conv2dOp | accel.DenseOp) -> bool:
+def _computed(op: accel.Weighted) -> bool:
     return quantisation.stored(op.weights) is None
 
 
@@ -109,7 +101,7 @@ class HostEngine:
         layer = op.operation.opview
         assert accel.is_layer(layer), layer.operation.name
         elements = prod(accel.output(layer).type.shape)
-        if isinstance(layer, accel.Conv2dOp | accel.DenseOp):
+        if isinstance(layer, accel.Weighted):
             taps = prod(layer.weights.type.shape[1:])
             is_depthwise = isinstance(layer, accel.Conv2dOp) and layer.groups.value > 1
             return round(elements * taps * (CYCLES_PER_DEPTHWISE_MAC if is_depthwise else CYCLES_PER_MAC))

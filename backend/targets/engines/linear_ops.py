@@ -17,8 +17,7 @@ from htvm.dialects.accel import JobKind
 from htvm.dialects.semantics import integers, value_ranges
 from htvm.dialects.semantics.value_ranges import Range
 
-Weighted = accel.Conv2dOp | accel.DenseOp
-LinearOp = Weighted | accel.Pool2dOp
+LinearOp = accel.Conv2dOp | accel.DenseOp | accel.Pool2dOp
 
 
 def linear(op: ir.Operation | ir.OpView) -> LinearOp:

@@ -56,7 +56,7 @@ def weight_values(source: str, low: int, high: int) -> Rule:
     allowed = Interval(low, high)
     few = OneOf(tuple(range(low, high + 1)))
 
-    def found(op: linear_ops.Weighted) -> Value | None:
+    def found(op: accel.Weighted) -> Value | None:
         if quantisation.stored(op.weights) is None:
             return None
         held = value_ranges.held(op.weights)
@@ -135,7 +135,7 @@ def _images_found(op: linear_ops.LinearOp) -> Value | None:
     return unless(Images(linear_ops.element(op.input), count), Images("i8", 1))
 
 
-def _computed_weights(op: linear_ops.Weighted) -> Value | None:
+def _computed_weights(op: accel.Weighted) -> Value | None:
     return Quality.COMPUTED if quantisation.stored(op.weights) is None else None
 
 

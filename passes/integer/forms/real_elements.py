@@ -136,16 +136,11 @@ def _combined(op: ir.OpView, operands: list[Lazy | Constant], shape: tuple[int, 
         hidden = constants[0].hidden()
         if hidden.any() or constants[0].varies_along(len(shape)) > 1:
             return _with_tensor(op, affines[0], constants[0], hidden, shape)
-    if (
-        constants
-        and len(affines) == 1
-        and affines[0].shape == shape
-        and not isinstance(op, accel.MaximumOp | accel.MinimumOp)
-    ):
+    if constants and len(affines) == 1 and affines[0].shape == shape and not isinstance(op, accel.Extremum):
         found = _with_constant(op, affines[0], constants[0], values[0] is operands[0])
         if found is not None:
             return found
-    if isinstance(op, accel.AddOp | accel.SubOp) and len(affines) == 2:
+    if isinstance(op, accel.Additive) and len(affines) == 2:
         return _sum(op, affines[0], affines[1])
     if len(values) == 2 and isinstance(op, accel.MulOp):
         product = _product(op, *values, shape)
@@ -248,7 +243,7 @@ def _with_constant(op: ir.OpView, lazy: Affine, constant: Constant, is_left: boo
         count = max(len(old), len(numbers))
         return tuple(change(old[i % len(old)], numbers[i % len(numbers)]) for i in range(count))
 
-    if isinstance(op, accel.AddOp | accel.SubOp):
+    if isinstance(op, accel.Additive):
         extra = Fraction(op.offset.value) if isinstance(op, accel.AddOp) and op.offset is not None else Fraction(0)
         if isinstance(op, accel.SubOp) and not is_left:
             lazy = negated(lazy)
@@ -266,7 +261,7 @@ def negated(lazy: Affine) -> Affine:
     return replace(lazy, terms=terms, offsets=tuple(-offset for offset in lazy.offsets))
 
 
-def _sum(op: accel.AddOp | accel.SubOp, left: Affine, right: Affine) -> Affine:
+def _sum(op: accel.Additive, left: Affine, right: Affine) -> Affine:
     left, right = unmasked(left), unmasked(right)
     rank = len(ir.ShapedType(op.result.type).shape)
     left, right = (_raised(each, rank) for each in (left, right))

@@ -107,7 +107,7 @@ def _with_biases(value: Affine) -> Affine:
     """Return accumulators with the offsets added that are multiples of their units: a layer's biases."""
     (term,) = value.terms
     layer = accel.producer(term.integers)
-    if not isinstance(layer, accel.Conv2dOp | accel.DenseOp) or layer.bias is None or layer.requant is not None:
+    if not isinstance(layer, accel.Weighted) or layer.bias is None or layer.requant is not None:
         return value
     starts = quantisation.stored(layer.bias)
     rows = [value.row(index) for index in range(value.rows())]

@@ -54,13 +54,29 @@ def test_stated_types_are_of_the_operation_classes_that_there_are() -> None:
     stubs = {each.name: [one for one in each.body if isinstance(one, ast.FunctionDef)] for each in classes}
     of_layers = {each.name for each in stubs.pop("Layer")}
     for stated in classes:
-        if stated.name not in stubs:
+        real = getattr(accel, stated.name)
+        if not hasattr(real, "OPERATION_NAME"):  # a family
             continue
-        real, methods = getattr(accel, stated.name), stubs[stated.name]
-        is_layer = [base.id for base in stated.bases if isinstance(base, ast.Name)] == ["Layer"]
-        assert issubclass(real, accel.Layer) == is_layer, stated.name
+        methods = stubs[stated.name]
+        is_layer = issubclass(real, accel.Layer)
         arguments = next(each.args for each in methods if each.name == "__init__")
         names = [each.arg for each in (*arguments.args, *arguments.kwonlyargs)]
         assert names == list(inspect.signature(real.__init__).parameters), stated.name
         properties = {each.name for each in methods} - {"__init__"} | (of_layers if is_layer else set())
         assert all(isinstance(getattr(real, name), property) for name in properties), stated.name
+
+
+def test_families_are_what_the_definitions_say() -> None:
+    """An operation is of a family when the program runs, and for a type checker, which has its common members."""
+    stub = ast.parse(STUB.read_text()).body
+    bases = {each.name: {ast.unparse(base) for base in each.bases} for each in stub if isinstance(each, ast.ClassDef)}
+    families = {name for of in bases.values() for name in of} - {"ir.OpView"}
+    assert {"Weighted", "Moves", "ElementWise", "Monotone", "Reduction", "Layer"} <= families
+    for name, of in bases.items():
+        if hasattr(getattr(accel, name), "OPERATION_NAME"):
+            found = {family for family in families if issubclass(getattr(accel, name), getattr(accel, family))}
+            assert found - {"Layer"} == of - {"Layer", "ir.OpView"}, name
+    assert issubclass(accel.ReshapeOp, accel.Layer) and not issubclass(accel.CopyOp, accel.Layer)
+    weighted = next(each for each in stub if isinstance(each, ast.ClassDef) and each.name == "Weighted")
+    members = {each.name for each in weighted.body if isinstance(each, ast.FunctionDef)}
+    assert {"input", "weights", "bias", "requant", "kernel", "skip"} <= members

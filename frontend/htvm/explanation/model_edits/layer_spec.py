@@ -13,7 +13,6 @@ from htvm.dialects import accel, quantisation
 from htvm.dialects.semantics import value_ranges
 from htvm.dialects.semantics.value_ranges import Range
 
-LINEAR = (accel.Conv2dOp, accel.DenseOp)
 POOLING = ("kind", "kernel", "strides", "pads", "dilations", "count_include_pad", "counts", "operandSegmentSizes")
 
 
@@ -59,11 +58,11 @@ class LayerSpec:
     @staticmethod
     def of(layer: ir.OpView) -> LayerSpec | None:
         """Return a layer as plain data; None for an op of another kind, or on something else than integers."""
-        if not isinstance(layer, (*LINEAR, accel.AddOp, accel.Pool2dOp)):
+        if not isinstance(layer, accel.Weighted | accel.AddOp | accel.Pool2dOp):
             return None
         values = [layer.lhs, layer.rhs] if isinstance(layer, accel.AddOp) else [layer.input]
-        weights = quantisation.stored(layer.weights) if isinstance(layer, LINEAR) else None
-        if isinstance(layer, LINEAR) and weights is None:
+        weights = quantisation.stored(layer.weights) if isinstance(layer, accel.Weighted) else None
+        if isinstance(layer, accel.Weighted) and weights is None:
             values.append(layer.weights)
         maps = [FeatureMap.of(value) for value in (*values, layer.result)]
         if None in maps:

@@ -20,7 +20,7 @@ from htvm.backend.targets.soc import HOST, Accelerator, Engine, Soc
 from htvm.backend.targets.violations import Subject, Violation
 from htvm.dialects import accel
 from htvm.explanation.model_edits import geometry, scaling, values
-from htvm.explanation.model_edits.layer_spec import EFFORTS, LINEAR, LayerSpec, ModelEdit
+from htvm.explanation.model_edits.layer_spec import EFFORTS, LayerSpec, ModelEdit
 from htvm.passes.analysis import activations, layout
 from htvm.passes.analysis.acceptance import legal_engines, violations
 from htvm.passes.analysis.placement import Placing
@@ -351,4 +351,4 @@ def layer_of(module: ir.Module) -> ir.OpView:
 
 def linear(module: ir.Module) -> list[ir.OpView]:
     """Return the layers of a module that are not there to move a map."""
-    return [each for each in accel.layers(module) if isinstance(each, (*LINEAR, accel.AddOp, accel.Pool2dOp))]
+    return [each for each in accel.layers(module) if isinstance(each, accel.Weighted | accel.AddOp | accel.Pool2dOp)]

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from htvm.backend.targets.violations import Interval, OneOf, Violation
+from htvm.dialects import accel
 from htvm.explanation.model_edits.layer_spec import (
-    LINEAR,
     REQUANTISE,
     RETRAIN,
     SAME_NUMBERS,
@@ -22,7 +22,7 @@ from htvm.explanation.model_edits.wanted import intervals
 
 def constant_weights(layer: LayerSpec, violation: Violation) -> Iterator[ModelEdit]:
     """Weights that are in the file; the largest there are, as nothing is known of them."""
-    if layer.op in LINEAR and layer.weights is None:
+    if issubclass(layer.op, accel.Weighted) and layer.weights is None:
         *maps, computed = layer.inputs
         weights = np.where(np.arange(np.prod(computed.shape)) % 2, 127, -128).reshape(computed.shape)
         yield ModelEdit("weights that are constants", RETRAIN, replace(layer, inputs=tuple(maps), weights=weights))
@@ -58,7 +58,9 @@ def zero_padding(layer: LayerSpec, violation: Violation) -> Iterator[ModelEdit]:
 
 def signed_input(layer: LayerSpec, violation: Violation) -> Iterator[ModelEdit]:
     """The same input as int8: each integer, and the zero point, 128 less."""
-    if layer.op not in LINEAR or layer.inputs[0].element != "ui8" or layer.requant is None or layer.weights is None:
+    if not issubclass(layer.op, accel.Weighted) or layer.inputs[0].element != "ui8":
+        return
+    if layer.requant is None or layer.weights is None:
         return
     low, high = layer.inputs[0].range
     signed = replace(layer.inputs[0], element="i8", range=(low - 128, high - 128))
