@@ -166,9 +166,10 @@ class Placing:
 
     def is_outside(self, value: ir.Value) -> bool:
         """Say whether a map is one of the function's, made by the host alone, or too large to stay with another."""
-        if value in self.returned or not any(isinstance(each, Accelerator) for each in self.candidates.get(value, ())):
+        engines = [each for each in self.candidates.get(value, ()) if isinstance(each, Accelerator)]
+        if value in self.returned or not engines:
             return True
-        return 2 * layout.size_bytes(value.type) > self.soc.memory(self.soc.accelerators[0].memory).size_bytes
+        return 2 * layout.size_bytes(value.type) > max(self.soc.memory(each.memory).size_bytes for each in engines)
 
     def constant_bytes(self, output: ir.Value, name: str) -> int:
         """Return about what the constants of a layer take: weights as an engine wants them, descriptors of its jobs."""
@@ -184,23 +185,25 @@ class Placing:
     def copy(self, source: str, target: str, size_bytes: int) -> int:
         return self.soc.cost_model.copy_cycles(Route(source, target), size_bytes)
 
-    def on(self, output: ir.Value) -> cp_model.LinearExpr:
-        """Return whether an accelerator runs the layer that makes a map."""
-        return sum(
-            self.runs[output, engine.name] for engine in self.candidates[output] if isinstance(engine, Accelerator)
-        )
+    def on(self, output: ir.Value, memory: str) -> cp_model.LinearExpr:
+        """Return whether an accelerator with this memory runs the layer that makes a map."""
+        engines = (each for each in self.candidates[output] if isinstance(each, Accelerator))
+        return sum(self.runs[output, engine.name] for engine in engines if engine.memory == memory)
 
     def transfer(self, value: ir.Value) -> None:
-        """Let a map be copied where it is made in one memory and read in another."""
+        """Let a map be copied where it is made in one memory and read in another.
+
+        Between the memories of two accelerators it goes by the host's.
+        """
         size, home = layout.size_bytes(value.type), self.soc.arena_memory
-        inside = self.soc.accelerators[0].memory
-        made = 0 if activations.is_argument(value) else self.on(value)
-        store, load = self.flag(self.copy(inside, home, size)), self.flag(self.copy(home, inside, size))
-        for reader in self.readers[value]:
-            self.model.add(store >= made - self.on(reader))
-            self.model.add(load >= self.on(reader) - made)
-        if value in self.returned:
-            self.model.add(store >= made)
+        for inside in dict.fromkeys(engine.memory for engine in self.soc.accelerators):
+            made = 0 if activations.is_argument(value) else self.on(value, inside)
+            store, load = self.flag(self.copy(inside, home, size)), self.flag(self.copy(home, inside, size))
+            for reader in self.readers[value]:
+                self.model.add(store >= made - self.on(reader, inside))
+                self.model.add(load >= self.on(reader, inside) - made)
+            if value in self.returned:
+                self.model.add(store >= made)
 
     def layout(self, value: ir.Value) -> None:
         """Let a map have a layout and, for its price, the other one as well."""
