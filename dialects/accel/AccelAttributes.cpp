@@ -199,6 +199,6 @@ bool htvm::accel::isBudget(Attribute attribute) {
 // Python
 //===----------------------------------------------------------------------===//
 
-// Makes attributes, reads their parameters, names their types; generate_python.py writes both sides.
+// Makes attributes, reads their parameters, names their types; generator/ writes both sides.
 #define HTVM_PYTHON extern "C" LLVM_ATTRIBUTE_VISIBILITY_DEFAULT
 #include "AccelPython.cpp.inc"

@@ -1,7 +1,7 @@
 //===- AccelAttributes.td - attributes of the accel dialect -------*- tablegen -*-===//
 // SPDX-License-Identifier: Apache-2.0
 //
-// Facts that are more than one number or word. generate_python.py makes a Python class of each.
+// Facts that are more than one number or word. generator/ makes a Python class of each.
 //===----------------------------------------------------------------------===//
 
 #ifndef ACCEL_ATTRIBUTES_TD

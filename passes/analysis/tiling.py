@@ -8,6 +8,8 @@ All sizes that differ are tried (sizes with as many tiles are balanced: as equal
 and one or two buffers for what passes through. A tiling whose lower bound, the larger of the engine's and the
 transfers' own time, is not below the best time found is left out; of the others the tiles are run through a timeline
 of host, engine and transfers. So the choice is the fastest of all, in this model, and `bound` is what none can beat.
+
+More than 400 lines: what a tile costs is one set of numbers, which limits, bound and timeline must all count alike.
 """
 
 from __future__ import annotations
