@@ -33,6 +33,7 @@ PHASES: dict[str, tuple[str, ...]] = {
         "fold-arithmetic",
         "propagate-scales{activations=true}",  # again, for the scales that were folded
         "fuse-epilogues",
+        "fold-constants",  # again: what is concatenated is rounded first, constants too
         "canonicalize",  # scales of constants that were folded are now unused
         "refit-scales",
         "integerize",

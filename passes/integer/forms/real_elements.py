@@ -131,6 +131,8 @@ def sliced(each: Lazy | Constant, axis: int, begin: int, end: int, rank: int) ->
 def _combined(op: ir.OpView, operands: list[Lazy | Constant], shape: tuple[int, ...]) -> Affine | Function:
     constants = [each for each in operands if isinstance(each, Constant)]
     values = [each for each in operands if not isinstance(each, Constant)]
+    if isinstance(op, accel.DivOp) and not isinstance(operands[1], Constant):
+        refuse_zeros(operands[1])
     affines = [each for each in values if isinstance(each, Affine) and not each.bounded]
     if constants and isinstance(op, accel.AddOp) and len(affines) == 1:
         hidden = constants[0].hidden()
@@ -151,6 +153,15 @@ def _combined(op: ir.OpView, operands: list[Lazy | Constant], shape: tuple[int, 
     if len(values) == 2 and any(_source(each) != _source(values[0]) for each in values):
         return _of_pairs(op, [as_function(each) for each in values if not isinstance(each, Joined)])
     return composed(op, operands)
+
+
+def refuse_zeros(divisor: Lazy) -> None:
+    """Raise NotExact if a divisor can be 0: there is no such quotient."""
+    for part in divisor.parts if isinstance(divisor, Joined) else [divisor]:
+        function = as_function(part)
+        numbers = function.exact(np.arange(function.lowest, function.highest + 1)[None]).exact()
+        if not numbers.all():
+            raise NotExact("divides by a value that can be 0; Clip, or Max with a positive number, keeps it from that")
 
 
 def _of_pairs(op: ir.OpView, sides: list[Function]) -> Function:
