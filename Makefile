@@ -10,9 +10,9 @@ BUILT_FROM := pyproject.toml CMakeLists.txt $(wildcard dialects/CMakeLists.txt d
 
 # What clang-format keeps; the .clang-format beside the files or above them says how.
 PRODUCT := dialects passes backend runtime frontend/import_onnx frontend/reference frontend/htvm
-C_FILES := $(wildcard dialects/accel/*.cpp dialects/accel/*.h runtime/*.c runtime/simulator/*.c runtime/kernels/*.h)
+C_FILES := $(wildcard dialects/accel/*.cpp dialects/accel/*.h runtime/*.c runtime/simulator/*.c runtime/kernels/*.h frontend/htvm/integrations/relax/*.h)
 
-.PHONY: demo test test-all fuzz lint format docs clean help
+.PHONY: demo test test-all test-integrations fuzz lint format docs clean help
 
 demo: .venv/installed  ## compile ResNet-8 and execute it; the first time this installs into .venv
 	$(BIN)/htvm run $(MODELS)/mlperf_tiny/resnet8.onnx --target rv32 --inputs $(MODELS)/mlperf_tiny/golden/resnet8_0.npz
@@ -24,6 +24,10 @@ test: .venv/installed lint  ## lint, then the tests: lit and pytest
 test-all: .venv/installed lint  ## all tests, also those that take long
 	$(BIN)/lit -v test
 	$(BIN)/python -m pytest -n auto --dist worksteal
+
+INTEGRATIONS := .venv-integrations
+test-integrations: $(INTEGRATIONS)/installed  ## install TVM, PyTorch and Brevitas into an environment of their own, and test htvm in them
+	$(INTEGRATIONS)/bin/python -m pytest test/integrations test/unit/test_typings.py test/unit/docs/test_examples.py -k "integrations or tvm or torch"
 
 N ?= 20
 fuzz: .venv/installed  ## N random networks, layers, mutants and signals (make fuzz N=100), from a new seed
@@ -54,8 +58,20 @@ docs: .venv/installed  ## build the site into build/docs
 	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -e '.[test]'
 	@touch $@
 
+# Beside .venv, whose packages it sees: only what is not there already is fetched.
+$(INTEGRATIONS)/installed: .venv/installed
+	@echo "Installing TVM, PyTorch and Brevitas into $(INTEGRATIONS) (once; downloads about 500 MB, more where pip's PyTorch is the one for CUDA)"
+	$(PYTHON) -m venv $(INTEGRATIONS)
+	ln -sf ../../.venv/bin/htvm $(INTEGRATIONS)/bin/htvm
+	.venv/bin/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
+		> "$$($(INTEGRATIONS)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/htvm.pth"
+	.venv/bin/python -c 'from importlib.metadata import requires; print(*(each.split(";")[0] for each in requires("htvm") \
+		if each.rpartition(" == ")[2].strip("\"\x27") in ("tvm", "torch", "brevitas")), sep="\n")' > $(INTEGRATIONS)/requirements.txt
+	$(INTEGRATIONS)/bin/python -m pip install --disable-pip-version-check --progress-bar off -r $(INTEGRATIONS)/requirements.txt
+	@touch $@
+
 clean:  ## remove what was built and installed
-	rm -rf .venv build
+	rm -rf .venv $(INTEGRATIONS) build
 
 help:  ## list the tasks
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

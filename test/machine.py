@@ -37,6 +37,9 @@ class Machine:
     neovim: str
     bash: str
     has_sphinx: bool
+    has_tvm: bool
+    has_torch: bool
+    has_brevitas: bool
 
     def sanitizers(self, compiler: str) -> tuple[str, ...]:
         """Return the options with which a compiler checks the programs that it makes, none if it cannot."""
@@ -53,6 +56,9 @@ class Machine:
             "the language server in an editor: no nvim": not self.neovim,
             "completion of commands, and the examples of docs/: no bash": not self.bash,
             "the site: no Sphinx; pip install -e '.[docs]'": not self.has_sphinx,
+            "htvm inside TVM: no apache-tvm; make test-integrations": not self.has_tvm,
+            "htvm from PyTorch: no torch or torchao; make test-integrations": not self.has_torch,
+            "htvm from Brevitas: no brevitas; make test-integrations": not self.has_brevitas,
         }
         return [reason for reason, is_missing in reasons.items() if is_missing]
 
@@ -79,6 +85,9 @@ def probe() -> Machine:
         neovim=first("nvim"),
         bash=first("bash"),
         has_sphinx=find_spec("furo") is not None,
+        has_tvm=find_spec("tvm") is not None,
+        has_torch=all(find_spec(name) is not None for name in ("torch", "torchao", "onnxscript")),
+        has_brevitas=find_spec("brevitas") is not None,
     )
 
 

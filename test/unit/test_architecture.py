@@ -20,6 +20,7 @@ FOLDERS = {
     "import_onnx": "frontend/import_onnx",
     "reference": "frontend/reference",
     "commands": "frontend/htvm/commands",
+    "integrations": "frontend/htvm/integrations",
     "reporting": "frontend/htvm/reporting",
     "explanation": "frontend/htvm/explanation",
     "verification": "frontend/htvm/verification",
@@ -56,6 +57,7 @@ MAY_IMPORT = {
     "verification": LIBRARY | {"driver", "execution"},
     "explanation": LIBRARY | {"driver", "execution"},
     "reporting": LIBRARY | {"driver", "execution", "verification", "explanation"},
+    "integrations": LIBRARY | {"driver"},
     "commands": set(FOLDERS),
 }
 """The arrows. `runtime` is files of C, and the module `interrupts`, which whoever makes temporary files needs.

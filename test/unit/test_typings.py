@@ -3,6 +3,7 @@
 import ast
 import importlib
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -33,5 +34,7 @@ def missing(found: object, body: list[ast.stmt], path: str) -> Iterator[str]:
 @pytest.mark.parametrize("stub", STUBS, ids=[str(each.relative_to(TYPINGS)) for each in STUBS])
 def test_a_stub_declares_what_the_package_has(stub: Path) -> None:
     module = ".".join(stub.relative_to(TYPINGS).with_suffix("").parts).removesuffix(".__init__")
+    if find_spec(package := module.split(".")[0]) is None:
+        pytest.skip(f"no {package}")
     absent = list(missing(importlib.import_module(module), ast.parse(stub.read_text()).body, module))
     assert absent == []
