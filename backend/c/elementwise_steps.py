@@ -11,6 +11,7 @@ from .requant import CORRECTED, Requant
 from .step import Loop, Step, loops_over, requant_fields
 from .syntax import Field
 from .values import element_type, shape, strides
+from .writers import writes
 
 
 def _binary(
@@ -23,6 +24,7 @@ def _binary(
     return dict(zip(("size", "a", "b", "y"), inner, strict=True)), outer
 
 
+@writes(accel.AddOp)
 def add(step: Step, layer: accel.AddOp) -> None:
     requant = Requant.of(layer)
     types = (element_type(value) for value in (layer.lhs, layer.rhs, step.output))
@@ -42,6 +44,7 @@ def add(step: Step, layer: accel.AddOp) -> None:
     step.call_in_loops(loops_over(outer, a, b, y), kernel, step.struct("htvm_add_layer", "layer", fields), a, b, y)
 
 
+@writes(accel.MulOp)
 def multiply(step: Step, layer: accel.MulOp) -> None:
     requant = Requant.of(layer)
     types = (element_type(value) for value in (layer.lhs, layer.rhs, step.output))
@@ -57,6 +60,7 @@ def multiply(step: Step, layer: accel.MulOp) -> None:
     step.call_in_loops(loops_over(outer, a, b, y), kernel, address, a, b, step.scales(requant, 1), y)
 
 
+@writes(accel.MaximumOp, accel.MinimumOp)
 def extreme(step: Step, layer: accel.MaximumOp | accel.MinimumOp) -> None:
     maximum = int(isinstance(layer, accel.MaximumOp))
     kernel = step.kernel("htvm_elementwise.h", "EXTREME", element_type(step.output), maximum)
@@ -66,6 +70,7 @@ def extreme(step: Step, layer: accel.MaximumOp | accel.MinimumOp) -> None:
     step.call_in_loops(loops_over(outer, a, b, y), kernel, address, a, b, y)
 
 
+@writes(accel.LookupOp)
 def lookup(step: Step, layer: accel.LookupOp) -> None:
     x_type, y_type = element_type(layer.input), element_type(step.output)
     x, y = step.reads(layer.input, "x"), step.writes(step.output)

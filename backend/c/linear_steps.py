@@ -17,8 +17,10 @@ from .requant import Requant
 from .step import Loop, Step, requant_fields
 from .syntax import NULL, Field
 from .values import Array, element_type, shape, strides
+from .writers import writes
 
 
+@writes(accel.Conv2dOp, accel.DenseOp)
 def linear(step: Step, layer: Linear) -> None:
     conv = Convolution.of(layer)
     if values.global_name(layer.weights) is None:
@@ -227,6 +229,7 @@ def _map_fields(conv: Convolution) -> dict[str, Field]:
     }
 
 
+@writes(accel.MatMulOp)
 def matmul(step: Step, layer: accel.MatMulOp) -> None:
     sizes = shape(step.output)
     a_steps = values.broadcast_strides(layer.lhs, (*sizes[:-1], shape(layer.lhs)[-1]))

@@ -12,6 +12,7 @@ from . import values
 from .step import Loop, Step, loops_over
 from .syntax import ConstPointer, Entry, Pointer, Stride
 from .values import Array, ElementType, element_type, shape, strides
+from .writers import writes
 
 
 def copy(
@@ -36,6 +37,7 @@ def longest_last(columns: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
     return list(zip(*axes, strict=True))
 
 
+@writes(accel.ConcatOp)
 def concat(step: Step, layer: accel.ConcatOp) -> None:
     y, y_steps, axis = step.writes(step.output), strides(step.output), layer.axis.value
     start = 0
@@ -45,6 +47,7 @@ def concat(step: Step, layer: accel.ConcatOp) -> None:
         start += shape(value)[axis]
 
 
+@writes(accel.PadOp)
 def pad(step: Step, layer: accel.PadOp) -> None:
     """Fill the whole output, then copy the part of the input that is not cut off by negative padding."""
     y_steps, x_steps = strides(step.output), strides(layer.input)
@@ -60,18 +63,21 @@ def pad(step: Step, layer: accel.PadOp) -> None:
         copy(step, "inside", x + first, y + to, axes)
 
 
+@writes(accel.TransposeOp)
 def transpose(step: Step, layer: accel.TransposeOp) -> None:
     x, y = step.reads(layer.input, "x"), step.writes(step.output)
     x_steps = [strides(layer.input)[axis] for axis in layer.permutation]
     copy(step, "shape", x, y, (shape(step.output), x_steps, strides(step.output)))
 
 
+@writes(accel.ConvertLayoutOp)
 def convert_layout(step: Step, layer: accel.ConvertLayoutOp) -> None:
     """Copy between two layouts of one shape."""
     x, y = step.reads(layer.input, "x"), step.writes(step.output)
     copy(step, "shape", x, y, (shape(step.output), strides(layer.input), strides(step.output)))
 
 
+@writes(accel.TakeOp)
 def take(step: Step, layer: accel.TakeOp) -> None:
     """Copy with strides where indices are evenly spaced, in groups or not; other axes are loops over offsets."""
     x, y = step.reads(layer.input, "x"), step.writes(step.output)
@@ -115,6 +121,7 @@ def evenly_spaced(indices: Array) -> list[tuple[int, int, int]] | None:
     return None
 
 
+@writes(accel.ReshapeOp)
 def reshape(step: Step, layer: accel.ReshapeOp) -> None:
     """Copy in row-major order; the emitter leaves the step out where input and output are in one place."""
     x, y = step.reads(layer.input, "x"), step.writes(step.output)

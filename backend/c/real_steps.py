@@ -10,12 +10,14 @@ from . import values
 from .step import Loop, Step, loops_over
 from .syntax import NULL
 from .values import ELEMENT_TYPES, ElementType, element_type, shape, strides
+from .writers import writes
 
 HEADER = "htvm_real.h"
 MOST_TERMS = 4
 """Inputs of htvm_weighted_sum."""
 
 
+@writes(accel.ThresholdOp)
 def threshold(step: Step, layer: accel.ThresholdOp) -> None:
     x_type, y_type = element_type(layer.input), element_type(step.output)
     x, y = step.reads(layer.input, "x"), step.writes(step.output)
@@ -33,6 +35,7 @@ def threshold(step: Step, layer: accel.ThresholdOp) -> None:
     step.call_in_loops(loops + loops_over(outer, x, y), kernel, address, x, *names, starts.shape[-1], y)
 
 
+@writes(accel.WeightedSumOp)
 def weighted_sum(step: Step, layer: accel.WeightedSumOp) -> None:
     sizes, inputs = shape(step.output), list(layer.inputs)
     unused: list[ElementType] = [ELEMENT_TYPES["i8"]] * (MOST_TERMS - len(inputs))

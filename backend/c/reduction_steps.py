@@ -15,8 +15,10 @@ from .requant import Requant
 from .step import Step, is_argument, loops_over, requant_fields
 from .syntax import Field
 from .values import element_type, shape, strides
+from .writers import writes
 
 
+@writes(accel.Pool2dOp)
 def pool2d(step: Step, layer: accel.Pool2dOp) -> None:
     x_type, y_type = element_type(layer.input), element_type(step.output)
     x, y = step.reads(layer.input, "x"), step.writes(step.output)
@@ -87,6 +89,7 @@ def _around(step: Step, layer: accel.ArgMaxOp | accel.SoftmaxOp) -> tuple[dict[s
     return dict(zip(("size", "x", "y"), columns, strict=True)), outer
 
 
+@writes(accel.ArgMaxOp)
 def argmax(step: Step, layer: accel.ArgMaxOp) -> None:
     kernel = step.kernel("htvm_argmax.h", "ARGMAX", element_type(layer.input), element_type(step.output))
     x, y = step.reads(layer.input, "x"), step.writes(step.output)
@@ -100,6 +103,7 @@ NORM_BITS, SLOPE_BITS = 24, 30
 """Of the estimates of htvm_layer_norm.h: bits behind the point, and bits of the steepest slope."""
 
 
+@writes(accel.LayerNormOp)
 def layer_norm(step: Step, layer: accel.LayerNormOp) -> None:
     length, half_step = shape(layer.input)[-1], accel.present(layer.half_step, "half_step").value
     factors = integers(step, accel.present(layer.scale, "scale"))
@@ -152,6 +156,7 @@ def _rounded(numerator: int, denominator: int, bits: int) -> int:
     return round(Fraction(numerator, denominator) * Fraction(2) ** bits)
 
 
+@writes(accel.SoftmaxOp)
 def softmax(step: Step, layer: accel.SoftmaxOp) -> None:
     inner, outer = _around(step, layer)
     table = step.data(accel.present(layer.table, "table"))

@@ -1,45 +1,19 @@
-"""One step of the generated program per layer: `WRITERS` has one function per operation of the accel dialect."""
+"""One step of the generated program per layer."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from typing import Any
 
 from mlir import ir
 
 from htvm.backend.targets.jobs import Job
 from htvm.dialects import accel
 
-from .elementwise_steps import add, extreme, lookup, multiply
-from .linear_steps import linear, matmul
-from .movement_steps import concat, convert_layout, pad, reshape, take, transpose
-from .real_steps import threshold, weighted_sum
-from .reduction_steps import argmax, layer_norm, pool2d, softmax
+from . import elementwise_steps, linear_steps, movement_steps, real_steps, reduction_steps
 from .step import Shared, Step, dimensions
 from .values import shape
+from .writers import WRITERS
 
-WRITERS: dict[type[ir.OpView], Callable[[Step, Any], None]] = {
-    accel.Conv2dOp: linear,
-    accel.DenseOp: linear,
-    accel.MatMulOp: matmul,
-    accel.AddOp: add,
-    accel.MulOp: multiply,
-    accel.MaximumOp: extreme,
-    accel.MinimumOp: extreme,
-    accel.LookupOp: lookup,
-    accel.ThresholdOp: threshold,
-    accel.WeightedSumOp: weighted_sum,
-    accel.Pool2dOp: pool2d,
-    accel.ArgMaxOp: argmax,
-    accel.SoftmaxOp: softmax,
-    accel.LayerNormOp: layer_norm,
-    accel.ConcatOp: concat,
-    accel.PadOp: pad,
-    accel.TransposeOp: transpose,
-    accel.ConvertLayoutOp: convert_layout,
-    accel.TakeOp: take,
-    accel.ReshapeOp: reshape,
-}
+OF_WRITERS = (elementwise_steps, linear_steps, movement_steps, real_steps, reduction_steps)
+"""The files whose functions are writers; they are registered when these are imported."""
 
 
 def accelerated_step(number: int, launch: accel.LaunchOp, shared: Shared) -> Step:

@@ -12,13 +12,14 @@ from htvm.dialects import accel, quantisation
 from htvm.dialects.semantics import integers
 
 from ...analysis import exact_add, exact_requant
-from .builders import NotExact, exact_steps, made, modulo, requant, rounding, uniform, with_constants
+from .builders import NotExact, exact_steps, form_of, made, modulo, requant, rounding, uniform, with_constants
 from .tables import converted
 
 MOST_PAIRS = 1 << 24
 """Of operands of a sum, which are all looked at to prove its constants: 12 bits each. Others are corrected."""
 
 
+@form_of(accel.AddOp, accel.SubOp)
 def add(op: accel.AddOp | accel.SubOp, operands: list[ir.Value]) -> ir.Value:
     a, b, y = uniform(op.lhs, "left operand"), uniform(op.rhs, "right operand"), uniform(op.result, "result")
     sign = -1 if isinstance(op, accel.SubOp) else 1
@@ -46,6 +47,7 @@ def add(op: accel.AddOp | accel.SubOp, operands: list[ir.Value]) -> ir.Value:
     return made(op, with_constants(op, operands), {"requant": constants}, name="accel.add")
 
 
+@form_of(accel.MulOp)
 def mul(op: accel.MulOp, operands: list[ir.Value]) -> ir.Value:
     a, b, y = uniform(op.lhs, "left operand"), uniform(op.rhs, "right operand"), uniform(op.result, "result")
     corners = [(p - a.zero_point) * (q - b.zero_point) for p in (a.lowest, a.highest) for q in (b.lowest, b.highest)]
@@ -59,10 +61,12 @@ def mul(op: accel.MulOp, operands: list[ir.Value]) -> ir.Value:
     return made(op, with_constants(op, operands), {"zero_points": points, **requant(solved)})
 
 
+@form_of(accel.DivOp)
 def divided(op: accel.DivOp, operands: list[ir.Value]) -> ir.Value:
     raise NotExact("divides by what is computed, expected a constant, or both computed of one quantised value")
 
 
+@form_of(accel.Pool2dOp)
 def pool(op: accel.Pool2dOp, operands: list[ir.Value]) -> ir.Value:
     """A sum per window; each number of elements that a window can hold has its own constants."""
     x, y = uniform(op.input, "input"), uniform(op.result, "result")
@@ -96,6 +100,7 @@ def window_counts(op: accel.Pool2dOp) -> list[int]:
     return sorted(set(counts.reshape(-1).tolist()))
 
 
+@form_of(accel.MaximumOp, accel.MinimumOp)
 def extreme(op: accel.MaximumOp | accel.MinimumOp, operands: list[ir.Value]) -> ir.Value:
     """Rounding is monotone: the operands are rounded to the result's type, then compared."""
     y, how = uniform(op.result, "result"), rounding(op)
@@ -109,6 +114,7 @@ def extreme(op: accel.MaximumOp | accel.MinimumOp, operands: list[ir.Value]) -> 
     return made(op, parts, {})
 
 
+@form_of(accel.ArgMaxOp)
 def argmax(op: accel.ArgMaxOp, operands: list[ir.Value]) -> ir.Value:
     """The stored integers are in the order of what they mean."""
     uniform(op.input, "input")

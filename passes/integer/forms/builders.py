@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from fractions import Fraction
+from typing import Any, TypeVar
 
 import numpy as np
 from mlir import ir
@@ -20,6 +21,23 @@ STEEPEST = 1 << 32
 
 class NotExact(Exception):
     """An operation that integers cannot do as asked; the text says why."""
+
+
+Form = Callable[[Any, list[ir.Value]], ir.Value]
+F = TypeVar("F", bound=Form)
+
+FORMS: dict[type, Form] = {}
+"""What builds the integer form of each operation, from the operation and its integer operands."""
+
+
+def form_of(*operations: type) -> Callable[[F], F]:
+    """Have a function build the integer form of some operations."""
+
+    def register(build: F) -> F:
+        FORMS.update(dict.fromkeys(operations, build))
+        return build
+
+    return register
 
 
 REAL_GRIDS: ContextVar[Mapping[ir.Value, Quantisation]] = ContextVar("REAL_GRIDS")

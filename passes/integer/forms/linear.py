@@ -13,12 +13,13 @@ from htvm.dialects import accel, quantisation
 from htvm.dialects.quantisation import Quantisation
 
 from ...analysis import exact_requant
-from .builders import NotExact, channel_steps, exact_steps, fits, made, requant, uniform, with_constants
+from .builders import NotExact, channel_steps, exact_steps, fits, form_of, made, requant, uniform, with_constants
 from .tables import converted
 
 INT32_LIMIT = 1 << 31
 
 
+@form_of(accel.Conv2dOp, accel.DenseOp)
 def linear(op: accel.Conv2dOp | accel.DenseOp, operands: list[ir.Value]) -> ir.Value:
     """acc = sum of x * w; the zero points and the bias go into the offset."""
     x, y = uniform(op.input, "input"), Quantisation.of(op.result)
@@ -45,6 +46,7 @@ def linear(op: accel.Conv2dOp | accel.DenseOp, operands: list[ir.Value]) -> ir.V
     return made(op, [operands[0], held], {**extra, **requant(solved)})
 
 
+@form_of(accel.MatMulOp)
 def matmul(op: accel.MatMulOp, operands: list[ir.Value]) -> ir.Value:
     """acc = sum of (a - its zero point) * (b - its zero point), where nothing is known of either but its range."""
     a, b, y = uniform(op.lhs, "left operand"), uniform(op.rhs, "right operand"), uniform(op.result, "result")

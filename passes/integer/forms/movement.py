@@ -10,10 +10,11 @@ from htvm.dialects import accel
 from htvm.dialects.quantisation import Quantisation
 
 from ...analysis.monotone_steps import exact_round
-from .builders import NotExact, made, rounding, uniform, with_constants
+from .builders import NotExact, form_of, made, rounding, uniform, with_constants
 from .tables import converted
 
 
+@form_of(accel.ConcatOp, accel.PadOp, accel.TransposeOp, accel.TakeOp, accel.ReshapeOp)
 def moved(op: ir.OpView, operands: list[ir.Value]) -> ir.Value:
     """Move integers as they are; where the scale changes, change it before, where there are fewest elements."""
     y = uniform(op.result, "result")

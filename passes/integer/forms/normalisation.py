@@ -11,7 +11,7 @@ from mlir import ir
 from htvm.dialects import accel, quantisation
 from htvm.dialects.quantisation import Quantisation
 
-from .builders import NotExact, bounds, made, rounding, uniform
+from .builders import NotExact, bounds, form_of, made, rounding, uniform
 
 SQUARE_BITS = 384
 """What the host compares, htvm_layer_norm.h."""
@@ -20,6 +20,7 @@ SLOPE_BITS, DOUBT_BITS = 28, 10
 """Of the host's estimate: the fewest bits of the steepest slope, and of the part of a step that it may be wrong by."""
 
 
+@form_of(accel.LayerNormOp)
 def layer_norm(op: accel.LayerNormOp, operands: list[ir.Value]) -> ir.Value:
     x, y = uniform(op.input, "input"), uniform(op.result, "result")
     if rounding(op) != "half_even":

@@ -15,7 +15,7 @@ from htvm.dialects.quantisation import Quantisation
 from htvm.dialects.semantics import functions, transcendental
 from htvm.dialects.semantics.real import Real
 
-from .builders import NotExact, bounds, made, rounding, uniform
+from .builders import NotExact, bounds, form_of, made, rounding, uniform
 
 
 def lookup(op: ir.OpView, operands: list[ir.Value]) -> ir.Value:
@@ -32,6 +32,7 @@ UNARY: dict[type, Callable[[Any, Real], Real]] = {
     accel.SigmoidOp: lambda op, numbers: transcendental.sigmoid(numbers),
     accel.UnaryOp: lambda op, numbers: functions.apply(op.function.value, numbers, *parameters(op)),
 }
+form_of(*UNARY)(lookup)
 
 
 def parameters(op: accel.UnaryOp) -> list[float]:
@@ -39,6 +40,7 @@ def parameters(op: accel.UnaryOp) -> list[float]:
     return [each.value for each in (op.alpha, op.beta) if each is not None]
 
 
+@form_of(accel.LookupOp)
 def tabulated(op: accel.LookupOp, operands: list[ir.Value]) -> ir.Value:
     """A table that is made already."""
     return made(op, [operands[0], op.table], {})
@@ -71,6 +73,7 @@ def _table(
     return made.result
 
 
+@form_of(accel.SoftmaxOp)
 def softmax(op: accel.SoftmaxOp, operands: list[ir.Value]) -> ir.Value:
     """exp(-scale * d) for each distance d from the largest input, in fixed point that 64-bit comparisons can use."""
     x, y = uniform(op.input, "input"), uniform(op.result, "result")
