@@ -40,13 +40,13 @@ def sums(weights: np.ndarray, inputs: Range) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _stated(value: ir.BlockArgument) -> Range | None:
-    """Return the range that a function's `accel.range` states of an argument."""
+    """Return the range that a function's `accel.range` states of an argument, or that of the layers that write it."""
     attributes = value.owner.owner.attributes
     if "arg_attrs" not in attributes:
         return None
     facts = ir.DictAttr(ir.ArrayAttr(attributes["arg_attrs"])[value.arg_number])
-    if "accel.range" not in facts:
-        return None
+    if "accel.range" not in facts:  # in memory, a result is an argument too: a layer writes it, and others may read it
+        return _written(value) if isinstance(value.type, ir.MemRefType) else None
     low, high = ir.DenseI64ArrayAttr(facts["accel.range"])
     return low, high
 

@@ -23,7 +23,7 @@ from htvm.backend.targets.soc import Soc
 TINY = targets.load(str(Path(__file__).parents[1] / "passes/targets/tiny_npu.py"))
 DIANA = targets.load("diana")
 ENGINES = (["digital", "analog", "host"], ["analog", "host"])
-SEEDS = range(4, 9)
+SEEDS = [*range(4, 8), 647737164]  # the last one adds a map that is an output as well
 """More are as good: `python test/end_to_end/test_shift_networks.py FIRST LAST` tries others."""
 
 

@@ -71,3 +71,12 @@ def test_sums_reach_both_ends() -> None:
     least, most = value_ranges.sums(np.array([[[3]], [[-2]], [[0]]]), (-64, 63))
     assert least.tolist() == [-192, -126, 0]
     assert most.tolist() == [189, 128, 0]
+
+
+def test_a_result_in_memory_holds_what_the_layer_that_writes_it_leaves() -> None:
+    text = ON_MEMREFS[: ON_MEMREFS.index("  %0 =")].replace("accel.range = array<i64: 0, 4>, ", "")
+    layer = f"  accel.conv2d %x, %w into %out {{{GEOMETRY}, {REQUANT}}} : ({M}, {V}, {M}) -> ()\n  return\n}}"
+    with dialects.context():
+        module = ir.Module.parse(text + layer)
+        (function,) = accel.functions(module)
+        assert [value_ranges.held(argument) for argument in function.arguments] == [(-128, 127), (-5, 9)]
