@@ -262,3 +262,46 @@ def test_an_option_of_the_code_generator_that_there_is_not_is_named() -> None:
         relax.transform.RunCodegen({"htvm": {"target": "diana"}})(module)
     with pytest.raises(Exception, match="there is no C compiler 'no-such-cc'"):
         relax.transform.RunCodegen({"htvm": {"cc": "no-such-cc"}})(module)
+
+
+def channels_last_network() -> tvm.ir.IRModule:
+    """Return a network as TVM's TFLite front end gives one: NHWC, HWIO, zero points of int32, a clip as activation.
+
+    Its scales are powers of two, so that what TVM computes in float32 is exact as well.
+    """
+    generator = np.random.default_rng(5)
+    op, constant = relax.op, relax.const
+    zero, step = constant(np.int32(-3)), constant(np.float32(0.25))
+    builder = relax.BlockBuilder()
+    x = relax.Var("x", relax.TensorType((1, 8, 6, 4), "int8"))
+    with builder.function("main", [x]):
+        with builder.dataflow():
+            value = builder.emit(op.dequantize(x, step, zero, axis=0))
+            for shape, groups, kernel in (((3, 3, 4, 8), 1, "HWIO"), ((3, 3, 8, 1), 8, "HWOI")):
+                stored = constant(generator.integers(-127, 128, shape).astype(np.int8))
+                scales = constant((2.0 ** generator.integers(-9, -6, 8)).astype(np.float32))
+                weights = builder.emit(op.dequantize(stored, scales, constant(np.int32(0)), axis=kernel.index("O")))
+                bias = constant(generator.integers(-30, 30, 8).astype(np.int32))
+                product = builder.emit(
+                    op.nn.conv2d(value, weights, padding=1, groups=groups, data_layout="NHWC", kernel_layout=kernel)
+                )
+                added = builder.emit(op.dequantize(bias, constant(np.float32(2**-8)), constant(np.int32(0)), axis=0))
+                result = builder.emit(op.quantize(builder.emit(op.add(product, added)), step, zero, axis=0))
+                value = builder.emit(op.dequantize(builder.emit(op.clip(result, -3.0, 100.0)), step, zero, axis=0))
+            pooled = builder.emit(op.nn.max_pool2d(value, (2, 2), (2, 2), layout="NHWC"))
+            result = builder.emit_output(op.quantize(pooled, step, zero, axis=0))
+        builder.emit_func_output(result)
+    return builder.get()
+
+
+def test_a_network_in_nhwc_is_exact(tmp_path: Path) -> None:
+    module = channels_last_network()
+    partitioned = partition(module)
+    assert partitioned.is_whole, str(partitioned)
+    loaded = library(relax.transform.RunCodegen()(partitioned.module), tmp_path)
+    alone = library(module, tmp_path)
+    (subgraph,) = partitioned.subgraphs
+    for given in np.random.default_rng(1).integers(-128, 128, (4, 1, 8, 6, 4)).astype(np.int8):
+        (meant,) = evaluate(subgraph.compiled.proto, {"input0": given}).values()
+        np.testing.assert_array_equal(run(loaded, given), meant)
+        np.testing.assert_array_equal(run(loaded, given), run(alone, given))

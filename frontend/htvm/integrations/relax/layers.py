@@ -118,7 +118,8 @@ class Layers:
                         yield self.region(binding)
                     elif kind in MOVES and dtype_of(binding.value) in STORED:
                         self.check(binding)
-                        yield Region((binding,), tuple(dict.fromkeys(reads(binding.value))))
+                        if not self.is_constant(binding.var):
+                            yield Region((binding,), tuple(dict.fromkeys(reads(binding.value))))
                 except NotConvertible as error:
                     self.reasons[binding.var.name] = str(error)
 
@@ -132,7 +133,9 @@ class Layers:
                 return
             self.check(binding)
             for var in reads(binding.value):
-                if operator_of(binding.value) == "dequantize" or (
+                if self.is_constant(var):
+                    collect(self.bindings[var])
+                elif operator_of(binding.value) == "dequantize" or (
                     operator_of(binding.value) != "quantize" and dtype_of_any(var) in STORED
                 ):
                     inputs[var] = None
@@ -150,6 +153,10 @@ class Layers:
         if not inputs:
             raise NotConvertible("it is a constant")
         return Region(tuple(bindings.values()), tuple(inputs))
+
+    def is_constant(self, var: relax.Var) -> bool:
+        """Return whether a variable is made of constants alone."""
+        return var in self.bindings and all(map(self.is_constant, reads(self.bindings[var].value)))
 
     def chain(self, end: relax.VarBinding) -> Iterator[relax.VarBinding]:
         """Yield what a binding needs down to the next quantizes."""

@@ -22,6 +22,8 @@ def onnx_of(function: relax.Function, name: str) -> onnx.ModelProto:
     return Graph(CONVERTERS).model(function, name)
 
 
+TO_NCHW, TO_NHWC = [0, 3, 1, 2], [0, 2, 3, 1]
+
 # Quantisers
 
 
@@ -35,7 +37,8 @@ def quantiser(kind: str) -> Converter:
         if zero_point.min() < limits.min or zero_point.max() > limits.max:
             raise NotConvertible(f"a zero point is out of the range of {stored}")
         axis = {"axis": int(layer.attrs.axis)} if scale.ndim else {}
-        inputs = [graph.tensor(layer.args[0]), graph.constant(scale), graph.constant(zero_point.astype(stored))]
+        zero_point = np.broadcast_to(zero_point, scale.shape).astype(stored)
+        inputs = [graph.tensor(layer.args[0]), graph.constant(scale), graph.constant(zero_point)]
         return graph.node(kind, inputs, layer.name, **axis)
 
     return write
@@ -45,10 +48,34 @@ def quantiser(kind: str) -> Converter:
 
 
 def conv2d(graph: Graph, layer: Layer) -> Value:
-    layer.expect("data_layout", "NCHW")
-    layer.expect("kernel_layout", "OIHW")
-    layer.expect("out_layout", "NCHW", "")
-    return graph.node("Conv", [graph.tensor(each) for each in layer.args], layer.name, **window(layer))
+    """Write a convolution; of NHWC tensors between two transpositions, which htvm's passes move and join."""
+    kernel = str(layer.attrs.kernel_layout)
+    if sorted(kernel) != sorted("OIHW"):
+        raise NotConvertible(f"kernel_layout is {kernel}, expected OIHW in any order")
+    weights = graph.tensor(layer.args[1])
+    if kernel != "OIHW":
+        weights = graph.node(
+            "Transpose", [weights], f"{layer.name}_weights", perm=[kernel.index(axis) for axis in "OIHW"]
+        )
+    found = graph.node("Conv", [channels_first(graph, layer, "data_layout"), weights], layer.name, **window(layer))
+    return as_given(graph, layer, "data_layout", found)
+
+
+def channels_first(graph: Graph, layer: Layer, layout: str) -> str:
+    """Return the first argument in layout NCHW. Raises NotConvertible for a layout that is neither that nor NHWC."""
+    layer.expect(layout, "NCHW", "NHWC")
+    layer.expect("out_layout", str(getattr(layer.attrs, layout)), "")
+    x = graph.tensor(layer.args[0])
+    if str(getattr(layer.attrs, layout)) == "NCHW":
+        return x
+    return graph.node("Transpose", [x], f"{layer.name}_channels_first", perm=TO_NCHW)
+
+
+def as_given(graph: Graph, layer: Layer, layout: str, found: str) -> str:
+    """Return a result that is in NCHW in the layer's own layout."""
+    if str(getattr(layer.attrs, layout)) == "NCHW":
+        return found
+    return graph.node("Transpose", [found], f"{layer.name}_channels_last", perm=TO_NHWC)
 
 
 def conv1d(graph: Graph, layer: Layer) -> Value:
@@ -89,18 +116,22 @@ def add(graph: Graph, layer: Layer) -> Value:
     """Write a sum; of a convolution or product and a constant for each channel as its bias."""
     names = [graph.tensor(each) for each in layer.args]
     for product, bias, added in ((*names, layer.args[1]), (*names[::-1], layer.args[0])):
-        linear = graph.origin(product)
+        linear, turned = graph.origin(product), None
+        if linear is not None and linear.op_type == "Transpose" and list(linear.attribute[0].ints) == TO_NHWC:
+            linear, turned = graph.origin(linear.input[0]), linear
         if linear is None or linear.op_type not in ("Conv", "ConvTranspose", "Gemm") or len(linear.input) != 2:
             continue
-        if (vector := per_channel(graph, bias, added, shape_of(layer.call), linear.op_type)) is not None:
+        axis = -1 if turned is not None or linear.op_type == "Gemm" else 1
+        if (vector := per_channel(graph, bias, added, shape_of(layer.call), axis)) is not None:
             attributes = {each.name: onnx.helper.get_attribute_value(each) for each in linear.attribute}
-            return graph.node(linear.op_type, [*linear.input, vector], layer.name, **attributes)
+            found = graph.node(linear.op_type, [*linear.input, vector], layer.name, **attributes)
+            return found if turned is None else graph.node("Transpose", [found], f"{layer.name}_last", perm=TO_NHWC)
     return graph.node("Add", names, layer.name)
 
 
-def per_channel(graph: Graph, name: str, value: ir.Expr, shape: tuple[int, ...], kind: str) -> str | None:
+def per_channel(graph: Graph, name: str, value: ir.Expr, shape: tuple[int, ...], axis: int) -> str | None:
     """Return a constant, plain or dequantised, as a vector of one number for each channel; None if it is none."""
-    axis = 1 if kind != "Gemm" else len(shape) - 1
+    axis %= len(shape)
     sizes = shape_of(value)
     if (1,) * (len(shape) - len(sizes)) + sizes != tuple(
         size if each == axis else 1 for each, size in enumerate(shape)
@@ -125,8 +156,6 @@ def pool2d(kind: str) -> Converter:
     """Return what writes a pool of two-dimensional windows."""
 
     def write(graph: Graph, layer: Layer) -> Value:
-        layer.expect("layout", "NCHW")
-        layer.expect("out_layout", "NCHW", "")
         attributes: dict[str, Any] = {
             "kernel_shape": layer.ints("pool_size"),
             "strides": layer.ints("strides"),
@@ -139,7 +168,8 @@ def pool2d(kind: str) -> Converter:
             attributes["count_include_pad"] = int(layer.attrs.count_include_pad)
             if set(layer.ints("dilation")) != {1}:
                 raise NotConvertible(f"the dilation is {layer.ints('dilation')}, expected 1")
-        return graph.node(kind, [graph.tensor(layer.args[0])], layer.name, **attributes)
+        found = graph.node(kind, [channels_first(graph, layer, "layout")], layer.name, **attributes)
+        return as_given(graph, layer, "layout", found)
 
     return write
 
