@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from htvm.diagnostics import CompileError
     from htvm.driver import CompiledModel, compile
     from htvm.execution.program import RunResult
+    from htvm.integrations.pytorch import from_torch as from_torch  # not in __all__: it needs the extra `torch`
     from htvm.interface import InputError
     from htvm.verification.verification import Verification, verify
 
@@ -25,6 +26,7 @@ _MODULE_OF = {
     "CompileError": "diagnostics",
     "CompiledModel": "driver",
     "compile": "driver",
+    "from_torch": "integrations.pytorch",
     "InputError": "interface",
     "RunResult": "execution.program",
     "Verification": "verification.verification",

@@ -67,7 +67,7 @@ def check(compiled: htvm.CompiledModel, program: torch.nn.Module) -> None:
 
 
 def test_a_cnn_of_pt2e_is_exact(quantized: torch.nn.Module) -> None:
-    compiled = from_torch(quantized, EXAMPLE, name="network")
+    compiled = htvm.from_torch(quantized, EXAMPLE, name="network")
     assert compiled.project.report.name == "network" and compiled.project.inputs[0].name == "x"
     check(compiled, quantized)
 
