@@ -9,16 +9,15 @@ from importlib import import_module
 from importlib.util import find_spec
 
 
-def load_triton() -> None:
-    """Load Triton where it is installed. Raises ImportError if it is too late for that."""
+def load_triton() -> bool:
+    """Load Triton where it is installed; return False if it is too late for that."""
     if "triton" in sys.modules or find_spec("triton") is None:
-        return
+        return True
     if "mlir.ir" in sys.modules:
-        raise ImportError(
-            "MLIR is loaded, and Triton, which PyTorch for CUDA needs, cannot be loaded after it: import "
-            "htvm.integrations or torchao before what htvm computes with"
-        )
+        return False
     import_module("triton")
+    return True
 
 
-load_triton()
+TRITON_IS_SAFE = load_triton()
+"""Whether what needs Triton can be used: it is loaded, or not installed."""

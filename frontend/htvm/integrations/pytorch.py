@@ -26,7 +26,14 @@ import torch
 from htvm.backend.targets.soc import Soc
 from htvm.diagnostics import CompileError
 from htvm.driver import CompiledModel, compile
+from htvm.integrations import TRITON_IS_SAFE
 from htvm.options import DEFAULTS, CompileOptions
+
+if not TRITON_IS_SAFE:
+    raise ImportError(
+        "MLIR is loaded, and Triton, which PyTorch for CUDA needs, cannot be loaded after it: import htvm.integrations "
+        "or torchao before what htvm computes with"
+    )
 
 OPSET = 18
 """Of what PyTorch's exporter writes: the oldest that it knows."""
