@@ -176,6 +176,11 @@ class Samples(Sequence[dict[str, np.ndarray]]):
         for name, values in inputs.items():
             if values.dtype.kind == "f" and not np.isfinite(values).all():
                 problems.append(f"input '{name}' holds {values[~np.isfinite(values)][0]}, expected finite numbers")
+        for port in ports:
+            values, (low, high) = inputs[port.name], port.range
+            outside = values[(values < low) | (values > high)] if values.dtype.kind in "iu" else values[:0]
+            if outside.size:
+                problems.append(f"input '{port.name}' holds {outside.flat[0]}, expected {low:,} to {high:,}")
         if problems:
             raise InputError("\n".join(problems))
         return Samples(inputs, max(counts.values(), default=1))

@@ -26,6 +26,12 @@ from htvm.import_onnx.operators.quantise import parameters
 from htvm.import_onnx.operators.shape import JOINS, MOVES
 from htvm.import_onnx.values import Constant, Integers, QuantisedConstant, Rounded, Tensor, Unknown, Value, check_shape
 
+INDEX_TYPES = (onnx.TensorProto.INT64, onnx.TensorProto.INT32)
+"""Of integers that index, as ONNX's Gather takes them."""
+
+INDEX_MOVES = frozenset(("Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"))
+"""Between an input and what it indexes."""
+
 ANY_8_BIT_INTEGER = q.integers(np.dtype(np.int16), -128, 255)
 """What a float32 input without QuantizeLinear is taken to hold: an 8-bit integer of either sign."""
 
@@ -97,6 +103,9 @@ class Arguments:
         if not value.type.HasField("tensor_type"):
             raise Problem(f"is a {value.type.WhichOneof('value') or 'value without type'}, expected a tensor")
         _check_sizes(value)
+        if (rows := self._rows(value)) is not None:
+            self._refuse_input_type(value.name, "indexes a table")
+            return Argument(q.integers(q.storage_for(0, rows - 1, ("u8", "u16", "i32")), 0, rows - 1))
         dtype = dtype_of(value.type.tensor_type)
         if dtype == np.float32:
             return self._of_float(value.name)
@@ -107,6 +116,28 @@ class Arguments:
             if grid := meaning_of_input(node, name, dtype):
                 return Argument(grid)
         return Argument(q.integers(dtype))
+
+    def _rows(self, value: onnx.ValueInfoProto) -> int | None:
+        """Return the rows of the smallest table that an integer input indexes, if it does nothing else."""
+        if value.type.tensor_type.elem_type not in INDEX_TYPES:
+            return None
+        found: list[int] = []
+        for name, node in self._named_ends(value.name, INDEX_MOVES):
+            table = node.proto.input[0]
+            if node.proto.op_type != "Gather" or name == table or list(node.proto.input).index(name) != 1:
+                return None
+            known = self._values.get(table)
+            if isinstance(known, Constant | QuantisedConstant):
+                shape = known.shape
+            elif table in self._model.tensors:
+                shape = tuple(size.dim_value for size in self._model.tensors[table].shape.dim)
+            else:
+                return None
+            axis: int = node.attribute("axis", 0)
+            if not -len(shape) <= axis < len(shape) or shape[axis] < 2:
+                return None
+            found.append(shape[axis])
+        return min(found, default=None)
 
     def _of_float(self, name: str) -> Argument:
         """Return what the graph's QuantizeLinear or Floor makes of an input, or what integers it holds."""

@@ -182,6 +182,15 @@ def emit_real(constant: Constant) -> Tensor:
     return Tensor(value, q.ACCUMULATOR if holds_integers(constant.array) else None)
 
 
+def one_scale(constant: QuantisedConstant) -> QuantisedConstant:
+    """Return a constant whose scales are all equal as one with one scale, whatever their axis."""
+    grid = constant.quantisation
+    if grid.axis is None or len(set(grid.scales)) > 1 or len(set(grid.zero_points)) > 1:
+        return constant
+    whole = replace(grid, scales=grid.scales[:1], zero_points=grid.zero_points[:1], axis=None)
+    return replace(constant, quantisation=whole)
+
+
 def check_finite(constant: Constant) -> None:
     """Raise Problem on infinities and NaN."""
     finite = np.isfinite(constant.array)

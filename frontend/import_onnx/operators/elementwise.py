@@ -165,6 +165,9 @@ def cast(node: Node) -> Value:
             return value.numbers
         x = node.any_tensor(0)
         return as_numbers(x) if x.stored else x
+    is_bounded = value.bounded if isinstance(value, Rounded) else isinstance(value, Integers) or value.stored
+    if dtype == np.int64 and (is_bounded or (isinstance(value, Tensor) and value.integral)):
+        dtype = np.dtype(np.int32)  # what is known to be integers has at most 32 bits
     if dtype not in q.STORAGES.values():
         raise Problem(f"to is {dtype}, expected {choices_text(['float32', *map(str, q.STORAGES.values())])}")
     if isinstance(value, Rounded):

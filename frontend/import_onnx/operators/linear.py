@@ -24,6 +24,7 @@ from htvm.import_onnx.values import (
     emit_quantised,
     emit_real,
     holds_integers,
+    one_scale,
 )
 
 MAX_CHANNELS = 8_192
@@ -216,15 +217,6 @@ def _weights(node: Node, channel_axis: int = 0) -> QuantisedConstant:
         found = f"weights ('{name}') are quantised along axis {axis}"
         raise Problem(f"{found}, expected {channel_axis} (output channels)")
     return value
-
-
-def one_scale(constant: QuantisedConstant) -> QuantisedConstant:
-    """Return a constant whose scales are all equal as one with one scale, whatever their axis."""
-    grid = constant.quantisation
-    if grid.axis is None or len(set(grid.scales)) > 1 or len(set(grid.zero_points)) > 1:
-        return constant
-    whole = replace(grid, scales=grid.scales[:1], zero_points=grid.zero_points[:1], axis=None)
-    return replace(constant, quantisation=whole)
 
 
 def check_channels(count: int) -> None:

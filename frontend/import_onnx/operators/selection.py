@@ -8,9 +8,22 @@ import numpy as np
 from mlir import ir
 
 from htvm.dialects import accel
+from htvm.dialects import quantisation as dialect
+from htvm.import_onnx import quantisation as q
 from htvm.import_onnx.errors import Problem, shape_text
-from htvm.import_onnx.node import Node, axis_of
-from htvm.import_onnx.values import Constant, QuantisedConstant, Tensor, Value, check_shape
+from htvm.import_onnx.node import Node, axis_of, quantise
+from htvm.import_onnx.values import (
+    Constant,
+    Integers,
+    QuantisedConstant,
+    Tensor,
+    Value,
+    as_integers,
+    check_shape,
+    holds_integers,
+    one_scale,
+    quantised_type,
+)
 
 MAX_FOLDED = 65_536
 """Elements of constants that are computed, where they become more than they were."""
@@ -57,9 +70,14 @@ def split(node: Node) -> list[Value]:
 
 
 def gather(node: Node) -> Value:
-    """By constant indices, along any axis."""
+    """By constant indices, along any axis; or of a constant table (an embedding) by integers that are not known.
+
+    Such a table is quantised with one scale, of integers, or float32 integers.
+    """
     shape = node.value(0).shape
     axis = axis_of(node.attribute("axis", 0), len(shape))
+    if isinstance(node.value(0), Constant | QuantisedConstant) and isinstance(node.value(1), Tensor | Integers):
+        return embedded(node, node.value(0), _index(node), axis)
     indices = node.array(1, "indices")
     if indices.dtype.kind not in "iu":
         raise Problem(f"indices are {indices.dtype}, expected int64")
@@ -67,6 +85,70 @@ def gather(node: Node) -> Value:
         raise Problem(f"indices reach from {indices.min()} to {indices.max()}, axis {axis} has {shape[axis]}")
     chosen = taken(node, {axis: indices.reshape(-1) % shape[axis]})
     return shaped(node, chosen, (*shape[:axis], *indices.shape, *shape[axis + 1 :]))
+
+
+def embedded(node: Node, constant: Value, index: Tensor, axis: int) -> Tensor:
+    """Return the entries of a constant at computed indices: a table for each of them along the other axes."""
+    table, stored = _table(constant)
+    size, lowest, highest = table.shape[axis], index.grid.lowest, index.grid.highest
+    if not index.integral or index.grid.scales != (1.0,) or index.grid.zero_points != (0,):
+        raise Problem("indices are real numbers, expected integers")
+    if not -size <= lowest <= highest < size:
+        name = node.input_name(1)
+        raise Problem(
+            f"indices ('{name}') reach from {lowest:,} to {highest:,}, axis {axis} of the table has {size:,}; "
+            f"Clip them to 0..{size - 1:,} before it"
+        )
+    others = [length for place, length in enumerate(table.shape) if place != axis]
+    width, count = math.prod(others), math.prod(index.shape)
+    rows = np.moveaxis(table.stored, axis, -1).reshape(width, size)[:, np.arange(lowest, highest + 1) % size]
+    spread = shaped(node, index, (count, 1))
+    if width > 1:
+        spread = taken(node, {1: np.zeros(width, np.int64)}, spread)
+    grid = table.quantisation
+    entries = dialect.integers(grid.signless(rows if width > 1 else rows[0]))
+    type_ = quantised_type((count, width), grid)
+    made = accel.LookupOp(type_, spread.value, entries, lowest=lowest, axis=1 if width > 1 else None).result
+    chosen = shaped(node, Tensor(made, grid, stored), (*index.shape, *others))
+    rank = len(index.shape)
+    order = [*range(rank, rank + axis), *range(rank), *range(rank + axis, rank + len(others))]
+    if order == sorted(order):
+        return chosen
+    shape = [chosen.shape[place] for place in order]
+    return node.emit_move(accel.transpose, shape, [chosen], chosen.value, order)
+
+
+def _index(node: Node) -> Tensor:
+    """Return the indices as stored integers, with the range that is known of them."""
+    value = node.value(1)
+    if isinstance(value, Integers) and math.isfinite(value.lowest) and math.isfinite(value.highest):
+        grid = q.integers(np.dtype(np.int32), int(value.lowest), int(value.highest))
+        return Tensor(quantise(value.numbers, grid).value, grid, stored=True)
+    return node.any_tensor(1)
+
+
+def _table(constant: Value) -> tuple[QuantisedConstant, bool]:
+    """Return a constant as integers of one scale, and whether ONNX has these integers themselves."""
+    if isinstance(constant, QuantisedConstant):
+        table = one_scale(constant)
+        if table.quantisation.axis is not None:
+            found = f"table ('{table.name}') has {len(table.quantisation.scales)} scales"
+            raise Problem(f"{found}, expected one: quantise it per tensor")
+        return table, False
+    assert isinstance(constant, Constant)
+    array, name = constant.array, constant.name
+    if array.dtype.kind in "iu":
+        dtype = array.dtype if array.dtype in q.STORAGES.values() else np.dtype(np.int32)
+        limits = np.iinfo(dtype)
+        if array.min(initial=0) < limits.min or limits.max < array.max(initial=0):
+            raise Problem(f"table ('{name}') holds integers of more than 32 bits")
+        return QuantisedConstant(array.astype(dtype), q.integers(dtype), name), True
+    if array.dtype == np.float32 and holds_integers(array):
+        return as_integers(constant, ("i8", "u8", "i16", "i32")), False
+    raise Problem(
+        f"table ('{name}') holds real numbers, expected integers, or DequantizeLinear of integers: "
+        "the model is not quantised (htvm quantize MODEL --calibration X.npz)"
+    )
 
 
 def expand(node: Node) -> Value:
