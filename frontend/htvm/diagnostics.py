@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -76,7 +76,7 @@ class Diagnostic:
 
 
 @contextmanager
-def collected(context: ir.Context) -> Iterator[list[Diagnostic]]:
+def collected(context: ir.Context) -> Generator[list[Diagnostic]]:
     """Collect the diagnostics of a context, in order, in place of MLIR's exceptions that carry them."""
     found: list[Diagnostic] = []
 

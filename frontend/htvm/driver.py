@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,7 +23,7 @@ from htvm.backend.targets.soc import Soc
 from htvm.diagnostics import CompileError, collected
 from htvm.dialects import accel, modules
 from htvm.dialects.semantics.interpreter import interpret
-from htvm.import_onnx import ModelError, ModelWarning, import_onnx, with_shapes
+from htvm.import_onnx import ModelError, ModelWarning, import_onnx, onnx_files, with_shapes
 from htvm.import_onnx.model import label_of
 from htvm.interface import Samples
 from htvm.options import DEFAULTS, CompileOptions, ConstantBudget
@@ -131,7 +131,8 @@ def lower(
 
     Raises CompileError, and InternalError if a pass fails without saying what is wrong with the model.
     """
-    context, stages = dialects.context(), {}
+    context = dialects.context()
+    stages: dict[str, str] = {}
     with problems_of(label(model), context):
         module = import_onnx(
             model,
@@ -172,6 +173,7 @@ def constants_attribute(budget: ConstantBudget) -> ir.Attribute:
     """Return a budget as an attribute: a factor as f64, bytes as i64."""
     if budget.size_bytes is not None:
         return accel.integer(budget.size_bytes)
+    assert budget.factor is not None, "one of the two is given"
     return ir.FloatAttr.get(ir.F64Type.get(), budget.factor)
 
 
@@ -185,8 +187,7 @@ def advance(module: ir.Module, model: Model, soc: Soc, stages: Sequence[str]) ->
 def warn_of_inexact(module: ir.Module, name: str) -> None:
     """Warn of each layer that has no integer constants which give its exact meaning for every sum."""
     for layer in accel.layers(module):
-        if "accel.inexact" in layer.operation.attributes:
-            inexact: accel.InexactAttr = layer.operation.attributes["accel.inexact"]
+        if (inexact := accel.attribute(layer, "accel.inexact", accel.InexactAttr)) is not None:
             channel, example, count = inexact.channels[0], inexact.accumulators[0], len(inexact.accumulators)
             warnings.warn(
                 ModelWarning(
@@ -234,7 +235,7 @@ def emit(module: ir.Module, soc: Soc, name: str) -> Project:
 
 
 @contextmanager
-def problems_of(model: str, context: ir.Context) -> Iterator[None]:
+def problems_of(model: str, context: ir.Context) -> Generator[None]:
     """Turn what the importer, the passes and the backend say about a model into one CompileError."""
     with collected(context) as diagnostics, context, ir.Location.name(model):
         try:
@@ -251,7 +252,7 @@ def problems_of(model: str, context: ir.Context) -> Iterator[None]:
 
 
 @contextmanager
-def problems_of_passes(model: str, module: ir.Module, soc: Soc) -> Iterator[None]:
+def problems_of_passes(model: str, module: ir.Module, soc: Soc) -> Generator[None]:
     """Turn what the passes say about a model into one CompileError, which has the memories that are too small."""
     try:
         with problems_of(model, module.context):
@@ -272,4 +273,4 @@ def label(model: Model) -> str:
 
 def loaded(model: Model) -> onnx.ModelProto:
     """Return a model's protobuf."""
-    return model if isinstance(model, onnx.ModelProto) else onnx.load(model)
+    return model if isinstance(model, onnx.ModelProto) else onnx_files.load(model)

@@ -6,6 +6,8 @@ are random and always the same, so its classes mean nothing.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
@@ -22,7 +24,7 @@ class _Graph:
         self.tensors: dict[str, np.ndarray] = {"zero": np.array(0, np.int8)}
         self.random = np.random.default_rng(SEED)
 
-    def add(self, kind: str, name: str, *inputs: str, **attributes: object) -> str:
+    def add(self, kind: str, name: str, *inputs: str, **attributes: Any) -> str:
         self.nodes.append(helper.make_node(kind, inputs, [name], name=name, **attributes))
         return name
 

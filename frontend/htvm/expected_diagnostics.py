@@ -48,13 +48,16 @@ def expectations(text: str) -> list[Expected]:
 def _line(where: str | None, written_on: int) -> int:
     if where == "unknown":
         return _NO_LINE
-    return written_on + (_ADJACENT[where] if where in _ADJACENT else int(where))
+    if where in _ADJACENT:
+        return written_on + _ADJACENT[where]
+    assert where is not None, "what is left of _ANNOTATION has a distance"
+    return written_on + int(where)
 
 
 def mismatches(text: str, found: Sequence[Diagnostic]) -> list[str]:
     """Return how the diagnostics found differ from those that the text expects, each as `line: error: ..`."""
     waiting = expectations(text)
-    problems = []
+    problems: list[tuple[int, str]] = []
     for diagnostic in _with_notes(found):
         met = next((expected for expected in waiting if expected.matches(diagnostic)), None)
         if met:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import prod
@@ -148,11 +148,11 @@ def _by_channel(integers: np.ndarray, channels: ChannelPlan) -> Real:
 
 
 @dataclass(frozen=True)
-class Samples(Sequence[dict[str, np.ndarray]]):
+class Samples:
     """Inputs of a network for one run or several: `inputs` has all samples of each input, on axis 0."""
 
     inputs: dict[str, np.ndarray]
-    count: int
+    number: int
 
     @staticmethod
     def of(ports: Sequence[Port], given: Mapping[str, np.ndarray]) -> Samples:
@@ -186,14 +186,17 @@ class Samples(Sequence[dict[str, np.ndarray]]):
         return Samples(inputs, max(counts.values(), default=1))
 
     def __len__(self) -> int:
-        return self.count
+        return self.number
 
     def __getitem__(self, number: int) -> dict[str, np.ndarray]:
-        if not 0 <= number < self.count:
+        if not 0 <= number < self.number:
             raise IndexError(number)
-        if self.count == 1:
+        if self.number == 1:
             return self.inputs
         return {name: values[number : number + 1] for name, values in self.inputs.items()}
+
+    def __iter__(self) -> Iterator[dict[str, np.ndarray]]:
+        return (self[number] for number in range(self.number))
 
     def first(self) -> Samples:
         """Return the first sample alone."""

@@ -12,7 +12,7 @@ import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 if TYPE_CHECKING:
     from htvm.backend.targets.soc import Soc
@@ -122,8 +122,8 @@ class CompileOptions:
         """
         if "optimize" in changes:
             changes["constants"] = former_budget(changes.pop("optimize"))
-        if isinstance(changes.get("constants"), str):
-            changes["constants"] = ConstantBudget.parse(changes["constants"])
+        if isinstance(constants := changes.get("constants"), str):
+            changes["constants"] = ConstantBudget.parse(constants)
         if "engines" in changes:
             changes["engines"] = tuple(changes["engines"] or ())
         known = {each.name for each in fields(self)}
@@ -211,9 +211,11 @@ _WANTED = {
 
 def _holds(name: str, value: Any) -> bool:
     """Say whether a JSON list or object has the elements that a field has."""
-    held = value if isinstance(value, list) else value.values()
+    elements = cast("list[object] | dict[str, object]", value)
+    held = elements if isinstance(elements, list) else list(elements.values())
     if name == "shapes":
-        return all(isinstance(each, list) and all(type(size) is int for size in each) for each in held)
+        lists = [cast("list[object]", each) for each in held if isinstance(each, list)]
+        return len(lists) == len(held) and all(type(size) is int for each in lists for size in each)
     wanted = int if name == "memory" else str
     return all(type(each) is wanted for each in held)
 

@@ -24,6 +24,7 @@ from typing import Any
 
 from mlir import ir
 
+from htvm.backend.c.schema import Json
 from htvm.diagnostics import CompileError
 from htvm.dialects import accel
 from htvm.options import DEFAULTS, CompileOptions
@@ -40,15 +41,14 @@ def saved(module: ir.Module, target: str, options: CompileOptions) -> dict[str, 
     return {"target": target, "options": options.facts(), "layers": entries}
 
 
-def entry_of(name: tuple[str, str, int], layer: ir.OpView) -> dict[str, Any]:
+def entry_of(name: tuple[str, str, int], layer: accel.Layer) -> dict[str, Any]:
     node, op, number = name
-    attributes = layer.operation.attributes
     entry: dict[str, Any] = {"node": node, "op": op} | ({"number": number} if number > 1 else {})
-    entry["engine"] = layer.engine.value
-    if "accel.memory" in attributes:
-        entry["memory"] = attributes["accel.memory"].value
-    if "accel.tiling" in attributes:
-        entry["tiling"] = accel.stated(attributes["accel.tiling"])
+    entry["engine"] = accel.engine(layer)
+    if (memory := accel.attribute(layer, "accel.memory", ir.StringAttr)) is not None:
+        entry["memory"] = memory.value
+    if (tiling := accel.attribute(layer, "accel.tiling", accel.TilingAttr)) is not None:
+        entry["tiling"] = accel.stated(tiling)
     return entry
 
 
@@ -58,14 +58,15 @@ def read(path: str) -> CompileOptions:
     Raises CompileError, with all that is wrong with it.
     """
     try:
-        found: object = json.loads(Path(path).read_text(encoding="utf-8"))
+        found: Json = json.loads(Path(path).read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:  # no UTF-8, no JSON, an integer of thousands of digits, brackets
         raise CompileError([f"{path}: is no JSON: {error}"]) from None
     if strange := list(islice(unusable(found), MOST_PROBLEMS)):
         raise CompileError([f"{path}: {each}" for each in strange])
     entries = found.get("layers") if isinstance(found, dict) else None
-    if not isinstance(entries, list):
+    if not isinstance(found, dict) or not isinstance(entries, list):
         raise CompileError([f"{path}: has no list 'layers', expected a plan as `htvm compile --save-plan` writes it"])
+    pins = [entry for entry in entries if isinstance(entry, dict)]
     problems = [f"{path}: layers[{number}]: {why}" for number, entry in enumerate(entries) if (why := wrong(entry))]
     options, facts = DEFAULTS, found.get("options", {})
     try:
@@ -74,7 +75,7 @@ def read(path: str) -> CompileOptions:
         problems.append(f"{path}: {error}")
     if problems:
         raise CompileError(problems)
-    return replace(options, plan=tuple(entries))
+    return replace(options, plan=tuple(pins))
 
 
 MOST_PROBLEMS = 10
@@ -83,7 +84,7 @@ LARGEST_NUMBER = 2**31 - 1
 """No size, number of a layer or count of bytes is larger."""
 
 
-def unusable(value: object, place: str = "") -> Iterator[str]:
+def unusable(value: Json, place: str = "") -> Iterator[str]:
     """Yield what JSON can say and nothing here can be: texts that are no Unicode, numbers beyond all sizes."""
     if isinstance(value, str):
         if any("\ud800" <= each <= "\udfff" for each in value):
@@ -101,13 +102,13 @@ def unusable(value: object, place: str = "") -> Iterator[str]:
     elif isinstance(value, list):
         for number, each in enumerate(value):
             yield from unusable(each, f"{place}[{number}]")
-    elif isinstance(value, dict):
+    else:
         for name, each in value.items():
             yield from unusable(name, f"a name in {place or 'the plan'}")
             yield from unusable(each, f"{place}.{name}" if place else name)
 
 
-def wrong(entry: object) -> str | None:
+def wrong(entry: Json) -> str | None:
     """Say what is wrong with an entry; None if nothing is."""
     if not isinstance(entry, dict) or not all(isinstance(entry.get(key), str) for key in ("node", "op")):
         return f"found {reprlib.repr(entry)}, expected an object with 'node' and 'op'"

@@ -58,6 +58,7 @@ def run_phase(phase: str, module: ir.Module, soc: Soc, model: str) -> None:
         if _is_of_the_pass_manager(error):
             raise
         name = progress.element.partition("{")[0]
+        assert progress.before is not None, "a pass was begun"
         file = saved(progress.before, f"{model}-before-{name}")
         line = shlex.join(["htvm-opt", str(file), *_target(soc), "-p", progress.element])
         raise InternalError(explained(error, f"pass '{progress.element}'", model, line)) from error

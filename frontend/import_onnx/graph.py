@@ -23,7 +23,7 @@ MAX_OPERATIONS = 1_200
 
 
 def import_onnx(
-    model: str | os.PathLike | onnx.ModelProto,
+    model: str | os.PathLike[str] | onnx.ModelProto,
     *,
     input_types: Mapping[str, str] | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,

@@ -14,6 +14,7 @@ import onnx.inliner
 import onnx.shape_inference
 from google.protobuf.message import DecodeError
 
+from htvm.import_onnx import onnx_files
 from htvm.import_onnx.errors import ModelError, ModelWarning, shape_text
 
 OPSETS = range(7, onnx.defs.onnx_opset_version() + 1)
@@ -61,7 +62,7 @@ class Model:
 
 
 def read_model(
-    source: str | os.PathLike | onnx.ModelProto,
+    source: str | os.PathLike[str] | onnx.ModelProto,
     shapes: Mapping[str, Sequence[int]] | None = None,
     requant_shift: str = FLOOR,
 ) -> Model:
@@ -276,7 +277,7 @@ def _check(proto: onnx.ModelProto, content: bytes, label: str, name: str, folder
     unknown = {index for index, node in enumerate(proto.graph.node) if not _known_to_onnx(node, opset)}
     problems: dict[int, str] = {}
     try:
-        onnx.checker.check_model(content)
+        onnx_files.check(content)
     except Exception as error:  # the checker raises exceptions of several unrelated types
         problems = _check_nodes(proto, opset, skip=unknown)
         if not problems and not unknown:

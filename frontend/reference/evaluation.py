@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import overload
 
 import numpy as np
 import onnx
@@ -20,12 +21,21 @@ class UnsupportedOperators(ValueError):
     """The graph has operators whose meaning is not defined here."""
 
 
+@overload
+def evaluate(model: onnx.ModelProto, inputs: Mapping[str, np.ndarray], keep: None = None) -> dict[str, np.ndarray]: ...
+@overload
 def evaluate(
     model: onnx.ModelProto,
     inputs: Mapping[str, np.ndarray],
     keep: Collection[str] | None = None,
     exact: Collection[str] = (),
-) -> dict[str, np.ndarray | Real]:
+) -> dict[str, np.ndarray | Real]: ...
+def evaluate(
+    model: onnx.ModelProto,
+    inputs: Mapping[str, np.ndarray],
+    keep: Collection[str] | None = None,
+    exact: Collection[str] = (),
+) -> Mapping[str, np.ndarray | Real]:
     """Return each output of the graph, and each tensor named in `keep`, for the given inputs.
 
     Outputs have their ONNX type: integers for quantised outputs, and for float ones the floats nearest to the

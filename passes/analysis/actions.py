@@ -51,8 +51,8 @@ def is_action(op: ir.OpView) -> bool:
 
 def whole(value: ir.Value) -> ir.Value:
     """Return the buffer, argument or constant that a value is a view of."""
-    while not activations.is_argument(value) and isinstance(value.owner.opview, VIEWS):
-        value = value.owner.opview.source
+    while isinstance(view := accel.producer(value), VIEWS):
+        value = view.source
     return value
 
 
@@ -68,6 +68,7 @@ def _action(op: ir.OpView, index: int, number: dict[ir.Operation, int], count: i
             weights = [op.weights] if op.weights is not None else []
             return Action(op, index, end, tuple(_memory([*op.inputs, *weights])), (whole(op.out),))
         case _:
+            assert accel.is_layer(op), op.operation.name
             read = tuple(activations.read_by(op))
             return Action(op, index, index, read, (accel.output(op),), tuple(activations.scratch_of(op)))
 
@@ -77,5 +78,5 @@ def _memory(values: list[ir.Value]) -> Iterator[ir.Value]:
     yield from dict.fromkeys(root for root in map(whole, values) if not activations.is_constant(root))
 
 
-def _waited_for(op: ir.OpView, number: dict[ir.Operation, int], count: int) -> int:
+def _waited_for(op: accel.CopyOp | accel.LaunchOp, number: dict[ir.Operation, int], count: int) -> int:
     return min((number[use.owner.operation] for use in op.token.uses), default=count)

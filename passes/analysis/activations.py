@@ -8,19 +8,19 @@ from mlir.dialects import func
 from htvm.dialects import accel
 
 
-def layers(function: func.FuncOp) -> Iterator[ir.OpView]:
+def layers(function: func.FuncOp) -> Iterator[accel.Layer]:
     """Yield the layers of one function, in order."""
     yield from (op for op in function.body.blocks[0] if accel.is_layer(op))
 
 
-def read_by(layer: ir.OpView) -> list[ir.Value]:
+def read_by(layer: accel.Layer) -> list[ir.Value]:
     """Return the activations that a layer reads, each once."""
     not_read = [accel.output(layer), *scratch_of(layer)]
     operands = dict.fromkeys(layer.operation.operands)
     return [value for value in operands if value not in not_read and not is_constant(value)]
 
 
-def scratch_of(layer: ir.OpView) -> list[ir.Value]:
+def scratch_of(layer: accel.Layer) -> list[ir.Value]:
     """Return the memory that a layer uses while it runs and nobody else reads: one value or none."""
     scratch = getattr(layer, "scratch", None)
     return [] if scratch is None else [scratch]
@@ -35,17 +35,19 @@ def attributes_of(function: func.FuncOp, which: str, count: int) -> list[dict[st
     """Return `count` sets of attributes from a function's "arg_attrs" or "res_attrs", which can be missing."""
     if which not in function.attributes:
         return [{} for _ in range(count)]
-    return [{entry.name: entry.attr for entry in each} for each in function.attributes[which]]
+    entries = map(ir.DictAttr, ir.ArrayAttr(function.attributes[which]))
+    return [{entry.name: entry.attr for entry in each} for each in entries]
 
 
 def named(argument: ir.Value, attributes: dict[str, ir.Attribute]) -> str:
     """Return the name of the ONNX tensor that an argument is, or what the IR calls it."""
-    return attributes["accel.name"].value if "accel.name" in attributes else argument.get_name()
+    return ir.StringAttr(attributes["accel.name"]).value if "accel.name" in attributes else argument.get_name()
 
 
 def is_constant(value: ir.Value) -> bool:
     """Say whether a value is known when compiling: on tensors, or as a global on memrefs."""
-    return not is_argument(value) and value.owner.operation.name in ("arith.constant", "memref.get_global")
+    source = accel.producer(value)
+    return source is not None and source.operation.name in ("arith.constant", "memref.get_global")
 
 
 def is_argument(value: ir.Value) -> bool:

@@ -15,7 +15,7 @@ from htvm.dialects import accel, inserted, scaling
 from htvm.dialects.accel import Purpose
 from htvm.dialects.semantics import value_ranges
 
-from . import activations, layout
+from . import layout
 from .acceptance import violations
 
 
@@ -41,30 +41,30 @@ def fastest(soc: Soc, value: ir.Value, wanted: Layout) -> Conversion:
 
 def made(value: ir.Value, wanted: Layout, engine: str) -> ir.Value:
     """Return a map in the layout `wanted`, which an engine makes at the insertion point."""
-    axes = layout.NHWC if wanted == Layout.NHWC else range(value.type.rank)
-    plain = ir.RankedTensorType.get(value.type.shape, value.type.element_type)
+    shaped = ir.ShapedType(value.type)
+    axes = layout.NHWC if wanted == Layout.NHWC else range(shaped.rank)
+    plain = ir.RankedTensorType.get(shaped.shape, shaped.element_type)
     result = layout.with_axes(plain, axes)
     if engine == HOST:
         layer = accel.ConvertLayoutOp(result, value)
     else:
         layer = convolution(value, result)
     layer.engine = ir.StringAttr.get(engine)
-    return layer.result
+    return accel.output(layer)
 
 
-def is_one(layer: ir.OpView) -> bool:
+def is_one(layer: accel.Layer) -> bool:
     """Say whether a layer was inserted to make another layout of a map."""
     return inserted.purpose(layer) is Purpose.CONVERT_LAYOUT
 
 
 def convolution(value: ir.Value, result: ir.Type) -> accel.Conv2dOp:
     """Return the convolution that changes nothing, at the insertion point."""
-    low, high = value_ranges.held(value)
+    low, high = accel.present(value_ranges.held(value), "integers")
     return scaling.copied(value, result, low, high)
 
 
 def behind(value: ir.Value) -> ir.InsertionPoint:
     """Return the place right behind what makes a map."""
-    if activations.is_argument(value):
-        return ir.InsertionPoint.at_block_begin(value.owner)
-    return ir.InsertionPoint.after(value.owner)
+    owner = value.owner
+    return ir.InsertionPoint.at_block_begin(owner) if isinstance(owner, ir.Block) else ir.InsertionPoint.after(owner)

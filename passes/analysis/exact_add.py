@@ -69,13 +69,16 @@ def corrected(wanted: Sum) -> AddRequant | None:
     half = Fraction(1, 2) if wanted.rounding == "half_even" else Fraction(0)
     term = wanted.intercept + half
     divisor = lcm(*(number.denominator for number in (*wanted.slopes, term)))
-    numerators = tuple(int(slope * divisor) for slope in wanted.slopes)
+    of_a, of_b = wanted.slopes
+    numerators = int(of_a * divisor), int(of_b * divisor)
     largest = max(abs(slope) for slope in wanted.slopes)
     shift = max(0, min(40, 30 - (largest.numerator.bit_length() - largest.denominator.bit_length() + 1)))
-    multipliers = tuple(round(slope * (1 << shift)) for slope in wanted.slopes)
+    multipliers = round(of_a * (1 << shift)), round(of_b * (1 << shift))
     offset = round(term * (1 << shift))
     corners = product(*((values[0], values[-1]) for values in _operands(wanted)))
-    errors, sums, reach = [], [], 0
+    errors: list[Fraction] = []
+    sums: list[int] = []
+    reach = Fraction(0)
     for corner in corners:
         sums.append(sum(m * value for m, value in zip(multipliers, corner)) + offset)
         exact = sum(slope * value for slope, value in zip(wanted.slopes, corner)) + term

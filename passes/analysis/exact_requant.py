@@ -129,7 +129,7 @@ class _Search:
             return None
         multiplier = self.nearest(pre_shift, shift, bits)
         lower, upper = self.offsets(multiplier, np.arange(len(multiplier)), pre_shift, shift, limit)
-        for row in np.flatnonzero(lower > upper):
+        for row in map(int, np.flatnonzero(lower > upper)):
             multiplier[row] = self.roomiest(row, pre_shift, shift, limit, bits)
             low, high = self.offsets(multiplier[row : row + 1], np.array([row]), pre_shift, shift, limit)
             if low[0] > high[0]:
@@ -258,7 +258,8 @@ def _ties_to_even(steps: Steps) -> Requant | None:
         tie_below=above_ties.numerator // above_ties.denominator + 1,
     )
     # Where nothing steps the code is still monotone: right at both ends is right between them.
-    ends = ((c, int(end[c])) for c in np.flatnonzero(search.level) for end in (steps.first, steps.last))
+    level = [int(channel) for channel in np.flatnonzero(search.level)]
+    ends = ((c, int(end[c])) for c in level for end in (steps.first, steps.last))
     return told_apart if all(told_apart(*end) == steps.exact(*end) for end in ends) else None
 
 
@@ -276,7 +277,7 @@ def _nearest(steps: Steps, search: _Search) -> Requant:
 
 def differences(steps: Steps, found: Requant, places: np.ndarray) -> list[tuple[int, int]]:
     """Return every (channel, accumulator) for which `found` is wrong: those between its steps and the exact ones."""
-    wrong = set()
+    wrong: set[tuple[int, int]] = set()
     for channel in range(len(steps.slope)):
         first, last = int(steps.first[channel]), int(steps.last[channel])
         for k, place in enumerate(places[channel], steps.lowest + 1):

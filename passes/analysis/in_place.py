@@ -12,7 +12,7 @@ from htvm.dialects import accel
 from . import layout
 
 
-def overwritable(layer: ir.OpView) -> list[ir.Value]:
+def overwritable(layer: accel.Layer) -> list[ir.Value]:
     """Return the operands that the output may replace if nothing reads them afterwards, without duplicates.
 
     Whether they are network inputs, which are never written, is for the caller to know.
@@ -22,7 +22,7 @@ def overwritable(layer: ir.OpView) -> list[ir.Value]:
     return [operand for operand in candidates if _covers(layer, operand.type, output)]
 
 
-def _read_once(layer: ir.OpView) -> list[ir.Value]:
+def _read_once(layer: accel.Layer) -> list[ir.Value]:
     """Return the operands whose elements the kernel has all read before it writes anything in their places."""
     match layer:
         case accel.AddOp() | accel.MulOp() | accel.MaximumOp() | accel.MinimumOp():
@@ -35,7 +35,7 @@ def _read_once(layer: ir.OpView) -> list[ir.Value]:
             return []
 
 
-def _covers(layer: ir.OpView, operand: ir.Type, output: ir.Type) -> bool:
+def _covers(layer: accel.Layer, operand: ir.Type, output: ir.Type) -> bool:
     """Say whether each element of the output takes exactly the place of the operand's element it is made from."""
     if layout.element_bytes(operand) != layout.element_bytes(output):
         return False

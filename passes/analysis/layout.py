@@ -26,23 +26,26 @@ def strides(value_type: ir.Type) -> tuple[int, ...]:
     """Return the distance, in elements, between neighbours along each logical axis of a tensor or memref."""
     if isinstance(value_type, ir.MemRefType):
         return tuple(value_type.get_strides_and_offset()[0])
-    order = _order(value_type)
-    inner_sizes = [value_type.shape[axis] for axis in reversed(order[1:])]
-    steps = list(accumulate([1, *inner_sizes], mul))[: len(order)]
+    tensor_type = ir.RankedTensorType(value_type)
+    order = _order(tensor_type)
+    inner_sizes = [tensor_type.shape[axis] for axis in reversed(order[1:])]
+    steps: list[int] = list(accumulate([1, *inner_sizes], mul))[: len(order)]
     return tuple(step for _, step in sorted(zip(reversed(order), steps, strict=True)))
 
 
 def same_places(one: ir.Type, other: ir.Type) -> bool:
     """Say whether two types of the same shape put each element in the same place, counted in elements."""
-    if list(one.shape) != list(other.shape):
+    sizes = ir.ShapedType(one).shape
+    if sizes != ir.ShapedType(other).shape:
         return False
-    steps = zip(one.shape, strides(one), strides(other), strict=True)
+    steps = zip(sizes, strides(one), strides(other), strict=True)
     return all(a == b for size, a, b in steps if size > 1)
 
 
 def is_row_major(value_type: ir.Type) -> bool:
     """Say whether the elements lie one after the other in logical order."""
-    return same_places(value_type, ir.RankedTensorType.get(value_type.shape, value_type.element_type))
+    shaped = ir.ShapedType(value_type)
+    return same_places(value_type, ir.RankedTensorType.get(shaped.shape, shaped.element_type))
 
 
 def is_permutation(value_type: ir.Type) -> bool:
@@ -74,7 +77,7 @@ def memref(tensor_type: ir.RankedTensorType, memory: str) -> ir.MemRefType:
 
 def size_bytes(value_type: ir.Type) -> int:
     """Return the bytes that a tensor or memref occupies; layouts have no gaps."""
-    return prod(value_type.shape) * element_bytes(value_type)
+    return prod(ir.ShapedType(value_type).shape) * element_bytes(value_type)
 
 
 def aligned(size_bytes: int) -> int:
@@ -84,11 +87,13 @@ def aligned(size_bytes: int) -> int:
 
 def element_bytes(value_type: ir.Type) -> int:
     """Return the bytes of one integer element."""
-    return (value_type.element_type.width + 7) // 8
+    element = ir.ShapedType(value_type).element_type
+    assert isinstance(element, (ir.IntegerType, ir.FloatType)), element
+    return (element.width + 7) // 8
 
 
 def _order(tensor_type: ir.RankedTensorType) -> tuple[int, ...]:
     """Return the axes of a tensor, outermost in memory first."""
     if tensor_type.encoding is None:
         return tuple(range(tensor_type.rank))
-    return tuple(ir.AffineDimExpr(axis).position for axis in tensor_type.encoding.value.results)
+    return tuple(ir.AffineDimExpr(axis).position for axis in ir.AffineMapAttr(tensor_type.encoding).value.results)

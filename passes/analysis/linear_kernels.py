@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from math import ceil, prod
 
 import numpy as np
+from mlir.dialects import arith
 
 from htvm.dialects import accel, packed_weights, row_weights, winograd_weights
 from htvm.dialects.packed_weights import CHANNELS, PIXELS, WORDS
@@ -119,16 +121,19 @@ class Plan:
 
 def read(layer: accel.Conv2dOp | accel.DenseOp) -> Linear:
     """Return the facts of a layer on tensors."""
-    x, y = layer.input.type, layer.result.type
-    weights = np.array(layer.weights.owner.value)
-    common = {
-        "in_type": str(x.element_type),
-        "weights_type": str(layer.weights.type.element_type),
-        "activation_bytes": layout.size_bytes(x) + layout.size_bytes(y),
-        "skip": frequent_input(layer),
-    }
+    x, y = layer.input.type, accel.output(layer).type
+    constant = accel.producer(layer.weights)
+    assert isinstance(constant, arith.ConstantOp), "accepted: a layer whose weights are computed has other kernels"
+    weights = np.array(constant.value)
+    common = partial(
+        Linear,
+        in_type=str(x.element_type),
+        weights_type=str(layer.weights.type.element_type),
+        activation_bytes=layout.size_bytes(x) + layout.size_bytes(y),
+        skip=frequent_input(layer),
+    )
     if isinstance(layer, accel.DenseOp):
-        return Linear(
+        return common(
             weights=weights[:, :, None, None],
             groups=1,
             batch=1,
@@ -138,22 +143,21 @@ def read(layer: accel.Conv2dOp | accel.DenseOp) -> Linear:
             is_inside=True,
             fits_depthwise_3x3=False,
             x=(layout.strides(x)[-1], 0, 0),
-            **common,
         )
-    strides, dilations, pads = tuple(layer.strides), tuple(layer.dilations), tuple(layer.pads)
+    (rows, columns), (down, across), pads = layer.strides, layer.dilations, list(layer.pads)
+    (_, _, height, width), (_, *steps) = y.shape, layout.strides(x)
     kernel = tuple(weights.shape[2:])
-    small = kernel == (3, 3) and strides in ((1, 1), (2, 2)) and dilations == (1, 1)
-    return Linear(
+    small = kernel == (3, 3) and (rows, columns) in ((1, 1), (2, 2)) and (down, across) == (1, 1)
+    return common(
         weights=weights,
         groups=layer.groups.value,
         batch=x.shape[0],
-        size=tuple(y.shape[2:]),
-        strides=strides,
-        dilations=dilations,
+        size=(height, width),
+        strides=(rows, columns),
+        dilations=(down, across),
         is_inside=not any(pads),
         fits_depthwise_3x3=small and max(pads) <= 1,
-        x=tuple(layout.strides(x)[1:]),
-        **common,
+        x=(steps[0], steps[1], steps[2]),
     )
 
 

@@ -41,7 +41,7 @@ def lifetimes(function: func.FuncOp) -> list[Lifetime]:
         for value in action.touches:
             uses.setdefault(value, []).extend([action.number, action.end])
 
-    found = []
+    found: list[Lifetime] = []
     attributes_of_arguments = activations.attributes_of_arguments(function)
     for argument, attributes in zip(function.arguments, attributes_of_arguments, strict=True):
         name = activations.named(argument, attributes)
@@ -65,7 +65,7 @@ def overlaps(function: func.FuncOp, lives: Sequence[Lifetime]) -> dict[tuple[int
     is; nothing takes exactly the place of an argument.
     """
     index = {life.value: number for number, life in enumerate(lives)}
-    found = {}
+    found: dict[tuple[int, int], Trail] = {}
     for action in actions(function):
         if not accel.is_layer(action.op):
             continue

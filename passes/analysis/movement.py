@@ -17,7 +17,8 @@ def moved(op: ir.OpView) -> Quantisation | None:
         first = parts[0]
         if first is None or first.axis is not None:
             return None
-        if all(part is not None and part.same_numbers(first) and part.bits == first.bits for part in parts):
-            lowest, highest = min(part.lowest for part in parts), max(part.highest for part in parts)
+        alike = [part for part in parts if part is not None and part.same_numbers(first) and part.bits == first.bits]
+        if len(alike) == len(parts):
+            lowest, highest = min(part.lowest for part in alike), max(part.highest for part in alike)
             return replace(first, lowest=lowest, highest=highest)
     return None

@@ -46,12 +46,12 @@ class Conflict:
 
 def regions(function: func.FuncOp) -> dict[ir.Value, Region]:
     """Return the place of every argument and buffer that has an offset."""
-    found = {}
+    found: dict[ir.Value, Region] = {}
     attributes_of_arguments = activations.attributes_of_arguments(function)
     for argument, attributes in zip(function.arguments, attributes_of_arguments, strict=True):
         if "accel.offset" in attributes:
             name = activations.named(argument, attributes)
-            found[argument] = _region(argument, name, attributes["accel.offset"].value)
+            found[argument] = _region(argument, name, ir.IntegerAttr(attributes["accel.offset"]).value)
     for op in function.body.blocks[0]:
         if isinstance(op, accel.BufferOp) and op.offset is not None:
             found[op.memref] = _region(op.memref, op.name.value, op.offset.value)
@@ -115,5 +115,5 @@ def _may_replace(layer: ir.OpView, source: Region, output: Region) -> bool:
 
 
 def _region(value: ir.Value, name: str, offset: int) -> Region:
-    memory = value.type.memory_space.value
+    memory = ir.StringAttr(accel.present(ir.MemRefType(value.type).memory_space, "memory space")).value
     return Region(value, name, memory, offset, offset + layout.size_bytes(value.type))

@@ -109,7 +109,7 @@ class _Memory:
 
     def least(self) -> int:
         """Return a peak that no order goes below: that of the inputs, or of the largest task alone."""
-        alone = []
+        alone: list[int] = []
         for task in self.tasks:
             operands = sum(self.sizes[value] for value in task.operands)
             in_place = self._in_place(task, [value for value in task.operands if value not in self.kept])
@@ -127,7 +127,8 @@ class _Memory:
 
     def follow(self, choose: Callable[[int, int], int]) -> tuple[int, ...]:
         """Return the order in which `choose(done, live)` gives each next task."""
-        done, live, sequence = 0, self.at_start - self.unread, []
+        done, live = 0, self.at_start - self.unread
+        sequence: list[int] = []
         while done != self.everything:
             number = choose(done, live)
             _, live = self.step(done, live, number)
@@ -185,7 +186,7 @@ class _Search:
 
     def _choices(self, done: int, live: int, limit: int, exceeded: list[int]) -> Iterator[int]:
         """Return the tasks worth trying next within the limit."""
-        allowed = []
+        allowed: list[int] = []
         for number in self.memory.ready(done):
             during, after = self.memory.step(done, live, number)
             if during > limit:

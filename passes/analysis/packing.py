@@ -118,7 +118,7 @@ def _greedy(items: Sequence[Item], trails: Trails, order: Sequence[int]) -> tupl
     for number in order:
         item = items[number]
         met = [other for other in placed if _meet(item, items[other])]
-        partners = []
+        partners: list[int] = []
         for other in met:
             if (other, number) in trails:
                 partners.append(placed[other] - trails[other, number].distance)
@@ -152,7 +152,8 @@ def _solve(items: Sequence[Item], trails: Trails, seed: Packing, limit: float) -
     unit = reduce(gcd, [*(item.size for item in items), *numbers])
     model = cp_model.CpModel()
     peak = model.new_int_var(-(-seed.lower_bound // unit), seed.peak // unit, "peak")
-    starts, exact = [], []
+    starts: list[cp_model.IntVar] = []
+    exact: list[cp_model.IntVar] = []
     for number, item in enumerate(items):
         start = model.new_int_var(0, (seed.peak - item.size) // unit, f"start{number}")
         model.add(start + item.size // unit <= peak)

@@ -69,10 +69,14 @@ class Placing:
     function: func.FuncOp
     candidates: Mapping[ir.Value, Sequence[Engine]]
     model: cp_model.CpModel = field(default_factory=empty_model)
-    costs: list[cp_model.LinearExpr] = field(default_factory=list)
-    runs: dict[tuple[ir.Value, str], cp_model.IntVar] = field(default_factory=dict)
-    nhwc: dict[ir.Value, cp_model.IntVar] = field(default_factory=dict)
-    converts: dict[tuple[ir.Value, Layout], cp_model.IntVar] = field(default_factory=dict)
+    costs: list[cp_model.LinearExprT] = field(default_factory=list["cp_model.LinearExprT"])
+    runs: dict[tuple[ir.Value, str], cp_model.IntVar] = field(
+        default_factory=dict[tuple[ir.Value, str], "cp_model.IntVar"]
+    )
+    nhwc: dict[ir.Value, cp_model.IntVar] = field(default_factory=dict[ir.Value, "cp_model.IntVar"])
+    converts: dict[tuple[ir.Value, Layout], cp_model.IntVar] = field(
+        default_factory=dict[tuple[ir.Value, Layout], "cp_model.IntVar"]
+    )
 
     def solve(self) -> Placement:
         """Return the placement of least cost."""
@@ -135,7 +139,7 @@ class Placing:
     def returned(self) -> frozenset[ir.Value]:
         return frozenset(self.function.body.blocks[0].operations[-1].operands)
 
-    def cycles(self, layer: ir.OpView, engine: Engine) -> int:
+    def cycles(self, layer: accel.Layer, engine: Engine) -> int:
         """Return what a layer takes on an engine, with the transfer of its weights."""
         time = engine.cycles(layer, self.soc.cost_model)
         if not isinstance(engine, Accelerator):
@@ -159,7 +163,8 @@ class Placing:
         number = {value: index for index, value in enumerate(self.values)}
         needed = [0] * len(number)
         for value in filter(self.is_outside, self.values):
-            last = len(needed) - 1 if value in self.returned else max(map(number.get, self.readers[value]), default=0)
+            read = (number[reader] for reader in self.readers[value])
+            last = len(needed) - 1 if value in self.returned else max(read, default=0)
             for index in range(number[value], last + 1):
                 needed[index] += layout.size_bytes(value.type)
         return max(needed)
@@ -183,9 +188,9 @@ class Placing:
         return ceil(HOST_DATA * sum(layout.size_bytes(value.type) for value in constants))
 
     def copy(self, source: str, target: str, size_bytes: int) -> int:
-        return self.soc.cost_model.copy_cycles(Route(source, target), size_bytes)
+        return self.soc.figures.copy_cycles(Route(source, target), size_bytes)
 
-    def on(self, output: ir.Value, memory: str) -> cp_model.LinearExpr:
+    def on(self, output: ir.Value, memory: str) -> cp_model.LinearExprT:
         """Return whether an accelerator with this memory runs the layer that makes a map."""
         engines = (each for each in self.candidates[output] if isinstance(each, Accelerator))
         return sum(self.runs[output, engine.name] for engine in engines if engine.memory == memory)
@@ -235,7 +240,7 @@ class Placing:
                 self.model.add(self.converts[value, Layout.NCHW] >= self.nhwc[value] - wanted + runs - 1)
                 self.model.add(self.converts[value, Layout.NHWC] >= wanted - self.nhwc[value] + runs - 1)
 
-    def scattered(self, layer: ir.OpView, engine: Accelerator) -> int:
+    def scattered(self, layer: accel.Layer, engine: Accelerator) -> int:
         """Return what it takes more to write a map pixel by pixel, if no launch makes all of its channels.
 
         They leave the memory while the engine works, a copy for each pixel, and come back whole.
@@ -251,29 +256,32 @@ class Placing:
 
 def maker(output: ir.Value) -> ir.OpView:
     """Return the layer that makes a map."""
-    return output.owner.opview
+    layer = accel.producer(output)
+    assert layer is not None and accel.is_layer(layer), layer
+    return layer
 
 
-def takes_any_layout(layer: ir.OpView) -> bool:
+def takes_any_layout(layer: accel.Layer) -> bool:
     """Say whether accelerators run a layer element by element, so that layouts only have to be the same."""
     return isinstance(layer, accel.AddOp)
 
 
-def wanted_layout(layer: ir.OpView, engine: Accelerator, output_layout: Layout) -> Layout:
+def wanted_layout(layer: accel.Layer, engine: Accelerator, output_layout: Layout) -> Layout:
     """Return the layout in which an accelerator reads the maps of a layer."""
     return output_layout if takes_any_layout(layer) else layout_read(layer, engine)
 
 
-def layout_read(layer: ir.OpView, engine: Accelerator) -> Layout:
+def layout_read(layer: accel.Layer, engine: Accelerator) -> Layout:
     """Return the layout in which an accelerator reads the map of a layer; pixels are the channels of a pool's job."""
     return Layout.NHWC if isinstance(layer, accel.Pool2dOp) else engine.reads
 
 
 def has_two_layouts(value_type: ir.Type) -> bool:
     """Say whether Layout.NCHW and Layout.NHWC are different places for a map."""
-    if value_type.rank != len(layout.NHWC):
+    shaped = ir.ShapedType(value_type)
+    if shaped.rank != len(layout.NHWC):
         return False
-    plain = ir.RankedTensorType.get(value_type.shape, value_type.element_type)
+    plain = ir.RankedTensorType.get(shaped.shape, shaped.element_type)
     return not layout.same_places(layout.with_axes(plain, layout.NHWC), plain)
 
 

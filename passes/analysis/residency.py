@@ -35,7 +35,7 @@ class DoesNotFit(Exception):
 class Placed:
     """A layer on an accelerator, at a place in the order of execution; `job` is all of it."""
 
-    layer: ir.OpView
+    layer: accel.Layer
     number: int
     engine: Accelerator
     job: Job
@@ -57,19 +57,19 @@ class Residency:
     """
 
     soc: Soc
-    layers: Sequence[ir.OpView]
+    layers: Sequence[accel.Layer]
     mapping: str = "default"
     objective: str = "latency"
-    resident: set[ir.Value] = field(default_factory=set)
-    code_budgets: dict[ir.Value, int] = field(default_factory=dict)
+    resident: set[ir.Value] = field(default_factory=set[ir.Value])
+    code_budgets: dict[ir.Value, int] = field(default_factory=dict[ir.Value, int])
 
     @cached_property
     def placed(self) -> list[Placed]:
         engines = {engine.name: engine for engine in self.soc.accelerators}
         return [
-            Placed(layer, number, engines[layer.engine.value], whole_job(engines[layer.engine.value], layer))
+            Placed(layer, number, engines[accel.engine(layer)], whole_job(engines[accel.engine(layer)], layer))
             for number, layer in enumerate(self.layers)
-            if layer.engine.value in engines
+            if accel.engine(layer) in engines
         ]
 
     def keep_all(self) -> None:
@@ -92,10 +92,10 @@ class Residency:
             if full:
                 self.give_up(full)
                 continue
-            choices = {one.output: self.choice(one) for one in self.placed}
-            unable = [one for one in self.placed if choices[one.output] is None]
+            tried = {one.output: self.choice(one) for one in self.placed}
+            unable = [one for one in self.placed if tried[one.output] is None]
             if not unable:
-                return self.with_room_for_code(choices)
+                return self.with_room_for_code({key: each for key, each in tried.items() if each is not None})
             self.give_up(unable)
 
     def with_room_for_code(self, choices: dict[ir.Value, Choice]) -> dict[ir.Value, Choice]:
@@ -106,7 +106,7 @@ class Residency:
             value = max(able, key=lambda each: sizes[each])
             self.code_budgets[value] = sizes[value] // 2
             choice = self.choice(able[value])
-            if (size := self.code_bytes(able[value], choice)) < sizes[value]:
+            if choice is not None and (size := self.code_bytes(able[value], choice)) < sizes[value]:
                 choices[value], sizes[value] = choice, size
             else:
                 del able[value]
@@ -195,11 +195,11 @@ class Residency:
         )
 
 
-def whole_job(engine: Accelerator, layer: ir.OpView) -> Job:
+def whole_job(engine: Accelerator, layer: accel.Layer) -> Job:
     """Return a layer as one job that writes the layout of its result's type."""
     return replace(engine.job(layer), layout=layout_of(accel.output(layer).type))
 
 
-def layout_of(value_type: ir.Type) -> str:
+def layout_of(value_type: ir.Type) -> Layout:
     """Return the layout of a map; NCHW where both are the same places."""
     return Layout.NCHW if layout.is_row_major(value_type) else Layout.NHWC

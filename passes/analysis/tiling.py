@@ -19,8 +19,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 
-from mlir import ir
-
 from htvm.backend.targets.jobs import Job, Layout, Range
 from htvm.backend.targets.soc import Accelerator, Route, Soc
 from htvm.backend.targets.violations import AtMost, Bytes, Described, MapIn, PartOf, Subject, Violation
@@ -77,10 +75,10 @@ class Tiling:
         )
 
     @staticmethod
-    def of_layer(layer: ir.OpView) -> Tiling:
+    def of_layer(layer: accel.Layer) -> Tiling:
         """Return the tiling that a layer carries."""
-        stated: accel.TilingAttr = layer.operation.attributes[NAME]
-        return Tiling(**stated.fields())
+        stated = accel.present(accel.attribute(layer, NAME, accel.TilingAttr), NAME)
+        return Tiling(**{name: getattr(stated, name) for name in (*SMALLEST, *FLAGS)})
 
     @staticmethod
     def of(stated: Mapping[str, object]) -> Tiling:
@@ -98,7 +96,8 @@ class Tiling:
         if wrong:
             raise ValueError(f"tiling has {'; '.join(wrong)}")
         sizes = {name: value for name, value in stated.items() if name in SMALLEST and isinstance(value, int)}
-        return Tiling(**sizes, **{name: bool(stated.get(name, False)) for name in FLAGS})
+        flags = {name: bool(stated.get(name, False)) for name in FLAGS}
+        return Tiling(**sizes, **flags)
 
 
 SMALLEST = {"outputs": 1, "rows": 1, "columns": 1, "buffers": 1, "launch_outputs": 0}
@@ -175,7 +174,7 @@ class Search:
     plain: bool = False
     keeps: bool = False
     code_budget_bytes: int | None = None
-    costs: dict[tuple[Job, int], Cost] = field(default_factory=dict, repr=False)
+    costs: dict[tuple[Job, int], Cost] = field(default_factory=dict[tuple[Job, int], "Cost"], repr=False)
 
     def best(self, objective: str = "latency") -> Choice | None:
         """Return the tiling of least latency, or the fastest of those of least energy or memory; None if none fits.
@@ -330,10 +329,10 @@ class Search:
                 yield from ((k, r, c) for c in balanced(width) if self.allows(k, r, c))
 
     @property
-    def resident_orders(self) -> set[str]:
+    def resident_orders(self) -> set[Layout]:
         """The layouts of the maps that lie whole in the engine's memory."""
-        inputs = {input_layout(self.engine, self.job)} if self.keeps or not self.loads else set()
-        return inputs if self.stores else {*inputs, self.job.layout}
+        inputs = [input_layout(self.engine, self.job)] if self.keeps or not self.loads else []
+        return set(inputs) if self.stores else {*inputs, self.job.layout}
 
     @cached_property
     def output_sizes(self) -> list[int]:
@@ -377,7 +376,7 @@ class Search:
             part = Tile.of(self.job, k, *self.whole)
             if size := self.cost(part, tiling).weight_bytes:
                 route = self.weights_route
-                busy[self.soc.dma(route).name] += self.soc.cost_model.copy_cycles(route, size)
+                busy[self.soc.dma(route).name] += self.soc.figures.copy_cycles(route, size)
         return max(busy.values())
 
     def loaded(self, tiling: Tiling) -> tuple[tuple[Tile, int], ...]:
@@ -418,7 +417,7 @@ class Search:
         return self.costs[key]
 
     def new_cost(self, job: Job, tiling: Tiling) -> Cost:
-        model, engine, whole = self.soc.cost_model, self.engine, self.job
+        model, engine, whole = self.soc.figures, self.engine, self.job
         full = (0, job.out_size[0]), (0, job.out_size[1])
         parts = [job.tile(part, *full)[0] for part in tiling.launches(job)]
         load = pieces(job.channels, whole.channels, job.size, whole.size, input_layout(engine, job))
@@ -536,7 +535,7 @@ class Cost:
     store_runs: tuple[int, int]
 
 
-def input_layout(engine: Accelerator, job: Job) -> str:
+def input_layout(engine: Accelerator, job: Job) -> Layout:
     """Return the layout of the maps that a job reads: an addition takes any, and writes the same."""
     return job.layout if job.kind == JobKind.ADD else engine.reads
 

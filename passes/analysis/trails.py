@@ -49,16 +49,18 @@ class Walk:
     def of(layer: accel.Conv2dOp, kernel: str) -> Walk:
         """Return the walk of a layer of one image."""
         x, y = layer.input.type, accel.output(layer).type
+        (_, _, *window), pads = layer.weights.type.shape, layer.pads
+        (rows, columns), (down, across), (step, beside) = window, layer.strides, layer.dilations
         return Walk(
             kernel,
             layer.groups.value,
             (x.shape[1], y.shape[1]),
             (x.shape[2], x.shape[3]),
             (y.shape[2], y.shape[3]),
-            tuple(layer.weights.type.shape[2:]),
-            tuple(layer.strides),
-            tuple(layer.dilations),
-            (layer.pads[0], layer.pads[1]),
+            (rows, columns),
+            (down, across),
+            (step, beside),
+            (pads[0], pads[1]),
             layout.strides(x)[1:],
             layout.strides(y)[1:],
             layout.element_bytes(x),
@@ -66,13 +68,13 @@ class Walk:
         )
 
 
-def trails(layer: ir.OpView) -> dict[ir.Value, Trail]:
+def trails(layer: accel.Layer) -> dict[ir.Value, Trail]:
     """Return the operands that the output of a layer may lie over, if nothing reads them afterwards, and how."""
-    is_chosen = isinstance(layer, accel.Conv2dOp) and layer.kernel is not None
-    return trails_by(layer, layer.kernel.value if is_chosen else None)
+    kernel = layer.kernel if isinstance(layer, accel.Conv2dOp) else None
+    return trails_by(layer, None if kernel is None else kernel.value)
 
 
-def trails_by(layer: ir.OpView, kernel: str | None) -> dict[ir.Value, Trail]:
+def trails_by(layer: accel.Layer, kernel: str | None) -> dict[ir.Value, Trail]:
     """Return the same for a convolution by a kernel that it may not have yet; None if that is not known."""
     found = dict.fromkeys(in_place.overwritable(layer), IN_PLACE)
     if isinstance(layer, accel.Conv2dOp) and kernel is not None:
@@ -84,7 +86,7 @@ def trails_by(layer: ir.OpView, kernel: str | None) -> dict[ir.Value, Trail]:
 
 def convolution_trail(layer: accel.Conv2dOp, kernel: str) -> Trail | None:
     """Return the trail of a convolution on the host by a kernel; None if it must not overlap its input."""
-    if layer.input.type.shape[0] != 1 or layer.engine is None or layer.engine.value != HOST:
+    if layer.input.type.shape[0] != 1 or layer.engine is None or accel.engine(layer) != HOST:
         return None
     if layer.input == layer.weights:
         return None

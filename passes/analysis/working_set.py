@@ -22,7 +22,7 @@ from .trails import trails_by
 class WorkingSet:
     """What is live while a layer runs. others_bytes: what it does not touch; dying: what it is last to read."""
 
-    layer: ir.OpView
+    layer: accel.Layer
     others_bytes: int
     dying: frozenset[ir.Value]
 
@@ -53,8 +53,8 @@ def working_sets(function: func.FuncOp) -> list[WorkingSet]:
             last[value] = number
     for value in function.body.blocks[0].operations[-1].operands:
         last[value] = len(layers)
-    live = [argument for argument in function.arguments if argument in last]
-    found = []
+    live: list[ir.Value] = [argument for argument in function.arguments if argument in last]
+    found: list[WorkingSet] = []
     for number, layer in enumerate(layers):
         read = activations.read_by(layer)
         live = [value for value in live if last[value] >= number]

@@ -55,7 +55,7 @@ def convolve(op: ir.OpView) -> None:
     value = operands[index]
     q = Quantisation.of(value) or exact_sum(value)
     shape = list(ir.RankedTensorType(value.type).shape)
-    if q is None or q.axis is not None or shape != list(ir.RankedTensorType(op.result.type).shape):
+    if q is None or q.axis is not None or shape != list(ir.RankedTensorType(accel.output(op).type).shape):
         return
     axis = varying_axis(list(ir.RankedTensorType(operands[constants[0]].type).shape), len(shape))
     if axis is None and isinstance(op, accel.Additive):
@@ -96,8 +96,8 @@ def convolved(value: ir.Value, shape: list[int], axis: int) -> ir.Value:
         return _depthwise(value, shape)
     image = [prod(shape[:axis]), channels, 1, prod(shape[axis + 1 :])]
     element = ir.RankedTensorType(value.type).element_type
-    reshaped = accel.ReshapeOp(quantisation.tensor(image, element), value).result
-    return accel.ReshapeOp(quantisation.tensor(shape, ir.F32Type.get()), _depthwise(reshaped, image)).result
+    reshaped = accel.output(accel.ReshapeOp(quantisation.tensor(image, element), value))
+    return accel.output(accel.ReshapeOp(quantisation.tensor(shape, ir.F32Type.get()), _depthwise(reshaped, image)))
 
 
 def _depthwise(image: ir.Value, shape: list[int]) -> ir.Value:
@@ -111,4 +111,4 @@ def _depthwise(image: ir.Value, shape: list[int]) -> ir.Value:
         dilations=[1, 1],
         groups=shape[1],
     )
-    return made.result
+    return accel.output(made)

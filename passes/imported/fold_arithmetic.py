@@ -54,7 +54,7 @@ class FoldArithmetic:
             with ir.InsertionPoint(op), op.location:
                 folded = fold(op, value, factors)
             if folded is not None:
-                op.result.replace_all_uses_with(folded)
+                accel.output(op).replace_all_uses_with(folded)
                 op.operation.erase()
 
 
@@ -73,11 +73,11 @@ def _multiply(op: accel.MulOp, value: ir.Value, factors: _Constant) -> ir.Value 
 
 def _divide(op: accel.DivOp, value: ir.Value, factors: _Constant) -> ir.Value | None:
     """x / c, then quantised: quantise with a scale c times as large, and read the integers with the scale as it was."""
-    users = list(op.result.uses)
+    users = list(accel.output(op).uses)
     quantize = users[0].owner if len(users) == 1 else None
     if isinstance(quantize, accel.Bounds) and op.operation.operands[0] == value:
         return _divide_after(quantize, op, value, factors)
-    q = Quantisation.of(quantize.result) if isinstance(quantize, accel.QuantizeOp) else None
+    q = Quantisation.of(accel.output(quantize)) if isinstance(quantize, accel.QuantizeOp) else None
     if q is None or op.operation.operands[0] != value:
         return None
     scaled = q.scaled(factors.numbers, axis=1)
@@ -85,10 +85,10 @@ def _divide(op: accel.DivOp, value: ir.Value, factors: _Constant) -> ir.Value | 
     if scaled is None or not factors.along_axis(rank, 1):
         return None
     with ir.InsertionPoint.after(quantize.operation), quantize.location:
-        quantize.result.set_type(quantisation.tensor(ir.RankedTensorType(value.type).shape, scaled.type()))
-        restored = quantisation.reinterpret(quantize.result, q)
+        accel.output(quantize).set_type(quantisation.tensor(ir.RankedTensorType(value.type).shape, scaled.type()))
+        restored = quantisation.reinterpret(accel.output(quantize), q)
         storage = accel.producer(accel.producer(restored).operands[0])
-        quantize.result.replace_all_uses_except(restored, storage.operation)
+        accel.output(quantize).replace_all_uses_except(restored, storage.operation)
     _join_location(quantize, op)
     return value
 
@@ -100,19 +100,19 @@ def _divide_after(activation: accel.Bounds, op: accel.DivOp, value: ir.Value, fa
         return None
     with ir.InsertionPoint(activation), activation.location:
         if isinstance(activation, accel.ReluOp):
-            moved = accel.ReluOp(activation.result.type, value).result
+            moved = accel.output(accel.ReluOp(accel.output(activation).type, value))
         else:
             ends = [Fraction(bound.value) * factor for bound in (activation.min, activation.max)]
             if any(Fraction(float(end)) != end for end in ends):
                 return None
-            moved = accel.ClampOp(activation.result.type, value, *map(float, ends)).result
+            moved = accel.output(accel.ClampOp(accel.output(activation).type, value, *map(float, ends)))
     with ir.InsertionPoint(activation), op.location:
-        divided = accel.DivOp(activation.result.type, moved, op.operation.operands[1])
-        activation.result.replace_all_uses_with(divided.result)
+        divided = accel.DivOp(accel.output(activation).type, moved, op.operation.operands[1])
+        accel.output(activation).replace_all_uses_with(accel.output(divided))
         activation.operation.erase()
         folded = _divide(divided, moved, factors)
     if folded is not None:
-        divided.result.replace_all_uses_with(folded)
+        accel.output(divided).replace_all_uses_with(folded)
         divided.operation.erase()
     return value
 
@@ -161,7 +161,7 @@ class _Constant:
 
     def per_channel(self, layer: Linear) -> list[Fraction] | None:
         """Return a number for each output channel, or None if the constant varies along another axis."""
-        shape = ir.RankedTensorType(layer.result.type).shape
+        shape = ir.RankedTensorType(accel.output(layer).type).shape
         axis = 1 if isinstance(layer, accel.Conv2dOp) else len(shape) - 1
         if len(self.shape) > len(shape) or not self.along_axis(len(shape), axis):
             return None
@@ -312,15 +312,15 @@ def _rebuilt(layer: Linear, weights: ir.Value, bias: ir.Value | None | bool, bec
     attributes["operandSegmentSizes"] = ir.DenseI32ArrayAttr.get([1, 1, int(bias is not None), 0, 0])
     made = ir.Operation.create(
         layer.operation.name,
-        results=[layer.result.type],
+        results=[accel.output(layer).type],
         operands=operands,
         attributes=attributes,
         loc=ir.Location.fused([layer.location, because.location]),
     )
-    layer.result.replace_all_uses_with(made.result)
+    accel.output(layer).replace_all_uses_with(accel.output(made))
     layer.operation.erase()
-    return made.result
+    return accel.output(made)
 
 
-def _join_location(layer: ir.OpView, folded: ir.OpView) -> None:
+def _join_location(layer: accel.Layer, folded: ir.OpView) -> None:
     layer.operation.location = ir.Location.fused([layer.location, folded.location])

@@ -52,10 +52,14 @@ class FuseEpilogues:
 def fuse(quantize: accel.QuantizeOp) -> None:
     """Fuse the chain that ends in a quantize; its first link becomes the layer that has the quantised result."""
     chain = [quantize.operation.opview]
-    q = Quantisation.of(quantize.result)
+    q = Quantisation.of(accel.output(quantize))
     while True:
         layer = accel.producer(chain[0].operation.operands[0])
-        if layer is None or not layer.operation.name.startswith("accel.") or Quantisation.of(layer.result) is not None:
+        if (
+            layer is None
+            or not layer.operation.name.startswith("accel.")
+            or Quantisation.of(accel.output(layer)) is not None
+        ):
             break
         # What comes before an activation goes on: the activation itself is only bounds.
         if chain[0] is not chain[-1]:
@@ -64,23 +68,23 @@ def fuse(quantize: accel.QuantizeOp) -> None:
                 fuse(rounded_before(chain[0], q, quantize.rounding))
                 break
             q = narrowed
-        if len(list(layer.result.uses)) > 1:
+        if len(list(accel.output(layer).uses)) > 1:
             # Rounded in several ways: each has a layer of its own.
             layer = layer.operation.clone(ir.InsertionPoint(layer)).opview
-            chain[0].operation.operands[0] = layer.result
+            chain[0].operation.operands[0] = accel.output(layer)
         chain.insert(0, layer)
         if not isinstance(layer, accel.Bounds):
             break
     layer = chain[0]
     if layer is chain[-1]:
         return
-    shape = ir.RankedTensorType(quantize.result.type).shape
-    layer.result.set_type(ir.RankedTensorType.get(shape, q.type()))
+    shape = ir.RankedTensorType(accel.output(quantize).type).shape
+    accel.output(layer).set_type(ir.RankedTensorType.get(shape, q.type()))
     if quantize.rounding.value != "half_even":
         layer.operation.attributes["rounding"] = quantize.rounding
     layer.operation.location = ir.Location.fused([link.location for link in chain])
     rounding = quantize.rounding
-    quantize.result.replace_all_uses_with(layer.result)
+    accel.output(quantize).replace_all_uses_with(accel.output(layer))
     for link in reversed(chain[1:]):
         link.operation.erase()
     if isinstance(layer, accel.Extremum):
@@ -99,7 +103,7 @@ def rounded_before(
     shape = ir.RankedTensorType(operand.type).shape
     with ir.InsertionPoint(monotone), monotone.location:
         made = accel.QuantizeOp(ir.RankedTensorType.get(shape, q.type()), operand, rounding=rounding)
-    monotone.operation.operands[place] = made.result
+    monotone.operation.operands[place] = accel.output(made)
     return made
 
 

@@ -45,10 +45,10 @@ class PropagateScales:
             q = moved(op)
             if q is None and self.activations:
                 q = bounded(op)
-            if q is not None and Quantisation.of(op.result) is None:
+            if q is not None and Quantisation.of(accel.output(op)) is None:
                 with op.location:
-                    shape = ir.RankedTensorType(op.result.type).shape
-                    op.result.set_type(quantisation.tensor(shape, q.type()))
+                    shape = ir.RankedTensorType(accel.output(op).type).shape
+                    accel.output(op).set_type(quantisation.tensor(shape, q.type()))
 
 
 def bounded(op: ir.OpView) -> Quantisation | None:
@@ -74,7 +74,7 @@ def bounded(op: ir.OpView) -> Quantisation | None:
 
 def is_rounded(op: ir.OpView) -> bool:
     """Say whether each use of an activation is a quantize, perhaps behind another activation."""
-    users = (use.owner.opview for use in op.result.uses)
+    users = (use.owner.opview for use in accel.output(op).uses)
     return all(
         isinstance(user, accel.QuantizeOp) or (isinstance(user, accel.Bounds) and is_rounded(user)) for user in users
     )

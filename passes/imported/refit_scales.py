@@ -76,11 +76,11 @@ class Refit:
         found = [layer for layer in activations.layers(self.function) if self.is_refitted(layer)]
         layers = [with_bias(layer) for layer in found]
         ends = self.detach_ends(layers)
-        maps = [value for layer in layers for value in (*self.inputs(layer), layer.result)]
+        maps = [value for layer in layers for value in (*self.inputs(layer), accel.output(layer))]
         self.group_of = {value: value for value in maps}
         for layer in layers:
             if isinstance(layer, (*MOVERS, accel.AddOp)):
-                own = [*self.inputs(layer), *([layer.result] if isinstance(layer, MOVERS) else [])]
+                own = [*self.inputs(layer), *([accel.output(layer)] if isinstance(layer, MOVERS) else [])]
                 for value in own[1:]:
                     self.join(own[0], value)
         for value in maps:
@@ -92,7 +92,7 @@ class Refit:
             if isinstance(layer, accel.Weighted):
                 self.refit_constants(layer)
             if isinstance(layer, accel.Pool2dOp):
-                half = 2.0 ** self.exponents[self.first(layer.result)] / 2
+                half = 2.0 ** self.exponents[self.first(accel.output(layer))] / 2
                 layer.operation.attributes["offset"] = ir.FloatAttr.get_f64(half)
             if not isinstance(layer, MOVERS):
                 layer.operation.attributes["rounding"] = accel.RoundingAttr.get(accel.Rounding.FLOOR)
@@ -101,7 +101,7 @@ class Refit:
         for end in ends:
             tabulate(end)
 
-    def is_refitted(self, layer: ir.OpView) -> bool:
+    def is_refitted(self, layer: accel.Layer) -> bool:
         """Say whether a layer works on maps of 8 bits with one scale, and constants that can be rounded anew."""
         if not isinstance(layer, (accel.Weighted, *MOVERS, *SUMS)) or getattr(layer, "offset", None) is not None:
             return False
@@ -110,17 +110,17 @@ class Refit:
             or (layer.bias is not None and quantisation.stored(layer.bias) is None)
         ):
             return False
-        return all(is_map(value) for value in (*self.inputs(layer), layer.result))
+        return all(is_map(value) for value in (*self.inputs(layer), accel.output(layer)))
 
-    def inputs(self, layer: ir.OpView) -> list[ir.Value]:
+    def inputs(self, layer: accel.Layer) -> list[ir.Value]:
         """Return the maps that a layer reads."""
         if isinstance(layer, accel.Weighted):
             return [layer.input]
         return list(dict.fromkeys(layer.operation.operands))
 
-    def detach_ends(self, layers: list[ir.OpView]) -> list[accel.QuantizeOp]:
+    def detach_ends(self, layers: list[accel.Layer]) -> list[accel.QuantizeOp]:
         """Put a quantize that changes nothing yet where a map has readers or a maker that keep its type."""
-        block, made, ends = self.function.body.blocks[0], {layer.result for layer in layers}, []
+        block, made, ends = self.function.body.blocks[0], {accel.output(layer) for layer in layers}, []
         for value in dict.fromkeys(value for layer in layers for value in self.inputs(layer)):
             if value not in made:
                 is_argument = activations.is_argument(value)
@@ -128,10 +128,10 @@ class Refit:
                 with place, layers[0].location if is_argument else value.owner.location:
                     ends.append(redirect([use for use in value.uses if makes(use, made)], value))
         for layer in layers:
-            others = [use for use in layer.result.uses if not makes(use, made)]
+            others = [use for use in accel.output(layer).uses if not makes(use, made)]
             if others and not all(isinstance(use.owner.opview, accel.SoftmaxOp) for use in others):
                 with ir.InsertionPoint.after(layer), layer.location:
-                    ends.append(redirect(others, layer.result))
+                    ends.append(redirect(others, accel.output(layer)))
         return ends
 
     def first(self, value: ir.Value) -> ir.Value:
@@ -142,17 +142,18 @@ class Refit:
     def join(self, one: ir.Value, other: ir.Value) -> None:
         self.group_of[self.first(other)] = self.first(one)
 
-    def raise_results(self, layers: list[ir.OpView]) -> None:
+    def raise_results(self, layers: list[accel.Layer]) -> None:
         """Make weights coarse enough, and no result finer than the sum it is made of: that could not be shifted."""
         changed = True
         while changed:
             changed = False
             for layer in layers:
                 if isinstance(layer, (accel.Weighted, accel.AddOp)):
+                    output = accel.output(layer)
                     if isinstance(layer, accel.Weighted):
-                        self.weights[layer.result] = self.weights_exponent(layer)
-                    finest = self.exponents[self.first(self.inputs(layer)[0])] + self.weights.get(layer.result, 0)
-                    result = self.first(layer.result)
+                        self.weights[output] = self.weights_exponent(layer)
+                    finest = self.exponents[self.first(self.inputs(layer)[0])] + self.weights.get(output, 0)
+                    result = self.first(output)
                     if self.exponents[result] < finest:
                         self.exponents[result], changed = finest, True
 
@@ -164,7 +165,7 @@ class Refit:
 
     def bias(self, layer: accel.Conv2dOp | accel.DenseOp) -> np.ndarray:
         """Return a layer's real bias, f64[outputs], with the half step of the result that makes rounding half up."""
-        half = 2.0 ** self.exponents[self.first(layer.result)] / 2
+        half = 2.0 ** self.exponents[self.first(accel.output(layer))] / 2
         return half + real(layer.bias)
 
     def type(self, value: ir.Value) -> Quantisation:
@@ -174,7 +175,7 @@ class Refit:
 
     def refit_constants(self, layer: accel.Conv2dOp | accel.DenseOp) -> None:
         """Round the weights of a layer to their new scale; add half a step of the result to the bias."""
-        step = 2.0 ** self.weights[layer.result]
+        step = 2.0 ** self.weights[accel.output(layer)]
         sum_step = step * 2.0 ** self.exponents[self.first(layer.input)]
         weights = np.clip(np.rint(real_weights(layer) / step), -128, 127).astype(np.int64)
         bias = np.rint(self.bias(layer) / sum_step).astype(np.int64)
@@ -184,7 +185,7 @@ class Refit:
             layer.operation.operands[2] = quantisation.constant(bias, replace(BIAS, scales=(sum_step,)))
 
 
-def with_bias(layer: ir.OpView) -> ir.OpView:
+def with_bias(layer: accel.Layer) -> ir.OpView:
     """Return a layer, or the same one with a bias of zeros if it has none and could have one."""
     if not isinstance(layer, accel.Weighted) or layer.bias is not None:
         return layer
@@ -196,11 +197,11 @@ def with_bias(layer: ir.OpView) -> ir.OpView:
         zeros = quantisation.constant(np.zeros(layer.weights.type.shape[0], np.int64), BIAS)
         made = ir.Operation.create(
             layer.operation.name,
-            results=[layer.result.type],
+            results=[accel.output(layer).type],
             operands=[layer.input, layer.weights, zeros],
             attributes=attributes,
         )
-    layer.result.replace_all_uses_with(made.result)
+    accel.output(layer).replace_all_uses_with(accel.output(made))
     layer.operation.erase()
     return made.opview
 
@@ -243,13 +244,13 @@ def redirect(uses: list[ir.OpOperand], value: ir.Value) -> accel.QuantizeOp:
     """Let uses read a quantize of a value, at the insertion point."""
     stop = accel.QuantizeOp(value.type, value)
     for use in uses:
-        use.owner.operands[use.operand_number] = stop.result
+        use.owner.operands[use.operand_number] = accel.output(stop)
     return stop
 
 
 def tabulate(end: accel.QuantizeOp) -> None:
     """Put a table that rounds half up in place of a quantize between two scales of 8 bits."""
-    x, y = Quantisation.of(end.input), Quantisation.of(end.result)
+    x, y = Quantisation.of(end.input), Quantisation.of(accel.output(end))
     if x.same_numbers(y):
         return
     numbers = Real.of_storage(np.arange(x.lowest, x.highest + 1), x.scales[0], x.zero_point)
@@ -257,7 +258,7 @@ def tabulate(end: accel.QuantizeOp) -> None:
     entries = (numbers + half).quantise(y.scales[0], y.zero_point, y.lowest, y.highest, "floor")
     with ir.InsertionPoint(end), end.location:
         table = quantisation.integers(entries.astype(np.int16).astype(np.int8))
-        made = accel.LookupOp(end.result.type, end.input, table, lowest=x.lowest)
+        made = accel.LookupOp(accel.output(end).type, end.input, table, lowest=x.lowest)
     inserted.mark_refitted(made, x.type(), y.type())
-    end.result.replace_all_uses_with(made.result)
+    accel.output(end).replace_all_uses_with(accel.output(made))
     end.operation.erase()

@@ -49,7 +49,11 @@ class SinkMovement:
 def sink(op: ir.OpView) -> None:
     """Exchange an element-wise operation and the movement before it, as often as there is one."""
     found = _operands(op)
-    if found is None or Quantisation.of(op.result) is not None and Quantisation.of(op.result).axis is not None:
+    if (
+        found is None
+        or Quantisation.of(accel.output(op)) is not None
+        and Quantisation.of(accel.output(op)).axis is not None
+    ):
         return
     index, constant = found
     movement = accel.producer(op.operation.operands[index])
@@ -57,7 +61,7 @@ def sink(op: ir.OpView) -> None:
         return
     inputs = list(movement.operation.operands)
     real = [value for value in inputs if Quantisation.of(value) is None]
-    if Quantisation.of(movement.result) is not None or not real or not exchangeable(movement, op):
+    if Quantisation.of(accel.output(movement)) is not None or not real or not exchangeable(movement, op):
         return
     with ir.InsertionPoint(movement):
         moved_constant = None if constant is None else before(movement, constant)
@@ -65,10 +69,10 @@ def sink(op: ir.OpView) -> None:
             return
         parts = [_applied(op, value, index, moved_constant) for value in inputs]
     with ir.InsertionPoint(op):
-        moved = _moved(movement, op, [part.result for part in parts])
-    op.result.replace_all_uses_with(moved)
+        moved = _moved(movement, op, [accel.output(part) for part in parts])
+    accel.output(op).replace_all_uses_with(moved)
     op.operation.erase()
-    if not list(movement.result.uses):
+    if not list(accel.output(movement).uses):
         movement.operation.erase()
     for part in parts:
         sink(part)
@@ -85,7 +89,7 @@ def exchangeable(movement: ir.OpView, op: ir.OpView) -> bool:
 
 def before(movement: ir.OpView, constant: ir.Value) -> ir.Value | None:
     """Build the constant that fits what a movement reads, for one that fits what it makes; None if there is none."""
-    shape = list(ir.RankedTensorType(movement.result.type).shape)
+    shape = list(ir.RankedTensorType(accel.output(movement).type).shape)
     sizes = list(ir.RankedTensorType(constant.type).shape)
     sizes = [1] * (len(shape) - len(sizes)) + sizes
     varying = [axis for axis, size in enumerate(sizes) if size > 1]
@@ -133,7 +137,7 @@ def _operands(op: ir.OpView) -> tuple[int, ir.Value | None] | None:
         return 0, None
     constant = [index for index, value in enumerate(operands) if _is_constant(value)]
     varying = ir.RankedTensorType(operands[1 - constant[0]].type).shape if len(constant) == 1 else None
-    if varying is None or list(varying) != list(ir.RankedTensorType(op.result.type).shape):
+    if varying is None or list(varying) != list(ir.RankedTensorType(accel.output(op).type).shape):
         return None
     return 1 - constant[0], operands[constant[0]]
 
@@ -146,7 +150,7 @@ def _applied(op: ir.OpView, value: ir.Value, index: int, constant: ir.Value | No
     """Build an element-wise operation like `op` on another value."""
     shape = ir.RankedTensorType(value.type).shape
     operands = [value] if constant is None else [value, constant] if index == 0 else [constant, value]
-    element = ir.RankedTensorType(op.result.type).element_type
+    element = ir.RankedTensorType(accel.output(op).type).element_type
     return ir.Operation.create(
         op.operation.name,
         results=[ir.RankedTensorType.get(shape, element)],
@@ -167,7 +171,7 @@ def _moved(movement: ir.OpView, op: ir.OpView, operands: list[ir.Value]) -> ir.V
             attributes["rounding"] = op.rounding
     return ir.Operation.create(
         movement.operation.name,
-        results=[op.result.type],
+        results=[accel.output(op).type],
         operands=operands,
         attributes=attributes,
         loc=movement.location,

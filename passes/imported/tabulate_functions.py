@@ -53,7 +53,7 @@ class TabulateFunctions:
                     continue
                 with ir.InsertionPoint(op), ir.Location.fused([each.location for each in (*found.ops, op)]):
                     try:
-                        op.result.replace_all_uses_with(found.lookup(op))
+                        accel.output(op).replace_all_uses_with(found.lookup(op))
                     except ZeroDivisionError:
                         continue
                 erase_unused([*found.ops, op])
@@ -90,30 +90,30 @@ class Expression:
 
     def lookup(self, quantize: accel.QuantizeOp) -> ir.Value:
         """Build the lookup whose table has the expression's result for every value that can occur."""
-        x, y = Quantisation.of(self.leaf), Quantisation.of(quantize.result)
+        x, y = Quantisation.of(self.leaf), Quantisation.of(accel.output(quantize))
         axis = self.axis(ir.RankedTensorType(self.leaf.type).rank)
         occurring = Real.of_storage(np.arange(x.lowest, x.highest + 1)[None], x.scales[0], x.zero_point)
         known: dict[ir.Value, Real] = {self.leaf: occurring}
         known.update((value, _column(value)) for value in self.constants)
         for op in self.ops:
             operands = (known[value] for value in op.operation.operands)
-            known[op.result] = real_layers.MEANINGS[op.operation.name](op, *operands)
+            known[accel.output(op)] = real_layers.MEANINGS[op.operation.name](op, *operands)
         rounded = known[quantize.input].quantise(
             y.scales[0], y.zero_point, y.lowest, y.highest, quantize.rounding.value
         )
         entries = y.signless(rounded)
         table = quantisation.integers(entries[0] if axis is None else entries)
-        return accel.LookupOp(quantize.result.type, self.leaf, table, lowest=x.lowest, axis=axis).result
+        return accel.output(accel.LookupOp(accel.output(quantize).type, self.leaf, table, lowest=x.lowest, axis=axis))
 
 
 def expression(quantize: accel.QuantizeOp) -> Expression | None:
     """Return what a quantize rounds as an expression of one value; None if it is none, or has too many values."""
     found = Expression()
-    y = Quantisation.of(quantize.result)
+    y = Quantisation.of(accel.output(quantize))
     if y.axis is not None or not _collect(quantize.input, found) or found.leaf is None:
         return None
     x, shape = Quantisation.of(found.leaf), list(ir.RankedTensorType(found.leaf.type).shape)
-    results = (list(ir.RankedTensorType(op.result.type).shape) for op in found.ops)
+    results = (list(ir.RankedTensorType(accel.output(op).type).shape) for op in found.ops)
     if x.axis is not None or any(each != shape for each in results):
         return None
     try:
@@ -159,5 +159,5 @@ def _column(constant: ir.Value) -> Real:
 def erase_unused(ops: list[ir.OpView]) -> None:
     """Erase those whose results nobody reads any more, the last first."""
     for op in reversed(ops):
-        if not list(op.result.uses):
+        if not list(accel.output(op).uses):
             op.operation.erase()

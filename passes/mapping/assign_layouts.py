@@ -87,9 +87,9 @@ class AssignLayouts:
                     replace_operand(layer, value, converted[value])
 
 
-def engine_of(layer: ir.OpView) -> str:
+def engine_of(layer: accel.Layer) -> str:
     """Return the engine that runs a layer: the host, if it names none."""
-    return HOST if layer.engine is None else layer.engine.value
+    return HOST if layer.engine is None else accel.engine(layer)
 
 
 def layouts_of_accelerators(accelerated: Mapping[ir.OpView, Accelerator], found: Placement) -> dict[ir.Value, str]:
@@ -110,13 +110,13 @@ def set_layout(values: list[ir.Value], given: Mapping[ir.Value, str]) -> None:
             value.set_type(layout.with_axes(value.type, axes))
 
 
-def replace_operand(layer: ir.OpView, old: ir.Value, new: ir.Value) -> None:
+def replace_operand(layer: accel.Layer, old: ir.Value, new: ir.Value) -> None:
     for number, operand in enumerate(layer.operation.operands):
         if operand == old:
             layer.operation.operands[number] = new
 
 
-def tied(layers: Iterable[ir.OpView], apart: Collection[ir.Value]) -> list[list[ir.Value]]:
+def tied(layers: Iterable[accel.Layer], apart: Collection[ir.Value]) -> list[list[ir.Value]]:
     """Return all activations in groups that share a layout, because an element-wise layer of the host ties them.
 
     apart: what layers on accelerators make.
@@ -130,7 +130,7 @@ def tied(layers: Iterable[ir.OpView], apart: Collection[ir.Value]) -> list[list[
     return list({id(group): group for group in group_of.values()}.values())
 
 
-def one_sweep(layer: ir.OpView) -> list[ir.Value]:
+def one_sweep(layer: accel.Layer) -> list[ir.Value]:
     """Return the output of a layer, and the activations whose elements it reads in the same places."""
     output = accel.output(layer)
     if not isinstance(layer, accel.ElementWise | accel.SoftmaxOp):

@@ -77,7 +77,7 @@ class ChooseKernels:
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
         with module.location:
             wanted = accel.budget(module)
-            layers = [layer for layer in accel.layers(module) if is_linear(layer) and layer.engine.value == HOST]
+            layers = [layer for layer in accel.layers(module) if is_linear(layer) and accel.engine(layer) == HOST]
             for layer in layers:
                 if layer.kernel is None and not activations.is_constant(layer.weights):
                     write(layer, ordered_when_running(layer))
@@ -215,11 +215,11 @@ def ordered_when_running(layer: accel.Conv2dOp) -> Plan:
     return Plan("collected", instructions=0, data_bytes=0, scratch_bytes=weights + windows)
 
 
-def is_linear(layer: ir.OpView) -> bool:
+def is_linear(layer: accel.Layer) -> bool:
     return isinstance(layer, accel.Weighted)
 
 
-def write(layer: ir.OpView, plan: Plan) -> None:
+def write(layer: accel.Layer, plan: Plan) -> None:
     attributes = layer.operation.attributes
     attributes["kernel"] = accel.KernelAttr.get(plan.kernel)
     if plan.data_bytes:

@@ -80,7 +80,7 @@ class ChooseTilings:
             transfer = accel.TransferOp(value.type, value)
         transfer.engine = ir.StringAttr.get(self.target.dma(Route(memory, self.target.arena_memory)).name)
         for use in others:
-            use.owner.operands[use.operand_number] = transfer.result
+            use.owner.operands[use.operand_number] = accel.output(transfer)
 
 
 def outsiders(value: ir.Value, memory: str, target: Soc) -> Iterator[ir.OpOperand]:
@@ -88,21 +88,21 @@ def outsiders(value: ir.Value, memory: str, target: Soc) -> Iterator[ir.OpOperan
     inside = {engine.name for engine in target.accelerators if engine.memory == memory}
     for use in list(value.uses):
         reader = use.owner.opview
-        is_inside = accel.is_layer(reader) and reader.engine.value in inside
+        is_inside = accel.is_layer(reader) and accel.engine(reader) in inside
         if not is_inside and not isinstance(reader, accel.TransferOp):
             yield use
 
 
-def write(layer: ir.OpView, choice: Choice) -> None:
+def write(layer: accel.Layer, choice: Choice) -> None:
     attributes = layer.operation.attributes
     attributes[tiling.NAME] = choice.tiling.attribute()
     attributes[PREDICTED] = accel.PredictedAttr.get(cycles=choice.cycles, bound=choice.bound)
 
 
-def does_not_fit(layer: ir.OpView, reason: str, target: Soc) -> str:
+def does_not_fit(layer: accel.Layer, reason: str, target: Soc) -> str:
     """Say why a layer cannot have the tiling that it carries, or any at all, and what would help."""
     is_pinned = tiling.NAME in layer.operation.attributes
     problem = f"cannot have the {tiling.NAME} that it carries" if is_pinned else "cannot be tiled"
     advice = "without it the best is chosen" if is_pinned else "more of that memory or another engine would help"
-    where = f"on engine '{layer.engine.value}' of target '{target.name}'"
+    where = f"on engine '{accel.engine(layer)}' of target '{target.name}'"
     return f"'{layer.operation.name}' {where} {problem}: {reason}; {advice}"

@@ -64,22 +64,24 @@ class ConvertLutToDepthwise:
     def replace(self, layer: accel.LookupOp, factors: Factors) -> None:
         """Put a convolution in place of a lookup; leave it where it is as fast."""
         with ir.InsertionPoint(layer), layer.location:
-            conv = scaling.scaled(layer.input, layer.result.type, **asdict(factors))
+            conv = scaling.scaled(layer.input, accel.output(layer).type, **asdict(factors))
         inserted.copy(layer, conv)
         before = fewest_cycles(self.target, layer, self.target.engines)
         after = fewest_cycles(self.target, conv, self.target.accelerators)
         if after is not None and (before is None or after < before):
-            layer.result.replace_all_uses_with(conv.result)
+            accel.output(layer).replace_all_uses_with(accel.output(conv))
             layer.operation.erase()
         else:
             scaling.erase(conv)
 
 
-def is_plain(layer: ir.OpView) -> bool:
+def is_plain(layer: accel.Layer) -> bool:
     """Say whether a layer looks a map's bytes up in one table of bytes, and no engine is named for it."""
     if not isinstance(layer, accel.LookupOp) or layer.engine is not None or layer.axis is not None:
         return False
-    return layer.input.type.rank == 4 and all(str(x.type.element_type) == "i8" for x in (layer.input, layer.result))
+    return layer.input.type.rank == 4 and all(
+        str(x.type.element_type) == "i8" for x in (layer.input, accel.output(layer))
+    )
 
 
 def entries(layer: accel.LookupOp) -> tuple[np.ndarray, np.ndarray]:

@@ -50,7 +50,7 @@ class DispatchEngines:
                     violations = per_engine(self.target, layer)
                     legal = [engine for engine in self.target.engines if not violations[engine.name]]
                     if layer.engine is not None:
-                        legal = [engine for engine in legal if engine.name == layer.engine.value]
+                        legal = [engine for engine in legal if engine.name == accel.engine(layer)]
                     if not legal:
                         message = no_engine if layer.engine is None else illegal_pin
                         layer.location.emit_error(message(layer, self.target, violations))
@@ -74,15 +74,15 @@ def place(function: func.FuncOp, target: Soc, candidates: Mapping[ir.Value, Sequ
     )
 
 
-def no_engine(layer: ir.OpView, target: Soc, violations: Mapping[str, Sequence[Violation]]) -> str:
+def no_engine(layer: accel.Layer, target: Soc, violations: Mapping[str, Sequence[Violation]]) -> str:
     """Report that no engine of `target` runs `layer`, with the violated rules of each."""
     reasons = text_by_engine(violations)
     return f"no engine of target '{target.name}' runs '{layer.operation.name}'\n{reasons}"
 
 
-def illegal_pin(layer: ir.OpView, target: Soc, violations: Mapping[str, Sequence[Violation]]) -> str:
+def illegal_pin(layer: accel.Layer, target: Soc, violations: Mapping[str, Sequence[Violation]]) -> str:
     """Report that `layer` is pinned to an engine that does not run it, and which engines do."""
-    pin = layer.engine.value
+    pin = accel.engine(layer)
     legal = ", ".join(engine for engine, broken in violations.items() if not broken) or "none"
     if pin in violations:
         problem = f"pinned to engine '{pin}', which does not support it: {all_of(violations[pin])}"

@@ -44,19 +44,19 @@ class FuseConverters:
             alone = fewest_cycles(self.target, first), fewest_cycles(self.target, scaling)
             both = fewest_cycles(self.target, fused)
             if both is not None and (None in alone or both < sum(alone)):
-                scaling.result.replace_all_uses_with(fused.result)
+                accel.output(scaling).replace_all_uses_with(accel.output(fused))
                 scaling.operation.erase()
                 first.operation.erase()
             else:
                 fused.operation.erase()
 
 
-def scaled(layer: ir.OpView) -> accel.Conv2dOp | None:
+def scaled(layer: accel.Layer) -> accel.Conv2dOp | None:
     """Return the convolution whose result a layer only multiplies by a weight for each channel and requantises."""
     if not isinstance(layer, accel.Conv2dOp) or not is_scaling(layer):
         return None
     first = accel.producer(layer.input)
-    if not isinstance(first, accel.Conv2dOp) or len(list(first.result.uses)) != 1:
+    if not isinstance(first, accel.Conv2dOp) or len(list(accel.output(first).uses)) != 1:
         return None
     return first if is_free(first) and is_free(layer) else None
 
@@ -84,7 +84,7 @@ def together(first: accel.Conv2dOp, scaling: accel.Conv2dOp) -> accel.Conv2dOp:
     weights = quantisation.stored(scaling.weights).reshape(-1)
     with ir.InsertionPoint(scaling), ir.Location.fused([first.location, scaling.location]):
         fused = accel.Conv2dOp(
-            scaling.result.type,
+            accel.output(scaling).type,
             first.input,
             first.weights,
             first.strides,

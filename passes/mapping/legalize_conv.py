@@ -46,6 +46,9 @@ class LegalizeConv:
     target: Soc
 
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
+        self.rewrite(module)
+
+    def rewrite(self, module: ir.Operation) -> None:
         if not self.target.accelerators:
             return
         with module.location:
@@ -61,7 +64,7 @@ class LegalizeConv:
             return False
         before, conv = made
         if self.is_better(layer, before, conv):
-            layer.result.replace_all_uses_with(conv.result)
+            accel.output(layer).replace_all_uses_with(accel.output(conv))
             layer.operation.erase()
             return True
         weights = conv.weights.owner
@@ -69,7 +72,7 @@ class LegalizeConv:
             op.erase()
         return False
 
-    def is_better(self, layer: ir.OpView, before: list[ir.OpView], conv: ir.OpView) -> bool:
+    def is_better(self, layer: accel.Layer, before: list[ir.OpView], conv: ir.OpView) -> bool:
         """Say whether an accelerator takes the new convolution, and all together takes less than now."""
         now = fewest_cycles(self.target, layer, self.target.engines)
         extra = [fewest_cycles(self.target, each, self.target.engines) for each in before]
@@ -79,7 +82,7 @@ class LegalizeConv:
         return now is None or accelerated + sum(extra) < now
 
 
-def is_plain(layer: ir.OpView) -> bool:
+def is_plain(layer: accel.Layer) -> bool:
     """Say whether a layer is a convolution of one image in one group, without dilation, with constant weights."""
     return (
         isinstance(layer, accel.Conv2dOp)
@@ -110,7 +113,7 @@ def strides_in_channels(layer: accel.Conv2dOp) -> Made | None:
     if list(layer.strides) != [2, 2]:
         return None
     weights, (_, channels, height, width) = weights_of(layer), layer.input.type.shape
-    _, _, rows, columns = layer.result.type.shape
+    _, _, rows, columns = accel.output(layer).type.shape
     half = [-(-side // 2) for side in weights.shape[2:]]
     kernel = [side + 1 - side % 2 for side in half]
     size = [rows + kernel[0] - 1, columns + kernel[1] - 1]
@@ -124,12 +127,14 @@ def strides_in_channels(layer: accel.Conv2dOp) -> Made | None:
         high=high,
         value=float(layer.pad_value.value) if layer.pad_value is not None else 0.0,
     )
-    squares = accel.ReshapeOp(quantisation.tensor([channels * size[0], 2, size[1], 2], element), padded.result)
+    squares = accel.ReshapeOp(quantisation.tensor([channels * size[0], 2, size[1], 2], element), accel.output(padded))
     moved = accel.TransposeOp(
-        quantisation.tensor([2, 2, channels * size[0], size[1]], element), squares.result, permutation=[1, 3, 0, 2]
+        quantisation.tensor([2, 2, channels * size[0], size[1]], element),
+        accel.output(squares),
+        permutation=[1, 3, 0, 2],
     )
-    folded = accel.ReshapeOp(quantisation.tensor([1, 4 * channels, *size], element), moved.result)
-    conv = convolution(layer, folded.result, folded_weights(weights, kernel), [1, 1], [0, 0, 0, 0])
+    folded = accel.ReshapeOp(quantisation.tensor([1, 4 * channels, *size], element), accel.output(moved))
+    conv = convolution(layer, accel.output(folded), folded_weights(weights, kernel), [1, 1], [0, 0, 0, 0])
     made = [padded, squares, moved, folded]
     for each in made:
         inserted.mark(each, Purpose.LEGALIZE_CONV)
@@ -153,7 +158,7 @@ def convolution(
 ) -> accel.Conv2dOp:
     """Return a convolution with the result of a layer, at the insertion point."""
     return accel.Conv2dOp(
-        layer.result.type,
+        accel.output(layer).type,
         source,
         quantisation.integers(weights),
         strides=strides,

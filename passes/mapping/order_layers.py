@@ -48,7 +48,7 @@ class OrderLayers:
                 )
 
 
-def network(function: func.FuncOp, layers: list[ir.OpView]) -> Network:
+def network(function: func.FuncOp, layers: list[accel.Layer]) -> Network:
     """Describe a function to the search: a task for each layer, a number for each activation."""
     values = [*function.arguments, *(accel.output(layer) for layer in layers)]
     number = {value: index for index, value in enumerate(values)}

@@ -48,6 +48,9 @@ class SplitClamp:
     target: Soc
 
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
+        self.rewrite(module)
+
+    def rewrite(self, module: ir.Operation) -> None:
         if not self.target.accelerators:
             return
         with module.location:
@@ -60,12 +63,12 @@ class SplitClamp:
         bits = spare_bits(layer)
         with ir.InsertionPoint(layer), layer.location:
             total = saturated_sum(layer, bits)
-            clipped = shifted(layer, total.result, bits)
+            clipped = shifted(layer, accel.output(total), bits)
         inserted.mark(clipped, Purpose.SPLIT_CLAMP)
         before = fewest_cycles(self.target, layer, self.target.engines)
         first, second = (fewest_cycles(self.target, each, self.target.accelerators) for each in (total, clipped))
         if first is not None and second is not None and (before is None or first + second < before):
-            layer.result.replace_all_uses_with(clipped.result)
+            accel.output(layer).replace_all_uses_with(accel.output(clipped))
             layer.operation.erase()
             return
         if isinstance(clipped, accel.Conv2dOp):
@@ -75,9 +78,9 @@ class SplitClamp:
         total.operation.erase()
 
 
-def is_clipped(layer: ir.OpView) -> bool:
+def is_clipped(layer: accel.Layer) -> bool:
     """Say whether a layer is an addition of maps that is clipped, last of all, to all of n bits, with a sign or not."""
-    if not isinstance(layer, accel.AddOp) or layer.requant is None or layer.result.type.rank != 4:
+    if not isinstance(layer, accel.AddOp) or layer.requant is None or accel.output(layer).type.rank != 4:
         return False
     low, high = layer.requant.min, layer.requant.max
     if high & (high + 1) or not 0 < high <= HIGHEST or low not in (0, -high - 1):
@@ -101,7 +104,7 @@ def saturated_sum(layer: accel.AddOp, bits: int) -> accel.AddOp:
     requant = layer.requant.replace(min=LOWEST, max=HIGHEST, shift=[layer.requant.shift[0] - bits])
     made = ir.Operation.create(
         layer.operation.name,
-        results=[layer.result.type],
+        results=[accel.output(layer).type],
         operands=[layer.lhs, layer.rhs],
         attributes=dict(layer.operation.attributes.items()) | {"requant": requant},
     )

@@ -57,7 +57,7 @@ class TransposeSpatialDims:
                     if any(is_accelerated(self.target, layer) for layer in layers):
                         self.turn(layers)
 
-    def turn(self, layers: Sequence[ir.OpView]) -> None:
+    def turn(self, layers: Sequence[accel.Layer]) -> None:
         """Build the layers turned, and leave those that take fewer cycles."""
         turned = Turned(layers)
         turned.build()
@@ -66,7 +66,7 @@ class TransposeSpatialDims:
         else:
             erase(turned.made)
 
-    def cycles(self, layer: ir.OpView) -> float:
+    def cycles(self, layer: accel.Layer) -> float:
         """Return the fewest cycles of a layer on an engine that takes it; without end if none does."""
         found = fewest_cycles(self.target, layer, self.target.engines)
         return inf if found is None else found
@@ -78,7 +78,7 @@ class Turned:
     back: what others read in place of a map.
     """
 
-    layers: Sequence[ir.OpView]
+    layers: Sequence[accel.Layer]
     made: list[ir.OpView] = field(default_factory=list)
     values: dict[ir.Value, ir.Value] = field(default_factory=dict)
     back: dict[ir.Value, ir.Value] = field(default_factory=dict)
@@ -90,7 +90,7 @@ class Turned:
     @cached_property
     def own(self) -> set[ir.Value]:
         """What the layers make."""
-        return {layer.result for layer in self.layers}
+        return {accel.output(layer) for layer in self.layers}
 
     def build(self) -> None:
         """Build all layers, and transposes of what they read of others and of what others read of them."""
@@ -101,9 +101,9 @@ class Turned:
                         self.values[value] = self.transposed(value)
             with ir.InsertionPoint(layer), layer.location:
                 result = self.clone(layer)
-                self.values[layer.result] = result
-                if self.others(layer.result):
-                    self.back[layer.result] = self.transposed(result)
+                self.values[accel.output(layer)] = result
+                if self.others(accel.output(layer)):
+                    self.back[accel.output(layer)] = self.transposed(result)
 
     def keep(self) -> None:
         """Let others read what is turned back, and take the old layers away."""
@@ -118,9 +118,9 @@ class Turned:
             return value
         self.made.append(accel.TransposeOp(turned_type(value.type), value, permutation=list(TURN)))
         inserted.mark(self.made[-1], Purpose.TRANSPOSE_SPATIAL_DIMS)
-        return self.made[-1].result
+        return accel.output(self.made[-1])
 
-    def clone(self, layer: ir.OpView) -> ir.Value:
+    def clone(self, layer: accel.Layer) -> ir.Value:
         """Return what a layer makes of turned maps, at the insertion point."""
         operands = [self.values.get(value, value) for value in layer.operation.operands]
         attributes = dict(layer.operation.attributes.items())
@@ -133,12 +133,12 @@ class Turned:
         if "pads" in attributes:
             top, left, bottom, right = attributes["pads"]
             attributes["pads"] = ir.DenseI64ArrayAttr.get([left, top, right, bottom])
-        kind = turned_type(layer.result.type)
+        kind = turned_type(accel.output(layer).type)
         if prod(kind.shape[2:]) > 1:
             attributes[accel.INNER_ATTRIBUTE] = ir.UnitAttr.get()
         made = ir.Operation.create(layer.operation.name, results=[kind], operands=operands, attributes=attributes)
         self.made.append(made.opview)
-        return made.result
+        return accel.output(made)
 
 
 def together(function: func.FuncOp) -> list[list[ir.OpView]]:
@@ -150,14 +150,14 @@ def together(function: func.FuncOp) -> list[list[ir.OpView]]:
             read = activations.read_by(layer)
             for group in {id(group_of[value]): group_of[value] for value in read if value in group_of}.values():
                 merged = [*group, *merged]
-            touched = {value for each in merged for value in (*activations.read_by(each), each.result)}
+            touched = {value for each in merged for value in (*activations.read_by(each), accel.output(each))}
             group_of.update(dict.fromkeys(touched, merged))
     place = {accel.output(layer): number for number, layer in enumerate(activations.layers(function))}
     groups = {id(group): group for group in group_of.values()}.values()
-    return [sorted(group, key=lambda layer: place[layer.result]) for group in groups]
+    return [sorted(group, key=lambda layer: place[accel.output(layer)]) for group in groups]
 
 
-def is_turnable(layer: ir.OpView) -> bool:
+def is_turnable(layer: accel.Layer) -> bool:
     """Say whether a layer on maps treats rows as it treats columns, and no engine is named for it."""
     operands = activations.read_by(layer)
     if layer.operation.results[0].type.rank != 4 or any(value.type.rank != 4 for value in operands):
@@ -171,7 +171,7 @@ def is_turnable(layer: ir.OpView) -> bool:
             return True
         case accel.AddOp() | accel.MulOp() | accel.MaximumOp() | accel.MinimumOp():
             both = layer.lhs, layer.rhs
-            return all(value in operands and value.type.shape == layer.result.type.shape for value in both)
+            return all(value in operands and value.type.shape == accel.output(layer).type.shape for value in both)
         case accel.LookupOp():
             return layer.axis is None or layer.axis.value < 2
         case _:
@@ -182,7 +182,7 @@ def turned_type(value_type: ir.RankedTensorType) -> ir.Type:
     return quantisation.tensor([value_type.shape[axis] for axis in TURN], value_type.element_type)
 
 
-def erase(layers: Sequence[ir.OpView]) -> None:
+def erase(layers: Sequence[accel.Layer]) -> None:
     """Take layers away that nothing else reads, with weights that were only theirs."""
     for layer in reversed(layers):
         weights = layer.weights if isinstance(layer, accel.Conv2dOp) else None

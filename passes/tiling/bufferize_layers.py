@@ -107,7 +107,7 @@ class Globals:
         self.names: dict[ir.Attribute, str] = {}
         self.taken = {op.attributes["sym_name"].value for op in top_level if "sym_name" in op.attributes}
 
-    def get(self, constant: ir.Value, reader: ir.OpView) -> ir.Value:
+    def get(self, constant: ir.Value, reader: accel.Layer) -> ir.Value:
         """Return the memref of a constant, for `reader`, at the insertion point."""
         elements = constant.owner.value
         memref_type = layout.memref(constant.type, self.memory)
@@ -142,7 +142,7 @@ def move_results_to_arguments(function: func.FuncOp, memory: str) -> list[ir.Val
     return results
 
 
-def scratch(layer: ir.OpView, memory: str) -> list[ir.Value]:
+def scratch(layer: accel.Layer, memory: str) -> list[ir.Value]:
     """Return a new buffer of the bytes that the layer's kernel needs beside its operands; nothing if none."""
     if "scratch_bytes" not in layer.operation.attributes:
         return []
@@ -152,7 +152,7 @@ def scratch(layer: ir.OpView, memory: str) -> list[ir.Value]:
     return [accel.BufferOp(memref_type, f"{accel.node(layer)} scratch").memref]
 
 
-def write_into(layer: ir.OpView, operands: list[ir.Value], scratch: list[ir.Value], destination: ir.Value) -> None:
+def write_into(layer: accel.Layer, operands: list[ir.Value], scratch: list[ir.Value], destination: ir.Value) -> None:
     """Make the same layer on memrefs, writing `destination`, at the insertion point."""
     attributes = dict(layer.operation.attributes.items())
     attributes.pop("accel.memory", None)
@@ -165,7 +165,7 @@ def write_into(layer: ir.OpView, operands: list[ir.Value], scratch: list[ir.Valu
     ir.Operation.create(layer.operation.name, operands=[*operands, *scratch, destination], attributes=attributes)
 
 
-def memory_of(layer: ir.OpView, target: Soc) -> str:
+def memory_of(layer: accel.Layer, target: Soc) -> str:
     """Return the memory that a layer's result is in: the host's, if choose-tilings has not named another."""
     attributes = layer.operation.attributes
     return attributes["accel.memory"].value if "accel.memory" in attributes else target.arena_memory
@@ -184,7 +184,7 @@ def is_made(value: ir.Value) -> bool:
     return not activations.is_argument(value) and not activations.is_constant(value)
 
 
-def role(constant: ir.Value, reader: ir.OpView) -> str:
+def role(constant: ir.Value, reader: accel.Layer) -> str:
     """Return what a constant is to the op that reads it, as a noun."""
     roles = {getattr(reader, name): name for name in ("weights", "bias", "table") if getattr(reader, name, None)}
     return roles.get(constant, "constant")

@@ -51,7 +51,7 @@ class Task:
     writes: what launches touch.
     """
 
-    layer: ir.OpView
+    layer: accel.Layer
     whole: Job
     engine: Accelerator
     tiling: Tiling
@@ -113,7 +113,7 @@ class Packed:
         return memref.GetGlobalOp(kind, self.made[key]).result
 
 
-def tasks(layer: ir.OpView, engine: Accelerator, soc: Soc, packed: Packed, plain: bool) -> list[Task]:
+def tasks(layer: accel.Layer, engine: Accelerator, soc: Soc, packed: Packed, plain: bool) -> list[Task]:
     """Return the tasks of a layer in the order of its tiling; its buffers are made at the insertion point."""
     return list(Layer(layer, engine, soc, packed, plain).tasks())
 
@@ -121,7 +121,7 @@ def tasks(layer: ir.OpView, engine: Accelerator, soc: Soc, packed: Packed, plain
 class Layer:
     """A layer on an accelerator while its tasks are made."""
 
-    def __init__(self, layer: ir.OpView, engine: Accelerator, soc: Soc, packed: Packed, plain: bool) -> None:
+    def __init__(self, layer: accel.Layer, engine: Accelerator, soc: Soc, packed: Packed, plain: bool) -> None:
         self.layer, self.engine, self.soc, self.plain = layer, engine, soc, plain
         self.tiling = Tiling.of_layer(layer)
         self.job = whole_job(engine, layer)

@@ -51,7 +51,7 @@ class TileLayers:
             layers = [layer for function in functions for layer in self.accelerated(function)]
             wrong = [(layer, why) for layer in layers if (why := self.objection(layer))]
             for layer, why in wrong:
-                layer.location.emit_error(f"'{layer.operation.name}' on engine '{layer.engine.value}': {why}")
+                layer.location.emit_error(f"'{layer.operation.name}' on engine '{accel.engine(layer)}': {why}")
                 this_pass.signal_pass_failure()
             if wrong:
                 return
@@ -64,13 +64,13 @@ class TileLayers:
     def accelerated(self, function: func.FuncOp) -> Iterator[ir.OpView]:
         """Yield the layers on accelerators."""
         names = [engine.name for engine in self.target.accelerators]
-        return (layer for layer in activations.layers(function) if layer.engine.value in names)
+        return (layer for layer in activations.layers(function) if accel.engine(layer) in names)
 
-    def objection(self, layer: ir.OpView) -> str | None:
+    def objection(self, layer: accel.Layer) -> str | None:
         """Say why a layer cannot be cut into jobs: its tiling is missing, or its maps lie elsewhere."""
         if NAME not in layer.operation.attributes:
             return f"no {NAME}, expected choose-tilings to have written one"
-        tiling, memory = Tiling.of_layer(layer), self.target.engine(layer.engine.value).memory
+        tiling, memory = Tiling.of_layer(layer), self.target.engine(accel.engine(layer)).memory
         outside = [memory_of(value) for value in activations.read_by(layer) if memory_of(value) != memory]
         if outside and not tiling.loads:
             return f"{NAME} without loads, but an input is in {outside[0]}, expected {memory}"
@@ -87,8 +87,8 @@ class TileLayers:
         items: list[Item] = []
         with ir.InsertionPoint(end):
             for layer in list(activations.layers(function)):
-                if layer.engine.value in names:
-                    engine = self.target.engine(layer.engine.value)
+                if accel.engine(layer) in names:
+                    engine = self.target.engine(accel.engine(layer))
                     with layer.location:
                         items += tasks(layer, engine, self.target, packed, Tiling.of_layer(layer).blocking)
                 else:
@@ -98,7 +98,7 @@ class TileLayers:
             layer.operation.erase()
 
 
-def work(layer: ir.OpView) -> Work:
+def work(layer: accel.Layer) -> Work:
     """Return a layer of the host, or a transfer, as an item of the schedule."""
     reads = frozenset(activations.read_by(layer))
     writes = frozenset([accel.output(layer), *activations.scratch_of(layer)])

@@ -7,7 +7,7 @@ out (add it when something does). The original is part of the LLVM Project, Apac
 
 import enum
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, BinaryIO, ClassVar, Final, Generic, Protocol, overload
+from typing import Any, BinaryIO, ClassVar, Final, Generic, Literal, Protocol, overload
 
 from numpy.typing import NDArray
 from typing_extensions import Buffer, TypeVar
@@ -229,9 +229,10 @@ class _OperationBase:
         skip_regions: bool = False,
     ) -> None: ...
     def write_bytecode(self, file: BinaryIO | str, desired_version: int | None = None) -> None: ...
+    @overload
     def get_asm(
         self,
-        binary: bool = False,
+        binary: Literal[False] = False,
         large_elements_limit: int | None = None,
         large_resource_limit: int | None = None,
         enable_debug_info: bool = False,
@@ -241,7 +242,21 @@ class _OperationBase:
         use_name_loc_as_prefix: bool = False,
         assume_verified: bool = False,
         skip_regions: bool = False,
-    ) -> object: ...
+    ) -> str: ...
+    @overload
+    def get_asm(
+        self,
+        binary: bool,
+        large_elements_limit: int | None = None,
+        large_resource_limit: int | None = None,
+        enable_debug_info: bool = False,
+        pretty_debug_info: bool = False,
+        print_generic_op_form: bool = False,
+        use_local_scope: bool = False,
+        use_name_loc_as_prefix: bool = False,
+        assume_verified: bool = False,
+        skip_regions: bool = False,
+    ) -> str | bytes: ...
     def verify(self) -> bool: ...
     def move_after(self, other: _OperationBase) -> None: ...
     def move_before(self, other: _OperationBase) -> None: ...
@@ -660,6 +675,8 @@ class AffineMap:
     def replace(
         self, expr: AffineExpr, replacement: AffineExpr, n_result_dims: int, n_result_syms: int
     ) -> AffineMap: ...
+    @property
+    def results(self) -> Sequence[AffineExpr]: ...
     @property
     def is_permutation(self) -> bool: ...
     @property

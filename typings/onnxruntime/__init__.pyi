@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+def set_default_logger_severity(severity: int) -> None: ...
+
 class NodeArg:
     name: str
     type: str

@@ -10,7 +10,7 @@ import re
 import shlex
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, get_args
@@ -203,9 +203,15 @@ def add_output(to: argparse.ArgumentParser, facts: str = "") -> None:
 class _Json(argparse.Action):
     """Remember the file; if that is standard output, nothing else may be printed there."""
 
-    def __call__(self, _: object, namespace: argparse.Namespace, path: str, *__: object) -> None:
-        namespace.json = path
-        namespace.quiet = namespace.quiet or path == "-"
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        namespace.json = values
+        namespace.quiet = namespace.quiet or values == "-"
 
 
 def add_force(to: argparse.ArgumentParser) -> None:
@@ -229,8 +235,16 @@ def write_json(path: str | None, value: Any) -> None:
 class _OfNames(argparse.Action):
     """Collect pairs of a name and what is said of it in a dictionary."""
 
-    def __call__(self, _: object, namespace: argparse.Namespace, pair: tuple[str, Any], *__: object) -> None:
-        setattr(namespace, self.dest, {**getattr(namespace, self.dest), pair[0]: pair[1]})
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        assert values is not None, "the argument has a type, which makes a pair"
+        name, said = values
+        setattr(namespace, self.dest, {**getattr(namespace, self.dest), name: said})
 
 
 def _memory(text: str) -> tuple[str, int]:
@@ -287,7 +301,7 @@ def usage_error(command: str, message: str) -> NoReturn:
 
 
 @contextmanager
-def failing_politely(command: str) -> Iterator[None]:
+def failing_politely(command: str) -> Generator[None]:
     """Turn the user's mistakes into messages and exit status 1, and a bug of ours into one and exit status 70.
 
     With HTVM_DEBUG set, a bug shows its traceback instead.
@@ -348,7 +362,7 @@ def _fail(command: str, message: str) -> NoReturn:
 
 
 @contextmanager
-def model_warnings() -> Iterator[None]:
+def model_warnings() -> Generator[None]:
     """Show what the importer warns of as one line each on standard error."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -360,7 +374,7 @@ def model_warnings() -> Iterator[None]:
 
 
 @contextmanager
-def about(name: str) -> Iterator[None]:
+def about(name: str) -> Generator[None]:
     """Begin each line of what is wrong with inputs with the name of their file."""
     from htvm.interface import InputError
 

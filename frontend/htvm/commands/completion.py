@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
+from typing import cast
 
 EXAMPLES = """\
 examples:
@@ -29,11 +31,11 @@ def run(arguments: argparse.Namespace) -> int:
     top = command_line(SUBCOMMANDS)
     for action in _actions(top):
         if "--target" in action.option_strings:
-            action.complete = TARGETS
+            vars(action)["complete"] = TARGETS
         elif action.metavar == "DIR":
-            action.complete = shtab.DIRECTORY
+            vars(action)["complete"] = shtab.DIRECTORY
         elif action.metavar and ("MODEL" in action.metavar or "." in action.metavar):  # MODEL|DIR, X.npz
-            action.complete = shtab.FILE
+            vars(action)["complete"] = shtab.FILE
     names = " ".join(targets.names())
     preamble = {
         "bash": f"_htvm_targets() {{ compgen -W '{names}' -- \"$1\"; compgen -f -X '!*.py' -- \"$1\"; }}",
@@ -45,9 +47,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _actions(parser: argparse.ArgumentParser) -> list[argparse.Action]:
     """Return all arguments of a parser and of its subcommands."""
-    found = []
+    found: list[argparse.Action] = []
     for action in parser._actions:
         found.append(action)
-        if isinstance(action, argparse._SubParsersAction):
-            found += [inner for each in action.choices.values() for inner in _actions(each)]
+        if isinstance(action.choices, Mapping):  # subcommands, by name
+            parsers = cast("Mapping[str, argparse.ArgumentParser]", action.choices)
+            found += [inner for each in parsers.values() for inner in _actions(each)]
     return found

@@ -22,7 +22,7 @@ def main() -> int:
         print(MISSING, file=sys.stderr)
         return 1
     ctypes.CDLL(str(library), mode=os.RTLD_GLOBAL | os.RTLD_LAZY)
-    dialects = Path(find_spec("htvm.dialects").origin).parent
+    dialects = _folder("htvm.dialects")
     plugin = ctypes.CDLL(str(dialects / "libhtvm_accel.so"), mode=os.RTLD_LAZY)
     server = ctypes.CDLL(str(dialects / "libhtvm_lsp.so"), mode=os.RTLD_LAZY)
     words = [word.encode() for word in ("htvm-lsp-server", *sys.argv[1:])]
@@ -31,4 +31,7 @@ def main() -> int:
 
 
 def _folder(package: str) -> Path:
-    return Path(next(iter(find_spec(package).submodule_search_locations)))
+    """Return the folder of a package that is installed."""
+    found = find_spec(package)
+    assert found is not None and found.submodule_search_locations, package
+    return Path(next(iter(found.submodule_search_locations)))

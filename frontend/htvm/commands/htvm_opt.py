@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from htvm.commands.arguments import add_target, failing_politely, parser, read_text, settle, usage_error, write_text
@@ -45,7 +45,7 @@ def main() -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    made = parser("htvm-opt", __doc__.partition(": ")[2], EXAMPLES)
+    made = parser("htvm-opt", (__doc__ or "").partition(": ")[2], EXAMPLES)
     add = made.add_argument
     add("input", nargs="?", default="-", metavar="FILE", help="module to read; '-' (default): standard input")
     add("-o", dest="output", default="-", metavar="FILE", help="file to write; '-' (default): standard output")
@@ -106,7 +106,7 @@ class _Outcome:
     """What one part of the input gave."""
 
     printed: str = ""
-    diagnostics: list[Diagnostic] = field(default_factory=list)
+    diagnostics: Sequence[Diagnostic] = ()
 
     @property
     def failed(self) -> bool:
@@ -119,7 +119,8 @@ def _run(arguments: argparse.Namespace) -> int:
 
     text, name = read_text(arguments.input)
     parts = list(_split(text)) if arguments.split_input_file else [text]
-    printed, failed = [], False
+    printed: list[str] = []
+    failed = False
     for part in parts:
         outcome = _transform(part, arguments)
         if arguments.verify_diagnostics:
@@ -171,15 +172,13 @@ def _transform(text: str, arguments: argparse.Namespace) -> _Outcome:
         manager.enable_ir_printing(**dumps, print_module_scope=True, **_printing(arguments))
     if arguments.mlir_timing:
         manager.enable_timing()
-    outcome = _Outcome()
-    with collected(context) as outcome.diagnostics, context, ir.Location.unknown():
+    with collected(context) as diagnostics, context, ir.Location.unknown():
         try:
             module = modules.parse(text, context)
             manager.run(module.operation)
         except ir.MLIRError:
-            return outcome
-    outcome.printed = module.operation.get_asm(**_printing(arguments))
-    return outcome
+            return _Outcome(diagnostics=diagnostics)
+    return _Outcome(module.operation.get_asm(binary=False, **_printing(arguments)), diagnostics)
 
 
 def _observer(arguments: argparse.Namespace) -> Callable[[str, ir.Operation], None] | None:

@@ -29,7 +29,7 @@ examples:
 
 def main() -> int:
     """Entry point of `htvm-translate`."""
-    made = parser("htvm-translate", __doc__.partition(": ")[2], EXAMPLES)
+    made = parser("htvm-translate", (__doc__ or "").partition(": ")[2], EXAMPLES)
     which = made.add_mutually_exclusive_group(required=True)
     which.add_argument("--import-onnx", action="store_true", help="read an ONNX file, print the stage 'imported'")
     which.add_argument("--emit-c", action="store_true", help="read a module of the stage 'planned', write C")

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from htvm.commands.arguments import add_output, add_target, say, usage_error, write_json
+
+if TYPE_CHECKING:
+    from htvm.backend.targets.soc import Soc
 
 EXAMPLES = """\
 examples:
@@ -38,5 +42,5 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _has(soc: object, engine: str) -> bool:
+def _has(soc: Soc, engine: str) -> bool:
     return any(each.name == engine for each in soc.engines)

@@ -108,4 +108,4 @@ def _engines(model: onnx.ModelProto, soc: Soc) -> dict[str, int]:
 
     module, _ = driver.lower(model, soc, "dispatched")
     with module.context:
-        return dict(Counter(layer.engine.value for layer in accel.layers(module)))
+        return dict(Counter(accel.engine(layer) for layer in accel.layers(module)))

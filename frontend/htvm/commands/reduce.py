@@ -45,13 +45,12 @@ def add_arguments(to: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    import onnx
 
     from htvm import driver
     from htvm.arrays import Arrays, write_arrays
     from htvm.backend.files import write_file
     from htvm.commands import tables
-    from htvm.import_onnx import with_shapes
+    from htvm.import_onnx import onnx_files, with_shapes
     from htvm.verification.reduction import Reduction, failing_case
 
     given = Arrays(arguments.inputs) if arguments.inputs else None
@@ -61,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
         driver.lower(arguments.model, arguments.target, "imported", options)  # refuses what is no model
         seeds = range(arguments.seed, arguments.seed + RANDOM_SAMPLES)
         label = Path(arguments.model).name
-        model = with_shapes(onnx.load(arguments.model), arguments.shape, label, options.requant_shift)
+        model = with_shapes(onnx_files.load(arguments.model), arguments.shape, label, options.requant_shift)
         with about(arguments.inputs or "random inputs"):
             case = failing_case(reduction, model, given, seeds)
         if case is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from htvm.commands.arguments import (
@@ -45,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     from htvm.arrays import Arrays
     from htvm.backend.files import write_file
     from htvm.execution.program import Program
-    from htvm.explanation.explanation import explain
+    from htvm.explanation.explanation import Decision, explain
     from htvm.explanation.offload import offload, offload_of
     from htvm.import_onnx.model import readable
     from htvm.interface import Samples
@@ -54,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     given = Arrays(arguments.inputs) if arguments.inputs else None
     compiled, project, soc = subject(arguments, [given] if given else [])
-    decisions = []
+    decisions: Sequence[Decision] = ()
     if compiled is not None:
         decisions = explain(compiled.model, soc, options=compiled.options).decisions
     with about(arguments.inputs or "random inputs"):

@@ -78,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
         result = program.run(samples, progress)
     if arguments.outputs:
         write_arrays(arguments.outputs, result.outputs)
-    if arguments.values:
+    if arguments.values and compiled is not None:
         write_arrays(arguments.values, step_values(compiled, program, samples[0]))
     changes = changed(compiled, result) if compiled else []
     said = _changes(compiled.options.requant, changes) if compiled and changes else None
@@ -98,7 +98,7 @@ def _answers(
 
     from htvm.interface import Samples, described
 
-    said = {}
+    said: dict[str, str] = {}
     scores = {name: values for name, values in result.outputs.items() if values.ndim == 2 and values.shape[1] > 1}
     classes = {name: values.argmax(axis=1) for name, values in scores.items()}
     count = result.record.samples

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -73,7 +73,7 @@ def totals(facts: Mapping[str, str]) -> None:
 
 
 @contextmanager
-def progress(what: str) -> Iterator[Callable[[int, int], None] | None]:
+def progress(what: str) -> Generator[Callable[[int, int], None] | None]:
     """Yield a function to call with (done, of all), which shows a bar on a terminal while the block runs."""
     if not sys.stderr.isatty():
         yield None
@@ -87,7 +87,7 @@ def progress(what: str) -> Iterator[Callable[[int, int], None] | None]:
 
 
 @contextmanager
-def status(what: str) -> Iterator[Callable[[str], None] | None]:
+def status(what: str) -> Generator[Callable[[str], None] | None]:
     """Yield a function to call with what is being done, which shows it on a terminal while the block runs."""
     if not sys.stderr.isatty():
         yield None

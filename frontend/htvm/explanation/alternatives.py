@@ -77,7 +77,7 @@ def planned(module: ir.Module, model: Model, soc: Soc) -> Network:
     with module.context:
         own = [layer for layer in accel.layers(module) if layer.engine is not None and inserted.purpose(layer) is None]
         names = Counter(map(key_of, own))
-        engines = {key_of(layer): layer.engine.value for layer in own if names[key_of(layer)] == 1}
+        engines = {key_of(layer): accel.engine(layer) for layer in own if names[key_of(layer)] == 1}
     problem = None
     try:
         advance(module, model, soc, pipeline.STAGES[pipeline.STAGES.index(SCHEDULED) + 1 :])
@@ -89,8 +89,8 @@ def planned(module: ir.Module, model: Model, soc: Soc) -> Network:
         cycles: Counter[str] = Counter()
         for function in accel.functions(module):
             for op in function.body.blocks[0]:
-                if PREDICTED_CYCLES in op.operation.attributes:
-                    cycles[accel.node(op)] += op.operation.attributes[PREDICTED_CYCLES].value
+                if (predicted := accel.attribute(op, PREDICTED_CYCLES, ir.IntegerAttr)) is not None:
+                    cycles[accel.node(op)] += predicted.value
         return Network(engines, cycles, tuple(fills(module, soc)), len(read_program(module, soc).steps))
 
 
@@ -100,11 +100,12 @@ def fills(module: ir.Module, soc: Soc) -> Iterator[Fill]:
     if "accel.arena" not in attributes:
         return
     constants = constant_bytes(module.operation, soc)
-    for entry in attributes["accel.arena"]:
-        yield Fill(entry.name, constants[entry.name], entry.attr.value, soc.memory(entry.name).size_bytes)
+    for entry in ir.DictAttr(attributes["accel.arena"]):
+        used = ir.IntegerAttr(entry.attr).value
+        yield Fill(entry.name, constants[entry.name], used, soc.memory(entry.name).size_bytes)
 
 
-def key_of(layer: ir.OpView) -> Key:
+def key_of(layer: accel.Layer) -> Key:
     return accel.node(layer), layer.operation.name.removeprefix("accel.")
 
 

@@ -157,7 +157,7 @@ def explain(
     module, _ = lower(model, soc, "scheduled", options)
     types = {name(each): each.op_type for each in loaded(model).graph.node}
     with module.context:
-        layers = [layer for layer in accel.layers(module) if layer.engine.value in engines(soc)]
+        layers = [layer for layer in accel.layers(module) if accel.engine(layer) in engines(soc)]
         chosen = [layer for layer in layers if any(is_called(each, node) for each in accel.nodes(layer))]
         if not chosen and node is not None:
             raise UnknownNodeError(*(name for layer in layers for name in accel.nodes(layer)))
@@ -216,39 +216,45 @@ def engines(soc: Soc) -> list[str]:
     return [engine.name for engine in soc.engines]
 
 
-def kinds(layer: ir.OpView, types: Mapping[str, str]) -> list[str]:
+def kinds(layer: accel.Layer, types: Mapping[str, str]) -> list[str]:
     """Return what a layer can be called: its operation, the operators of its nodes, and whether it is depthwise.
 
     types: the operator of each node.
     """
     operation = layer.operation.name.removeprefix("accel.")
     own = [] if inserted.purpose(layer) else [types[each] for each in accel.nodes(layer) if each in types]
-    depthwise = [DEPTHWISE] if 1 < groups_of(layer) == layer.input.type.shape[1] else []
+    depthwise = [DEPTHWISE] if isinstance(layer, accel.Conv2dOp) and is_depthwise(layer) else []
     return list(dict.fromkeys([operation, *depthwise, *own]))
 
 
-def groups_of(layer: ir.OpView) -> int:
+def is_depthwise(layer: accel.Conv2dOp) -> bool:
+    """Say whether each input channel is a group of its own."""
+    return 1 < layer.groups.value == layer.input.type.shape[1]
+
+
+def groups_of(layer: accel.Layer) -> int:
     return layer.groups.value if isinstance(layer, accel.Conv2dOp) else 1
 
 
-def kernel_size(layer: ir.OpView) -> tuple[int, ...]:
+def kernel_size(layer: accel.Layer) -> tuple[int, ...]:
     """Return the rows and columns of a convolution's or a pool's kernel; nothing for other layers."""
     if isinstance(layer, accel.Conv2dOp):
         return tuple(layer.weights.type.shape[2:])
     return tuple(layer.kernel) if isinstance(layer, accel.Pool2dOp) else ()
 
 
-def decision(layer: ir.OpView, soc: Soc, refits: bool, types: Mapping[str, str]) -> Decision:
-    attributes = layer.operation.attributes
-    kernel = attributes["kernel"] if "kernel" in attributes else None  # sizes, of a pool
-    tiling = attributes[TILING] if TILING in attributes else None
+def decision(layer: accel.Layer, soc: Soc, refits: bool, types: Mapping[str, str]) -> Decision:
+    kernel = layer.operation.attributes.get("kernel")  # sizes, of a pool
+    tiling = accel.attribute(layer, TILING, accel.TilingAttr)
+    memory = accel.attribute(layer, "accel.memory", ir.StringAttr)
+    skips = accel.attribute(layer, "skip", ir.IntegerAttr)
     nodes = accel.nodes(layer)
     return Decision(
         node=nodes[0],
         nodes=tuple(nodes),
         op=layer.operation.name.removeprefix("accel."),
-        shape=tuple(layer.result.type.shape),
-        engine=layer.engine.value,
+        shape=tuple(accel.output(layer).type.shape),
+        engine=accel.engine(layer),
         candidates=tuple(candidate(layer, engine, soc, refits) for engine in soc.engines),
         kinds=tuple(kinds(layer, types)),
         kernel_size=kernel_size(layer),
@@ -256,13 +262,13 @@ def decision(layer: ir.OpView, soc: Soc, refits: bool, types: Mapping[str, str])
         groups=groups_of(layer),
         inserted=inserted.text(layer),
         tiling={} if tiling is None else accel.stated(tiling),
-        memory=attributes["accel.memory"].value if "accel.memory" in attributes else None,
+        memory=None if memory is None else memory.value,
         kernel=kernel.value if isinstance(kernel, accel.KernelAttr) else None,
-        skips=attributes["skip"].value if "skip" in attributes else None,
+        skips=None if skips is None else skips.value,
     )
 
 
-def candidate(layer: ir.OpView, engine: Engine, soc: Soc, refits: bool) -> Candidate:
+def candidate(layer: accel.Layer, engine: Engine, soc: Soc, refits: bool) -> Candidate:
     """Return the price of an engine for a layer, or the rules that it violates and what would help."""
     broken = tuple(violations(soc, engine, layer))
     if broken:

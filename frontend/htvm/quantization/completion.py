@@ -64,7 +64,7 @@ def evaluated(model: onnx.ModelProto, samples: Sequence[Sample]) -> list[dict[st
     watched.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
     session = onnxruntime.InferenceSession(watched.SerializeToString(), providers=["CPUExecutionProvider"])
     inputs = {value.name for value in model.graph.input if value.type.tensor_type.elem_type == TensorProto.FLOAT}
-    runs = []
+    runs: list[dict[str, np.ndarray]] = []
     for sample in samples:
         made = dict(zip(names, session.run(names, sample), strict=True)) if names else {}
         runs.append(made | {name: array for name, array in sample.items() if name in inputs})

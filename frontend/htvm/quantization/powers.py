@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from htvm.import_onnx import onnx_files
 from htvm.quantization.fusion import ACTIVATIONS, LINEAR
 
 SAMPLES = 32
@@ -30,7 +31,7 @@ def powers(
     """
     from onnxruntime.quantization import QuantType
 
-    weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in onnx.load(ready).graph.initializer}
+    weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in onnx_files.load(ready).graph.initializer}
     scales = {
         tensor.name.removesuffix("_scale"): numpy_helper.to_array(tensor)
         for tensor in found.graph.initializer
@@ -40,7 +41,7 @@ def powers(
     own = [name for name, scale in scales.items() if name not in weights and not scale.ndim]
     numbers = _activations(ready, own, samples[:SAMPLES])
     activations = {name: _best(numbers[name], float(scales[name])) for name in own}
-    _unify_additions(onnx.load(ready).graph, activations)
+    _unify_additions(onnx_files.load(ready).graph, activations)
 
     def override(scale: float, **more: int) -> dict[str, Any]:
         kind = {"quant_type": QuantType.QInt8}
@@ -66,7 +67,7 @@ def _activations(
     """Return the numbers that some tensors of the float model hold, for each sample."""
     import onnxruntime
 
-    model = onnx.load(ready)
+    model = onnx_files.load(ready)
     inputs = {value.name for value in model.graph.input}
     inner = [name for name in names if name not in inputs]
     del model.graph.output[:]

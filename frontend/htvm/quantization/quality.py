@@ -83,7 +83,7 @@ def lost(ready: onnx.ModelProto, quantised: onnx.ModelProto, samples: Sequence[S
         for node in quantised.graph.node
         if node.op_type == "QuantizeLinear" and node.input[1] in tensors and tensors[node.input[1]].size == 1
     }
-    found = []
+    found: list[str] = []
     runs = evaluated(ready, samples[:SAMPLES])
     for node in ready.graph.node:
         scale = scales.get(node.output[0])
@@ -132,9 +132,10 @@ def changes(
     names = [value.name for value in proto.graph.output]
     before = [dict(zip(names, session.run(names, sample))) for sample in samples]
     after = [evaluate(quantised, sample) for sample in samples]
-    found = {}
+    found: dict[str, dict[str, float]] = {}
     for name in names:
-        was, now = (np.stack([run[name] for run in runs]) for runs in (before, after))
+        was: np.ndarray = np.stack([run[name] for run in before])
+        now: np.ndarray = np.stack([run[name] for run in after])
         moved = np.abs(was - now)
         facts = {
             "samples": len(samples),

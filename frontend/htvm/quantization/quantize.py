@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ import numpy as np
 import onnx
 
 from htvm.diagnostics import CompileError
+from htvm.import_onnx import onnx_files
 from htvm.interface import InputError
 from htvm.quantization.completion import Bits, complete, ranges
 from htvm.quantization.fusion import fuse_activations
@@ -67,13 +68,13 @@ def quantise(
     with _quiet(), scratch_folder() as folder, mock.patch("tempfile.tempdir", str(folder)):  # onnxruntime makes more
         try:
             ready = _prepared(proto, folder)
-            known = ranges(onnx.load(ready), samples)
+            known = ranges(onnx_files.load(ready), samples)
             wide: list[str] = []
             while True:
                 bits = Bits(frozenset(wide))
                 found = _in_integers(ready, samples, quantiser, folder, per_channel, powers_of_two, bits, known)
                 found.graph.name = name
-                more = [] if least_db is None else _too_noisy(onnx.load(ready), found, samples, least_db, wide)
+                more = [] if least_db is None else _too_noisy(onnx_files.load(ready), found, samples, least_db, wide)
                 if not more or len(wide) >= MOST_WIDE:
                     break
                 wide += more
@@ -96,7 +97,7 @@ def float_model(model: Model, shapes: Mapping[str, Sequence[int]] | None) -> onn
 def prepared(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return a float model as it is quantised: batch normalisations are gone, constants are folded."""
     with _quiet(), scratch_folder() as folder:
-        return onnx.load(_prepared(model, folder))
+        return onnx_files.load(_prepared(model, folder))
 
 
 def check(made: onnx.ModelProto, name: str) -> None:
@@ -162,7 +163,7 @@ def _onnxruntime() -> Any:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _quiet() -> Generator[None]:
     """Keep what onnxruntime says to those who call it by hand to itself."""
     import onnxruntime
 
@@ -183,11 +184,11 @@ def _prepared(model: onnx.ModelProto, folder: Path) -> Path:
     if opset < OPSET:
         model = onnx.version_converter.convert_version(model, OPSET)
     before, after = folder / "float.onnx", folder / "ready.onnx"
-    onnx.save(model, before)
+    onnx_files.save(model, before)
     quant_pre_process(before, after, skip_symbolic_shape=True)
-    ready = onnx.load(after)
+    ready = onnx_files.load(after)
     without_batch_normalisation(ready)
-    onnx.save(ready, after)
+    onnx_files.save(ready, after)
     return after
 
 
@@ -226,4 +227,4 @@ def _quantised(
             **({"TensorQuantOverrides": given} if given else {}),
         },
     )
-    return onnx.load(target)
+    return onnx_files.load(target)

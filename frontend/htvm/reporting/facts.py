@@ -245,4 +245,4 @@ def _provenance(project: Project, result: RunResult, invocation: Sequence[str]) 
 
 
 def _sha256(data: bytes | np.ndarray) -> str:
-    return hashlib.sha256(data).hexdigest()
+    return hashlib.sha256(data if isinstance(data, bytes) else data.tobytes()).hexdigest()

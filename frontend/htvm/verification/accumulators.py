@@ -13,7 +13,7 @@ from mlir import ir
 
 from htvm.dialects import accel, quantisation
 from htvm.dialects.semantics import integer_layers
-from htvm.dialects.semantics.interpreter import interpret
+from htvm.dialects.semantics.interpreter import Tensor, interpret
 from htvm.driver import CompiledModel, lower
 from htvm.interface import Port
 
@@ -37,7 +37,7 @@ class Accumulator:
 
     def said(self, found: int, wanted: int) -> str:
         """Say what is behind, and whose fault it looks like."""
-        about = []
+        about: list[str] = []
         if self.value is not None:
             about.append(f"the accumulator is {self.value:,}")
         elif self.operands:
@@ -63,7 +63,12 @@ def accumulator(
     module = integer_module(compiled)
     stored = {port.name: _stored(port, sample[port.name]) for port in compiled.project.inputs}
     values: dict[ir.Value, np.ndarray] = {}
-    interpret(module, stored, lambda op, result: values.__setitem__(op.operation.results[0], result))
+
+    def keep(op: ir.OpView, result: Tensor) -> None:
+        assert isinstance(result, np.ndarray), "of integers"
+        values[op.operation.results[0]] = result
+
+    interpret(module, stored, keep)
     arguments = next(iter(accel.functions(module))).arguments
     values |= dict(zip(arguments, (each.astype(np.int64) for each in stored.values()), strict=True))
     named = [op for op in accel.layers(module) if accel.node(op) == node]
@@ -81,22 +86,24 @@ def _stored(port: Port, values: np.ndarray) -> np.ndarray:
 
 def _of_layer(op: ir.OpView, values: Mapping[ir.Value, np.ndarray], index: int, found: int) -> Accumulator:
     name, result = op.operation.name, values[op.operation.results[0]]
-    operands = [values[each] if each in values else quantisation.stored(each) for each in op.operation.operands]
+    known = (values[each] if each in values else quantisation.stored(each) for each in op.operation.operands)
+    operands = [each for each in known if each is not None]
     wanted = int(result.flat[index])
-    if name in integer_layers.ACCUMULATORS and getattr(op, "requant", None) is not None:
+    requant = accel.attribute(op, "requant", accel.RequantAttr)
+    if name in integer_layers.ACCUMULATORS and requant is not None:
         sums = integer_layers.ACCUMULATORS[name](op, *operands[: 1 if name == "accel.pool2d" else 2])
-        value = int(sums.flat[index])
-        return Accumulator(wanted, value, (), _giving(op, np.unravel_index(index, result.shape), found))
+        value, place = int(sums.flat[index]), tuple(int(axis) for axis in np.unravel_index(index, result.shape))
+        return Accumulator(wanted, value, (), _giving(op, requant, place, found))
     alike = tuple(int(each.flat[index]) for each in operands if each.shape == result.shape)
     return Accumulator(wanted, None, alike)
 
 
-def _giving(op: ir.OpView, index: tuple[int, ...], found: int) -> tuple[int, int] | None:
+def _giving(op: ir.OpView, requant: accel.RequantAttr, index: tuple[int, ...], found: int) -> tuple[int, int] | None:
     """Return the first and last accumulator that the constants of an element's channel take to `found`.
 
     Requantising never decreases with the accumulator, so both are found by halving.
     """
-    entries = len(op.requant.multiplier)
+    entries = len(requant.multiplier)
     if entries > 1 and isinstance(op, accel.Pool2dOp):  # an entry for each size of window
         return None
     channel = index[1] if isinstance(op, accel.Conv2dOp) else index[-1]
@@ -104,9 +111,9 @@ def _giving(op: ir.OpView, index: tuple[int, ...], found: int) -> tuple[int, int
     def result(value: int) -> int:
         one = np.array([value], np.int64)
         try:
-            scaled = integer_layers.requantise(one, op.requant, lambda each: each[channel if each.size > 1 else 0])
+            scaled = integer_layers.requantise(one, requant, lambda each: each[channel if each.size > 1 else 0])
         except OverflowError:  # no sum of this layer is so far out
-            return op.requant.max if value > 0 else op.requant.min
+            return requant.max if value > 0 else requant.min
         return int(scaled[0])
 
     first, last = _first(lambda value: result(value) >= found), _first(lambda value: result(value) > found) - 1

@@ -64,7 +64,7 @@ def first_divergence(
     for step, parts in groupby(made, lambda each: each.step):
         name = names.get(step.number)
         wanted = None if name is None else _integers(meant[name])
-        if wanted is None:
+        if name is None or wanted is None:
             continue
         tiles = list(parts)
         found = _assembled(tiles, wanted)

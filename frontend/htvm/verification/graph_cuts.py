@@ -8,6 +8,8 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper, shape_inference
 
+from htvm.import_onnx import onnx_files
+
 Inputs = Mapping[str, np.ndarray]
 
 Cut = tuple[onnx.ModelProto | None, Inputs]
@@ -17,7 +19,7 @@ Cut = tuple[onnx.ModelProto | None, Inputs]
 def cut_tensors(model: onnx.ModelProto) -> list[str]:
     """Return the tensors that depend on inputs, in the order of the graph: where it may be cut."""
     known = {value.name for value in model.graph.input} - {tensor.name for tensor in model.graph.initializer}
-    found = []
+    found: list[str] = []
     for node in model.graph.node:
         if known.intersection(node.input):
             known.update(node.output)
@@ -28,7 +30,9 @@ def cut_tensors(model: onnx.ModelProto) -> list[str]:
 def cut(model: onnx.ModelProto, known: Inputs, output: str, inputs: Inputs) -> Cut:
     """Return the part of a model between the tensors whose values are known and an output; None if it has no node."""
     made_by = {name: node for node in model.graph.node for name in node.output}
-    wanted, needed, given = [output], [], {}
+    wanted = [output]
+    needed: list[onnx.NodeProto] = []
+    given: dict[str, np.ndarray] = {}
     while wanted:
         name = wanted.pop()
         if name in known and name != output:
@@ -111,7 +115,7 @@ def _checked(model: onnx.ModelProto, graph: onnx.GraphProto) -> onnx.ModelProto 
     made = helper.make_model(graph, opset_imports=list(model.opset_import), ir_version=model.ir_version)
     try:
         made = shape_inference.infer_shapes(made, check_type=True, strict_mode=True)
-        onnx.checker.check_model(made)
+        onnx_files.check(made)
     except (onnx.checker.ValidationError, shape_inference.InferenceError):
         return None
     types = {value.name: value for value in made.graph.value_info}

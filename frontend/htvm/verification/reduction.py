@@ -7,7 +7,7 @@ out, then channels, then rows and columns.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -188,7 +188,7 @@ def _stored(values: Mapping[str, Any]) -> dict[str, np.ndarray]:
 
 
 @contextmanager
-def _without_files() -> Iterator[None]:
+def _without_files() -> Generator[None]:
     """Let the modules that failing passes leave behind vanish: each attempt may write one."""
     with scratch_folder() as folder, mock.patch("tempfile.tempdir", str(folder)):
         yield

@@ -126,7 +126,7 @@ def check(
     result = program.run(samples, progress)
     meant = compiled.meant(samples)
     meaning = "the exact meaning" if compiled.refitted is None else "the refitted network"
-    comparisons = []
+    comparisons: list[Comparison] = []
     for name, found in result.outputs.items():
         comparisons.append(Comparison(name, meaning, found, meant[name]))
         if compiled.refitted is not None:

@@ -21,7 +21,7 @@ MOST_PAIRS = 1 << 24
 
 @form_of(accel.AddOp, accel.SubOp)
 def add(op: accel.AddOp | accel.SubOp, operands: list[ir.Value]) -> ir.Value:
-    a, b, y = uniform(op.lhs, "left operand"), uniform(op.rhs, "right operand"), uniform(op.result, "result")
+    a, b, y = uniform(op.lhs, "left operand"), uniform(op.rhs, "right operand"), uniform(accel.output(op), "result")
     sign = -1 if isinstance(op, accel.SubOp) else 1
     offset = Fraction(op.offset.value) if isinstance(op, accel.AddOp) and op.offset is not None else Fraction(0)
     slopes = a.scale / y.scale, sign * b.scale / y.scale
@@ -49,7 +49,7 @@ def add(op: accel.AddOp | accel.SubOp, operands: list[ir.Value]) -> ir.Value:
 
 @form_of(accel.MulOp)
 def mul(op: accel.MulOp, operands: list[ir.Value]) -> ir.Value:
-    a, b, y = uniform(op.lhs, "left operand"), uniform(op.rhs, "right operand"), uniform(op.result, "result")
+    a, b, y = uniform(op.lhs, "left operand"), uniform(op.rhs, "right operand"), uniform(accel.output(op), "result")
     corners = [(p - a.zero_point) * (q - b.zero_point) for p in (a.lowest, a.highest) for q in (b.lowest, b.highest)]
     if min(corners) < -(1 << 31) or max(corners) >= 1 << 31:
         raise NotExact(f"has products from {min(corners):,} to {max(corners):,}, which 32 bits do not hold")
@@ -69,7 +69,7 @@ def divided(op: accel.DivOp, operands: list[ir.Value]) -> ir.Value:
 @form_of(accel.Pool2dOp)
 def pool(op: accel.Pool2dOp, operands: list[ir.Value]) -> ir.Value:
     """A sum per window; each number of elements that a window can hold has its own constants."""
-    x, y = uniform(op.input, "input"), uniform(op.result, "result")
+    x, y = uniform(op.input, "input"), uniform(accel.output(op), "result")
     if op.kind.value in accel.EXTREMES:
         chosen = made(op, operands, {}, element=x.storage_type())
         return converted(chosen, x, y, rounding(op))
@@ -103,7 +103,7 @@ def window_counts(op: accel.Pool2dOp) -> list[int]:
 @form_of(accel.MaximumOp, accel.MinimumOp)
 def extreme(op: accel.MaximumOp | accel.MinimumOp, operands: list[ir.Value]) -> ir.Value:
     """Rounding is monotone: the operands are rounded to the result's type, then compared."""
-    y, how = uniform(op.result, "result"), rounding(op)
+    y, how = uniform(accel.output(op), "result"), rounding(op)
     sides = zip((op.lhs, op.rhs), ("left operand", "right operand"), with_constants(op, operands))
     parts = []
     for source, what, value in sides:
@@ -118,7 +118,7 @@ def extreme(op: accel.MaximumOp | accel.MinimumOp, operands: list[ir.Value]) -> 
 def argmax(op: accel.ArgMaxOp, operands: list[ir.Value]) -> ir.Value:
     """The stored integers are in the order of what they mean."""
     uniform(op.input, "input")
-    y, size = uniform(op.result, "result"), ir.ShapedType(op.input.type).shape[op.axis.value]
+    y, size = uniform(accel.output(op), "result"), ir.ShapedType(op.input.type).shape[op.axis.value]
     if y.scale != 1 or y.zero_point != 0 or y.lowest > 0 or y.highest < size - 1:
         raise NotExact(f"has results of type {y.type()}, expected integers that hold 0 to {size - 1}")
     return made(op, operands, {})

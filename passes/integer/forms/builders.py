@@ -56,7 +56,7 @@ def uniform(value: ir.Value, what: str) -> Quantisation:
 
 def channel_steps(op: ir.OpView, y: Quantisation, channels: int) -> list[Fraction]:
     """Return the output scale of each channel."""
-    channel_axis = 1 if isinstance(op, accel.Conv2dOp) else ir.ShapedType(op.result.type).rank - 1
+    channel_axis = 1 if isinstance(op, accel.Conv2dOp) else ir.ShapedType(accel.output(op).type).rank - 1
     if y.axis not in (None, channel_axis) or len(set(y.zero_points)) > 1:
         raise NotExact(f"has result scales along axis {y.axis}, expected one, or one per channel and one zero point")
     return [Fraction(y.scales[channel % len(y.scales)]) for channel in range(channels)]
@@ -161,15 +161,15 @@ def made(
     segments = _segments(op, len(operands))
     if segments:
         attributes["operandSegmentSizes"] = ir.DenseI32ArrayAttr.get(segments)
-    element = element or Quantisation.of(op.result).storage_type()
-    shape = ir.ShapedType(op.result.type).shape
+    element = element or Quantisation.of(accel.output(op)).storage_type()
+    shape = ir.ShapedType(accel.output(op).type).shape
     made = ir.Operation.create(
         name or op.operation.name,
         results=[quantisation.tensor(shape, element)],
         operands=operands,
         attributes=attributes,
     )
-    return made.result
+    return accel.output(made)
 
 
 def _segments(op: ir.OpView, count: int) -> list[int] | None:

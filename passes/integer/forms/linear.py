@@ -22,7 +22,7 @@ INT32_LIMIT = 1 << 31
 @form_of(accel.Conv2dOp, accel.DenseOp)
 def linear(op: accel.Conv2dOp | accel.DenseOp, operands: list[ir.Value]) -> ir.Value:
     """acc = sum of x * w; the zero points and the bias go into the offset."""
-    x, y = uniform(op.input, "input"), Quantisation.of(op.result)
+    x, y = uniform(op.input, "input"), Quantisation.of(accel.output(op))
     w, weights = Quantisation.of(op.weights), quantisation.stored(op.weights)
     if weights is None:
         if isinstance(op, accel.DenseOp):
@@ -49,7 +49,7 @@ def linear(op: accel.Conv2dOp | accel.DenseOp, operands: list[ir.Value]) -> ir.V
 @form_of(accel.MatMulOp)
 def matmul(op: accel.MatMulOp, operands: list[ir.Value]) -> ir.Value:
     """acc = sum of (a - its zero point) * (b - its zero point), where nothing is known of either but its range."""
-    a, b, y = uniform(op.lhs, "left operand"), uniform(op.rhs, "right operand"), uniform(op.result, "result")
+    a, b, y = uniform(op.lhs, "left operand"), uniform(op.rhs, "right operand"), uniform(accel.output(op), "result")
     terms = ir.ShapedType(op.lhs.type).shape[-1]
     corners = [terms * p * q for p in _numbers(a) for q in _numbers(b)]
     first, last = min(corners), max(corners)

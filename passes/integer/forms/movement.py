@@ -17,7 +17,7 @@ from .tables import converted
 @form_of(accel.ConcatOp, accel.PadOp, accel.TransposeOp, accel.TakeOp, accel.ReshapeOp)
 def moved(op: ir.OpView, operands: list[ir.Value]) -> ir.Value:
     """Move integers as they are; where the scale changes, change it before, where there are fewest elements."""
-    y = uniform(op.result, "result")
+    y = uniform(accel.output(op), "result")
     inputs = list(op.operation.operands)
     if any(value is None and not Quantisation.of(source).signed for source, value in zip(inputs, operands)):
         raise NotExact("moves a constant of unsigned integers, expected signed storage")

@@ -22,7 +22,7 @@ SLOPE_BITS, DOUBT_BITS = 28, 10
 
 @form_of(accel.LayerNormOp)
 def layer_norm(op: accel.LayerNormOp, operands: list[ir.Value]) -> ir.Value:
-    x, y = uniform(op.input, "input"), uniform(op.result, "result")
+    x, y = uniform(op.input, "input"), uniform(accel.output(op), "result")
     if rounding(op) != "half_even":
         raise NotExact(f"rounds its result by {rounding(op)}, expected half_even")
     length = ir.ShapedType(op.input.type).shape[-1]

@@ -274,7 +274,7 @@ def negated(lazy: Affine) -> Affine:
 
 def _sum(op: accel.Additive, left: Affine, right: Affine) -> Affine:
     left, right = unmasked(left), unmasked(right)
-    rank = len(ir.ShapedType(op.result.type).shape)
+    rank = len(ir.ShapedType(accel.output(op).type).shape)
     left, right = (_raised(each, rank) for each in (left, right))
     if isinstance(op, accel.SubOp):
         right = negated(right)

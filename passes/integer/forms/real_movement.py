@@ -111,7 +111,7 @@ def _built(op: ir.OpView, integers: ir.Value, shape: list[int], filler: int) -> 
     built = ir.Operation.create(
         op.operation.name, results=[quantisation.tensor(shape, element)], operands=[integers], attributes=attributes
     )
-    return built.result
+    return accel.output(built)
 
 
 def _new_axis(op: ir.OpView, axis: int, old: Sequence[int], new: Sequence[int]) -> int | None:
@@ -157,7 +157,7 @@ def taken(lazy: Lazy, places: Mapping[int, list[int]]) -> Affine | Function:
         own = list(ir.ShapedType(value.type).shape)
         sizes = [len(places[axis]) if axis in places else size for axis, size in enumerate(own)]
         element = stored_type(value)
-        return accel.TakeOp(quantisation.tensor(sizes, element), value, ir.ArrayAttr.get(lists)).result
+        return accel.output(accel.TakeOp(quantisation.tensor(sizes, element), value, ir.ArrayAttr.get(lists)))
 
     if isinstance(lazy, Function):
         if lazy.axis in places:

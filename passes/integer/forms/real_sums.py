@@ -31,7 +31,7 @@ from .real_values import (
 
 def pool(op: accel.Pool2dOp, reader: Reader) -> Lazy:
     lazy = reader.lazy(op.input)
-    shape = list(ir.ShapedType(op.result.type).shape)
+    shape = list(ir.ShapedType(accel.output(op).type).shape)
     if isinstance(lazy, Joined):
         if lazy.axis > 1:
             raise NotExact(f"pools over a Concat whose parts have different scales; {REMEDY} behind it")
@@ -156,7 +156,7 @@ def linear(op: accel.Conv2dOp | accel.DenseOp, reader: Reader) -> Lazy:
                 offsets[c] += scales[c] * sum(int(n) * lazy.offsets[i % len(lazy.offsets)] for i, n in enumerate(own))
         for term in lazy.terms:
             terms += _accumulated(op, term, columns, scales, groups, channel_axis, padded)
-    axis = 1 if is_conv else len(ir.ShapedType(op.result.type).shape) - 1
+    axis = 1 if is_conv else len(ir.ShapedType(accel.output(op).type).shape) - 1
     kept = tuple(offsets[:1]) if len(set(offsets)) == 1 else tuple(offsets)
     varies = len(kept) > 1 or any(len(term.units) > 1 for term in terms)
     return Affine(tuple(terms), kept, axis if varies else None)
@@ -196,9 +196,9 @@ def _on_grid(lazy: Affine) -> Affine:
         raise NotExact(f"works on a Relu or Clip of a sum that nothing quantises; {REMEDY} before it")
     entries = np.clip(np.arange(x.lowest, x.highest + 1), *ends)
     table = quantisation.integers(x.signless(entries))
-    clipped = accel.LookupOp(
-        quantisation.tensor(list(lazy.shape), element), term.integers, table, lowest=x.lowest
-    ).result
+    clipped = accel.output(
+        accel.LookupOp(quantisation.tensor(list(lazy.shape), element), term.integers, table, lowest=x.lowest)
+    )
     return replace(
         lazy, terms=(replace(term, integers=clipped, lowest=ends[0], highest=ends[1]),), low=-math.inf, high=math.inf
     )
@@ -266,7 +266,7 @@ def _accumulated(
     }
     attributes["operandSegmentSizes"] = ir.DenseI32ArrayAttr.get([1, 1, 1, 0, 0])
     attributes["pad_value" if isinstance(op, accel.Conv2dOp) else "zero_point"] = accel.integer(term.zero_point)
-    shape = list(ir.ShapedType(op.result.type).shape)
+    shape = list(ir.ShapedType(accel.output(op).type).shape)
     built = ir.Operation.create(
         op.operation.name,
         results=[quantisation.tensor(shape, ir.IntegerType.get_signless(32))],
@@ -275,7 +275,7 @@ def _accumulated(
     )
     units = tuple(scale * u for scale, u in zip(scales, unit))
     units = units[:1] if len(set(units)) == 1 else units
-    return [Term(built.result, units, 0, int((first + starts).min()), int((last + starts).max()))]
+    return [Term(accel.output(built), units, 0, int((first + starts).min()), int((last + starts).max()))]
 
 
 def _narrowed(term: Term) -> ir.Value:

@@ -246,14 +246,14 @@ def weighted_sum(
         operands=[*(term.integers for term in lazy.terms), quantisation.integers(rows)],
         attributes=attributes,
     )
-    return built.result
+    return accel.output(built)
 
 
 def quantised(lazy: Lazy, y: Quantisation, rounding: str) -> ir.Value:
     """Round a real value to a quantised type, exactly. Raises NotExact where nothing does."""
     if isinstance(lazy, Joined):
         parts = [quantised(part, y, rounding) for part in lazy.parts]
-        return accel.ConcatOp(quantisation.tensor(list(lazy.shape), y.storage_type()), parts, lazy.axis).result
+        return accel.output(accel.ConcatOp(quantisation.tensor(list(lazy.shape), y.storage_type()), parts, lazy.axis))
     if y.axis is not None:
         return quantised(*_one_scale(lazy, y), rounding)
     if isinstance(lazy, Affine):
@@ -310,7 +310,7 @@ def _monotone(lazy: Affine, y: Quantisation, rounding: str) -> ir.Value:
     firsts, axis = _rows(starts, lazy.axis)
     results, _ = _rows(np.tile(levels, (len(rows), 1)), lazy.axis)
     result = quantisation.tensor(list(lazy.shape), y.storage_type())
-    return accel.ThresholdOp(result, term.integers, firsts, results, axis=axis).result
+    return accel.output(accel.ThresholdOp(result, term.integers, firsts, results, axis=axis))
 
 
 def _stepped(function: Function, y: Quantisation, rounding: str) -> ir.Value:
@@ -323,13 +323,13 @@ def _stepped(function: Function, y: Quantisation, rounding: str) -> ir.Value:
         entries = rounded(function.exact, function.approximate, numbers, y, rounding)
         if entries.size <= TABLE_ENTRIES:
             table, axis = _rows(y.signless(entries), function.axis)
-            return accel.LookupOp(result, function.integers, table, lowest=first, axis=axis).result
+            return accel.output(accel.LookupOp(result, function.integers, table, lowest=first, axis=axis))
     starts, values = steps(function.exact, function.approximate, first, last, y, rounding)
     if y.bits == 32:
         raise NotExact("has results of 32 bits, expected 8 or 16")
     firsts, axis = _rows(starts.astype(np.int32), function.axis)
     results, _ = _rows(y.signless(values), function.axis)
-    return accel.ThresholdOp(result, function.integers, firsts, results, axis=axis).result
+    return accel.output(accel.ThresholdOp(result, function.integers, firsts, results, axis=axis))
 
 
 def _rows(entries: np.ndarray, axis: int | None) -> tuple[ir.Value, int | None]:

@@ -20,7 +20,7 @@ from .builders import NotExact, bounds, form_of, made, rounding, uniform
 
 def lookup(op: ir.OpView, operands: list[ir.Value]) -> ir.Value:
     """Any function of one stored integer is a table."""
-    x, y = uniform(op.input, "input"), uniform(op.result, "result")
+    x, y = uniform(op.input, "input"), uniform(accel.output(op), "result")
     function = UNARY[type(op)]
     return _table(operands[0], x, y, lambda numbers: function(op, numbers), rounding(op))
 
@@ -70,13 +70,13 @@ def _table(
     made = accel.LookupOp(
         quantisation.tensor(shape, y.storage_type()), value, quantisation.integers(entries), lowest=x.lowest
     )
-    return made.result
+    return accel.output(made)
 
 
 @form_of(accel.SoftmaxOp)
 def softmax(op: accel.SoftmaxOp, operands: list[ir.Value]) -> ir.Value:
     """exp(-scale * d) for each distance d from the largest input, in fixed point that 64-bit comparisons can use."""
-    x, y = uniform(op.input, "input"), uniform(op.result, "result")
+    x, y = uniform(op.input, "input"), uniform(accel.output(op), "result")
     length = ir.ShapedType(op.input.type).shape[op.axis.value]
     multiplier, shift = y.scale.numerator, y.scale.denominator.bit_length() - 1
     steps = 2 * max(abs(y.highest - y.zero_point), abs(y.lowest - y.zero_point)) + 1

@@ -31,7 +31,8 @@ def kernel(layer: LayerSpec, violation: Violation) -> Iterator[ModelEdit]:
     sides = [
         [side, *range(side - 2, 0, -2)] if is_size else named or [side, side + 1, side - 1] for side in layer.kernel
     ]
-    for rows, columns in nearest(list(product(*sides)), layer.kernel):
+    of_rows, of_columns = sides
+    for rows, columns in nearest(list(product(of_rows, of_columns)), layer.kernel):
         if min(rows, columns) < 1 or (rows, columns) == layer.kernel:
             continue
         grows = rows >= layer.kernel[0] and columns >= layer.kernel[1]
@@ -44,8 +45,8 @@ def kernel(layer: LayerSpec, violation: Violation) -> Iterator[ModelEdit]:
 
 def with_kernel(layer: LayerSpec, sides: tuple[int, int]) -> LayerSpec:
     """Return a layer with another kernel and the same output: zeros behind, or cut; the padding makes up for it."""
-    more = [new - old for new, old in zip(sides, layer.kernel)]
-    grown = np.pad(layer.weights, [(0, 0), (0, 0), *((0, max(0, each)) for each in more)])
+    more, weights = [new - old for new, old in zip(sides, layer.kernel)], accel.present(layer.weights, "weights")
+    grown = np.pad(weights, [(0, 0), (0, 0), *((0, max(0, each)) for each in more)])
     top, left, bottom, right = layer.pads
     rows, columns = (each * step for each, step in zip(more, layer.dilations))
     if rows < 0:
@@ -127,7 +128,7 @@ def input_channels(layer: LayerSpec, violation: Violation) -> Iterator[ModelEdit
             if count < more <= 2 * max(count, max(MULTIPLES)):
                 yield from edited(f"pad input channels {count} -> {more}", SAME_NUMBERS, with_inputs(layer, more))
     found = numbers(violation.found)
-    allowed = {count * named[0] // found[0]} if named and found and found[0] > named[0] else set()
+    allowed = [count * named[0] // found[0]] if named and found and found[0] > named[0] else []
     for fewer in sorted({count // 2, count // 4, count // 8, *allowed}, reverse=True):
         if 0 < fewer < count:
             yield from edited(f"input channels {count} -> {fewer}", RETRAIN, with_inputs(layer, fewer))
@@ -135,8 +136,9 @@ def input_channels(layer: LayerSpec, violation: Violation) -> Iterator[ModelEdit
 
 def with_inputs(layer: LayerSpec, count: int) -> LayerSpec:
     """Return a layer with more input channels, whose weights are zeros, or with the first ones."""
-    more = max(0, count - layer.weights.shape[1])
-    weights = np.pad(layer.weights, [(0, 0), (0, more), *((0, 0) for _ in layer.weights.shape[2:])])[:, :count]
+    weights = accel.present(layer.weights, "weights")
+    more = max(0, count - weights.shape[1])
+    weights = np.pad(weights, [(0, 0), (0, more), *((0, 0) for _ in weights.shape[2:])])[:, :count]
     shape = list(layer.inputs[0].shape)
     shape[1 if layer.is_conv2d else -1] = count
     return replace(layer, weights=weights, inputs=(replace(layer.inputs[0], shape=tuple(shape)), *layer.inputs[1:]))

@@ -56,7 +56,7 @@ class LayerSpec:
     pooling: Mapping[str, ir.Attribute] | None = None
 
     @staticmethod
-    def of(layer: ir.OpView) -> LayerSpec | None:
+    def of(layer: accel.Layer) -> LayerSpec | None:
         """Return a layer as plain data; None for an op of another kind, or on something else than integers."""
         if not isinstance(layer, accel.Weighted | accel.AddOp | accel.Pool2dOp):
             return None
@@ -64,21 +64,23 @@ class LayerSpec:
         weights = quantisation.stored(layer.weights) if isinstance(layer, accel.Weighted) else None
         if isinstance(layer, accel.Weighted) and weights is None:
             values.append(layer.weights)
-        maps = [FeatureMap.of(value) for value in (*values, layer.result)]
-        if None in maps:
+        inputs = [known for value in values if (known := FeatureMap.of(value)) is not None]
+        output = FeatureMap.of(accel.output(layer))
+        if output is None or len(inputs) < len(values):
             return None
-        found = LayerSpec(type(layer), tuple(maps[:-1]), maps[-1], weights, layer.requant)
+        found = LayerSpec(type(layer), tuple(inputs), output, weights, layer.requant)
         if isinstance(layer, accel.Pool2dOp):
             attributes = layer.operation.attributes
             return replace(found, pooling={name: attributes[name] for name in attributes if name in POOLING})
         if not isinstance(layer, accel.Conv2dOp):
             return found
+        (rows, columns), (top, left, bottom, right), (down, across) = layer.strides, layer.pads, layer.dilations
         return replace(
             found,
             rescale=layer.rescale,
-            strides=tuple(layer.strides),
-            pads=tuple(layer.pads),
-            dilations=tuple(layer.dilations),
+            strides=(rows, columns),
+            pads=(top, left, bottom, right),
+            dilations=(down, across),
             groups=layer.groups.value,
             pad_value=layer.pad_value.value if layer.pad_value is not None else 0,
         )
@@ -90,8 +92,10 @@ class LayerSpec:
     @property
     def kernel(self) -> tuple[int, int]:
         """The rows and columns of the kernel; (1, 1) for what has none."""
-        shape = self.inputs[-1].shape if self.weights is None else self.weights.shape
-        return tuple(shape[2:]) if self.is_conv2d else (1, 1)
+        if not self.is_conv2d:
+            return 1, 1
+        _, _, rows, columns = self.inputs[-1].shape if self.weights is None else self.weights.shape
+        return rows, columns
 
     def resized(self) -> LayerSpec:
         """Return the same layer with the size that its result then has. Raises ValueError if there is none."""
@@ -118,7 +122,7 @@ class LayerSpec:
             ranges = [{"accel.range": ir.DenseI64ArrayAttr.get(list(each.range))} for each in self.inputs]
             made.attributes["arg_attrs"] = ir.ArrayAttr.get([ir.DictAttr.get(each) for each in ranges])
             with ir.InsertionPoint(made.add_entry_block()):
-                func.ReturnOp([self._layer(list(made.arguments)).result])
+                func.ReturnOp([self._layer(list(made.arguments)).results[0]])
         return module
 
     def _layer(self, inputs: list[ir.Value]) -> ir.OpView:
@@ -135,9 +139,11 @@ class LayerSpec:
             inputs.append(quantisation.integers(self.weights.astype(np.int8 if narrow else np.int16)))
         if self.op is accel.DenseOp:
             return accel.DenseOp(result, *inputs, requant=self.requant)
+        x, weights = inputs
         return accel.Conv2dOp(
             result,
-            *inputs,
+            x,
+            weights,
             self.strides,
             self.pads,
             self.dilations,

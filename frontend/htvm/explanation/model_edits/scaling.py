@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from math import ceil, log2
+from typing import Any
 
 import numpy as np
 
@@ -116,10 +117,10 @@ def code(layer: LayerSpec, violation: Violation) -> Iterator[ModelEdit]:
     if layer.requant is None or layer.rescale is not None or not layer.is_conv2d or not isinstance(converter, Shifter):
         return
     for low, high in converter.clips[-1:]:
-        first, last = value_ranges.sums(layer.weights, layer.inputs[0].range)
+        first, last = value_ranges.sums(accel.present(layer.weights, "weights"), layer.inputs[0].range)
         one = max(0, ceil(log2(max(1, *np.abs(first), *np.abs(last)) / max(1, high))))
         after = replace(shifted(layer, [one]), rescale=None)
-        requant = after.requant.replace(min=low, max=high, offset=[0])
+        requant = accel.present(after.requant, "requant").replace(min=low, max=high, offset=[0])
         yield ModelEdit(
             f"a result that is a converter's code: sums divided by 2^{one}, cut off at {low}..{high}, no bias",
             RETRAIN,
@@ -135,7 +136,8 @@ def one_step(layer: LayerSpec, violation: Violation) -> Iterator[ModelEdit]:
     slopes = slopes * np.array(layer.rescale.weights)
     one = round(float(-np.log2(np.abs(slopes).clip(2.0**-LARGEST_SHIFT)).mean()))
     after = shifted(layer, [min(max(one, 0), LARGEST_SHIFT)])
-    requant = after.requant.replace(min=layer.rescale.requant.min, max=layer.rescale.requant.max)
+    ends = layer.rescale.requant
+    requant = accel.present(after.requant, "requant").replace(min=ends.min, max=ends.max)
     yield ModelEdit("one requantisation, no converter between", RETRAIN, replace(after, requant=requant, rescale=None))
 
 
@@ -155,9 +157,9 @@ def signed_output(layer: LayerSpec, violation: Violation) -> Iterator[ModelEdit]
     if layer.requant is None or layer.rescale is not None or layer.output.element != "ui8":
         return
     stated = Requant.of(layer.requant)
-    ends = {"min": stated.low - 128, "max": stated.high - 128}
-    output = replace(layer.output, element="i8", range=(ends["min"], ends["max"]))
-    requant = layer.requant.replace(zero_point=stated.zero_point - 128, **ends)
+    low, high = stated.low - 128, stated.high - 128
+    output = replace(layer.output, element="i8", range=(low, high))
+    requant = layer.requant.replace(zero_point=stated.zero_point - 128, min=low, max=high)
     yield ModelEdit("its result as int8, integers and zero point 128 less", SAME_NUMBERS,
                  replace(layer, output=output, requant=requant))  # fmt: skip
 
@@ -167,7 +169,7 @@ def signed_output(layer: LayerSpec, violation: Violation) -> Iterator[ModelEdit]
 
 def slopes_of(layer: LayerSpec) -> list[float]:
     """Return how much a result grows with the sum, for each output channel; of a pool2d for each of its `counts`."""
-    stated = Requant.of(layer.requant)
+    stated = Requant.of(accel.present(layer.requant, "requant"))
     return stated.slopes(channels(layer) if layer.pooling is None else len(stated.multiplier)).tolist()
 
 
@@ -196,9 +198,9 @@ def channels(layer: LayerSpec) -> int:
     return layer.output.shape[-1 if layer.op is accel.DenseOp else 1]
 
 
-def shifted(layer: LayerSpec, by: Sequence[int], **others: object) -> LayerSpec:
+def shifted(layer: LayerSpec, by: Sequence[int], **others: Any) -> LayerSpec:
     """Return a layer that divides its sums, with their biases, by 2^s and rounds down; its clip stays."""
-    stated = Requant.of(layer.requant)
+    stated = Requant.of(accel.present(layer.requant, "requant"))
     biases = [offset >> stated.pre_shift for offset in stated.offset]
     return replace(layer, requant=shift_only(biases, by, stated.low, stated.high), **others)
 
@@ -220,8 +222,8 @@ def shift_only(biases: Sequence[int], by: Sequence[int], low: int, high: int) ->
 
 def sum_of_equals(layer: LayerSpec) -> LayerSpec:
     """Return an addition that halves the sum of its operands; its clip stays."""
-    ends = {"min": layer.requant.min, "max": layer.requant.max}
-    halved = accel.RequantAttr.get(multiplier=[1, 1], offset=[0], shift=[1], **ends, narrow=True)
+    ends = accel.present(layer.requant, "requant")
+    halved = accel.RequantAttr.get(multiplier=[1, 1], offset=[0], shift=[1], min=ends.min, max=ends.max, narrow=True)
     return replace(layer, requant=halved)
 
 

@@ -181,7 +181,9 @@ class Search:
     layer: LayerSpec
     refits: bool
     until: float = field(default_factory=lambda: process_time() + SECONDS)
-    known: dict[frozenset[str], Sequence[Violation]] = field(default_factory=dict)
+    known: dict[frozenset[str], Sequence[Violation]] = field(
+        default_factory=dict[frozenset[str], "Sequence[Violation]"]
+    )
 
     def fewest(self) -> Counterfactual | NothingHelps:
         """Return the fewest edits; or why there are none."""
@@ -317,14 +319,16 @@ def alone(soc: Soc, spec: LayerSpec) -> Alone:
     module = spec.as_module()
     rewrite(module, soc)
     (function,) = accel.functions(module)
-    candidates = {accel.output(layer): legal_engines(soc, layer) for layer in activations.layers(function)}
+    candidates: dict[ir.Value, list[Engine]] = {
+        accel.output(layer): legal_engines(soc, layer) for layer in activations.layers(function)
+    }
     with function.location:
         placed = Placing(soc, function, candidates).solve()
-    weights = sum(weight_bytes(each, soc.engine(placed.engines[each.result])) for each in linear(module))
-    return Alone(placed.engines[layer_of(module).result], placed.cycles, weights)
+    weights = sum(weight_bytes(each, soc.engine(placed.engines[accel.output(each)])) for each in linear(module))
+    return Alone(placed.engines[accel.output(layer_of(module))], placed.cycles, weights)
 
 
-def weight_bytes(layer: ir.OpView, engine: Engine) -> int:
+def weight_bytes(layer: accel.Layer, engine: Engine) -> int:
     """Return the bytes of a layer's weights as an engine wants them: packed, or as the model has them."""
     if isinstance(engine, Accelerator):
         return sum(map(engine.weight_bytes, launches.fewest(engine, engine.job(layer))))
@@ -340,15 +344,17 @@ def may_be_rewritten(layer: LayerSpec) -> bool:
 def rewrite(module: ir.Module, soc: Soc) -> None:
     """Let the passes that fit layers to accelerators do so."""
     for rewriting in (LegalizeConv(soc), SplitClamp(soc)):
-        rewriting(module.operation, None)
+        rewriting.rewrite(module.operation)
 
 
-def layer_of(module: ir.Module) -> ir.OpView:
+def layer_of(module: ir.Module) -> accel.Layer:
     """Return the layer whose result a module's function returns."""
     (function,) = accel.functions(module)
-    return function.body.blocks[0].operations[-1].operands[0].owner.opview
+    found = accel.producer(function.body.blocks[0].operations[-1].operands[0])
+    assert found is not None and accel.is_layer(found), found
+    return found
 
 
-def linear(module: ir.Module) -> list[ir.OpView]:
+def linear(module: ir.Module) -> list[accel.Layer]:
     """Return the layers of a module that are not there to move a map."""
     return [each for each in accel.layers(module) if isinstance(each, accel.Weighted | accel.AddOp | accel.Pool2dOp)]
