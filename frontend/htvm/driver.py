@@ -23,6 +23,7 @@ from htvm.backend.targets.soc import Soc
 from htvm.diagnostics import CompileError, collected
 from htvm.dialects import accel, modules
 from htvm.dialects.semantics.interpreter import interpret
+from htvm.dialects.semantics.real import Real
 from htvm.import_onnx import ModelError, ModelWarning, import_onnx, onnx_files, with_shapes
 from htvm.import_onnx.model import label_of
 from htvm.interface import Samples
@@ -64,7 +65,7 @@ class CompiledModel:
         if self.refitted is None:
             rounded = {port.name: port for port in self.project.outputs if port.nearest}
             meant = evaluate(self.proto, samples.inputs, exact=rounded)
-            return meant | {name: port.rounded(meant[name]) for name, port in rounded.items()}
+            return {name: rounded[name].rounded(n) if isinstance(n, Real) else n for name, n in meant.items()}
         module, inputs, outputs = parsed(self.refitted, "refitted"), self.project.inputs, self.project.outputs
         found: dict[str, list[np.ndarray]] = {port.name: [] for port in outputs}
         for sample in samples:
@@ -204,7 +205,7 @@ def warn_of_nearest(module: ir.Module, name: str) -> None:
     for function in accel.functions(module):
         for facts in activations.attributes_of(function, "res_attrs", len(function.type.results)):
             if "accel.nearest" in facts:
-                output, step = facts["accel.name"].value, facts["accel.scale"].value
+                output, step = ir.StringAttr(facts["accel.name"]).value, ir.FloatAttr(facts["accel.scale"]).value
                 warnings.warn(
                     ModelWarning(
                         f"{name}: output '{output}': nothing quantises it; the code gives the nearest multiples of "

@@ -114,10 +114,11 @@ def wrong(entry: Json) -> str | None:
         return f"found {reprlib.repr(entry)}, expected an object with 'node' and 'op'"
     if not isinstance(entry.get("engine", ""), str):
         return f"engine is {reprlib.repr(entry['engine'])}, expected a name"
-    if not isinstance(entry.get("number", 1), int):
+    number = entry.get("number", 1)
+    if not isinstance(number, int):
         wanted = "expected which of the layers with this node and operation, from 1"
         return f"number is {reprlib.repr(entry['number'])}, {wanted}"
-    if entry.get("number", 1) < 1:
+    if number < 1:
         return f"number is {entry['number']}, expected at least 1"
     if "tiling" not in entry:
         return None

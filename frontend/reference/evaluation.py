@@ -25,10 +25,11 @@ class UnsupportedOperators(ValueError):
 def evaluate(model: onnx.ModelProto, inputs: Mapping[str, np.ndarray], keep: None = None) -> dict[str, np.ndarray]: ...
 @overload
 def evaluate(
-    model: onnx.ModelProto,
-    inputs: Mapping[str, np.ndarray],
-    keep: Collection[str] | None = None,
-    exact: Collection[str] = (),
+    model: onnx.ModelProto, inputs: Mapping[str, np.ndarray], keep: Collection[str], exact: Collection[str] = ()
+) -> dict[str, np.ndarray | Real]: ...
+@overload
+def evaluate(
+    model: onnx.ModelProto, inputs: Mapping[str, np.ndarray], keep: None = None, *, exact: Collection[str]
 ) -> dict[str, np.ndarray | Real]: ...
 def evaluate(
     model: onnx.ModelProto,

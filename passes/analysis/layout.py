@@ -9,9 +9,7 @@ written as row-major.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate
 from math import prod
-from operator import mul
 
 from mlir import ir
 
@@ -28,9 +26,11 @@ def strides(value_type: ir.Type) -> tuple[int, ...]:
         return tuple(value_type.get_strides_and_offset()[0])
     tensor_type = ir.RankedTensorType(value_type)
     order = _order(tensor_type)
-    inner_sizes = [tensor_type.shape[axis] for axis in reversed(order[1:])]
-    steps: list[int] = list(accumulate([1, *inner_sizes], mul))[: len(order)]
-    return tuple(step for _, step in sorted(zip(reversed(order), steps, strict=True)))
+    steps, step = dict[int, int](), 1
+    for axis in reversed(order):
+        steps[axis] = step
+        step *= tensor_type.shape[axis]
+    return tuple(steps[axis] for axis in range(len(order)))
 
 
 def same_places(one: ir.Type, other: ir.Type) -> bool:

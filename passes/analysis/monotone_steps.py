@@ -40,11 +40,11 @@ class Steps:
             error = 2.0**-50 * (np.abs(goal) + np.abs(intercept)) / slope
             near = (np.abs(place - np.rint(place)) <= error) & (place > first - 2) & (place < last + 2)
         found = np.clip(np.nan_to_num(np.ceil(place)), first, last + 1).astype(np.int64)
-        for channel in np.flatnonzero(near.any(axis=1)):
+        for channel in map(int, np.flatnonzero(near.any(axis=1))):
             where = near[channel]
             exact = self._exact_places(channel, wanted[where])
             found[channel, where] = np.clip(exact, self.first[channel], self.last[channel] + 1)
-        for channel in np.flatnonzero(slope[:, 0] == 0):
+        for channel in map(int, np.flatnonzero(slope[:, 0] == 0)):
             value = exact_round(self.intercept[channel], self.rounding)
             found[channel] = np.where(wanted <= value, self.first[channel], self.last[channel] + 1)
         return found
@@ -68,7 +68,7 @@ class Steps:
 
     def level(self, places: np.ndarray) -> np.ndarray:
         """Say of each channel whether no accumulator steps."""
-        return ((places <= self.first[:, None]) | (places > self.last[:, None])).all(axis=1)
+        return np.asarray(((places <= self.first[:, None]) | (places > self.last[:, None])).all(axis=1))
 
     def without_zero_point(self) -> Steps:
         """Return the same steps with outputs counted from the zero point: the same places, smaller outputs."""

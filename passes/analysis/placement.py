@@ -254,7 +254,7 @@ class Placing:
         return left + self.copy(home, inside, job.output_bytes)
 
 
-def maker(output: ir.Value) -> ir.OpView:
+def maker(output: ir.Value) -> accel.Layer:
     """Return the layer that makes a map."""
     layer = accel.producer(output)
     assert layer is not None and accel.is_layer(layer), layer
@@ -289,5 +289,5 @@ def must_be_nchw(value: ir.Value) -> bool:
     """Say whether others see a map, or something takes it for a flat array."""
     if activations.is_argument(value):
         return True
-    neighbours = [value.owner, *(use.owner for use in value.uses)]
-    return any(isinstance(op.operation.opview, (accel.ReshapeOp, func.ReturnOp)) for op in neighbours)
+    neighbours = [accel.producer(value), *(use.owner.opview for use in value.uses)]
+    return any(isinstance(op, (accel.ReshapeOp, func.ReturnOp)) for op in neighbours)

@@ -50,7 +50,8 @@ def _actions(parser: argparse.ArgumentParser) -> list[argparse.Action]:
     found: list[argparse.Action] = []
     for action in parser._actions:
         found.append(action)
-        if isinstance(action.choices, Mapping):  # subcommands, by name
-            parsers = cast("Mapping[str, argparse.ArgumentParser]", action.choices)
+        choices: object = action.choices
+        if isinstance(choices, Mapping):  # subcommands, by name
+            parsers = cast("Mapping[str, argparse.ArgumentParser]", choices)
             found += [inner for each in parsers.values() for inner in _actions(each)]
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from htvm.commands.arguments import options_of
 
 
 @contextmanager
-def naming_sufficient_memory(arguments: argparse.Namespace) -> Iterator[None]:
+def naming_sufficient_memory(arguments: argparse.Namespace) -> Generator[None]:
     """Add to an error that says that memories are too small the options with which the model fits."""
     try:
         yield
