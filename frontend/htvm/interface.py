@@ -178,7 +178,7 @@ class Samples:
                 problems.append(f"input '{name}' holds {values[~np.isfinite(values)][0]}, expected finite numbers")
         for port in ports:
             values, (low, high) = inputs[port.name], port.range
-            outside = values[(values < low) | (values > high)] if values.dtype.kind in "iu" else values[:0]
+            outside = values[(values < low) | (values > high)] if values.dtype.kind in "iu" else values.reshape(-1)[:0]
             if outside.size:
                 problems.append(f"input '{port.name}' holds {outside.flat[0]}, expected {low:,} to {high:,}")
         if problems:

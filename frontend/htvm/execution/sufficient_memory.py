@@ -15,6 +15,9 @@ from htvm.options import CompileOptions
 from htvm.runtime.simulator import SimulationError
 from htvm.runtime.simulator.toolchain import BuildError
 
+LARGEST_BYTES = 128 << 20
+"""Of a memory: what needs more is no network for a microcontroller, and trying it would take as much here."""
+
 TRIES = 8
 """Of compiling with more room; each asks for more than the one before, mostly for the last time at the third."""
 
@@ -24,11 +27,13 @@ def sufficient_memory(
 ) -> dict[str, int] | None:
     """Return bytes of memories with which a model compiles and links, which it does not with those of `soc`.
 
-    shortages: what was said when it was tried. None if one of the memories cannot grow, or if that does not help.
+    shortages: what was said when it was tried. None if a memory cannot grow as far, or that does not help.
     """
     sizes: dict[str, int] = {}
     for _ in range(TRIES):
         if not shortages or not all(each.can_end(soc) for each in shortages):
+            return None
+        if any(each.needed_bytes > LARGEST_BYTES for each in shortages):
             return None
         sizes |= {each.memory: max(each.needed_bytes, sizes.get(each.memory, 0)) for each in shortages}
         larger = options.having(memory={**options.memory, **sizes})
