@@ -11,17 +11,17 @@ from mlir import ir
 from mlir.dialects import func
 
 from ._accel_ops_gen import *  # noqa: F403
-from ._accel_ops_gen import TakeOp
+from ._accel_ops_gen import Pool2dOp, TakeOp
 from ._attributes import *  # noqa: F403
 from ._attributes import Mapping, Numbers, Objective, OptionsAttr, PoolKind, TilingAttr
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
-    from ._accel_ops_gen import Layer
+    from ._accel_ops_gen import Layer, Moves
 else:
     from ._families import *  # noqa: F403
-    from ._families import Layer
+    from ._families import Layer, Moves
 
 A = TypeVar("A", bound=ir.Attribute)
 T = TypeVar("T")
@@ -38,6 +38,11 @@ INNER_ATTRIBUTE = "accel.inner"
 
 EXTREMES = (PoolKind.MAX, PoolKind.MIN)
 """Pools that choose one of the elements of a window."""
+
+
+def only_moves(op: ir.OpView) -> bool:
+    """Say whether each number of an op's result is one of its operands' numbers."""
+    return isinstance(op, Moves) or (isinstance(op, Pool2dOp) and op.kind.value in EXTREMES)
 
 
 def options(module: ir.Module | ir.Operation) -> OptionsAttr:

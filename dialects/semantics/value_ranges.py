@@ -61,7 +61,7 @@ def _made(op: ir.OpView) -> Range | None:
         return _clip(requant)
     if isinstance(op, accel.ConcatOp):
         return _hull([held(part) for part in op.inputs])
-    if isinstance(op, accel.Moves) or (isinstance(op, accel.Pool2dOp) and op.kind.value in accel.EXTREMES):
+    if accel.only_moves(op):
         return held(op.operation.operands[0])
     if isinstance(op, accel.PadOp):
         filler = int(op.value.value)

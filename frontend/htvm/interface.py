@@ -178,9 +178,9 @@ class Samples:
                 problems.append(f"input '{name}' holds {values[~np.isfinite(values)][0]}, expected finite numbers")
         for port in ports:
             values, (low, high) = inputs[port.name], port.range
-            outside = values[(values < low) | (values > high)] if values.dtype.kind in "iu" else values.reshape(-1)[:0]
-            if outside.size:
-                problems.append(f"input '{port.name}' holds {outside.flat[0]}, expected {low:,} to {high:,}")
+            outside = (values < low) | (values > high)
+            if values.dtype.kind in "iu" and outside.any():
+                problems.append(f"input '{port.name}' holds {values[outside][0]}, expected {low:,} to {high:,}")
         if problems:
             raise InputError("\n".join(problems))
         return Samples(inputs, max(counts.values(), default=1))

@@ -42,7 +42,8 @@ def solve(steps: Steps) -> Requant:
     other values, which alternating ties need; and what one multiplier gives, corrected. That comes first for results
     with more than 8 bits, which have too many steps for one multiplier.
     """
-    if steps.highest - steps.lowest > MOST_STEPS and (found := corrected(steps)):
+    has_many_steps = steps.highest - steps.lowest > MOST_STEPS
+    if has_many_steps and (found := corrected(steps)):
         return found
     search = _Search(steps, steps.places())
     apart = steps.without_zero_point()
@@ -51,7 +52,7 @@ def solve(steps: Steps) -> Requant:
         or _linear(_Search(apart, search.places), NARROW_EACH, steps)
         or _linear(search, WIDE)
         or _ties_to_even(steps)
-        or corrected(steps)
+        or (None if has_many_steps else corrected(steps))
         or _nearest(steps, search)
     )
 

@@ -12,7 +12,7 @@ from htvm.dialects.quantisation import Quantisation
 
 def moved(op: ir.OpView) -> Quantisation | None:
     """Return the quantisation of the numbers that an operation moves; None if it does not just move."""
-    if isinstance(op, accel.Moves) or (isinstance(op, accel.Pool2dOp) and op.kind.value in accel.EXTREMES):
+    if accel.only_moves(op):
         parts = [Quantisation.of(operand) for operand in op.operation.operands]
         first = parts[0]
         if first is None or first.axis is not None:

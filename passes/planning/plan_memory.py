@@ -59,13 +59,12 @@ class PlanMemory:
                     plan.write_offsets()
                     largest[memory] = max(largest.get(memory, plan), plan, key=lambda each: each.packing.peak)
 
-            constants = constant_bytes(module, self.target)
-            for name, plan in largest.items():
-                if plan.packing.peak + constants[name] > memories[name].size_bytes:
-                    message = does_not_fit(self.target, memories[name], plan, constants[name])
-                    plan.peak_layer.location.emit_error(message)
-                    this_pass.signal_pass_failure()
             write_summary(module, largest, memories)
+            too_small = {each.memory: each for each in shortages(module, self.target)}
+            for name, plan in largest.items():
+                if name in too_small:
+                    plan.peak_layer.location.emit_error(does_not_fit(self.target, too_small[name], plan))
+                    this_pass.signal_pass_failure()
 
 
 @dataclass(frozen=True)
@@ -167,9 +166,11 @@ def shortages(module: ir.Operation, target: Soc) -> list[Shortage]:
     return [Shortage(name, size) for name, size in needed.items() if size > target.memory(name).size_bytes]
 
 
-def does_not_fit(target: Soc, memory: Memory, plan: Plan, constants: int) -> str:
+def does_not_fit(target: Soc, shortage: Shortage, plan: Plan) -> str:
     """Say that a memory is too small, what fills it at the worst node, largest first, and what would help."""
-    needed, left = plan.packing.peak + constants, memory.size_bytes - constants
+    memory, needed = target.memory(shortage.memory), shortage.needed_bytes
+    constants = needed - plan.packing.peak
+    left = memory.size_bytes - constants
     live = [life for life in plan.lives if life.first <= plan.peak <= life.last]
     sizes = [(constants, "constants"), *((life.size_bytes, f"'{life.name}'") for life in live)]
     parts = "\n".join(f"  {size:>9,} bytes: {name}" for size, name in sorted(sizes, reverse=True) if size)
@@ -180,7 +181,7 @@ def does_not_fit(target: Soc, memory: Memory, plan: Plan, constants: int) -> str
         advice = f"the constants leave {left:,} bytes for activations: smaller maps or fewer channels at this node help"
     else:
         advice = "the constants alone do not fit: fewer weights help"
-    if memory.host_visible and Shortage(memory.name, needed).can_end(target):
+    if memory.host_visible and shortage.can_end(target):
         advice += f", or a larger {memory.name}"
     return (
         f"does not fit target '{target.name}': {memory.name} needs {needed:,} bytes at node "

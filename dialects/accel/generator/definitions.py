@@ -43,26 +43,29 @@ TEXT = Kind(
     "str", "str", "const void *", "::mlir::StringAttr::get(attribute.getContext(), $).getAsOpaquePointer()",
     "htvmAttribute<::mlir::StringAttr>($).getValue()", "text", "text",
 )  # fmt: skip
-DICTIONARY = Kind(
-    "ir.DictAttr", "ir.DictAttr", "const void *", "$.getAsOpaquePointer()",
-    "htvmAttribute<::mlir::DictionaryAttr>($)", "attribute(ir.DictAttr)", "attribute",
-)  # fmt: skip
-TYPED = Kind(
-    "ir.Attribute", "ir.Attribute", "const void *", "$.getAsOpaquePointer()",
-    "htvmAttribute<::mlir::TypedAttr>($)", "attribute(ir.Attribute)", "attribute",
-)  # fmt: skip
-TYPE = Kind(
-    "ir.TypeAttr", "ir.TypeAttr", "const void *", "$.getAsOpaquePointer()",
-    "htvmAttribute<::mlir::TypeAttr>($)", "attribute(ir.TypeAttr)", "attribute",
-)  # fmt: skip
+
+
+def attribute_kind(python: str, cpp: str) -> Kind:
+    """Return the kind of a parameter that is an attribute of MLIR's own, by its class in Python and in C++."""
+    return Kind(
+        python,
+        python,
+        "const void *",
+        "$.getAsOpaquePointer()",
+        f"htvmAttribute<{cpp}>($)",
+        f"attribute({python})",
+        "attribute",
+    )
+
+
 KINDS = {
     "int64_t": INTEGER,
     "bool": FLAG,
     "::mlir::DenseI64ArrayAttr": INTEGERS,
     "::llvm::StringRef": TEXT,
-    "::mlir::DictionaryAttr": DICTIONARY,
-    "::mlir::TypedAttr": TYPED,
-    "::mlir::TypeAttr": TYPE,
+    "::mlir::DictionaryAttr": attribute_kind("ir.DictAttr", "::mlir::DictionaryAttr"),
+    "::mlir::TypedAttr": attribute_kind("ir.Attribute", "::mlir::TypedAttr"),
+    "::mlir::TypeAttr": attribute_kind("ir.TypeAttr", "::mlir::TypeAttr"),
 }
 
 

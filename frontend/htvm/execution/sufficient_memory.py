@@ -31,9 +31,7 @@ def sufficient_memory(
     """
     sizes: dict[str, int] = {}
     for _ in range(TRIES):
-        if not shortages or not all(each.can_end(soc) for each in shortages):
-            return None
-        if any(each.needed_bytes > LARGEST_BYTES for each in shortages):
+        if not shortages or not all(each.needed_bytes <= LARGEST_BYTES and each.can_end(soc) for each in shortages):
             return None
         sizes |= {each.memory: max(each.needed_bytes, sizes.get(each.memory, 0)) for each in shortages}
         larger = options.having(memory={**options.memory, **sizes})

@@ -153,6 +153,7 @@ press("#timeline-chart", "+");
 seen.after = zoomed().end - zoomed().start;
 press("#network-chart", "ArrowRight");
 seen.chosen = document.getElementById("chosen").textContent;
+seen.cards = document.getElementById("cards").textContent;
 seen.rows = document.querySelectorAll("#layer-table tbody tr").length;
 seen.marked = [...document.querySelectorAll("#layer-table tr.selected")].map((row) => row.cells[1].textContent);
 document.querySelector("input[value=layers]").click();
@@ -167,7 +168,9 @@ def test_a_browser_draws_it_without_a_complaint(shown: PageFacts, tmp_path: Path
     """Keys zoom the timeline and walk through the network; a name that is markup stays a name."""
     first, *others = shown.layers
     hostile = replace(first, metrics=replace(first.metrics, name="<img src=x onerror=alert(1)>"))
-    body, end, rest = page(replace(shown, layers=(hostile, *others))).rpartition("</body>")
+    body, end, rest = page(
+        replace(shown, layers=(hostile, *others), offload=Offload(3, 12, 1, 8, pow2=(10, 12)))
+    ).rpartition("</body>")
     file = tmp_path / "page.html"
     file.write_text(body + PROBE + end + rest, encoding="utf-8")
     options = ["--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
@@ -178,6 +181,7 @@ def test_a_browser_draws_it_without_a_complaint(shown: PageFacts, tmp_path: Path
     seen = json.loads(re.search(r"<title>seen (.*?)</title>", done.stdout)[1].replace("&lt;", "<").replace("&gt;", ">"))
     assert seen["after"] < seen["before"]
     assert seen["chosen"].startswith("Step 0 on host, <img src=x onerror=alert(1)>: conv2d 1x3x32x32")
+    assert "On accelerators3 of 12 layers12.5 % of the MACs; 10 of 12 with requant=pow2" in seen["cards"]
     assert seen["rows"] == 15 and seen["marked"] == [hostile.metrics.name]
     assert len(seen["drawn"]) == 3 and all(count > 20 for count in seen["drawn"])
     assert "<img" not in done.stdout.partition('id="facts"')[0]
