@@ -59,7 +59,7 @@ def check_fit(program: Program, soc: Soc) -> None:
 
     plan-memory counts the constants of the module; here are those of the kernels, in the form in which they are.
     """
-    memory = soc.memory(soc.constant_memory or soc.program_memory)
+    memory = soc.memory(soc.constants_in)
     activations = program.arena.peak_bytes if memory.name == soc.arena_memory else 0
     constants = program.shared.constants
     needed = constants.size_bytes + activations
@@ -101,7 +101,7 @@ def start_up(soc: Soc) -> dict[str, str]:
     script = Template(target_file(soc, "link.ld")).substitute(
         memories=memories,
         program_memory=soc.program_memory,
-        constant_memory=soc.constant_memory or soc.program_memory,
+        constant_memory=soc.constants_in,
         arena_memory=soc.arena_memory,
         stack_bytes=STACK_BYTES,
     )

@@ -6,9 +6,11 @@ group `htvm.targets` whose value is a `Soc`.
 
 import importlib
 import importlib.util
+import sys
 from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import ModuleType
 
 from htvm.backend.targets.soc import Soc
 from htvm.backend.targets.validation import validate
@@ -37,17 +39,30 @@ def load(name_or_path: str) -> Soc:
 
 
 def load_file(path: Path) -> Soc:
-    """Run a target's file and return its SOC."""
+    """Run a target's file and return its SOC. It may import its neighbours, as a script may."""
     if not path.is_file():
         raise ValueError(f"target file '{path}' does not exist")
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None and spec.loader is not None, path
     module = importlib.util.module_from_spec(spec)
+    folder, before = str(path.resolve().parent), set(sys.modules)
+    sys.path.insert(0, folder)
     try:
         spec.loader.exec_module(module)
     except Exception as error:
         raise ValueError(f"target file '{path}' fails: {type(error).__name__}: {error}") from error
+    finally:
+        sys.path.remove(folder)
+        for name in set(sys.modules) - before:  # another folder may have neighbours of the same names
+            if is_in(sys.modules[name], folder):
+                del sys.modules[name]
     return replace(checked(getattr(module, "SOC", None), f"target file '{path}'"), file=str(path))
+
+
+def is_in(module: ModuleType, folder: str) -> bool:
+    """Say whether a module's file is in a folder, or below."""
+    file = getattr(module, "__file__", None)
+    return isinstance(file, str) and Path(folder) in Path(file).resolve().parents
 
 
 def checked(found: object, where: str) -> Soc:

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 from mlir import ir
 
+from htvm.dialects.accel import Layout
+
 if TYPE_CHECKING:
     import numpy as np
 
-    from htvm.backend.targets.jobs import Job, Layout
+    from htvm.backend.targets.jobs import Job
     from htvm.backend.targets.violations import Violation
 
 HOST = "host"
@@ -39,34 +41,41 @@ class Engine(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Operand:
+    """What an engine's jobs read or write of one kind, and how it must lie.
+
+    memory: where it is; any, also the host's own or one that other operands are in. elements: the element types of
+    maps, as MLIR prints them. layouts: of maps; the first is the natural one. limit_bytes: the most that one launch can
+    have; where that is all of the memory, it follows the memory's size.
+    """
+
+    memory: str
+    elements: tuple[str, ...] = ("i8",)
+    layouts: tuple[Layout, ...] = (Layout.NCHW,)
+    limit_bytes: int = 1 << 32
+
+
 @runtime_checkable
 class Accelerator(Engine, Protocol):
-    """An engine with memories of its own that the host starts job by job.
+    """An engine that the host starts job by job.
 
-    memory: where its inputs and outputs are. weight_memory: where its weights are, capacity_bytes: the size of that.
-    base: the address of its registers.
-    reads: the layout of maps that it reads; writes: the layouts it can write, first the natural one. output_step: the
-    output channels that its lanes take at once. job_fields: the names of its jobs' own fields, in the order of a
-    descriptor, at most jobs.MOST_OWN.
+    input, weights, output: what its jobs read and write. Inputs have one layout; jobs of several inputs, additions,
+    take any in which all are. base: the address of its registers. output_step: the output channels that its lanes take
+    at once. job_fields: the names of its jobs' own fields, in the order of a descriptor, at most jobs.MOST_OWN.
     """
 
     @property
-    def memory(self) -> str: ...
+    def input(self) -> Operand: ...
 
     @property
-    def weight_memory(self) -> str: ...
+    def weights(self) -> Operand: ...
 
     @property
-    def capacity_bytes(self) -> int: ...
+    def output(self) -> Operand: ...
 
     @property
     def base(self) -> int: ...
-
-    @property
-    def reads(self) -> Layout: ...
-
-    @property
-    def writes(self) -> tuple[Layout, ...]: ...
 
     @property
     def output_step(self) -> int: ...
@@ -98,7 +107,7 @@ class Accelerator(Engine, Protocol):
         ...
 
     def execute(self, job: Job, inputs: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
-        """Compute a lowered job as the hardware does: int8[output_bytes] from flat int8 inputs and uint8 weights."""
+        """Compute a lowered job as the hardware does: uint8[output_bytes] from the bytes of inputs and weights."""
         ...
 
 
@@ -208,6 +217,11 @@ class Soc:
     file: str | None = None
 
     @property
+    def constants_in(self) -> str:
+        """The name of the memory where constants are."""
+        return self.constant_memory or self.program_memory
+
+    @property
     def cost_model(self) -> CostModel | None:
         """The figures that predictions and the simulated timeline use; None if nothing needs any."""
         return self.cost_models[0] if self.cost_models else None
@@ -275,12 +289,10 @@ class Soc:
             raise ValueError(
                 f"memory '{name}' cannot have {size_bytes:,} bytes: '{behind.name}' begins {most:,} behind it"
             )
-        sizes = (replace(each, size_bytes=size_bytes) if each.name == name else each for each in self.memories)
+        old = self.memory(name)
+        sizes = (replace(each, size_bytes=size_bytes) if each == old else each for each in self.memories)
         engines = (
-            replace(cast("Any", each), capacity_bytes=size_bytes)
-            if isinstance(each, Accelerator) and each.weight_memory == name
-            else each
-            for each in self.engines
+            with_memory(each, old, size_bytes) if isinstance(each, Accelerator) else each for each in self.engines
         )
         return replace(self, memories=tuple(sizes), engines=tuple(engines))
 
@@ -302,3 +314,14 @@ class Soc:
     def known(self, what: str) -> str:
         """Return the names of all engines, memories or cost models, for a message."""
         return ", ".join(each.name for each in getattr(self, what)) or "none"
+
+
+def with_memory(engine: Accelerator, memory: Memory, size_bytes: int) -> Accelerator:
+    """Return an engine whose operands may have all of a memory, if they could before, when that has another size."""
+    operands = {name: getattr(engine, name) for name in ("input", "weights", "output")}
+    changed = {
+        name: replace(operand, limit_bytes=size_bytes)
+        for name, operand in operands.items()
+        if operand.memory == memory.name and operand.limit_bytes == memory.size_bytes
+    }
+    return replace(cast("Any", engine), **changed) if changed else engine

@@ -7,15 +7,21 @@ from collections.abc import Iterator
 from typing import cast
 
 from htvm.backend.targets.jobs import MOST_OWN
-from htvm.backend.targets.soc import Accelerator, CostModel, Dma, Engine, Host, Memory, Soc
+from htvm.backend.targets.soc import Accelerator, CostModel, Dma, Engine, Host, Memory, Operand, Route, Soc
 
 PARTS = {"memories": Memory, "engines": Engine, "dmas": Dma, "cost_models": CostModel}
 """The fields of a Soc that are tuples, and of what."""
 
+ROLES = ("input", "weights", "output")
+"""The members of an accelerator that are operands."""
+
 
 def validate(soc: Soc) -> list[str]:
     """Return what is wrong with a Soc, each as "what: found X, wanted Y"; nothing if passes can use it."""
-    return list(_of_types(soc)) or [*_of_names(soc), *_of_addresses(soc)]
+    if wrong := list(_of_types(soc)):
+        return wrong
+    wrong = list(_of_names(soc))
+    return [*(wrong or _of_routes(soc)), *_of_addresses(soc)]
 
 
 def _of_types(soc: Soc) -> Iterator[str]:
@@ -42,6 +48,13 @@ def _of_part(where: str, part: object, wanted: type) -> Iterator[str]:
         needed, wanted = {*needed, *_members(Accelerator)}, Accelerator
     if missing := sorted(name for name in needed if not hasattr(part, name)):
         yield f"{where}: found {_kind(part)} without {', '.join(missing)}, wanted all members of soc.{wanted.__name__}"
+    elif wanted is Accelerator:
+        for role in ROLES:
+            operand = getattr(part, role)
+            if not isinstance(operand, Operand):
+                yield f"{where}.{role}: found {_kind(operand)}, wanted a soc.Operand"
+            elif not operand.elements or not operand.layouts:
+                yield f"{where}.{role}: found no element type or no layout, wanted one of each at least"
 
 
 def _of_names(soc: Soc) -> Iterator[str]:
@@ -55,8 +68,8 @@ def _of_names(soc: Soc) -> Iterator[str]:
     if soc.constant_memory is not None:
         named["constant_memory"] = soc.constant_memory
     for engine in soc.accelerators:
-        named[f"memory of engine '{engine.name}'"] = engine.memory
-        named[f"weight_memory of engine '{engine.name}'"] = engine.weight_memory
+        for role in ROLES:
+            named[f"{role} of engine '{engine.name}', memory"] = getattr(engine, role).memory
     for dma in soc.dmas:
         for route in dma.routes:
             named[f"route {route.name} of '{dma.name}', source"] = route.source
@@ -70,6 +83,21 @@ def _of_names(soc: Soc) -> Iterator[str]:
             yield f"job_fields of engine '{engine.name}': found {len(engine.job_fields)}, wanted at most {MOST_OWN}"
     if soc.accelerators and not soc.cost_models:
         yield "cost_models: found none, wanted one, since there are accelerators"
+
+
+def _of_routes(soc: Soc) -> Iterator[str]:
+    """Say which routes are missing that data must take between the host's memories and an accelerator's."""
+    known = {route for dma in soc.dmas for route in dma.routes}
+    for engine in soc.accelerators:
+        needed = {
+            "input": Route(soc.arena_memory, engine.input.memory),
+            "weights": Route(soc.constants_in, engine.weights.memory),
+            "output": Route(engine.output.memory, soc.arena_memory),
+        }
+        for role, route in needed.items():
+            if route.source != route.target and route not in known:
+                names = ", ".join(sorted(each.name for each in known)) or "none"
+                yield f"dmas: found routes {names}, wanted {route.name} too, for the {role} of engine '{engine.name}'"
 
 
 def _of_addresses(soc: Soc) -> Iterator[str]:

@@ -90,11 +90,12 @@ LogicalResult InexactAttr::verify(Report report, DenseI64ArrayAttr channels, Den
 //===----------------------------------------------------------------------===//
 
 LogicalResult TilingAttr::verify(Report report, int64_t outputs, int64_t rows, int64_t columns, int64_t buffers,
-                                 int64_t launchOutputs, bool, bool, bool, bool) {
+                                 int64_t launchOutputs, int64_t weightBuffers, bool, bool, bool, bool) {
   for (auto [name, size, least] : {std::tuple<StringRef, int64_t, int64_t>{"outputs", outputs, 1},
                                    {"rows", rows, 1},
                                    {"columns", columns, 1},
-                                   {"launch_outputs", launchOutputs, 0}})
+                                   {"launch_outputs", launchOutputs, 0},
+                                   {"weight_buffers", weightBuffers, 0}})
     if (size < least)
       return report() << "tiling '" << name << "' is " << size << ", expected at least " << least;
   if (buffers < 1 || buffers > 2)

@@ -167,6 +167,8 @@ def Accel_TilingAttr : Accel_Attr<"Tiling", "tiling"> {
     Accel_Integer<"columns of a tile">:$columns,
     DefaultValuedParameter<"int64_t", "1", "2: a tile's transfers go on while another one is computed">:$buffers,
     Accel_OptionalInteger<"output channels of a launch, if a tile has several; 0: one for all">:$launch_outputs,
+    Accel_OptionalInteger<"buffers that weights which are fetched again go through in turn; 0: each tile's have their "
+                          "own">:$weight_buffers,
     Accel_Flag<"inputs come from another memory">:$loads,
     Accel_Flag<"outputs go to another memory">:$stores,
     Accel_Flag<"output channels are the outer loop">:$outputs_first,

@@ -16,8 +16,8 @@ def violations(soc: Soc, engine: Engine, layer: accel.Layer) -> Sequence[Violati
     broken = engine.violations(layer)
     if broken or not isinstance(engine, Accelerator):
         return broken
-    room = soc.memory(engine.memory).size_bytes
-    return Search(soc, engine, engine.job(layer), soc.arena_memory, room, loads=True, stores=True).too_large()
+    budgets = {memory.name: memory.size_bytes for memory in soc.memories}
+    return Search(soc, engine, engine.job(layer), soc.arena_memory, budgets, loads=True, stores=True).too_large()
 
 
 def per_engine(soc: Soc, layer: accel.Layer) -> Mapping[str, Sequence[Violation]]:

@@ -33,7 +33,7 @@ def fastest(soc: Soc, value: ir.Value, wanted: Layout) -> Conversion:
     with behind(value), ir.Location.unknown():
         layer = convolution(value, value.type)
     for engine in soc.accelerators:
-        if engine.reads != wanted and wanted in engine.writes and not violations(soc, engine, layer):
+        if engine.input.layouts[0] != wanted and wanted in engine.output.layouts and not violations(soc, engine, layer):
             ways.append(Conversion(engine.name, engine.cycles(layer, soc.cost_model)))
     scaling.erase(layer)
     return min(ways, key=lambda way: way.cycles)

@@ -14,7 +14,7 @@ from __future__ import annotations
 from htvm.backend.targets.jobs import Layout
 from htvm.dialects.accel import JobKind
 
-from .tiling import Choice, Search, Tile, Tiling, balanced, different
+from .tiling import Choice, Search, Tile, Tiling, balanced
 
 LANES = 16
 """Output channels and columns that the array takes at once; also the outputs of a tile of one pixel."""
@@ -23,7 +23,9 @@ LANES = 16
 def choose(search: Search) -> Choice | None:
     """Return DORY's tiling with its predicted time; None if none fits."""
     tiling = whole(search) or max(fitting(search), key=lambda each: value(search, each), default=None)
-    return None if tiling is None else Choice(tiling, search.cycles(tiling), search.bound(tiling))
+    if tiling is None:
+        return None
+    return Choice(search.with_buffers(tiling), search.cycles(tiling), search.bound(tiling))
 
 
 def tile(search: Search, outputs: int, rows: int, columns: int) -> Tiling:
@@ -55,9 +57,7 @@ def fits(search: Search, tiling: Tiling) -> bool:
         return False
     if not search.is_cut_inside(tiling.rows, tiling.columns):
         return False
-    weights = max(search.cost(each, tiling).weight_bytes for each in different(search.job, tiling))
-    room = search.soc.memory(search.engine.weight_memory).size_bytes
-    return search.bytes_of(tiling) <= search.budget_bytes and weights <= room
+    return search.fits(tiling) and search.weights_of_a_tile(tiling) <= search.room_for_weights(tiling)
 
 
 def fitting(search: Search) -> list[Tiling]:
@@ -75,7 +75,7 @@ def fitting(search: Search) -> list[Tiling]:
 
 def value(search: Search, tiling: Tiling) -> int:
     """Return DORY's objective."""
-    k, r, c, size = tiling.outputs, tiling.rows, tiling.columns, search.bytes_of(tiling)
+    k, r, c, size = tiling.outputs, tiling.rows, tiling.columns, sum(search.map_bytes(tiling).values())
     job = search.job
     if job.kind == JobKind.ADD:
         return 10**6 * size + 1000 * k + 10 * c + r

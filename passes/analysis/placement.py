@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import ceil, prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from mlir import ir
 from mlir.dialects import func
@@ -145,12 +145,12 @@ class Placing:
         if not isinstance(engine, Accelerator):
             return time
         size = sum(map(engine.weight_bytes, launches.fewest(engine, engine.job(layer))))
-        return time + (self.copy(self.soc.arena_memory, engine.weight_memory, size) if size else 0)
+        return time + (self.copy(self.soc.constants_in, engine.weights.memory, size) if size else 0)
 
     def limit_constants(self) -> cp_model.IntVar:
         """Return whether the constants leave room for inputs, outputs and maps that no accelerator can keep."""
         fits = self.flag()
-        memory = self.soc.memory(self.soc.constant_memory or self.soc.program_memory)
+        memory = self.soc.memory(self.soc.constants_in)
         room = memory.size_bytes - MARGIN_BYTES
         if memory.name == self.soc.arena_memory:
             room -= self.most_outside()
@@ -174,7 +174,9 @@ class Placing:
         engines = [each for each in self.candidates.get(value, ()) if isinstance(each, Accelerator)]
         if value in self.returned or not engines:
             return True
-        return 2 * layout.size_bytes(value.type) > max(self.soc.memory(each.memory).size_bytes for each in engines)
+        return 2 * layout.size_bytes(value.type) > max(
+            self.soc.memory(each.output.memory).size_bytes for each in engines
+        )
 
     def constant_bytes(self, output: ir.Value, name: str) -> int:
         """Return about what the constants of a layer take: weights as an engine wants them, descriptors of its jobs."""
@@ -182,18 +184,20 @@ class Placing:
         if isinstance(engine, Accelerator):
             job = engine.job(layer)
             parts = launches.fewest(engine, job)
-            tiles = -(-(job.input_bytes + job.output_bytes) // self.soc.memory(engine.memory).size_bytes)
+            room = self.soc.memory(engine.input.memory).size_bytes
+            tiles = -(-(job.input_bytes + job.output_bytes) // room)
             return sum(map(engine.weight_bytes, parts)) + 4 * DESCRIPTOR_WORDS * max(tiles, len(parts))
         constants = [value for value in layer.operation.operands if activations.is_constant(value)]
         return ceil(HOST_DATA * sum(layout.size_bytes(value.type) for value in constants))
 
     def copy(self, source: str, target: str, size_bytes: int) -> int:
-        return self.soc.figures.copy_cycles(Route(source, target), size_bytes)
+        """Return what a copy takes; nothing within a memory."""
+        return 0 if source == target else self.soc.figures.copy_cycles(Route(source, target), size_bytes)
 
-    def on(self, output: ir.Value, memory: str) -> cp_model.LinearExprT:
-        """Return whether an accelerator with this memory runs the layer that makes a map."""
+    def on(self, output: ir.Value, role: Literal["input", "output"], memory: str) -> cp_model.LinearExprT:
+        """Return whether an accelerator with that operand in a memory runs the layer that makes a map."""
         engines = (each for each in self.candidates[output] if isinstance(each, Accelerator))
-        return sum(self.runs[output, engine.name] for engine in engines if engine.memory == memory)
+        return sum(self.runs[output, engine.name] for engine in engines if getattr(engine, role).memory == memory)
 
     def transfer(self, value: ir.Value) -> None:
         """Let a map be copied where it is made in one memory and read in another.
@@ -201,12 +205,15 @@ class Placing:
         Between the memories of two accelerators it goes by the host's.
         """
         size, home = layout.size_bytes(value.type), self.soc.arena_memory
-        for inside in dict.fromkeys(engine.memory for engine in self.soc.accelerators):
-            made = 0 if activations.is_argument(value) else self.on(value, inside)
-            store, load = self.flag(self.copy(inside, home, size)), self.flag(self.copy(home, inside, size))
+        reads = {engine.input.memory for engine in self.soc.accelerators}
+        writes = {engine.output.memory for engine in self.soc.accelerators}
+        for inside in sorted((reads | writes) - {home}):
+            made = 0 if activations.is_argument(value) else self.on(value, "output", inside)
+            store = self.flag(self.copy(inside, home, size) if inside in writes else 0)
+            load = self.flag(self.copy(home, inside, size) if inside in reads else 0)
             for reader in self.readers[value]:
-                self.model.add(store >= made - self.on(reader, inside))
-                self.model.add(load >= self.on(reader, inside) - made)
+                self.model.add(store >= made - self.on(reader, "input", inside))
+                self.model.add(load >= self.on(reader, "input", inside) - made)
             if value in self.returned:
                 self.model.add(store >= made)
 
@@ -231,8 +238,8 @@ class Placing:
                 self.model.add(self.nhwc[output] == wanted).only_enforce_if(runs)
         else:
             wanted = int(layout_read(layer, engine) == Layout.NHWC)
-            if output in self.nhwc and len(engine.writes) == 1:
-                self.model.add(self.nhwc[output] == int(engine.writes[0] == Layout.NHWC)).only_enforce_if(runs)
+            if output in self.nhwc and len(engine.output.layouts) == 1:
+                self.model.add(self.nhwc[output] == int(engine.output.layouts[0] == Layout.NHWC)).only_enforce_if(runs)
             elif output in self.nhwc:
                 self.model.add(self.flag(self.scattered(layer, engine)) >= self.nhwc[output] + runs - 1)
         for value in activations.read_by(layer):
@@ -245,7 +252,7 @@ class Placing:
 
         They leave the memory while the engine works, a copy for each pixel, and come back whole.
         """
-        job, inside, home = engine.job(layer), engine.memory, self.soc.arena_memory
+        job, inside, home = engine.job(layer), engine.output.memory, self.soc.arena_memory
         channels = engine.most_outputs(job)
         if channels >= job.outputs:
             return 0
@@ -273,7 +280,7 @@ def wanted_layout(layer: accel.Layer, engine: Accelerator, output_layout: Layout
 
 def layout_read(layer: accel.Layer, engine: Accelerator) -> Layout:
     """Return the layout in which an accelerator reads the map of a layer; pixels are the channels of a pool's job."""
-    return Layout.NHWC if isinstance(layer, accel.Pool2dOp) else engine.reads
+    return Layout.NHWC if isinstance(layer, accel.Pool2dOp) else engine.input.layouts[0]
 
 
 def has_two_layouts(value_type: ir.Type) -> bool:

@@ -77,7 +77,7 @@ class Residency:
         makers = {one.output: one for one in self.placed}
         for one in self.placed:
             for value in one.inputs:
-                if value in makers and makers[value].engine.memory == one.engine.memory:
+                if value in makers and makers[value].engine.output.memory == one.engine.input.memory:
                     self.resident.add(value)
 
     def settle(self) -> dict[ir.Value, Choice]:
@@ -88,7 +88,7 @@ class Residency:
         if self.mapping == "default":
             self.keep_all()
         while True:
-            full = [one for one in self.placed if self.left(one) < (self.smallest(one) or 0)]
+            full = [one for one in self.placed if self.is_full(one)]
             if full:
                 self.give_up(full)
                 continue
@@ -137,19 +137,21 @@ class Residency:
             return str(search.violation(pin) or "no tile fits")
         return all_of(search.too_large()) or "no tile fits"
 
-    def size(self, one: Placed) -> int:
-        return self.soc.memory(one.engine.memory).size_bytes
-
-    def left(self, one: Placed) -> int:
-        """Return the bytes of its memory that resident maps leave to a layer's buffers."""
-        return self.size(one) - sum(layout.aligned(layout.size_bytes(value.type)) for value in self.during(one))
+    def left(self, one: Placed) -> dict[str, int]:
+        """Return the bytes that resident maps leave to a layer's buffers, of each memory that it uses."""
+        operands = (one.engine.input, one.engine.weights, one.engine.output)
+        left = {operand.memory: self.soc.memory(operand.memory).size_bytes for operand in operands}
+        for value in self.during(one):
+            left[self.lives[value][2]] -= layout.aligned(layout.size_bytes(value.type))
+        return left
 
     def during(self, one: Placed) -> list[ir.Value]:
-        """Return the maps that are resident while a layer runs, in the same memory."""
+        """Return the maps that are resident while a layer runs, in memories that it uses."""
+        used = {operand.memory for operand in (one.engine.input, one.engine.weights, one.engine.output)}
         return [
             value
             for value, (first, last, memory) in self.lives.items()
-            if value in self.resident and first <= one.number <= last and memory == one.engine.memory
+            if value in self.resident and first <= one.number <= last and memory in used
         ]
 
     @cached_property
@@ -157,16 +159,18 @@ class Residency:
         """From which layer to which each map would be resident, and where."""
         found: dict[ir.Value, tuple[int, int, str]] = {}
         for one in self.placed:
-            found[one.output] = (one.number, one.number, one.engine.memory)
+            found[one.output] = (one.number, one.number, one.engine.output.memory)
             for value in one.inputs:
                 if value in found:
                     first, _, memory = found[value]
                     found[value] = (first, one.number, memory)
         return found
 
-    def smallest(self, one: Placed) -> int | None:
-        """Return the bytes of the smallest buffers of a layer; None if it can have no tiling with its resident maps."""
-        return self.search(one, 0).smallest_bytes()
+    def is_full(self, one: Placed) -> bool:
+        """Say whether resident maps leave less than the smallest buffers of a layer need."""
+        search = self.search(one, self.left(one))
+        smallest = search.smallest()
+        return smallest is not None and not search.fits(smallest)
 
     def choice(self, one: Placed) -> Choice | None:
         """Return the tiling of a layer: the one that it has already, if it fits, or the best."""
@@ -179,14 +183,14 @@ class Residency:
         """Return the tiling that a layer has already."""
         return Tiling.of_layer(one.layer) if NAME in one.layer.operation.attributes else None
 
-    def search(self, one: Placed, budget_bytes: int) -> Search:
+    def search(self, one: Placed, budgets: Mapping[str, int]) -> Search:
         stay = [value in self.resident for value in one.inputs]
         return Search(
             self.soc,
             one.engine,
             one.job,
             self.soc.arena_memory,
-            budget_bytes,
+            budgets,
             loads=not all(stay),
             stores=one.output not in self.resident,
             plain=self.mapping != "default",

@@ -42,8 +42,9 @@ class Tiling:
 
     outputs_first: whether output channels are the outer loop. loads, stores: whether inputs come from, and
     outputs go to, another memory. buffers: 2 if a tile's transfers go on while another one is computed.
-    launch_outputs: the output channels of a launch, if a tile has several (0: one for all). blocking: the host waits
-    for each command.
+    launch_outputs: the output channels of a launch, if a tile has several (0: one for all). weight_buffers: those that
+    weights which are fetched again go through in turn (0: each tile's have their own). blocking: the host waits for
+    each command.
     """
 
     outputs: int
@@ -54,6 +55,7 @@ class Tiling:
     outputs_first: bool = True
     buffers: int = 1
     launch_outputs: int = 0
+    weight_buffers: int = 0
     blocking: bool = False
 
     def launches(self, tile: Job) -> list[Range]:
@@ -68,6 +70,7 @@ class Tiling:
             columns=self.columns,
             buffers=self.buffers,
             launch_outputs=self.launch_outputs,
+            weight_buffers=self.weight_buffers,
             loads=self.loads,
             stores=self.stores,
             outputs_first=self.outputs_first,
@@ -91,8 +94,8 @@ class Tiling:
                 wrong.append(f"{name} = {value!r}, expected true or false")
             elif name in SMALLEST and not (type(value) is int and value >= SMALLEST[name]):
                 wrong.append(f"{name} = {value!r}, expected an integer of at least {SMALLEST[name]}")
-            elif name == "buffers" and value not in (1, 2):
-                wrong.append(f"{name} = {value!r}, expected 1 or 2")
+            elif name in MOST and value not in range(MOST[name] + 1):
+                wrong.append(f"{name} = {value!r}, expected {'1 or 2' if SMALLEST[name] else 'at most 2'}")
         if wrong:
             raise ValueError(f"tiling has {'; '.join(wrong)}")
         sizes = {name: value for name, value in stated.items() if name in SMALLEST and isinstance(value, int)}
@@ -100,9 +103,12 @@ class Tiling:
         return Tiling(**sizes, **flags)
 
 
-SMALLEST = {"outputs": 1, "rows": 1, "columns": 1, "buffers": 1, "launch_outputs": 0}
+SMALLEST = {"outputs": 1, "rows": 1, "columns": 1, "buffers": 1, "launch_outputs": 0, "weight_buffers": 0}
+MOST = {"buffers": 2, "weight_buffers": 2}
 FLAGS = ("loads", "stores", "outputs_first", "blocking")
-"""The fields of a tiling in its attribute: numbers, with the smallest that each can be, and what is or is not."""
+"""The fields of a tiling in its attribute: numbers, with the smallest and the largest that each can be, and what is or
+is not.
+"""
 
 
 @dataclass(frozen=True)
@@ -159,16 +165,17 @@ class Choice:
 class Search:
     """The tilings of one layer on one engine.
 
-    home: the memory that tiles come from and go to. budget_bytes: what buffers may take of the engine's memory.
-    plain: jobs are lowered without what only saves time. keeps: one of two inputs lies in the engine's memory, though
-    the other one is loaded. code_budget_bytes: what the code of the layer's commands may take, if there is a choice.
+    home: the memory that tiles come from and go to. budgets: what buffers may take of each memory that operands of the
+    engine are in. plain: jobs are lowered without what only saves time. keeps: one of two inputs lies in the engine's
+    memory, though the other one is loaded. code_budget_bytes: what the code of the layer's commands may take, if there
+    is a choice.
     """
 
     soc: Soc
     engine: Accelerator
     job: Job
     home: str
-    budget_bytes: int
+    budgets: Mapping[str, int]
     loads: bool
     stores: bool
     plain: bool = False
@@ -196,14 +203,14 @@ class Search:
             cycles = self.cycles(tiling)
             if best is None or cycles < best[0]:
                 best = (cycles, tiling)
-        return None if best is None else Choice(best[1], best[0], bounds[0][0])
+        return None if best is None else Choice(self.with_buffers(best[1]), best[0], bounds[0][0])
 
     def busy(self, tiling: Tiling) -> int:
         """Return the cycles for which the engine works."""
         return sum(times * self.cost(tile, tiling).compute for tile, times in tile_counts(self.job, tiling))
 
     def buffer_bytes(self, tiling: Tiling) -> int:
-        return self.bytes_of(tiling) * tiling.buffers
+        return sum(self.map_bytes(tiling).values())
 
     def with_room_for_code(self, found: list[Tiling]) -> list[Tiling]:
         """Return those tilings whose code is within its budget; if none's is, those of least code."""
@@ -227,7 +234,9 @@ class Search:
 
     def pinned(self, tiling: Tiling) -> Choice | None:
         """Return a given tiling with its prediction; None if the layer cannot have it."""
-        return None if self.violation(tiling) else Choice(tiling, self.cycles(tiling), self.bound(tiling))
+        if self.violation(tiling):
+            return None
+        return Choice(self.with_buffers(tiling), self.cycles(tiling), self.bound(tiling))
 
     def violation(self, tiling: Tiling) -> Violation | None:
         """Return what keeps the layer from having a given tiling; None if it can have it."""
@@ -238,35 +247,41 @@ class Search:
                 return Violation(name, getattr(tiling, name), AtMost(limit))
         if part > self.engine.most_outputs(self.job):
             return Violation("outputs of a launch", part, AtMost(self.engine.most_outputs(self.job)))
-        for name, found, wanted in (("loads", tiling.loads, self.loads), ("stores", tiling.stores, self.stores)):
+        for name, found, wanted, inside in (
+            ("loads", tiling.loads, self.loads, self.engine.input.memory),
+            ("stores", tiling.stores, self.stores, self.engine.output.memory),
+        ):
             if found != wanted:
-                return Violation(name, found, MapIn(wanted, self.home if wanted else self.engine.memory))
+                return Violation(name, found, MapIn(wanted, self.home if wanted else inside))
         size = PartOf((tiling.outputs, tiling.rows, tiling.columns), tuple(most.values()))
         if not self.is_cut_where_dense(tiling.outputs, tiling.rows, tiling.columns):
-            cut = f"only the outermost axis cut of a map that stays in {self.engine.memory}"
+            memories = dict.fromkeys((self.engine.input.memory, self.engine.output.memory))
+            cut = f"only the outermost axis cut of a map that stays in {' or '.join(memories)}"
             return Violation("tile", size, Described(cut))
         if not self.is_cut_inside(tiling.rows, tiling.columns):
             return Violation("tile", size, Described("no cut along an axis that has more padding than kernel"))
-        needed = self.bytes_of(tiling) * tiling.buffers
-        if needed > self.budget_bytes:
-            return Violation("buffers", Bytes(needed), AtMost(Bytes(self.budget_bytes, memory=self.engine.memory)))
-        weights, room = self.weights_of_a_tile(tiling), self.soc.memory(self.engine.weight_memory).size_bytes
+        for memory, needed in self.map_bytes(tiling).items():
+            if needed > self.budgets[memory]:
+                return Violation("buffers", Bytes(needed), AtMost(Bytes(self.budgets[memory], memory=memory)))
+        weights, room = self.weights_of_a_tile(tiling), self.room_for_weights(tiling)
         if weights > room:
-            limit = AtMost(Bytes(room, memory=self.engine.weight_memory))
+            limit = AtMost(Bytes(room, memory=self.engine.weights.memory))
             return Violation(Subject.WEIGHT_BYTES, Bytes(weights), limit)
         return None
 
     def too_large(self) -> tuple[Violation, ...]:
         """Return the violation of a memory that the smallest tile does not fit; none if it fits all."""
-        needed, room = self.smallest_bytes(), self.soc.memory(self.engine.weight_memory).size_bytes
-        if needed is None:
+        smallest = self.smallest()
+        if smallest is None:
+            room = self.soc.memory(self.engine.weights.memory).size_bytes
             count = min(self.engine.output_step, self.job.outputs)
             weights = self.engine.weight_bytes(Tile.of(self.job, (0, count), *self.whole).job)
-            limit = AtMost(Bytes(room, memory=self.engine.weight_memory))
+            limit = AtMost(Bytes(room, memory=self.engine.weights.memory))
             return (Violation(Subject.WEIGHT_BYTES, Bytes(weights, outputs=count), limit),)
-        if needed > self.budget_bytes:
-            limit = AtMost(Bytes(self.budget_bytes, memory=self.engine.memory))
-            return (Violation(Subject.SMALLEST_TILE, Bytes(needed), limit),)
+        for memory, needed in self.needed_bytes(smallest).items():
+            if needed > self.budgets[memory]:
+                limit = AtMost(Bytes(self.budgets[memory], memory=memory))
+                return (Violation(Subject.SMALLEST_TILE, Bytes(needed), limit),)
         return ()
 
     @property
@@ -313,12 +328,11 @@ class Search:
     def fitting(self) -> Iterator[Tiling]:
         """Yield the tilings that the layer allows and whose buffers fit, fewest tiles first."""
         for k, r, c in self.sizes():
-            single = Tiling(k, r, c, self.loads, self.stores)
             several = k < self.job.outputs or (r, c) != self.job.out_size
             for outputs_first in (True, False) if several else (True,):
                 for buffers in (2, 1) if several and (self.loads or self.stores) else (1,):
                     tiling = Tiling(k, r, c, self.loads, self.stores, outputs_first, buffers)
-                    if self.bytes_of(single) * buffers <= self.budget_bytes:
+                    if self.fits(tiling):
                         yield tiling
 
     def sizes(self) -> Iterator[tuple[int, int, int]]:
@@ -343,19 +357,46 @@ class Search:
         sizes = {min(-(-k // step) * step, self.job.outputs) for k in balanced(self.job.outputs)}
         return sorted((k for k in sizes if k <= limit), reverse=True) or [limit]
 
-    def smallest_bytes(self) -> int | None:
-        """Return the bytes of the engine's memory that the smallest tile takes; None if there is no tiling at all."""
+    def smallest(self) -> Tiling | None:
+        """Return the tiling that takes least memory, one buffer for each map; None if there is no tiling at all."""
         height, width = self.job.out_size
-        smallest = ((k, r, c) for k in self.output_sizes for r in {1, height} for c in {1, width})
-        found = (Tiling(*sizes, self.loads, self.stores) for sizes in smallest if self.allows(*sizes))
-        return min(map(self.bytes_of, found), default=None)
+        sizes = ((k, r, c) for k in self.output_sizes for r in {1, height} for c in {1, width})
+        found = [Tiling(*each, self.loads, self.stores) for each in sizes if self.allows(*each)]
+        return min(found, key=lambda each: sum(self.needed_bytes(each).values()), default=None)
 
-    def bytes_of(self, tiling: Tiling) -> int:
-        """Return what one tile takes of the engine's memory beside maps that lie there: the largest of each buffer."""
+    def fits(self, tiling: Tiling) -> bool:
+        """Say whether the buffers of a tiling are within the budgets of their memories."""
+        needed = self.needed_bytes(tiling)
+        return all(needed[memory] <= budget for memory, budget in self.budgets.items())
+
+    def needed_bytes(self, tiling: Tiling) -> Counter[str]:
+        """Return what the buffers of a tiling take of each memory: those of maps, and of one tile's weights."""
+        needed = self.map_bytes(tiling)
+        if self.shares_memory and self.has_weights:  # else the launch's limit is all there is
+            needed[self.engine.weights.memory] += aligned(self.weights_of_a_tile(tiling))
+        return needed
+
+    def map_bytes(self, tiling: Tiling) -> Counter[str]:
+        """Return what the buffers of maps take of each memory, beside maps that lie there: the largest of each."""
         jobs = [tile.job for tile in different(self.job, tiling)]
-        loaded = max(job.input_bytes for job in jobs) * self.inputs if tiling.loads else 0
-        stored = max(job.output_bytes for job in jobs) if tiling.stores else 0
-        return aligned(loaded) + aligned(stored)
+        needed: Counter[str] = Counter()
+        if tiling.loads:
+            largest = max(job.input_bytes for job in jobs) * self.inputs
+            needed[self.engine.input.memory] += aligned(largest) * tiling.buffers
+        if tiling.stores:
+            largest = max(job.output_bytes for job in jobs)
+            needed[self.engine.output.memory] += aligned(largest) * tiling.buffers
+        return needed
+
+    @property
+    def shares_memory(self) -> bool:
+        """Whether weights are in a memory that maps are in too."""
+        return self.engine.weights.memory in (self.engine.input.memory, self.engine.output.memory)
+
+    def room_for_weights(self, tiling: Tiling) -> int:
+        """Return what the buffers of maps leave of the memory that weights are in."""
+        memory = self.engine.weights.memory
+        return self.budgets[memory] - self.map_bytes(tiling)[memory]
 
     @property
     def inputs(self) -> int:
@@ -395,19 +436,30 @@ class Search:
         """Say whether the weights of all tiles fit the weight memory together, so that each is fetched once."""
         parts = [Tile.of(self.job, k, *self.whole) for k in ranges(self.job.outputs, tiling.outputs)]
         size = sum(aligned(self.cost(tile, tiling).weight_bytes) for tile in parts)
-        return not tiling.blocking and size <= self.soc.memory(self.engine.weight_memory).size_bytes
+        return not tiling.blocking and size <= self.room_for_weights(tiling)
+
+    def with_buffers(self, tiling: Tiling) -> Tiling:
+        """Return a tiling that says how many buffers its weights go through, if they are fetched again."""
+        places = -(-self.job.out_size[0] // tiling.rows) * -(-self.job.out_size[1] // tiling.columns)
+        once = tiling.outputs_first or places == 1 or tiling.outputs >= self.job.outputs
+        if tiling.weight_buffers or not self.has_weights or once or self.keeps_weights(tiling):
+            return tiling
+        parts = [Tile.of(self.job, k, *self.whole) for k in ranges(self.job.outputs, tiling.outputs)]
+        sizes = [aligned(self.cost(tile, tiling).weight_bytes) for tile in parts] * 2
+        two_fit = max(sizes[::2]) + max(sizes[1::2]) <= self.room_for_weights(tiling)
+        return replace(tiling, weight_buffers=2 if two_fit else 1)
 
     @property
     def weights_route(self) -> Route:
-        return Route(self.home, self.engine.weight_memory)
+        return Route(self.soc.constants_in, self.engine.weights.memory)
 
     @property
     def load_route(self) -> Route:
-        return Route(self.home, self.engine.memory)
+        return Route(self.home, self.engine.input.memory)
 
     @property
     def store_route(self) -> Route:
-        return Route(self.engine.memory, self.home)
+        return Route(self.engine.output.memory, self.home)
 
     def cost(self, tile: Tile, tiling: Tiling) -> Cost:
         """Return what the units take for a tile, each alone."""
@@ -448,7 +500,7 @@ class Run:
 
     def __init__(self, search: Search, tiling: Tiling) -> None:
         self.search, self.tiling, self.time = search, tiling, Timeline(search.soc)
-        self.room = search.soc.memory(search.engine.weight_memory).size_bytes
+        self.room = search.room_for_weights(tiling)
         self.keeps_weights = search.keeps_weights(tiling)
         self.fetched: set[Range] = set()
         self.weights_of: Range | None = None
@@ -537,7 +589,7 @@ class Cost:
 
 def input_layout(engine: Accelerator, job: Job) -> Layout:
     """Return the layout of the maps that a job reads: an addition takes any, and writes the same."""
-    return job.layout if job.kind == JobKind.ADD else engine.reads
+    return job.layout if job.kind == JobKind.ADD else engine.input.layouts[0]
 
 
 def different(job: Job, tiling: Tiling) -> list[Tile]:

@@ -201,7 +201,7 @@ def cost(plan: Plan) -> float:
 
 def constant_room(target: Soc, choices: Sequence[Choice]) -> int:
     """Return the bytes that weights may take of the memory of constants, as far as can be known before planning."""
-    name = target.constant_memory or target.program_memory
+    name = target.constants_in
     (memory,) = (memory for memory in target.memories if memory.name == name)
     activations = max((choice.activation_bytes for choice in choices), default=0) if name == target.arena_memory else 0
     return memory.size_bytes - CODE_BYTES - 2 * activations

@@ -66,9 +66,9 @@ class ChooseTilings:
                 for one in residency.placed:
                     write(one.layer, choices[one.output])
                 for value in residency.resident:
-                    engine = self.target.engine(value.owner.opview.engine.value)
-                    value.owner.attributes[MEMORY] = ir.StringAttr.get(engine.memory)
-                    self.transfer_for_others(function, value, engine.memory)
+                    memory = self.target.accelerator(value.owner.opview.engine.value).output.memory
+                    value.owner.attributes[MEMORY] = ir.StringAttr.get(memory)
+                    self.transfer_for_others(function, value, memory)
 
     def transfer_for_others(self, function: func.FuncOp, value: ir.Value, memory: str) -> None:
         """Give those who need a resident map in the host's memory a transfer of it."""
@@ -85,7 +85,7 @@ class ChooseTilings:
 
 def outsiders(value: ir.Value, memory: str, target: Soc) -> Iterator[ir.OpOperand]:
     """Yield the uses of a map by the host, by engines with another memory, and by the return; transfers left out."""
-    inside = {engine.name for engine in target.accelerators if engine.memory == memory}
+    inside = {engine.name for engine in target.accelerators if engine.input.memory == memory}
     for use in list(value.uses):
         reader = use.owner.opview
         is_inside = accel.is_layer(reader) and accel.engine(reader) in inside

@@ -122,7 +122,7 @@ def constant_bytes(module: ir.Operation, target: Soc) -> dict[str, int]:
     """
     found: dict[str, int] = defaultdict(int)
     jobs = {op.job for function in accel.functions(module) for op in function.body.blocks[0] if is_launch(op)}
-    found[target.constant_memory or target.program_memory] += 4 * DESCRIPTOR_WORDS * len(jobs)
+    found[target.constants_in] += 4 * DESCRIPTOR_WORDS * len(jobs)
     weights = weight_bytes(module)
     for op in module.regions[0].blocks[0]:
         if isinstance(op, memref.GlobalOp):

@@ -54,7 +54,7 @@ class BufferizeLayers:
                 this_pass.signal_pass_failure()
             if strangers:
                 return
-            constants = Globals(module, self.target.constant_memory or self.target.program_memory)
+            constants = Globals(module, self.target.constants_in)
             for function in functions:
                 for copy in self.bufferize(function, constants):
                     violations = {engine.name: engine.violations(copy) for engine in self.target.engines}

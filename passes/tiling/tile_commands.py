@@ -80,9 +80,12 @@ class Weights:
         source = part_of(self.everything, self.offset, self.size_bytes)
         return Copy(source, part_of(buffer, 0, self.size_bytes), self.everything, buffer)
 
-    def of_launch(self, index: int, buffer: ir.Value) -> Make:
-        """Return those of a launch, in a buffer."""
-        return part_of(buffer, sum(self.sizes[:index]), self.sizes[index])
+    def of_launch(self, index: int, buffer: ir.Value | None) -> Make:
+        """Return those of a launch, in a buffer; where there is none, in the global."""
+        before = sum(self.sizes[:index])
+        if buffer is None:
+            return part_of(self.everything, self.offset + before, self.sizes[index])
+        return part_of(buffer, before, self.sizes[index])
 
 
 class Packed:
@@ -129,26 +132,31 @@ class Layer:
         self.inputs = [layer.lhs, layer.rhs] if isinstance(layer, accel.AddOp) else [layer.input]
         self.output = accel.output(layer)
         self.node = accel.node(layer)
-        self.loads = [self.tiling.loads and memory_of(value) != engine.memory for value in self.inputs]
+        self.loads = [self.tiling.loads and memory_of(value) != engine.input.memory for value in self.inputs]
         turns = 1 + sum(one.source != other.source for one, other in pairwise(self.tiles))
         self.in_buffers = [
-            self.buffers("input", self.loads[i], turns, lambda tile: tile.job.input_bytes) for i in self.positions
+            self.buffers("input", value, engine.input.memory, turns, lambda tile: tile.job.input_bytes) if loads else []
+            for value, loads in zip(self.inputs, self.loads)
         ]
-        stores = len(self.tiles)
-        self.out_buffers = self.buffers("output", self.tiling.stores, stores, lambda tile: tile.job.output_bytes)
+        self.out_buffers = (
+            self.buffers(
+                "output", self.output, engine.output.memory, len(self.tiles), lambda tile: tile.job.output_bytes
+            )
+            if self.tiling.stores
+            else []
+        )
         self.weights = self.pack(packed)
 
     @property
     def positions(self) -> range:
         return range(len(self.inputs))
 
-    def buffers(self, what: str, needed: bool, turns: int, size_bytes: Callable[[Tile], int]) -> list[ir.Value]:
-        """Return the buffers that tiles use in turn; none if the map lies in the engine's memory."""
-        if not needed:
-            return []
-        size = max(map(size_bytes, self.tiles))
-        numbers = range(min(self.tiling.buffers, turns))
-        return [buffer(f"{self.node} {what}", size, self.engine.memory) for _ in numbers]
+    def buffers(
+        self, what: str, value: ir.Value, memory: str, turns: int, size_bytes: Callable[[Tile], int]
+    ) -> list[ir.Value]:
+        """Return the buffers that tiles of a map use in turn."""
+        size, element = max(map(size_bytes, self.tiles)), ir.MemRefType(value.type).element_type
+        return [buffer(f"{self.node} {what}", size, memory, element) for _ in range(min(self.tiling.buffers, turns))]
 
     def pack(self, packed: Packed) -> dict[Range, Weights]:
         """Return the packed weights of each tile by its output channels; nothing if the layer has none."""
@@ -168,6 +176,11 @@ class Layer:
         return found
 
     @property
+    def reads_constants(self) -> bool:
+        """Whether launches read weights where the constants are."""
+        return self.engine.weights.memory == self.soc.constants_in
+
+    @property
     def has_weights(self) -> bool:
         """Whether launches read weights: an addition has none."""
         first = self.tiles[0]
@@ -176,25 +189,21 @@ class Layer:
     def fetch(self) -> Iterator[tuple[ir.Value | None, bool]]:
         """Yield for each tile the buffer of its weights, and whether they must be fetched for it.
 
-        Weights that are fetched once have a buffer each. Those that are fetched again, as the memory does not hold all
-        of them, go to two buffers in turn; to one, if it does not hold two.
+        Weights that are fetched once have a buffer each, the others those that the tiling says. None is fetched if the
+        engine reads them where the constants are.
         """
-        if not self.weights:
+        if not self.weights or self.reads_constants:
             yield from ((None, False) for _ in self.tiles)
             return
-        room = self.soc.memory(self.engine.weight_memory).size_bytes
         turns = list(accumulate((a.outputs != b.outputs for a, b in pairwise(self.tiles)), initial=0))
-        all_bytes = sum(layout.aligned(each.size_bytes) for each in self.weights.values())
-        if all_bytes <= room and not self.tiling.blocking:
+        if not self.tiling.weight_buffers:
             number_of = {outputs: number for number, outputs in enumerate(self.weights)}
             turns = [number_of[tile.outputs] for tile in self.tiles]
         sizes = list({turn: self.weights[tile.outputs].size_bytes for turn, tile in zip(turns, self.tiles)}.values())
-        count = len(sizes)
-        if count > len(self.weights):
-            count = 2 if sum(layout.aligned(max(sizes[first::2])) for first in range(2)) <= room else 1
+        count = self.tiling.weight_buffers or len(sizes)
         buffers = [
-            buffer(f"{self.node} weights", max(sizes[first::count]), self.engine.weight_memory)
-            for first in range(count)
+            buffer(f"{self.node} weights", max(sizes[first::count]), self.engine.weights.memory)
+            for first in range(min(count, len(sizes)))
         ]
         fetched = 0
         for turn in turns:
@@ -234,7 +243,7 @@ class Layer:
         for index, part in enumerate(self.tiling.launches(tile.job)):
             job = self.launched(tile, part)
             inputs = [self.input_of(tile, job, part, i, turn) for i in self.positions]
-            packed = None if place is None else self.weights[tile.outputs].of_launch(index, place)
+            packed = self.weights[tile.outputs].of_launch(index, place) if self.weights else None
             output = self.output_of(tile, job, part, out)
             launches.append(Launch(self.engine.lowered(job, self.plain), inputs, packed, output))
         held = [self.ring(i, turn) if self.loads[i] else self.inputs[i] for i in self.positions]
@@ -300,9 +309,10 @@ class Layer:
         return [0, channel, row, column][: self.output.type.rank]
 
 
-def buffer(name: str, size_bytes: int, memory: str) -> ir.Value:
-    """Make a buffer of bytes at the insertion point."""
-    kind = ir.MemRefType.get([size_bytes], ir.IntegerType.get_signless(8), memory_space=ir.StringAttr.get(memory))
+def buffer(name: str, size_bytes: int, memory: str, element: ir.Type | None = None) -> ir.Value:
+    """Make a buffer of bytes at the insertion point; of elements of a byte, where it is for some."""
+    element = ir.IntegerType.get_signless(8) if element is None else element
+    kind = ir.MemRefType.get([size_bytes], element, memory_space=ir.StringAttr.get(memory))
     return accel.BufferOp(kind, name).memref
 
 

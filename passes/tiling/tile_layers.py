@@ -55,7 +55,7 @@ class TileLayers:
                 this_pass.signal_pass_failure()
             if wrong:
                 return
-            packed = Packed(module, self.target.constant_memory or self.target.program_memory)
+            packed = Packed(module, self.target.constants_in)
             for function in functions:
                 if any(True for _ in self.accelerated(function)):
                     self.tile(function, packed)
@@ -70,12 +70,12 @@ class TileLayers:
         """Say why a layer cannot be cut into jobs: its tiling is missing, or its maps lie elsewhere."""
         if NAME not in layer.operation.attributes:
             return f"no {NAME}, expected choose-tilings to have written one"
-        tiling, memory = Tiling.of_layer(layer), self.target.engine(accel.engine(layer)).memory
-        outside = [memory_of(value) for value in activations.read_by(layer) if memory_of(value) != memory]
+        tiling, engine = Tiling.of_layer(layer), self.target.accelerator(accel.engine(layer))
+        outside = [memory_of(value) for value in activations.read_by(layer) if memory_of(value) != engine.input.memory]
         if outside and not tiling.loads:
-            return f"{NAME} without loads, but an input is in {outside[0]}, expected {memory}"
+            return f"{NAME} without loads, but an input is in {outside[0]}, expected {engine.input.memory}"
         to = memory_of(accel.output(layer))
-        if tiling.stores != (to != memory):
+        if tiling.stores != (to != engine.output.memory):
             return f"{NAME} {'with' if tiling.stores else 'without'} stores, but the output is in {to}"
         return None
 
@@ -88,7 +88,7 @@ class TileLayers:
         with ir.InsertionPoint(end):
             for layer in list(activations.layers(function)):
                 if accel.engine(layer) in names:
-                    engine = self.target.engine(accel.engine(layer))
+                    engine = self.target.accelerator(accel.engine(layer))
                     with layer.location:
                         items += tasks(layer, engine, self.target, packed, Tiling.of_layer(layer).blocking)
                 else:

@@ -244,13 +244,13 @@ class AcceleratorUnit(Unit):
             raise SimulationError(f"launches '{self.name}' before the end of {self.work[0]}")
         job, addresses = self.descriptor(value)
         engine = self.engine
-        reads = [self.operand("input", addresses, engine.memory, job.input_bytes)]
+        reads = [self.operand("input", addresses, engine.input.memory, job.input_bytes)]
         if job.kind == JobKind.ADD:
-            reads.append(self.operand("rhs", addresses, engine.memory, job.input_bytes))
+            reads.append(self.operand("rhs", addresses, engine.input.memory, job.input_bytes))
         inputs, weight_bytes = len(reads), engine.weight_bytes(job)
         if weight_bytes:
-            reads.append(self.operand("weights", addresses, engine.weight_memory, weight_bytes))
-        writes = self.operand("output", addresses, engine.memory, job.output_bytes)
+            reads.append(self.operand("weights", addresses, engine.weights.memory, weight_bytes))
+        writes = self.operand("output", addresses, engine.output.memory, job.output_bytes)
         interval = Interval(
             unit=self.name,
             start_cycle=now,
@@ -288,10 +288,10 @@ class AcceleratorUnit(Unit):
 
     def result(self, job: Job, inputs: Sequence[bytes], weights: bytes) -> bytes:
         """Compute a job as the engine does."""
-        arrays = [np.frombuffer(each, np.int8) for each in inputs]
+        arrays = [np.frombuffer(each, np.uint8) for each in inputs]
         try:
             output = self.engine.execute(job, arrays, np.frombuffer(weights, np.uint8))
         except (ValueError, ArithmeticError) as error:
             raise SimulationError(f"'{self.name}' cannot run {job}: {error}") from error
-        assert output.dtype == np.int8 and output.size == job.output_bytes, f"'{self.name}' has made {output.shape}"
+        assert output.dtype == np.uint8 and output.size == job.output_bytes, f"'{self.name}' has made {output.shape}"
         return output.tobytes()

@@ -96,7 +96,7 @@ func.func @copy(%x: memref<1x4x8x8xi8, "ram">, %z: memref<1x4x4x4xi8, "ram"> {ac
 
 // -----
 
-// The weights of three parts, of which their memory holds two, are fetched for both rows: in turn into two buffers. The
+// The weights of three parts, of which their memory holds two, are fetched for both rows, into two buffers in turn. The
 // third part waits until the first has been used.
 // CHECK-LABEL: @weights_return
 memref.global "private" constant @w : memref<48x100x1x1xi8, "ram"> = dense<1>
@@ -114,7 +114,7 @@ func.func @weights_return(%x: memref<1x100x2x8xi8, "ram">, %y: memref<1x48x2x8xi
   // CHECK: accel.copy %{{.*}} to %[[B]]
   // CHECK: accel.launch "npu" %{{.*}} weights %[[A]]
   // CHECK-COUNT-3: accel.launch "npu"
-  accel.conv2d %x, %w into %y {engine = "npu", accel.tiling = #accel.tiling<outputs = 16, rows = 1, columns = 8, buffers = 2, loads = true, stores = true>, strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = #accel.requant<multiplier = [1], offset = [0], shift = [8], min = -128, max = 127>} : (memref<1x100x2x8xi8, "ram">, memref<48x100x1x1xi8, "ram">, memref<1x48x2x8xi8, "ram">) -> () loc("back")
+  accel.conv2d %x, %w into %y {engine = "npu", accel.tiling = #accel.tiling<outputs = 16, rows = 1, columns = 8, buffers = 2, weight_buffers = 2, loads = true, stores = true>, strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1, requant = #accel.requant<multiplier = [1], offset = [0], shift = [8], min = -128, max = 127>} : (memref<1x100x2x8xi8, "ram">, memref<48x100x1x1xi8, "ram">, memref<1x48x2x8xi8, "ram">) -> () loc("back")
   return
 }
 

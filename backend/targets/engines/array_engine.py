@@ -25,7 +25,7 @@ from htvm.backend.targets.engines.linear_ops import LinearOp
 from htvm.backend.targets.engines.shift_requant import INT32, Requant, Shift, Shifter
 from htvm.backend.targets.jobs import Job, Layout, Range
 from htvm.backend.targets.rules import Proof, Rule
-from htvm.backend.targets.soc import CostModel
+from htvm.backend.targets.soc import CostModel, Operand
 from htvm.backend.targets.violations import Both, Bytes, OneOf, Quality, Subject, Tensor, Value, Violation, Window
 from htvm.dialects import accel
 from htvm.dialects.accel import JobKind
@@ -45,17 +45,15 @@ class ArrayEngine:
     """
 
     name: str
-    memory: str
-    weight_memory: str
+    input: Operand
+    weights: Operand
+    output: Operand
     base: int
-    capacity_bytes: int
     source: str
     kernels: tuple[int, ...] = (1, 3, 5, 7)
     strides: tuple[tuple[int, int], ...] = ((1, 1), (2, 2))
     largest_pad: int = 15
     largest_shift: int = 31
-    reads: Layout = Layout.NCHW
-    writes: tuple[Layout, ...] = (Layout.NCHW, Layout.NHWC)
     output_step: int = LANES
     job_fields: tuple[str, ...] = ("shift", "low", "high")
 
@@ -69,7 +67,7 @@ class ArrayEngine:
             linear_rules.input_map(source),
             linear_rules.output_element(source),
             linear_rules.one_requantisation(),
-            linear_rules.weight_bytes(source, Bytes(self.capacity_bytes), self._block_bytes),
+            linear_rules.weight_bytes(source, Bytes(self.weights.limit_bytes), self._block_bytes),
         )
         constant = linear_rules.constant_weights(source)
         narrow = linear_rules.weight_values(source, -128, 127)
@@ -148,7 +146,7 @@ class ArrayEngine:
         """Return the outputs whose weights fit the weight memory; 16 of a depthwise layer, 0 if not one block fits."""
         if job.kind == JobKind.ADD:
             return job.outputs
-        blocks = self.capacity_bytes // array_weights.size_bytes(self._block(job))
+        blocks = self.weights.limit_bytes // array_weights.size_bytes(self._block(job))
         return min(job.outputs, (min(blocks, 1) if job.groups > 1 else blocks) * LANES)
 
     def _block(self, job: Job) -> Job:
@@ -195,13 +193,15 @@ class ArrayEngine:
     # What it computes
 
     def execute(self, job: Job, inputs: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
-        """Compute a lowered job: int8[output_bytes]. Raises OverflowError where a sum leaves 32 bits."""
+        """Compute a lowered job: uint8[output_bytes]. Raises OverflowError where a sum leaves 32 bits."""
+        maps = [each.view(np.int8) for each in inputs]
         if job.kind == JobKind.ADD:
-            sums = inputs[0].astype(np.int64) + inputs[1]
-            return np.clip(sums >> job["shift"], job["low"], job["high"]).astype(np.int8)
-        matrix, biases = array_weights.unpack(job, weights)
-        y = requantised(job, linear_ops.convolve(job, inputs[0].reshape(job.channels, *job.size), matrix), biases)
-        return (y.transpose(1, 2, 0) if job.layout == Layout.NHWC else y).astype(np.int8).reshape(-1)
+            y = np.clip(np.add(*maps, dtype=np.int64) >> job["shift"], job["low"], job["high"])
+        else:
+            matrix, biases = array_weights.unpack(job, weights)
+            y = requantised(job, linear_ops.convolve(job, maps[0].reshape(job.channels, *job.size), matrix), biases)
+            y = y.transpose(1, 2, 0) if job.layout == Layout.NHWC else y
+        return y.astype(np.int8).reshape(-1).view(np.uint8)
 
 
 def requantised(job: Job, accumulators: np.ndarray, biases: np.ndarray) -> np.ndarray:

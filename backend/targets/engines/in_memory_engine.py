@@ -24,7 +24,7 @@ from htvm.backend.targets.engines.in_memory_weights import COLUMN_STEP
 from htvm.backend.targets.engines.shift_requant import Range, Requant, Shift, Shifter
 from htvm.backend.targets.jobs import Job, Layout
 from htvm.backend.targets.rules import Proof, Rule
-from htvm.backend.targets.soc import CostModel
+from htvm.backend.targets.soc import CostModel, Operand
 from htvm.backend.targets.violations import AtMost, Interval, Quality, Subject, Value, Violation, Within
 from htvm.dialects import accel
 from htvm.dialects.accel import JobKind
@@ -34,27 +34,25 @@ from htvm.dialects.accel import JobKind
 class InMemoryEngine:
     """Analog cells that hold weights of -1, 0 and 1, and a converter that reads their sums.
 
-    source: where its limits are known from. inputs: the ranges that its inputs can have. codes: the range of the
-    converter. factors: of scales and offsets. writes: the array's post-processor can write both layouts, an assumption.
+    source: where its limits are known from. ranges: those that its inputs can have. codes: the range of the
+    converter. factors: of scales and offsets.
     """
 
     name: str
-    memory: str
-    weight_memory: str
+    input: Operand
+    weights: Operand
+    output: Operand
     base: int
-    capacity_bytes: int
     source: str
     rows: int = 1152
     columns: int = 512
-    inputs: tuple[Range, ...] = ((-64, 63), (0, 127))
+    ranges: tuple[Range, ...] = ((-64, 63), (0, 127))
     codes: Range = (-32, 31)
     factors: Range = (-128, 127)
     clips: tuple[Range, ...] = ((-128, 127), (0, 127), (-64, 63))
     strides: tuple[tuple[int, int], ...] = ((1, 1), (2, 2))
     largest_pad: int = 3
     largest_shift: int = 31
-    reads: Layout = Layout.NHWC
-    writes: tuple[Layout, ...] = (Layout.NHWC, Layout.NCHW)
     output_step: int = COLUMN_STEP
     job_fields: tuple[str, ...] = ("shift", "low", "high", "code_low", "code_high", "rescale_shift")
 
@@ -64,7 +62,7 @@ class InMemoryEngine:
     def rules(self) -> dict[str, tuple[Rule | Proof, ...]]:
         """Its rules for each op that it knows."""
         source = self.source
-        ranges = Within(tuple(Interval(*each) for each in self.inputs))
+        ranges = Within(tuple(Interval(*each) for each in self.ranges))
         rows = AtMost(self.rows, "input channels times taps: a sum in parts is not what the converter sees")
         return {
             accel.Conv2dOp.OPERATION_NAME: (
@@ -102,7 +100,7 @@ class InMemoryEngine:
 
     def _inputs_found(self, op: accel.Conv2dOp) -> Value | None:
         held = Interval(*linear_ops.held(op.input))
-        return None if any(Interval(*each).contains(held) for each in self.inputs) else held
+        return None if any(Interval(*each).contains(held) for each in self.ranges) else held
 
     def _rows_found(self, op: accel.Conv2dOp) -> Value | None:
         rows = linear_ops.job(op, JobKind.MATVEC).rows_of_weights
@@ -153,7 +151,7 @@ class InMemoryEngine:
         fits = [
             columns
             for columns in range(COLUMN_STEP, self.columns + 1, COLUMN_STEP)
-            if in_memory_weights.size_bytes(replace(job, outputs=columns)) <= self.capacity_bytes
+            if in_memory_weights.size_bytes(replace(job, outputs=columns)) <= self.weights.limit_bytes
         ]
         return min(job.outputs, max(fits, default=0))
 
@@ -179,17 +177,18 @@ class InMemoryEngine:
     # What it computes
 
     def execute(self, job: Job, inputs: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
-        """Compute a job: int8[output_bytes]. Raises OverflowError on an input beyond the ranges it takes."""
-        x = inputs[0].reshape(*job.size, job.channels).transpose(2, 0, 1)
-        if not any(low <= x.min() and x.max() <= high for low, high in self.inputs):
+        """Compute a job: uint8[output_bytes]. Raises OverflowError on an input beyond the ranges it takes."""
+        x = inputs[0].view(np.int8).reshape(*job.size, job.channels).transpose(2, 0, 1)
+        if not any(low <= x.min() and x.max() <= high for low, high in self.ranges):
             raise OverflowError(
-                f"inputs are {x.min()}..{x.max()}, expected {Within(tuple(Interval(*each) for each in self.inputs))}"
+                f"inputs are {x.min()}..{x.max()}, expected {Within(tuple(Interval(*each) for each in self.ranges))}"
             )
         matrix, scales, offsets = in_memory_weights.unpack(job, weights)
         codes = np.clip(linear_ops.convolve(job, x, matrix) >> job["shift"], job["code_low"], job["code_high"])
         factors, addends = (array.astype(np.int64)[:, None, None] for array in (scales, offsets))
         y = np.clip((codes * factors + addends) >> job["rescale_shift"], job["low"], job["high"])
-        return (y.transpose(1, 2, 0) if job.layout == Layout.NHWC else y).astype(np.int8).reshape(-1)
+        y = y.transpose(1, 2, 0) if job.layout == Layout.NHWC else y
+        return y.astype(np.int8).reshape(-1).view(np.uint8)
 
 
 def _convolution(op: ir.Operation | ir.OpView) -> accel.Conv2dOp:

@@ -13,8 +13,8 @@ from htvm.backend.targets.engines.array_engine import ArrayEngine
 from htvm.backend.targets.engines.host import HostEngine
 from htvm.backend.targets.engines.in_memory_engine import InMemoryEngine
 from htvm.backend.targets.jobs import Job
-from htvm.backend.targets.soc import Dma, Host, Memory, Route, Soc
-from htvm.dialects.accel import JobKind
+from htvm.backend.targets.soc import Dma, Host, Memory, Operand, Route, Soc
+from htvm.dialects.accel import JobKind, Layout
 
 LANES = 16
 DIGITAL, ANALOG = "digital", "analog"
@@ -139,18 +139,18 @@ SOC = Soc(
     engines=(
         ArrayEngine(
             DIGITAL,
-            memory=L1.name,
-            weight_memory=DIGITAL_WEIGHTS.name,
+            input=Operand(L1.name),
+            weights=Operand(DIGITAL_WEIGHTS.name, limit_bytes=DIGITAL_WEIGHTS.size_bytes),
+            output=Operand(L1.name, layouts=(Layout.NCHW, Layout.NHWC)),
             base=0x1A110000,
-            capacity_bytes=DIGITAL_WEIGHTS.size_bytes,
             source="dory-hal: job descriptor; HTVM: soma_dory.py",
         ),
         InMemoryEngine(
             ANALOG,
-            memory=L1.name,
-            weight_memory=ANALOG_ARRAY.name,
+            input=Operand(L1.name, layouts=(Layout.NHWC,)),
+            weights=Operand(ANALOG_ARRAY.name, limit_bytes=ANALOG_ARRAY.size_bytes),
+            output=Operand(L1.name, layouts=(Layout.NHWC, Layout.NCHW)),  # its post-processor's: an assumption
             base=0x1A120000,
-            capacity_bytes=ANALOG_ARRAY.size_bytes,
             source="JSSC 2023; dory-hal; diana-quantlib: Requantizers",
         ),
         HostEngine(),

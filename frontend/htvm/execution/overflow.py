@@ -50,7 +50,7 @@ def memory_full(shortage: Shortage, full: MemoryFull, project: Project, soc: Soc
 
 def placed(section: str, soc: Soc) -> str:
     """Return the memory that a section goes to, as link.ld has it."""
-    constants = soc.constant_memory or soc.program_memory
+    constants = soc.constants_in
     return {".rodata": constants, ".srodata": constants, ".arena": soc.arena_memory}.get(section, soc.program_memory)
 
 
@@ -58,7 +58,7 @@ def contents(memory: str, soc: Soc) -> str:
     """Return what a target keeps in a memory."""
     kinds = [
         ("code, variables and stack", soc.program_memory),
-        ("constants", soc.constant_memory or soc.program_memory),
+        ("constants", soc.constants_in),
         ("activations", soc.arena_memory),
     ]
     return " and ".join(what for what, where in kinds if where == memory)

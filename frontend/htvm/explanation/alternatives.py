@@ -165,7 +165,7 @@ class Alternatives:
 
     @property
     def constant_memory(self) -> str:
-        return self.soc.constant_memory or self.soc.program_memory
+        return self.soc.constants_in
 
 
 def entry(key: Key, engine: str) -> Entry:

@@ -188,7 +188,7 @@ def _memories(record: RunRecord, spans: Mapping[int, Span]) -> tuple[MemoryFacts
     """Return each memory with its buffers, in cycles of the run: an input is there from its beginning."""
     report, soc = record.report, record.soc
     tensors = {step.name: step.origin.tensor for step in report.steps if step.origin and step.origin.tensor}
-    of_weights = {engine.weight_memory for engine in soc.accelerators}
+    of_weights = {engine.weights.memory for engine in soc.accelerators}
 
     def shown(buffer: BufferPlan) -> BufferFacts:
         is_weights = buffer.memory in of_weights

@@ -5,8 +5,8 @@ from math import ceil, prod
 
 from htvm.backend.targets.engines.array_engine import ArrayEngine
 from htvm.backend.targets.engines.host import HostEngine
-from htvm.backend.targets.jobs import Job
-from htvm.backend.targets.soc import Dma, Host, Memory, Route, Soc
+from htvm.backend.targets.jobs import Job, Layout
+from htvm.backend.targets.soc import Dma, Host, Memory, Operand, Route, Soc
 
 LANES = 16
 
@@ -43,10 +43,10 @@ SOC = Soc(
     engines=(
         ArrayEngine(
             "npu",
-            memory="l1",
-            weight_memory="weights",
+            input=Operand("l1"),
+            weights=Operand("weights", limit_bytes=WEIGHTS.size_bytes),
+            output=Operand("l1", layouts=(Layout.NCHW, Layout.NHWC)),
             base=0x50002000,
-            capacity_bytes=WEIGHTS.size_bytes,
             source="made up, for tests",
         ),
         HostEngine(),

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from htvm.backend import targets
 from htvm.backend.targets.engines.array_engine import ArrayEngine
-from htvm.backend.targets.jobs import Job
-from htvm.backend.targets.soc import Dma, Memory, Route
+from htvm.backend.targets.jobs import Job, Layout
+from htvm.backend.targets.soc import Dma, Memory, Operand, Route
 
 TINY = targets.load(str(Path(__file__).with_name("tiny_npu.py")))
 
@@ -27,10 +27,10 @@ class Faster:
 
 ADDER = ArrayEngine(
     "adder",
-    memory="l1b",
-    weight_memory="weights_b",
+    input=Operand("l1b"),
+    weights=Operand("weights_b", limit_bytes=4096),
+    output=Operand("l1b", layouts=(Layout.NCHW, Layout.NHWC)),
     base=0x50003000,
-    capacity_bytes=4096,
     source="made up, for tests",
     strides=(),
 )

@@ -95,7 +95,7 @@ def test_maps_and_buffers_fit_together_at_every_layer(seed: int) -> None:
             and one.number <= max(residency.layers.index(use.owner.opview) for use in inside(value, residency))
         ]
         there = sum(layout.aligned(layout.size_bytes(value.type)) for value in lives)
-        assert there + residency.search(one, 0).bytes_of(tiling) * tiling.buffers <= soc.memory("l1").size_bytes
+        assert there + residency.search(one, {}).map_bytes(tiling)["l1"] <= soc.memory("l1").size_bytes
         assert tiling.stores == (one.output not in residency.resident)
         assert tiling.loads == any(value not in residency.resident for value in one.inputs)
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from htvm.backend import targets
 from htvm.backend.c.emit import start_up
-from htvm.backend.targets.jobs import Job, Layout
-from htvm.backend.targets.soc import Dma, Memory, Route, Soc
+from htvm.backend.targets.jobs import Job
+from htvm.backend.targets.soc import Dma, Memory, Operand, Route, Soc
 from htvm.runtime.simulator import Host
 from htvm.runtime.simulator.toolchain import toolchain
 
@@ -24,12 +24,10 @@ class Adder:
     """Adds two maps, or the weights (one byte for each output, as a convolution of one tap and one channel) to each."""
 
     name: str = "adder"
-    memory: str = "l1"
-    weight_memory: str = "weights"
-    capacity_bytes: int = 256
+    input: Operand = Operand("l1")
+    weights: Operand = Operand("weights", limit_bytes=256)
+    output: Operand = Operand("l1")
     base: int = ADDER
-    reads: Layout = Layout.NCHW
-    writes: tuple[Layout, ...] = (Layout.NCHW,)
     output_step: int = 1
     job_fields: tuple[str, ...] = ADDER_FIELDS
 
@@ -39,9 +37,9 @@ class Adder:
     def execute(self, job: Job, inputs: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
         if job.kind == "dense":
             raise ValueError("it has no sums")
-        other = inputs[1] if job.kind == "add" else weights.view(np.int8).repeat(job.output_bytes // job.outputs)
-        total = inputs[0].astype(np.int32) + other >> job["shift"]
-        return total.clip(job["low"], job["high"]).astype(np.int8)
+        addend = inputs[1] if job.kind == "add" else weights.repeat(job.output_bytes // job.outputs)
+        total = np.add(inputs[0].view(np.int8), addend.view(np.int8), dtype=np.int32) >> job["shift"]
+        return total.clip(job["low"], job["high"]).astype(np.int8).view(np.uint8)
 
     def _unused(self, *_: object) -> None:
         raise AssertionError("the simulator does not ask this")

@@ -61,7 +61,7 @@ def test_what_a_file_describes_wrongly_is_said_when_it_is_loaded(tmp_path):
 
 
 class HalfAnArray:
-    name, memory, weight_memory, violations, cycles, job = "npu", "l1", "l9", None, None, None
+    name, input, weights, violations, cycles, job = "npu", "l1", "l9", None, None, None
 
 
 def test_validation_names_what_is_there_and_what_is_wanted():
@@ -69,8 +69,8 @@ def test_validation_names_what_is_there_and_what_is_wanted():
     found = validate(replace(rv32, host=None, engines=(HalfAnArray(),), cost_models=(7,)))
     assert found == [
         "host: found NoneType, wanted a soc.Host",
-        "engines[0]: found HalfAnArray without base, capacity_bytes, execute, job_fields, lowered, most_outputs, "
-        "output_step, pack, reads, weight_bytes, writes, wanted all members of soc.Accelerator",
+        "engines[0]: found HalfAnArray without base, execute, job_fields, lowered, most_outputs, output, output_step, "
+        "pack, weight_bytes, wanted all members of soc.Accelerator",
         "cost_models[0]: found int without copy_cycles, job_cycles, name, source, wanted all members of soc.CostModel",
     ]
     (ram,) = rv32.memories

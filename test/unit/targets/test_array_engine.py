@@ -11,11 +11,25 @@ from htvm.backend.targets import rules
 from htvm.backend.targets.engines import array_weights
 from htvm.backend.targets.engines.array_engine import ArrayEngine
 from htvm.backend.targets.jobs import Job, JobKind, Layout
+from htvm.backend.targets.soc import Operand
 from htvm.backend.targets.violations import AtMost, Bytes, OneOf, Subject, Violation, all_of
 from htvm.dialects import accel
 from htvm.dialects.semantics import interpreter
 
-ENGINE = ArrayEngine("array", "l1", "weights", base=0, capacity_bytes=65536, source="a test")
+ENGINE = ArrayEngine(
+    "array",
+    input=Operand("l1"),
+    weights=Operand("weights", limit_bytes=65536),
+    output=Operand("l1", layouts=(Layout.NCHW, Layout.NHWC)),
+    base=0,
+    source="a test",
+)
+
+
+def executed(job: Job, inputs: list[np.ndarray], weights: np.ndarray) -> np.ndarray:
+    """Return what the engine computes, int8."""
+    return ENGINE.execute(job, [x.reshape(-1).view(np.uint8) for x in inputs], weights).view(np.int8)
+
 
 ACCEPTED = (
     "layers/conv2d_3x3_s2_relu", "layers/conv2d_7x5_s1", "layers/conv2d_acc_25_bits", "layers/conv2d_shift0",
@@ -88,7 +102,7 @@ def test_averages_whole_maps_of_a_power_of_two() -> None:
 
 def test_weights_of_sixteen_outputs_must_fit() -> None:
     (layer,) = integer_layers("layers/dense_640x128_relu")
-    small = replace(ENGINE, capacity_bytes=10_000)
+    small = replace(ENGINE, weights=Operand("weights", limit_bytes=10_000))
     assert [(each.found, each.wanted) for each in small.violations(layer)] == [
         (Bytes(10_496, outputs=16), AtMost(Bytes(10_000)))
     ]
@@ -157,7 +171,7 @@ def test_computes_what_a_loop_over_all_products_does(job: Job) -> None:
             if 0 <= y < job.size[0] and 0 <= z < job.size[1]:
                 acc += int(x[c, y, z]) * int(weights[k, c, r, s])
         wanted[k, row, column] = min(max(acc >> job["shift"], job["low"]), job["high"])
-    found = ENGINE.execute(job, [x.reshape(-1)], array_weights.pack(job, weights, biases))
+    found = executed(job, [x], array_weights.pack(job, weights, biases))
     order = (1, 2, 0) if job.layout == Layout.NHWC else (0, 1, 2)
     np.testing.assert_array_equal(found, wanted.transpose(order).reshape(-1))
 
@@ -166,7 +180,7 @@ def test_a_sum_beyond_32_bits_is_an_error() -> None:
     job = Job(JobKind.DENSE, 1, 1, (1, 1), (1, 1))
     packed = array_weights.pack(job, np.full((1, 1, 1, 1), 127), np.array([(1 << 31) - 1]))
     with pytest.raises(OverflowError, match="leaves 32 bits"):
-        ENGINE.execute(job, [np.array([1], np.int8)], packed)
+        executed(job, [np.array([1], np.int8)], packed)
 
 
 @pytest.mark.parametrize(
@@ -196,7 +210,7 @@ def test_tiles_make_up_the_layer(name: str) -> None:
             inputs = [np.ascontiguousarray(m[channels, slice(*seen), slice(*across)]).reshape(-1) for m in maps]
             packed = ENGINE.pack(tile, layer, outputs) if job.kind != JobKind.ADD else np.empty(0, np.uint8)
             assert packed.size == ENGINE.weight_bytes(tile)
-            y = ENGINE.execute(ENGINE.lowered(tile), inputs, packed)
+            y = executed(ENGINE.lowered(tile), inputs, packed)
             found[slice(*outputs), slice(*some)] = y.reshape(tile.outputs, *tile.out_size)
     np.testing.assert_array_equal(found, wanted.reshape(found.shape))
 

@@ -31,14 +31,14 @@ def test_no_two_places_are_the_same() -> None:
 def test_an_engine_knows_the_size_of_its_weight_memory() -> None:
     for soc in (SOC, SOC.with_memory("digital_weights", 4096).with_memory("analog_array", 10_000)):
         for engine in soc.accelerators:
-            assert engine.capacity_bytes == soc.memory(engine.weight_memory).size_bytes
+            assert engine.weights.limit_bytes == soc.memory(engine.weights.memory).size_bytes
 
 
 def test_every_memory_of_an_engine_can_be_filled_and_read() -> None:
     for engine in SOC.accelerators:
-        for memory in (engine.memory, engine.weight_memory):
-            assert SOC.dma(Route("l2", memory)).name == "load"
-        assert SOC.dma(Route(engine.memory, "l2")).name == "store"
+        for operand in (engine.input, engine.weights):
+            assert SOC.dma(Route("l2", operand.memory)).name == "load"
+        assert SOC.dma(Route(engine.output.memory, "l2")).name == "store"
 
 
 @pytest.mark.parametrize("network", TOTALS)

@@ -10,11 +10,25 @@ from htvm.backend.targets.engines import in_memory_weights
 from htvm.backend.targets.engines.host import HostEngine
 from htvm.backend.targets.engines.in_memory_engine import InMemoryEngine
 from htvm.backend.targets.jobs import Job, JobKind, Layout
+from htvm.backend.targets.soc import Operand
 from htvm.backend.targets.violations import Quality, Subject, Violation, all_of
 from htvm.dialects import accel
 from htvm.dialects.semantics import interpreter
 
-ENGINE = InMemoryEngine("array", "l1", "cells", base=0, capacity_bytes=147_456, source="a test")
+ENGINE = InMemoryEngine(
+    "array",
+    input=Operand("l1", layouts=(Layout.NHWC,)),
+    weights=Operand("cells", limit_bytes=147_456),
+    output=Operand("l1", layouts=(Layout.NHWC, Layout.NCHW)),
+    base=0,
+    source="a test",
+)
+
+
+def executed(job: Job, x: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return what the engine computes, int8."""
+    return ENGINE.execute(job, [x.reshape(-1).view(np.uint8)], weights).view(np.int8)
+
 
 ACCEPTED = (
     "layers/aconv_1x1_128x128_vector", "layers/aconv_1x1_32x64_s2", "layers/aconv_1x1_64x576",
@@ -100,7 +114,7 @@ def test_computes_what_a_loop_over_all_products_does() -> None:
                 acc += int(x[y, z, c]) * int(weights[k, c, r, s])
         codes.append(min(max(acc >> 3, -32), 31))
         wanted[k, row, column] = min(max((codes[-1] * int(scales[k]) + int(offsets[k])) >> 2, -64), 63)
-    found = ENGINE.execute(job, [x.reshape(-1)], in_memory_weights.pack(job, weights, scales, offsets))
+    found = executed(job, x, in_memory_weights.pack(job, weights, scales, offsets))
     np.testing.assert_array_equal(found, wanted.reshape(-1))
     assert {-32, 31} <= set(codes)
 
@@ -122,7 +136,7 @@ def test_tiles_make_up_the_layer(name: str, layout: Layout) -> None:
             tile, seen, across = job.tile(outputs, rows, (0, job.out_size[1]))
             tile = ENGINE.lowered(tile)
             pixels = x[0].transpose(1, 2, 0)[slice(*seen), slice(*across)].reshape(-1)
-            y = ENGINE.execute(replace(tile, layout=layout), [pixels], ENGINE.pack(tile, layer, outputs))
+            y = executed(replace(tile, layout=layout), pixels, ENGINE.pack(tile, layer, outputs))
             found[slice(*outputs), slice(*rows)] = (
                 y.reshape(*tile.out_size, -1).transpose(2, 0, 1)
                 if layout == Layout.NHWC
@@ -135,4 +149,4 @@ def test_an_input_of_eight_bits_is_an_error() -> None:
     job = Job(JobKind.MATVEC, 1, 1, (1, 2), (1, 2))
     packed = in_memory_weights.pack(job, np.ones((1, 1, 1, 1)), np.ones(1), np.zeros(1))
     with pytest.raises(OverflowError, match=r"inputs are -64\.\.64, expected -64\.\.63 or 0\.\.127"):
-        ENGINE.execute(job, [np.array([-64, 64], np.int8)], packed)
+        executed(job, np.array([-64, 64], np.int8), packed)
