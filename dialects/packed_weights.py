@@ -80,7 +80,7 @@ def pack_weights(weights: np.ndarray, unit: int, low: int, high: int) -> PackedW
     blocks = padded.reshape(-1, CHANNELS, padded.shape[1])
     cut = blocks[:, :, : runs * unit].reshape(len(blocks), CHANNELS, runs, unit).copy()
     for block, run in np.argwhere(~sums_fit(cut, low, high).all(axis=1)):
-        cut[block, :, run] = _reduced(cut[block, :, run], low, high)
+        cut[block, :, run] = _reduced(cut[block, :, run].tolist(), low, high)
     kept = cut.reshape(len(blocks), CHANNELS, runs * unit)
     excess = blocks.copy()
     excess[:, :, : runs * unit] -= kept
@@ -88,29 +88,35 @@ def pack_weights(weights: np.ndarray, unit: int, low: int, high: int) -> PackedW
     return PackedWeights(unit, runs, kept.transpose(0, 2, 1).astype(np.int8), lists)
 
 
-def _reduced(run: np.ndarray, low: int, high: int) -> np.ndarray:
-    """Return the weights of a run, made smaller in as few taps as possible, such that the run fits."""
-    run = run.copy()
+def _reduced(run: list[list[int]], low: int, high: int) -> list[list[int]]:
+    """Return the weights [channels][taps] of a run, made smaller in as few taps as possible, such that the run fits."""
+    reduced: list[list[int]] = []
     shared: dict[int, None] = {}
     for channel in run:
-        largest_first = np.argsort(-np.abs(channel), kind="stable").tolist()
+        weights, bounds = [*channel], (0, 0)
+        for weight in weights:
+            bounds = _with_tap(bounds, weight, low, high)
+        largest_first = sorted(range(len(weights)), key=lambda tap: -abs(channel[tap]))
         for tap in dict.fromkeys([*shared, *largest_first]):
-            if run_fits(channel[None], low, high):
+            if _in_16_bits(bounds):
                 break
             shared[tap] = None
-            channel[tap] = _largest_that_fits(channel, tap, low, high)
-    return run
+            others = _without_tap(bounds, weights[tap], low, high)
+            weights[tap] = _largest_that_fits(weights[tap], others, low, high)
+            bounds = _with_tap(others, weights[tap], low, high)
+        reduced.append(weights)
+    return reduced
 
 
-def _largest_that_fits(channel: np.ndarray, tap: int, low: int, high: int) -> int:
-    """Return the weight at `tap` as near to its own as the others allow, 0 if they allow none."""
-    weight, trial = int(channel[tap]), channel.copy()
+def _largest_that_fits(weight: int, others: tuple[int, int], low: int, high: int) -> int:
+    """Return a weight as near to `weight` as the bounds of the other taps' sum allow, 0 if they allow none."""
+    sign = 1 if weight > 0 else -1
     small, large = 0, abs(weight)
     while small < large:
         middle = (small + large + 1) // 2
-        trial[tap] = middle if weight > 0 else -middle
-        small, large = (middle, large) if run_fits(trial[None], low, high) else (small, middle - 1)
-    return small if weight > 0 else -small
+        fits = _in_16_bits(_with_tap(others, sign * middle, low, high))
+        small, large = (middle, large) if fits else (small, middle - 1)
+    return sign * small
 
 
 def _listed(excess: np.ndarray, low: int, high: int) -> Iterator[list[tuple[int, int, int]]]:
@@ -119,29 +125,44 @@ def _listed(excess: np.ndarray, low: int, high: int) -> Iterator[list[tuple[int,
     Where two of them are too far apart for a byte, a tap of zeros comes between.
     """
     run: list[tuple[int, int, int]] = []
-    at, sums = 0, [(0, 0), (0, 0)]
-    for tap in np.flatnonzero(excess.any(axis=0)).tolist():
-        stops = [*range(at + LONGEST_STEP, tap, LONGEST_STEP), tap]
-        for stop in stops:
-            first, second = excess[:, stop].tolist() if stop == tap else (0, 0)
-            weights = (first, second)
-            longer = [_with_tap(bounds, weight, low, high) for bounds, weight in zip(sums, weights)]
-            if run and (len(run) == LONGEST_RUN or not all(map(_in_16_bits, longer))):
-                yield run
-                run = []
-                longer = [_with_tap((0, 0), weight, low, high) for weight in weights]
-            if not run and not all(map(_in_16_bits, longer)):
-                raise ValueError(f"weights {weights} times inputs from {low} to {high} do not fit 16 bits")
-            run.append((stop, first, second))
-            at, sums = stop, longer
+    sums = (0, 0), (0, 0)
+    for entry in _entries(excess):
+        _, first, second = entry
+        longer = _with_tap(sums[0], first, low, high), _with_tap(sums[1], second, low, high)
+        if run and (len(run) == LONGEST_RUN or not all(map(_in_16_bits, longer))):
+            yield run
+            run = []
+            longer = _with_tap((0, 0), first, low, high), _with_tap((0, 0), second, low, high)
+        if not run and not all(map(_in_16_bits, longer)):
+            raise ValueError(f"weights {(first, second)} times inputs from {low} to {high} do not fit 16 bits")
+        run.append(entry)
+        sums = longer
     if run:
         yield run
 
 
+def _entries(excess: np.ndarray) -> Iterator[tuple[int, int, int]]:
+    """Yield (tap, weight, weight) of the taps of [2, taps] that are not zero, and of zeros between distant ones."""
+    at, taps = 0, np.flatnonzero(excess.any(axis=0))
+    for tap, first, second in zip(taps.tolist(), *excess[:, taps].tolist()):
+        for between in range(at + LONGEST_STEP, tap, LONGEST_STEP):
+            yield between, 0, 0
+        yield tap, first, second
+        at = tap
+
+
 def _with_tap(bounds: tuple[int, int], weight: int, low: int, high: int) -> tuple[int, int]:
     """Return the least and the most of a sum after one more tap."""
-    ends = weight * low, weight * high
-    return bounds[0] + min(ends), bounds[1] + max(ends)
+    at_low, at_high = weight * low, weight * high
+    if at_low > at_high:
+        at_low, at_high = at_high, at_low
+    return bounds[0] + at_low, bounds[1] + at_high
+
+
+def _without_tap(bounds: tuple[int, int], weight: int, low: int, high: int) -> tuple[int, int]:
+    """Return the least and the most of a sum before `_with_tap` of the same weight."""
+    least, most = _with_tap((0, 0), weight, low, high)
+    return bounds[0] - least, bounds[1] - most
 
 
 def _in_16_bits(bounds: tuple[int, int]) -> bool:

@@ -151,9 +151,8 @@ def on_integers(op: ir.OpView, reader: Reader) -> ir.Value | None:
     """
     operands = list(op.operation.operands)
     real: list[ir.Value] = [value for value in operands if value in reader.lazies]
-    is_constant = [reader.constant(value) is not None for value in operands]
     takes_constants = isinstance(op, accel.LayerNormOp)  # its form takes scale and bias in, whatever numbers they are
-    plain = [v for v, known in zip(operands, is_constant) if known and quantisation.stored(v) is None]
+    plain = [v for v in operands if quantisation.stored(v) is None and reader.constant(v) is not None]
     if plain and not takes_constants:
         return None
     if not real:
