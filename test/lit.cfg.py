@@ -11,13 +11,16 @@ import lit.formats
 
 from htvm import dialects
 
+sys.path.append(str(Path(__file__).parent))
+import warm_commands  # noqa: E402
+
 config.name = "htvm"  # noqa: F821  (lit defines `config`)
 config.suffixes = [".mlir", ".test"]  # noqa: F821
 config.test_format = lit.formats.ShTest(execute_external=False)  # noqa: F821
 config.test_source_root = Path(__file__).parent  # noqa: F821
 config.excludes = ["inputs", "Inputs", "unit", "end_to_end"]  # noqa: F821
 
-folders = [Path(sys.executable).parent]  # htvm, htvm-opt, htvm-translate
+folders = [warm_commands.folder(), Path(sys.executable).parent]  # htvm, htvm-opt, htvm-translate; lit itself
 for package in ("mlir", "llvm"):  # mlir-opt; FileCheck, not
     folders += [Path(place) / "bin" for place in find_spec(package).submodule_search_locations]
 config.environment["PATH"] = ":".join(map(str, [*folders, config.environment["PATH"]]))  # noqa: F821

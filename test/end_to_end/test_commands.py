@@ -9,6 +9,7 @@ import models
 import numpy as np
 import onnx
 import pytest
+import warm_commands
 from machine import machine
 
 DENSE = models.path("htvm/layers/dense_16x128")
@@ -22,8 +23,7 @@ METRICS = set(
 
 def htvm(*arguments: object, status: int = 0) -> subprocess.CompletedProcess:
     """Run the command and check its exit status; a traceback is a bug."""
-    script = "import sys; from htvm.commands.htvm import main; sys.exit(main())"
-    command = [sys.executable, "-c", script, *map(str, arguments)]
+    command = [warm_commands.folder() / "htvm", *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert "Traceback" not in done.stderr, done.stderr
     assert done.returncode == status, done.stdout + done.stderr

@@ -1,13 +1,13 @@
 """The example that the wheel brings, through the commands that a newcomer tries first."""
 
 import subprocess
-import sys
 from pathlib import Path
+
+import warm_commands
 
 
 def htvm(folder: Path, *arguments: str, status: int = 0) -> subprocess.CompletedProcess[str]:
-    script = "import sys; from htvm.commands.htvm import main; sys.exit(main())"
-    done = subprocess.run([sys.executable, "-c", script, *arguments], cwd=folder, capture_output=True, text=True)
+    done = subprocess.run([warm_commands.folder() / "htvm", *arguments], cwd=folder, capture_output=True, text=True)
     assert done.returncode == status, done.stdout + done.stderr
     return done
 

@@ -2,11 +2,11 @@
 
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import models
 import pytest
+import warm_commands
 from limited import outcomes
 
 import htvm
@@ -15,9 +15,8 @@ from htvm.runtime.simulator.toolchain import BuildError
 
 
 def test_code_that_does_not_fit_is_an_error_of_the_command(tmp_path) -> None:
-    script = "import sys; from htvm.commands.htvm import main; sys.exit(main())"
     given = ["run", models.path("htvm/resnet8_digital"), "--target", "diana", "--memory", "l2_private=5k"]
-    command = [sys.executable, "-c", script, *map(str, given), "--json", "run.json"]
+    command = [warm_commands.folder() / "htvm", *map(str, given), "--json", "run.json"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     lines = done.stderr.splitlines()
     assert (done.returncode, done.stdout, list(tmp_path.iterdir())) == (1, "", [])

@@ -3,10 +3,10 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+import warm_commands
 
 from htvm import plan
 from htvm.diagnostics import CompileError
@@ -16,9 +16,8 @@ DENSE = MODELS / "dense_16x128.onnx"
 
 
 def htvm(*arguments: str | bytes, **environment: str) -> subprocess.CompletedProcess[str]:
-    script = "import sys; from htvm.commands.htvm import main; sys.exit(main())"
     return subprocess.run(
-        [sys.executable, "-c", script, *arguments],
+        [warm_commands.folder() / "htvm", *arguments],
         capture_output=True,
         text=True,
         errors="surrogateescape",

@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import warm_commands
 from machine import machine
 
 ROOT = Path(__file__).parents[3]
@@ -37,7 +38,7 @@ def examples(page: Path) -> Iterator[Example]:
         if caption:
             yield Example(text[caption.end() :], write=caption[1])
         elif kind == "python":
-            yield Example(f"{sys.executable} - <<'PYTHON'\n{text}PYTHON", shown if next_kind == "output" else "")
+            yield Example(f"python - <<'PYTHON'\n{text}PYTHON", shown if next_kind == "output" else "")
         elif kind == "console":
             for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
                 command, _, shown = part.partition("\n")
@@ -89,8 +90,12 @@ def test_what_dots_and_white_space_stand_for() -> None:
 
 
 def environment() -> dict[str, str]:
-    """Return variables with which a shell finds htvm's commands."""
-    return {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "COLUMNS": "110"}
+    """Return variables with which a shell finds htvm's commands, and Python."""
+    return {
+        **os.environ,
+        "PATH": f"{warm_commands.folder()}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "COLUMNS": "110",
+    }
 
 
 @pytest.mark.skipif(not machine().bash, reason="no bash")

@@ -2,9 +2,10 @@
 
 import re
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
+
+import warm_commands
 
 import htvm
 from htvm.backend import targets
@@ -13,8 +14,11 @@ from htvm.explanation import explanation
 from htvm.explanation.alternatives import Alternatives, Network
 from htvm.options import CompileOptions
 
-HTVM = [sys.executable, "-c", "import sys; from htvm.commands.htvm import main; sys.exit(main())"]
 MODELS = Path(__file__).parents[2] / "inputs" / "models"
+
+
+def command(*words: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([warm_commands.folder() / "htvm", *map(str, words)], capture_output=True, text=True)
 
 
 def explained(model: str) -> explanation.Explanation:
@@ -106,7 +110,7 @@ def test_layers_are_found_by_what_they_are_and_say_their_kernel_strides_and_grou
     of_onnx, of_dialect = (explanation.explain(model, soc, op=each).decisions for each in ("conv", "conv2d"))
     assert of_onnx == of_dialect and len(of_onnx) == 9
     assert ": conv2d 10x4, strides 2x2 -> 1x64x25x5 on host" in explanation.head(of_onnx[0])
-    done = subprocess.run([*HTVM, "explain", str(model), "--op", "deepwise"], capture_output=True, text=True)
+    done = command("explain", model, "--op", "deepwise")
     assert done.returncode == 2 and "--op: no layer is a 'deepwise'; there are conv2d, Conv, " in done.stderr
 
 
@@ -155,8 +159,8 @@ def test_a_layer_on_the_host_names_its_kernel_and_what_makes_its_time_depend_on_
 
 def test_the_page_of_a_model_has_its_decisions_and_that_of_a_project_has_none(tmp_path: Path) -> None:
     model, folder, page = MODELS / "htvm" / "layers" / "dense_16x128.onnx", tmp_path / "c", tmp_path / "page.html"
-    for command in (["compile", model, "--target", "diana", "-o", folder], ["report", folder, "-o", page]):
-        assert subprocess.run([*HTVM, *map(str, command)], capture_output=True).returncode == 0
+    for words in (["compile", model, "--target", "diana", "-o", folder], ["report", folder, "-o", page]):
+        assert command(*words).returncode == 0
     assert '"decisions":[]' in page.read_text()
-    assert subprocess.run([*HTVM, "report", str(model), "--target", "diana", "-o", str(page)]).returncode == 0
+    assert command("report", model, "--target", "diana", "-o", page).returncode == 0
     assert '"decisions":[{"name":"dense"' in page.read_text()
