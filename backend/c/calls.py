@@ -87,7 +87,7 @@ class Text:
             for place, (base, number) in enumerate(zip(kind.bases, term.numbers, strict=True))
         ]
         function = kind.function
-        if kind.job and is_moved(moves):
+        if kind.job and (is_moved(moves) or kind.is_placed_late):
             self.copy_job(kind.job, moves)
             function, arguments = "htvm_launch_at", ["job", *arguments]
         elif kind.job:
@@ -120,11 +120,11 @@ def each_with_moves(terms: Sequence[Term[UnitCall]], moves: Moves) -> Iterator[t
 
 
 def moved_jobs(terms: Sequence[Term[UnitCall]], moves: Moves) -> Iterator[Command]:
-    """Yield the launches whose operands are not in one place each time."""
+    """Yield the launches whose operands are not in one place each time, or where only the program knows."""
     for term, own in each_with_moves(terms, moves):
         if isinstance(term, Repeat):
             yield from moved_jobs(term.body, (*own, ("", term.steps)))
-        elif term.kind.job and is_moved(own):
+        elif term.kind.job and (is_moved(own) or term.kind.is_placed_late):
             yield term
 
 

@@ -68,16 +68,21 @@ class Commands:
     def launch(self, op: accel.LaunchOp, step: Step) -> None:
         """Add a launch of a job, with the places of its operands."""
         engine, job = op.engine.value, Job.of(op.job)
-        names = self.soc.accelerator(engine).job_fields
+        unit = self.soc.accelerator(engine)
+        names = unit.job_fields
         if problem := job.other_fields(names):
             raise ValueError(f"node '{accel.node(op)}' on engine '{engine}': {problem}")
         operands = dict(zip(OPERANDS, op.inputs)) | {"output": op.out}
         if op.weights is not None:
             operands["weights"] = op.weights
-            if constant := self.loaded.get(root_of(op.weights)[0]):
+            root = root_of(op.weights)[0]
+            if constant := self.loaded.get(root) or values.global_name(root):
                 step.packed.add(constant)
-        step.held.update(dict.fromkeys(root_of(value)[0] for value in operands.values()))
-        places = [self.operand(operands[name]) if name in operands else 0 for name in OPERANDS]
+        step.held.update(dict.fromkeys(root_of(each)[0] for each in operands.values() if not self.is_visible(each)))
+        memories = dict(zip(OPERANDS, (unit.input, unit.input, unit.weights, unit.output), strict=True))
+        places = [
+            self.operand(operands[name], memories[name].memory, step) if name in operands else 0 for name in OPERANDS
+        ]
         words = tuple(job.words({}, names)[: -len(OPERANDS)])
         step.calls.append(call("htvm_launch", unit_name(engine), *places, job=words))
         self.given[engine] += 1
@@ -89,24 +94,28 @@ class Commands:
         constant = values.global_name(root)
         if constant is not None:
             return Place(PointerBase(step.array_of(constant)), offset)
-        if not self.soc.memory(values.memory_of(value)).host_visible:
+        if not self.is_visible(value):
             step.held[root] = None
             return self.inside(value)
         return Place(PointerBase(step.touches(root)), offset)
 
-    def operand(self, value: ir.Value) -> Place:
-        """Return where an operand of a job is. Raises ValueError if it has gaps, or the plan does not fix its place."""
+    def operand(self, value: ir.Value, memory: str, step: Step) -> Place:
+        """Return where an operand of a job is. Raises ValueError if it has gaps, or is in another memory."""
+        if values.memory_of(value) != memory:
+            raise ValueError(f"a job has an operand in '{values.memory_of(value)}', expected '{memory}'")
         axes = values.merge_axes(values.shape(value), values.strides(value))
         if [step for _, step in axes] not in ([], [1]):
             raise ValueError(f"a job has an operand of '{value.type}', expected one without gaps")
-        return self.inside(value)
+        return self.place(value, step)
+
+    def is_visible(self, value: ir.Value) -> bool:
+        """Say whether the host addresses the memory that a value is in."""
+        return self.soc.memory(values.memory_of(value)).host_visible
 
     def inside(self, value: ir.Value) -> Place:
-        """Return where in a memory of the accelerators a value is. Raises ValueError if it is in no such memory."""
+        """Return where in a memory that only units address a value is."""
         root, offset = root_of(value)
         memory = self.soc.memory(values.memory_of(value))
-        if isinstance(root.owner, ir.Block) or memory.host_visible:
-            raise ValueError(f"a job has an operand in '{memory.name}', expected a memory of the accelerators")
         base = self.memories.setdefault(memory.name, MemoryBase(memory_name(memory.name), memory.base))
         return Place(base, values.offset_of(buffer_of(root)) + offset)
 

@@ -56,6 +56,11 @@ class UnitCall:
     bases: tuple[Base | None, ...]
     job: tuple[int, ...] = ()
 
+    @property
+    def is_placed_late(self) -> bool:
+        """Whether a job has an operand whose address only the program knows, not its descriptor."""
+        return bool(self.job) and any(isinstance(base, PointerBase) for base in self.bases)
+
 
 Command: TypeAlias = Single[UnitCall]
 

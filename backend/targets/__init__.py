@@ -39,14 +39,15 @@ def load(name_or_path: str) -> Soc:
 
 
 def load_file(path: Path) -> Soc:
-    """Run a target's file and return its SOC. It may import its neighbours, as a script may."""
+    """Run a target's file and return its SOC. It may import its neighbours, as a script may, at its head."""
     if not path.is_file():
         raise ValueError(f"target file '{path}' does not exist")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    spec = importlib.util.spec_from_file_location(f"target file {path.stem}", path)  # no name that can be imported
     assert spec is not None and spec.loader is not None, path
     module = importlib.util.module_from_spec(spec)
     folder, before = str(path.resolve().parent), set(sys.modules)
     sys.path.insert(0, folder)
+    sys.modules[spec.name] = module  # where dataclasses look for names in annotations
     try:
         spec.loader.exec_module(module)
     except Exception as error:

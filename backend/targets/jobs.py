@@ -21,6 +21,8 @@ OPERANDS = ("input", "rhs", "weights", "output")
 MOST_OWN = 6
 """Fields of its own that an engine can have: a descriptor has room for as many."""
 
+ELEMENT_WISE = (JobKind.ADD, JobKind.MUL, JobKind.LOOKUP)
+
 Range = tuple[int, int]
 """First index, and the one behind the last."""
 
@@ -29,9 +31,10 @@ Range = tuple[int, int]
 class Job:
     """One launch of an accelerator. Maps are dense in its memory; sizes are (rows, columns).
 
-    kind: CONV2D, DENSE (one pixel), ADD (two inputs of one shape), or MATVEC (a convolution whose sums are read by a
-    converter). groups: 1, or the channels for a depthwise layer, which is cut before it is launched. layout: of the
-    output. own: the engine's own fields by name, such as the shift of the sum; job["shift"] is one of them.
+    kind: CONV2D, DENSE (one pixel), ADD or MUL (two inputs of one shape), LOOKUP (each element in a table), POOL2D, or
+    MATVEC (a convolution whose sums are read by a converter). groups: 1, or the channels for a depthwise layer, which
+    is cut before it is launched. layout: of the output. own: the engine's own fields by name, such as the shift of the
+    sum; job["shift"] is one of them.
     """
 
     kind: JobKind
@@ -63,14 +66,24 @@ class Job:
     @property
     def macs(self) -> int:
         """Multiplications that the layer needs: those with borders count, those of unused lanes do not."""
-        if self.kind == JobKind.ADD:
+        if self.kind in (*ELEMENT_WISE, JobKind.POOL2D):
             return 0
         return self.outputs * (self.channels // self.groups) * prod(self.kernel) * prod(self.out_size)
 
     @property
     def has_own_channels(self) -> bool:
         """Whether each output channel has an input channel of its own."""
-        return self.groups > 1 or self.kind == JobKind.ADD
+        return self.groups > 1 or self.is_element_wise or self.kind == JobKind.POOL2D
+
+    @property
+    def is_element_wise(self) -> bool:
+        """Whether each output is made of the inputs in its place, so that all maps have one layout, any."""
+        return self.kind in ELEMENT_WISE
+
+    @property
+    def inputs(self) -> int:
+        """How many maps it reads."""
+        return 2 if self.kind in (JobKind.ADD, JobKind.MUL) else 1
 
     @property
     def rows_of_weights(self) -> int:

@@ -89,7 +89,8 @@ def Accel_Kernel : Accel_Choice<Accel_KernelAttr>;
 def Accel_OptimalityEnum : Accel_Enum<"Optimality", "whether a decision is proved to be the best", ["optimal", "bounded"]>;
 def Accel_OptimalityAttr : Accel_EnumAttr<Accel_OptimalityEnum, "optimality">;
 
-def Accel_JobKind : Accel_Enum<"JobKind", "what a job computes", ["conv2d", "dense", "add", "matvec"]>;
+def Accel_JobKind : Accel_Enum<"JobKind", "what a job computes", ["conv2d", "dense", "add", "matvec", "mul",
+    "lookup", "pool2d"]>;
 def Accel_Layout : Accel_Enum<"Layout", "how a feature map lies in a memory: its axes, outermost first", ["nchw", "nhwc"]>;
 
 def Accel_Purpose : Accel_Enum<"Purpose", "what a layer was inserted for that no ONNX node asks for", [

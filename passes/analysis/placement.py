@@ -25,7 +25,7 @@ from mlir.dialects import func
 
 from htvm.backend.targets.engines import launches
 from htvm.backend.targets.engines.host import CYCLES_PER_NCHW
-from htvm.backend.targets.jobs import DESCRIPTOR_WORDS, Layout
+from htvm.backend.targets.jobs import DESCRIPTOR_WORDS, Job, JobKind, Layout
 from htvm.backend.targets.soc import Accelerator, Engine, Route, Soc
 from htvm.dialects import accel
 
@@ -224,15 +224,17 @@ class Placing:
         self.nhwc[value] = self.flag()
         for other in Layout:
             self.converts[value, other] = self.flag(conversion.fastest(self.soc, value, other).cycles)
-        if must_be_nchw(value):
+        if is_made_nchw(value):
             self.model.add(self.nhwc[value] == 0)
+        elif is_read_nchw(value):
+            self.model.add(self.converts[value, Layout.NCHW] >= self.nhwc[value])
         elif any(isinstance(maker(reader), accel.Pool2dOp) for reader in self.readers[value]):
             self.costs.append(round(CYCLES_PER_NCHW * layout.size_bytes(value.type)) * ~self.nhwc[value])
 
     def layout_by(self, output: ir.Value, engine: Accelerator) -> None:
         """Let maps have the layouts that an accelerator reads and writes, if it runs a layer."""
         runs, layer = self.runs[output, engine.name], maker(output)
-        if takes_any_layout(layer):
+        if engine.job(layer).is_element_wise:
             wanted = self.flag()
             if output in self.nhwc:
                 self.model.add(self.nhwc[output] == wanted).only_enforce_if(runs)
@@ -268,19 +270,19 @@ def maker(output: ir.Value) -> accel.Layer:
     return layer
 
 
-def takes_any_layout(layer: accel.Layer) -> bool:
-    """Say whether accelerators run a layer element by element, so that layouts only have to be the same."""
-    return isinstance(layer, accel.AddOp)
-
-
 def wanted_layout(layer: accel.Layer, engine: Accelerator, output_layout: Layout) -> Layout:
     """Return the layout in which an accelerator reads the maps of a layer."""
-    return output_layout if takes_any_layout(layer) else layout_read(layer, engine)
+    return output_layout if engine.job(layer).is_element_wise else layout_read(layer, engine)
 
 
 def layout_read(layer: accel.Layer, engine: Accelerator) -> Layout:
-    """Return the layout in which an accelerator reads the map of a layer; pixels are the channels of a pool's job."""
-    return Layout.NHWC if isinstance(layer, accel.Pool2dOp) else engine.input.layouts[0]
+    """Return the layout in which an accelerator reads the map of a layer."""
+    return Layout.NHWC if pixels_are_channels(layer, engine.job(layer)) else engine.input.layouts[0]
+
+
+def pixels_are_channels(layer: accel.Layer, job: Job) -> bool:
+    """Say whether a layer's job sees each pixel of its map as a channel: of a pool that is a convolution with ones."""
+    return isinstance(layer, accel.Pool2dOp) and job.kind != JobKind.POOL2D
 
 
 def has_two_layouts(value_type: ir.Type) -> bool:
@@ -294,7 +296,14 @@ def has_two_layouts(value_type: ir.Type) -> bool:
 
 def must_be_nchw(value: ir.Value) -> bool:
     """Say whether others see a map, or something takes it for a flat array."""
-    if activations.is_argument(value):
-        return True
-    neighbours = [accel.producer(value), *(use.owner.opview for use in value.uses)]
-    return any(isinstance(op, (accel.ReshapeOp, func.ReturnOp)) for op in neighbours)
+    return is_made_nchw(value) or is_read_nchw(value)
+
+
+def is_made_nchw(value: ir.Value) -> bool:
+    """Say whether others make a map, or what makes it takes it for a flat array."""
+    return activations.is_argument(value) or isinstance(accel.producer(value), accel.ReshapeOp)
+
+
+def is_read_nchw(value: ir.Value) -> bool:
+    """Say whether others read a map, or something that takes it for a flat array."""
+    return any(isinstance(use.owner.opview, accel.ReshapeOp | func.ReturnOp) for use in value.uses)

@@ -77,7 +77,8 @@ class Residency:
         makers = {one.output: one for one in self.placed}
         for one in self.placed:
             for value in one.inputs:
-                if value in makers and makers[value].engine.output.memory == one.engine.input.memory:
+                memory = one.engine.input.memory
+                if value in makers and makers[value].engine.output.memory == memory != self.soc.arena_memory:
                     self.resident.add(value)
 
     def settle(self) -> dict[ir.Value, Choice]:
@@ -184,15 +185,16 @@ class Residency:
         return Tiling.of_layer(one.layer) if NAME in one.layer.operation.attributes else None
 
     def search(self, one: Placed, budgets: Mapping[str, int]) -> Search:
-        stay = [value in self.resident for value in one.inputs]
+        home = self.soc.arena_memory
+        stay = [value in self.resident or one.engine.input.memory == home for value in one.inputs]
         return Search(
             self.soc,
             one.engine,
             one.job,
-            self.soc.arena_memory,
+            home,
             budgets,
             loads=not all(stay),
-            stores=one.output not in self.resident,
+            stores=one.output not in self.resident and one.engine.output.memory != home,
             plain=self.mapping != "default",
             keeps=any(stay) and not all(stay),
             code_budget_bytes=self.code_budgets.get(one.output, self.soc.calls_room_bytes),

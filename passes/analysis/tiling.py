@@ -23,7 +23,6 @@ from htvm.backend.targets.jobs import Job, Layout, Range
 from htvm.backend.targets.soc import Accelerator, Route, Soc
 from htvm.backend.targets.violations import AtMost, Bytes, Described, MapIn, PartOf, Subject, Violation
 from htvm.dialects import accel
-from htvm.dialects.accel import JobKind
 
 from .layout import aligned
 from .program_size import written
@@ -223,12 +222,12 @@ class Search:
     def code_bytes(self, tiling: Tiling) -> int:
         """Return what the code of a layer's commands takes at most."""
         turns = tiling.buffers if tiling.loads or tiling.stores else 1
-        weight_turns, ends = (2, 2 + 2 * WEIGHTS_AHEAD) if self.has_weights else (turns, 2)
+        weight_turns, ends = (2, 2 + 2 * WEIGHTS_AHEAD) if self.fetches_weights else (turns, 2)
         shapes = tile_shapes(self.job, tiling.outputs, tiling.rows, tiling.columns)
         outputs = written(shapes[0], max(turns, weight_turns), ends)
         rows, columns = (written(each, turns, 2) for each in shapes[1:])
         parts = len(tiling.launches(self.job.tile((0, tiling.outputs), *self.whole)[0]))
-        copied = [self.inputs * tiling.loads, int(tiling.stores), int(self.has_weights)]
+        copied = [self.inputs * tiling.loads, int(tiling.stores), int(self.fetches_weights)]
         calls = 2 * written([("launch", parts)], 1, 2) + sum(each + 1 for each in copied if each)  # each with its wait
         return outputs * rows * columns * calls * self.soc.host.call_bytes
 
@@ -290,9 +289,10 @@ class Search:
         return (0, self.job.out_size[0]), (0, self.job.out_size[1])
 
     @cached_property
-    def has_weights(self) -> bool:
-        """Whether launches read weights: an addition has none."""
-        return self.engine.weight_bytes(Tile.of(self.job, (0, 1), *self.whole).job) > 0
+    def fetches_weights(self) -> bool:
+        """Whether launches read weights, an addition has none, and not where the constants are."""
+        has_weights = self.engine.weight_bytes(Tile.of(self.job, (0, 1), *self.whole).job) > 0
+        return has_weights and self.engine.weights.memory != self.soc.constants_in
 
     def weights_of_a_tile(self, tiling: Tiling) -> int:
         """Return the bytes of the weights that the largest tile of a tiling has."""
@@ -372,7 +372,7 @@ class Search:
     def needed_bytes(self, tiling: Tiling) -> Counter[str]:
         """Return what the buffers of a tiling take of each memory: those of maps, and of one tile's weights."""
         needed = self.map_bytes(tiling)
-        if self.shares_memory and self.has_weights:  # else the launch's limit is all there is
+        if self.shares_memory and self.fetches_weights:  # else the launch's limit is all there is
             needed[self.engine.weights.memory] += aligned(self.weights_of_a_tile(tiling))
         return needed
 
@@ -401,7 +401,7 @@ class Search:
     @property
     def inputs(self) -> int:
         """How many inputs are loaded, if any is."""
-        return 2 if self.job.kind == JobKind.ADD and not self.keeps else 1
+        return 1 if self.keeps else self.job.inputs
 
     def bound(self, tiling: Tiling) -> int:
         """Return the larger of the engine's own time and each transfer engine's: what waits for nothing takes."""
@@ -442,7 +442,7 @@ class Search:
         """Return a tiling that says how many buffers its weights go through, if they are fetched again."""
         places = -(-self.job.out_size[0] // tiling.rows) * -(-self.job.out_size[1] // tiling.columns)
         once = tiling.outputs_first or places == 1 or tiling.outputs >= self.job.outputs
-        if tiling.weight_buffers or not self.has_weights or once or self.keeps_weights(tiling):
+        if tiling.weight_buffers or not self.fetches_weights or once or self.keeps_weights(tiling):
             return tiling
         parts = [Tile.of(self.job, k, *self.whole) for k in ranges(self.job.outputs, tiling.outputs)]
         sizes = [aligned(self.cost(tile, tiling).weight_bytes) for tile in parts] * 2
@@ -478,7 +478,7 @@ class Search:
             compute=sum(model.job_cycles(engine.name, engine.lowered(part, self.plain)) for part in parts),
             load=self.inputs * load[0] * model.copy_cycles(self.load_route, load[1]),
             store=store[0] * model.copy_cycles(self.store_route, store[1]),
-            weight_bytes=sum(map(engine.weight_bytes, parts)),
+            weight_bytes=sum(map(engine.weight_bytes, parts)) if self.fetches_weights else 0,
             load_runs=load,
             store_runs=store,
         )
@@ -577,7 +577,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Cost:
-    """What the units take for a tile: cycles, and the runs of its copies as (how many, bytes each)."""
+    """What the units take for a tile: cycles, weights to fetch, the runs of its copies as (how many, bytes each)."""
 
     compute: int
     load: int
@@ -588,8 +588,8 @@ class Cost:
 
 
 def input_layout(engine: Accelerator, job: Job) -> Layout:
-    """Return the layout of the maps that a job reads: an addition takes any, and writes the same."""
-    return job.layout if job.kind == JobKind.ADD else engine.input.layouts[0]
+    """Return the layout of the maps that a job reads: one that is element-wise takes any, and writes the same."""
+    return job.layout if job.is_element_wise else engine.input.layouts[0]
 
 
 def different(job: Job, tiling: Tiling) -> list[Tile]:

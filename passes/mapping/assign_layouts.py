@@ -20,7 +20,7 @@ Needs    dispatch-engines before it: layouts are those of the engines
 Fails    never
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -74,10 +74,9 @@ class AssignLayouts:
     ) -> None:
         """Let the fastest engine make the other layout of each map that an accelerator wants in it."""
         converted: dict[ir.Value, ir.Value] = {}
-        for layer, engine in accelerated.items():
-            wanted = wanted_layout(layer, engine, given.get(accel.output(layer)))
-            for value in activations.read_by(layer):
-                if value in found.converted and given[value] != wanted:
+        for layer, wanted in self.readers(accelerated, found, given):
+            for value in layer.operation.operands:
+                if value in found.converted and given.get(value, wanted) != wanted:
                     if value not in converted:
                         maker = conversion.fastest(self.target, value, wanted).engine
                         location = layer.location if activations.is_argument(value) else value.owner.location
@@ -85,6 +84,17 @@ class AssignLayouts:
                             converted[value] = conversion.made(value, wanted, maker)
                         inserted.mark(converted[value].owner.opview, Purpose.CONVERT_LAYOUT)
                     replace_operand(layer, value, converted[value])
+
+    def readers(
+        self, accelerated: Mapping[ir.OpView, Accelerator], found: Placement, given: Mapping[ir.Value, str]
+    ) -> Iterator[tuple[ir.OpView, Layout]]:
+        """Yield what reads maps in one layout only, and which."""
+        for layer, engine in accelerated.items():
+            yield layer, wanted_layout(layer, engine, given.get(accel.output(layer)))
+        for value in found.converted:
+            for use in list(value.uses):
+                if isinstance(use.owner.opview, accel.ReshapeOp | func.ReturnOp):
+                    yield use.owner.opview, Layout.NCHW
 
 
 def engine_of(layer: accel.Layer) -> str:

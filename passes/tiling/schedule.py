@@ -5,7 +5,8 @@ of the two writes), or that needs an accelerator which is busy, the host waits f
 engine are done in their order and never meet. So what follows is right in any order that gives each task's copies
 before its launch; which order is chosen decides how much overlaps:
 
-    weights of the next tasks are fetched as soon as their memory has room, and nobody needs what is in their buffer,
+    weights of the next tasks are fetched as soon as their memory has room, also for what runs before them, and nobody
+    needs what is in their buffer,
     the next tile of the same layer is fetched while a tile is computed,
     results are copied out when the next tile has started, or before, if what it needs has no room beside them.
 """
@@ -15,7 +16,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import accumulate, islice
 
 from mlir import ir
 
@@ -78,6 +79,7 @@ class Schedule:
             self.first_of[number] = self.first_of[number - 1] if layers[number] == layers[number - 1] else number
         self.weighted = [n for n, item in enumerate(self.items) if isinstance(item, Task) and item.weights is not None]
         self.last_touch = {value: n for n, item in enumerate(self.items) for value in touched_by(item)}
+        self.reserved = reserved_bytes(self.items, self.first_of)
 
     def write(self) -> None:
         """Write all commands and waits."""
@@ -154,6 +156,8 @@ class Schedule:
                 item = self.items[number]
                 place = item.weights.writes
                 if item.tiling.blocking or self.is_needed(place, number) or not self.has_room(place):
+                    return
+                if not self.reserve(place, number):
                     return
                 self.fetch_weights(number)
             found += 1
@@ -264,6 +268,18 @@ class Schedule:
                 self.wait(same[0])
             self.held[value] = layout.aligned(layout.size_bytes(value.type))
 
+    def reserve(self, value: ir.Value, number: int) -> bool:
+        """Take room for a buffer before item `number`, from now on; say whether all that runs until then leaves it."""
+        if value in self.held:
+            return True
+        memory, size = memory_of(value), layout.aligned(layout.size_bytes(value.type))
+        there = self.reserved[memory]
+        if max(there[self.number : number], default=0) + size > self.soc.memory(memory).size_bytes:
+            return False
+        for index in range(self.number, number):
+            there[index] += size
+        return True
+
     def is_over(self, command: Pending) -> bool:
         return any(self.last_touch.get(value, -1) < self.number for value in (*command.reads, *command.writes))
 
@@ -281,6 +297,30 @@ class Schedule:
         memory = memory_of(value)
         used = sum(size for each, size in self.held.items() if memory_of(each) == memory)
         return used + layout.aligned(layout.size_bytes(value.type)) <= self.soc.memory(memory).size_bytes
+
+
+def reserved_bytes(items: Sequence[Item], first_of: Sequence[int]) -> dict[str, list[int]]:
+    """Return for each memory what is in use while each item runs: buffers and maps, weights not fetched ahead.
+
+    Buffers of a layer's maps are from its first item to behind its last: they are filled early and emptied late.
+    """
+    spans: dict[ir.Value, tuple[int, int]] = {}
+    for number, item in enumerate(items):
+        early = {copy.writes for copy in item.loads} if isinstance(item, Task) else set[ir.Value]()
+        late = {copy.reads for copy in item.stores} if isinstance(item, Task) else set[ir.Value]()
+        for value in touched_by(item):
+            first = first_of[number] if value in early or value in late else number
+            last = number + (value in late)
+            before = spans.get(value, (first, last))
+            spans[value] = min(before[0], first), max(before[1], last)
+    steps: dict[str, list[int]] = {}
+    for value, (first, last) in spans.items():
+        if not activations.is_argument(value) and not activations.is_constant(value):
+            changes = steps.setdefault(memory_of(value), [0] * (len(items) + 2))
+            size = layout.aligned(layout.size_bytes(value.type))
+            changes[first] += size
+            changes[last + 1] -= size
+    return {memory: list(accumulate(changes)) for memory, changes in steps.items()}
 
 
 def describe(launch: accel.LaunchOp, task: Task) -> None:

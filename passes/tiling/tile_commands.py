@@ -16,6 +16,7 @@ from htvm.dialects import accel
 
 from ..analysis import layout
 from ..analysis.names import identifier
+from ..analysis.placement import pixels_are_channels
 from ..analysis.residency import whole_job
 from ..analysis.tiling import Tile, Tiling, input_layout, tiles
 
@@ -129,7 +130,7 @@ class Layer:
         self.tiling = Tiling.of_layer(layer)
         self.job = whole_job(engine, layer)
         self.tiles = list(tiles(self.job, self.tiling))
-        self.inputs = [layer.lhs, layer.rhs] if isinstance(layer, accel.AddOp) else [layer.input]
+        self.inputs = list(layer.operation.operands)[: self.job.inputs]
         self.output = accel.output(layer)
         self.node = accel.node(layer)
         self.loads = [self.tiling.loads and memory_of(value) != engine.input.memory for value in self.inputs]
@@ -297,7 +298,7 @@ class Layer:
 
     def part(self, value: ir.Value, offsets: Sequence[int], shape: Sequence[int]) -> Make:
         """Return what builds a view of a part of a map of the layer, as its job sees it."""
-        if isinstance(self.layer, accel.Pool2dOp):
+        if pixels_are_channels(self.layer, self.job):
             return lambda: view(pixels_as_channels(value), offsets, shape)()
         return view(value, offsets, shape)
 

@@ -116,11 +116,12 @@ static inline void htvm_copy_maps(uintptr_t dma, uintptr_t to, uint32_t to_map_s
 
 /* Start an accelerator on the job that a descriptor describes. Counts as 1.
  *
- * Its fields have 16 bits each, the first of two in the lower half of a word: kind (0 conv2d, 1 dense, 2 add, 3 matvec),
- * channels, outputs, rows and columns of the input, of the output, of the kernel, strides, padding (top, left, bottom,
- * right), groups, shift, lowest and highest result, lowest and highest code of a converter and the shift of what is
- * made of it, order of the output (0 channels outermost, 1 innermost). Then follow four words: the addresses of input,
- * second input, weights and output, 0 for one that the job does not have.
+ * Its fields have 16 bits each, the first of two in the lower half of a word: kind (0 conv2d, 1 dense, 2 add, 3 matvec,
+ * 4 mul, 5 lookup, 6 pool2d), channels, outputs, rows and columns of the input, of the output, of the kernel, strides,
+ * padding (top, left, bottom, right), groups, six fields of the accelerator's own (of DIANA's: shift, lowest and highest
+ * result, lowest and highest code of a converter and the shift of what is made of it), order of the output (0 channels
+ * outermost, 1 innermost). Then follow four words: the addresses of input, second input, weights and output, 0 for one
+ * that the job does not have.
  */
 static inline void htvm_launch(uintptr_t engine, const uint32_t *descriptor)
 {

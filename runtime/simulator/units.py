@@ -8,7 +8,7 @@ import numpy as np
 from unicorn import Uc, UcError
 
 from htvm.backend.targets import registers
-from htvm.backend.targets.jobs import DESCRIPTOR_WORDS, Job, JobKind
+from htvm.backend.targets.jobs import DESCRIPTOR_WORDS, Job
 from htvm.backend.targets.soc import Accelerator, Dma, Route, Soc
 from htvm.runtime.simulator.counter import Counter
 from htvm.runtime.simulator.error import SimulationError
@@ -245,7 +245,7 @@ class AcceleratorUnit(Unit):
         job, addresses = self.descriptor(value)
         engine = self.engine
         reads = [self.operand("input", addresses, engine.input.memory, job.input_bytes)]
-        if job.kind == JobKind.ADD:
+        if job.inputs == 2:
             reads.append(self.operand("rhs", addresses, engine.input.memory, job.input_bytes))
         inputs, weight_bytes = len(reads), engine.weight_bytes(job)
         if weight_bytes:

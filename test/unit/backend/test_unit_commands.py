@@ -175,6 +175,6 @@ def test_a_job_with_an_operand_that_has_gaps_is_an_error() -> None:
         )
 
 
-def test_a_job_with_an_operand_that_the_host_addresses_is_an_error() -> None:
-    with pytest.raises(ValueError, match="operand in 'ram', expected a memory of the accelerators"):
+def test_a_job_with_an_operand_in_another_memory_is_an_error() -> None:
+    with pytest.raises(ValueError, match="operand in 'ram', expected 'l1'"):
         c_of(f"%0 = {launch('%x', SOURCE)}\naccel.wait %0")

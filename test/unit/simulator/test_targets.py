@@ -28,6 +28,39 @@ def test_a_file_is_a_target(tmp_path):
     assert isinstance(soc, Soc) and soc.name == "custom"
 
 
+@pytest.mark.parametrize("memory", ["one", "other"])
+def test_a_file_may_import_its_neighbours_and_put_off_its_annotations(tmp_path, memory):
+    """Two folders may have neighbours of one name. Dataclasses look for the module of what they annotate."""
+    folder = tmp_path / memory
+    folder.mkdir()
+    (folder / "neighbour.py").write_text(f"NAME = '{memory}'")
+    head = "from __future__ import annotations\nfrom dataclasses import dataclass\nfrom neighbour import NAME\n"
+    text = head + CUSTOM.replace('"custom"', "NAME") + "@dataclass\nclass Figures:\n    name: str = NAME\n"
+    (folder / "custom.py").write_text(text)
+    assert targets.load(str(folder / "custom.py")).name == memory
+
+
+def test_a_route_that_data_needs_is_missed_when_the_target_is_loaded():
+    diana = targets.load("diana")
+    load, store = diana.dmas
+    assert validate(replace(diana, dmas=(replace(load, routes=load.routes[:1]),))) == [
+        "dmas: found routes l2_to_l1, wanted l2_to_digital_weights too, for the weights of engine 'digital'",
+        "dmas: found routes l2_to_l1, wanted l1_to_l2 too, for the output of engine 'digital'",
+        "dmas: found routes l2_to_l1, wanted l2_to_analog_array too, for the weights of engine 'analog'",
+        "dmas: found routes l2_to_l1, wanted l1_to_l2 too, for the output of engine 'analog'",
+    ]
+
+
+def test_an_operand_that_is_none_is_refused():
+    diana = targets.load("diana")
+    digital, *others = diana.engines
+    wrong = replace(digital, input="l1", output=replace(digital.output, layouts=()))
+    assert validate(replace(diana, engines=(wrong, *others))) == [
+        "engines[0].input: found str, wanted a soc.Operand",
+        "engines[0].output: found no element type or no layout, wanted one of each at least",
+    ]
+
+
 def test_an_unknown_name_is_refused_with_the_known_ones():
     with pytest.raises(ValueError, match="unknown target 'rv64'; known are rv32"):
         targets.load("rv64")
