@@ -78,10 +78,9 @@ LogicalResult RescaleAttr::verify(Report report, RequantAttr, DenseI64ArrayAttr 
                     std::numeric_limits<int32_t>::max());
 }
 
-LogicalResult InexactAttr::verify(Report report, DenseI64ArrayAttr channels, DenseI64ArrayAttr accumulators) {
-  if (channels.empty() || channels.size() != accumulators.size())
-    return report() << "inexact has " << channels.size() << " channels and " << accumulators.size()
-                    << " accumulators, expected as many, at least 1";
+LogicalResult InexactAttr::verify(Report report, int64_t count, int64_t channel, int64_t) {
+  if (count < 1 || channel < 0)
+    return report() << "inexact has count " << count << " and channel " << channel << ", expected at least 1 and 0";
   return success();
 }
 

@@ -150,10 +150,11 @@ def Accel_RescaleAttr : Accel_Attr<"Rescale", "rescale"> {
 }
 
 def Accel_InexactAttr : Accel_Attr<"Inexact", "inexact"> {
-  let summary = "Accumulators for which a layer's constants give another output than exact arithmetic";
+  let summary = "How many accumulators of a layer its constants give another output than exact arithmetic, and one";
   let parameters = (ins
-    Accel_Integers<"output channel of each">:$channels,
-    Accel_Integers<"the accumulators">:$accumulators);
+    Accel_Integer<"number of accumulators, of all channels">:$count,
+    Accel_Integer<"output channel of the one">:$channel,
+    Accel_Integer<"the one">:$accumulator);
 }
 
 //===----------------------------------------------------------------------===//

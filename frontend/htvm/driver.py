@@ -189,12 +189,11 @@ def warn_of_inexact(module: ir.Module, name: str) -> None:
     """Warn of each layer that has no integer constants which give its exact meaning for every sum."""
     for layer in accel.layers(module):
         if (inexact := accel.attribute(layer, "accel.inexact", accel.InexactAttr)) is not None:
-            channel, example, count = inexact.channels[0], inexact.accumulators[0], len(inexact.accumulators)
             warnings.warn(
                 ModelWarning(
-                    f"{name}: node '{accel.node(layer)}': {count:,} of the sums that can occur give a result that is "
-                    f"one step off, such as {example} in channel {channel}: no integer constants give what its scales "
-                    "ask; `htvm verify` compares"
+                    f"{name}: node '{accel.node(layer)}': {inexact.count:,} of the sums that can occur give a wrong "
+                    f"result, such as {inexact.accumulator} in channel {inexact.channel}: no integer constants give "
+                    "what its scales ask; `htvm verify` compares"
                 ),
                 stacklevel=2,
             )

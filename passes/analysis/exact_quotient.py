@@ -6,8 +6,8 @@ A processor that has an estimate which is at most 1 beside the quotient finds th
 modulo 2^64, without a division. Slope and intercept, as they are, are such a quotient if 62 bits hold them; ties are
 what divides without a remainder then, as two that go to different sides must be told apart. Where 62 bits do not hold
 them there is at most one tie: two, d accumulators apart, make the slope's denominator a divisor of d, and the
-intercept's one of 2 d. Then a quotient by a power of two, with a slope that is nearest, and any rest that steps at the
-same places, is as exact; `rest` is odd and `numerator` even, so that nothing is taken for a tie.
+intercept's one of 2 d. Then the nearest slope that fits, with any rest that steps at the same places, is as exact;
+`rest` is odd, `numerator` and `divisor` are even, so that nothing is taken for a tie.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def corrected(steps: Steps) -> Requant | None:
         quotient = level(steps, channel) or as_written(steps, channel)
         if not quotient.fits:
             places = steps.places() if places is None else places
-            quotient = by_power_of_two(steps, channel, places[channel])
+            quotient = by_nearest_slope(steps, channel, places[channel])
         if quotient is None:
             return None
         ends = int(steps.first[channel]), int(steps.last[channel])
@@ -110,14 +110,16 @@ def as_written(steps: Steps, channel: int) -> Quotient:
     return Quotient(int(slope * divisor), divisor, int(term * divisor))
 
 
-def by_power_of_two(steps: Steps, channel: int, places: np.ndarray) -> Quotient | None:
-    """Return a quotient by a power of two that steps at the same places; None if no rest does with the nearest slope.
+def by_nearest_slope(steps: Steps, channel: int, places: np.ndarray) -> Quotient | None:
+    """Return a quotient with the nearest slope that steps at the same places; None if no rest does.
 
     places: of the steps of this channel (Steps.places).
     """
     first, last, slope = int(steps.first[channel]), int(steps.last[channel]), steps.slope[channel]
-    shift = BITS - 1 - max(0, exponent(slope))
-    divisor, numerator = 1 << shift, 2 * round(slope * (1 << shift - 1))
+    largest = 1 << BITS - 2 - max(0, exponent(slope))
+    near = slope.limit_denominator(largest)
+    factor = 2 * (largest // near.denominator)
+    divisor, numerator = factor * near.denominator, factor * near.numerator
     lower, upper = -1 << 2 * BITS, 1 << 2 * BITS
     for output, place in enumerate(map(int, places), steps.lowest + 1 - steps.zero_point):
         if place <= last:

@@ -27,7 +27,7 @@ from functools import cached_property
 import numpy as np
 
 from .exact_quotient import corrected, exponent
-from .monotone_steps import Requant, Steps
+from .monotone_steps import Inexact, Requant, Steps
 
 INT32_LIMIT = 1 << 31
 FAR = 1 << 61
@@ -35,7 +35,7 @@ FAR = 1 << 61
 
 
 def solve(steps: Steps) -> Requant:
-    """Return integer constants for a layer, exact if any of the forms is; else the best with what is wrong.
+    """Return integer constants for a layer, exact if any of the forms is; else the nearest, with what is wrong.
 
     Tried in this order: 32-bit sums (one high multiplication on the host) with one shift for all channels; 32-bit
     sums with a shift for each channel and the zero point added last; 64-bit sums; and sums that tell ties from
@@ -265,7 +265,7 @@ def _ties_to_even(steps: Steps) -> Requant | None:
 
 
 def _nearest(steps: Steps, search: _Search) -> Requant:
-    """Round slope and intercept to the finest constants, and list every accumulator where that is wrong."""
+    """Round slope and intercept to the finest constants, and count the accumulators where that is wrong."""
     pre_shift = max(0, 30 - search.magnitude.bit_length())
     shift = search.shifts(pre_shift, 31, shared=False)
     multiplier = search.nearest(pre_shift, shift, 31)
@@ -273,18 +273,31 @@ def _nearest(steps: Steps, search: _Search) -> Requant:
     wanted = [(intercept + half + steps.zero_point) for intercept in steps.intercept]
     offset = np.array([round(w * 2 ** int(s) / int(m)) for w, s, m in zip(wanted, shift, multiplier)], np.int64)
     found = Requant(multiplier, offset, pre_shift, shift, steps.lowest, steps.highest, narrow=False)
-    return replace(found, wrong=tuple(differences(steps, found, search.places)))
+    return replace(found, inexact=difference(steps, search.places, reached(steps, found)))
 
 
-def differences(steps: Steps, found: Requant, places: np.ndarray) -> list[tuple[int, int]]:
-    """Return every (channel, accumulator) for which `found` is wrong: those between its steps and the exact ones."""
-    wrong: set[tuple[int, int]] = set()
-    for channel in range(len(steps.slope)):
-        first, last = int(steps.first[channel]), int(steps.last[channel])
-        for k, place in enumerate(places[channel], steps.lowest + 1):
-            low, high = first, last + 1  # bisect for the smallest accumulator where the integer code reaches k
-            while low < high:
-                middle = (low + high) // 2
-                low, high = (low, middle) if found(channel, middle) >= k else (middle + 1, high)
-            wrong.update((channel, a) for a in range(min(low, int(place)), max(low, int(place))) if first <= a <= last)
-    return sorted(wrong)
+def reached(steps: Steps, found: Requant) -> np.ndarray:
+    """Return [channels, highest - lowest]: as Steps.places, for constants without ties and quotients."""
+    assert not (found.tie_below or found.divisor or found.zero_point)
+    outputs = np.arange(steps.lowest + 1, steps.highest + 1).astype(object)
+    multiplier, offset = (each.astype(object)[:, None] for each in (found.multiplier, found.offset))
+    sums = -(-(outputs << found.shift.astype(object)[:, None]) // multiplier)
+    places = -(-(sums - offset) // (1 << found.pre_shift))
+    return np.clip(places, steps.first[:, None], steps.last[:, None] + 1).astype(np.int64)
+
+
+def difference(steps: Steps, places: np.ndarray, others: np.ndarray) -> Inexact | None:
+    """Compare two step functions; None if all steps of all channels are at the same places.
+
+    An accumulator is between the two places of a step, or of several. Both ends of these ranges grow with the step, so
+    that what a range adds to the ones before begins where they end.
+    """
+    first = np.maximum(np.minimum(places, others), steps.first[:, None])
+    end = np.minimum(np.maximum(places, others), steps.last[:, None] + 1)
+    before = np.concatenate([steps.first[:, None], end[:, :-1]], axis=1)
+    added = np.maximum(end - np.maximum(first, before), 0)
+    wrong = np.argwhere(added)
+    if not len(wrong):
+        return None
+    channel, step = map(int, wrong[0])
+    return Inexact(int(added.sum()), channel, int(first[channel, step]))

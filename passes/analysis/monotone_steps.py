@@ -82,6 +82,15 @@ class Steps:
 
 
 @dataclass(frozen=True)
+class Inexact:
+    """How many accumulators, of all channels together, give another output than the exact one; the first of them."""
+
+    count: int
+    channel: int
+    accumulator: int
+
+
+@dataclass(frozen=True)
 class Requant:
     """Integer constants of a layer; the attribute `requant` of the accel dialect holds the same fields.
 
@@ -97,8 +106,8 @@ class Requant:
     narrow: bool
     zero_point: int = 0
     tie_below: int = 0
-    wrong: tuple[tuple[int, int], ...] = ()
-    """(channel, accumulator) where the constants differ from the exact meaning: empty when proved."""
+    inexact: Inexact | None = None
+    """Where the constants differ from the exact meaning: None when they are proved to be exact."""
     numerator: tuple[int, ...] = ()
     divisor: tuple[int, ...] = ()
     rest: tuple[int, ...] = ()

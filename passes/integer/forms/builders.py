@@ -103,9 +103,10 @@ def requant(solved: Requant) -> dict[str, ir.Attribute]:
             rest=_entries(modulo(number) for number in solved.rest),
         )
     attributes: dict[str, ir.Attribute] = {"requant": constants}
-    if solved.wrong:
-        channels, accumulators = zip(*solved.wrong)
-        attributes["accel.inexact"] = accel.InexactAttr.get(channels=channels, accumulators=accumulators)
+    if (wrong := solved.inexact) is not None:
+        attributes["accel.inexact"] = accel.InexactAttr.get(
+            count=wrong.count, channel=wrong.channel, accumulator=wrong.accumulator
+        )
     return attributes
 
 
