@@ -1,0 +1,15 @@
+"""NE16: a convolution engine with bit-serial weights, as its open RTL is. The silicon of GAP9 may differ.
+
+    job        the 24 registers of a job: `Job`, to words and back
+    operands   where a job's operands are in memory
+    execute    what it computes, byte by byte
+    cycles     what it takes, state by state
+    state      what it leaves to the next job, SOFT_CLEAR
+    rules      what never ends, or has no meaning
+    weights    how weights are packed
+    vectors    recorded or wanted behaviour, as a file
+
+It is pure: numbers in, numbers out, no operation of MLIR and no address map. Facts "measured on the RTL" are of
+pulp-platform/ne16 6bd7272 under Verilator 5.006; test/inputs/ne16 has the record and the bench, and every recorded job
+has the same bytes and cycles here.
+"""
