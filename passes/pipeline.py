@@ -25,6 +25,7 @@ from . import registry
 
 PHASES: dict[str, tuple[str, ...]] = {
     "integer": (
+        "unsign-maps",
         "fold-constants",
         "propagate-scales",
         "tabulate-functions",
@@ -140,7 +141,7 @@ def _instance(own: type, options: str, target: Soc | None) -> Any:
     fields = {field.name: field for field in dataclasses.fields(own)}
     values: dict[str, Any] = {}
     if "target" in fields:
-        if target is None:
+        if target is None and fields["target"].default is dataclasses.MISSING:
             raise PipelineError(f"pass '{own.name}' needs a target: give --target")
         values["target"] = target
     for option in options.strip("{}").split():

@@ -14,7 +14,9 @@ PHASE_FOLDERS = ("imported", "integer", "mapping", "tiling", "planning", "verifi
 
 
 class Pass(Protocol):
-    """A pass: a frozen dataclass whose fields are its options; `target: Soc` is filled in by the pipeline."""
+    """A pass: a frozen dataclass whose fields are its options; `target: Soc` is filled in by the pipeline;
+    one that has None as its default does without.
+    """
 
     name: ClassVar[str]
 

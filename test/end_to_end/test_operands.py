@@ -16,7 +16,7 @@ from htvm.backend import targets
 from htvm.reference import evaluate
 
 TARGETS = Path(__file__).parents[1] / "passes" / "targets"
-MACHINES = ("any_place", "in_ram", "far_output")
+MACHINES = ("any_place", "in_ram", "far_output", "unsigned")
 SEEDS = range(40)
 """More are as good: `python test/end_to_end/test_operands.py FIRST LAST` tries others."""
 
@@ -55,6 +55,8 @@ def test_the_random_networks_reach_the_accelerator_with_maps_of_both_kinds() -> 
         pytest.param("any_place", "resnet8", 12_000, marks=pytest.mark.slow),
         pytest.param("any_place", "mobilenet_v1", 64 << 10, marks=pytest.mark.slow),
         pytest.param("far_output", "resnet8", 12_000, marks=pytest.mark.slow),
+        ("unsigned", "ds_cnn", 16 << 10),
+        pytest.param("unsigned", "resnet8", 32 << 10, marks=pytest.mark.slow),
         ("in_ram", "ds_cnn", None),
     ],
 )

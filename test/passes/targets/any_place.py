@@ -2,7 +2,7 @@
 
 The engine computes what a layer says, by the numbers of its `requant`: they are packed behind the weights. So what is
 wrong in a network's results is wrong in how data lies and moves. SOC has weights and maps in one memory;
-`in_ram.py` has everything in the host's, `far_output.py` writes results to a memory of their own.
+`in_ram.py` has everything in the host's, `far_output.py` has results in a memory of their own, `unsigned.py` no signs.
 """
 
 from __future__ import annotations
@@ -250,10 +250,10 @@ L1 = Memory("l1", base=0x1000_0000, size_bytes=8 * 1024, host_visible=False)
 SUMS = Memory("sums", base=0x1100_0000, size_bytes=4 * 1024, host_visible=False)
 
 
-def soc(name: str, reads: Memory, weights: Memory, writes: Memory) -> Soc:
+def soc(name: str, reads: Memory, weights: Memory, writes: Memory, elements: tuple[str, ...] = ELEMENTS) -> Soc:
     """Return a machine whose accelerator has its operands in these memories."""
     inside = [each for each in dict.fromkeys((reads, weights, writes)) if each != RAM]
-    pixels = {"elements": ELEMENTS, "layouts": (Layout.NHWC,)}
+    pixels = {"elements": elements, "layouts": (Layout.NHWC,)}
     engine = Replay(
         "replay",
         input=Operand(reads.name, **pixels),
