@@ -193,7 +193,7 @@ def _by_memory(module: ir.Module, key: str) -> dict[str, int]:
     """Return the bytes of each memory that an attribute of a module has."""
     if key not in module.operation.attributes:
         raise ValueError(f"the module has no attribute '{key}': it is not in stage planned")
-    return {each.name: ir.IntegerAttr(each.attr).value for each in ir.DictAttr(module.operation.attributes[key])}
+    return accel.bytes_by_memory(module, key)
 
 
 def _ports(function: func.FuncOp) -> Iterator[Port]:

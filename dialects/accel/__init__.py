@@ -113,6 +113,12 @@ def attribute(op: ir.OpView | ir.Operation | ir.Module, name: str, kind: type[A]
     return kind(attributes[name]) if name in attributes else None
 
 
+def bytes_by_memory(module: ir.Module | ir.Operation, name: str) -> dict[str, int]:
+    """Return the bytes that an attribute of a module, such as `accel.arena`, says of each memory; none without it."""
+    stated = attribute(module, name, ir.DictAttr)
+    return {} if stated is None else {each.name: ir.IntegerAttr(each.attr).value for each in stated}
+
+
 def integer(number: int) -> ir.IntegerAttr:
     """Return a number as attributes have it, i64."""
     return ir.IntegerAttr.get(ir.IntegerType.get_signless(64), number)

@@ -68,11 +68,18 @@ def with_axes(tensor_type: ir.RankedTensorType, axes: Sequence[int]) -> ir.Ranke
     return plain if same_places(laid_out, plain) else laid_out
 
 
-def memref(tensor_type: ir.RankedTensorType, memory: str) -> ir.MemRefType:
-    """Return the memref type that holds a tensor, with its layout, in a memory."""
+def memref(value_type: ir.Type, memory: str) -> ir.MemRefType:
+    """Return the memref type that holds a ranked tensor, with its layout, in a memory."""
+    tensor_type = ir.RankedTensorType(value_type)
     layout = None if is_row_major(tensor_type) else ir.StridedLayoutAttr.get(0, list(strides(tensor_type)))
     space = ir.StringAttr.get(memory)
     return ir.MemRefType.get(tensor_type.shape, tensor_type.element_type, layout, space)
+
+
+def memory_of(value_type: ir.Type) -> str:
+    """Return the memory that a memref is in; "" if it names none."""
+    space = ir.MemRefType(value_type).memory_space
+    return space.value if isinstance(space, ir.StringAttr) else ""
 
 
 def size_bytes(value_type: ir.Type) -> int:

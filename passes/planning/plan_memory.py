@@ -93,26 +93,20 @@ class Plan:
         """Write the offset of each buffer and argument into the IR."""
         arguments = activations.attributes_of_arguments(self.function)
         for life, offset in zip(self.lives, self.packing.offsets, strict=True):
-            if life.is_argument:
-                arguments[life.value.arg_number]["accel.offset"] = accel.integer(offset)
+            if isinstance(buffer := accel.producer(life.value), accel.BufferOp):
+                buffer.offset = accel.integer(offset)
             else:
-                life.value.owner.offset = accel.integer(offset)
+                arguments[ir.BlockArgument(life.value).arg_number]["accel.offset"] = accel.integer(offset)
         attributes = ir.ArrayAttr.get([ir.DictAttr.get(each) for each in arguments])
         self.function.attributes["arg_attrs"] = attributes
 
 
 def by_memory(function: func.FuncOp) -> dict[str, list[Lifetime]]:
     """Return the lifetimes in each memory; those in none under ""."""
-    found = defaultdict(list)
+    found: dict[str, list[Lifetime]] = defaultdict(list)
     for life in lifetimes(function):
-        found[memory_of(life.value.type)].append(life)
+        found[layout.memory_of(life.value.type)].append(life)
     return found
-
-
-def memory_of(memref_type: ir.MemRefType) -> str:
-    """Return the memory that a memref is in; "" if it names none."""
-    space = memref_type.memory_space
-    return space.value if isinstance(space, ir.StringAttr) else ""
 
 
 def constant_bytes(module: ir.Operation, target: Soc) -> dict[str, int]:
@@ -121,28 +115,28 @@ def constant_bytes(module: ir.Operation, target: Soc) -> dict[str, int]:
     A program needs no fewer descriptors; how many more it has, for jobs in several places, is known when it is written.
     """
     found: dict[str, int] = defaultdict(int)
-    jobs = {op.job for function in accel.functions(module) for op in function.body.blocks[0] if is_launch(op)}
+    commands = [op for function in accel.functions(module) for op in function.body.blocks[0]]
+    jobs = {op.job for op in commands if isinstance(op, accel.LaunchOp)}
     found[target.constants_in] += 4 * DESCRIPTOR_WORDS * len(jobs)
     weights = weight_bytes(module)
     for op in module.regions[0].blocks[0]:
         if isinstance(op, memref.GlobalOp):
-            memref_type = op.attributes["type"].value
+            memref_type = op.type_.value
             size_bytes = weights.get(op.sym_name.value, layout.size_bytes(memref_type))
-            found[memory_of(memref_type)] += layout.aligned(size_bytes)
+            found[layout.memory_of(memref_type)] += layout.aligned(size_bytes)
     return found
 
 
 def weight_bytes(module: ir.Operation) -> dict[str, int]:
     """Return the bytes of weights as the kernels have them that choose-kernels chose, by the global's name."""
-    return {
-        layer.weights.owner.attributes["name"].value: layer.operation.attributes[DATA_BYTES].value
-        for layer in accel.layers(module)
-        if DATA_BYTES in layer.operation.attributes
-    }
-
-
-def is_launch(op: ir.OpView) -> bool:
-    return isinstance(op, accel.LaunchOp)
+    found: dict[str, int] = {}
+    for layer in accel.layers(module):
+        data_bytes = accel.attribute(layer, DATA_BYTES, ir.IntegerAttr)
+        if data_bytes is not None and isinstance(layer, accel.Weighted):
+            source = accel.producer(layer.weights)
+            if isinstance(source, memref.GetGlobalOp):
+                found[source.name.value] = data_bytes.value
+    return found
 
 
 def write_summary(module: ir.Operation, plans: dict[str, Plan], memories: dict[str, Memory]) -> None:
@@ -159,10 +153,11 @@ def write_summary(module: ir.Operation, plans: dict[str, Plan], memories: dict[s
 
 def shortages(module: ir.Operation, target: Soc) -> list[Shortage]:
     """Return the memories that are too small for a module; none if plan-memory has not come to it yet."""
-    if "accel.arena" not in module.attributes:
+    arenas = accel.bytes_by_memory(module, "accel.arena")
+    if not arenas:
         return []
     constants = constant_bytes(module, target)
-    needed = {each.name: each.attr.value + constants[each.name] for each in module.attributes["accel.arena"]}
+    needed = {memory: size_bytes + constants[memory] for memory, size_bytes in arenas.items()}
     return [Shortage(name, size) for name, size in needed.items() if size > target.memory(name).size_bytes]
 
 

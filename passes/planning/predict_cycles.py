@@ -31,7 +31,7 @@ from htvm.backend.targets.soc import MOST_STRAIGHT, Route, Soc
 from htvm.dialects import accel
 from htvm.dialects.copies import Runs
 
-from ..analysis import activations, occupancy
+from ..analysis import activations, layout, occupancy
 from ..analysis.actions import is_action
 from ..analysis.timeline import Timeline
 
@@ -66,13 +66,15 @@ class Clock:
     begun: ir.OpView | None = None
     start: int = 0
     loop_cycles: int = 0
-    given: Counter[str] = field(default_factory=Counter)
-    waited: Counter[str] = field(default_factory=Counter)
-    ends: dict[ir.Value, tuple[str, int, int]] = field(default_factory=dict)
+    given: Counter[str] = field(default_factory=Counter[str])
+    waited: Counter[str] = field(default_factory=Counter[str])
+    ends: dict[ir.Value, tuple[str, int, int]] = field(default_factory=dict[ir.Value, tuple[str, int, int]])
+
+    def __post_init__(self) -> None:
+        self.time, self.places = Timeline(self.soc), occupancy.regions(self.function)
 
     def run(self) -> None:
         """Write what each step takes."""
-        self.time, self.places = Timeline(self.soc), occupancy.regions(self.function)
         for step in self.steps():
             if begins_step(step[0]):
                 self.end_step()
@@ -103,7 +105,8 @@ class Clock:
         """Let an operation take its time. A wait for what has been waited for is none."""
         match op:
             case accel.CopyOp():
-                route, runs = Route(memory_of(op.source), memory_of(op.target)), Runs.of(op)
+                route = Route(layout.memory_of(op.source.type), layout.memory_of(op.target.type))
+                runs = Runs.of(op)
                 end = self.time.copy(route, runs.count, runs.bytes)
                 self.give(op.token, self.soc.dma(route).name, runs.count, end)
             case accel.LaunchOp():
@@ -116,7 +119,8 @@ class Clock:
                     self.waited[unit] = number
                     self.time.wait(end)
             case _:
-                self.time.work(self.soc.engine(op.engine.value).cycles(op, self.soc.cost_model))
+                assert accel.is_layer(op), op.operation.name
+                self.time.work(self.soc.engine(accel.engine(op)).cycles(op, self.soc.cost_model))
 
     def give(self, token: ir.Value, unit: str, count: int, end: int) -> None:
         self.given[unit] += count
@@ -133,7 +137,3 @@ class Clock:
 
 def begins_step(op: ir.OpView) -> bool:
     return accel.is_layer(op) or (isinstance(op, accel.LaunchOp) and "accel.shape" in op.operation.attributes)
-
-
-def memory_of(value: ir.Value) -> str:
-    return value.type.memory_space.value

@@ -20,13 +20,12 @@ Needs    order-layers before it: the order of the layers is the order of executi
 Fails    on an op that is neither a layer nor a constant; on a copy that no engine makes
 """
 
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from mlir import ir
-from mlir.dialects import func, memref
+from mlir.dialects import arith, func, memref
 from mlir.passmanager import ExternalPass
 
 from htvm.backend.targets.soc import Soc
@@ -34,7 +33,7 @@ from htvm.backend.targets.violations import Violation, text_by_engine
 from htvm.dialects import accel
 
 from ..analysis import activations, layout
-from ..analysis.names import identifier
+from ..analysis.names import Names, identifier
 
 
 @dataclass(frozen=True)
@@ -70,12 +69,12 @@ class BufferizeLayers:
         *old, old_return = operations(function)
         returned = list(old_return.operands)
         results = move_results_to_arguments(function, self.target.arena_memory)
-        place = {argument: argument for argument in function.arguments}
+        place: dict[ir.Value, ir.Value] = {argument: argument for argument in function.arguments}
         # Of several results that are one value the first is written: it is set last.
         place |= {value: result for value, result in reversed([*zip(returned, results, strict=True)]) if is_made(value)}
 
         for layer in old:
-            if layer.operation.name == "arith.constant":
+            if not accel.is_layer(layer):
                 continue
             with ir.InsertionPoint(layer), layer.location:
                 operands = [place.get(value) or constants.get(value, layer) for value in layer.operands]
@@ -85,7 +84,7 @@ class BufferizeLayers:
                     place[output] = accel.BufferOp(memref_type, accel.node(layer)).memref
                 write_into(layer, operands, scratch(layer, self.target.arena_memory), place[output])
 
-        copies = []
+        copies: list[accel.ReshapeOp] = []
         with ir.InsertionPoint(old_return), old_return.location:
             for value, result in zip(returned, results, strict=True):
                 source = place.get(value) or constants.get(value, old_return)
@@ -104,29 +103,24 @@ class Globals:
         top_level = list(module.regions[0].blocks[0])
         self.memory = memory
         self.first = top_level[0] if top_level else None
-        self.names: dict[ir.Attribute, str] = {}
-        self.taken = {op.attributes["sym_name"].value for op in top_level if "sym_name" in op.attributes}
+        self.names = Names(module)
+        self.named: dict[ir.Attribute, str] = {}
 
-    def get(self, constant: ir.Value, reader: accel.Layer) -> ir.Value:
+    def get(self, constant: ir.Value, reader: ir.OpView) -> ir.Value:
         """Return the memref of a constant, for `reader`, at the insertion point."""
-        elements = constant.owner.value
+        source = accel.producer(constant)
+        assert isinstance(source, arith.ConstantOp) and self.first is not None, constant
+        elements = source.value
         memref_type = layout.memref(constant.type, self.memory)
-        if elements not in self.names:
-            name = self.free(identifier(f"{accel.node(reader)}_{role(constant, reader)}"))
-            self.names[elements] = name
+        if elements not in self.named:
+            name = self.names.free(identifier(f"{accel.node(reader)}_{role(constant, reader)}"))
+            self.named[elements] = name
             with ir.InsertionPoint(self.first):
                 memref.GlobalOp(name, memref_type, sym_visibility="private", initial_value=elements, constant=True)
-        return memref.GetGlobalOp(memref_type, self.names[elements]).result
-
-    def free(self, wanted: str) -> str:
-        """Return a name that no symbol has: `wanted`, or that with a number."""
-        names = itertools.chain([wanted], (f"{wanted}_{number}" for number in itertools.count(2)))
-        name = next(name for name in names if name not in self.taken)
-        self.taken.add(name)
-        return name
+        return memref.GetGlobalOp(memref_type, self.named[elements]).result
 
 
-def move_results_to_arguments(function: func.FuncOp, memory: str) -> list[ir.Value]:
+def move_results_to_arguments(function: func.FuncOp, memory: str) -> list[ir.BlockArgument]:
     """Make the arguments memrefs and return new ones for the results, which keep their attributes."""
     entry = function.body.blocks[0]
     kept = activations.attributes_of_arguments(function)
@@ -144,11 +138,11 @@ def move_results_to_arguments(function: func.FuncOp, memory: str) -> list[ir.Val
 
 def scratch(layer: accel.Layer, memory: str) -> list[ir.Value]:
     """Return a new buffer of the bytes that the layer's kernel needs beside its operands; nothing if none."""
-    if "scratch_bytes" not in layer.operation.attributes:
+    size_bytes = accel.attribute(layer, "scratch_bytes", ir.IntegerAttr)
+    if size_bytes is None:
         return []
-    size_bytes = layer.operation.attributes["scratch_bytes"].value
     i8 = ir.IntegerType.get_signless(8)
-    memref_type = ir.MemRefType.get([size_bytes], i8, memory_space=ir.StringAttr.get(memory))
+    memref_type = ir.MemRefType.get([size_bytes.value], i8, memory_space=ir.StringAttr.get(memory))
     return [accel.BufferOp(memref_type, f"{accel.node(layer)} scratch").memref]
 
 
@@ -158,7 +152,10 @@ def write_into(layer: accel.Layer, operands: list[ir.Value], scratch: list[ir.Va
     attributes.pop("accel.memory", None)
     segments = attributes.get("operandSegmentSizes")
     if segments is not None:
-        sizes = [*list(segments)[:-1], 1]  # the last is `into`, the one before, if there is any, `scratch`
+        sizes = [
+            *list(ir.DenseI32ArrayAttr(segments))[:-1],
+            1,
+        ]  # the last is `into`, the one before, if there is any, `scratch`
         if scratch:
             sizes[-2] = 1
         attributes["operandSegmentSizes"] = ir.DenseI32ArrayAttr.get(sizes)
@@ -167,8 +164,8 @@ def write_into(layer: accel.Layer, operands: list[ir.Value], scratch: list[ir.Va
 
 def memory_of(layer: accel.Layer, target: Soc) -> str:
     """Return the memory that a layer's result is in: the host's, if choose-tilings has not named another."""
-    attributes = layer.operation.attributes
-    return attributes["accel.memory"].value if "accel.memory" in attributes else target.arena_memory
+    memory = accel.attribute(layer, "accel.memory", ir.StringAttr)
+    return target.arena_memory if memory is None else memory.value
 
 
 def operations(function: func.FuncOp) -> list[ir.OpView]:
@@ -176,7 +173,7 @@ def operations(function: func.FuncOp) -> list[ir.OpView]:
 
 
 def is_known(op: ir.OpView) -> bool:
-    return op.operation.name == "arith.constant" or op.operation.name.startswith("accel.")
+    return accel.is_layer(op) or isinstance(op, arith.ConstantOp)
 
 
 def is_made(value: ir.Value) -> bool:
@@ -184,7 +181,7 @@ def is_made(value: ir.Value) -> bool:
     return not activations.is_argument(value) and not activations.is_constant(value)
 
 
-def role(constant: ir.Value, reader: accel.Layer) -> str:
+def role(constant: ir.Value, reader: ir.OpView) -> str:
     """Return what a constant is to the op that reads it, as a noun."""
     roles = {getattr(reader, name): name for name in ("weights", "bias", "table") if getattr(reader, name, None)}
     return roles.get(constant, "constant")

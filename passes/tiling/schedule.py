@@ -25,7 +25,7 @@ from htvm.dialects import accel, inserted
 
 from ..analysis import activations, layout
 from ..analysis.tiling import NAME, WEIGHTS_AHEAD
-from .tile_commands import Copy, Task, memory_of
+from .tile_commands import Copy, Task
 
 
 @dataclass(frozen=True)
@@ -64,12 +64,12 @@ class Schedule:
 
     soc: Soc
     items: Sequence[Item]
-    pending: list[Pending] = field(default_factory=list)
-    held: dict[ir.Value, int] = field(default_factory=dict)
-    fetched: set[int] = field(default_factory=set)
-    loaded: set[int] = field(default_factory=set)
-    begun: set[ir.Value] = field(default_factory=set)
-    unsent: list[tuple[int, Task]] = field(default_factory=list)
+    pending: list[Pending] = field(default_factory=list[Pending])
+    held: dict[ir.Value, int] = field(default_factory=dict[ir.Value, int])
+    fetched: set[int] = field(default_factory=set[int])
+    loaded: set[int] = field(default_factory=set[int])
+    begun: set[ir.Value] = field(default_factory=set[ir.Value])
+    unsent: list[tuple[int, Task]] = field(default_factory=list[tuple[int, Task]])
     number: int = 0
 
     def __post_init__(self) -> None:
@@ -77,7 +77,12 @@ class Schedule:
         self.first_of = [0] * len(layers)  # the number of the first item of the layer of each item
         for number in range(1, len(layers)):
             self.first_of[number] = self.first_of[number - 1] if layers[number] == layers[number - 1] else number
-        self.weighted = [n for n, item in enumerate(self.items) if isinstance(item, Task) and item.weights is not None]
+        # The items that have weights, with the copies that bring them.
+        self.weighted: list[tuple[int, Task, Copy]] = [
+            (number, item, item.weights)
+            for number, item in enumerate(self.items)
+            if isinstance(item, Task) and item.weights is not None
+        ]
         self.last_touch = {value: n for n, item in enumerate(self.items) for value in touched_by(item)}
         self.reserved = reserved_bytes(self.items, self.first_of)
 
@@ -116,8 +121,9 @@ class Schedule:
             self.wait_for_old()
         if any(copy.reads in task.writes for _, earlier in self.unsent for copy in earlier.stores):
             self.send_all()
-        self.fetch_weights(self.number)
-        self.load(self.number)
+        if task.weights is not None:
+            self.fetch_weights(self.number, task, task.weights)
+        self.load(self.number, task)
         self.fetch_ahead()
         for launch in task.launches:
             self.hold([*task.reads, *task.writes])
@@ -151,15 +157,15 @@ class Schedule:
     def fetch_ahead(self) -> None:
         """Fetch the weights of the next tasks that have some, as far as their memory has room without a wait."""
         found = 0
-        for number in islice(self.weighted, bisect_left(self.weighted, self.number), None):
+        start = bisect_left(self.weighted, self.number, key=lambda each: each[0])
+        for number, task, copy in islice(self.weighted, start, None):
             if number not in self.fetched:
-                item = self.items[number]
-                place = item.weights.writes
-                if item.tiling.blocking or self.is_needed(place, number) or not self.has_room(place):
+                place = copy.writes
+                if task.tiling.blocking or self.is_needed(place, number) or not self.has_room(place):
                     return
                 if not self.reserve(place, number):
                     return
-                self.fetch_weights(number)
+                self.fetch_weights(number, task, copy)
             found += 1
             if found > WEIGHTS_AHEAD:
                 return
@@ -168,25 +174,27 @@ class Schedule:
         """Say whether a task before `number` works on a buffer, which other weights must not reach before."""
         return any(isinstance(item, Task) and buffer in item.reads for item in self.items[self.number : number])
 
-    def fetch_weights(self, number: int) -> None:
-        task = self.items[number]
-        if task.weights is not None and number not in self.fetched:
+    def fetch_weights(self, number: int, task: Task, copy: Copy) -> None:
+        """Fetch the weights of a task with a copy, if they have not been fetched."""
+        if number not in self.fetched:
             self.fetched.add(number)
-            self.hold([task.weights.writes])
-            self.copy(task.weights, number, task.layer.location)
+            self.hold([copy.writes])
+            self.copy(copy, number, task.layer.location)
             if task.tiling.blocking:
                 self.wait_for(list(self.pending))
 
     def load_ahead(self) -> None:
         """Fetch the input of the next tile, if it is of the same layer and has a buffer of its own."""
-        number = self.number + 1
-        if number < len(self.items) and isinstance(self.items[number], Task):
-            before, after = self.items[self.number], self.items[number]
-            if before.layer == after.layer and after.tiling.buffers > 1:
-                self.load(number)
+        before, *after = self.items[self.number : self.number + 2]
+        match before, after:
+            case Task(), [Task() as following]:
+                if before.layer == following.layer and following.tiling.buffers > 1:
+                    self.load(self.number + 1, following)
+            case _:
+                pass  # the last, or a layer of the host follows
 
-    def load(self, number: int) -> None:
-        task = self.items[number]
+    def load(self, number: int, task: Task) -> None:
+        """Fetch the input of a task, if it has not been fetched."""
         if number in self.loaded:
             return
         self.loaded.add(number)
@@ -207,7 +215,7 @@ class Schedule:
         self.unsent.clear()
 
     def copy(self, copy: Copy, number: int, location: ir.Location) -> None:
-        dma = self.soc.dma(Route(memory_of(copy.reads), memory_of(copy.writes)))
+        dma = self.soc.dma(Route(layout.memory_of(copy.reads.type), layout.memory_of(copy.writes.type)))
         reads, writes = activations_of([copy.reads]), activations_of([copy.writes])
         self.wait_for_memory(reads, writes, dma.name)
         with location:
@@ -258,11 +266,13 @@ class Schedule:
         for value in values:
             if value in self.held or activations.is_argument(value) or activations.is_constant(value):
                 continue
+            memory = layout.memory_of(value.type)
             while not self.has_room(value):
-                if any(memory_of(copy.reads) == memory_of(value) for _, task in self.unsent for copy in task.stores):
+                unsent = (copy.reads for _, task in self.unsent for copy in task.stores)
+                if any(layout.memory_of(each.type) == memory for each in unsent):
                     self.send_all()
                 blocking = [each for each in self.pending if each.item < self.number or self.is_over(each)]
-                same = [each for each in blocking if self.is_in(each, memory_of(value))]
+                same = [each for each in blocking if self.is_in(each, memory)]
                 if not same:
                     break  # the plan of the memory will say what is too much
                 self.wait(same[0])
@@ -284,7 +294,7 @@ class Schedule:
         return any(self.last_touch.get(value, -1) < self.number for value in (*command.reads, *command.writes))
 
     def is_in(self, command: Pending, memory: str) -> bool:
-        return any(memory_of(value) == memory for value in (*command.reads, *command.writes))
+        return any(layout.memory_of(value.type) == memory for value in (*command.reads, *command.writes))
 
     def has_room(self, value: ir.Value) -> bool:
         """Say whether a buffer fits beside those in use."""
@@ -294,8 +304,8 @@ class Schedule:
         busy |= {copy.reads for _, task in self.unsent for copy in task.stores}
         for over in [each for each in self.held if self.last_touch[each] < self.number and each not in busy]:
             del self.held[over]
-        memory = memory_of(value)
-        used = sum(size for each, size in self.held.items() if memory_of(each) == memory)
+        memory = layout.memory_of(value.type)
+        used = sum(size for each, size in self.held.items() if layout.memory_of(each.type) == memory)
         return used + layout.aligned(layout.size_bytes(value.type)) <= self.soc.memory(memory).size_bytes
 
 

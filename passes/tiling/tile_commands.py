@@ -15,7 +15,7 @@ from htvm.backend.targets.soc import Accelerator, Soc
 from htvm.dialects import accel
 
 from ..analysis import layout
-from ..analysis.names import identifier
+from ..analysis.names import Names, identifier
 from ..analysis.placement import pixels_are_channels
 from ..analysis.residency import whole_job
 from ..analysis.tiling import Tile, Tiling, input_layout, tiles
@@ -95,7 +95,7 @@ class Packed:
     def __init__(self, module: ir.Operation, memory: str) -> None:
         self.memory = memory
         self.top = list(module.regions[0].blocks[0])
-        self.taken = {op.attributes["sym_name"].value for op in self.top if "sym_name" in op.attributes}
+        self.names = Names(module)
         self.made: dict[bytes, str] = {}
 
     def get(self, wanted: str, data: np.ndarray) -> ir.Value:
@@ -105,12 +105,7 @@ class Packed:
         )
         key = data.tobytes()
         if key not in self.made:
-            name, number = wanted, 1
-            while name in self.taken:
-                number += 1
-                name = f"{wanted}_{number}"
-            self.taken.add(name)
-            self.made[key] = name
+            name = self.made[key] = self.names.free(wanted)
             value = ir.DenseElementsAttr.get(np.ascontiguousarray(data).view(np.int8))
             with ir.InsertionPoint(self.top[0]):
                 memref.GlobalOp(name, kind, sym_visibility="private", initial_value=value, constant=True)
@@ -130,34 +125,31 @@ class Layer:
         self.tiling = Tiling.of_layer(layer)
         self.job = whole_job(engine, layer)
         self.tiles = list(tiles(self.job, self.tiling))
-        self.inputs = list(layer.operation.operands)[: self.job.inputs]
+        self.inputs: list[ir.Value] = list(layer.operation.operands)[: self.job.inputs]
         self.output = accel.output(layer)
         self.node = accel.node(layer)
-        self.loads = [self.tiling.loads and memory_of(value) != engine.input.memory for value in self.inputs]
+        self.loads = [
+            self.tiling.loads and layout.memory_of(value.type) != engine.input.memory for value in self.inputs
+        ]
         turns = 1 + sum(one.source != other.source for one, other in pairwise(self.tiles))
+        read_bytes = max(tile.job.input_bytes for tile in self.tiles)
         self.in_buffers = [
-            self.buffers("input", value, engine.input.memory, turns, lambda tile: tile.job.input_bytes) if loads else []
+            self.buffers("input", value, engine.input.memory, turns, read_bytes) if loads else []
             for value, loads in zip(self.inputs, self.loads)
         ]
-        self.out_buffers = (
-            self.buffers(
-                "output", self.output, engine.output.memory, len(self.tiles), lambda tile: tile.job.output_bytes
-            )
-            if self.tiling.stores
-            else []
-        )
+        written_bytes = max(tile.job.output_bytes for tile in self.tiles)
+        stores, memory = self.tiling.stores, engine.output.memory
+        self.out_buffers = self.buffers("output", self.output, memory, len(self.tiles), written_bytes) if stores else []
         self.weights = self.pack(packed)
 
     @property
     def positions(self) -> range:
         return range(len(self.inputs))
 
-    def buffers(
-        self, what: str, value: ir.Value, memory: str, turns: int, size_bytes: Callable[[Tile], int]
-    ) -> list[ir.Value]:
-        """Return the buffers that tiles of a map use in turn."""
-        size, element = max(map(size_bytes, self.tiles)), ir.MemRefType(value.type).element_type
-        return [buffer(f"{self.node} {what}", size, memory, element) for _ in range(min(self.tiling.buffers, turns))]
+    def buffers(self, what: str, value: ir.Value, memory: str, turns: int, size_bytes: int) -> list[ir.Value]:
+        """Return the buffers of so many bytes that tiles of a map use in turn."""
+        element, numbers = ir.MemRefType(value.type).element_type, range(min(self.tiling.buffers, turns))
+        return [buffer(f"{self.node} {what}", size_bytes, memory, element) for _ in numbers]
 
     def pack(self, packed: Packed) -> dict[Range, Weights]:
         """Return the packed weights of each tile by its output channels; nothing if the layer has none."""
@@ -170,7 +162,8 @@ class Layer:
         everything = packed.get(
             f"{identifier(self.node)}_packed", np.concatenate([part for each in parts.values() for part in each])
         )
-        found, offset = {}, 0
+        found: dict[Range, Weights] = {}
+        offset = 0
         for outputs, each in parts.items():
             found[outputs] = Weights(everything, offset, [part.size for part in each])
             offset += found[outputs].size_bytes
@@ -224,8 +217,8 @@ class Layer:
         there: tuple[Range, ...] | None = None
         turn = -1
         for number, (tile, (place, is_fetched)) in enumerate(zip(self.tiles, self.fetch(), strict=True)):
-            weights = self.weights[tile.outputs].copy(place) if is_fetched else None
-            loads = []
+            weights = self.weights[tile.outputs].copy(place) if place is not None and is_fetched else None
+            loads: list[Copy] = []
             if any(self.loads) and tile.source != there:
                 there, turn = tile.source, turn + 1
                 loads = [self.load(tile, i, turn) for i in self.positions if self.loads[i]]
@@ -235,22 +228,22 @@ class Layer:
         self, tile: Tile, place: ir.Value | None, weights: Copy | None, loads: list[Copy], turn: int, number: int
     ) -> Task:
         out = self.out_buffers[number % len(self.out_buffers)] if self.out_buffers else None
-        stores = []
+        stores: list[Copy] = []
         if out is not None:
             shape = self.shape(tile.job.outputs, tile.job.out_size)
             target = self.part(self.output, self.offsets(tile.outputs[0], tile.rows[0], tile.columns[0]), shape)
             stores = [Copy(dense(out, shape, self.job.layout), target, out, self.output)]
-        launches = []
+        launches: list[Launch] = []
         for index, part in enumerate(self.tiling.launches(tile.job)):
             job = self.launched(tile, part)
             inputs = [self.input_of(tile, job, part, i, turn) for i in self.positions]
             packed = self.weights[tile.outputs].of_launch(index, place) if self.weights else None
             output = self.output_of(tile, job, part, out)
             launches.append(Launch(self.engine.lowered(job, self.plain), inputs, packed, output))
-        held = [self.ring(i, turn) if self.loads[i] else self.inputs[i] for i in self.positions]
+        held: list[ir.Value] = [self.ring(i, turn) if self.loads[i] else self.inputs[i] for i in self.positions]
         if place is not None:
             held.append(place)
-        made = self.output if out is None else out
+        made: ir.Value = self.output if out is None else out
         return Task(
             self.layer,
             self.job,
@@ -317,10 +310,6 @@ def buffer(name: str, size_bytes: int, memory: str, element: ir.Type | None = No
     return accel.BufferOp(kind, name).memref
 
 
-def memory_of(value: ir.Value) -> str:
-    return value.type.memory_space.value
-
-
 def part_of(value: ir.Value, offset: int, size_bytes: int) -> Make:
     """Return what builds a view of some bytes of a buffer or global."""
     return view(value, [offset], [size_bytes])
@@ -330,15 +319,14 @@ def view(value: ir.Value, offsets: Sequence[int], shape: Sequence[int]) -> Make:
     """Return what builds a view of a part of a map; the map itself if that is all of it."""
 
     def make() -> ir.Value:
-        if list(shape) == list(value.type.shape):
+        kind = ir.MemRefType(value.type)
+        if list(shape) == kind.shape:
             return value
-        steps, first = value.type.get_strides_and_offset()
+        steps, first = kind.get_strides_and_offset()
         start = first + sum(offset * step for offset, step in zip(offsets, steps, strict=True))
-        kind = ir.MemRefType.get(
-            list(shape), value.type.element_type, ir.StridedLayoutAttr.get(start, list(steps)), value.type.memory_space
-        )
+        part = strided(kind, shape, steps, start)
         return memref.SubViewOp(
-            kind, value, [], [], [], static_offsets=list(offsets), static_sizes=list(shape),
+            part, value, [], [], [], static_offsets=list(offsets), static_sizes=list(shape),
             static_strides=[1] * len(shape),
         ).result  # fmt: skip
 
@@ -347,14 +335,8 @@ def view(value: ir.Value, offsets: Sequence[int], shape: Sequence[int]) -> Make:
 
 def pixels_as_channels(value: ir.Value) -> ir.Value:
     """Return the map [1, H W, 1, C] that a map [1, C, H, W] is which lies pixel by pixel, at the insertion point."""
-    _, channels, height, width = value.type.shape
-    shape, steps = [1, height * width, 1, channels], [height * width * channels, channels, channels, 1]
-    kind = ir.MemRefType.get(
-        shape, value.type.element_type, ir.StridedLayoutAttr.get(0, steps), value.type.memory_space
-    )
-    return memref.ReinterpretCastOp(
-        kind, value, [], [], [], static_offsets=[0], static_sizes=shape, static_strides=steps
-    ).result
+    _, channels, height, width = ir.MemRefType(value.type).shape
+    return cast(value, [1, height * width, 1, channels], [height * width * channels, channels, channels, 1])
 
 
 def dense(value: ir.Value, shape: Sequence[int], wanted: Layout) -> Make:
@@ -363,13 +345,21 @@ def dense(value: ir.Value, shape: Sequence[int], wanted: Layout) -> Make:
     def make() -> ir.Value:
         is_nchw = wanted == Layout.NCHW or len(shape) != len(layout.NHWC)
         axes = range(len(shape)) if is_nchw else layout.NHWC
-        plain = ir.RankedTensorType.get(list(shape), value.type.element_type)
-        steps = layout.strides(layout.with_axes(plain, axes))
-        kind = ir.MemRefType.get(
-            list(shape), value.type.element_type, ir.StridedLayoutAttr.get(0, list(steps)), value.type.memory_space
-        )
-        return memref.ReinterpretCastOp(
-            kind, value, [], [], [], static_offsets=[0], static_sizes=list(shape), static_strides=list(steps)
-        ).result
+        plain = ir.RankedTensorType.get(list(shape), ir.MemRefType(value.type).element_type)
+        return cast(value, shape, layout.strides(layout.with_axes(plain, axes)))
 
     return make
+
+
+def cast(value: ir.Value, shape: Sequence[int], steps: Sequence[int]) -> ir.Value:
+    """Return the start of a value's memory as a map of another shape and other strides, at the insertion point."""
+    kind = strided(ir.MemRefType(value.type), shape, steps, 0)
+    return memref.ReinterpretCastOp(
+        kind, value, [], [], [], static_offsets=[0], static_sizes=list(shape), static_strides=list(steps)
+    ).result
+
+
+def strided(kind: ir.MemRefType, shape: Sequence[int], steps: Sequence[int], start: int) -> ir.MemRefType:
+    """Return the type of a part of a memref: of another shape, with strides `steps`, from element `start` on."""
+    strides = ir.StridedLayoutAttr.get(start, list(steps))
+    return ir.MemRefType.get(list(shape), kind.element_type, strides, kind.memory_space)

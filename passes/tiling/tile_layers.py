@@ -31,10 +31,10 @@ from mlir.passmanager import ExternalPass
 from htvm.backend.targets.soc import Soc
 from htvm.dialects import accel
 
-from ..analysis import activations
+from ..analysis import activations, layout
 from ..analysis.tiling import NAME, Tiling
 from .schedule import Item, Schedule, Work
-from .tile_commands import Copy, Packed, memory_of, tasks
+from .tile_commands import Copy, Packed, tasks
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class TileLayers:
                     self.tile(function, packed)
             erase_unused_globals(module)
 
-    def accelerated(self, function: func.FuncOp) -> Iterator[ir.OpView]:
+    def accelerated(self, function: func.FuncOp) -> Iterator[accel.Layer]:
         """Yield the layers on accelerators."""
         names = [engine.name for engine in self.target.accelerators]
         return (layer for layer in activations.layers(function) if accel.engine(layer) in names)
@@ -71,10 +71,11 @@ class TileLayers:
         if NAME not in layer.operation.attributes:
             return f"no {NAME}, expected choose-tilings to have written one"
         tiling, engine = Tiling.of_layer(layer), self.target.accelerator(accel.engine(layer))
-        outside = [memory_of(value) for value in activations.read_by(layer) if memory_of(value) != engine.input.memory]
+        sources = [layout.memory_of(value.type) for value in activations.read_by(layer)]
+        outside = [source for source in sources if source != engine.input.memory]
         if outside and not tiling.loads:
             return f"{NAME} without loads, but an input is in {outside[0]}, expected {engine.input.memory}"
-        to = memory_of(accel.output(layer))
+        to = layout.memory_of(accel.output(layer).type)
         if tiling.stores != (to != engine.output.memory):
             return f"{NAME} {'with' if tiling.stores else 'without'} stores, but the output is in {to}"
         return None
@@ -111,14 +112,14 @@ def work(layer: accel.Layer) -> Work:
 
 def erase_unused_globals(module: ir.Operation) -> None:
     """Erase the weights that only accelerators read: they are packed now."""
-    used = set()
+    used: set[str] = set()
     for function in accel.functions(module):
         for op in list(function.body.blocks[0]):
             if isinstance(op, memref.GetGlobalOp):
                 if any(True for _ in op.result.uses):
-                    used.add(op.attributes["name"].value)
+                    used.add(op.name.value)
                 else:
                     op.operation.erase()
     for op in list(module.regions[0].blocks[0]):
-        if isinstance(op, memref.GlobalOp) and op.attributes["sym_name"].value not in used:
+        if isinstance(op, memref.GlobalOp) and op.sym_name.value not in used:
             op.operation.erase()

@@ -76,7 +76,7 @@ def only_operations(*known: str) -> Check:
 def quantised_or_real(function: func.FuncOp) -> Iterator[Problem]:
     for layer in activations.layers(function):
         for value in values(layer):
-            element = value.type.element_type
+            element = ir.ShapedType(value.type).element_type
             if not isinstance(element, (quant.QuantizedType, ir.F32Type)):
                 yield layer, f"{name(layer)} has elements {element}, expected a quantised type or f32"
 
@@ -92,7 +92,7 @@ def integers(function: func.FuncOp) -> Iterator[Problem]:
         elif isinstance(layer, accel.WeightedSumOp):
             read = [value for value in read if value != layer.constants]
         for value in read:
-            element = str(value.type.element_type)
+            element = str(ir.ShapedType(value.type).element_type)
             if element not in INTEGER_TYPES:
                 yield layer, f"{name(layer)} has elements {element}, expected {', '.join(INTEGER_TYPES)}"
 
@@ -200,8 +200,7 @@ def is_token(value: ir.Value) -> bool:
 
 def numbers(function: func.FuncOp, name: str) -> dict[str, int]:
     """Return what the module's attribute `name` says of each memory; nothing if it is missing."""
-    attributes = function.operation.parent.attributes
-    return {entry.name: entry.attr.value for entry in attributes[name]} if name in attributes else {}
+    return accel.bytes_by_memory(accel.present(function.operation.parent, "module"), name)
 
 
 def name(op: ir.OpView) -> str:

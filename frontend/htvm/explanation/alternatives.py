@@ -96,13 +96,10 @@ def planned(module: ir.Module, model: Model, soc: Soc) -> Network:
 
 def fills(module: ir.Module, soc: Soc) -> Iterator[Fill]:
     """Yield what plan-memory has found of each memory, whether it fits or not."""
-    attributes = module.operation.attributes
-    if "accel.arena" not in attributes:
-        return
-    constants = constant_bytes(module.operation, soc)
-    for entry in ir.DictAttr(attributes["accel.arena"]):
-        used = ir.IntegerAttr(entry.attr).value
-        yield Fill(entry.name, constants[entry.name], used, soc.memory(entry.name).size_bytes)
+    arenas = accel.bytes_by_memory(module, "accel.arena")
+    constants = constant_bytes(module.operation, soc) if arenas else {}
+    for memory, size_bytes in arenas.items():
+        yield Fill(memory, constants[memory], size_bytes, soc.memory(memory).size_bytes)
 
 
 def key_of(layer: accel.Layer) -> Key:
