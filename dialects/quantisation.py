@@ -157,6 +157,16 @@ def constant(numbers: np.ndarray, q: Quantisation) -> ir.Value:
     return _scast(tensor(list(numbers.shape), q.type()), plain)
 
 
+def elements(value: ir.Value) -> np.ndarray | None:
+    """Return the integers of a signless constant in their own type, such as int8 for tensor<..xi8>; None for others."""
+    numbers, element = stored(value), ir.ShapedType(value.type).element_type
+    return (
+        numbers.astype(f"i{element.width // 8}")
+        if isinstance(element, ir.IntegerType) and numbers is not None
+        else None
+    )
+
+
 def integers(numbers: np.ndarray) -> ir.Value:
     """Build a constant of signless integers (int8 becomes tensor<..xi8>) at the current insertion point."""
     attribute = ir.DenseElementsAttr.get(np.asarray(numbers, order="C"))

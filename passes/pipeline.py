@@ -135,7 +135,7 @@ def _split(pipeline: str) -> Iterator[tuple[str, str]]:
         raise PipelineError(f"pipeline '{pipeline}': a bracket is not closed")
 
 
-def _instance(own: type, options: str, target: Soc | None) -> Any:
+def _instance(own: type[registry.Pass], options: str, target: Soc | None) -> registry.Pass:
     """Make a pass from its class: `target` comes from the caller, the other fields from the options in braces."""
     kinds = typing.get_type_hints(own)
     fields = {field.name: field for field in dataclasses.fields(own)}

@@ -2,9 +2,10 @@
 
 import importlib
 import pkgutil
+from dataclasses import Field
 from functools import cache
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 from mlir import ir
 from mlir.passmanager import ExternalPass
@@ -19,6 +20,7 @@ class Pass(Protocol):
     """
 
     name: ClassVar[str]
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
         """Rewrite the module in place; emit errors at locations and signal failure."""

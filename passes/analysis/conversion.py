@@ -39,8 +39,8 @@ def fastest(soc: Soc, value: ir.Value, wanted: Layout) -> Conversion:
     return min(ways, key=lambda way: way.cycles)
 
 
-def made(value: ir.Value, wanted: Layout, engine: str) -> ir.Value:
-    """Return a map in the layout `wanted`, which an engine makes at the insertion point."""
+def made(value: ir.Value, wanted: Layout, engine: str) -> accel.ConvertLayoutOp | accel.Conv2dOp:
+    """Return the layer whose result is a map in the layout `wanted`, which an engine makes at the insertion point."""
     shaped = ir.ShapedType(value.type)
     axes = layout.NHWC if wanted == Layout.NHWC else range(shaped.rank)
     plain = ir.RankedTensorType.get(shaped.shape, shaped.element_type)
@@ -50,7 +50,7 @@ def made(value: ir.Value, wanted: Layout, engine: str) -> ir.Value:
     else:
         layer = convolution(value, result)
     layer.engine = ir.StringAttr.get(engine)
-    return accel.output(layer)
+    return layer
 
 
 def is_one(layer: accel.Layer) -> bool:

@@ -26,7 +26,7 @@ from .tiling import NAME, Choice, Search, Tiling
 class DoesNotFit(Exception):
     """Layers that cannot have the tiling that they carry, or any at all; and why."""
 
-    def __init__(self, reasons: Mapping[ir.OpView, str]) -> None:
+    def __init__(self, reasons: Mapping[accel.Layer, str]) -> None:
         super().__init__(reasons)
         self.reasons = reasons
 

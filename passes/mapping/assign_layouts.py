@@ -56,7 +56,7 @@ class AssignLayouts:
                 if found:
                     self.convert(accelerated, found, given)
 
-    def accelerated(self, function: func.FuncOp) -> dict[ir.OpView, Accelerator]:
+    def accelerated(self, function: func.FuncOp) -> dict[accel.Layer, Accelerator]:
         """Return the layers that accelerators run."""
         engines = {engine.name: engine for engine in self.target.accelerators}
         layers = activations.layers(function)
@@ -70,7 +70,7 @@ class AssignLayouts:
         ).solve()
 
     def convert(
-        self, accelerated: Mapping[ir.OpView, Accelerator], found: Placement, given: Mapping[ir.Value, str]
+        self, accelerated: Mapping[accel.Layer, Accelerator], found: Placement, given: Mapping[ir.Value, Layout]
     ) -> None:
         """Let the fastest engine make the other layout of each map that an accelerator wants in it."""
         converted: dict[ir.Value, ir.Value] = {}
@@ -79,18 +79,19 @@ class AssignLayouts:
                 if value in found.converted and given.get(value, wanted) != wanted:
                     if value not in converted:
                         maker = conversion.fastest(self.target, value, wanted).engine
-                        location = layer.location if activations.is_argument(value) else value.owner.location
-                        with conversion.behind(value), location:
-                            converted[value] = conversion.made(value, wanted, maker)
-                        inserted.mark(converted[value].owner.opview, Purpose.CONVERT_LAYOUT)
+                        with conversion.behind(value), (accel.producer(value) or layer).location:
+                            conversion_layer = conversion.made(value, wanted, maker)
+                        inserted.mark(conversion_layer, Purpose.CONVERT_LAYOUT)
+                        converted[value] = accel.output(conversion_layer)
                     replace_operand(layer, value, converted[value])
 
     def readers(
-        self, accelerated: Mapping[ir.OpView, Accelerator], found: Placement, given: Mapping[ir.Value, str]
+        self, accelerated: Mapping[accel.Layer, Accelerator], found: Placement, given: Mapping[ir.Value, Layout]
     ) -> Iterator[tuple[ir.OpView, Layout]]:
         """Yield what reads maps in one layout only, and which."""
         for layer, engine in accelerated.items():
-            yield layer, wanted_layout(layer, engine, given.get(accel.output(layer)))
+            # What has no layout given is in the same places in both.
+            yield layer, wanted_layout(layer, engine, given.get(accel.output(layer), Layout.NCHW))
         for value in found.converted:
             for use in list(value.uses):
                 if isinstance(use.owner.opview, accel.ReshapeOp | func.ReturnOp):
@@ -102,13 +103,13 @@ def engine_of(layer: accel.Layer) -> str:
     return HOST if layer.engine is None else accel.engine(layer)
 
 
-def layouts_of_accelerators(accelerated: Mapping[ir.OpView, Accelerator], found: Placement) -> dict[ir.Value, str]:
+def layouts_of_accelerators(accelerated: Mapping[accel.Layer, Accelerator], found: Placement) -> dict[ir.Value, Layout]:
     """Return the layouts of the maps that accelerators read and write."""
     touched = {value for layer in accelerated for value in (*activations.read_by(layer), accel.output(layer))}
     return {value: chosen for value, chosen in found.layouts.items() if value in touched}
 
 
-def set_layout(values: list[ir.Value], given: Mapping[ir.Value, str]) -> None:
+def set_layout(values: list[ir.Value], given: Mapping[ir.Value, Layout]) -> None:
     """Give values their layouts: those that are given, and one for all others, row-major if it must be for one."""
     free = [value for value in values if value not in given]
     fixed = [given[value] for value in values if value in given]
@@ -116,11 +117,11 @@ def set_layout(values: list[ir.Value], given: Mapping[ir.Value, str]) -> None:
     for value in values:
         if not activations.is_argument(value):
             plain = given[value] != Layout.NHWC if value in given else is_plain
-            axes = range(value.type.rank) if plain else layout.NHWC
-            value.set_type(layout.with_axes(value.type, axes))
+            tensor_type = ir.RankedTensorType(value.type)
+            value.set_type(layout.with_axes(tensor_type, range(tensor_type.rank) if plain else layout.NHWC))
 
 
-def replace_operand(layer: accel.Layer, old: ir.Value, new: ir.Value) -> None:
+def replace_operand(layer: ir.OpView, old: ir.Value, new: ir.Value) -> None:
     for number, operand in enumerate(layer.operation.operands):
         if operand == old:
             layer.operation.operands[number] = new
@@ -145,9 +146,10 @@ def one_sweep(layer: accel.Layer) -> list[ir.Value]:
     output = accel.output(layer)
     if not isinstance(layer, accel.ElementWise | accel.SoftmaxOp):
         return [output]
-    return [output, *(x for x in activations.read_by(layer) if list(x.type.shape) == list(output.type.shape))]
+    shape = output.type.shape
+    return [output, *(x for x in activations.read_by(layer) if ir.ShapedType(x.type).shape == shape)]
 
 
 def must_be_row_major(value: ir.Value) -> bool:
     """Say whether a value has no channels to put innermost, or something takes it for a flat array."""
-    return value.type.rank != len(layout.NHWC) or must_be_nchw(value)
+    return ir.ShapedType(value.type).rank != len(layout.NHWC) or must_be_nchw(value)

@@ -28,7 +28,7 @@ The estimates and how they were made are in analysis/linear_kernels.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import inf, prod
 from typing import ClassVar
@@ -64,6 +64,10 @@ BLOCK = 4
 """Output channels whose weights lie together for kernel "collected" (htvm_conv2d.h)."""
 
 
+Plans = dict[accel.Conv2dOp | accel.DenseOp, list[Plan]]
+"""The plans that each layer can have."""
+
+
 @dataclass(frozen=True)
 class ChooseKernels:
     """Write the kernel of each linear layer on the host."""
@@ -77,13 +81,14 @@ class ChooseKernels:
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
         with module.location:
             wanted = accel.budget(module)
-            layers = [layer for layer in accel.layers(module) if is_linear(layer) and accel.engine(layer) == HOST]
+            linear = [layer for layer in accel.layers(module) if isinstance(layer, accel.Conv2dOp | accel.DenseOp)]
+            layers = [layer for layer in linear if accel.engine(layer) == HOST]
             for layer in layers:
                 if layer.kernel is None and not activations.is_constant(layer.weights):
                     write(layer, ordered_when_running(layer))
             open_layers = [layer for layer in layers if layer.kernel is None]
             linears = {layer: linear_kernels.read(layer) for layer in open_layers}
-            plans = {layer: allowed_plans(linear) for layer, linear in linears.items()}
+            plans: Plans = {layer: allowed_plans(linear) for layer, linear in linears.items()}
             if accel.objective(module) == accel.Objective.MEMORY:
                 plans = within_least_peak(module, plans)
             choices = [Choice.of(linear, plans[layer]) for layer, linear in linears.items()]
@@ -139,18 +144,20 @@ def modest_of(plans: Sequence[Plan], weight_bytes: int) -> Plan:
     return min((plan for plan in plans if plan.data_bytes <= most_bytes), key=cost)
 
 
-def within_least_peak(module: ir.Operation, plans: Mapping[ir.OpView, list[Plan]]) -> dict[ir.OpView, list[Plan]]:
+def within_least_peak(module: ir.Operation, plans: Plans) -> Plans:
     """Return the plans with which no layer needs more memory at once than some layer needs with any of its plans.
 
     Plans that take longer than the best of modest constants are left out: memory is not saved at any price.
     """
     most = {layer: cost(modest_of(found, layout.size_bytes(layer.weights.type))) for layer, found in plans.items()}
     plans = {layer: [plan for plan in found if cost(plan) <= most[layer]] for layer, found in plans.items()}
-    needs: dict[ir.OpView, list[int]] = {}
+    needs: dict[accel.Layer, list[int]] = {}
     for function in accel.functions(module):
         for each in working_set.working_sets(function):
-            kernels = [(plan.kernel, plan.scratch_bytes) for plan in plans.get(each.layer, [])]
-            needs[each.layer] = [each.size_bytes(*kernel) for kernel in kernels or [(None, 0)]]
+            layer = each.layer
+            found = plans.get(layer, []) if isinstance(layer, accel.Conv2dOp | accel.DenseOp) else []
+            kernels = [(plan.kernel, plan.scratch_bytes) for plan in found]
+            needs[layer] = [each.size_bytes(*kernel) for kernel in kernels or [(None, 0)]]
     peak = max((min(sizes) for sizes in needs.values()), default=0)
     return {
         layer: [plan for plan, size in zip(found, needs[layer], strict=True) if size <= peak]
@@ -207,16 +214,12 @@ def constant_room(target: Soc, choices: Sequence[Choice]) -> int:
     return memory.size_bytes - CODE_BYTES - 2 * activations
 
 
-def ordered_when_running(layer: accel.Conv2dOp) -> Plan:
+def ordered_when_running(layer: accel.Weighted) -> Plan:
     """Return the plan of a convolution with computed weights: scratch memory has them in order, and two windows."""
     outputs, *window = layer.weights.type.shape
     weights = -(-outputs // BLOCK) * BLOCK * prod(window) * layout.element_bytes(layer.weights.type)
     windows = 2 * prod(window) * layout.element_bytes(layer.input.type)
     return Plan("collected", instructions=0, data_bytes=0, scratch_bytes=weights + windows)
-
-
-def is_linear(layer: accel.Layer) -> bool:
-    return isinstance(layer, accel.Weighted)
 
 
 def write(layer: accel.Layer, plan: Plan) -> None:

@@ -29,7 +29,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from mlir import ir
-from mlir.dialects import func
 from mlir.passmanager import ExternalPass
 
 from htvm.backend.targets.soc import Route, Soc
@@ -65,18 +64,20 @@ class ChooseTilings:
                     continue
                 for one in residency.placed:
                     write(one.layer, choices[one.output])
+                layer_of = {one.output: one.layer for one in residency.placed}
                 for value in residency.resident:
-                    memory = self.target.accelerator(value.owner.opview.engine.value).output.memory
-                    value.owner.attributes[MEMORY] = ir.StringAttr.get(memory)
-                    self.transfer_for_others(function, value, memory)
+                    layer = layer_of[value]
+                    memory = self.target.accelerator(accel.engine(layer)).output.memory
+                    layer.operation.attributes[MEMORY] = ir.StringAttr.get(memory)
+                    self.transfer_for_others(layer, memory)
 
-    def transfer_for_others(self, function: func.FuncOp, value: ir.Value, memory: str) -> None:
-        """Give those who need a resident map in the host's memory a transfer of it."""
+    def transfer_for_others(self, layer: accel.Layer, memory: str) -> None:
+        """Give those who need the resident map that a layer makes in the host's memory a transfer of it."""
+        value = accel.output(layer)
         others = list(outsiders(value, memory, self.target))
         if not others:
             return
-        after = value.owner
-        with ir.InsertionPoint.after(after), after.location:
+        with ir.InsertionPoint.after(layer), layer.location:
             transfer = accel.TransferOp(value.type, value)
         transfer.engine = ir.StringAttr.get(self.target.dma(Route(memory, self.target.arena_memory)).name)
         for use in others:

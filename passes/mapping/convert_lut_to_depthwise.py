@@ -58,7 +58,11 @@ class ConvertLutToDepthwise:
             return
         with module.location:
             for layer in list(accel.layers(module)):
-                if is_plain(layer) and (factors := factors_of(*entries(layer))) is not None:
+                if (
+                    isinstance(layer, accel.LookupOp)
+                    and is_plain(layer)
+                    and (factors := factors_of(*entries(layer))) is not None
+                ):
                     self.replace(layer, factors)
 
     def replace(self, layer: accel.LookupOp, factors: Factors) -> None:
@@ -75,9 +79,9 @@ class ConvertLutToDepthwise:
             scaling.erase(conv)
 
 
-def is_plain(layer: accel.Layer) -> bool:
+def is_plain(layer: accel.LookupOp) -> bool:
     """Say whether a layer looks a map's bytes up in one table of bytes, and no engine is named for it."""
-    if not isinstance(layer, accel.LookupOp) or layer.engine is not None or layer.axis is not None:
+    if layer.engine is not None or layer.axis is not None:
         return False
     return layer.input.type.rank == 4 and all(
         str(x.type.element_type) == "i8" for x in (layer.input, accel.output(layer))
@@ -86,8 +90,9 @@ def is_plain(layer: accel.Layer) -> bool:
 
 def entries(layer: accel.LookupOp) -> tuple[np.ndarray, np.ndarray]:
     """Return the integers that can be looked up, and what each becomes. A table may have fewer than are known of."""
-    (low, high), first = value_ranges.held(layer.input), layer.lowest.value
-    table = quantisation.stored(layer.table).reshape(-1)
+    low, high = accel.present(value_ranges.held(layer.input), "integers")
+    first = layer.lowest.value
+    table = accel.present(quantisation.stored(layer.table), "table").reshape(-1)
     x = np.arange(max(low, first), min(high, first + len(table) - 1) + 1)
     return x, table[x - first].astype(np.int64)
 

@@ -45,7 +45,7 @@ class DispatchEngines:
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
         with module.location:
             for function in accel.functions(module):
-                candidates: dict[ir.Value, Sequence[Engine]] = {}
+                candidates: dict[accel.Layer, Sequence[Engine]] = {}
                 for layer in activations.layers(function):
                     violations = per_engine(self.target, layer)
                     legal = [engine for engine in self.target.engines if not violations[engine.name]]
@@ -55,20 +55,23 @@ class DispatchEngines:
                         message = no_engine if layer.engine is None else illegal_pin
                         layer.location.emit_error(message(layer, self.target, violations))
                         this_pass.signal_pass_failure()
-                    candidates[accel.output(layer)] = legal
+                    candidates[layer] = legal
                 if all(candidates.values()):
                     place(function, self.target, candidates)
 
 
-def place(function: func.FuncOp, target: Soc, candidates: Mapping[ir.Value, Sequence[Engine]]) -> None:
-    """Write the engine of each layer. candidates: the engines that it may have, by its result."""
-    if all(len(engines) == 1 for engines in candidates.values()):
-        engines, is_optimal = {output: only.name for output, (only,) in candidates.items()}, True
-    else:
-        placement = Placing(target, function, candidates).solve()
-        engines, is_optimal = placement.engines, placement.is_optimal
-    for output, engine in engines.items():
-        output.owner.opview.engine = ir.StringAttr.get(engine)
+def place(function: func.FuncOp, target: Soc, candidates: Mapping[accel.Layer, Sequence[Engine]]) -> None:
+    """Write the engine of each layer. candidates: the engines that it may have."""
+    engines, is_optimal = {layer: found[0].name for layer, found in candidates.items()}, True
+    if any(len(found) > 1 for found in candidates.values()):
+        by_result: dict[ir.Value, Sequence[Engine]] = {
+            accel.output(layer): found for layer, found in candidates.items()
+        }
+        placement = Placing(target, function, by_result).solve()
+        engines = {layer: placement.engines[accel.output(layer)] for layer in candidates}
+        is_optimal = placement.is_optimal
+    for layer, engine in engines.items():
+        layer.engine = ir.StringAttr.get(engine)
     function.attributes["accel.placement"] = accel.OptimalityAttr.get(
         accel.Optimality.OPTIMAL if is_optimal else accel.Optimality.BOUNDED
     )

@@ -37,13 +37,12 @@ class FuseConverters:
 
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
         for scaling in list(accel.layers(module)):
-            first = scaled(scaling)
-            if first is None:
+            if not isinstance(scaling, accel.Conv2dOp) or (first := scaled(scaling)) is None:
                 continue
             fused = together(first, scaling)
             alone = fewest_cycles(self.target, first), fewest_cycles(self.target, scaling)
             both = fewest_cycles(self.target, fused)
-            if both is not None and (None in alone or both < sum(alone)):
+            if both is not None and (alone[0] is None or alone[1] is None or both < alone[0] + alone[1]):
                 accel.output(scaling).replace_all_uses_with(accel.output(fused))
                 scaling.operation.erase()
                 first.operation.erase()
@@ -51,9 +50,9 @@ class FuseConverters:
                 fused.operation.erase()
 
 
-def scaled(layer: accel.Layer) -> accel.Conv2dOp | None:
+def scaled(layer: accel.Conv2dOp) -> accel.Conv2dOp | None:
     """Return the convolution whose result a layer only multiplies by a weight for each channel and requantises."""
-    if not isinstance(layer, accel.Conv2dOp) or not is_scaling(layer):
+    if not is_scaling(layer):
         return None
     first = accel.producer(layer.input)
     if not isinstance(first, accel.Conv2dOp) or len(list(accel.output(first).uses)) != 1:
@@ -81,9 +80,10 @@ def is_free(layer: accel.Conv2dOp) -> bool:
 
 def together(first: accel.Conv2dOp, scaling: accel.Conv2dOp) -> accel.Conv2dOp:
     """Build both layers as one, in front of the second."""
-    weights = quantisation.stored(scaling.weights).reshape(-1)
+    weights = accel.present(quantisation.stored(scaling.weights), "constant weights").reshape(-1)
+    requant = accel.present(scaling.requant, "requant")
     with ir.InsertionPoint(scaling), ir.Location.fused([first.location, scaling.location]):
-        fused = accel.Conv2dOp(
+        return accel.Conv2dOp(
             accel.output(scaling).type,
             first.input,
             first.weights,
@@ -93,6 +93,5 @@ def together(first: accel.Conv2dOp, scaling: accel.Conv2dOp) -> accel.Conv2dOp:
             first.groups,
             pad_value=first.pad_value,
             requant=first.requant,
-            rescale=accel.RescaleAttr.get(requant=scaling.requant, weights=weights.tolist()),
+            rescale=accel.RescaleAttr.get(requant=requant, weights=weights.tolist()),
         )
-    return fused.operation.opview

@@ -19,7 +19,7 @@ Needs    integerize before it: weights and the value of the padding are integers
 Fails    never
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -28,12 +28,12 @@ from mlir import ir
 from mlir.passmanager import ExternalPass
 
 from htvm.backend.targets.soc import Soc
-from htvm.dialects import accel, inserted, quantisation
+from htvm.dialects import accel, inserted, quantisation, scaling
 from htvm.dialects.accel import Purpose
 
 from ..analysis.acceptance import fewest_cycles, is_accelerated
 
-Made = tuple[list[ir.OpView], accel.Conv2dOp]
+Made = tuple[Sequence[accel.Layer], accel.Conv2dOp]
 """The layers that the host runs first, and the convolution."""
 
 
@@ -53,7 +53,7 @@ class LegalizeConv:
             return
         with module.location:
             for layer in list(accel.layers(module)):
-                if is_plain(layer) and not is_accelerated(self.target, layer):
+                if isinstance(layer, accel.Conv2dOp) and is_plain(layer) and not is_accelerated(self.target, layer):
                     any(self.replace(layer, way) for way in (zeros_behind, strides_in_channels))
 
     def replace(self, layer: accel.Conv2dOp, way: Callable[[accel.Conv2dOp], Made | None]) -> bool:
@@ -67,26 +67,24 @@ class LegalizeConv:
             accel.output(layer).replace_all_uses_with(accel.output(conv))
             layer.operation.erase()
             return True
-        weights = conv.weights.owner
-        for op in (conv.operation, weights, *(each.operation for each in reversed(before))):
-            op.erase()
+        scaling.erase(conv)
+        for each in reversed(before):
+            each.erase()
         return False
 
-    def is_better(self, layer: accel.Layer, before: list[ir.OpView], conv: ir.OpView) -> bool:
+    def is_better(self, layer: accel.Layer, before: Sequence[accel.Layer], conv: accel.Layer) -> bool:
         """Say whether an accelerator takes the new convolution, and all together takes less than now."""
         now = fewest_cycles(self.target, layer, self.target.engines)
-        extra = [fewest_cycles(self.target, each, self.target.engines) for each in before]
-        accelerated = fewest_cycles(self.target, conv, self.target.accelerators)
-        if accelerated is None or None in extra:
-            return False
-        return now is None or accelerated + sum(extra) < now
+        then = [fewest_cycles(self.target, each, self.target.engines) for each in before]
+        then.append(fewest_cycles(self.target, conv, self.target.accelerators))
+        cycles = [each for each in then if each is not None]
+        return len(cycles) == len(then) and (now is None or sum(cycles) < now)
 
 
-def is_plain(layer: accel.Layer) -> bool:
-    """Say whether a layer is a convolution of one image in one group, without dilation, with constant weights."""
+def is_plain(layer: accel.Conv2dOp) -> bool:
+    """Say whether a convolution is of one image in one group, without dilation, with constant weights."""
     return (
-        isinstance(layer, accel.Conv2dOp)
-        and layer.engine is None
+        layer.engine is None
         and layer.requant is not None
         and layer.bias is None
         and layer.groups.value == 1
@@ -135,7 +133,7 @@ def strides_in_channels(layer: accel.Conv2dOp) -> Made | None:
     )
     folded = accel.ReshapeOp(quantisation.tensor([1, 4 * channels, *size], element), accel.output(moved))
     conv = convolution(layer, accel.output(folded), folded_weights(weights, kernel), [1, 1], [0, 0, 0, 0])
-    made = [padded, squares, moved, folded]
+    made: list[accel.Layer] = [padded, squares, moved, folded]
     for each in made:
         inserted.mark(each, Purpose.LEGALIZE_CONV)
     return made, conv
@@ -150,7 +148,7 @@ def folded_weights(weights: np.ndarray, kernel: list[int]) -> np.ndarray:
 
 
 def weights_of(layer: accel.Conv2dOp) -> np.ndarray:
-    return quantisation.stored(layer.weights).astype(f"i{layer.weights.type.element_type.width // 8}")
+    return accel.present(quantisation.elements(layer.weights), "constant weights")
 
 
 def convolution(

@@ -50,7 +50,7 @@ class OrderLayers:
 
 def network(function: func.FuncOp, layers: list[accel.Layer]) -> Network:
     """Describe a function to the search: a task for each layer, a number for each activation."""
-    values = [*function.arguments, *(accel.output(layer) for layer in layers)]
+    values: list[ir.Value] = [*function.arguments, *(accel.output(layer) for layer in layers)]
     number = {value: index for index, value in enumerate(values)}
     returned = function.body.blocks[0].operations[-1].operands
     tasks = [

@@ -16,7 +16,6 @@ Needs    fuse-converters, split-clamp and the like before it: a plan names the l
 Fails    on an entry that names no layer
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -35,11 +34,12 @@ class PinLayers:
     name: ClassVar[str] = "pin-layers"
 
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
-        if accel.PLAN_ATTRIBUTE not in module.attributes:
+        plan = accel.attribute(module, accel.PLAN_ATTRIBUTE, ir.ArrayAttr)
+        if plan is None:
             return
         layers = accel.numbered(accel.layers(module))
-        pins: Sequence[accel.PinAttr] = list(module.attributes[accel.PLAN_ATTRIBUTE])
-        for pin in pins:
+        for pin in plan:
+            assert isinstance(pin, accel.PinAttr), pin  # the dialect's verifier sees to it
             key = pin.node, pin.op, pin.number
             if key not in layers:
                 module.location.emit_error(no_layer(*key, [node for node, *_ in layers]))

@@ -55,15 +55,21 @@ class SplitClamp:
             return
         with module.location:
             for layer in list(accel.layers(module)):
-                if is_clipped(layer) and layer.engine is None and not is_accelerated(self.target, layer):
+                if (
+                    isinstance(layer, accel.AddOp)
+                    and is_clipped(layer)
+                    and layer.engine is None
+                    and not is_accelerated(self.target, layer)
+                ):
                     self.split(layer)
 
     def split(self, layer: accel.AddOp) -> None:
         """Put both layers in place of the one, and keep them if an accelerator takes both and is faster."""
-        bits = spare_bits(layer)
+        requant = accel.present(layer.requant, "requant")
+        bits = spare_bits(requant)
         with ir.InsertionPoint(layer), layer.location:
-            total = saturated_sum(layer, bits)
-            clipped = shifted(layer, accel.output(total), bits)
+            total = saturated_sum(layer, requant, bits)
+            clipped = shifted(requant, accel.output(total), bits)
         inserted.mark(clipped, Purpose.SPLIT_CLAMP)
         before = fewest_cycles(self.target, layer, self.target.engines)
         first, second = (fewest_cycles(self.target, each, self.target.accelerators) for each in (total, clipped))
@@ -78,14 +84,14 @@ class SplitClamp:
         total.operation.erase()
 
 
-def is_clipped(layer: accel.Layer) -> bool:
-    """Say whether a layer is an addition of maps that is clipped, last of all, to all of n bits, with a sign or not."""
-    if not isinstance(layer, accel.AddOp) or layer.requant is None or accel.output(layer).type.rank != 4:
+def is_clipped(layer: accel.AddOp) -> bool:
+    """Say whether an addition is one of maps that is clipped, last of all, to all of n bits, with a sign or not."""
+    if layer.requant is None or accel.output(layer).type.rank != 4:
         return False
     low, high = layer.requant.min, layer.requant.max
     if high & (high + 1) or not 0 < high <= HIGHEST or low not in (0, -high - 1):
         return False
-    bits = spare_bits(layer)
+    bits = spare_bits(layer.requant)
     return bits == 0 or (bits <= layer.requant.shift[0] and not needs_whole_shift(layer.requant))
 
 
@@ -94,31 +100,33 @@ def needs_whole_shift(requant: accel.RequantAttr) -> bool:
     return requant.zero_point != 0 or requant.tie_below != 0 or requant.divisor is not None
 
 
-def spare_bits(layer: accel.AddOp) -> int:
+def spare_bits(requant: accel.RequantAttr) -> int:
     """Return how many bits fewer than those of the engine the results of a clipped addition have."""
-    return HIGHEST.bit_length() - layer.requant.max.bit_length()
+    return HIGHEST.bit_length() - requant.max.bit_length()
 
 
-def saturated_sum(layer: accel.AddOp, bits: int) -> accel.AddOp:
+def saturated_sum(layer: accel.AddOp, requant: accel.RequantAttr, bits: int) -> accel.AddOp:
     """Return the same addition, 2^bits times as fine and cut off at LOWEST and HIGHEST, at the insertion point."""
-    requant = layer.requant.replace(min=LOWEST, max=HIGHEST, shift=[layer.requant.shift[0] - bits])
+    finer = requant.replace(min=LOWEST, max=HIGHEST, shift=[requant.shift[0] - bits])
     made = ir.Operation.create(
         layer.operation.name,
         results=[accel.output(layer).type],
         operands=[layer.lhs, layer.rhs],
-        attributes=dict(layer.operation.attributes.items()) | {"requant": requant},
+        attributes=dict(layer.operation.attributes.items()) | {"requant": finer},
     )
     made.attributes[accel.INNER_ATTRIBUTE] = ir.UnitAttr.get()
-    return made.opview
+    total = made.opview
+    assert isinstance(total, accel.AddOp), made.name
+    return total
 
 
-def shifted(layer: accel.AddOp, value: ir.Value, bits: int) -> accel.AddOp | accel.Conv2dOp:
-    """Return floor(value / 2^bits) with the clip of a layer, at the insertion point.
+def shifted(requant: accel.RequantAttr, value: ir.Value, bits: int) -> accel.AddOp | accel.Conv2dOp:
+    """Return floor(value / 2^bits) with the clip of a requantisation, at the insertion point.
 
     Where nothing is cut off, it is value + value, shifted by one bit more.
     """
-    low, high = layer.requant.min, layer.requant.max
+    low, high = requant.min, requant.max
     if low == 0:
         return scaling.scaled(value, value.type, shift=bits, low=low, high=high)
-    requant = accel.RequantAttr.get(multiplier=[1, 1], offset=[0], shift=[bits + 1], min=low, max=high, narrow=True)
-    return accel.AddOp(value.type, value, value, requant=requant)
+    halved = accel.RequantAttr.get(multiplier=[1, 1], offset=[0], shift=[bits + 1], min=low, max=high, narrow=True)
+    return accel.AddOp(value.type, value, value, requant=halved)

@@ -79,9 +79,9 @@ class Turned:
     """
 
     layers: Sequence[accel.Layer]
-    made: list[ir.OpView] = field(default_factory=list)
-    values: dict[ir.Value, ir.Value] = field(default_factory=dict)
-    back: dict[ir.Value, ir.Value] = field(default_factory=dict)
+    made: list[accel.Layer] = field(default_factory=list[accel.Layer])
+    values: dict[ir.Value, ir.Value] = field(default_factory=dict[ir.Value, ir.Value])
+    back: dict[ir.Value, ir.Value] = field(default_factory=dict[ir.Value, ir.Value])
 
     def others(self, value: ir.Value) -> list[ir.OpOperand]:
         """Return the uses of a map by others than the layers."""
@@ -114,39 +114,42 @@ class Turned:
 
     def transposed(self, value: ir.Value) -> ir.Value:
         """Return a map turned, at the insertion point; one pixel is itself."""
-        if prod(value.type.shape[2:]) == 1:
+        if prod(ir.ShapedType(value.type).shape[2:]) == 1:
             return value
-        self.made.append(accel.TransposeOp(turned_type(value.type), value, permutation=list(TURN)))
-        inserted.mark(self.made[-1], Purpose.TRANSPOSE_SPATIAL_DIMS)
-        return accel.output(self.made[-1])
+        layer = accel.TransposeOp(turned_type(value.type), value, permutation=list(TURN))
+        inserted.mark(layer, Purpose.TRANSPOSE_SPATIAL_DIMS)
+        self.made.append(layer)
+        return accel.output(layer)
 
     def clone(self, layer: accel.Layer) -> ir.Value:
         """Return what a layer makes of turned maps, at the insertion point."""
         operands = [self.values.get(value, value) for value in layer.operation.operands]
         attributes = dict(layer.operation.attributes.items())
         if isinstance(layer, accel.Conv2dOp):
-            weights = quantisation.stored(layer.weights).swapaxes(2, 3)
-            operands[1] = quantisation.integers(weights.astype(f"i{layer.weights.type.element_type.width // 8}"))
+            weights = accel.present(quantisation.elements(layer.weights), "constant weights")
+            operands[1] = quantisation.integers(weights.swapaxes(2, 3))
         for name in PAIRS:
             if name in attributes:
-                attributes[name] = ir.DenseI64ArrayAttr.get(list(attributes[name])[::-1])
+                attributes[name] = ir.DenseI64ArrayAttr.get(list(ir.DenseI64ArrayAttr(attributes[name]))[::-1])
         if "pads" in attributes:
-            top, left, bottom, right = attributes["pads"]
+            top, left, bottom, right = ir.DenseI64ArrayAttr(attributes["pads"])
             attributes["pads"] = ir.DenseI64ArrayAttr.get([left, top, right, bottom])
         kind = turned_type(accel.output(layer).type)
         if prod(kind.shape[2:]) > 1:
             attributes[accel.INNER_ATTRIBUTE] = ir.UnitAttr.get()
-        made = ir.Operation.create(layer.operation.name, results=[kind], operands=operands, attributes=attributes)
-        self.made.append(made.opview)
+        name = layer.operation.name
+        made = ir.Operation.create(name, results=[kind], operands=operands, attributes=attributes).opview
+        assert accel.is_layer(made), name
+        self.made.append(made)
         return accel.output(made)
 
 
-def together(function: func.FuncOp) -> list[list[ir.OpView]]:
+def together(function: func.FuncOp) -> list[list[accel.Layer]]:
     """Return the layers that can be turned in groups that read and make the same maps, each in order."""
-    group_of: dict[ir.Value, list[ir.OpView]] = {}
+    group_of: dict[ir.Value, list[accel.Layer]] = {}
     for layer in activations.layers(function):
         if is_turnable(layer):
-            merged = [layer]
+            merged: list[accel.Layer] = [layer]
             read = activations.read_by(layer)
             for group in {id(group_of[value]): group_of[value] for value in read if value in group_of}.values():
                 merged = [*group, *merged]
@@ -160,7 +163,7 @@ def together(function: func.FuncOp) -> list[list[ir.OpView]]:
 def is_turnable(layer: accel.Layer) -> bool:
     """Say whether a layer on maps treats rows as it treats columns, and no engine is named for it."""
     operands = activations.read_by(layer)
-    if layer.operation.results[0].type.rank != 4 or any(value.type.rank != 4 for value in operands):
+    if any(ir.ShapedType(value.type).rank != 4 for value in (accel.output(layer), *operands)):
         return False
     if layer.engine is not None:
         return False
@@ -171,21 +174,23 @@ def is_turnable(layer: accel.Layer) -> bool:
             return True
         case accel.AddOp() | accel.MulOp() | accel.MaximumOp() | accel.MinimumOp():
             both = layer.lhs, layer.rhs
-            return all(value in operands and value.type.shape == accel.output(layer).type.shape for value in both)
+            shape = accel.output(layer).type.shape
+            return all(value in operands and value.type.shape == shape for value in both)
         case accel.LookupOp():
             return layer.axis is None or layer.axis.value < 2
         case _:
             return False
 
 
-def turned_type(value_type: ir.RankedTensorType) -> ir.Type:
-    return quantisation.tensor([value_type.shape[axis] for axis in TURN], value_type.element_type)
+def turned_type(value_type: ir.Type) -> ir.RankedTensorType:
+    shaped = ir.ShapedType(value_type)
+    return quantisation.tensor([shaped.shape[axis] for axis in TURN], shaped.element_type)
 
 
 def erase(layers: Sequence[accel.Layer]) -> None:
     """Take layers away that nothing else reads, with weights that were only theirs."""
     for layer in reversed(layers):
-        weights = layer.weights if isinstance(layer, accel.Conv2dOp) else None
+        weights = accel.producer(layer.weights) if isinstance(layer, accel.Conv2dOp) else None
         layer.operation.erase()
-        if weights is not None and not list(weights.uses):
-            weights.owner.erase()
+        if weights is not None and not list(weights.result.uses):
+            weights.erase()

@@ -282,7 +282,7 @@ class Schedule:
         """Take room for a buffer before item `number`, from now on; say whether all that runs until then leaves it."""
         if value in self.held:
             return True
-        memory, size = memory_of(value), layout.aligned(layout.size_bytes(value.type))
+        memory, size = layout.memory_of(value.type), layout.aligned(layout.size_bytes(value.type))
         there = self.reserved[memory]
         if max(there[self.number : number], default=0) + size > self.soc.memory(memory).size_bytes:
             return False
@@ -326,7 +326,7 @@ def reserved_bytes(items: Sequence[Item], first_of: Sequence[int]) -> dict[str, 
     steps: dict[str, list[int]] = {}
     for value, (first, last) in spans.items():
         if not activations.is_argument(value) and not activations.is_constant(value):
-            changes = steps.setdefault(memory_of(value), [0] * (len(items) + 2))
+            changes = steps.setdefault(layout.memory_of(value.type), [0] * (len(items) + 2))
             size = layout.aligned(layout.size_bytes(value.type))
             changes[first] += size
             changes[last + 1] -= size
