@@ -32,7 +32,7 @@ from htvm.dialects.quantisation import Quantisation
 
 from .forms import FORMS, NotExact
 from .forms.between import HANDLERS, Reader, meaning
-from .forms.builders import REAL_GRIDS
+from .forms.builders import REAL_GRIDS, quantised_result, rounding
 from .forms.real_values import Affine, Lazy, grid_of, quantised
 from .forms.returned import Returned, fixed_point, reach_of_layer, returned
 
@@ -95,7 +95,7 @@ def rewrite(op: ir.OpView, reader: Reader, fixed: set[ir.Value]) -> None:
         if source in integers:
             integers[op.operation.results[0]] = integers[source]
         return
-    if not name.startswith("accel."):
+    if not accel.is_layer(op):
         return
     result = op.operation.results[0]
     if not all(map(reader.known, op.operation.operands)):
@@ -103,7 +103,11 @@ def rewrite(op: ir.OpView, reader: Reader, fixed: set[ir.Value]) -> None:
     with ir.InsertionPoint(op), op.location:
         if Quantisation.of(result) is None and reader.constant(result) is not None:
             return  # whoever reads it takes in its numbers
-        if isinstance(op, accel.Normalising) and Quantisation.of(result) is None and is_returned(result):
+        if (
+            isinstance(op, accel.SoftmaxOp | accel.LayerNormOp)
+            and Quantisation.of(result) is None
+            and is_returned(result)
+        ):
             # Its integer form rounds: to a fixed point, as nothing says to what.
             grid = fixed_point(*reach_of_layer(op))
             result.set_type(quantisation.tensor(list(ir.ShapedType(result.type).shape), grid.type()))
@@ -121,14 +125,13 @@ def is_returned(value: ir.Value) -> bool:
     """Say whether a value is only moved, and returned."""
     users = [use.owner.opview for use in value.uses]
     return all(
-        isinstance(user, func.ReturnOp) or (isinstance(user, MOVING) and is_returned(user.result)) for user in users
+        isinstance(user, func.ReturnOp) or (isinstance(user, MOVING) and is_returned(accel.output(user)))
+        for user in users
     )
 
 
-def rounded(op: ir.OpView, reader: Reader) -> ir.Value:
+def rounded(op: accel.Layer, reader: Reader) -> ir.Value:
     """Return the integers of a quantised result: of the operation's own form, or of its real value rounded."""
-    result = op.operation.results[0]
-    attributes = op.operation.attributes
     refused: NotExact | None = None
     try:
         if (made := on_integers(op, reader)) is not None:
@@ -138,13 +141,12 @@ def rounded(op: ir.OpView, reader: Reader) -> ir.Value:
             raise
         refused = problem
     try:
-        rounding = attributes["rounding"].value if "rounding" in attributes else "half_even"
-        return quantised(meaning(op, reader), Quantisation.of(result), rounding)
+        return quantised(meaning(op, reader), quantised_result(op), rounding(op))
     except NotExact as problem:
         raise refused or problem from None
 
 
-def on_integers(op: ir.OpView, reader: Reader) -> ir.Value | None:
+def on_integers(op: accel.Layer, reader: Reader) -> ir.Value | None:
     """Build the form of an operation that rounds its result itself.
 
     None if an operand is real, and there is none for it; then the real value is rounded on its own.
@@ -157,7 +159,8 @@ def on_integers(op: ir.OpView, reader: Reader) -> ir.Value | None:
         return None
     if not real:
         return FORMS[type(op)](op, [reader.integers.get(value) for value in operands])
-    grids, sources = {}, []
+    grids: dict[ir.Value, Quantisation] = {}
+    sources: list[ir.Value | None] = []
     for value in operands:
         lazy = reader.lazies.get(value)
         grid = None if lazy is None else grid_of(lazy, shifted=isinstance(op, SHIFTED))
@@ -181,7 +184,9 @@ def on_integers(op: ir.OpView, reader: Reader) -> ir.Value | None:
 
 def hides(op: ir.OpView, lazy: Lazy) -> bool:
     """Say whether an operation takes minus infinity for nothing: a softmax along an axis that has other numbers."""
-    return isinstance(op, accel.SoftmaxOp) and not lazy.masked.all(axis=op.axis.value).any()
+    if not isinstance(op, accel.SoftmaxOp) or lazy.masked is None:
+        return False
+    return not lazy.masked.all(axis=op.axis.value).any()
 
 
 SHIFTED = (accel.Normalising, accel.ArgMaxOp)

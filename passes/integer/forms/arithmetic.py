@@ -12,7 +12,19 @@ from htvm.dialects import accel, quantisation
 from htvm.dialects.semantics import integers
 
 from ...analysis import exact_add, exact_requant
-from .builders import NotExact, exact_steps, form_of, made, modulo, requant, rounding, uniform, with_constants
+from .builders import (
+    NotExact,
+    Operands,
+    computed,
+    exact_steps,
+    form_of,
+    made,
+    modulo,
+    requant,
+    rounding,
+    uniform,
+    with_constants,
+)
 from .tables import converted
 
 MOST_PAIRS = 1 << 24
@@ -20,7 +32,7 @@ MOST_PAIRS = 1 << 24
 
 
 @form_of(accel.AddOp, accel.SubOp)
-def add(op: accel.AddOp | accel.SubOp, operands: list[ir.Value]) -> ir.Value:
+def add(op: accel.AddOp | accel.SubOp, operands: Operands) -> ir.Value:
     a, b, y = uniform(op.lhs, "left operand"), uniform(op.rhs, "right operand"), uniform(accel.output(op), "result")
     sign = -1 if isinstance(op, accel.SubOp) else 1
     offset = Fraction(op.offset.value) if isinstance(op, accel.AddOp) and op.offset is not None else Fraction(0)
@@ -48,7 +60,7 @@ def add(op: accel.AddOp | accel.SubOp, operands: list[ir.Value]) -> ir.Value:
 
 
 @form_of(accel.MulOp)
-def mul(op: accel.MulOp, operands: list[ir.Value]) -> ir.Value:
+def mul(op: accel.MulOp, operands: Operands) -> ir.Value:
     a, b, y = uniform(op.lhs, "left operand"), uniform(op.rhs, "right operand"), uniform(accel.output(op), "result")
     corners = [(p - a.zero_point) * (q - b.zero_point) for p in (a.lowest, a.highest) for q in (b.lowest, b.highest)]
     if min(corners) < -(1 << 31) or max(corners) >= 1 << 31:
@@ -62,24 +74,19 @@ def mul(op: accel.MulOp, operands: list[ir.Value]) -> ir.Value:
 
 
 @form_of(accel.DivOp)
-def divided(op: accel.DivOp, operands: list[ir.Value]) -> ir.Value:
+def divided(op: accel.DivOp, operands: Operands) -> ir.Value:
     raise NotExact("divides by what is computed, expected a constant, or both computed of one quantised value")
 
 
 @form_of(accel.Pool2dOp)
-def pool(op: accel.Pool2dOp, operands: list[ir.Value]) -> ir.Value:
+def pool(op: accel.Pool2dOp, operands: Operands) -> ir.Value:
     """A sum per window; each number of elements that a window can hold has its own constants."""
     x, y = uniform(op.input, "input"), uniform(accel.output(op), "result")
     if op.kind.value in accel.EXTREMES:
-        chosen = made(op, operands, {}, element=x.storage_type())
+        chosen = made(op, [computed(operands)], {}, element=x.storage_type())
         return converted(chosen, x, y, rounding(op))
     counts = window_counts(op)
-    area = op.kernel[0] * op.kernel[1]
-    divisors = {
-        accel.PoolKind.SUM: [1] * len(counts),
-        accel.PoolKind.AVERAGE: [area] * len(counts) if op.count_include_pad.value else counts,
-    }[op.kind.value]
-    slope = [x.scale / y.scale / divisor for divisor in divisors]
+    slope = [x.scale / y.scale / divisor for divisor in divisors(op, counts)]
     offset = Fraction(op.offset.value if op.offset is not None else 0) / y.scale
     intercept = [offset - a * count * x.zero_point for a, count in zip(slope, counts)]
     first, last = (np.array([count * bound for count in counts]) for bound in (x.lowest, x.highest))
@@ -89,7 +96,15 @@ def pool(op: accel.Pool2dOp, operands: list[ir.Value]) -> ir.Value:
         "accel.range": ir.DenseI64ArrayAttr.get([x.lowest, x.highest]),
         **requant(solved),
     }
-    return made(op, operands, found)
+    return made(op, [computed(operands)], found)
+
+
+def divisors(op: accel.Pool2dOp, counts: list[int]) -> list[int]:
+    """Return what the sums of windows with so many elements are divided by. op: a sum or an average."""
+    if op.kind.value == accel.PoolKind.SUM:
+        return [1] * len(counts)
+    padding_counts = accel.present(op.count_include_pad, "count_include_pad").value
+    return [op.kernel[0] * op.kernel[1]] * len(counts) if padding_counts else counts
 
 
 def window_counts(op: accel.Pool2dOp) -> list[int]:
@@ -101,11 +116,11 @@ def window_counts(op: accel.Pool2dOp) -> list[int]:
 
 
 @form_of(accel.MaximumOp, accel.MinimumOp)
-def extreme(op: accel.MaximumOp | accel.MinimumOp, operands: list[ir.Value]) -> ir.Value:
+def extreme(op: accel.MaximumOp | accel.MinimumOp, operands: Operands) -> ir.Value:
     """Rounding is monotone: the operands are rounded to the result's type, then compared."""
     y, how = uniform(accel.output(op), "result"), rounding(op)
     sides = zip((op.lhs, op.rhs), ("left operand", "right operand"), with_constants(op, operands))
-    parts = []
+    parts: list[ir.Value] = []
     for source, what, value in sides:
         x = uniform(source, what)
         if not x.signed and quantisation.stored(source) is not None:
@@ -115,10 +130,10 @@ def extreme(op: accel.MaximumOp | accel.MinimumOp, operands: list[ir.Value]) -> 
 
 
 @form_of(accel.ArgMaxOp)
-def argmax(op: accel.ArgMaxOp, operands: list[ir.Value]) -> ir.Value:
+def argmax(op: accel.ArgMaxOp, operands: Operands) -> ir.Value:
     """The stored integers are in the order of what they mean."""
     uniform(op.input, "input")
     y, size = uniform(accel.output(op), "result"), ir.ShapedType(op.input.type).shape[op.axis.value]
     if y.scale != 1 or y.zero_point != 0 or y.lowest > 0 or y.highest < size - 1:
         raise NotExact(f"has results of type {y.type()}, expected integers that hold 0 to {size - 1}")
-    return made(op, operands, {})
+    return made(op, [computed(operands)], {})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from fractions import Fraction
 from typing import Any, TypeVar
@@ -23,7 +23,10 @@ class NotExact(Exception):
     """An operation that integers cannot do as asked; the text says why."""
 
 
-Form = Callable[[Any, list[ir.Value]], ir.Value]
+Operands = Sequence[ir.Value | None]
+"""The integers of each operand; None for a constant, whose integers are those of its type."""
+
+Form = Callable[[Any, Operands], ir.Value]
 F = TypeVar("F", bound=Form)
 
 FORMS: dict[type, Form] = {}
@@ -54,7 +57,12 @@ def uniform(value: ir.Value, what: str) -> Quantisation:
     return q
 
 
-def channel_steps(op: ir.OpView, y: Quantisation, channels: int) -> list[Fraction]:
+def quantised_result(op: accel.Layer) -> Quantisation:
+    """Return the quantisation of the result of an operation that rounds it."""
+    return accel.present(Quantisation.of(accel.output(op)), "quantised result")
+
+
+def channel_steps(op: accel.Layer, y: Quantisation, channels: int) -> list[Fraction]:
     """Return the output scale of each channel."""
     channel_axis = 1 if isinstance(op, accel.Conv2dOp) else ir.ShapedType(accel.output(op).type).rank - 1
     if y.axis not in (None, channel_axis) or len(set(y.zero_points)) > 1:
@@ -63,7 +71,7 @@ def channel_steps(op: ir.OpView, y: Quantisation, channels: int) -> list[Fractio
 
 
 def exact_steps(
-    op: ir.OpView,
+    op: accel.Layer,
     slope: list[Fraction],
     intercept: list[Fraction],
     first: np.ndarray,
@@ -79,8 +87,10 @@ def exact_steps(
     return Steps(slope, intercept, first, last, y.zero_points[0], y.lowest, y.highest, rounding(op))
 
 
-def rounding(op: ir.OpView) -> str:
-    return op.rounding.value if op.rounding is not None else "half_even"
+def rounding(op: accel.Layer) -> accel.Rounding:
+    """Return how an operation on real numbers rounds its result."""
+    stated = accel.attribute(op, "rounding", accel.RoundingAttr)
+    return accel.Rounding.HALF_EVEN if stated is None else stated.value
 
 
 def requant(solved: Requant) -> dict[str, ir.Attribute]:
@@ -136,7 +146,15 @@ def fits(numbers: np.ndarray, bits: int) -> bool:
     return numbers.min(initial=0) >= -half and numbers.max(initial=0) < half
 
 
-def with_constants(op: ir.OpView, operands: list[ir.Value | None]) -> list[ir.Value]:
+def computed(operands: Operands, index: int = 0) -> ir.Value:
+    """Return the integers of an operand. Raises NotExact if it is a constant."""
+    value = operands[index]
+    if value is None:
+        raise NotExact(f"has a constant as operand {index}, expected a value that is computed")
+    return value
+
+
+def with_constants(op: accel.Layer, operands: Operands) -> list[ir.Value]:
     """Fill in the operands that are constants."""
     return [
         _constant_operand(source) if value is None else value for source, value in zip(op.operation.operands, operands)
@@ -145,37 +163,41 @@ def with_constants(op: ir.OpView, operands: list[ir.Value | None]) -> list[ir.Va
 
 def _constant_operand(value: ir.Value) -> ir.Value:
     """Return stored integers; constants are signless, so unsigned ones take twice the bits."""
-    q = Quantisation.of(value)
-    return quantisation.integers(quantisation.stored(value).astype(f"i{q.bits // 8 * (1 if q.signed else 2)}"))
+    q, stored = Quantisation.of(value), quantisation.stored(value)
+    assert q is not None and stored is not None, value
+    return quantisation.integers(stored.astype(f"i{q.bits // 8 * (1 if q.signed else 2)}"))
 
 
 def made(
-    op: ir.OpView,
-    operands: list[ir.Value],
-    extra: dict[str, ir.Attribute],
+    op: accel.Layer,
+    operands: Sequence[ir.Value],
+    extra: Mapping[str, ir.Attribute],
     name: str | None = None,
     element: ir.Type | None = None,
 ) -> ir.Value:
     """Build an operation like `op` on integers: its attributes but those of real arithmetic, and `extra`."""
     gone = ("rounding", "offset", "count_include_pad", "epsilon", "operandSegmentSizes")
-    attributes = {key: value for key, value in op.operation.attributes.items() if key not in gone} | extra
+    attributes = {key: value for key, value in op.operation.attributes.items() if key not in gone} | dict(extra)
     segments = _segments(op, len(operands))
     if segments:
         attributes["operandSegmentSizes"] = ir.DenseI32ArrayAttr.get(segments)
-    element = element or Quantisation.of(accel.output(op)).storage_type()
+    element = element or quantised_result(op).storage_type()
     shape = ir.ShapedType(accel.output(op).type).shape
-    made = ir.Operation.create(
+    return ir.Operation.create(
         name or op.operation.name,
         results=[quantisation.tensor(shape, element)],
         operands=operands,
         attributes=attributes,
-    )
-    return accel.output(made)
+    ).result
 
 
-def _segments(op: ir.OpView, count: int) -> list[int] | None:
+GROUPS: Mapping[type, int] = {accel.Conv2dOp: 4, accel.DenseOp: 4, accel.SoftmaxOp: 2, accel.LayerNormOp: 3}
+"""Operand groups of operations with optional operands, the destination left out."""
+
+
+def _segments(op: accel.Layer, count: int) -> list[int] | None:
     """Return how `count` operands fill an operation's operand groups; the destination, last, is empty on tensors."""
     if isinstance(op, accel.ConcatOp):
         return [count, 0]
-    groups = {accel.Conv2dOp: 4, accel.DenseOp: 4, accel.SoftmaxOp: 2, accel.LayerNormOp: 3}.get(type(op))
+    groups = GROUPS.get(type(op))
     return None if groups is None else [1] * count + [0] * (groups - count) + [0]

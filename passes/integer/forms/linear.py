@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
 from math import prod
@@ -13,18 +14,31 @@ from htvm.dialects import accel, quantisation
 from htvm.dialects.quantisation import Quantisation
 
 from ...analysis import exact_requant
-from .builders import NotExact, channel_steps, exact_steps, fits, form_of, made, requant, uniform, with_constants
+from .builders import (
+    NotExact,
+    Operands,
+    channel_steps,
+    computed,
+    exact_steps,
+    fits,
+    form_of,
+    made,
+    quantised_result,
+    requant,
+    uniform,
+    with_constants,
+)
 from .tables import converted
 
 INT32_LIMIT = 1 << 31
 
 
 @form_of(accel.Conv2dOp, accel.DenseOp)
-def linear(op: accel.Conv2dOp | accel.DenseOp, operands: list[ir.Value]) -> ir.Value:
+def linear(op: accel.Conv2dOp | accel.DenseOp, operands: Operands) -> ir.Value:
     """acc = sum of x * w; the zero points and the bias go into the offset."""
-    x, y = uniform(op.input, "input"), Quantisation.of(accel.output(op))
+    x, y = uniform(op.input, "input"), quantised_result(op)
     w, weights = Quantisation.of(op.weights), quantisation.stored(op.weights)
-    if weights is None:
+    if w is None or weights is None:
         if isinstance(op, accel.DenseOp):
             raise NotExact("has weights that are not constant")
         return _with_computed_weights(op, operands, x, y)
@@ -41,13 +55,13 @@ def linear(op: accel.Conv2dOp | accel.DenseOp, operands: list[ir.Value]) -> ir.V
     held = quantisation.integers(weights.astype(np.int8 if fits(weights, 8) else np.int16))
     extra = {"pad_value" if isinstance(op, accel.Conv2dOp) else "zero_point": accel.integer(x.zero_point)}
     if y.bits == 32:
-        return _raw(op, operands[0], held, slope, intercept, (first, last), y, extra)
+        return _raw(op, computed(operands), held, slope, intercept, (first, last), y, extra)
     solved = exact_requant.solve(exact_steps(op, slope, intercept, first, last, y))
-    return made(op, [operands[0], held], {**extra, **requant(solved)})
+    return made(op, [computed(operands), held], {**extra, **requant(solved)})
 
 
 @form_of(accel.MatMulOp)
-def matmul(op: accel.MatMulOp, operands: list[ir.Value]) -> ir.Value:
+def matmul(op: accel.MatMulOp, operands: Operands) -> ir.Value:
     """acc = sum of (a - its zero point) * (b - its zero point), where nothing is known of either but its range."""
     a, b, y = uniform(op.lhs, "left operand"), uniform(op.rhs, "right operand"), uniform(accel.output(op), "result")
     terms = ir.ShapedType(op.lhs.type).shape[-1]
@@ -64,10 +78,10 @@ def matmul(op: accel.MatMulOp, operands: list[ir.Value]) -> ir.Value:
     return made(op, with_constants(op, operands), {**points, **requant(solved)})
 
 
-def _with_computed_weights(op: accel.Conv2dOp, operands: list[ir.Value], x: Quantisation, y: Quantisation) -> ir.Value:
+def _with_computed_weights(op: accel.Conv2dOp, operands: Operands, x: Quantisation, y: Quantisation) -> ir.Value:
     """acc = sum of x * w, where nothing is known of w but its range: both without zero point, else 16 bits wide."""
     w = uniform(op.weights, "weights")
-    image, kernels = _around_zero(operands[0], x), _around_zero(operands[1], w)
+    image, kernels = _around_zero(computed(operands, 0), x), _around_zero(computed(operands, 1), w)
     channels, *taps = ir.ShapedType(op.weights.type).shape
     steps = channel_steps(op, y, channels)
     slope = [x.scale * w.scale / step for step in steps]
@@ -106,7 +120,7 @@ def _raw(
     intercept: list[Fraction],
     reach: tuple[np.ndarray, np.ndarray],
     y: Quantisation,
-    extra: dict[str, ir.Attribute],
+    extra: Mapping[str, ir.Attribute],
 ) -> ir.Value:
     """A 32-bit result is the accumulator itself, so its scale must be that of the products."""
     _check_raw(slope, intercept, reach, y)
@@ -131,7 +145,7 @@ def _check_raw(
             )
 
 
-def _reach(op: ir.OpView, weights: np.ndarray, x: Quantisation) -> tuple[np.ndarray, np.ndarray]:
+def _reach(op: accel.Weighted, weights: np.ndarray, x: Quantisation) -> tuple[np.ndarray, np.ndarray]:
     """Return the smallest and largest accumulator of each channel."""
     lowest, highest = x.lowest, x.highest
     if isinstance(op, accel.Conv2dOp) and any(op.pads):

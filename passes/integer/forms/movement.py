@@ -7,20 +7,20 @@ from fractions import Fraction
 from mlir import ir
 
 from htvm.dialects import accel
-from htvm.dialects.quantisation import Quantisation
 
 from ...analysis.monotone_steps import exact_round
-from .builders import NotExact, form_of, made, rounding, uniform, with_constants
+from .builders import NotExact, Operands, form_of, made, rounding, uniform, with_constants
 from .tables import converted
 
 
 @form_of(accel.ConcatOp, accel.PadOp, accel.TransposeOp, accel.TakeOp, accel.ReshapeOp)
-def moved(op: ir.OpView, operands: list[ir.Value]) -> ir.Value:
+def moved(op: accel.Layer, operands: Operands) -> ir.Value:
     """Move integers as they are; where the scale changes, change it before, where there are fewest elements."""
     y = uniform(accel.output(op), "result")
     inputs = list(op.operation.operands)
-    if any(value is None and not Quantisation.of(source).signed for source, value in zip(inputs, operands)):
-        raise NotExact("moves a constant of unsigned integers, expected signed storage")
+    for number, (source, value) in enumerate(zip(inputs, operands)):
+        if value is None and not uniform(source, f"input {number}").signed:
+            raise NotExact("moves a constant of unsigned integers, expected signed storage")
     parts = [
         converted(value, uniform(source, f"input {number}"), y, rounding(op))
         for number, (source, value) in enumerate(zip(inputs, with_constants(op, operands)))

@@ -7,11 +7,12 @@ from math import sqrt
 
 import numpy as np
 from mlir import ir
+from mlir.dialects import arith
 
 from htvm.dialects import accel, quantisation
 from htvm.dialects.quantisation import Quantisation
 
-from .builders import NotExact, bounds, form_of, made, rounding, uniform
+from .builders import NotExact, Operands, bounds, computed, form_of, made, rounding, uniform
 
 SQUARE_BITS = 384
 """What the host compares, htvm_layer_norm.h."""
@@ -21,7 +22,7 @@ SLOPE_BITS, DOUBT_BITS = 28, 10
 
 
 @form_of(accel.LayerNormOp)
-def layer_norm(op: accel.LayerNormOp, operands: list[ir.Value]) -> ir.Value:
+def layer_norm(op: accel.LayerNormOp, operands: Operands) -> ir.Value:
     x, y = uniform(op.input, "input"), uniform(accel.output(op), "result")
     if rounding(op) != "half_even":
         raise NotExact(f"rounds its result by {rounding(op)}, expected half_even")
@@ -30,7 +31,7 @@ def layer_norm(op: accel.LayerNormOp, operands: list[ir.Value]) -> ir.Value:
     factors, factor_bits = _integers([x.scale * number for number in scales])
     terms, term_bits = _integers([*biases, y.scale / 2])
     *terms, half_step = terms
-    variance, variance_bits = _integers([x.scale**2, Fraction(op.epsilon.value) * length**2])
+    variance, variance_bits = _integers([x.scale**2, Fraction(accel.present(op.epsilon, "epsilon").value) * length**2])
     if (2 * term_bits + variance_bits) % 2:
         variance, variance_bits = [2 * number for number in variance], variance_bits + 1
     shift = 2 * term_bits + variance_bits - 2 * factor_bits
@@ -62,7 +63,7 @@ def layer_norm(op: accel.LayerNormOp, operands: list[ir.Value]) -> ir.Value:
         **bounds(y),
     }
     constants = [quantisation.integers(np.array(numbers, np.int64)) for numbers in (factors, terms)]
-    return made(op, [operands[0], *constants], attributes)
+    return made(op, [computed(operands), *constants], attributes)
 
 
 def constant_numbers(value: ir.Value | None, length: int, otherwise: int) -> list[Fraction]:
@@ -76,7 +77,7 @@ def constant_numbers(value: ir.Value | None, length: int, otherwise: int) -> lis
             Fraction(q.scales[i % count]) * (int(n) - q.zero_points[i % count]) for i, n in enumerate(stored.tolist())
         ]
     source = accel.producer(value)
-    if source is None or source.operation.name != "arith.constant":
+    if not isinstance(source, arith.ConstantOp):
         raise NotExact("has a scale or bias that is computed, expected constants")
     return [Fraction(float(number)) for number in np.array(source.value).reshape(-1)]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -73,7 +73,7 @@ LOWEST = -(10**30)
 class Reader:
     """What the operands of an operation are: lazies by real value, integers by quantised value, constants."""
 
-    def __init__(self, lazies: Mapping[ir.Value, Lazy], integers: Mapping[ir.Value, ir.Value]) -> None:
+    def __init__(self, lazies: dict[ir.Value, Lazy], integers: dict[ir.Value, ir.Value]) -> None:
         self.lazies, self.integers = lazies, integers
         self.computed: dict[ir.Value, Constant | None] = {}
 

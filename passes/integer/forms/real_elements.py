@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from itertools import accumulate
 
 import numpy as np
 from mlir import ir
@@ -29,7 +30,7 @@ from .real_values import (
     unmasked,
     weighted_sum,
 )
-from .step_functions import approximate
+from .step_functions import Approximate, Exact, Floats, approximate
 
 
 def same(op: ir.OpView, reader: Reader) -> Lazy:
@@ -47,13 +48,17 @@ def bounded(op: accel.ReluOp | accel.ClampOp, reader: Reader) -> Lazy:
         return replace(lazy, low=limits[0], high=limits[1])
 
     lazy = reader.lazy(op.operation.operands[0])
-    return by_part(lazy, lambda part, *_: limit(part)) if isinstance(lazy, Joined) else limit(lazy)
+    return by_part(lazy, lambda part, _begin, _end: limit(part)) if isinstance(lazy, Joined) else limit(lazy)
 
 
 def function(op: ir.OpView, reader: Reader) -> Lazy:
     """A function of one value: sigmoid, unary; maximum and minimum with a constant."""
     lazy = reader.lazy(op.operation.operands[0])
-    return by_part(lazy, lambda part, *_: composed(op, [part])) if isinstance(lazy, Joined) else composed(op, [lazy])
+    return (
+        by_part(lazy, lambda part, _begin, _end: composed(op, [part]))
+        if isinstance(lazy, Joined)
+        else composed(op, [lazy])
+    )
 
 
 def composed(op: ir.OpView, operands: Sequence[Lazy | Constant]) -> Function:
@@ -61,37 +66,43 @@ def composed(op: ir.OpView, operands: Sequence[Lazy | Constant]) -> Function:
 
     Raises NotExact if they are functions of several tensors.
     """
-    functions = [as_function(each) for each in operands if isinstance(each, Affine | Function)]
+    sides = [each if isinstance(each, Constant) else as_function(_one_kind(each)) for each in operands]
+    functions = [each for each in sides if isinstance(each, Function)]
     first = functions[0]
     if any(each.integers != first.integers for each in functions):
         raise NotExact(f"combines two results of functions that nothing quantises; {REMEDY} before it")
     rank, axes = len(first.shape), {each.axis for each in functions if each.axis is not None}
-    columns: list[tuple[Real, np.ndarray] | None] = []
-    for each in operands:
+    meanings: list[tuple[Exact, Approximate]] = []
+    for each in sides:
         if isinstance(each, Constant):
             axis, numbers = each.along(rank)
             axes |= set() if axis is None else {axis}
-            column = np.array(numbers, object).reshape(-1, 1)
-            columns.append((exactly(column), column.astype(np.float64)))
+            meanings.append(_same_for_all(np.array(numbers, object).reshape(-1, 1)))
         else:
-            columns.append(None)
+            meanings.append((each.exact, each.approximate))
     if len(axes) > 1:
         raise NotExact(f"has numbers that vary along the axes {sorted(axes)}, expected one axis")
-    places = iter(functions)
-    chosen = [None if column is not None else next(places) for column in columns]
 
     def exact(numbers: np.ndarray) -> Real:
-        given = [column[0] if column is not None else chosen[i].exact(numbers) for i, column in enumerate(columns)]  # type: ignore[union-attr]
-        return real_layers.MEANINGS[op.operation.name](op, *given)
+        return real_layers.MEANINGS[op.operation.name](op, *(side(numbers) for side, _ in meanings))
 
-    def guess(numbers: np.ndarray) -> np.ndarray:
-        given = [
-            column[1] if column is not None else chosen[i].approximate(numbers) for i, column in enumerate(columns)
-        ]  # type: ignore[union-attr]
-        return approximate(op, *given)
+    def guess(numbers: np.ndarray) -> Floats:
+        return approximate(op, *(side(numbers) for _, side in meanings))
 
     axis = axes.pop() if axes else None
     return Function(first.integers, first.lowest, first.highest, axis, exact, guess)
+
+
+def _one_kind(lazy: Lazy) -> Affine | Function:
+    """Return a value that has no parts: whoever combines values has gone through their parts before."""
+    assert not isinstance(lazy, Joined)
+    return lazy
+
+
+def _same_for_all(column: np.ndarray) -> tuple[Exact, Approximate]:
+    """Return what a constant is for any integers: fractions [rows, 1], exactly and in float64."""
+    exact, floats = exactly(column), column.astype(np.float64)
+    return lambda _: exact, lambda _: floats
 
 
 def binary(op: ir.OpView, reader: Reader) -> Lazy:
@@ -112,7 +123,7 @@ def binary(op: ir.OpView, reader: Reader) -> Lazy:
 def sliced(each: Lazy | Constant, axis: int, begin: int, end: int, rank: int) -> Lazy | Constant:
     """Return the part of an operand between two places of an axis."""
     if isinstance(each, Joined):
-        places = np.cumsum([0, *(part.shape[axis] for part in each.parts)]).tolist()
+        places = list(accumulate((part.shape[axis] for part in each.parts), initial=0))
         if (
             each.axis != axis
             or begin not in places
@@ -145,7 +156,7 @@ def _combined(op: ir.OpView, operands: list[Lazy | Constant], shape: tuple[int, 
     if isinstance(op, accel.Additive) and len(affines) == 2:
         return _sum(op, affines[0], affines[1])
     if len(values) == 2 and isinstance(op, accel.MulOp):
-        product = _product(op, *values, shape)
+        product = _product(op, values[0], values[1])
         if product is not None:
             return product
     if any(each.shape != shape for each in values):
@@ -187,7 +198,7 @@ def _of_pairs(op: ir.OpView, sides: list[Function]) -> Function:
         given = [side.exact(each) for side, each in zip(sides, split(numbers))]
         return real_layers.MEANINGS[op.operation.name](op, *given)
 
-    def guess(numbers: np.ndarray) -> np.ndarray:
+    def guess(numbers: np.ndarray) -> Floats:
         return approximate(op, *(side.approximate(each) for side, each in zip(sides, split(numbers))))
 
     return Function(pairs, -half, math.prod(counts) - 1 - half, None, exact, guess)
@@ -202,8 +213,8 @@ def _with_tensor(
     if lazy.rows() > 1 or term.units[0] <= 0:
         raise NotExact(f"adds a constant along several axes to a value with scales per channel; {REMEDY} before it")
     unit = term.units[0]
-    steps = np.frompyfunc(lambda n, h: Fraction(0) if h else n / unit, 2, 1)(constant.numbers, hidden)
-    if any(step.denominator != 1 for step in steps.flat):
+    steps: list[Fraction] = [Fraction(0) if h else n / unit for n, h in zip(constant.numbers.flat, hidden.flat)]
+    if any(step.denominator != 1 for step in steps):
         exact = [n for n, h in zip(constant.numbers.flat, hidden.flat) if not h]
         own = Fraction(math.gcd(*(n.numerator for n in exact)), math.lcm(*(n.denominator for n in exact)))
         if hidden.any() or max(abs(n / own) for n in exact) >= 1 << 31:
@@ -213,8 +224,8 @@ def _with_tensor(
         whole = np.array([int(n / own) for n in constant.numbers.flat], np.int64).reshape(constant.shape)
         return _sum(op, lazy, _integers_of(whole, own))
     # Further below all other numbers than any exponential that a softmax tells from 0.
-    far = term.highest - term.lowest + int(np.abs(steps).max()) + math.ceil(FURTHEST / unit) + 1
-    whole = np.array([-far if h else int(n) for n, h in zip(steps.flat, hidden.flat)], np.int64).reshape(constant.shape)
+    far = term.highest - term.lowest + int(max(map(abs, steps))) + math.ceil(FURTHEST / unit) + 1
+    whole = np.array([-far if h else int(n) for n, h in zip(steps, hidden.flat)], np.int64).reshape(constant.shape)
     if np.abs(whole).max() >= 1 << 31:
         raise NotExact(f"adds constants of more than 32 bits in steps of its scale; {REMEDY} behind it")
     total = settled(_sum(op, replace(lazy, offsets=(Fraction(0),)), _integers_of(whole, unit)))
@@ -305,16 +316,13 @@ def _raised(lazy: Affine, rank: int) -> Affine:
     return lazy if lazy.axis is None else replace(lazy, axis=lazy.axis + rank - len(lazy.shape))
 
 
-def _product(op: accel.MulOp, left: Lazy, right: Lazy, shape: tuple[int, ...]) -> Affine | None:
+def _product(op: accel.MulOp, left: Lazy, right: Lazy) -> Affine | None:
     """Return the product of two values as integers; None if they are functions of one tensor, or have no one unit."""
     if _source(left) is not None and _source(left) == _source(right):
         return None
-    grids = [
-        grid_of(settled(each)) if isinstance(each, Affine) and not each.bounded else None for each in (left, right)
-    ]
-    if grids[0] is None or grids[1] is None:
+    a, b = (grid_of(settled(each)) if isinstance(each, Affine) and not each.bounded else None for each in (left, right))
+    if a is None or b is None:
         return None
-    a, b = grids
     corners = [(p - a.zero_point) * (q - b.zero_point) for p in (a.lowest, a.highest) for q in (b.lowest, b.highest)]
     if min(corners) < -(1 << 31) or max(corners) >= 1 << 31:
         raise NotExact(f"has products from {min(corners):,} to {max(corners):,}, which 32 bits do not hold")

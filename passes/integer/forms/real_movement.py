@@ -43,7 +43,7 @@ def _moved_parts(op: ir.OpView, joined: Joined) -> Lazy:
         keeps = not (op.low[joined.axis] or op.high[joined.axis])
     if axis is None or not keeps:
         raise NotExact(f"moves a Concat whose parts have different scales; {REMEDY} behind the Concat")
-    parts = []
+    parts: list[Affine | Function] = []
     for part in joined.parts:
         sizes = [part.shape[joined.axis] if place == axis else size for place, size in enumerate(shape)]
         parts.append(_moved(op, part, sizes))
@@ -61,7 +61,8 @@ def _moved(op: ir.OpView, lazy: Affine | Function, shape: list[int]) -> Affine |
         if axis is None:
             raise NotExact(f"splits or joins the channels of a value that nothing quantises; {REMEDY} before it")
     places = accel.indices_of(op) if isinstance(op, accel.TakeOp) else [None] * len(lazy.shape)
-    chosen = None if lazy.axis is None else places[lazy.axis]
+    taken_places = None if lazy.axis is None else places[lazy.axis]
+    chosen: list[int] | None = None if taken_places is None else taken_places.tolist()
     if isinstance(lazy, Function):
         if chosen is not None or isinstance(op, accel.PadOp):
             raise NotExact(f"moves the result of a function that nothing quantises; {REMEDY} before it")
@@ -70,7 +71,7 @@ def _moved(op: ir.OpView, lazy: Affine | Function, shape: list[int]) -> Affine |
         lazy = settled(lazy)
         if chosen is not None or (lazy.axis is not None and (op.low[lazy.axis] or op.high[lazy.axis])):
             raise NotExact(f"pads the channels of a value that nothing quantises; {REMEDY} before it")
-    terms = []
+    terms: list[Term] = []
     for term in lazy.terms:
         filler = _filler(op, lazy, term) if isinstance(op, accel.PadOp) else 0
         units = term.units if chosen is None or len(term.units) == 1 else tuple(term.units[i] for i in chosen)
@@ -108,10 +109,9 @@ def _built(op: ir.OpView, integers: ir.Value, shape: list[int], filler: int) -> 
     if isinstance(op, accel.PadOp):
         attributes["value"] = ir.FloatAttr.get_f64(float(filler))
     element = stored_type(integers)
-    built = ir.Operation.create(
+    return ir.Operation.create(
         op.operation.name, results=[quantisation.tensor(shape, element)], operands=[integers], attributes=attributes
-    )
-    return accel.output(built)
+    ).result
 
 
 def _new_axis(op: ir.OpView, axis: int, old: Sequence[int], new: Sequence[int]) -> int | None:

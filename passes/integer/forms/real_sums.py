@@ -13,6 +13,7 @@ from htvm.dialects import accel, quantisation
 from htvm.dialects.quantisation import Quantisation
 from htvm.dialects.semantics import integers as counting
 
+from .arithmetic import divisors
 from .builders import NotExact, fits, made, stored_type
 from .reading import REMEDY, Reader, by_part
 from .real_movement import taken
@@ -56,16 +57,15 @@ def _pooled(op: accel.Pool2dOp, lazy: Affine | Function, shape: list[int]) -> Af
     if lazy.bounded:
         lazy = _on_grid(lazy)
     counts = sorted(set(_counts(op)))
-    area = op.kernel[0] * op.kernel[1]
-    divisors = [1] if kind == accel.PoolKind.SUM else [area] if op.count_include_pad.value else counts
-    if len(divisors) > 1 and (len(counts) > 1):
+    divided_by = divisors(op, counts)
+    if len(set(divided_by)) > 1:
         raise NotExact(
             f"averages windows of {', '.join(map(str, counts))} elements at the border; set count_include_pad, "
             f"or {REMEDY} behind it"
         )
     if any(lazy.offsets) and len(counts) > 1:
         raise NotExact(f"sums windows of different sizes of a value with an offset; {REMEDY} before it")
-    terms = []
+    terms: list[Term] = []
     for term in lazy.terms:
         if term.zero_point and len(counts) > 1:
             raise NotExact(f"pads with 0 a value whose zero point is {term.zero_point}; {REMEDY} behind it")
@@ -74,17 +74,17 @@ def _pooled(op: accel.Pool2dOp, lazy: Affine | Function, shape: list[int]) -> Af
         lowest, highest = min(ends), max(ends)
         if not -(1 << 15) <= lowest <= highest < 1 << 15:
             raise NotExact(f"sums up to {max(-lowest, highest):,}, which 16 bits do not hold; {REMEDY} behind it")
-        extra = {
+        extra: dict[str, ir.Attribute] = {
             "counts": ir.DenseI64ArrayAttr.get(counts),
             "accel.range": ir.DenseI64ArrayAttr.get([term.lowest, term.highest]),
             "kind": accel.PoolKindAttr.get(accel.PoolKind.SUM),
             "requant": _sums(),
         }
         built = _window(op, term.integers, shape, extra, ir.IntegerType.get_signless(16))
-        units = tuple(unit / divisors[0] for unit in term.units)
+        units = tuple(unit / divided_by[0] for unit in term.units)
         terms.append(Term(built, units, count * term.zero_point, lowest, highest))
     offset = Fraction(op.offset.value) if op.offset is not None else Fraction(0)
-    offsets = tuple(each * counts[-1] / divisors[0] + offset for each in lazy.offsets)
+    offsets = tuple(each * counts[-1] / divided_by[0] + offset for each in lazy.offsets)
     return Affine(tuple(terms), offsets, lazy.axis)
 
 
@@ -184,7 +184,7 @@ def _on_grid(lazy: Affine) -> Affine:
     lazy = settled(lazy)
     (term,) = lazy.terms
     unit = term.units[0]
-    ends = []
+    ends: list[int] = []
     for bound, end in ((lazy.low, term.lowest), (lazy.high, term.highest)):
         place = Fraction(end) if math.isinf(bound) else (Fraction(bound) - lazy.offsets[0]) / unit + term.zero_point
         if lazy.rows() > 1 or unit <= 0 or (place.denominator != 1 and term.lowest < place < term.highest):
@@ -194,7 +194,7 @@ def _on_grid(lazy: Affine) -> Affine:
     x = Quantisation(element.width, not element.is_unsigned, term.lowest, term.highest, (1.0,), (0,))
     if x.highest - x.lowest >= 1 << 16:
         raise NotExact(f"works on a Relu or Clip of a sum that nothing quantises; {REMEDY} before it")
-    entries = np.clip(np.arange(x.lowest, x.highest + 1), *ends)
+    entries = np.clip(np.arange(x.lowest, x.highest + 1), ends[0], ends[1])
     table = quantisation.integers(x.signless(entries))
     clipped = accel.output(
         accel.LookupOp(quantisation.tensor(list(lazy.shape), element), term.integers, table, lowest=x.lowest)
@@ -240,8 +240,9 @@ def _accumulated(
     if element == "i32":
         integers = _narrowed(term)
     per_group = outputs // groups
-    unit = [term.units[(c // per_group) * weights.shape[1] % len(term.units)] for c in range(outputs)]
-    if len(set(term.units)) > 1 and weights.shape[1] != 1:
+    inputs_per_group: int = weights.shape[1]
+    unit = [term.units[(c // per_group) * inputs_per_group % len(term.units)] for c in range(outputs)]
+    if len(set(term.units)) > 1 and inputs_per_group != 1:
         raise NotExact(f"convolves in groups a value whose channels have different scales; {REMEDY} before it")
     lowest, highest = term.lowest, term.highest
     if padded:
@@ -267,15 +268,15 @@ def _accumulated(
     attributes["operandSegmentSizes"] = ir.DenseI32ArrayAttr.get([1, 1, 1, 0, 0])
     attributes["pad_value" if isinstance(op, accel.Conv2dOp) else "zero_point"] = accel.integer(term.zero_point)
     shape = list(ir.ShapedType(accel.output(op).type).shape)
-    built = ir.Operation.create(
+    accumulators = ir.Operation.create(
         op.operation.name,
         results=[quantisation.tensor(shape, ir.IntegerType.get_signless(32))],
         operands=[integers, held, bias],
         attributes=attributes,
-    )
+    ).result
     units = tuple(scale * u for scale, u in zip(scales, unit))
     units = units[:1] if len(set(units)) == 1 else units
-    return [Term(accel.output(built), units, 0, int((first + starts).min()), int((last + starts).max()))]
+    return [Term(accumulators, units, 0, int((first + starts).min()), int((last + starts).max()))]
 
 
 def _narrowed(term: Term) -> ir.Value:
@@ -296,10 +297,9 @@ def matmul(op: accel.MatMulOp, reader: Reader) -> Lazy:
     if None in sides:
         raise NotExact(f"multiplies a constant that is no weight of its own and nothing quantises; {REMEDY} behind it")
     settled_sides = [settled(side) if isinstance(side, Affine) and not side.bounded else None for side in sides]
-    grids = [grid_of(side) if side is not None else None for side in settled_sides]
-    if grids[0] is None or grids[1] is None:
+    a, b = (grid_of(side) if side is not None else None for side in settled_sides)
+    if a is None or b is None:
         raise NotExact(f"multiplies a value that nothing quantises; {REMEDY} before it")
-    a, b = grids
     if a.bits > 16 or b.bits > 16:
         raise NotExact(f"multiplies sums of 32 bits that nothing quantises; {REMEDY} before it")
     terms = ir.ShapedType(op.lhs.type).shape[-1]

@@ -200,7 +200,7 @@ def settled(lazy: Affine) -> Affine:
             f"adds numbers whose scales ({scales}) have no common unit that 32 bits hold; "
             "put QuantizeLinear and DequantizeLinear behind the sum"
         )
-    constants = []
+    constants: list[list[int]] = []
     for row in factors:
         rest = -sum(f * term.zero_point for f, term in zip(row, lazy.terms))
         constants.append([*row, *row, rest, 0, 1, rest])
@@ -240,13 +240,12 @@ def weighted_sum(
         attributes["axis"] = accel.integer(axis)
     if even:
         attributes["even"] = ir.UnitAttr.get()
-    built = ir.Operation.create(
+    return ir.Operation.create(
         "accel.weighted_sum",
         results=[quantisation.tensor(list(lazy.shape), element)],
         operands=[*(term.integers for term in lazy.terms), quantisation.integers(rows)],
         attributes=attributes,
-    )
-    return accel.output(built)
+    ).result
 
 
 def quantised(lazy: Lazy, y: Quantisation, rounding: str) -> ir.Value:
@@ -343,7 +342,7 @@ def _rounded_sum(lazy: Affine, y: Quantisation, rounding: str) -> ir.Value:
     if len(lazy.terms) > MOST_TERMS:
         raise NotExact(f"adds {len(lazy.terms)} tensors without rounding in between, expected at most {MOST_TERMS}")
     half = Fraction(1, 2) if rounding == "half_even" else Fraction(0)
-    constants = []
+    constants: list[list[int]] = []
     reach = sum(max(abs(term.lowest), abs(term.highest)) for term in lazy.terms)
     for index in range(lazy.rows()):
         units, offset = lazy.row(index)

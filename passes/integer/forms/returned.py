@@ -143,7 +143,7 @@ def _whole(joined: Joined) -> Affine:
             offsets.append(offset - unit * part.terms[0].zero_point)
     sources = [part.terms[0].integers for part in parts]
     result = quantisation.tensor(list(joined.shape), elements.pop())
-    whole = accel.ConcatOp(result, sources, joined.axis).result
+    whole = accel.output(accel.ConcatOp(result, sources, joined.axis))
     ends = min(p.terms[0].lowest for p in parts), max(p.terms[0].highest for p in parts)
     return Affine((Term(whole, tuple(units), 0, *ends),), tuple(offsets), joined.axis)
 

@@ -36,7 +36,11 @@ Floats = NDArray[np.float64]
 Exact = Callable[[NDArray[Any]], Real]
 Approximate = Callable[[NDArray[Any]], Floats]
 
-_erf = np.vectorize(math.erf, otypes=[float])
+_each_erf = np.vectorize(math.erf, otypes=[float])
+
+
+def _erf(x: Floats) -> Floats:
+    return np.asarray(_each_erf(x), np.float64)
 
 
 def _sigmoid(x: Floats) -> Floats:
@@ -56,32 +60,40 @@ def _pow(x: Floats, alpha: float) -> Floats:
     return np.where((x == 0) & (alpha < 0), 2.0**100, np.nan_to_num(raised, nan=0.0))
 
 
-FUNCTIONS: dict[str, Callable[..., Floats]] = {
-    "abs": np.abs,
-    "celu": lambda x, a: np.where(x >= 0, x, a * np.expm1(np.minimum(x / a, 700.0) if a > 0 else x / a)),
-    "elu": _elu,
+PLAIN: dict[str, Callable[[Floats], Floats]] = {
+    "abs": lambda x: np.abs(x),
     "erf": _erf,
     "exp": lambda x: np.where(x < 60, np.exp(np.minimum(x, 60)), 2.0**100),
     "gelu": lambda x: x * (1 + _erf(x / math.sqrt(2))) / 2,
     "gelu_tanh": lambda x: x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x))) / 2,
-    "hard_sigmoid": lambda x, a, b: np.clip(a * x + b, 0, 1),
-    "hard_swish": lambda x, a, b: x * np.clip(a * x + b, 0, 1),
-    "leaky_relu": lambda x, a: np.where(x >= 0, x, a * x),
     "log": lambda x: np.where(x > 0, np.log(np.where(x > 0, x, 1)), np.where(x == 0, -(2.0**100), 0)),
     "mish": lambda x: x * np.tanh(_softplus(x)),
     "neg": lambda x: -x,
-    "pow": _pow,
     "reciprocal": lambda x: np.where(x == 0, 2.0**100, 1 / np.where(x == 0, 1, x)),
-    "selu": lambda x, a, b: b * _elu(x, a),
-    "shrink": lambda x, a: np.where(np.abs(x) > a, x, 0),
-    "sign": np.sign,
+    "sign": lambda x: np.sign(x),
     "softplus": _softplus,
     "softsign": lambda x: x / (1 + np.abs(x)),
     "sqrt": lambda x: np.sqrt(np.maximum(x, 0)),
-    "tanh": np.tanh,
+    "tanh": lambda x: np.tanh(x),
+}
+"""The functions of accel.unary in float64 that have no parameter."""
+
+WITH_ALPHA: dict[str, Callable[[Floats, float], Floats]] = {
+    "celu": lambda x, a: np.where(x >= 0, x, a * np.expm1(np.minimum(x / a, 700.0) if a > 0 else x / a)),
+    "elu": _elu,
+    "leaky_relu": lambda x, a: np.where(x >= 0, x, a * x),
+    "pow": _pow,
+    "shrink": lambda x, a: np.where(np.abs(x) > a, x, 0),
     "threshold": lambda x, a: np.where(x > a, x, 0),
 }
-"""The functions of accel.unary in float64, with their parameters."""
+"""Those that have one, alpha."""
+
+WITH_ALPHA_AND_BETA: dict[str, Callable[[Floats, float, float], Floats]] = {
+    "hard_sigmoid": lambda x, a, b: np.clip(a * x + b, 0, 1),
+    "hard_swish": lambda x, a, b: x * np.clip(a * x + b, 0, 1),
+    "selu": lambda x, a, b: b * _elu(x, a),
+}
+"""Those that have both."""
 
 
 def approximate(op: ir.OpView, *operands: Floats) -> Floats:
@@ -106,10 +118,18 @@ def approximate(op: ir.OpView, *operands: Floats) -> Floats:
         case accel.SigmoidOp():
             return _sigmoid(operands[0])
         case accel.UnaryOp():
-            parameters = [float(each.value) for each in (op.alpha, op.beta) if each is not None]
-            return FUNCTIONS[op.function.value](operands[0], *parameters)
+            return _unary(op, operands[0])
         case _:
             return operands[0]
+
+
+def _unary(op: accel.UnaryOp, x: Floats) -> Floats:
+    name, parameters = op.function.value, [float(each.value) for each in (op.alpha, op.beta) if each is not None]
+    if not parameters:
+        return PLAIN[name](x)
+    if len(parameters) == 1:
+        return WITH_ALPHA[name](x, parameters[0])
+    return WITH_ALPHA_AND_BETA[name](x, parameters[0], parameters[1])
 
 
 def rounded(

@@ -15,14 +15,14 @@ from htvm.dialects.quantisation import Quantisation
 from htvm.dialects.semantics import functions, transcendental
 from htvm.dialects.semantics.real import Real
 
-from .builders import NotExact, bounds, form_of, made, rounding, uniform
+from .builders import NotExact, Operands, bounds, computed, form_of, made, rounding, uniform
 
 
-def lookup(op: ir.OpView, operands: list[ir.Value]) -> ir.Value:
+def lookup(op: accel.Monotone | accel.UnaryOp, operands: Operands) -> ir.Value:
     """Any function of one stored integer is a table."""
     x, y = uniform(op.input, "input"), uniform(accel.output(op), "result")
     function = UNARY[type(op)]
-    return _table(operands[0], x, y, lambda numbers: function(op, numbers), rounding(op))
+    return _table(computed(operands), x, y, lambda numbers: function(op, numbers), rounding(op))
 
 
 UNARY: dict[type, Callable[[Any, Real], Real]] = {
@@ -41,9 +41,9 @@ def parameters(op: accel.UnaryOp) -> list[float]:
 
 
 @form_of(accel.LookupOp)
-def tabulated(op: accel.LookupOp, operands: list[ir.Value]) -> ir.Value:
+def tabulated(op: accel.LookupOp, operands: Operands) -> ir.Value:
     """A table that is made already."""
-    return made(op, [operands[0], op.table], {})
+    return made(op, [computed(operands), op.table], {})
 
 
 def _bound(attribute: ir.FloatAttr) -> Fraction | float:
@@ -74,7 +74,7 @@ def _table(
 
 
 @form_of(accel.SoftmaxOp)
-def softmax(op: accel.SoftmaxOp, operands: list[ir.Value]) -> ir.Value:
+def softmax(op: accel.SoftmaxOp, operands: Operands) -> ir.Value:
     """exp(-scale * d) for each distance d from the largest input, in fixed point that 64-bit comparisons can use."""
     x, y = uniform(op.input, "input"), uniform(accel.output(op), "result")
     length = ir.ShapedType(op.input.type).shape[op.axis.value]
@@ -97,4 +97,4 @@ def softmax(op: accel.SoftmaxOp, operands: list[ir.Value]) -> ir.Value:
         "zero_point": accel.integer(y.zero_point),
         **bounds(y),
     }
-    return made(op, [operands[0], quantisation.integers(np.array(table, np.int64))], attributes)
+    return made(op, [computed(operands), quantisation.integers(np.array(table, np.int64))], attributes)
