@@ -12,7 +12,7 @@ from htvm.backend.c import write_project
 from htvm.project import Project
 
 CC = next(iter([*machine().sanitized, *machine().native]), "")
-FLAGS = ["-std=c99", "-O1", "-Wall", "-Wextra", "-Wconversion", "-Werror"]
+FLAGS = ["-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Werror"]
 
 pytestmark = pytest.mark.skipif(not CC, reason="no C compiler")
 
@@ -59,12 +59,14 @@ def runner(project: Project) -> str:
 
 @pytest.mark.parametrize("name", models.NAMES)
 def test_native_build_is_clean_and_computes_the_golden(name: str, tmp_path: Path) -> None:
+    """Warnings about data flow need -O1, with which the compiler takes three times as long: a few networks have it."""
     project = models.compiled(name).project
     write_project({**project.files, "main.c": runner(project)}, tmp_path / "project")
     executable = tmp_path / "network"
     sources = [str(path) for path in (tmp_path / "project").glob("*.c")]
+    level = "-O1" if name in models.NETWORKS else "-O0"
     built = subprocess.run(
-        [CC, *FLAGS, *machine().sanitizers(CC), *sources, "-o", str(executable)], capture_output=True, text=True
+        [CC, *FLAGS, level, *machine().sanitizers(CC), *sources, "-o", str(executable)], capture_output=True, text=True
     )
     assert built.returncode == 0, built.stderr
     given, wanted = models.golden(models.golden_files(name)[-1], [port.name for port in project.outputs])
