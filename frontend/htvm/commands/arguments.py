@@ -42,6 +42,16 @@ def add_target(to: argparse.ArgumentParser, help: str, default: str | None = Non
     """Add --target; the argument's value is a Soc."""
     help += ": a name that `htvm targets` lists, or the path of a .py file"
     to.add_argument("--target", type=_target, default=default, metavar="T", help=help)
+    _add_refinement(to)
+
+
+def add_target_file(to: argparse.ArgumentParser) -> None:
+    """Add TARGET, for a command that is about one; the argument's value is a Soc."""
+    to.add_argument("target", type=_target, metavar="TARGET", help="a name that `htvm targets` lists, or a .py file")
+    _add_refinement(to)
+
+
+def _add_refinement(to: argparse.ArgumentParser) -> None:
     to.add_argument("--engines", metavar="E,..", help="use only these engines of the target, such as host,digital")
     to.add_argument("--cost-model", metavar="C", help="the published figures that predictions and the simulation use")
     to.add_argument(

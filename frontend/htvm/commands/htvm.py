@@ -34,6 +34,7 @@ SUBCOMMANDS = {
     "example": "write a small model with inputs, to try the other commands on",
     "targets": "list the machines that can be compiled for",
     "ops": "list the operators that can be compiled, and what each engine asks of them",
+    "test-engine": "try whether an accelerator that a target describes is what it says",
     "completion": "print what makes a shell complete htvm's commands",
 }
 
@@ -57,7 +58,7 @@ def command_line(commands: Collection[str | None]) -> argparse.ArgumentParser:
     subparsers = top.add_subparsers(metavar="COMMAND", required=True)
     for name, summary in SUBCOMMANDS.items():
         if name in commands:
-            command = import_module(f"htvm.commands.{name}")
+            command = import_module(f"htvm.commands.{name.replace('-', '_')}")
             made = subparsers.add_parser(
                 name,
                 help=summary,

@@ -1,0 +1,322 @@
+"""Is an engine what it says? Layers that it accepts, whole and in tiles, against what they mean; and recorded jobs.
+
+For each layer the engine's own methods are asked as passes and simulator ask them: the job, its tiles, packed weights,
+descriptors, results. Tiles are put together and compared with the interpreter's result, on random maps and on extremes.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from mlir import ir
+
+from htvm import dialects
+from htvm.backend.targets.jobs import Job, Layout
+from htvm.backend.targets.soc import Accelerator, Soc
+from htvm.dialects import accel
+from htvm.dialects.semantics import interpreter, value_ranges
+from htvm.passes.analysis.acceptance import violations
+from htvm.passes.analysis.placement import pixels_are_channels
+from htvm.passes.analysis.residency import whole_job
+from htvm.passes.analysis.tiling import Search, Tile, Tiling, input_layout, tiles
+from htvm.verification.sample_layers import sample
+
+Answer = TypeVar("Answer")
+
+TILINGS = 5
+"""The most ways that a layer is cut in."""
+
+
+@dataclass
+class EngineCheck:
+    """What was tried and found. Numbers are by operation; problems are texts that name the layer.
+
+    refused: how many layers broke a rule, by the rule's subject. compared: how many values of results.
+    """
+
+    engine: str
+    tried: Counter[str] = field(default_factory=Counter[str])
+    accepted: Counter[str] = field(default_factory=Counter[str])
+    tiles: Counter[str] = field(default_factory=Counter[str])
+    compared: Counter[str] = field(default_factory=Counter[str])
+    refused: Counter[str] = field(default_factory=Counter[str])
+    problems: list[str] = field(default_factory=list[str])
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether nothing was wrong with the layers that it accepts, and it accepts some."""
+        return not self.problems and bool(self.accepted)
+
+
+class Wrong(Exception):
+    """What an engine does wrong with a layer."""
+
+
+def check_engine(
+    soc: Soc, engine: Accelerator, seeds: Sequence[int], progress: Callable[[int, int], None] | None = None
+) -> EngineCheck:
+    """Try an engine with the sample layers of some seeds. progress: is called with how many of all are done."""
+    found = EngineCheck(engine.name)
+    context = dialects.context()
+    for done, seed in enumerate(seeds, 1):
+        with context, ir.Location.unknown():
+            module = ir.Module.parse(sample(seed), context)
+            (layer,) = accel.layers(module)
+            try:
+                offer(soc, engine, module, layer, np.random.default_rng(seed), found)
+            except Wrong as wrong:
+                found.problems.append(f"layer {seed}, {described(layer)}: {wrong}")
+        if progress:
+            progress(done, len(seeds))
+    return found
+
+
+def offer(
+    soc: Soc, engine: Accelerator, module: ir.Module, layer: accel.Layer, rng: np.random.Generator, found: EngineCheck
+) -> None:
+    """Check a layer if the engine accepts it. Raises Wrong."""
+    name = layer.operation.name.removeprefix("accel.")
+    found.tried[name] += 1
+    broken = asked(lambda: violations(soc, engine, layer))
+    if broken:
+        found.refused.update({str(each.subject) for each in broken})
+    else:
+        found.accepted[name] += 1
+        check_layer(soc, engine, module, layer, rng, found)
+
+
+def check_layer(
+    soc: Soc, engine: Accelerator, module: ir.Module, layer: accel.Layer, rng: np.random.Generator, found: EngineCheck
+) -> None:
+    """Compare an accepted layer, in several tilings and layouts, with its meaning. Raises Wrong."""
+    name = layer.operation.name.removeprefix("accel.")
+    whole = asked(lambda: whole_job(engine, layer))
+    if problem := whole.other_fields(engine.job_fields):
+        raise Wrong(f"job: {problem}")
+    search = Search(
+        soc, engine, whole, soc.arena_memory, {each.name: each.size_bytes for each in soc.memories}, True, True
+    )
+    tilings = asked(lambda: list(islice(spread(search), TILINGS)))
+    for given in samples(layer, rng):
+        wanted = interpreted(module, given)
+        for tiling in tilings:
+            for layout in engine.output.layouts:
+                job = replace(whole, layout=layout)
+                result = together(engine, layer, job, tiling, given, found.tiles, name)
+                found.compared[name] += result.size
+                if (difference := first_difference(result, wanted.reshape(result.shape))) is not None:
+                    raise Wrong(f"{difference} in {tiled(tiling, job)}")
+
+
+def spread(search: Search) -> Iterator[Tiling]:
+    """Yield tilings: the largest tile first, then the smallest, then others in between."""
+    every = list(search.sizes())
+    picked = dict.fromkeys(round(share * (len(every) - 1)) for share in (0, 1, 0.5, 0.25, 0.75))
+    for index in picked if every else ():
+        yield Tiling(*every[index], loads=True, stores=True)
+
+
+def samples(layer: accel.Layer, rng: np.random.Generator) -> Iterator[list[np.ndarray]]:
+    """Yield maps for a layer: random ones, all at their lowest, all at their highest."""
+    maps = [value for value in layer.operation.operands if isinstance(value.owner, ir.Block)]
+    ranges = [accel.present(value_ranges.held(value), "integers") for value in maps]
+    shapes = [tuple(ir.ShapedType(value.type).shape) for value in maps]
+    yield [rng.integers(low, high + 1, shape) for (low, high), shape in zip(ranges, shapes)]
+    yield [np.full(shape, low) for (low, _), shape in zip(ranges, shapes)]
+    yield [np.full(shape, high) for (_, high), shape in zip(ranges, shapes)]
+
+
+def interpreted(module: ir.Module, given: Sequence[np.ndarray]) -> np.ndarray:
+    """Return what a module of one layer means."""
+    (function,) = accel.functions(module)
+    inputs = {
+        f"arg{n}": array.astype(np.uint8 if is_unsigned(argument) else np.int8)
+        for n, (argument, array) in enumerate(zip(function.arguments, given, strict=True))
+    }
+    (result,) = interpreter.interpret(module, inputs).values()
+    return np.asarray(result)
+
+
+def is_unsigned(value: ir.Value) -> bool:
+    return ir.IntegerType(ir.ShapedType(value.type).element_type).is_unsigned
+
+
+def together(
+    engine: Accelerator,
+    layer: accel.Layer,
+    job: Job,
+    tiling: Tiling,
+    given: Sequence[np.ndarray],
+    counts: Counter[str],
+    name: str,
+) -> np.ndarray:
+    """Return the result of a layer [K, rows, columns] from the tiles of a tiling. Raises Wrong."""
+    result = np.zeros((job.outputs, *job.out_size), np.int64)
+    maps = [as_job_sees(layer, job, array) for array in given]
+    for tile in tiles(job, tiling):
+        counts[name] += 1
+        part = computed(engine, layer, job, tile, maps)
+        values = part.view(np.uint8 if is_unsigned(accel.output(layer)) else np.int8)
+        (rows, columns), outputs = tile.job.out_size, tile.job.outputs
+        laid_out = (
+            values.reshape(rows, columns, outputs).transpose(2, 0, 1)
+            if job.layout == Layout.NHWC
+            else values.reshape(outputs, rows, columns)
+        )
+        result[slice(*tile.outputs), slice(*tile.rows), slice(*tile.columns)] = laid_out
+    return result
+
+
+def as_job_sees(layer: accel.Layer, job: Job, array: np.ndarray) -> np.ndarray:
+    """Return a map as bytes [C, rows, columns] of the job that a layer is."""
+    stored = array.astype(np.int16).astype(np.uint8)
+    if pixels_are_channels(layer, job):
+        stored = stored.reshape(array.shape[1], -1).T  # [pixels, channels]
+    return stored.reshape(job.channels, *job.size)
+
+
+def computed(engine: Accelerator, layer: accel.Layer, job: Job, tile: Tile, maps: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the bytes that the engine makes of a tile. Raises Wrong."""
+    channels, rows, columns = tile.source
+    order = (1, 2, 0) if input_layout(engine, job) == Layout.NHWC else (0, 1, 2)
+    inputs = [
+        np.ascontiguousarray(each[slice(*channels), slice(*rows), slice(*columns)].transpose(order)).reshape(-1)
+        for each in maps
+    ]
+    size = asked(lambda: engine.weight_bytes(tile.job))
+    weights = np.empty(0, np.uint8)
+    if size:
+        weights = asked(lambda: engine.pack(tile.job, layer, tile.outputs))
+        if weights.dtype != np.uint8 or weights.size != size:
+            raise Wrong(f"pack gives {weights.size} elements of {weights.dtype}, weight_bytes says {size} bytes")
+    lowered = asked(lambda: engine.lowered(tile.job))
+    words = asked(lambda: lowered.words({}, engine.job_fields))
+    if Job.of_words(words, engine.job_fields)[0] != lowered:
+        raise Wrong(f"{lowered} is not what its descriptor says")
+    made = asked(lambda: engine.execute(lowered, inputs, weights))
+    if made.dtype != np.uint8 or made.size != tile.job.output_bytes:
+        raise Wrong(f"execute gives {made.size} elements of {made.dtype}, expected {tile.job.output_bytes} of uint8")
+    return made.reshape(-1)
+
+
+def first_difference(found: np.ndarray, wanted: np.ndarray) -> str | None:
+    """Say where two results differ first; None if they do not."""
+    places = np.argwhere(found != wanted)
+    if not len(places):
+        return None
+    place = tuple(int(axis) for axis in places[0])
+    return (
+        f"{len(places):,} of {found.size:,} values differ, the first at output {place[0]}, row {place[1]}, "
+        f"column {place[2]}: found {found[place]}, wanted {wanted[place]}"
+    )
+
+
+def tiled(tiling: Tiling, job: Job) -> str:
+    return f"tiles of {tiling.outputs} outputs, {tiling.rows} rows, {tiling.columns} columns, output {job.layout}"
+
+
+def described(layer: accel.Layer) -> str:
+    """Return a layer's operation and shapes."""
+    shapes = ", ".join("x".join(map(str, ir.ShapedType(each.type).shape)) for each in layer.operation.operands)
+    return f"{layer.operation.name.removeprefix('accel.')} of {shapes}"
+
+
+def asked(question: Callable[[], Answer]) -> Answer:
+    """Return what an engine answers. Raises Wrong where it fails, with the place in its file."""
+    try:
+        return question()
+    except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        text = f"{type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno}, in {place.name})"
+        raise Wrong(f"fails: {text}") from error
+
+
+# Recorded jobs
+
+
+@dataclass(frozen=True)
+class VectorCheck:
+    """What recorded jobs and the engine do not agree about. worst: of the cycles, the largest relative difference."""
+
+    jobs: int
+    bytes: int
+    timed: int
+    worst: float
+    problems: tuple[str, ...]
+
+
+def check_vectors(soc: Soc, engine: Accelerator, arrays: Mapping[str, np.ndarray]) -> VectorCheck:
+    """Compare recorded jobs with what the engine and the cost model make of them.
+
+    arrays: for each job NAME, `NAME.job`, a text, the attribute `#accel.job<..>`; `NAME.input`, `NAME.rhs`,
+    `NAME.weights` and `NAME.output`, bytes, as far as the job has them; `NAME.cycles`, if they are known.
+    Raises ValueError for a job that cannot be read.
+    """
+    names = [key.removesuffix(".job") for key in arrays if key.endswith(".job")]
+    if not names:
+        raise ValueError("no recorded job: expected arrays 'NAME.job' with the text of an #accel.job")
+    problems: list[str] = []
+    compared = timed = 0
+    worst = 0.0
+    for name in names:
+        job = read_job(name, arrays)
+        try:
+            if (wanted := arrays.get(f"{name}.output")) is not None:
+                compared += wanted.size
+                check_output(engine, job, name, arrays, wanted.reshape(-1).view(np.uint8))
+            if (cycles := arrays.get(f"{name}.cycles")) is not None:
+                timed += 1
+                found, recorded = predicted(soc, engine, job), int(cycles.reshape(-1)[0])
+                worst = max(worst, abs(found - recorded) / max(recorded, 1))
+        except Wrong as wrong:
+            problems.append(f"job '{name}': {wrong}")
+    return VectorCheck(len(names), compared, timed, worst, tuple(problems))
+
+
+def predicted(soc: Soc, engine: Accelerator, job: Job) -> int:
+    """Return the cycles that the cost model says of a job. Raises Wrong."""
+    return asked(lambda: soc.figures.job_cycles(engine.name, job))
+
+
+def read_job(name: str, arrays: Mapping[str, np.ndarray]) -> Job:
+    """Return a recorded job. Raises ValueError."""
+    text = str(arrays[f"{name}.job"].reshape(-1)[0])
+    if not text.strip():  # MLIR's parser does not come back from nothing
+        raise ValueError(f"'{name}.job' is empty, expected an #accel.job<..>")
+    context = dialects.context()
+    try:
+        with context, ir.Location.unknown():
+            attribute = ir.Attribute.parse(text, context)
+            if not isinstance(attribute, accel.JobAttr):
+                raise ValueError(f"'{name}.job' is '{text}', expected an #accel.job<..>")
+            return Job.of(attribute)
+    except ir.MLIRError as error:
+        raise ValueError(f"'{name}.job' is no attribute: {error}") from error
+
+
+def check_output(
+    engine: Accelerator, job: Job, name: str, arrays: Mapping[str, np.ndarray], wanted: np.ndarray
+) -> None:
+    """Compare the bytes that a job makes with the recorded ones. Raises Wrong."""
+    inputs = [arrays[key].reshape(-1).view(np.uint8) for key in (f"{name}.input", f"{name}.rhs") if key in arrays]
+    weights = arrays.get(f"{name}.weights", np.empty(0, np.uint8)).reshape(-1).view(np.uint8)
+    if [each.size for each in inputs] != [job.input_bytes] * job.inputs:
+        sizes = ", ".join(str(each.size) for each in inputs) or "no"
+        raise Wrong(f"inputs of {sizes} bytes are recorded, expected {job.inputs} of {job.input_bytes}")
+    found = asked(lambda: engine.execute(job, inputs, weights)).reshape(-1).view(np.uint8)
+    if found.size != wanted.size:
+        raise Wrong(f"execute gives {found.size} bytes, {wanted.size} are recorded")
+    places = np.flatnonzero(found != wanted)
+    if len(places):
+        first = int(places[0])
+        raise Wrong(
+            f"{len(places):,} of {wanted.size:,} bytes differ, the first is byte {first}: found {found[first]}, "
+            f"recorded {wanted[first]}"
+        )
