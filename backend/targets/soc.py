@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 from mlir import ir
@@ -241,7 +242,7 @@ class Soc:
         """
         return max(self.memory(self.program_memory).size_bytes - STACK_BYTES, 0) // 2
 
-    @property
+    @cached_property
     def accelerators(self) -> tuple[Accelerator, ...]:
         return tuple(engine for engine in self.engines if isinstance(engine, Accelerator))
 

@@ -32,7 +32,7 @@ def fused_module(name: str) -> ir.Module:
     module = import_onnx(MODELS / f"{name}.onnx")
     pipeline.build("integer", None, module.context).run(module.operation)
     for layer in list(accel.layers(module)):
-        first = fuse_converters.scaled(layer)
+        first = fuse_converters.scaled(layer) if isinstance(layer, accel.Conv2dOp) else None
         if first is not None:
             fused = fuse_converters.together(first, layer)
             layer.result.replace_all_uses_with(fused.result)
