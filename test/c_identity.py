@@ -5,8 +5,8 @@
     python test/c_identity.py compare before.json after.json
 
 For a change that is to alter nothing: after it, every model of test/inputs/models must become the same files, or be
-refused with the same words, for all targets and options below. `-j N` gives it N processes, `-k WORD` only the models
-whose path has a word.
+refused with the same words, for all targets and options below; models of one layer have fewer options. `-j N` gives it
+N processes, `-k WORD` only the models whose path has a word, `-o NAME,..` only some options.
 """
 
 from __future__ import annotations
@@ -39,11 +39,14 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
 ONLY_DIANA = ("energy", "htvm", "htvm pow2", "l1 32k", "memory")
 """Options about accelerators and their memory."""
 
+OF_LAYERS = ("default", "pow2", "htvm")
+"""Options for models of one layer."""
+
 Case = tuple[str, str, str]
 Files = dict[str, str]
 
 
-def cases(word: str) -> list[Case]:
+def cases(word: str, options: Sequence[str]) -> list[Case]:
     """Return model, target and name of the options of each compilation."""
     models = sorted(str(path.relative_to(MODELS)) for path in MODELS.rglob("*.onnx"))
     return [
@@ -51,9 +54,13 @@ def cases(word: str) -> list[Case]:
         for model in models
         if word in model
         for target in TARGETS
-        for name in OPTIONS
-        if target == "diana" or name not in ONLY_DIANA
+        for name in options
+        if (target == "diana" or name not in ONLY_DIANA) and (name in OF_LAYERS or not has_one_layer(model))
     ]
+
+
+def has_one_layer(model: str) -> bool:
+    return Path(model).parent.name in ("layers", "refused")
 
 
 def compiled(case: Case) -> Files:
@@ -70,8 +77,7 @@ def compiled(case: Case) -> Files:
     return {file: hashlib.sha256(text.encode()).hexdigest()[:16] for file, text in files.items()}
 
 
-def write(output: Path, word: str, jobs: int) -> int:
-    chosen = cases(word)
+def write(output: Path, chosen: Sequence[Case], jobs: int) -> int:
     with Pool(jobs) as pool:
         found = pool.map(compiled, chosen, chunksize=1)
     output.write_text(json.dumps({" | ".join(case): files for case, files in zip(chosen, found)}, indent=0) + "\n")
@@ -103,12 +109,15 @@ def main(words: Sequence[str]) -> int:
     writing.add_argument("output", type=Path)
     writing.add_argument("-k", dest="word", default="", help="only models whose path has a word")
     writing.add_argument("-j", dest="jobs", type=int, default=1, help="processes")
+    writing.add_argument(
+        "-o", dest="options", default=",".join(OPTIONS), help="only these options, such as default,pow2"
+    )
     comparing = actions.add_parser("compare")
     comparing.add_argument("before", type=Path)
     comparing.add_argument("after", type=Path)
     chosen = parser.parse_args(words)
     if chosen.action == "write":
-        return write(chosen.output, chosen.word, chosen.jobs)
+        return write(chosen.output, cases(chosen.word, chosen.options.split(",")), chosen.jobs)
     return compare(chosen.before, chosen.after)
 
 
