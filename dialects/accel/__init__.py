@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from math import inf
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -11,17 +12,17 @@ from mlir import ir
 from mlir.dialects import func
 
 from ._accel_ops_gen import *  # noqa: F403
-from ._accel_ops_gen import Pool2dOp, TakeOp
+from ._accel_ops_gen import ClampOp, Pool2dOp, TakeOp
 from ._attributes import *  # noqa: F403
-from ._attributes import Mapping, Numbers, Objective, OptionsAttr, PoolKind, TilingAttr
+from ._attributes import Mapping, Numbers, Objective, OptionsAttr, PoolKind, Rounding, RoundingAttr, TilingAttr
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
-    from ._accel_ops_gen import Layer, Moves
+    from ._accel_ops_gen import Bounds, Layer, Moves
 else:
     from ._families import *  # noqa: F403
-    from ._families import Layer, Moves
+    from ._families import Bounds, Layer, Moves
 
 A = TypeVar("A", bound=ir.Attribute)
 T = TypeVar("T")
@@ -111,6 +112,17 @@ def attribute(op: ir.OpView | ir.Operation | ir.Module, name: str, kind: type[A]
     """Return an attribute of an operation; None if it has none of this name. Raises ValueError for another kind."""
     attributes = op.operation.attributes
     return kind(attributes[name]) if name in attributes else None
+
+
+def rounding(layer: Layer) -> Rounding:
+    """Return how a layer on real numbers rounds its result."""
+    stated = attribute(layer, "rounding", RoundingAttr)
+    return Rounding.HALF_EVEN if stated is None else stated.value
+
+
+def ends(layer: Bounds) -> tuple[float, float]:
+    """Return the numbers between which a layer keeps others."""
+    return (layer.min.value, layer.max.value) if isinstance(layer, ClampOp) else (0.0, inf)
 
 
 def bytes_by_memory(module: ir.Module | ir.Operation, name: str) -> dict[str, int]:

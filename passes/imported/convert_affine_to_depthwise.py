@@ -45,7 +45,7 @@ class ConvertAffineToDepthwise:
                     convolve(op)
 
 
-def convolve(op: ir.OpView) -> None:
+def convolve(op: accel.Layer) -> None:
     """Let an operation with a quantised operand and a real constant read what a convolution makes of the first."""
     operands = list(op.operation.operands)
     constants = [index for index, value in enumerate(operands) if isinstance(accel.producer(value), arith.ConstantOp)]

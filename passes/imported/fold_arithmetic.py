@@ -19,10 +19,10 @@ Fails    never: arithmetic that is not folded exactly stays, and integerize says
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from math import gcd
+from math import gcd, isinf
 from typing import ClassVar
 
 import numpy as np
@@ -77,8 +77,10 @@ def _divide(op: accel.DivOp, value: ir.Value, factors: _Constant) -> ir.Value | 
     quantize = users[0].owner if len(users) == 1 else None
     if isinstance(quantize, accel.Bounds) and op.operation.operands[0] == value:
         return _divide_after(quantize, op, value, factors)
-    q = Quantisation.of(accel.output(quantize)) if isinstance(quantize, accel.QuantizeOp) else None
-    if q is None or op.operation.operands[0] != value:
+    if not isinstance(quantize, accel.QuantizeOp) or op.operation.operands[0] != value:
+        return None
+    q = Quantisation.of(accel.output(quantize))
+    if q is None:
         return None
     scaled = q.scaled(factors.numbers, axis=1)
     rank = len(ir.RankedTensorType(value.type).shape)
@@ -87,8 +89,9 @@ def _divide(op: accel.DivOp, value: ir.Value, factors: _Constant) -> ir.Value | 
     with ir.InsertionPoint.after(quantize.operation), quantize.location:
         accel.output(quantize).set_type(quantisation.tensor(ir.RankedTensorType(value.type).shape, scaled.type()))
         restored = quantisation.reinterpret(accel.output(quantize), q)
-        storage = accel.producer(accel.producer(restored).operands[0])
-        accel.output(quantize).replace_all_uses_except(restored, storage.operation)
+        last_cast = accel.present(accel.producer(restored), "cast")
+        first_cast = accel.present(accel.producer(last_cast.operands[0]), "cast")
+        accel.output(quantize).replace_all_uses_except(restored, first_cast.operation)
     _join_location(quantize, op)
     return value
 
@@ -102,10 +105,10 @@ def _divide_after(activation: accel.Bounds, op: accel.DivOp, value: ir.Value, fa
         if isinstance(activation, accel.ReluOp):
             moved = accel.output(accel.ReluOp(accel.output(activation).type, value))
         else:
-            ends = [Fraction(bound.value) * factor for bound in (activation.min, activation.max)]
-            if any(Fraction(float(end)) != end for end in ends):
+            low, high = (bound if isinf(bound) else Fraction(bound) * factor for bound in accel.ends(activation))
+            if any(isinstance(end, Fraction) and Fraction(float(end)) != end for end in (low, high)):
                 return None
-            moved = accel.output(accel.ClampOp(accel.output(activation).type, value, *map(float, ends)))
+            moved = accel.output(accel.ClampOp(accel.output(activation).type, value, float(low), float(high)))
     with ir.InsertionPoint(activation), op.location:
         divided = accel.DivOp(accel.output(activation).type, moved, op.operation.operands[1])
         accel.output(activation).replace_all_uses_with(accel.output(divided))
@@ -180,13 +183,14 @@ def _operands(op: ir.OpView) -> tuple[ir.Value, _Constant | None]:
 def _constant(value: ir.Value) -> _Constant | None:
     """Return the exact real numbers of a constant, real or quantised."""
     q, source = Quantisation.of(value), accel.producer(value)
+    exact: list[Fraction]
     if q is not None:
         numbers = quantisation.stored(value)
         if numbers is None:
             return None
         shape, units = numbers.shape, [Fraction(scale) for scale in q.scales]
         index = np.zeros(shape, int) if q.axis is None else np.indices(shape)[q.axis]
-        exact = [(int(n) - q.zero_points[i]) * units[i] for n, i in zip(numbers.flat, index.flat)]
+        exact = [(int(n) - q.zero_points[int(i)]) * units[int(i)] for n, i in zip(numbers.flat, index.flat)]
     elif isinstance(source, arith.ConstantOp):
         numbers = np.array(source.value)
         if not np.isfinite(numbers).all():
@@ -206,8 +210,9 @@ def _only_used_by(value: ir.Value, op: ir.OpView) -> ir.OpView | None:
 
 def _rescale(value: ir.Value, factor: Fraction) -> ir.Value | None:
     """Read the integers of a quantised value with a scale `factor` times as large."""
-    q = Quantisation.of(value).scaled([factor], None)
-    return None if q is None else quantisation.reinterpret(value, q)
+    q = Quantisation.of(value)
+    scaled = None if q is None else q.scaled([factor], None)
+    return None if scaled is None else quantisation.reinterpret(value, scaled)
 
 
 def _rescale_operands(source: ir.OpView | None, factor: Fraction, because: ir.OpView) -> bool:
@@ -227,8 +232,8 @@ def _rescale_operands(source: ir.OpView | None, factor: Fraction, because: ir.Op
     if any(Quantisation.of(value) is None or quantisation.stored(value) is not None for value in operands):
         return False
     with ir.InsertionPoint(source):
-        scaled = [_rescale(value, factor) for value in operands]
-    if any(value is None for value in scaled):
+        scaled = [found for value in operands if (found := _rescale(value, factor)) is not None]
+    if len(scaled) < len(operands):
         return False
     for place, value in zip(places, scaled):
         source.operation.operands[place] = value
@@ -251,38 +256,46 @@ def _scale_linear(layer: Linear, factors: list[Fraction], because: ir.OpView) ->
     scaled = replace(scaled, zero_points=(0,) * len(scaled.scales))
     if numbers.min(initial=0) < q.lowest or numbers.max(initial=0) > q.highest:
         scaled = replace(scaled, bits=16, signed=True, lowest=-(1 << 15), highest=(1 << 15) - 1)
-    biases = [bias * factor for bias, factor in zip(_biases(layer, len(factors)), factors)]
+    known = _biases(layer, len(factors))
+    if known is None:
+        return None
+    biases = [bias * factor for bias, factor in zip(known.numbers, factors)]
     with ir.InsertionPoint(layer):
         weights = quantisation.constant(numbers, scaled)
-        units = _constant(layer.bias).units if layer.bias is not None else [Fraction(1)]
-        bias = _bias(biases, [abs(unit * factor) for unit, factor in zip(units * len(factors), factors)])
+        bias = _bias(biases, [abs(unit * factor) for unit, factor in zip(known.units * len(factors), factors)])
         return _rebuilt(layer, weights, bias, because)
 
 
 def _bias_linear(layer: Linear, terms: list[Fraction], units: list[Fraction], because: ir.OpView) -> ir.Value | None:
     """Add a number, a multiple of `units`, to each output channel of a linear layer."""
-    biases = [bias + term for bias, term in zip(_biases(layer, len(terms)), terms)]
+    known = _biases(layer, len(terms))
+    if known is None:
+        return None
+    biases = [bias + term for bias, term in zip(known.numbers, terms)]
     with ir.InsertionPoint(layer):
         return _rebuilt(layer, layer.weights, _bias(biases, units), because)
 
 
-def _biases(layer: Linear, channels: int) -> list[Fraction]:
-    """Return the bias of each channel as a real number; 0 without one."""
+def _biases(layer: Linear, channels: int) -> _Constant | None:
+    """Return the bias with a number for each channel, 0 without one; None if it is computed."""
     if layer.bias is None:
-        return [Fraction(0)] * channels
-    numbers = _constant(layer.bias).numbers
-    return numbers * channels if len(numbers) == 1 else numbers
+        return _Constant((channels,), [Fraction(0)] * channels, [Fraction(1)])
+    known = _constant(layer.bias)
+    if known is None or len(known.numbers) > 1:
+        return known
+    return replace(known, numbers=known.numbers * channels)
 
 
-def _bias(biases: list[Fraction], units: list[Fraction]) -> ir.Value | None | bool:
-    """Build the constant of new biases: None without any, False if 32 bits do not hold them exactly.
+def _bias(biases: list[Fraction], units: list[Fraction]) -> Sequence[ir.Value] | None:
+    """Build the constant of new biases: nothing without any, None if 32 bits do not hold them exactly.
 
     A bias's scale is the unit proposed for it (one for all, or one per channel) if the bias is a multiple of that,
     else 1, else the largest number that both are multiples of.
     """
     if not any(biases):
-        return None
-    numbers, scales = [], []
+        return ()
+    numbers: list[int] = []
+    scales: list[float] = []
     for channel, bias in enumerate(biases):
         unit = units[channel % len(units)]
         for scale in (unit, Fraction(1), _divisor(bias, unit)):
@@ -292,9 +305,9 @@ def _bias(biases: list[Fraction], units: list[Fraction]) -> ir.Value | None | bo
                 scales.append(float(scale))
                 break
         else:
-            return False
+            return None
     held = Quantisation(32, True, INT32[0], INT32[-1], tuple(scales), (0,) * len(scales), 0)
-    return quantisation.constant(np.array(numbers), held)
+    return [quantisation.constant(np.array(numbers), held)]
 
 
 def _divisor(a: Fraction, b: Fraction) -> Fraction:
@@ -302,24 +315,23 @@ def _divisor(a: Fraction, b: Fraction) -> Fraction:
     return Fraction(gcd(a.numerator * b.denominator, b.numerator * a.denominator), a.denominator * b.denominator)
 
 
-def _rebuilt(layer: Linear, weights: ir.Value, bias: ir.Value | None | bool, because: ir.OpView) -> ir.Value | None:
-    """Replace a linear layer by one with other weights and bias; return its result."""
-    if bias is False:
+def _rebuilt(layer: Linear, weights: ir.Value, bias: Sequence[ir.Value] | None, because: ir.OpView) -> ir.Value | None:
+    """Replace a linear layer by one with other weights and bias; return its result, None if there is no such bias."""
+    if bias is None:
         return None
     segments = {"operandSegmentSizes"}
     attributes = {name: value for name, value in layer.operation.attributes.items() if name not in segments}
-    operands = [layer.input, weights] + ([bias] if bias is not None else [])
-    attributes["operandSegmentSizes"] = ir.DenseI32ArrayAttr.get([1, 1, int(bias is not None), 0, 0])
-    made = ir.Operation.create(
+    attributes["operandSegmentSizes"] = ir.DenseI32ArrayAttr.get([1, 1, len(bias), 0, 0])
+    result = ir.Operation.create(
         layer.operation.name,
         results=[accel.output(layer).type],
-        operands=operands,
+        operands=[layer.input, weights, *bias],
         attributes=attributes,
         loc=ir.Location.fused([layer.location, because.location]),
-    )
-    accel.output(layer).replace_all_uses_with(accel.output(made))
+    ).result
+    accel.output(layer).replace_all_uses_with(result)
     layer.operation.erase()
-    return accel.output(made)
+    return result
 
 
 def _join_location(layer: accel.Layer, folded: ir.OpView) -> None:

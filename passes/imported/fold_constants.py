@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from math import prod
 from typing import ClassVar
 
 import numpy as np
@@ -47,7 +48,7 @@ class FoldConstants:
         for op in list(accel.layers(module)):
             operands = [known[v] if v in known else constant(v) for v in op.operation.operands]
             result = op.operation.results[0]
-            if not operands or None in operands or np.prod(result.type.shape) > MOST_ELEMENTS:
+            if not operands or None in operands or prod(ir.ShapedType(result.type).shape) > MOST_ELEMENTS:
                 continue
             if any(isinstance(use.owner.opview, func.ReturnOp) for use in result.uses):
                 op.location.emit_error("makes an output of constants alone, expected one that depends on an input")
@@ -75,19 +76,16 @@ def constant(value: ir.Value) -> Real | None:
     if q is not None:
         return None if stored is None else Real.of_storage(stored, *q.parameters(stored.ndim))
     source = accel.producer(value)
-    if isinstance(source, arith.ConstantOp) and isinstance(value.type.element_type, ir.F32Type):
+    if isinstance(source, arith.ConstantOp) and isinstance(ir.ShapedType(value.type).element_type, ir.F32Type):
         numbers = np.array(source.value)
         return Real.of_floats(numbers) if np.isfinite(numbers).all() else None  # a mask
     return None
 
 
-def rounded(exact: Real, q: Quantisation, op: ir.OpView) -> ir.Value:
+def rounded(exact: Real, q: Quantisation, op: accel.Layer) -> ir.Value:
     """Build the constant of a quantised type that an operation rounds its numbers to."""
-    attributes = op.operation.attributes
-    rounding = attributes["rounding"].value if "rounding" in attributes else "half_even"
-    shape = list(op.operation.results[0].type.shape)
-    stored = exact.quantise(*q.parameters(exact.ndim), q.lowest, q.highest, rounding)
-    return quantisation.constant(np.broadcast_to(stored, shape), q)
+    stored = exact.quantise(*q.parameters(exact.ndim), q.lowest, q.highest, accel.rounding(op))
+    return quantisation.constant(np.broadcast_to(stored, accel.output(op).type.shape), q)
 
 
 def written(exact: Real) -> ir.Value | None:

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from math import inf, isinf
+from math import isinf
 from typing import ClassVar
 
 from mlir import ir
@@ -51,26 +51,25 @@ class FuseEpilogues:
 
 def fuse(quantize: accel.QuantizeOp) -> None:
     """Fuse the chain that ends in a quantize; its first link becomes the layer that has the quantised result."""
-    chain = [quantize.operation.opview]
-    q = Quantisation.of(accel.output(quantize))
+    chain: list[accel.Layer] = [quantize]
+    q = accel.present(Quantisation.of(accel.output(quantize)), "quantised result")
+    rounding = accel.rounding(quantize)
     while True:
         layer = accel.producer(chain[0].operation.operands[0])
-        if (
-            layer is None
-            or not layer.operation.name.startswith("accel.")
-            or Quantisation.of(accel.output(layer)) is not None
-        ):
+        if layer is None or not accel.is_layer(layer) or Quantisation.of(accel.output(layer)) is not None:
             break
         # What comes before an activation goes on: the activation itself is only bounds.
-        if chain[0] is not chain[-1]:
-            narrowed = clamped(q, chain[0], quantize.rounding.value)
+        activation = chain[0]
+        if isinstance(activation, accel.Bounds):
+            narrowed = clamped(q, activation, rounding)
             if narrowed is None:
-                fuse(rounded_before(chain[0], q, quantize.rounding))
+                fuse(rounded_before(activation, q, rounding))
                 break
             q = narrowed
         if len(list(accel.output(layer).uses)) > 1:
             # Rounded in several ways: each has a layer of its own.
             layer = layer.operation.clone(ir.InsertionPoint(layer)).opview
+            assert accel.is_layer(layer), layer.operation.name
             chain[0].operation.operands[0] = accel.output(layer)
         chain.insert(0, layer)
         if not isinstance(layer, accel.Bounds):
@@ -80,10 +79,9 @@ def fuse(quantize: accel.QuantizeOp) -> None:
         return
     shape = ir.RankedTensorType(accel.output(quantize).type).shape
     accel.output(layer).set_type(ir.RankedTensorType.get(shape, q.type()))
-    if quantize.rounding.value != "half_even":
-        layer.operation.attributes["rounding"] = quantize.rounding
+    if rounding is not accel.Rounding.HALF_EVEN:
+        layer.operation.attributes["rounding"] = accel.RoundingAttr.get(rounding)
     layer.operation.location = ir.Location.fused([link.location for link in chain])
-    rounding = quantize.rounding
     accel.output(quantize).replace_all_uses_with(accel.output(layer))
     for link in reversed(chain[1:]):
         link.operation.erase()
@@ -91,13 +89,11 @@ def fuse(quantize: accel.QuantizeOp) -> None:
         # Rounding is monotone: what is compared may be rounded first.
         for place, value in enumerate(list(layer.operation.operands)):
             source = accel.producer(value)
-            if Quantisation.of(value) is None and source is not None and source.operation.name.startswith("accel."):
+            if Quantisation.of(value) is None and source is not None and accel.is_layer(source):
                 fuse(rounded_before(layer, q, rounding, place))
 
 
-def rounded_before(
-    monotone: ir.OpView, q: Quantisation, rounding: accel.RoundingAttr, place: int = 0
-) -> accel.QuantizeOp:
+def rounded_before(monotone: ir.OpView, q: Quantisation, rounding: accel.Rounding, place: int = 0) -> accel.QuantizeOp:
     """Quantise an operand of what never falls, which changes nothing where its result is rounded in the same way."""
     operand = monotone.operation.operands[place]
     shape = ir.RankedTensorType(operand.type).shape
@@ -107,11 +103,11 @@ def rounded_before(
     return made
 
 
-def clamped(q: Quantisation, activation: accel.Bounds, rounding: str) -> Quantisation | None:
+def clamped(q: Quantisation, activation: accel.Bounds, rounding: accel.Rounding) -> Quantisation | None:
     """Return the quantisation with its range cut to the activation's; None if it leaves fewer than two values."""
     if q.axis is not None:
         return None
-    low, high = (0.0, inf) if isinstance(activation, accel.ReluOp) else (activation.min.value, activation.max.value)
+    low, high = accel.ends(activation)
 
     def rounded(bound: float) -> int:
         return exact_round(Fraction(bound) / q.scale, rounding) + q.zero_point

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from math import floor, inf
+from math import floor
 from typing import ClassVar
 
 from mlir import ir
@@ -51,18 +51,18 @@ class PropagateScales:
                     accel.output(op).set_type(quantisation.tensor(shape, q.type()))
 
 
-def bounded(op: ir.OpView) -> Quantisation | None:
+def bounded(op: accel.Layer) -> Quantisation | None:
     """Return the quantisation of a quantised value between bounds that are on its grid.
 
     None where that is no help: a quantize, or an activation with one behind it, makes one table of all.
     """
-    if not isinstance(op, accel.Bounds) or Quantisation.of(op.input) is None:
+    q = Quantisation.of(op.input) if isinstance(op, accel.Bounds) else None
+    if not isinstance(op, accel.Bounds) or q is None:
         return None
-    q = Quantisation.of(op.input)
     if q.axis is not None or is_rounded(op):
         return None
-    low, high = (0.0, inf) if isinstance(op, accel.ReluOp) else (op.min.value, op.max.value)
-    ends = []
+    low, high = accel.ends(op)
+    ends: list[int] = []
     for bound, end in ((low, q.lowest), (high, q.highest)):
         # Bounds beyond what a float32 takes are none.
         place = Fraction(end) if abs(bound) > FARTHEST else Fraction(bound) / q.scale + q.zero_point
@@ -72,7 +72,7 @@ def bounded(op: ir.OpView) -> Quantisation | None:
     return replace(q, lowest=ends[0], highest=ends[1]) if ends[0] < ends[1] else None
 
 
-def is_rounded(op: ir.OpView) -> bool:
+def is_rounded(op: accel.Layer) -> bool:
     """Say whether each use of an activation is a quantize, perhaps behind another activation."""
     users = (use.owner.opview for use in accel.output(op).uses)
     return all(

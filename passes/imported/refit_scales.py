@@ -68,9 +68,9 @@ class Refit:
     """A function whose scales are refitted. exponents: of two, the scale of each map, by the first map of its group."""
 
     function: func.FuncOp
-    group_of: dict[ir.Value, ir.Value] = field(default_factory=dict)
-    exponents: dict[ir.Value, int] = field(default_factory=dict)
-    weights: dict[ir.Value, int] = field(default_factory=dict)
+    group_of: dict[ir.Value, ir.Value] = field(default_factory=dict[ir.Value, ir.Value])
+    exponents: dict[ir.Value, int] = field(default_factory=dict[ir.Value, int])
+    weights: dict[ir.Value, int] = field(default_factory=dict[ir.Value, int])
 
     def run(self) -> None:
         found = [layer for layer in activations.layers(self.function) if self.is_refitted(layer)]
@@ -97,7 +97,7 @@ class Refit:
             if not isinstance(layer, MOVERS):
                 layer.operation.attributes["rounding"] = accel.RoundingAttr.get(accel.Rounding.FLOOR)
         for value, refitted in types.items():
-            value.set_type(ir.RankedTensorType.get(value.type.shape, refitted.type()))
+            value.set_type(ir.RankedTensorType.get(ir.ShapedType(value.type).shape, refitted.type()))
         for end in ends:
             tabulate(end)
 
@@ -120,12 +120,14 @@ class Refit:
 
     def detach_ends(self, layers: list[accel.Layer]) -> list[accel.QuantizeOp]:
         """Put a quantize that changes nothing yet where a map has readers or a maker that keep its type."""
-        block, made, ends = self.function.body.blocks[0], {accel.output(layer) for layer in layers}, []
+        block = self.function.body.blocks[0]
+        made: set[ir.Value] = {accel.output(layer) for layer in layers}
+        ends: list[accel.QuantizeOp] = []
         for value in dict.fromkeys(value for layer in layers for value in self.inputs(layer)):
             if value not in made:
-                is_argument = activations.is_argument(value)
-                place = ir.InsertionPoint.at_block_begin(block) if is_argument else ir.InsertionPoint.after(value.owner)
-                with place, layers[0].location if is_argument else value.owner.location:
+                source = accel.producer(value)
+                place = ir.InsertionPoint.after(source) if source else ir.InsertionPoint.at_block_begin(block)
+                with place, (source or layers[0]).location:
                     ends.append(redirect([use for use in value.uses if makes(use, made)], value))
         for layer in layers:
             others = [use for use in accel.output(layer).uses if not makes(use, made)]
@@ -157,23 +159,23 @@ class Refit:
                     if self.exponents[result] < finest:
                         self.exponents[result], changed = finest, True
 
-    def weights_exponent(self, layer: accel.Conv2dOp | accel.DenseOp) -> int:
+    def weights_exponent(self, layer: accel.Weighted) -> int:
         """Return the least exponent of a layer's weights with which 8 bits hold them, and 32 bits its bias."""
         bias = np.abs(self.bias(layer)).max() / 2.0 ** self.exponents[self.first(layer.input)]
         needed = max(np.abs(real_weights(layer)).max() / LARGEST, bias / LARGEST_BIAS, 2.0**-100)
         return ceil(log2(needed))
 
-    def bias(self, layer: accel.Conv2dOp | accel.DenseOp) -> np.ndarray:
+    def bias(self, layer: accel.Weighted) -> np.ndarray:
         """Return a layer's real bias, f64[outputs], with the half step of the result that makes rounding half up."""
         half = 2.0 ** self.exponents[self.first(accel.output(layer))] / 2
-        return half + real(layer.bias)
+        return half + real(accel.present(layer.bias, "bias"))
 
     def type(self, value: ir.Value) -> Quantisation:
         low, _ = real_range(value)
         scale = 2.0 ** self.exponents[self.first(value)]
         return Quantisation(8, True, 0 if low >= 0 else -128, 127, (scale,), (0,))
 
-    def refit_constants(self, layer: accel.Conv2dOp | accel.DenseOp) -> None:
+    def refit_constants(self, layer: accel.Weighted) -> None:
         """Round the weights of a layer to their new scale; add half a step of the result to the bias."""
         step = 2.0 ** self.weights[accel.output(layer)]
         sum_step = step * 2.0 ** self.exponents[self.first(layer.input)]
@@ -185,12 +187,12 @@ class Refit:
             layer.operation.operands[2] = quantisation.constant(bias, replace(BIAS, scales=(sum_step,)))
 
 
-def with_bias(layer: accel.Layer) -> ir.OpView:
+def with_bias(layer: accel.Layer) -> accel.Layer:
     """Return a layer, or the same one with a bias of zeros if it has none and could have one."""
     if not isinstance(layer, accel.Weighted) or layer.bias is not None:
         return layer
     attributes = dict(layer.operation.attributes.items())
-    sizes = list(attributes["operandSegmentSizes"])
+    sizes = list(ir.DenseI32ArrayAttr(attributes["operandSegmentSizes"]))
     sizes[2] = 1
     attributes["operandSegmentSizes"] = ir.DenseI32ArrayAttr.get(sizes)
     with ir.InsertionPoint(layer), layer.location:
@@ -200,10 +202,11 @@ def with_bias(layer: accel.Layer) -> ir.OpView:
             results=[accel.output(layer).type],
             operands=[layer.input, layer.weights, zeros],
             attributes=attributes,
-        )
+        ).opview
+    assert isinstance(made, accel.Weighted), layer.operation.name
     accel.output(layer).replace_all_uses_with(accel.output(made))
     layer.operation.erase()
-    return made.opview
+    return made
 
 
 def is_map(value: ir.Value) -> bool:
@@ -214,7 +217,7 @@ def is_map(value: ir.Value) -> bool:
 
 def real_range(value: ir.Value) -> tuple[float, float]:
     """Return the smallest and the largest real number that a map can hold."""
-    found = Quantisation.of(value)
+    found = accel.present(Quantisation.of(value), "quantised type")
     scale, zero_point = float(found.scale), found.zero_point
     return (found.lowest - zero_point) * scale, (found.highest - zero_point) * scale
 
@@ -226,12 +229,13 @@ def exponent(low: float, high: float) -> int:
 
 def real(constant: ir.Value) -> np.ndarray:
     """Return the real numbers of a quantised constant."""
-    found, stored = Quantisation.of(constant), quantisation.stored(constant)
+    found = accel.present(Quantisation.of(constant), "quantised type")
+    stored = accel.present(quantisation.stored(constant), "constant")
     scales, zero_points = found.parameters(stored.ndim)
     return (stored - zero_points) * scales
 
 
-def real_weights(layer: accel.Conv2dOp | accel.DenseOp) -> np.ndarray:
+def real_weights(layer: accel.Weighted) -> np.ndarray:
     return real(layer.weights)
 
 
@@ -250,7 +254,7 @@ def redirect(uses: list[ir.OpOperand], value: ir.Value) -> accel.QuantizeOp:
 
 def tabulate(end: accel.QuantizeOp) -> None:
     """Put a table that rounds half up in place of a quantize between two scales of 8 bits."""
-    x, y = Quantisation.of(end.input), Quantisation.of(accel.output(end))
+    x, y = (accel.present(Quantisation.of(each), "quantised type") for each in (end.input, accel.output(end)))
     if x.same_numbers(y):
         return
     numbers = Real.of_storage(np.arange(x.lowest, x.highest + 1), x.scales[0], x.zero_point)

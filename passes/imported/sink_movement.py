@@ -18,6 +18,7 @@ Fails    never: movement that something else reads stays, and integerize says wh
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import inf, prod
 from typing import ClassVar
@@ -46,14 +47,11 @@ class SinkMovement:
                     sink(op)
 
 
-def sink(op: ir.OpView) -> None:
+def sink(op: accel.Layer) -> None:
     """Exchange an element-wise operation and the movement before it, as often as there is one."""
     found = _operands(op)
-    if (
-        found is None
-        or Quantisation.of(accel.output(op)) is not None
-        and Quantisation.of(accel.output(op)).axis is not None
-    ):
+    q = Quantisation.of(accel.output(op))
+    if found is None or (q is not None and q.axis is not None):
         return
     index, constant = found
     movement = accel.producer(op.operation.operands[index])
@@ -69,7 +67,7 @@ def sink(op: ir.OpView) -> None:
             return
         parts = [_applied(op, value, index, moved_constant) for value in inputs]
     with ir.InsertionPoint(op):
-        moved = _moved(movement, op, [accel.output(part) for part in parts])
+        moved = _moved(movement, op, list(map(accel.output, parts)))
     accel.output(op).replace_all_uses_with(moved)
     op.operation.erase()
     if not list(accel.output(movement).uses):
@@ -78,7 +76,7 @@ def sink(op: ir.OpView) -> None:
         sink(part)
 
 
-def exchangeable(movement: ir.OpView, op: ir.OpView) -> bool:
+def exchangeable(movement: accel.Layer, op: accel.Layer) -> bool:
     """Say whether an element-wise operation gives the same before a movement; its constant is not looked at."""
     if isinstance(movement, accel.Pool2dOp):
         return movement.kind.value in accel.EXTREMES and isinstance(op, accel.Monotone)
@@ -87,7 +85,7 @@ def exchangeable(movement: ir.OpView, op: ir.OpView) -> bool:
     return True
 
 
-def before(movement: ir.OpView, constant: ir.Value) -> ir.Value | None:
+def before(movement: accel.Layer, constant: ir.Value) -> ir.Value | None:
     """Build the constant that fits what a movement reads, for one that fits what it makes; None if there is none."""
     shape = list(ir.RankedTensorType(accel.output(movement).type).shape)
     sizes = list(ir.RankedTensorType(constant.type).shape)
@@ -102,7 +100,7 @@ def before(movement: ir.OpView, constant: ir.Value) -> ir.Value | None:
     return _reshaped(constant, [sizes[varying[0]] if i == axis else 1 for i in range(len(old))], axis)
 
 
-def _axis_before(movement: ir.OpView, axis: int, new: list[int], old: list[int]) -> int | None:
+def _axis_before(movement: accel.Layer, axis: int, new: list[int], old: list[int]) -> int | None:
     """Return which axis of what a movement reads becomes `axis`."""
     if isinstance(movement, accel.TransposeOp):
         return list(movement.permutation)[axis]
@@ -119,18 +117,19 @@ def _reshaped(constant: ir.Value, shape: list[int], axis: int | None) -> ir.Valu
     """Build a constant with another shape; `axis` is where it varies."""
     q = Quantisation.of(constant)
     if q is None:
-        numbers = np.array(accel.producer(constant).value).reshape(shape)
+        source = accel.producer(constant)
+        assert isinstance(source, arith.ConstantOp), "what is constant and has no quantisation"
+        numbers = np.array(source.value).reshape(shape)
         element = ir.RankedTensorType(constant.type).element_type
         attribute = ir.DenseElementsAttr.get(numbers, type=ir.RankedTensorType.get(shape, element))
         return arith.ConstantOp(attribute.type, attribute).result
     if q.axis is not None and (axis is None or len(q.scales) != shape[axis]):
         return None
-    return quantisation.constant(
-        quantisation.stored(constant).reshape(shape), q if q.axis is None else replace(q, axis=axis)
-    )
+    stored = accel.present(quantisation.stored(constant), "constant")
+    return quantisation.constant(stored.reshape(shape), q if q.axis is None else replace(q, axis=axis))
 
 
-def _operands(op: ir.OpView) -> tuple[int, ir.Value | None] | None:
+def _operands(op: accel.Layer) -> tuple[int, ir.Value | None] | None:
     """Return which operand varies, and the constant if there is another; None if both vary."""
     operands = list(op.operation.operands)
     if len(operands) == 1:
@@ -146,28 +145,30 @@ def _is_constant(value: ir.Value) -> bool:
     return isinstance(accel.producer(value), arith.ConstantOp) or quantisation.stored(value) is not None
 
 
-def _applied(op: ir.OpView, value: ir.Value, index: int, constant: ir.Value | None) -> ir.OpView:
+def _applied(op: accel.Layer, value: ir.Value, index: int, constant: ir.Value | None) -> accel.Layer:
     """Build an element-wise operation like `op` on another value."""
     shape = ir.RankedTensorType(value.type).shape
     operands = [value] if constant is None else [value, constant] if index == 0 else [constant, value]
     element = ir.RankedTensorType(accel.output(op).type).element_type
-    return ir.Operation.create(
+    made = ir.Operation.create(
         op.operation.name,
         results=[ir.RankedTensorType.get(shape, element)],
         operands=operands,
         attributes={name: attribute for name, attribute in op.operation.attributes.items()},
         loc=op.location,
     ).opview
+    assert accel.is_layer(made), op.operation.name
+    return made
 
 
-def _moved(movement: ir.OpView, op: ir.OpView, operands: list[ir.Value]) -> ir.Value:
+def _moved(movement: accel.Layer, op: accel.Layer, operands: Sequence[ir.Value]) -> ir.Value:
     """Build a movement like `movement` of what `op` makes."""
     attributes = {name: attribute for name, attribute in movement.operation.attributes.items()}
     if isinstance(movement, accel.PadOp):
-        low, high = _bounds(op)
+        low, high = accel.ends(op) if isinstance(op, accel.Bounds) else (-inf, inf)
         number = min(max(movement.value.value, low), high)
         attributes["value"] = ir.FloatAttr.get_f64(number)
-        if isinstance(op, accel.QuantizeOp):
+        if isinstance(op, accel.QuantizeOp) and op.rounding is not None:
             attributes["rounding"] = op.rounding
     return ir.Operation.create(
         movement.operation.name,
@@ -176,13 +177,3 @@ def _moved(movement: ir.OpView, op: ir.OpView, operands: list[ir.Value]) -> ir.V
         attributes=attributes,
         loc=movement.location,
     ).result
-
-
-def _bounds(op: ir.OpView) -> tuple[float, float]:
-    """Return between which numbers an operation clamps."""
-    match op:
-        case accel.ReluOp():
-            return 0.0, inf
-        case accel.ClampOp():
-            return op.min.value, op.max.value
-    return -inf, inf

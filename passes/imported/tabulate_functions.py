@@ -63,9 +63,9 @@ class TabulateFunctions:
 class Expression:
     """Operations in the order they are computed, the one quantised value that they start from, and constants."""
 
-    ops: list[ir.OpView] = field(default_factory=list)
+    ops: list[accel.Layer] = field(default_factory=list[accel.Layer])
     leaf: ir.Value | None = None
-    constants: list[ir.Value] = field(default_factory=list)
+    constants: list[ir.Value] = field(default_factory=list[ir.Value])
 
     def is_worth_a_table(self) -> bool:
         """Say whether the operations are more than those behind which quantize has a form of its own."""
@@ -74,13 +74,13 @@ class Expression:
             inner.pop()
         return len(inner) > 1 and not all(isinstance(op, accel.Arithmetic) and self._has_constant(op) for op in inner)
 
-    def _has_constant(self, op: ir.OpView) -> bool:
+    def _has_constant(self, op: accel.Layer) -> bool:
         operands = list(op.operation.operands)
         return any(value in self.constants for value in (operands[1:] if isinstance(op, accel.DivOp) else operands))
 
     def axis(self, rank: int) -> int | None:
         """Return the axis along which constants vary, None if they are numbers. Raises ValueError on more."""
-        axes = set()
+        axes: set[int] = set()
         for value in self.constants:
             sizes = ir.RankedTensorType(value.type).shape
             axes.update(rank - len(sizes) + index for index, size in enumerate(sizes) if size > 1)
@@ -90,31 +90,33 @@ class Expression:
 
     def lookup(self, quantize: accel.QuantizeOp) -> ir.Value:
         """Build the lookup whose table has the expression's result for every value that can occur."""
-        x, y = Quantisation.of(self.leaf), Quantisation.of(accel.output(quantize))
-        axis = self.axis(ir.RankedTensorType(self.leaf.type).rank)
+        leaf = accel.present(self.leaf, "leaf")
+        x = accel.present(Quantisation.of(leaf), "quantised leaf")
+        y = accel.present(Quantisation.of(accel.output(quantize)), "quantised result")
+        axis = self.axis(ir.RankedTensorType(leaf.type).rank)
         occurring = Real.of_storage(np.arange(x.lowest, x.highest + 1)[None], x.scales[0], x.zero_point)
-        known: dict[ir.Value, Real] = {self.leaf: occurring}
+        known: dict[ir.Value, Real] = {leaf: occurring}
         known.update((value, _column(value)) for value in self.constants)
         for op in self.ops:
             operands = (known[value] for value in op.operation.operands)
             known[accel.output(op)] = real_layers.MEANINGS[op.operation.name](op, *operands)
         rounded = known[quantize.input].quantise(
-            y.scales[0], y.zero_point, y.lowest, y.highest, quantize.rounding.value
+            y.scales[0], y.zero_point, y.lowest, y.highest, accel.rounding(quantize)
         )
         entries = y.signless(rounded)
         table = quantisation.integers(entries[0] if axis is None else entries)
-        return accel.output(accel.LookupOp(accel.output(quantize).type, self.leaf, table, lowest=x.lowest, axis=axis))
+        return accel.output(accel.LookupOp(accel.output(quantize).type, leaf, table, lowest=x.lowest, axis=axis))
 
 
 def expression(quantize: accel.QuantizeOp) -> Expression | None:
     """Return what a quantize rounds as an expression of one value; None if it is none, or has too many values."""
     found = Expression()
     y = Quantisation.of(accel.output(quantize))
-    if y.axis is not None or not _collect(quantize.input, found) or found.leaf is None:
+    if y is None or y.axis is not None or not _collect(quantize.input, found) or found.leaf is None:
         return None
     x, shape = Quantisation.of(found.leaf), list(ir.RankedTensorType(found.leaf.type).shape)
     results = (list(ir.RankedTensorType(accel.output(op).type).shape) for op in found.ops)
-    if x.axis is not None or any(each != shape for each in results):
+    if x is None or x.axis is not None or any(each != shape for each in results):
         return None
     try:
         axis = found.axis(len(shape))
@@ -131,8 +133,9 @@ def _collect(value: ir.Value, found: Expression) -> bool:
     if isinstance(source, arith.ConstantOp) or quantisation.stored(value) is not None:
         q = Quantisation.of(value)
         found.constants.append(value)
-        is_mask = q is None and not np.isfinite(np.array(source.value)).all()
-        return not is_mask and (q is None or q.axis is None)
+        if q is None and isinstance(source, arith.ConstantOp):
+            return bool(np.isfinite(np.array(source.value)).all())  # else it is a mask
+        return q is None or q.axis is None
     if Quantisation.of(value) is not None:
         is_same = found.leaf is None or found.leaf == value
         found.leaf = value
@@ -151,12 +154,14 @@ def _column(constant: ir.Value) -> Real:
     """Return a constant as a column: a number for all tables, or one for each."""
     q = Quantisation.of(constant)
     if q is None:
-        numbers = np.array(accel.producer(constant).value)
-        return Real.of_floats(numbers.reshape(-1, 1))
-    return Real.of_storage(quantisation.stored(constant).reshape(-1, 1), q.scales[0], q.zero_point)
+        source = accel.producer(constant)
+        assert isinstance(source, arith.ConstantOp), "what is constant and has no quantisation"
+        return Real.of_floats(np.array(source.value).reshape(-1, 1))
+    stored = accel.present(quantisation.stored(constant), "constant")
+    return Real.of_storage(stored.reshape(-1, 1), q.scales[0], q.zero_point)
 
 
-def erase_unused(ops: list[ir.OpView]) -> None:
+def erase_unused(ops: list[accel.Layer]) -> None:
     """Erase those whose results nobody reads any more, the last first."""
     for op in reversed(ops):
         if not list(accel.output(op).uses):

@@ -45,9 +45,8 @@ class UnsignMaps:
     target: Soc | None = None
 
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
-        read = (
-            {element for engine in self.target.accelerators for element in engine.input.elements} if self.target else {}
-        )
+        accelerators = self.target.accelerators if self.target else ()
+        read = {element for engine in accelerators for element in engine.input.elements}
         if "ui8" not in read or "i8" in read:
             return
         for function in accel.functions(module):
@@ -74,7 +73,8 @@ SUMMING = (accel.Weighted, accel.Arithmetic, accel.Pool2dOp)
 
 def unsigned(layers: Iterable[accel.Layer]) -> list[ir.Value]:
     """Return the maps that can lose their sign: all uses take any type, or are results that can lose it as well."""
-    made = [accel.output(layer) for layer in layers if isinstance(layer, accel.QuantizeOp) or moved(layer) is not None]
+    can_lose = [layer for layer in layers if isinstance(layer, accel.QuantizeOp) or moved(layer) is not None]
+    made: list[ir.Value] = [accel.output(layer) for layer in can_lose]
     found = {value for value in made if is_signed(value)}
     while True:
         kept = {
@@ -90,7 +90,7 @@ def takes_any(use: ir.OpOperand, found: set[ir.Value]) -> bool:
     reader = use.owner.opview
     if isinstance(reader, func.ReturnOp):
         return True
-    result = accel.output(reader)
+    result = reader.operation.results[0]
     is_free = Quantisation.of(result) is None or isinstance(reader, accel.QuantizeOp) or result in found
     return is_free and not is_fixed(use)
 
@@ -104,7 +104,9 @@ def is_fixed(use: ir.OpOperand) -> bool:
 def is_made_alike(value: ir.Value, found: set[ir.Value]) -> bool:
     """Say whether what makes a map can make it without sign: what only moves numbers takes the type of its operands."""
     maker = accel.producer(value)
-    return isinstance(maker, accel.QuantizeOp) or all(operand in found for operand in maker.operation.operands)
+    if maker is None or isinstance(maker, accel.QuantizeOp):
+        return maker is not None
+    return all(operand in found for operand in maker.operation.operands)
 
 
 def unsign_result(value: ir.Value) -> None:
@@ -115,7 +117,8 @@ def unsign_result(value: ir.Value) -> None:
         return
     value.set_type(without_sign(signed))
     if returns:
-        with ir.InsertionPoint.after(value.owner), value.owner.location:
+        maker = accel.present(accel.producer(value), "defining operation")
+        with ir.InsertionPoint.after(maker), maker.location:
             stored = accel.QuantizeOp(signed, value)
         for use in returns:
             use.owner.operands[use.operand_number] = accel.output(stored)

@@ -32,7 +32,7 @@ from htvm.dialects.quantisation import Quantisation
 
 from .forms import FORMS, NotExact
 from .forms.between import HANDLERS, Reader, meaning
-from .forms.builders import REAL_GRIDS, quantised_result, rounding
+from .forms.builders import REAL_GRIDS, quantised_result
 from .forms.real_values import Affine, Lazy, grid_of, quantised
 from .forms.returned import Returned, fixed_point, reach_of_layer, returned
 
@@ -141,7 +141,7 @@ def rounded(op: accel.Layer, reader: Reader) -> ir.Value:
             raise
         refused = problem
     try:
-        return quantised(meaning(op, reader), quantised_result(op), rounding(op))
+        return quantised(meaning(op, reader), quantised_result(op), accel.rounding(op))
     except NotExact as problem:
         raise refused or problem from None
 

@@ -21,7 +21,6 @@ from .builders import (
     made,
     modulo,
     requant,
-    rounding,
     uniform,
     with_constants,
 )
@@ -39,7 +38,7 @@ def add(op: accel.AddOp | accel.SubOp, operands: Operands) -> ir.Value:
     slopes = a.scale / y.scale, sign * b.scale / y.scale
     intercept = offset / y.scale - slopes[0] * a.zero_point - slopes[1] * b.zero_point
     ranges = range(a.lowest, a.highest + 1), range(b.lowest, b.highest + 1)
-    wanted = exact_add.Sum(slopes, intercept, *ranges, y.zero_point, y.lowest, y.highest, rounding(op))
+    wanted = exact_add.Sum(slopes, intercept, *ranges, y.zero_point, y.lowest, y.highest, accel.rounding(op))
     can_look = len(ranges[0]) * len(ranges[1]) <= MOST_PAIRS and y.bits <= 8
     solved = (exact_add.solve(wanted) if can_look else None) or exact_add.corrected(wanted)
     if solved is None or y.bits > 16:
@@ -84,7 +83,7 @@ def pool(op: accel.Pool2dOp, operands: Operands) -> ir.Value:
     x, y = uniform(op.input, "input"), uniform(accel.output(op), "result")
     if op.kind.value in accel.EXTREMES:
         chosen = made(op, [computed(operands)], {}, element=x.storage_type())
-        return converted(chosen, x, y, rounding(op))
+        return converted(chosen, x, y, accel.rounding(op))
     counts = window_counts(op)
     slope = [x.scale / y.scale / divisor for divisor in divisors(op, counts)]
     offset = Fraction(op.offset.value if op.offset is not None else 0) / y.scale
@@ -118,7 +117,7 @@ def window_counts(op: accel.Pool2dOp) -> list[int]:
 @form_of(accel.MaximumOp, accel.MinimumOp)
 def extreme(op: accel.MaximumOp | accel.MinimumOp, operands: Operands) -> ir.Value:
     """Rounding is monotone: the operands are rounded to the result's type, then compared."""
-    y, how = uniform(accel.output(op), "result"), rounding(op)
+    y, how = uniform(accel.output(op), "result"), accel.rounding(op)
     sides = zip((op.lhs, op.rhs), ("left operand", "right operand"), with_constants(op, operands))
     parts: list[ir.Value] = []
     for source, what, value in sides:

@@ -84,13 +84,7 @@ def exact_steps(
         raise NotExact(
             f"multiplies its sums by {float(max(slope)):g}, expected less than {STEEPEST:,}: look at its scales"
         )
-    return Steps(slope, intercept, first, last, y.zero_points[0], y.lowest, y.highest, rounding(op))
-
-
-def rounding(op: accel.Layer) -> accel.Rounding:
-    """Return how an operation on real numbers rounds its result."""
-    stated = accel.attribute(op, "rounding", accel.RoundingAttr)
-    return accel.Rounding.HALF_EVEN if stated is None else stated.value
+    return Steps(slope, intercept, first, last, y.zero_points[0], y.lowest, y.highest, accel.rounding(op))
 
 
 def requant(solved: Requant) -> dict[str, ir.Attribute]:

@@ -9,7 +9,7 @@ from mlir import ir
 from htvm.dialects import accel
 
 from ...analysis.monotone_steps import exact_round
-from .builders import NotExact, Operands, form_of, made, rounding, uniform, with_constants
+from .builders import NotExact, Operands, form_of, made, uniform, with_constants
 from .tables import converted
 
 
@@ -22,11 +22,11 @@ def moved(op: accel.Layer, operands: Operands) -> ir.Value:
         if value is None and not uniform(source, f"input {number}").signed:
             raise NotExact("moves a constant of unsigned integers, expected signed storage")
     parts = [
-        converted(value, uniform(source, f"input {number}"), y, rounding(op))
+        converted(value, uniform(source, f"input {number}"), y, accel.rounding(op))
         for number, (source, value) in enumerate(zip(inputs, with_constants(op, operands)))
     ]
     attributes: dict[str, ir.Attribute] = {}
     if isinstance(op, accel.PadOp):
-        pad = exact_round(Fraction(op.value.value) / y.scale, rounding(op)) + y.zero_point
+        pad = exact_round(Fraction(op.value.value) / y.scale, accel.rounding(op)) + y.zero_point
         attributes["value"] = ir.FloatAttr.get_f64(float(min(max(pad, y.lowest), y.highest)))
     return made(op, parts, attributes)

@@ -12,7 +12,7 @@ from mlir.dialects import arith
 from htvm.dialects import accel, quantisation
 from htvm.dialects.quantisation import Quantisation
 
-from .builders import NotExact, Operands, bounds, computed, form_of, made, rounding, uniform
+from .builders import NotExact, Operands, bounds, computed, form_of, made, uniform
 
 SQUARE_BITS = 384
 """What the host compares, htvm_layer_norm.h."""
@@ -24,8 +24,8 @@ SLOPE_BITS, DOUBT_BITS = 28, 10
 @form_of(accel.LayerNormOp)
 def layer_norm(op: accel.LayerNormOp, operands: Operands) -> ir.Value:
     x, y = uniform(op.input, "input"), uniform(accel.output(op), "result")
-    if rounding(op) != "half_even":
-        raise NotExact(f"rounds its result by {rounding(op)}, expected half_even")
+    if accel.rounding(op) != "half_even":
+        raise NotExact(f"rounds its result by {accel.rounding(op)}, expected half_even")
     length = ir.ShapedType(op.input.type).shape[-1]
     scales, biases = constant_numbers(op.scale, length, 1), constant_numbers(op.bias, length, 0)
     factors, factor_bits = _integers([x.scale * number for number in scales])

@@ -37,8 +37,8 @@ def same(op: ir.OpView, reader: Reader) -> Lazy:
     return reader.lazy(op.operation.operands[0])
 
 
-def bounded(op: accel.ReluOp | accel.ClampOp, reader: Reader) -> Lazy:
-    low, high = (0.0, math.inf) if isinstance(op, accel.ReluOp) else (op.min.value, op.max.value)
+def bounded(op: accel.Bounds, reader: Reader) -> Lazy:
+    low, high = accel.ends(op)
 
     def limit(lazy: Affine | Function) -> Lazy:
         if isinstance(lazy, Function):

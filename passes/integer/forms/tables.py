@@ -15,14 +15,14 @@ from htvm.dialects.quantisation import Quantisation
 from htvm.dialects.semantics import functions, transcendental
 from htvm.dialects.semantics.real import Real
 
-from .builders import NotExact, Operands, bounds, computed, form_of, made, rounding, uniform
+from .builders import NotExact, Operands, bounds, computed, form_of, made, uniform
 
 
 def lookup(op: accel.Monotone | accel.UnaryOp, operands: Operands) -> ir.Value:
     """Any function of one stored integer is a table."""
     x, y = uniform(op.input, "input"), uniform(accel.output(op), "result")
     function = UNARY[type(op)]
-    return _table(computed(operands), x, y, lambda numbers: function(op, numbers), rounding(op))
+    return _table(computed(operands), x, y, lambda numbers: function(op, numbers), accel.rounding(op))
 
 
 UNARY: dict[type, Callable[[Any, Real], Real]] = {
@@ -81,7 +81,7 @@ def softmax(op: accel.SoftmaxOp, operands: Operands) -> ir.Value:
     multiplier, shift = y.scale.numerator, y.scale.denominator.bit_length() - 1
     steps = 2 * max(abs(y.highest - y.zero_point), abs(y.lowest - y.zero_point)) + 1
     bits = 62 - max(shift + 1, (steps * multiplier * length).bit_length())
-    if bits < 16 or rounding(op) != "half_even":
+    if bits < 16 or accel.rounding(op) != "half_even":
         raise NotExact(
             f"has output scale {y.scales[0]}, which leaves {bits} bits for exponentials, expected at least 16"
         )
