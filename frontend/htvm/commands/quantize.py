@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from htvm.commands.arguments import add_output, add_shapes, add_target, write_json
+from htvm.commands.arguments import add_output, add_shapes, add_target, model_warnings, write_json
 
 if TYPE_CHECKING:
     import onnx
@@ -59,14 +59,15 @@ def run(arguments: argparse.Namespace) -> int:
     from htvm.quantization.samples import split
 
     calibration = Arrays(arguments.calibration)
-    made = quantising.quantise(
-        arguments.model,
-        calibration,
-        per_channel=arguments.per_channel,
-        powers_of_two=arguments.scales == "pow2",
-        shapes=arguments.shape,
-        least_db=arguments.mixed,
-    )
+    with model_warnings():
+        made = quantising.quantise(
+            arguments.model,
+            calibration,
+            per_channel=arguments.per_channel,
+            powers_of_two=arguments.scales == "pow2",
+            shapes=arguments.shape,
+            least_db=arguments.mixed,
+        )
     source = Path(arguments.model)
     target = Path(arguments.output) if arguments.output else source.with_name(f"{source.stem}_int8.onnx")
     changes = quality.changes(arguments.model, made, calibration, arguments.shape)

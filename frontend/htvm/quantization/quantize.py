@@ -19,13 +19,13 @@ import numpy as np
 import onnx
 
 from htvm.diagnostics import CompileError
-from htvm.import_onnx import onnx_files
+from htvm.import_onnx import ModelWarning, onnx_files
 from htvm.interface import InputError
 from htvm.quantization.completion import Bits, complete, ranges
 from htvm.quantization.fusion import fuse_activations
-from htvm.quantization.powers import break_ties, powers
+from htvm.quantization.powers import break_ties, powers, widened
 from htvm.quantization.preparation import in_float32, without_batch_normalisation
-from htvm.quantization.quality import noise
+from htvm.quantization.quality import Noise, noise
 from htvm.quantization.samples import Sample, split
 from htvm.runtime.interrupts import scratch_folder
 
@@ -37,6 +37,9 @@ OPSET = 13
 
 MOST_WIDE = 64
 """Layers that get activations of 16 bits, one after the other."""
+
+MARGIN_DB = 20.0
+"""A layer with so much less noise than an output may have adds nothing to it that matters."""
 
 
 def quantise(
@@ -52,7 +55,8 @@ def quantise(
 
     calibration: by input name, samples on axis 0. per_channel: a weight scale for each output channel.
     powers_of_two: of all scales; an engine that only shifts can then run the layers. least_db: of signal to noise at
-    each output; until that is reached, the layers with the most noise get activations of 16 bits.
+    each output; until that is reached, the layers with the most noise get activations of 16 bits. A ModelWarning says
+    what was reached if that is less.
 
     Raises InputError if the calibration does not fit or onnxruntime is missing, CompileError on a model that cannot be
     quantised.
@@ -74,10 +78,19 @@ def quantise(
                 bits = Bits(frozenset(wide))
                 found = _in_integers(ready, samples, quantiser, folder, per_channel, powers_of_two, bits, known)
                 found.graph.name = name
-                more = [] if least_db is None else _too_noisy(onnx_files.load(ready), found, samples, least_db, wide)
-                if not more or len(wide) >= MOST_WIDE:
+                if least_db is None:
                     break
-                wide += more
+                measured = noise(onnx_files.load(ready), found, samples)
+                outputs = _noisy_outputs(measured, proto, least_db)
+                noisiest = _noisiest(measured, least_db, wide)
+                if not outputs:
+                    break
+                if noisiest is None or len(wide) >= MOST_WIDE:
+                    for output in outputs:
+                        text = _out_of_reach(output, least_db, len(wide), noisiest, per_channel)
+                        warnings.warn(ModelWarning(f"{name}: {text}"), stacklevel=2)
+                    break
+                wide.append(noisiest)
         except CompileError:
             raise
         except Exception as error:  # onnxruntime raises exceptions of several unrelated types
@@ -128,9 +141,9 @@ def _in_integers(
     """Return the prepared model with quantisers everywhere."""
     wide = {name: [{"quant_type": quantiser.QuantType.QInt16}] for name in sorted(bits.wide)}
     options = {"per_channel": per_channel, "symmetric": powers_of_two}
-    found = _quantised(ready, samples, quantiser, folder, **options, overrides=wide)
+    found = _quantised(ready, samples, quantiser, folder, **options, overrides={} if powers_of_two else wide)
     if powers_of_two:
-        overrides = powers(ready, found, samples)
+        overrides = widened(powers(ready, found, samples), bits.wide)
         found = _quantised(ready, samples, quantiser, folder, **options, overrides=overrides)
     fuse_activations(found.graph)
     if powers_of_two:
@@ -139,16 +152,25 @@ def _in_integers(
     return found
 
 
-def _too_noisy(
-    ready: onnx.ModelProto, found: onnx.ModelProto, samples: Sequence[Sample], least_db: float, wide: Sequence[str]
-) -> list[str]:
-    """Return the tensor with the most noise that has 8 bits yet, if an output has too much."""
-    measured = noise(ready, found, samples)
-    outputs = {value.name for value in ready.graph.output}
-    if all(each.decibels >= least_db for each in measured if each.name in outputs):
-        return []
-    left = [each for each in measured if each.name not in wide and each.decibels < least_db + 20]
-    return [left[0].name] if left else []
+def _noisy_outputs(measured: Sequence[Noise], model: onnx.ModelProto, least_db: float) -> list[Noise]:
+    """Return the outputs of a model that have too much noise."""
+    names = {value.name for value in model.graph.output}
+    return [each for each in measured if each.name in names and each.decibels < least_db]
+
+
+def _noisiest(measured: Sequence[Noise], least_db: float, wide: Sequence[str]) -> str | None:
+    """Return the tensor with the most noise that has 8 bits yet; None if all that matter have 16."""
+    left = (each.name for each in measured if each.name not in wide and each.decibels < least_db + MARGIN_DB)
+    return next(left, None)
+
+
+def _out_of_reach(output: Noise, least_db: float, wide: int, noisiest: str | None, per_channel: bool) -> str:
+    """Say how far the noise of an output is from what was asked for, and why no more is done."""
+    reached = f"output '{output.name}' reaches {output.decibels:.1f} dB of signal to noise, not {least_db:g}: "
+    if noisiest is not None:
+        return f"{reached}{wide} layers have activations of 16 bits, and no more are tried ('{noisiest}' is the next)"
+    weights = "" if per_channel else "; --per-channel makes less of it"
+    return f"{reached}all {wide} layers that matter have activations of 16 bits; the rest is of weights{weights}"
 
 
 def _onnxruntime() -> Any:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 class QuantType(Enum):
     QInt8 = 0
+    QInt16 = 3
     QUInt8 = 1
 
 class QuantFormat(Enum):
