@@ -26,11 +26,14 @@ class NotExact(Exception):
 Operands = Sequence[ir.Value | None]
 """The integers of each operand; None for a constant, whose integers are those of its type."""
 
-Form = Callable[[Any, Operands], ir.Value]
+Form = Callable[[Any, Operands], "ir.Value | None"]
 F = TypeVar("F", bound=Form)
 
 FORMS: dict[type, Form] = {}
-"""What builds the integer form of each operation, from the operation and its integer operands."""
+"""What builds the integer form of each operation, from the operation and its integer operands.
+
+None from it: the real value of the result is rounded instead.
+"""
 
 
 def form_of(*operations: type) -> Callable[[F], F]:
