@@ -1,21 +1,25 @@
-"""Random quantised graphs with quantisers left out: exact, judged by ONNX's text, or refused with a remedy.
+"""Random graphs: exact, judged by ONNX's text, or refused with a remedy.
 
-`python test_random_graphs.py FIRST LAST` tries more and counts.
+Quantised ones have quantisers left out; float ones go through `htvm quantize`, and their C is executed too.
+`python test_random_graphs.py FIRST LAST quantised|float` tries more and counts.
 """
 
 import sys
 from collections import Counter
 
+import numpy as np
 import pytest
 from judging import check_exact
-from random_graphs import quantised_network
+from random_graphs import float_network, quantised_network
 
+import htvm
 from htvm.diagnostics import CompileError
+from htvm.quantization.quantize import quantise
 
 REMEDIES = ("QuantizeLinear", "expected", "look at", "set count_include_pad")
 
 
-def outcome(seed: int) -> str:
+def of_quantised(seed: int) -> str:
     """Return "exact" or "refused". Raises AssertionError on a wrong number, or a refusal that names no remedy."""
     model = quantised_network(seed)
     try:
@@ -27,12 +31,29 @@ def outcome(seed: int) -> str:
     return "exact"
 
 
+def of_float(seed: int) -> str:
+    """Return "exact": of the quantised network. Raises CompileError on one that cannot be compiled."""
+    model = float_network(seed)
+    calibration = {"x": np.random.default_rng(seed).normal(0, 1, (4, 3, 5, 6)).astype(np.float32)}
+    made = quantise(model, calibration, per_channel=bool(seed % 2))
+    check_exact(made, count=1, seed=seed)
+    assert htvm.verify(made).exact
+    return "exact"
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_exact_or_refused(seed: int) -> None:
-    outcome(seed)
+    of_quantised(seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(6))
+def test_float_networks_become_exact_ones(seed: int) -> None:
+    assert of_float(seed) == "exact"
 
 
 if __name__ == "__main__":
+    outcome = {"quantised": of_quantised, "float": of_float}[sys.argv[3]]
     counts: Counter[str] = Counter()
     for number in range(int(sys.argv[1]), int(sys.argv[2])):
         try:
