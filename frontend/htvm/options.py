@@ -86,7 +86,8 @@ class CompileOptions:
     plan: entries that pin layers to engines and tilings; htvm.plan.read returns options with those of a file.
     requant_shift: what RequantShift means: "floor" rounds down, as quantlib has it; "half" adds half of div first, as
         Deeploy does.
-    input_types: what float32 inputs hold that no QuantizeLinear describes, by input, such as {"input": "u8"}.
+    input_types: what inputs hold that no QuantizeLinear describes (float32, or integers of fewer bits than their
+        type), by input, such as {"input": "u8"}.
     shapes: of inputs with axes of no fixed size, by input, such as {"input": (1, 3, 32, 32)}.
 
     Raises ValueError for a choice that there is not.

@@ -14,9 +14,9 @@ from htvm.import_onnx import quantisation as q
 from htvm.import_onnx.errors import ModelError, Problem
 from htvm.import_onnx.interface import Argument, Arguments, dtype_of, result_of, static_shape
 from htvm.import_onnx.model import ONNX_DOMAINS, Model, read_model
-from htvm.import_onnx.node import DependsOnProblem, Node
+from htvm.import_onnx.node import DependsOnProblem, Node, as_numbers
 from htvm.import_onnx.operators import folding, operator
-from htvm.import_onnx.values import Constant, Tensor, Unknown, Value, quantised_type, real_type
+from htvm.import_onnx.values import Constant, Integers, Tensor, Unknown, Value, quantised_type, real_type
 
 MAX_OPERATIONS = 1_200
 """Of the accel dialect, quantisers included: the passes take up to 15 ms for one."""
@@ -166,7 +166,11 @@ class _Import:
         function.arg_attrs = [_interface(value, argument.rounding) for value, argument in known]
         for (value, argument), written in zip(known, block.arguments, strict=True):
             stored = value.type.tensor_type.elem_type != onnx.TensorProto.FLOAT
-            self.values[value.name] = Tensor(written, argument.quantisation, stored)
+            tensor = Tensor(written, argument.quantisation, stored)
+            self.values[value.name] = tensor
+            if argument.holds:
+                ends = argument.quantisation.lowest, argument.quantisation.highest
+                self.values[value.name] = Integers(as_numbers(tensor), argument.holds, *ends)
         return function
 
     def _results(self) -> list[ir.Value]:

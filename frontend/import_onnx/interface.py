@@ -19,7 +19,7 @@ from htvm.dialects.quantisation import Quantisation
 from htvm.import_onnx import quantisation as q
 from htvm.import_onnx.errors import ModelWarning, Problem, choices_text
 from htvm.import_onnx.model import Model
-from htvm.import_onnx.node import DependsOnProblem, Node, quantise, settle, stored_integers
+from htvm.import_onnx.node import DependsOnProblem, Node, quantise, settled, stored_integers
 from htvm.import_onnx.operators.elementwise import BOUNDS, ROUNDINGS, bounds
 from htvm.import_onnx.operators.qoperators import meaning_of_input
 from htvm.import_onnx.operators.quantise import parameters
@@ -31,6 +31,9 @@ INDEX_TYPES = (onnx.TensorProto.INT64, onnx.TensorProto.INT32)
 
 INDEX_MOVES = frozenset(("Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"))
 """Between an input and what it indexes."""
+
+UNSIGNED = {onnx.TensorProto.UINT8: np.dtype(np.uint8), onnx.TensorProto.UINT16: np.dtype(np.uint16)}
+"""Types of integers to which Cast rounds floats down, as it rounds towards zero."""
 
 ANY_8_BIT_INTEGER = q.integers(np.dtype(np.int16), -128, 255)
 """What a float32 input without QuantizeLinear is taken to hold: an 8-bit integer of either sign."""
@@ -78,10 +81,15 @@ def dtype_of(tensor: onnx.TypeProto.Tensor) -> np.dtype:
 
 @dataclass(frozen=True)
 class Argument:
-    """What a graph input becomes. rounding: how floats are rounded to it, if the graph has floats."""
+    """What a graph input becomes.
+
+    rounding: how floats are rounded to it, if the graph has floats. holds: the type of the graph's integers, where
+    `quantisation` is of fewer of them.
+    """
 
     quantisation: Quantisation
     rounding: str = "half_even"
+    holds: np.dtype | None = None
 
 
 class Arguments:
@@ -109,13 +117,12 @@ class Arguments:
         dtype = dtype_of(value.type.tensor_type)
         if dtype == np.float32:
             return self._of_float(value.name)
-        self._refuse_input_type(value.name, f"is {dtype}")
         for name, node in self._named_ends(value.name, through=MOVES | JOINS):
-            if node.proto.op_type == "DequantizeLinear":
-                return Argument(_parameters(node, dtype))
-            if grid := meaning_of_input(node, name, dtype):
+            grid = _parameters(node, dtype) if node.proto.op_type == "DequantizeLinear" else None
+            if grid := grid or meaning_of_input(node, name, dtype):
+                self._refuse_input_type(value.name, f"is {dtype}, quantised by node '{node.name}'")
                 return Argument(grid)
-        return Argument(q.integers(dtype))
+        return self._of_integers(value.name, dtype)
 
     def _rows(self, value: onnx.ValueInfoProto) -> int | None:
         """Return the rows of the smallest table that an integer input indexes, if it does nothing else."""
@@ -138,6 +145,19 @@ class Arguments:
                 return None
             found.append(shape[axis])
         return min(found, default=None)
+
+    def _of_integers(self, name: str, dtype: np.dtype) -> Argument:
+        """Return what an input of integers holds: all of its type, or those of them that the user says."""
+        limits = np.iinfo(dtype)
+        if name in self._input_types:
+            given = q.from_text(self._input_types[name])
+            if not limits.min <= given.lowest <= given.highest <= limits.max:
+                raise Problem(f"is {dtype}, expected an input type within it (got '{self._input_types[name]}')")
+            return Argument(given, holds=dtype)
+        if limits.bits > 16:
+            message = f"is {dtype} and may hold any; an input type such as {name}=u8 makes it smaller"
+            warnings.warn(ModelWarning(f"{self._model.label}: input '{name}': {message}"), stacklevel=2)
+        return Argument(q.integers(dtype))
 
     def _of_float(self, name: str) -> Argument:
         """Return what the graph's QuantizeLinear or Floor makes of an input, or what integers it holds."""
@@ -166,8 +186,14 @@ class Arguments:
         return Argument(ANY_8_BIT_INTEGER)
 
     def _rounded(self, node: Node) -> Argument | None:
-        """Return what [Div or Mul ->] Floor or Round -> bounds, of which `node` is the first, make of an input."""
+        """Return what [Div or Mul ->] Floor or Round -> bounds, of which `node` is the first, make of an input.
+
+        Cast to integers that have no sign is such a Floor.
+        """
         try:
+            if node.proto.op_type == "Cast":
+                dtype = UNSIGNED.get(node.attribute("to"))
+                return Argument(q.integers(dtype), "floor") if dtype else None
             scale = 1.0
             if node.proto.op_type in ("Div", "Mul"):
                 factor = node.number(1, "factor")
@@ -247,7 +273,7 @@ def result_of(value: Value | Unknown) -> Tensor:
     if isinstance(value, Constant | QuantisedConstant):
         raise Problem("is constant, expected a tensor that is computed")
     if isinstance(value, Rounded):
-        return settle(value)
+        return settled(value)
     if isinstance(value, Integers):
         return stored_integers(value.numbers, value.dtype)
     if value.quantised or value.grid is None:

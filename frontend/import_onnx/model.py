@@ -9,12 +9,11 @@ from functools import cached_property
 from pathlib import Path
 
 import onnx
-import onnx.checker
 import onnx.inliner
 import onnx.shape_inference
 from google.protobuf.message import DecodeError
 
-from htvm.import_onnx import onnx_files
+from htvm.import_onnx import checks, onnx_files
 from htvm.import_onnx.errors import ModelError, ModelWarning, shape_text
 
 OPSETS = range(7, onnx.defs.onnx_opset_version() + 1)
@@ -244,7 +243,7 @@ def with_functions_inlined(model: onnx.ModelProto, label: str) -> onnx.ModelProt
         return onnx.inliner.inline_local_functions(model)
     except Exception as error:  # the inliner raises exceptions of several unrelated types
         raise ModelError(
-            [f"{label}: its functions cannot be put in place of their calls: {_one_line(error)}"]
+            [f"{label}: its functions cannot be put in place of their calls: {checks.one_line(error)}"]
         ) from None
 
 
@@ -279,64 +278,20 @@ def _check(proto: onnx.ModelProto, content: bytes, label: str, name: str, folder
     try:
         onnx_files.check(content)
     except Exception as error:  # the checker raises exceptions of several unrelated types
-        problems = _check_nodes(proto, opset, skip=unknown)
+        problems = checks.problems_of_nodes(proto, opset, skip=unknown)
         if not problems and not unknown:
-            raise ModelError([f"{label}: is no valid ONNX model: {_one_line(error)}"]) from None
+            raise ModelError([f"{label}: is no valid ONNX model: {checks.one_line(error)}"]) from None
     if not problems and not unknown:
-        problems = _contradictions(content, label)
+        problems = checks.contradictions(content, label)
+        if problems and checks.take_integers(proto, problems):
+            proto = checks.with_outputs_inferred(proto, label)
+            content = proto.SerializeToString()
+            problems = checks.contradictions(content, label, types=False)
     return Model(label, name, proto.graph, opset, content, problems)
 
 
 def _known_to_onnx(node: onnx.NodeProto, opset: int) -> bool:
     return node.domain in ONNX_DOMAINS and onnx.defs.has(node.op_type, opset, "")
-
-
-def _check_nodes(proto: onnx.ModelProto, opset: int, skip: set[int]) -> dict[int, str]:
-    """Return what onnx's checker says of each node but those in `skip`: the check of a model stops at the first."""
-    problems = {}
-    for index, node in enumerate(proto.graph.node):
-        if index not in skip and (problem := problem_of(node, opset, proto.ir_version)):
-            problems[index] = problem
-    return problems
-
-
-def problem_of(node: onnx.NodeProto, opset: int, ir_version: int = onnx.IR_VERSION) -> str | None:
-    """Return what onnx's checker says of a node of ONNX's own operators."""
-    context = onnx.checker.C.CheckerContext()
-    context.ir_version = min(max(ir_version, 0), onnx.IR_VERSION)
-    context.opset_imports = {"": opset}
-    try:
-        onnx.checker.check_node(node, context)
-    except Exception as error:  # the checker raises exceptions of several unrelated types
-        return _one_line(error)
-    return None
-
-
-def _contradictions(content: bytes, label: str) -> dict[int, str]:
-    """Return what onnx's shape inference finds wrong with nodes, by the node's index."""
-    try:
-        onnx.shape_inference.infer_shapes(content, check_type=True, strict_mode=True)
-        return {}
-    except Exception:  # the inference raises exceptions of several unrelated types
-        # Its message calls nodes by their names, which need not be different, or there at all.
-        numbered = onnx.ModelProto.FromString(content)
-        for index, node in enumerate(numbered.graph.node):
-            node.name = str(index)
-    try:
-        onnx.shape_inference.infer_shapes(numbered, check_type=True, strict_mode=True)
-    except Exception as error:
-        parts = re.split(r"\(op_type: ?\w+, node name: (\d+)\): ", str(error))
-        problems = {int(index): _one_line(text) for index, text in zip(parts[1::2], parts[2::2], strict=True)}
-        if not problems:
-            raise ModelError([f"{label}: is no valid ONNX model: {_one_line(error)}"]) from None
-        return problems
-    return {}
-
-
-def _one_line(error: object) -> str:
-    """Return a message of onnx without line breaks, its brackets and the context it prints."""
-    text = re.sub(r"\[(ShapeInferenceError|TypeInferenceError)\]\s*", "", str(error)).partition("==> Context")[0]
-    return (" ".join(text.split()) or type(error).__name__).removesuffix(".")[:300]
 
 
 def _names(graph: onnx.GraphProto) -> Iterator[str | bytes]:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -186,7 +187,7 @@ class Node:
         if isinstance(value, QuantisedConstant):
             return emit_quantised(value.signed())
         if isinstance(value, Rounded):
-            return settle(value)
+            return settled(value)
         return stored_integers(value.numbers, value.dtype) if isinstance(value, Integers) else value
 
     # Outputs
@@ -242,6 +243,11 @@ def meaning(stored: Tensor, quantisation: Quantisation) -> Tensor:
 
 def settle(rounded: Rounded) -> Tensor:
     """Write integers that are rounded, in the smallest storage for their bounds; without bounds in 32 bits."""
+    if rounded.dtype and rounded.lowest < 0:
+        raise Problem(
+            f"divides {rounded.dtype} that may be negative, which rounds towards zero; expected Clip or Relu to 0 or "
+            "more behind it, or Cast to float32 before it and Floor behind it"
+        )
     reach = q.ACCUMULATOR.lowest, q.ACCUMULATOR.highest
     if rounded.tensor.quantised and rounded.tensor.grid.axis is None:
         grid = rounded.tensor.grid
@@ -253,6 +259,17 @@ def settle(rounded: Rounded) -> Tensor:
     with rounded.location:
         grid = q.integers(q.storage_for(lowest, highest), lowest, highest)
         return quantise(rounded.tensor, grid, rounded.rounding)
+
+
+def settled(rounded: Rounded) -> Tensor:
+    """Write integers that are rounded; what ONNX has as integers is stored as them."""
+    numbers = settle(rounded)
+    return stored_integers(numbers, rounded.dtype) if rounded.dtype else numbers
+
+
+def as_numbers(x: Tensor) -> Tensor:
+    """Return stored integers as numbers, with the range that they have."""
+    return meaning(x, replace(x.grid, scales=(1.0,), zero_points=(0,)))
 
 
 def stored_integers(numbers: Tensor, dtype: np.dtype) -> Tensor:

@@ -90,6 +90,7 @@ class Rounded:
     """A Floor or Round whose bounds have not all been seen; with them, it is one accel.quantize.
 
     lowest, highest: the bounds, integers or infinite, that Clip, Max, Min and Relu gave so far.
+    dtype: of the integers where ONNX divides such: towards zero, which is rounding down of what is not negative.
     """
 
     tensor: Tensor
@@ -97,10 +98,15 @@ class Rounded:
     location: ir.Location
     lowest: float = -math.inf
     highest: float = math.inf
+    dtype: np.dtype | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
         return self.tensor.shape
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        return self.lowest, self.highest
 
     @property
     def bounded(self) -> bool:

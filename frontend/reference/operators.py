@@ -8,7 +8,7 @@ result.
 import math
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from functools import reduce
+from functools import reduce, wraps
 
 import ml_dtypes
 import numpy as np
@@ -19,6 +19,9 @@ from htvm.dialects.semantics.real import Real
 from htvm.reference.node import Node
 from htvm.reference.registry import Value, operator
 from htvm.reference.windows import window_pads
+
+LARGEST = float(np.finfo(np.float32).max)
+"""The bounds of Clip that has none."""
 
 # Quantisation
 
@@ -66,7 +69,31 @@ def limits(dtype: np.dtype) -> tuple[int, int]:
 # Linear layers
 
 
-@operator("Conv")
+def or_of_integers(meaning: Callable[..., Real]) -> Callable[..., Value]:
+    """Let a linear layer take integers too, with sums of int32: ONNX has it on floats alone, exporters do not."""
+
+    @wraps(meaning)
+    def on_any(node: Node, *operands: Value | None) -> Value:
+        if isinstance(operands[0], Real):
+            return meaning(node, *operands)
+        numbers: list[Real | None] = []
+        for operand in operands:
+            if isinstance(operand, Real):
+                raise ValueError("some of its operands are integers, others real numbers")
+            numbers.append(None if operand is None else Real.of_integers(operand.astype(np.int64)))
+        return sums(meaning(node, *numbers))
+
+    return on_any
+
+
+def sums(x: Real) -> np.ndarray:
+    """Return integers as int32, which must hold them."""
+    exact = x.quantise(1, 0, -(2**62), 2**62)
+    if exact.size and (exact.min() < -(2**31) or exact.max() >= 2**31):
+        raise ValueError(f"sums from {exact.min()} to {exact.max()} do not fit int32")
+    return exact.astype(np.int32)
+
+
 def conv(node: Node, x: Real, w: Real, bias: Real | None = None) -> Real:
     rank = x.ndim - 2
     strides, dilations = node.get("strides", [1] * rank), node.get("dilations", [1] * rank)
@@ -75,14 +102,12 @@ def conv(node: Node, x: Real, w: Real, bias: Real | None = None) -> Real:
     return total if bias is None else total + bias.reshape([1, -1] + [1] * rank)
 
 
-@operator("Gemm")
 def gemm(node: Node, a: Real, b: Real, c: Real | None = None) -> Real:
     a, b = (x.transpose([1, 0]) if node.get(flag, 0) else x for x, flag in ((a, "transA"), (b, "transB")))
     product = real.matmul(a, b) * Real.of_floats(node.get("alpha", 1.0))
     return product if c is None else product + c * Real.of_floats(node.get("beta", 1.0))
 
 
-@operator("MatMul")
 def matmul(node: Node, a: Real, b: Real) -> Real:
     """A list is a row on the left, and a column on the right."""
     left = a if a.ndim > 1 else a.reshape([1, *a.shape])
@@ -91,6 +116,10 @@ def matmul(node: Node, a: Real, b: Real) -> Real:
     rows = product.shape[-2:-1] if a.ndim > 1 else ()
     columns = product.shape[-1:] if b.ndim > 1 else ()
     return product.reshape([*product.shape[:-2], *rows, *columns])
+
+
+for name, meaning in (("Conv", conv), ("Gemm", gemm), ("MatMul", matmul)):
+    operator(name)(or_of_integers(meaning))
 
 
 # Arithmetic
@@ -122,12 +151,14 @@ def div(node: Node, a: Value, b: Value) -> Value:
 
 
 @operator("Floor")
-def floor(node: Node, x: Real) -> Real:
-    return x.floor()
+def floor(node: Node, x: Value) -> Value:
+    return x.floor() if isinstance(x, Real) else x
 
 
 @operator("Round")
-def round_(node: Node, x: Real) -> Real:
+def round_(node: Node, x: Value) -> Value:
+    if not isinstance(x, Real):
+        return x
     return Real.of_integers(x.quantise(1, 0, -(2**62), 2**62))
 
 
@@ -139,6 +170,10 @@ def relu(node: Node, x: Value) -> Value:
 @operator("Clip")
 def clip(node: Node, x: Value, low: Value | None = None, high: Value | None = None) -> Value:
     if not isinstance(x, Real):
+        if node.version < 11:
+            numbers = Real.of_integers(x.astype(np.int64))
+            ends = (Fraction(node.get(name, number)) for name, number in (("min", -LARGEST), ("max", LARGEST)))
+            return numbers.clamp(*ends).quantise(1, 0, -(2**62), 2**62).astype(x.dtype)
         return x if low is None and high is None else np.clip(x, _array(low), _array(high))
     if node.version < 11:
         low, high = (Real.of_floats(node.get(name)) if node.get(name) is not None else None for name in ("min", "max"))

@@ -94,27 +94,19 @@ def qlinear_matmul(
 def conv_integer(
     node: Node, x: np.ndarray, w: np.ndarray, x_zero: np.ndarray | None = None, w_zero: np.ndarray | None = None
 ) -> np.ndarray:
-    return _sums(operators.conv(node, _counted_from(x, x_zero), _counted_from(w, w_zero)))
+    return operators.sums(operators.conv(node, _counted_from(x, x_zero), _counted_from(w, w_zero)))
 
 
 @operator("MatMulInteger")
 def matmul_integer(
     node: Node, a: np.ndarray, b: np.ndarray, a_zero: np.ndarray | None = None, b_zero: np.ndarray | None = None
 ) -> np.ndarray:
-    return _sums(real.matmul(_counted_from(a, a_zero), _counted_from(b, b_zero, axis=-1)))
+    return operators.sums(real.matmul(_counted_from(a, a_zero), _counted_from(b, b_zero, axis=-1)))
 
 
 def _counted_from(x: np.ndarray, zero_point: np.ndarray | None, axis: int = 0) -> Real:
     zero_point = np.zeros((), np.int64) if zero_point is None else zero_point
     return Real.of_integers(x.astype(np.int64) - along(zero_point.astype(np.int64), axis, x.ndim))
-
-
-def _sums(x: Real) -> np.ndarray:
-    """Return integers as int32, which must hold them."""
-    exact = x.quantise(1, 0, -(2**62), 2**62)
-    if exact.size and (exact.min() < -(2**31) or exact.max() >= 2**31):
-        raise ValueError(f"sums from {exact.min()} to {exact.max()} do not fit int32")
-    return exact.astype(np.int32)
 
 
 def microsoft(op_type: str) -> Callable[[_Meaning], _Meaning]:

@@ -133,7 +133,7 @@ def add_inputs(to: argparse.ArgumentParser) -> None:
         type=_input_type,
         default={},
         metavar="NAME=TYPE",
-        help="what a float32 input without QuantizeLinear holds: u8, i16, a range such as 0..127; may be repeated",
+        help="what an input without QuantizeLinear holds (float32 or integers): u8, i16, 0..127, ..; may be repeated",
     )
     add_shapes(to)
 

@@ -15,7 +15,8 @@ from htvm.dialects import accel
 from htvm.dialects.quantisation import Quantisation
 from htvm.import_onnx import quantisation as q
 from htvm.import_onnx.errors import Problem, choices_text, shape_text
-from htvm.import_onnx.node import Node, axis_of, meaning, quantise, settle, stored_integers
+from htvm.import_onnx.node import Node, as_numbers, axis_of, quantise, settle, stored_integers
+from htvm.import_onnx.operators import integers
 from htvm.import_onnx.values import (
     Constant,
     Integers,
@@ -24,7 +25,6 @@ from htvm.import_onnx.values import (
     Tensor,
     Value,
     check_finite,
-    emit_quantised,
 )
 
 MAX_FOLDED = 65_536
@@ -67,13 +67,17 @@ def _by_computed(node: Node) -> Value:
     return node.emit(accel.mul, shape, inverse.value, node.tensor(0).value)
 
 
-def floor(node: Node) -> Rounded:
+def floor(node: Node) -> Rounded | Tensor | Integers:
     """With bounds after it (Clip, or Max and Min), this is the rounding of integer arithmetic."""
+    if integers.holds(value := node.value(0)):
+        return value
     return Rounded(node.tensor(0), ROUNDINGS["Floor"], node.location)
 
 
-def round_(node: Node) -> Rounded:
+def round_(node: Node) -> Rounded | Tensor | Integers:
     """With bounds after it (Clip, or Max and Min), this is a rounding of integer arithmetic."""
+    if integers.holds(value := node.value(0)):
+        return value
     return Rounded(node.tensor(0), ROUNDINGS["Round"], node.location)
 
 
@@ -170,12 +174,16 @@ def cast(node: Node) -> Value:
         dtype = np.dtype(np.int32)  # what is known to be integers has at most 32 bits
     if dtype not in q.STORAGES.values():
         raise Problem(f"to is {dtype}, expected {choices_text(['float32', *map(str, q.STORAGES.values())])}")
+    if isinstance(value, Rounded) and value.dtype:
+        raise Problem(f"makes {dtype} of {value.dtype} that may be larger, which wrap around; Clip them before it")
     if isinstance(value, Rounded):
         limits = np.iinfo(dtype)
         value = settle(value.clamped(float(limits.min), float(limits.max), node.location))
         return stored_integers(value, dtype)
     limits = np.iinfo(dtype)
     if isinstance(value, Integers):
+        if value.dtype == dtype:
+            return value
         if limits.bits < 32 and not limits.min <= value.lowest <= value.highest <= limits.max:
             raise Problem(f"makes {dtype} of {value.dtype} that may be larger, which wrap around; Clip them before it")
         x = value.numbers
@@ -194,11 +202,6 @@ def cast(node: Node) -> Value:
         grid = q.integers(dtype, lowest, highest)
         return Tensor(quantise(x, grid).value, grid, stored=True)
     return stored_integers(x, dtype)
-
-
-def as_numbers(x: Tensor) -> Tensor:
-    """Return stored integers as numbers, with the range that they have."""
-    return meaning(x, replace(x.grid, scales=(1.0,), zero_points=(0,)))
 
 
 def _cast_constant(constant: Constant, dtype: np.dtype) -> Constant:
@@ -254,7 +257,10 @@ def _clamped(node: Node, index: int, low: float, high: float) -> Tensor | Rounde
     whole = all(math.isinf(bound) or bound.is_integer() for bound in map(float, (low, high)))
     if isinstance(value, Rounded) and whole:
         rounded = value.clamped(low, high, node.location)
-        return settle(rounded) if rounded.bounded else rounded
+        if not rounded.bounded:
+            return rounded
+        numbers = settle(rounded)
+        return Integers(numbers, value.dtype, *rounded.ends) if value.dtype else numbers
     x = node.tensor(index)
     if (low, high) == (-math.inf, math.inf):
         return x
@@ -290,54 +296,11 @@ def _binary(
             found = f"computes a constant of {math.prod(shape):,} elements"
             raise Problem(f"{found}, expected at most {MAX_FOLDED:,}")
         return Constant(compute(known[0].array, known[1].array), node.proto.output[0])
-    if any(_is_of_integers(node.value(index)) for index in (0, 1)):
-        return _of_integers(node, op, shape, keeps_integers)
+    if any(integers.holds(node.value(index)) for index in (0, 1)):
+        return integers.combined(node, op, shape) if keeps_integers else integers.divided(node, shape)
     a, b = node.tensor(0), node.tensor(1)
     grid = q.ACCUMULATOR if keeps_integers and a.integral and b.integral else _rescaled(node, a)
     return node.emit(op, shape, a.value, b.value, grid=grid)
-
-
-def _is_of_integers(value: Value) -> bool:
-    return isinstance(value, Integers) or (isinstance(value, Tensor) and value.stored)
-
-
-def _of_integers(node: Node, op: Callable[..., ir.Value], shape: tuple[int, ...], keeps_integers: bool) -> Integers:
-    """Write arithmetic on tensors of integers, whose results their type holds. Raises Problem where it may not."""
-    if not keeps_integers:
-        raise Problem("divides integers, which cuts off fractions; Cast to float, and Floor behind it")
-    a, b = (_as_sums(node, index) for index in (0, 1))
-    if a.dtype != b.dtype:
-        raise Problem(f"input '{node.input_name(1)}' is {b.dtype}, expected {a.dtype} as the other one")
-    ends = [(a.lowest, a.highest), (b.lowest, b.highest)]
-    kind = node.proto.op_type
-    if kind == "Mul":
-        corners = [p * r if p and r else 0.0 for p in ends[0] for r in ends[1]]
-    else:
-        corners = [p - r if kind == "Sub" else p + r for p in ends[0] for r in ends[1]]
-    corners = [-math.inf if math.isnan(corner) else corner for corner in corners]
-    limits = np.iinfo(a.dtype)
-    if a.dtype != np.int32 and not limits.min <= min(corners) <= max(corners) <= limits.max:
-        raise Problem(
-            f"computes {a.dtype} from {min(corners):,.0f} to {max(corners):,.0f}, which wrap around; "
-            "Cast to int32 before it"
-        )
-    made = node.emit(op, shape, a.numbers.value, b.numbers.value, grid=q.ACCUMULATOR)
-    return Integers(made, a.dtype, min(corners), max(corners))
-
-
-def _as_sums(node: Node, index: int) -> Integers:
-    """Return an input of integers as numbers, and between which they are."""
-    value = node.value(index)
-    if isinstance(value, Integers):
-        return value
-    if isinstance(value, Constant) and value.array.dtype in q.STORAGES.values():
-        lowest, highest = (float(end) for end in (value.array.min(initial=0), value.array.max(initial=0)))
-        stored = emit_quantised(QuantisedConstant(value.array.astype(np.int32), q.ACCUMULATOR, value.name))
-        return Integers(stored, value.array.dtype, lowest, highest)
-    x = node.any_tensor(index)
-    if not x.stored:
-        raise Problem(f"input '{node.input_name(index)}' is float32, the other one holds integers")
-    return Integers(as_numbers(x), q.storage(x.grid), x.grid.lowest, x.grid.highest)
 
 
 def _rescaled(node: Node, a: Tensor) -> Quantisation | None:

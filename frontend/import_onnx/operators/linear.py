@@ -10,11 +10,13 @@ from htvm.dialects import accel
 from htvm.dialects.quantisation import Quantisation
 from htvm.import_onnx.errors import Problem, shape_text
 from htvm.import_onnx.node import Node
+from htvm.import_onnx.operators import integers
 from htvm.import_onnx.operators.selection import shaped
 from htvm.import_onnx.operators.windows import as_map, expect_map, from_map, windows
 from htvm.import_onnx.quantisation import ACCUMULATOR
 from htvm.import_onnx.values import (
     Constant,
+    Integers,
     QuantisedConstant,
     Tensor,
     Value,
@@ -31,11 +33,14 @@ MAX_CHANNELS = 8_192
 """Of a layer's output."""
 
 
-def conv(node: Node) -> Tensor:
+def conv(node: Node) -> Tensor | Integers:
     """One- or two-dimensional; any stride, dilation, group and padding.
 
     Weights are quantised per tensor or per output channel, float32 integers, or computed; the bias is a constant.
+    All of them may be integers: sums are int32 then.
     """
+    if integers.holds(node.value(0)):
+        return integers.sums(node, conv)
     groups = node.attribute("group", 1)
     kernel_shape = node.attribute("kernel_shape")
     weights, shape = _kernels(node)
@@ -67,11 +72,13 @@ def conv(node: Node) -> Tensor:
     return from_map(node, sums, len(x.shape))
 
 
-def gemm(node: Node) -> Tensor:
+def gemm(node: Node) -> Tensor | Integers:
     """alpha A B + beta C; A and B transposed or not; B constant or computed; C of any shape that broadcasts.
 
-    A constant B is quantised per tensor or per output, or float32 integers.
+    A constant B is quantised per tensor or per output, or float32 integers. All may be integers: sums are int32 then.
     """
+    if integers.holds(node.value(0)):
+        return integers.sums(node, gemm)
     alpha, beta = node.attribute("alpha", 1.0), node.attribute("beta", 1.0)
     transposed = node.attribute("transB", 0)
     x = node.tensor(0)
@@ -97,11 +104,14 @@ def gemm(node: Node) -> Tensor:
     return node.emit(accel.add, product.shape, product.value, term.value, grid=grid)
 
 
-def matmul(node: Node) -> Tensor:
+def matmul(node: Node) -> Tensor | Integers:
     """Of any ranks, with broadcasting; both computed, or either constant.
 
-    A constant matrix on the right is quantised per tensor or per column, or float32 integers.
+    A constant matrix on the right is quantised per tensor or per column, or float32 integers. Both may be integers:
+    sums are int32 then.
     """
+    if any(integers.holds(node.value(index)) for index in (0, 1)):
+        return integers.sums(node, matmul)
     right = node.value(1)
     x = node.tensor(0)
     if isinstance(right, Constant | QuantisedConstant) and len(right.shape) == 1 and len(x.shape) > 1:

@@ -11,8 +11,9 @@ import numpy as np
 
 from htvm.dialects.quantisation import Quantisation
 from htvm.import_onnx import quantisation as q
+from htvm.import_onnx.checks import problem_of
 from htvm.import_onnx.errors import Problem
-from htvm.import_onnx.model import OPSETS, problem_of
+from htvm.import_onnx.model import OPSETS
 from htvm.import_onnx.node import DependsOnProblem, Node, meaning, quantise
 from htvm.import_onnx.operators import elementwise, functions, linear, pooling, shape
 from htvm.import_onnx.operators.quantise import grid_of

@@ -212,6 +212,9 @@ def div(c: Call) -> np.ndarray:
 
 def clip(c: Call) -> np.ndarray:
     x, low, high = c.inputs[0], c.at(1), c.at(2)
+    if not is_real(x) and (found := {"min", "max"} & set(c.attributes)):
+        ends = [int(c(name)) if name in found else None for name in ("min", "max")]
+        return np.clip(x.astype(np.int64), *ends).astype(x.dtype)
     if low is None and "min" in c.attributes:
         low = _real(np.float32(c("min")))
     if high is None and "max" in c.attributes:
@@ -242,6 +245,11 @@ def function(formula: Callable[..., Any], **defaults: float) -> Callable[[Call],
         return each(lambda x: formula(x, *numbers))(c.inputs[0])
 
     return run
+
+
+def on_fractions(rounding: Callable[[Fraction], int]) -> Callable[[Call], np.ndarray]:
+    """Return an operator that rounds; integers are what they are."""
+    return lambda c: each(lambda x: Fraction(rounding(x)))(c.inputs[0]) if is_real(c.inputs[0]) else c.inputs[0]
 
 
 _exp1, _tanh1, _sig1, _soft1, _erf1 = (_decimal(f) for f in (Decimal.exp, _tanh, _sigmoid, _softplus, _erf))
@@ -376,6 +384,19 @@ def _places(c: Call, sizes: list[int], kernel: list[int]) -> Any:
                 inside.append((tap, tuple(at)))
         yield place, inside, padded
     return
+
+
+def of_integers(layer: Callable[[Call], np.ndarray]) -> Callable[[Call], np.ndarray]:
+    """Let a layer that ONNX has on floats take integers, as MATCH's exporter writes it: the sums have 32 bits."""
+
+    def run(c: Call) -> np.ndarray:
+        if is_real(c.inputs[0]):
+            return layer(c)
+        found = layer(Call(c.node, c.attributes, [each(lambda n: Fraction(int(n)))(x) for x in c.inputs], c.opset))
+        assert all(n.denominator == 1 and abs(n) < 2**31 for n in found.flat)
+        return found.astype(np.int64).astype(np.int32)
+
+    return run
 
 
 def conv(c: Call) -> np.ndarray:
@@ -689,7 +710,7 @@ OPERATORS: dict[str, Callable[[Call], Any]] = {
     "Concat": lambda c: np.concatenate(c.inputs, c("axis")),
     "Constant": constant,
     "ConstantOfShape": constant_of_shape,
-    "Conv": conv,
+    "Conv": of_integers(conv),
     "ConvTranspose": conv_transpose,
     "DepthToSpace": depth_to_space,
     "DequantizeLinear": dequantize,
@@ -703,10 +724,10 @@ OPERATORS: dict[str, Callable[[Call], Any]] = {
         c.inputs[0], np.broadcast_shapes(c.inputs[0].shape, tuple(c.inputs[1].tolist()))
     ),
     "Flatten": lambda c: c.inputs[0].reshape(math.prod(c.inputs[0].shape[: c("axis", 1)]), -1),
-    "Floor": function(lambda x: Fraction(math.floor(x))),
+    "Floor": on_fractions(math.floor),
     "Gather": lambda c: np.take(c.inputs[0], c.inputs[1].astype(np.int64), c("axis", 0)),
     "Gelu": gelu,
-    "Gemm": gemm,
+    "Gemm": of_integers(gemm),
     "GlobalAveragePool": over_space("mean"),
     "GlobalMaxPool": over_space("max"),
     "Greater": compare(np.greater),
@@ -719,7 +740,7 @@ OPERATORS: dict[str, Callable[[Call], Any]] = {
     "LeakyRelu": function(lambda x, a: x if x >= 0 else a * x, alpha=0.01),
     "Less": compare(np.less),
     "Log": unary(Decimal.ln),
-    "MatMul": lambda c: _product(*c.inputs),
+    "MatMul": of_integers(lambda c: _product(*c.inputs)),
     "Max": extreme(np.maximum),
     "MaxPool": pool,
     "Min": extreme(np.minimum),
@@ -742,7 +763,7 @@ OPERATORS: dict[str, Callable[[Call], Any]] = {
     "RequantShift": requant_shift,
     "Reshape": reshape,
     "Resize": resize,
-    "Round": function(lambda x: Fraction(round(x))),
+    "Round": on_fractions(round),
     "Selu": function(
         lambda x, a, g: g * x if x > 0 else g * (a * _exp1(x) - a),
         alpha=1.67326319217681884765625,

@@ -81,7 +81,9 @@ def _array(value: np.ndarray | onnx.TensorProto) -> np.ndarray:
 
 REFUSED = {
     r"(add|mul|sub)_u?int\d+": "which wrap around; Cast to int32 before it",
-    r"div_u?int\d+(_trunc)?": "divides integers, which cuts off fractions",
+    r"div_int(8|16)": "that may be negative, which rounds towards zero; expected Clip or Relu to 0 or more behind it",
+    r"div_int32_trunc": "holds -2, expected positive float32 numbers",
+    r"div_uint(8|16)": "has a constant that varies along the axes [0, 1, 2], expected one axis",
     r"(max|min)_u?int\d+": "expected float32",
     r"(averagepool|convtranspose|maxpool)_3d.*": "has rank 5, expected 4 (N, C, H, W) or 3 (N, C, W)",
     r"clip_min_greater_than_max": "min is 2, expected at most max, which is 1",
