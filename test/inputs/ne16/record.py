@@ -10,7 +10,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,7 @@ from htvm.backend.targets.engines.ne16.job import (
     Strides,
     Width,
 )
-from htvm.backend.targets.engines.ne16.vectors import Bytes, Vector
+from htvm.backend.targets.engines.ne16.vectors import Bytes, Start, Vector
 from htvm.backend.targets.engines.ne16.weights import Layout
 
 SEED = 16
@@ -47,8 +47,7 @@ class Planned:
     words: tuple[int, ...]
     given: tuple[Bytes, ...]
     output: tuple[int, int]
-    cleared: bool
-    queued: bool
+    start: Start
 
 
 def random_job(rng: np.random.Generator, space: int) -> tuple[Job, tuple[Bytes, ...], tuple[int, int]]:
@@ -131,27 +130,36 @@ def plan(rng: np.random.Generator, count: int) -> list[list[Planned]]:
         sequence: list[Planned] = []
         with_cure = rng.random() < 0.25
         repeated = rng.random() < 0.2
-        job, given, output = random_job(rng, 0)
+        space = 0
+        job, given, output = random_job(rng, space)
         for _ in range(int(rng.integers(2, 7))):
-            queued = bool(sequence) and not with_cure and not sequence[-1].queued and rng.random() < 0.4
+            is_after_one = bool(sequence) and sequence[-1].start is not Start.QUEUED
+            queued = is_after_one and not with_cure and rng.random() < 0.4
             if not repeated or queued:
-                job, given, output = random_job(rng, JOB_SPACE if queued else 0)
-            sequence.append(Planned(job.words(), given, output, not sequence or with_cure, queued))
+                space = JOB_SPACE - space if queued else space
+                job, given, output = random_job(rng, space)
+            start = Start.QUEUED if queued else Start.SOFT_CLEAR if with_cure else Start.IDLE
+            sequence.append(Planned(job.words(), given, output, start if sequence else Start.RESET))
         sequences.append(sequence)
     return sequences
+
+
+def queue(sequence: list[Planned], index: int) -> list[Planned]:
+    """Return a job and the one that is queued behind it, if there is one."""
+    behind = sequence[index + 1 : index + 2]
+    return [sequence[index], *(job for job in behind if job.start is Start.QUEUED)]
 
 
 def commands(sequence: list[Planned]) -> Iterator[str]:
     """Yield what the bench is told for a sequence."""
     yield "reset"
     for index, job in enumerate(sequence):
-        followed = index + 1 < len(sequence) and sequence[index + 1].queued
-        group = [job, sequence[index + 1]] if followed else [job]
-        if job.queued:
+        if job.start is Start.QUEUED:
             continue
+        group = queue(sequence, index)
         for each in group:
             yield from (f"fill {run.address:x} {run.content.hex()}" for run in each.given)
-        if index and job.cleared:
+        if job.start is Start.SOFT_CLEAR:
             yield f"write {SOFT_CLEAR:x} 1"
         for each in group:
             yield from (f"write {FIRST_JOB_REGISTER + n:x} {word:x}" for n, word in enumerate(each.words))
@@ -166,16 +174,15 @@ def run(bench: Path, sequence: list[Planned]) -> list[Vector]:
     lines = iter(subprocess.run([bench], input=script, text=True, check=True, capture_output=True).stdout.split("\n"))
     found: list[Vector] = []
     for index, job in enumerate(sequence):
-        if job.queued:
+        if job.start is Start.QUEUED:
             continue
-        followed = index + 1 < len(sequence) and sequence[index + 1].queued
-        group = [job, sequence[index + 1]] if followed else [job]
+        group = queue(sequence, index)
         events = [int(next(lines).split()[1]) for _ in group]
         # Of two, cycles are counted from the second write of TRIGGER: the first one's are not known.
-        cycles = [events[0]] if not followed else [None, events[1] - events[0]]
+        cycles = [events[0]] if len(group) == 1 else [None, events[1] - events[0]]
         for each, taken in zip(group, cycles, strict=True):
             wanted = (Bytes(each.output[0], bytes.fromhex(next(lines))),)
-            found.append(Vector(each.words, each.given, wanted, each.cleared, each.queued, taken))
+            found.append(Vector(each.words, each.given, wanted, each.start, taken))
     return found
 
 
@@ -184,8 +191,7 @@ def main() -> None:
     count = int(sys.argv[2]) if len(sys.argv) > 2 else 160
     found: list[Vector] = []
     for sequence in plan(np.random.default_rng(SEED), count):
-        vectors_of = run(bench, sequence)
-        found.extend([replace(vectors_of[0], cleared=True), *vectors_of[1:]])
+        found.extend(run(bench, sequence))
     vectors.save(Path(__file__).parent / "sequences.npz", found)
     print(f"{len(found)} jobs")
 

@@ -5,7 +5,8 @@
              int32(int32(sum * scale[k]) + bias[k]) >> shift[k] with a bias, (sum * scale[k]) >> shift[k] without
              clipped to 0..255 or -128..127 for 8 bits; for 32 bits, with relu only its sign, else to int32
 
-There is no rounding. A depthwise job with stream-in loses its offset. A pixel of the input window is 0 beyond
+There is no rounding. A depthwise job with stream-in loses its offset. A linear job adds twice its padding value for
+each bit and for the offset, in each block of inputs. A pixel of the input window is 0 beyond
 `input_rows` and `input_columns`, else the padding value within the pads, else what is in memory.
 """
 
@@ -91,10 +92,13 @@ class _Inputs:
     """The input windows of a job, and what they give with each block of weights."""
 
     def __init__(self, job: Job, reader: Reader, used: np.ndarray) -> None:
-        self.job, self.reader, self.used = job, reader, used
+        self.job, self.reader, self.used, self.more = job, reader, used, 0
         if job.mode is Mode.LINEAR:
             pixel = reader.read(operands.linear_input_addresses(job)).astype(np.float64)
             self.columns = pixel[None]  # [1 pixel, C]
+            # Sums of four pixels are added up, of which two are not used: those give the padding value, in each step.
+            unused = 2 * job.pad_value * job.input_steps
+            self.more = unused * (job.weight_bits + job.offset)
         elif job.mode is not Mode.DEPTHWISE3X3:
             windows = self._windows(0, job.input_channels)
             self.columns = windows.reshape(len(windows), -1)  # [pixels, taps * C]
@@ -114,7 +118,7 @@ class _Inputs:
             matrix = (weights + job.offset).transpose(2, 1, 0).reshape(-1, channels)
             sums = self.columns @ matrix.astype(np.float64)
         every = np.zeros((*self.used.shape, channels), np.int64)
-        every[self.used] = sums.astype(np.int64)
+        every[self.used] = sums.astype(np.int64) + self.more
         return every
 
     def _windows(self, first: int, channels: int) -> np.ndarray:
@@ -223,10 +227,15 @@ def requantised(job: Job, reader: Reader, lanes: np.ndarray, block: int, channel
 
 
 def clipped(job: Job, values: np.ndarray, bits: int) -> np.ndarray:
-    """Return results of `bits` bits as accumulators of 32 bits."""
+    """Return what accumulators of 32 bits hold of results with `bits` bits; of 8-bit ones, the lowest 8 are written.
+
+    The upper bits are 0, but 1 where a result is too large: a later job can start on them.
+    """
     relu = job.requantisation.relu
+    if job.output is Width.BITS_8 and relu:
+        return np.where(values < 0, 0, np.where(values > 255, -1, values))
     if job.output is Width.BITS_8:
-        return np.clip(values, 0, 255) if relu else np.clip(values, -128, 127)
+        return np.where(values < -128, 0x80, np.where(values > 127, 0x7F - 256, values & 0xFF))
     if relu:
         return wrapped(np.maximum(values, 0), 32)
     return np.clip(values, -(1 << 31), (1 << 31) - 1) if bits > 32 else values

@@ -3,8 +3,7 @@
 A file of numpy (.npz) with an entry for each job, in the order in which they ran on one memory and one engine:
 
     words    uint32[jobs, 24]   the registers
-    cleared  bool[jobs]         SOFT_CLEAR, or a reset, came before the job
-    queued   bool[jobs]         the job was programmed while the one before was running
+    start    uint8[jobs]        what came before the job: a number of `Start`
     cycles   int64[jobs]        from the write of TRIGGER, or for a queued one from the event before, to the event; -1:
                                 not known
     stalls   int64[jobs]        refused accesses
@@ -16,14 +15,15 @@ and with an entry for each run of bytes, of which a job has any number:
     given_size, wanted_size        int64[runs]   bytes
     given, wanted                  uint8[..]     the bytes of all runs, one after the other
 
-`given` is what is written to the memory before the job; it keeps the rest. `wanted` is what is there when the job has
-ended, or when all jobs that are queued behind it have. Runs and jobs ascend.
+`given` is what is written to the memory before the job, or before the job that it is queued behind; the rest stays.
+`wanted` is what is there when the job has ended, and all that are queued behind it. Runs and jobs ascend.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +32,21 @@ from htvm.backend.targets.engines.ne16 import cycles as timing
 from htvm.backend.targets.engines.ne16.execute import execute
 from htvm.backend.targets.engines.ne16.job import REGISTERS, Job
 from htvm.backend.targets.engines.ne16.state import State
+
+
+class Start(IntEnum):
+    """What comes before a job."""
+
+    IDLE = 0
+    """It is programmed when the job before has ended."""
+
+    QUEUED = 1
+    """It is programmed while the job before is running."""
+
+    SOFT_CLEAR = 2
+    """A write of 1 to SOFT_CLEAR."""
+
+    RESET = 3
 
 
 @dataclass(frozen=True)
@@ -54,8 +69,7 @@ class Vector:
     words: tuple[int, ...]
     given: tuple[Bytes, ...]
     wanted: tuple[Bytes, ...]
-    cleared: bool = False
-    queued: bool = False
+    start: Start = Start.IDLE
     cycles: int | None = None
     stalls: int = 0
 
@@ -74,8 +88,7 @@ def save(path: Path, vectors: Sequence[Vector]) -> None:
     """Write vectors to a file."""
     arrays: dict[str, np.ndarray] = {
         "words": np.array([vector.words for vector in vectors], np.uint32).reshape(-1, REGISTERS),
-        "cleared": np.array([vector.cleared for vector in vectors], bool),
-        "queued": np.array([vector.queued for vector in vectors], bool),
+        "start": np.array([vector.start for vector in vectors], np.uint8),
         "cycles": np.array([-1 if vector.cycles is None else vector.cycles for vector in vectors], np.int64),
         "stalls": np.array([vector.stalls for vector in vectors], np.int64),
     }
@@ -92,7 +105,7 @@ def load(path: Path) -> tuple[Vector, ...]:
     """Read vectors from a file. Raises ValueError for one that does not hold them."""
     with np.load(path, allow_pickle=False) as file:
         arrays = dict(file)
-    by_job = ("words", "cleared", "queued", "cycles", "stalls")
+    by_job = ("words", "start", "cycles", "stalls")
     by_run = tuple(f"{kind}{part}" for kind in ("given", "wanted") for part in ("_job", "_address", "_size", ""))
     if missing := [name for name in (*by_job, *by_run) if name not in arrays]:
         raise ValueError(f"{path}: has no array '{missing[0]}'")
@@ -102,14 +115,17 @@ def load(path: Path) -> tuple[Vector, ...]:
     for name in by_job[1:]:
         if arrays[name].shape != (len(words),):
             raise ValueError(f"{path}: '{name}' is {arrays[name].shape}, expected ({len(words)},)")
+    try:
+        starts = [Start(start) for start in arrays["start"].tolist()]
+    except ValueError as error:
+        raise ValueError(f"{path}: 'start': {error}") from None
     given, wanted = (_runs(path, arrays, kind, len(words)) for kind in ("given", "wanted"))
     return tuple(
         Vector(
             words=tuple(words[job].tolist()),
             given=given[job],
             wanted=wanted[job],
-            cleared=bool(arrays["cleared"][job]),
-            queued=bool(arrays["queued"][job]),
+            start=starts[job],
             cycles=None if arrays["cycles"][job] < 0 else int(arrays["cycles"][job]),
             stalls=int(arrays["stalls"][job]),
         )
@@ -134,6 +150,15 @@ def _runs(path: Path, arrays: Mapping[str, np.ndarray], kind: str, jobs: int) ->
     return [tuple(each) for each in runs]
 
 
+def started(vector: Vector, state: State) -> State:
+    """Return the state in which a vector's job starts, of that behind the job before."""
+    if vector.start is Start.RESET:
+        state = State()
+    elif vector.start is Start.SOFT_CLEAR:
+        state = state.soft_cleared()
+    return state.given(vector.words, vector.start is Start.QUEUED)
+
+
 def differences(vectors: Sequence[Vector]) -> tuple[Difference, ...]:
     """Compute every job, one after the other, and return where the model does something else.
 
@@ -143,25 +168,29 @@ def differences(vectors: Sequence[Vector]) -> tuple[Difference, ...]:
     end = max(run.end for vector in vectors for run in (*vector.given, *vector.wanted))
     memory, state = np.zeros(end - base, np.uint8), State()
     found: list[Difference] = []
-    pending: list[tuple[int, Vector]] = []
-    for index, vector in enumerate(vectors):
-        for run in vector.given:
-            memory[run.address - base : run.end - base] = np.frombuffer(run.content, np.uint8)
-        job = Job.of_words(vector.words)
-        state = (state.soft_cleared() if vector.cleared else state).given(vector.words, vector.queued)
-        outcome = execute(job, memory, state, base)
-        outcome.store(memory, base)
-        state = outcome.state
-        if vector.cycles is not None and not vector.stalls:
-            taken = timing.cycles(job) - (timing.QUEUED_CYCLES_LESS if vector.queued else 0)
-            if taken != vector.cycles:
-                found.append(Difference(index, None, taken, vector.cycles))
-        pending.append((index, vector))
-        if index + 1 == len(vectors) or not vectors[index + 1].queued:
-            for job_index, ended in pending:
-                found.extend(_differing(memory, base, job_index, ended.wanted))
-            pending.clear()
+    for queue in _queues(vectors):
+        for index in queue:
+            for run in vectors[index].given:
+                memory[run.address - base : run.end - base] = np.frombuffer(run.content, np.uint8)
+        for index in queue:
+            vector = vectors[index]
+            job, state = Job.of_words(vector.words), started(vector, state)
+            outcome = execute(job, memory, state, base)
+            outcome.store(memory, base)
+            state = outcome.state
+            taken = timing.cycles(job) - (timing.QUEUED_CYCLES_LESS if vector.start is Start.QUEUED else 0)
+            if vector.cycles not in (None, taken) and not vector.stalls:
+                found.append(Difference(index, None, taken, vector.cycles or 0))
+        for index in queue:
+            found.extend(_differing(memory, base, index, vectors[index].wanted))
     return tuple(found)
+
+
+def _queues(vectors: Sequence[Vector]) -> Iterable[list[int]]:
+    """Yield the indices of jobs that are programmed together: one, and those that are queued behind it."""
+    starts = [index for index, vector in enumerate(vectors) if index == 0 or vector.start is not Start.QUEUED]
+    for start, end in zip(starts, [*starts[1:], len(vectors)], strict=True):
+        yield list(range(start, end))
 
 
 def _differing(memory: np.ndarray, base: int, job: int, wanted: Iterable[Bytes]) -> Iterable[Difference]:
