@@ -15,7 +15,7 @@ from types import ModuleType
 from htvm.backend.targets.soc import Soc
 from htvm.backend.targets.validation import validate
 
-BUILT_IN = ("rv32", "diana")
+BUILT_IN = ("rv32", "diana", "gap9")
 ENTRY_POINT_GROUP = "htvm.targets"
 
 

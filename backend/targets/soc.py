@@ -246,6 +246,12 @@ class Soc:
     def accelerators(self) -> tuple[Accelerator, ...]:
         return tuple(engine for engine in self.engines if isinstance(engine, Accelerator))
 
+    @property
+    def reads_unsigned(self) -> bool:
+        """Whether accelerators read maps of unsigned bytes, and none of signed ones."""
+        read = {element for engine in self.accelerators for element in engine.input.elements}
+        return "ui8" in read and "i8" not in read
+
     def memory(self, name: str) -> Memory:
         """Return the memory of that name; KeyError names those there are."""
         for memory in self.memories:

@@ -319,10 +319,13 @@ class Search:
         """Say whether maps that lie whole in the engine's memory are cut along their outermost axis only."""
         height, width = self.job.out_size
         resident = self.resident_orders
+        in_pixels = not self.stores and self.job.layout != Layout.NCHW
+        if self.job.has_own_channels and (self.keeps or not self.loads):  # a part of the input has as many channels
+            in_pixels = in_pixels or input_layout(self.engine, self.job) != Layout.NCHW
         return (
             (Layout.NCHW not in resident or (rows, columns) == (height, width))
             and (not resident or columns == width)
-            and (self.stores or self.job.layout == Layout.NCHW or outputs == self.job.outputs)
+            and (not in_pixels or outputs == self.job.outputs)
         )
 
     def fitting(self) -> Iterator[Tiling]:

@@ -8,11 +8,12 @@
         : (..x!quant.uniform<i8<0:127>:f32, 0.0625>, ..x!quant.uniform<i8:f32, 0.015625>, ..)
         -> ..x!quant.uniform<i8<0:127>:f32, 0.125>
 
-Only with `requant = pow2` in the module's `accel.options`: the numbers are no longer those of the ONNX file. Maps of 8
-bits between layers get zero point 0, a power of two as scale, and the range -128..127, or 0..127 if none is negative;
-both operands of an addition the same scale. Weights are rounded anew, with one scale for each layer. Rounding is half
-up: half a step is in the bias, and results are rounded down. What the network takes and gives stays as it is: where it
-has another scale, a table stands between, which rounds in the same way.
+Only with `requant = pow2` in the module's `accel.options`: the numbers are no longer those of the ONNX file. Maps of
+8 bits between layers get zero point 0, a power of two as scale, and the range -128..127, or 0..127 if none is
+negative; both operands of an addition the same scale. Weights are rounded anew, with one scale for each layer.
+Rounding is half up: half a step is in the bias, and results are rounded down. Where accelerators read unsigned maps
+only, those have the range 0..255, with zero point 128 if some are negative. What the network takes and gives stays as
+it is: where it has another scale, a table stands between, which rounds in the same way.
 
 Stage    imported, fused
 Reads    quantised types and constants of convolutions, dense layers, additions, average pools, and what only moves maps
@@ -32,6 +33,7 @@ from mlir import ir
 from mlir.dialects import func
 from mlir.passmanager import ExternalPass
 
+from htvm.backend.targets.soc import Soc
 from htvm.dialects import accel, inserted, quantisation
 from htvm.dialects.quantisation import Quantisation
 from htvm.dialects.semantics.real import Real
@@ -43,6 +45,8 @@ SUMS = (accel.AddOp, accel.Pool2dOp)
 
 LARGEST = 127.5
 """What the largest value may be, in steps: half a step more than 127 is rounded to it, or saturates."""
+SIGN = 128
+"""The zero point of numbers of both signs that are stored without."""
 BIAS = Quantisation(32, True, -(2**31), 2**31 - 1, (1.0,), (0,))
 """The type of a bias, but for its scale."""
 LARGEST_BIAS = 2.0**30
@@ -55,12 +59,14 @@ class RefitScales:
 
     name: ClassVar[str] = "refit-scales"
 
+    target: Soc | None = None
+
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
         if accel.numbers(module) != accel.Numbers.POW2:
             return
         for function in accel.functions(module):
             with function.location:
-                Refit(function).run()
+                Refit(function, self.target is not None and self.target.reads_unsigned).run()
 
 
 @dataclass
@@ -68,6 +74,7 @@ class Refit:
     """A function whose scales are refitted. exponents: of two, the scale of each map, by the first map of its group."""
 
     function: func.FuncOp
+    unsigned: bool = False
     group_of: dict[ir.Value, ir.Value] = field(default_factory=dict[ir.Value, ir.Value])
     exponents: dict[ir.Value, int] = field(default_factory=dict[ir.Value, int])
     weights: dict[ir.Value, int] = field(default_factory=dict[ir.Value, int])
@@ -85,7 +92,7 @@ class Refit:
                     self.join(own[0], value)
         for value in maps:
             first = self.first(value)
-            self.exponents[first] = max(self.exponents.get(first, -1000), exponent(*real_range(value)))
+            self.exponents[first] = max(self.exponents.get(first, -1000), self.exponent(*real_range(value)))
         self.raise_results(layers)
         types = {value: self.type(value) for value in maps}
         for layer in layers:
@@ -173,7 +180,14 @@ class Refit:
     def type(self, value: ir.Value) -> Quantisation:
         low, _ = real_range(value)
         scale = 2.0 ** self.exponents[self.first(value)]
+        if self.unsigned:
+            return Quantisation(8, False, 0, 255, (scale,), (0 if low >= 0 else SIGN,))
         return Quantisation(8, True, 0 if low >= 0 else -128, 127, (scale,), (0,))
+
+    def exponent(self, low: float, high: float) -> int:
+        """Return the exponent of the finest power of two with which 8 bits hold a range."""
+        largest = LARGEST + SIGN if self.unsigned and low >= 0 else LARGEST
+        return ceil(log2(max(-low / (LARGEST + 1), high / largest)))
 
     def refit_constants(self, layer: accel.Weighted) -> None:
         """Round the weights of a layer to their new scale; add half a step of the result to the bias."""
@@ -222,11 +236,6 @@ def real_range(value: ir.Value) -> tuple[float, float]:
     return (found.lowest - zero_point) * scale, (found.highest - zero_point) * scale
 
 
-def exponent(low: float, high: float) -> int:
-    """Return the exponent of the finest power of two with which 8 bits hold a range."""
-    return ceil(log2(max(-low / (LARGEST + 1), high / LARGEST)))
-
-
 def real(constant: ir.Value) -> np.ndarray:
     """Return the real numbers of a quantised constant."""
     found = accel.present(Quantisation.of(constant), "quantised type")
@@ -261,7 +270,7 @@ def tabulate(end: accel.QuantizeOp) -> None:
     half = Real.of_integers(np.ones(1, np.int64), y.scale / 2)
     entries = (numbers + half).quantise(y.scales[0], y.zero_point, y.lowest, y.highest, "floor")
     with ir.InsertionPoint(end), end.location:
-        table = quantisation.integers(entries.astype(np.int16).astype(np.int8))
+        table = quantisation.integers(y.signless(entries))
         made = accel.LookupOp(accel.output(end).type, end.input, table, lowest=x.lowest)
     inserted.mark_refitted(made, x.type(), y.type())
     accel.output(end).replace_all_uses_with(accel.output(made))

@@ -45,9 +45,7 @@ class UnsignMaps:
     target: Soc | None = None
 
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
-        accelerators = self.target.accelerators if self.target else ()
-        read = {element for engine in accelerators for element in engine.input.elements}
-        if "ui8" not in read or "i8" in read:
+        if self.target is None or not self.target.reads_unsigned:
             return
         for function in accel.functions(module):
             with function.location:

@@ -31,9 +31,15 @@ DEFINITION = "AccelOps.td"
 """The source of rules that follow from what the operations of the dialect are."""
 
 
-def input_map(source: str) -> Rule:
-    """Return the rule for an input of i8 in one image."""
-    return Rule(Subject.INPUT, Images("i8", 1), source, _images_found)
+def input_map(source: str, element: str = "i8") -> Rule:
+    """Return the rule for an input of an element type in one image."""
+
+    def found(op: linear_ops.LinearOp) -> Value | None:
+        sizes = linear_ops.shape(op.input)
+        count = prod(sizes[:-1] if isinstance(op, accel.DenseOp) else sizes[:1])
+        return unless(Images(linear_ops.element(op.input), count), Images(element, 1))
+
+    return Rule(Subject.INPUT, Images(element, 1), source, found)
 
 
 def output_element(source: str) -> Rule:
@@ -127,12 +133,6 @@ def zero_padding(source: str) -> Rule:
         return None if op.pad_value is None or linear_ops.pads_its_zero(op) else op.pad_value.value
 
     return Rule(Subject.PADDING, OneOf((0,)), source, found)
-
-
-def _images_found(op: linear_ops.LinearOp) -> Value | None:
-    sizes = linear_ops.shape(op.input)
-    count = prod(sizes[:-1] if isinstance(op, accel.DenseOp) else sizes[:1])
-    return unless(Images(linear_ops.element(op.input), count), Images("i8", 1))
 
 
 def _computed_weights(op: accel.Weighted) -> Value | None:

@@ -202,3 +202,11 @@ def test_a_tiling_is_read_back_from_its_attribute() -> None:
         assert Tiling.of({"outputs": 1, "rows": 2, "columns": 3}).buffers == 1
         with pytest.raises(ValueError, match="no columns; 'tile', which is none of outputs"):
             Tiling.of({"outputs": 1, "rows": 2, "tile": 3})
+
+
+@pytest.mark.parametrize("changes", [{"loads": False}, {"keeps": True}, {"stores": False}])
+def test_channels_of_a_map_that_stays_pixel_by_pixel_are_not_cut(changes: dict[str, bool]) -> None:
+    """Where each output channel has an input channel of its own, the input is cut as the output is."""
+    job = Job(JobKind.ADD, 48, 48, (8, 8), (8, 8), layout=Layout.NHWC)
+    assert {k for k, *_ in searched(job, **changes).sizes()} == {48}
+    assert len({k for k, *_ in searched(replace(job, layout=Layout.NCHW), **changes).sizes()}) > 1
