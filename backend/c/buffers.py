@@ -9,6 +9,7 @@ from mlir import ir
 
 from htvm.dialects import accel
 
+from .commands import root_of
 from .program import Program
 from .record import BufferKind
 from .values import offset_of
@@ -42,7 +43,10 @@ def places(program: Program) -> list[Place]:
         used = [*uses.get(port.value, []), end]
         found.append(Place((port.value,), port.onnx_name, kind, port.offset, min(used), max(used)))
     renamed = dict(reshapes_in_place(program))
-    scratch = {value for step in program.steps for value in step.scratch_buffers}
+    kinds = {value: BufferKind.SCRATCH for step in program.steps for value in step.scratch_buffers}
+    for op in operations(program):
+        if isinstance(op, accel.LaunchOp) and op.weights is not None:
+            kinds[root_of(op.weights)[0]] = BufferKind.WEIGHTS
     for op in operations(program):
         if isinstance(op, accel.BufferOp) and op.memref not in renamed:
             held: list[ir.Value] = [op.memref]
@@ -51,7 +55,7 @@ def places(program: Program) -> list[Place]:
                     held.append(made)
             used = [number for value in held for number in uses.get(value, [])]
             if used:
-                kind = BufferKind.SCRATCH if op.memref in scratch else BufferKind.ACTIVATION
+                kind = kinds.get(op.memref, BufferKind.ACTIVATION)
                 found.append(Place(tuple(held), op.name.value, kind, offset_of(op), min(used), max(used)))
     return found
 

@@ -44,12 +44,13 @@ Source: TypeAlias = Count | str
 
 
 class BufferKind(Enum):
-    """What a buffer is for; scratch is what one step uses while it runs."""
+    """What a buffer is for; scratch is what one step uses while it runs, weights are those that launches read."""
 
     INPUT = "input"
     OUTPUT = "output"
     ACTIVATION = "activation"
     SCRATCH = "scratch"
+    WEIGHTS = "weights"
 
 
 class Rounding(Enum):
@@ -141,6 +142,7 @@ class TilingPlan:
     outputs_first: Literal[True] | None = None
     rows: Size
     stores: Literal[True] | None = None
+    weight_buffers: Count | None = None
 
 
 @dataclass(frozen=True)

@@ -99,6 +99,7 @@ def tiled_plan(layer: ir.OpView) -> TiledPlan | None:
         outputs_first=tiling.outputs_first or None,
         rows=tiling.rows,
         stores=tiling.stores or None,
+        weight_buffers=tiling.weight_buffers or None,
     )
     return TiledPlan(plan, predicted.cycles, predicted.bound)
 

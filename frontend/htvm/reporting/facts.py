@@ -21,9 +21,6 @@ from htvm.explanation.offload import Offload
 from htvm.project import Project
 from htvm.reporting.graph import Graph, graph
 
-WEIGHTS = "weights"
-"""What a buffer in a memory of weights holds."""
-
 Span: TypeAlias = tuple[int, int]
 """From which to which cycle of the run."""
 
@@ -188,10 +185,8 @@ def _memories(record: RunRecord, spans: Mapping[int, Span]) -> tuple[MemoryFacts
     """Return each memory with its buffers, in cycles of the run: an input is there from its beginning."""
     report, soc = record.report, record.soc
     tensors = {step.name: step.origin.tensor for step in report.steps if step.origin and step.origin.tensor}
-    of_weights = {engine.weights.memory for engine in soc.accelerators}
 
     def shown(buffer: BufferPlan) -> BufferFacts:
-        is_weights = buffer.memory in of_weights
         return BufferFacts(
             offset=buffer.offset,
             bytes=buffer.bytes,
@@ -199,7 +194,7 @@ def _memories(record: RunRecord, spans: Mapping[int, Span]) -> tuple[MemoryFacts
             shape=buffer.shape,
             first=buffer.first,
             last=buffer.last,
-            kind=WEIGHTS if is_weights else buffer.kind.value,
+            kind=buffer.kind.value,
             name=tensors.get(buffer.name, buffer.name),
             start=spans[buffer.first][0] if buffer.first in spans else 0,
             end=spans[buffer.last][1] if buffer.last in spans else record.execution.cycles,
