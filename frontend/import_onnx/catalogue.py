@@ -12,7 +12,7 @@ from typing import Any
 from htvm.dialects import accel
 from htvm.import_onnx.operators import CUSTOM_OPERATORS, MICROSOFT_OPERATORS, OPERATORS
 
-DOMAINS: dict[str, Mapping[str, Callable]] = {
+DOMAINS: dict[str, Mapping[str, Callable[..., Any]]] = {
     "": OPERATORS,
     "com.microsoft": MICROSOFT_OPERATORS,
     "any": CUSTOM_OPERATORS,
@@ -45,7 +45,7 @@ def _forms(function: Any) -> str:
         return _forms(function.func)
     if not isinstance(function, FunctionType):
         return f"{function.operator} on stored integers: {_forms(function.implementation)}"
-    return " ".join(inspect.getdoc(function).split())
+    return " ".join((inspect.getdoc(function) or "").split())
 
 
 def _operations(function: Any) -> set[str]:

@@ -38,7 +38,7 @@ def take_integers(model: onnx.ModelProto, nodes: Iterable[int]) -> bool:
 
 def problems_of_nodes(proto: onnx.ModelProto, opset: int, skip: set[int]) -> dict[int, str]:
     """Return what onnx's checker says of each node but those in `skip`: the check of a model stops at the first."""
-    problems = {}
+    problems: dict[int, str] = {}
     for index, node in enumerate(proto.graph.node):
         if index not in skip and (problem := problem_of(node, opset, proto.ir_version)):
             problems[index] = problem

@@ -175,7 +175,7 @@ class _Import:
 
     def _results(self) -> list[ir.Value]:
         """Return the function's results, quantising those that are not."""
-        results = []
+        results: list[ir.Value] = []
         for output in self.model.graph.output:
             try:
                 results.append(result_of(self.values.get(output.name, Unknown())).value)

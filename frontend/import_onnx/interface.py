@@ -14,7 +14,9 @@ from fractions import Fraction
 
 import numpy as np
 import onnx
+from mlir import ir
 
+from htvm.dialects import accel
 from htvm.dialects.quantisation import Quantisation
 from htvm.import_onnx import quantisation as q
 from htvm.import_onnx.errors import ModelWarning, Problem, choices_text
@@ -204,11 +206,15 @@ class Arguments:
                     node.proto.op_type == "Mul" and Fraction(scale) * Fraction(factor) != 1
                 ):
                     return None
-                node = self._only_reader(node)
-            if node is None or node.proto.op_type not in ROUNDINGS:
+                following = self._only_reader(node)
+                if following is None:
+                    return None
+                node = following
+            if node.proto.op_type not in ROUNDINGS:
                 return None
             rounding, low, high = ROUNDINGS[node.proto.op_type], -math.inf, math.inf
-            while (node := self._only_reader(node)) and node.proto.op_type in BOUNDS:
+            while (following := self._only_reader(node)) and following.proto.op_type in BOUNDS:
+                node = following
                 _, *limits = bounds(node)
                 low, high = (min(max(bound, limits[0]), limits[1]) for bound in (low, high))
             if not low < high or not low.is_integer() or not high.is_integer():
@@ -233,7 +239,8 @@ class Arguments:
 
     def _named_ends(self, name: str, through: frozenset[str]) -> list[tuple[str, Node]]:
         """Return the nodes that read a tensor, or what operators of `through` make of it, and what they read."""
-        ends, seen, ahead = [], {name}, [name]
+        ends: list[tuple[str, Node]] = []
+        seen, ahead = {name}, [name]
         while ahead:
             moved = ahead.pop()
             for proto in self._readers[moved]:
@@ -278,5 +285,6 @@ def result_of(value: Value | Unknown) -> Tensor:
         return stored_integers(value.numbers, value.dtype)
     if value.quantised or value.grid is None:
         return value
-    with value.value.owner.location:
+    source = accel.producer(value.value)
+    with source.location if source is not None else ir.Location.unknown():
         return quantise(value, value.grid)

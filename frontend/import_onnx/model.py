@@ -265,7 +265,7 @@ def _check(proto: onnx.ModelProto, content: bytes, label: str, name: str, folder
     if wrong := [name for name in _names(proto.graph) if isinstance(name, bytes)]:
         raise ModelError(f"{label}: the name {name!r} is not UTF-8 text" for name in wrong)
     opset = next((entry.version for entry in proto.opset_import if entry.domain in ONNX_DOMAINS), None)
-    if opset not in OPSETS:
+    if opset is None or opset not in OPSETS:
         found = "no version" if opset is None else f"version {opset}"
         wanted = f"expected {OPSETS.start} to {OPSETS.stop - 1}"
         hint = "; onnx.version_converter converts models" if opset is not None and opset < OPSETS.start else ""
@@ -310,7 +310,8 @@ def _has_external_data(graph: onnx.GraphProto) -> bool:
 
 def _load_external_data(graph: onnx.GraphProto, label: str, folder: Path | None) -> None:
     """Read the initialisers that lie in other files into the model. Only files below `folder` are touched."""
-    problems, total_bytes = [], 0
+    problems: list[str] = []
+    total_bytes = 0
     for tensor in graph.initializer:
         if tensor.data_location != onnx.TensorProto.EXTERNAL:
             continue

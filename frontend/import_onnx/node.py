@@ -123,6 +123,8 @@ class Node:
             value = self._operands[index]
         else:
             value = self._values.get(self.input_name(index), Unknown())
+        if value is None:
+            raise Problem(f"input {index} is missing")
         if isinstance(value, Unknown):
             raise DependsOnProblem
         return value
@@ -135,7 +137,8 @@ class Node:
     def constants(self) -> list[Constant] | None:
         """Return all inputs if they are known arrays, else None."""
         values = [self.value(index) for index in range(len(self)) if self.has(index)]
-        return values if values and all(isinstance(value, Constant) for value in values) else None
+        known = [value for value in values if isinstance(value, Constant)]
+        return known if known and len(known) == len(values) else None
 
     def array(self, index: int, what: str) -> np.ndarray:
         """Return an input that must be known; the numbers it means, if it is quantised."""
@@ -166,6 +169,13 @@ class Node:
             raise Problem(f"{name} is {array.dtype} of rank {array.ndim}, expected a list of int64")
         return array.reshape(-1).tolist()
 
+    def given_integers(self, index: int, name: str) -> list[int]:
+        """Return a list of integers as `integers` does. Raises Problem if it is missing."""
+        found = self.integers(index, name)
+        if found is None:
+            raise Problem(f"{name} is missing")
+        return found
+
     def axes(self, index: int, rank: int) -> list[int] | None:
         """Return the input or attribute `axes`, counted from the first axis of `rank`."""
         axes = self.integers(index, "axes")
@@ -175,7 +185,7 @@ class Node:
         """Return an input that holds real numbers, written into the function if it is constant."""
         tensor = self.any_tensor(index)
         if tensor.stored:
-            found = f"input '{self.proto.input[index]}' is {q.storage(tensor.grid)}"
+            found = f"input '{self.proto.input[index]}' is {q.storage(tensor.quantisation)}"
             raise Problem(f"{found}, expected float32 (from DequantizeLinear)")
         return tensor
 
@@ -231,12 +241,13 @@ def quantise(tensor: Tensor, quantisation: Quantisation, rounding: str | None = 
     type_ = quantised_type(tensor.shape, quantisation)
     if type_ == tensor.value.type:
         return tensor
-    return Tensor(accel.quantize(type_, tensor.value, rounding=rounding), quantisation)
+    how = None if rounding is None else accel.Rounding(rounding)
+    return Tensor(accel.quantize(type_, tensor.value, rounding=how), quantisation)
 
 
 def meaning(stored: Tensor, quantisation: Quantisation) -> Tensor:
     """Return the numbers that stored integers mean in a quantisation."""
-    if quantisation.same_numbers(stored.grid):
+    if quantisation.same_numbers(stored.quantisation):
         return Tensor(stored.value, stored.grid)
     return Tensor(reinterpret(stored.value, quantisation), quantisation)
 
@@ -249,8 +260,8 @@ def settle(rounded: Rounded) -> Tensor:
             "more behind it, or Cast to float32 before it and Floor behind it"
         )
     reach = q.ACCUMULATOR.lowest, q.ACCUMULATOR.highest
-    if rounded.tensor.quantised and rounded.tensor.grid.axis is None:
-        grid = rounded.tensor.grid
+    if rounded.tensor.quantised and rounded.tensor.quantisation.axis is None:
+        grid = rounded.tensor.quantisation
         numbers = [grid.scale * (end - grid.zero_point) for end in (grid.lowest, grid.highest)]
         reach = max(reach[0], math.floor(numbers[0])), min(reach[1], math.ceil(numbers[1]))
     lowest, highest = (int(min(max(end, rounded.lowest), rounded.highest)) for end in reach)

@@ -8,6 +8,7 @@ from mlir import ir
 from mlir.dialects import arith
 
 from htvm.dialects import quantisation as dialect
+from htvm.dialects.accel import present
 from htvm.dialects.quantisation import Quantisation
 from htvm.import_onnx import quantisation as q
 from htvm.import_onnx.errors import Problem, shape_text
@@ -74,11 +75,16 @@ class Tensor:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return tuple(self.value.type.shape)
+        return tuple(ir.ShapedType(self.value.type).shape)
 
     @property
     def quantised(self) -> bool:
-        return not isinstance(self.value.type.element_type, ir.F32Type)
+        return not isinstance(ir.ShapedType(self.value.type).element_type, ir.F32Type)
+
+    @property
+    def quantisation(self) -> Quantisation:
+        """The grid of a tensor that is quantised or stored. Raises ValueError for others."""
+        return present(self.grid, "grid")
 
     @property
     def integral(self) -> bool:

@@ -61,7 +61,15 @@ def _operation(one: Operation) -> str:
         if each.name in of_base:
             continue
         lines += ["    @property", f"    def {each.name}(self) -> {_maybe(each.python, each.is_optional)}: ..."]
-    return "\n".join([*lines, ""])
+    return "\n".join([*lines, "", *(_function(one) if one.is_layer else ())])
+
+
+def _function(one: Operation) -> Iterator[str]:
+    """Yield the function that makes a layer on tensors and returns its result."""
+    yield f"def {one.mnemonic}("
+    yield from (f"    {each}," for each in _constructor(one) if each != "self")
+    yield ") -> ir.OpResult[ir.RankedTensorType]: ..."
+    yield ""
 
 
 def _constructor(one: Operation) -> Iterator[str]:

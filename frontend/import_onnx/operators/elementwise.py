@@ -84,22 +84,22 @@ def round_(node: Node) -> Rounded | Tensor | Integers:
 ROUNDINGS = {"Floor": "floor", "Round": "half_even"}
 
 
-def clip(node: Node) -> Tensor | Rounded | Integers:
+def clip(node: Node) -> Value:
     """Between constant bounds, or only one."""
     return _clamped(node, *bounds(node))
 
 
-def maximum(node: Node) -> Tensor | Rounded | Integers:
+def maximum(node: Node) -> Value:
     """Of any number of tensors, with broadcasting, and constants."""
     return _extreme(node, accel.maximum)
 
 
-def minimum(node: Node) -> Tensor | Rounded | Integers:
+def minimum(node: Node) -> Value:
     """Of any number of tensors, with broadcasting, and constants."""
     return _extreme(node, accel.minimum)
 
 
-def _extreme(node: Node, op: Callable[..., ir.Value]) -> Tensor | Rounded | Integers:
+def _extreme(node: Node, op: Callable[..., ir.Value]) -> Value:
     """With numbers it is a bound, which may end a rounding; else tensors are compared, one after the other."""
     places = range(len(node))
     computed = [index for index in places if not node.is_constant(index)]
@@ -117,7 +117,7 @@ def _extreme(node: Node, op: Callable[..., ir.Value]) -> Tensor | Rounded | Inte
     return first
 
 
-def relu(node: Node) -> Tensor | Rounded | Integers:
+def relu(node: Node) -> Value:
     """On any shape."""
     return _clamped(node, *bounds(node))
 
@@ -193,8 +193,9 @@ def cast(node: Node) -> Value:
         x = as_numbers(x)
     if not x.integral:
         raise Problem(f"makes {dtype} of real numbers, expected Floor, Round or QuantizeLinear before it")
-    if x.quantised and x.grid.scales == (1.0,):
-        lowest, highest = (end - x.grid.zero_point for end in (x.grid.lowest, x.grid.highest))
+    if x.quantised and x.quantisation.scales == (1.0,):
+        own = x.quantisation
+        lowest, highest = (end - own.zero_point for end in (own.lowest, own.highest))
         if lowest < limits.min or limits.max < highest:
             raise Problem(
                 f"makes {dtype} of integers from {lowest:,} to {highest:,}, which wrap around; Clip them before it"
@@ -238,7 +239,7 @@ def softmax(node: Node) -> Tensor:
     return node.emit_move(accel.reshape, x.shape, [parts], parts.value)
 
 
-def _clamped(node: Node, index: int, low: float, high: float) -> Tensor | Rounded | Integers:
+def _clamped(node: Node, index: int, low: float, high: float) -> Value:
     """Return input `index` between two bounds, either of which can be infinite."""
     value = node.value(index)
     if isinstance(value, Constant):
@@ -273,10 +274,10 @@ def _clamped(node: Node, index: int, low: float, high: float) -> Tensor | Rounde
 
 def _clamped_storage(x: Tensor, low: float, high: float) -> Tensor:
     """Return stored integers between bounds, as Brevitas writes it: a narrower range of the same storage."""
-    lowest, highest = (int(min(max(bound, low), high)) for bound in (x.grid.lowest, x.grid.highest))
+    lowest, highest = (int(min(max(bound, low), high)) for bound in (x.quantisation.lowest, x.quantisation.highest))
     if lowest >= highest:
         raise Problem(f"clamps to the one value {lowest}, expected a range")
-    grid = replace(x.grid, lowest=lowest, highest=highest)
+    grid = replace(x.quantisation, lowest=lowest, highest=highest)
     return Tensor(quantise(Tensor(x.value, x.grid), grid).value, grid, stored=True)
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from fractions import Fraction
+from typing import Protocol, cast
 
 import numpy as np
 import onnx
@@ -22,20 +23,22 @@ INTEGER_ARITHMETIC = frozenset(
 )
 """Operators that are exact on integers and truth values."""
 
-EXACT: dict[str, Callable[..., Fraction]] = {
-    "Add": lambda a, b: a + b,
+UNARY: dict[str, Callable[[Fraction], Fraction]] = {
     "Ceil": lambda a: Fraction(math.ceil(a)),
-    "Div": lambda a, b: a / b,
     "Floor": lambda a: Fraction(math.floor(a)),
-    "Mul": lambda a, b: a * b,
     "Neg": lambda a: -a,
     "Reciprocal": lambda a: 1 / a,
     "Sqrt": lambda a: _root(a),
+}
+BINARY: dict[str, Callable[[Fraction, Fraction], Fraction]] = {
+    "Add": lambda a, b: a + b,
+    "Div": lambda a, b: a / b,
+    "Mul": lambda a, b: a * b,
     "Sub": lambda a, b: a - b,
 }
 """Operators on float32 numbers, for results that are float32 as well."""
 
-FOLDED = MOVES | INTEGER_ARITHMETIC | EXACT.keys() | {"Shape", "Size"}
+FOLDED = MOVES | INTEGER_ARITHMETIC | UNARY.keys() | BINARY.keys() | {"Shape", "Size"}
 
 
 def _root(square: Fraction) -> Fraction:
@@ -53,15 +56,16 @@ def folded(node: Node) -> list[Value] | None:
         return None
     if kind in ("Shape", "Size"):
         return [Constant(_shape(node, kind), node.proto.output[0])]
-    values = [node.value(index) if node.has(index) else None for index in range(len(node))]
-    if not all(value is None or isinstance(value, Constant) for value in values):
-        return None
-    arrays = [value.array if value else None for value in values]
+    arrays: list[np.ndarray | None] = []
+    for value in (node.value(index) if node.has(index) else None for index in range(len(node))):
+        if not (value is None or isinstance(value, Constant)):
+            return None
+        arrays.append(None if value is None else value.array)
     given = [array for array in arrays if array is not None]
     is_whole = all(array.dtype.kind in "biu" for array in given)
     if not (kind in MOVES or (kind in INTEGER_ARITHMETIC and is_whole)):
-        if kind in EXACT and all(array.dtype == np.float32 and array.size <= MAX_FOLDED for array in given):
-            return _exact(node, EXACT[kind], given)
+        if all(array.dtype == np.float32 and array.size <= MAX_FOLDED for array in given):
+            return _exact(node, kind, given)
         return None
     _check_size(kind, given)
     node.ignore(*(attribute.name for attribute in node.proto.attribute))
@@ -104,6 +108,12 @@ def _check_size(kind: str, given: list[np.ndarray]) -> None:
         raise Problem(f"computes a constant of up to {size:,} elements, expected at most {MAX_FOLDED:,}")
 
 
+class _Evaluator(Protocol):
+    """onnx's evaluator, whose own types do not say that it returns arrays."""
+
+    def run(self, output_names: None, feed_inputs: dict[str, np.ndarray | None]) -> list[np.ndarray]: ...
+
+
 def _evaluated(node: Node, arrays: list[np.ndarray | None]) -> list[np.ndarray]:
     """Return what onnx's own implementation computes of arrays."""
     proto = onnx.NodeProto()
@@ -112,26 +122,37 @@ def _evaluated(node: Node, arrays: list[np.ndarray | None]) -> list[np.ndarray]:
     del proto.input[:]
     proto.input.extend(names)
     try:
-        results = ReferenceEvaluator(proto, opsets={"": node.opset}).run(
-            None, {name: array for name, array in zip(names, arrays, strict=True) if name}
-        )
+        evaluator = cast("_Evaluator", ReferenceEvaluator(proto, opsets={"": node.opset}))
+        results = evaluator.run(None, {name: array for name, array in zip(names, arrays, strict=True) if name})
     except Exception as error:  # it raises exceptions of several unrelated types
         raise Problem(f"cannot be computed of these constants: {' '.join(str(error).split())[:200]}") from None
-    for array in results:
-        check_shape(np.shape(array) if np.size(array) else ())
-    return results
+    arrays_made = [np.asarray(result) for result in results]
+    for array in arrays_made:
+        check_shape(array.shape if array.size else ())
+    return arrays_made
 
 
-def _exact(node: Node, function: Callable[..., Fraction], given: list[np.ndarray]) -> list[Value] | None:
+def _exact(node: Node, kind: str, given: list[np.ndarray]) -> list[Value] | None:
     """Return the result of exact arithmetic; None where float32 does not hold it, or it has none."""
     try:
         operands = np.broadcast_arrays(*given)
         if math.prod(operands[0].shape) > MAX_FOLDED:
             return None
-        exact = [function(*map(Fraction, numbers)) for numbers in zip(*(array.flat for array in operands), strict=True)]
+        exact = _results(kind, [[Fraction(number) for number in array.flat] for array in operands])
+        if exact is None:
+            return None
         result = np.array([float(number) for number in exact], np.float32)
     except (ValueError, OverflowError, ZeroDivisionError, TypeError):
         return None
     if any(Fraction(float(found)) != number for found, number in zip(result, exact, strict=True)):
         return None
     return [Constant(result.reshape(operands[0].shape), node.proto.output[0])]
+
+
+def _results(kind: str, operands: list[list[Fraction]]) -> list[Fraction] | None:
+    """Return what an operator makes of numbers; None if it is none of these, or has another number of operands."""
+    if kind in UNARY and len(operands) == 1:
+        return list(map(UNARY[kind], operands[0]))
+    if kind in BINARY and len(operands) == 2:
+        return list(map(BINARY[kind], operands[0], operands[1]))
+    return None

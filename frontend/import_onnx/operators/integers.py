@@ -30,7 +30,8 @@ def holds(value: Value) -> bool:
             return value.stored
         case Rounded():
             return value.dtype is not None
-    return isinstance(value, Integers)
+        case _:
+            return isinstance(value, Integers)
 
 
 def combined(node: Node, op: Callable[..., ir.Value], shape: tuple[int, ...]) -> Integers:
@@ -106,4 +107,5 @@ def of(node: Node, index: int) -> Integers:
     x = node.any_tensor(index)
     if not x.stored:
         raise Problem(f"input '{node.input_name(index)}' is float32, the other one holds integers")
-    return Integers(as_numbers(x), q.storage(x.grid), x.grid.lowest, x.grid.highest)
+    grid = x.quantisation
+    return Integers(as_numbers(x), q.storage(grid), grid.lowest, grid.highest)

@@ -22,10 +22,11 @@ def layer_normalization(node: Node) -> Tensor:
     if not 0 < epsilon < math.inf:
         raise Problem(f"epsilon is {epsilon:g}, expected a positive number")
     sizes = (math.prod(x.shape[:axis]), math.prod(x.shape[axis:]))
-    constants = {name: _along(node, index, name, x.shape[axis:]) for index, name in INPUTS.items() if node.has(index)}
+    scale, bias = (
+        _along(node, index, name, x.shape[axis:]).value if node.has(index) else None for index, name in INPUTS.items()
+    )
     rows = shaped(node, x, sizes)
-    values = {name: tensor.value for name, tensor in constants.items()}
-    normal = node.emit(accel.layer_norm, sizes, rows.value, epsilon=epsilon, **values)
+    normal = node.emit(accel.layer_norm, sizes, rows.value, epsilon=epsilon, scale=scale, bias=bias)
     return shaped(node, normal, x.shape)
 
 
@@ -73,7 +74,7 @@ def _normalised(
     """Write layer normalisations of x as [batch, rows, length]: one for all rows with the same scale and bias."""
     if not 0 < epsilon < math.inf:
         raise Problem(f"epsilon is {epsilon:g}, expected a positive number")
-    batch, count, length = sizes
+    batch, _, length = sizes
     alike: dict[bytes, list[int]] = {}
     for index, (scale, bias) in enumerate(rows):
         alike.setdefault(scale.tobytes() + bias.tobytes(), []).append(index)
@@ -82,7 +83,9 @@ def _normalised(
             f"has {len(alike)} different scales and biases, expected at most {MOST_NORMALISED}; give it scale 1 and "
             "bias 0, and put QuantizeLinear, DequantizeLinear, Mul and Add behind it"
         )
-    parts, order, image = [], [], shaped(node, x, sizes)
+    parts: list[Tensor] = []
+    order: list[int] = []
+    image = shaped(node, x, sizes)
     for own in alike.values():
         part = image if len(alike) == 1 else taken(node, {1: np.array(own)}, image)
         flat = shaped(node, part, (batch * len(own), length))
@@ -112,7 +115,7 @@ def batch_normalization(node: Node) -> Tensor:
     x, epsilon = node.tensor(0), node.attribute("epsilon", float(np.float32(1e-5)))
     names = ("scale", "bias", "mean", "variance")
     rank, channels = len(x.shape), x.shape[1] if len(x.shape) > 1 else 1
-    numbers = {}
+    numbers: dict[str, Tensor] = {}
     for index, name in enumerate(names, 1):
         array = np.asarray(node.array(index, name), np.float32).reshape(-1)
         if array.size != channels:

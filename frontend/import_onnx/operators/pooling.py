@@ -76,21 +76,21 @@ def _argmax(node: Node, smallest: bool | None) -> Tensor:
     return places if keepdims else shaped(node, places, shape[:axis] + shape[axis + 1 :])
 
 
-def _pool(node: Node, x: Tensor, kind: str, **attributes: bool | None) -> Tensor:
+def _pool(node: Node, x: Tensor, kind: str, count_include_pad: bool | None = None) -> Tensor:
     """Write a pool whose windows the node's attributes describe."""
     expect_map(x.shape)
     batch, channels, *sizes = x.shape
     kernel = node.attribute("kernel_shape")
     slide = windows(node, sizes, kernel)
     stated = list(node.attribute("pads", [0] * 2 * len(sizes)))
-    if attributes.get("count_include_pad") and node.attribute("auto_pad", "NOTSET") == "NOTSET":
+    if count_include_pad and node.attribute("auto_pad", "NOTSET") == "NOTSET":
         ends = stated[len(sizes) :]
         if slide.pads[4 - len(sizes) :] != ends:
             # Behind the padding there is nothing to count: with elements of 0 around it, no window counts padding.
             x = _padded(node, x, stated[: len(sizes)], ends)
             more = [after - end for after, end in zip(slide.pads[4 - len(sizes) :], ends, strict=True)]
             slide = replace(slide, pads=[0] * (4 - len(more)) + more)
-            attributes["count_include_pad"] = None
+            count_include_pad = None
     image, shape = as_map(node, x), (batch, channels, *slide.places)
     for axis in (0, 1):
         starts = (place * slide.strides[axis] - slide.pads[axis] for place in range(slide.places[axis]))
@@ -98,12 +98,11 @@ def _pool(node: Node, x: Tensor, kind: str, **attributes: bool | None) -> Tensor
         if not all(any(0 <= start + tap < image.shape[2 + axis] for tap in taps) for start in starts):
             raise Problem(f"pads is {slide.pads}, with which a window holds no element, only padding")
     operands = (image.value, kind, slide.kernel, slide.strides, slide.pads)
-    if slide.dilations != [1, 1]:
-        attributes["dilations"] = slide.dilations
+    dilations = slide.dilations if slide.dilations != [1, 1] else None
     if kind == "max":
-        pooled = node.emit_move(accel.pool2d, shape, [image], *operands, **attributes)
+        pooled = node.emit_move(accel.pool2d, shape, [image], *operands, dilations=dilations)
     else:
-        pooled = node.emit(accel.pool2d, shape, *operands, **attributes)
+        pooled = node.emit(accel.pool2d, shape, *operands, dilations=dilations, count_include_pad=count_include_pad)
     return from_map(node, pooled, len(x.shape))
 
 

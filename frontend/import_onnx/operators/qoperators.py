@@ -4,7 +4,7 @@ Each is another operator on the numbers that the integers mean: the same as Dequ
 behind it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -55,7 +55,7 @@ class QOperator:
         node.expect("channels_last", 0)
         operands = self.operands_of(node)
         names = [node.input_name(operand.value) for operand in operands]
-        values = [dequantised(node, operand) for operand in operands]
+        values: list[QuantisedConstant | Tensor] = [dequantised(node, operand) for operand in operands]
         if self.bias is not None and node.has(self.bias):
             names.append(node.proto.input[self.bias])
             values.append(_bias(node, self.bias, values))
@@ -140,16 +140,17 @@ def meaning_of_input(node: Node, name: str, dtype: np.dtype) -> Quantisation | N
     return None
 
 
-def _on_numbers(inner: Node, implementation: Callable[[Node], Value]) -> Value:
+def _on_numbers(inner: Node, implementation: Callable[[Node], Value]) -> Tensor:
     """Import the operator on real numbers, with the attributes of the one on integers."""
     if problem := problem_of(inner.proto, inner.opset):  # onnx knows nothing of the node in the file
         raise Problem(problem)
     result = implementation(inner)
     inner.check_all_read()
+    assert isinstance(result, Tensor), "operands are tensors: so is what is made of them"
     return result
 
 
-def dequantised(node: Node, operand: Operand) -> Value:
+def dequantised(node: Node, operand: Operand) -> QuantisedConstant | Tensor:
     """Return the numbers that an operand means."""
     value = node.value(operand.value)
     if isinstance(value, Constant):
@@ -158,7 +159,7 @@ def dequantised(node: Node, operand: Operand) -> Value:
     tensor = node.any_tensor(operand.value)
     if not tensor.stored:
         raise Problem(f"input '{node.input_name(operand.value)}' is float32, expected integers")
-    return meaning(tensor, _grid(node, operand, q.storage(tensor.grid), None))
+    return meaning(tensor, _grid(node, operand, q.storage(tensor.quantisation), None))
 
 
 def _grid(node: Node, operand: Operand, dtype: np.dtype, shape: tuple[int, ...] | None) -> Quantisation:
@@ -171,13 +172,13 @@ def _grid(node: Node, operand: Operand, dtype: np.dtype, shape: tuple[int, ...] 
     return q.from_arrays(scale, zero_point, operand.axis, dtype, shape or ())
 
 
-def _bias(node: Node, index: int, products: list[Value]) -> QuantisedConstant:
+def _bias(node: Node, index: int, products: Sequence[QuantisedConstant | Tensor]) -> QuantisedConstant:
     """Return a bias, whose scale is exactly the product of the scales of what is multiplied."""
     value = node.value(index)
     if not isinstance(value, Constant) or value.array.dtype != np.int32:
         raise Problem(f"bias ('{node.proto.input[index]}') is not a constant of int32")
-    grids = [product.quantisation if isinstance(product, QuantisedConstant) else product.grid for product in products]
-    scales = [a * b for a in grids[0].scales for b in grids[1].scales]
+    a, b = (product.quantisation for product in products[:2])
+    scales = [one * other for one in a.scales for other in b.scales]
     stored = value.array.reshape(-1)
     axis = None if len(scales) == 1 else 0
     if axis == 0 and stored.size == 1:

@@ -34,7 +34,7 @@ def dequantize_linear(node: Node) -> Value:
     tensor = node.any_tensor(0)
     if not tensor.stored:
         raise Problem(f"input '{node.proto.input[0]}' is float32, expected integers")
-    return meaning(tensor, parameters(node, q.storage(tensor.grid)))
+    return meaning(tensor, parameters(node, q.storage(tensor.quantisation)))
 
 
 def parameters(node: Node, stored: np.dtype | None = None, constant: Constant | None = None) -> Quantisation:

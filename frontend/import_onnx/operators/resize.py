@@ -8,9 +8,9 @@ side, make all results. Their weights are fractions, integers over one denominat
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import reduce
 from itertools import product
 from math import ceil, floor, lcm
 
@@ -20,7 +20,7 @@ from htvm.dialects import accel
 from htvm.import_onnx import quantisation as q
 from htvm.import_onnx.errors import Problem, choices_text, shape_text
 from htvm.import_onnx.node import Node
-from htvm.import_onnx.operators.selection import bordered, interleaved, shaped, taken
+from htvm.import_onnx.operators.selection import Indices, bordered, interleaved, shaped, taken
 from htvm.import_onnx.operators.windows import as_map, expect_map, from_map
 from htvm.import_onnx.values import (
     Constant,
@@ -33,7 +33,7 @@ from htvm.import_onnx.values import (
 )
 
 COORDINATES = ("half_pixel", "pytorch_half_pixel", "half_pixel_symmetric", "asymmetric", "align_corners")
-NEAREST = {
+NEAREST: Mapping[str, Callable[[Fraction], int]] = {
     "round_prefer_floor": lambda x: ceil(x - Fraction(1, 2)),
     "round_prefer_ceil": lambda x: floor(x + Fraction(1, 2)),
     "floor": floor,
@@ -65,7 +65,8 @@ class Axis:
                 return offset + (index + half) / self.scale - half
             case "pytorch_half_pixel" if self.result == 1:
                 return Fraction(0)
-        return (index + half) / self.scale - half
+            case _:
+                return (index + half) / self.scale - half
 
     @property
     def ratio(self) -> Fraction:
@@ -113,7 +114,7 @@ def _axes(node: Node, shape: tuple[int, ...], coordinates: str) -> list[Axis]:
         scales = node.attribute("scales")
     if (scales is None) == (sizes is None):
         raise Problem("has neither scales nor sizes, or both; expected one of them")
-    given = scales if sizes is None else sizes
+    given = (scales if sizes is None else sizes) or []
     if len(given) != len(named):
         raise Problem(f"has {len(given)} scales or sizes, expected {len(named)}")
     axes = [Axis(size, size, Fraction(1), coordinates) for size in shape]
@@ -134,8 +135,8 @@ def _numbers(node: Node, index: int, name: str) -> list[float] | None:
     return array.tolist() or None
 
 
-def _nearest(node: Node, x: Tensor, axes: list[Axis], rounding: object) -> Tensor:
-    indices = {}
+def _nearest(node: Node, x: Tensor, axes: list[Axis], rounding: Callable[[Fraction], int]) -> Tensor:
+    indices: Indices = {}
     for place, axis in enumerate(axes):
         if axis.result != axis.size or axis.scale != 1:
             nearest = [rounding(axis.position(index)) for index in range(axis.result)]
@@ -159,7 +160,7 @@ class Phases:
         count, stride = axis.ratio.numerator, axis.ratio.denominator
         if count > MOST_PHASES:
             return None
-        taps = []
+        taps: list[dict[int, Fraction]] = []
         for phase in range(count):
             position = axis.position(phase)
             left = floor(position)
@@ -235,12 +236,9 @@ def _by_element(node: Node, x: Tensor, axes: list[Axis]) -> Tensor:
         )
     sides = [_neighbours(axis) for axis in axes[2:]]
     flat = (*x.shape[:2], math.prod(sizes))
-    total, denominator = None, 1
-    for side in sides:
-        denominator *= side[0][2]
+    total: Tensor | None = None
     for chosen in product(*sides):
-        weights = reduce(np.multiply.outer, [np.array(weight, object) for _, weight, _ in chosen]).reshape(-1)
-        if not weights.any():
+        if not all(any(weight) for _, weight, _ in chosen):
             continue
         near = taken(node, {2 + axis: np.array(places) for axis, (places, _, _) in enumerate(chosen)}, x)
         part = shaped(node, near, flat)
@@ -248,6 +246,7 @@ def _by_element(node: Node, x: Tensor, axes: list[Axis]) -> Tensor:
             number = QuantisedConstant(factors.astype(np.int32), q.ACCUMULATOR, "weights")
             part = node.emit(accel.mul, flat, part.value, emit_quantised(number).value)
         total = part if total is None else node.emit(accel.add, flat, total.value, part.value)
+    assert total is not None, "the weights of a result are not all 0"
     for side in sides:
         by = QuantisedConstant(np.array(side[0][2], np.int32), q.ACCUMULATOR, "denominator")
         total = node.emit(accel.div, flat, total.value, emit_quantised(by).value)
@@ -271,7 +270,7 @@ def _neighbours(axis: Axis) -> list[tuple[list[int], list[int], int]]:
 
 def _as_factors(weights: list[np.ndarray], sizes: list[int]) -> list[np.ndarray]:
     """Return the weights of each axis, spread over all results in row-major order."""
-    found = []
+    found: list[np.ndarray] = []
     for axis, each in enumerate(weights):
         shape = [-1 if index == axis else 1 for index in range(len(sizes))]
         found.append(np.broadcast_to(each.reshape(shape), sizes).reshape(-1))

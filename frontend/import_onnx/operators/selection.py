@@ -3,6 +3,8 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import accumulate
+from typing import overload
 
 import numpy as np
 from mlir import ir
@@ -35,7 +37,7 @@ Indices = dict[int, np.ndarray]
 def slice_(node: Node) -> Value:
     """By constant starts, ends, axes and steps; steps may be negative."""
     shape = node.value(0).shape
-    starts, ends = node.integers(1, "starts"), node.integers(2, "ends")
+    starts, ends = node.given_integers(1, "starts"), node.given_integers(2, "ends")
     axes = node.axes(3, len(shape)) or list(range(len(starts)))
     steps = (node.integers(4, "steps") if node.opset >= 10 else None) or [1] * len(starts)
     if not len(starts) == len(ends) == len(axes) == len(steps):
@@ -44,7 +46,7 @@ def slice_(node: Node) -> Value:
         raise Problem(f"axes is {axes}, expected each of 0 to {len(shape) - 1} at most once")
     if 0 in steps:
         raise Problem(f"steps is {steps}, expected no 0")
-    indices = {}
+    indices: Indices = {}
     for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
         kept = range(shape[axis])[slice(start, end, step)]
         if not kept:
@@ -65,7 +67,7 @@ def split(node: Node) -> list[Value]:
         lengths = [part] * (count - 1) + [size - part * (count - 1)]
     if stated != count or len(lengths) != count or sum(lengths) != size or min(lengths) < 1:
         raise Problem(f"splits {size} into {lengths} for {count} outputs, expected as many parts of at least 1")
-    ends = np.cumsum(lengths).tolist()
+    ends = list(accumulate(lengths))
     return [taken(node, {axis: np.arange(end - length, end)}) for end, length in zip(ends, lengths, strict=True)]
 
 
@@ -76,8 +78,9 @@ def gather(node: Node) -> Value:
     """
     shape = node.value(0).shape
     axis = axis_of(node.attribute("axis", 0), len(shape))
-    if isinstance(node.value(0), Constant | QuantisedConstant) and isinstance(node.value(1), Tensor | Integers):
-        return embedded(node, node.value(0), _index(node), axis)
+    table = node.value(0)
+    if isinstance(table, Constant | QuantisedConstant) and isinstance(node.value(1), Tensor | Integers):
+        return embedded(node, table, _index(node), axis)
     indices = node.array(1, "indices")
     if indices.dtype.kind not in "iu":
         raise Problem(f"indices are {indices.dtype}, expected int64")
@@ -87,12 +90,13 @@ def gather(node: Node) -> Value:
     return shaped(node, chosen, (*shape[:axis], *indices.shape, *shape[axis + 1 :]))
 
 
-def embedded(node: Node, constant: Value, index: Tensor, axis: int) -> Tensor:
+def embedded(node: Node, constant: Constant | QuantisedConstant, index: Tensor, axis: int) -> Tensor:
     """Return the entries of a constant at computed indices: a table for each of them along the other axes."""
     table, stored = _table(constant)
-    size, lowest, highest = table.shape[axis], index.grid.lowest, index.grid.highest
-    if not index.integral or index.grid.scales != (1.0,) or index.grid.zero_points != (0,):
+    of_index = index.grid
+    if of_index is None or not index.integral or of_index.scales != (1.0,) or of_index.zero_points != (0,):
         raise Problem("indices are real numbers, expected integers")
+    size, lowest, highest = table.shape[axis], of_index.lowest, of_index.highest
     if not -size <= lowest <= highest < size:
         name = node.input_name(1)
         raise Problem(
@@ -108,7 +112,7 @@ def embedded(node: Node, constant: Value, index: Tensor, axis: int) -> Tensor:
     grid = table.quantisation
     entries = dialect.integers(grid.signless(rows if width > 1 else rows[0]))
     type_ = quantised_type((count, width), grid)
-    made = accel.LookupOp(type_, spread.value, entries, lowest=lowest, axis=1 if width > 1 else None).result
+    made = accel.lookup(type_, spread.value, entries, lowest=lowest, axis=1 if width > 1 else None)
     chosen = shaped(node, Tensor(made, grid, stored), (*index.shape, *others))
     rank = len(index.shape)
     order = [*range(rank, rank + axis), *range(rank), *range(rank + axis, rank + len(others))]
@@ -127,7 +131,7 @@ def _index(node: Node) -> Tensor:
     return node.any_tensor(1)
 
 
-def _table(constant: Value) -> tuple[QuantisedConstant, bool]:
+def _table(constant: Constant | QuantisedConstant) -> tuple[QuantisedConstant, bool]:
     """Return a constant as integers of one scale, and whether ONNX has these integers themselves."""
     if isinstance(constant, QuantisedConstant):
         table = one_scale(constant)
@@ -135,7 +139,6 @@ def _table(constant: Value) -> tuple[QuantisedConstant, bool]:
             found = f"table ('{table.name}') has {len(table.quantisation.scales)} scales"
             raise Problem(f"{found}, expected one: quantise it per tensor")
         return table, False
-    assert isinstance(constant, Constant)
     array, name = constant.array, constant.name
     if array.dtype.kind in "iu":
         dtype = array.dtype if array.dtype in q.STORAGES.values() else np.dtype(np.int32)
@@ -153,7 +156,7 @@ def _table(constant: Value) -> tuple[QuantisedConstant, bool]:
 
 def expand(node: Node) -> Value:
     """To a constant shape."""
-    old, wanted = node.value(0).shape, node.integers(1, "shape")
+    old, wanted = node.value(0).shape, node.given_integers(1, "shape")
     try:
         new = np.broadcast_shapes(old, tuple(wanted))
     except ValueError:
@@ -166,7 +169,7 @@ def expand(node: Node) -> Value:
 
 def tile(node: Node) -> Value:
     """By constant repeats."""
-    shape, repeats = node.value(0).shape, node.integers(1, "repeats")
+    shape, repeats = node.value(0).shape, node.given_integers(1, "repeats")
     if len(repeats) != len(shape) or min(repeats, default=1) < 1:
         raise Problem(f"repeats is {repeats}, expected {len(shape)} numbers of at least 1")
     check_shape(tuple(size * count for size, count in zip(shape, repeats, strict=True)))
@@ -175,7 +178,7 @@ def tile(node: Node) -> Value:
 
 def bordered(node: Node, x: Tensor, low: Sequence[int], high: Sequence[int], mode: str) -> Tensor:
     """Return a tensor with its own elements around it: mode 'edge', 'reflect' or 'wrap'."""
-    indices = {}
+    indices: Indices = {}
     for axis, (before, size, after) in enumerate(zip(low, x.shape, high, strict=True)):
         if not before and not after:
             continue
@@ -188,6 +191,10 @@ def bordered(node: Node, x: Tensor, low: Sequence[int], high: Sequence[int], mod
     return taken(node, indices, x)
 
 
+@overload
+def taken(node: Node, indices: Indices, value: Tensor) -> Tensor: ...
+@overload
+def taken(node: Node, indices: Indices, value: Value | None = None) -> Value: ...
 def taken(node: Node, indices: Indices, value: Value | None = None) -> Value:
     """Return the elements of the first input, or of `value`, at the given indices."""
     value = node.value(0) if value is None else value
@@ -195,11 +202,13 @@ def taken(node: Node, indices: Indices, value: Value | None = None) -> Value:
         case Constant():
             return replace(value, array=_chosen(value.array, indices))
         case QuantisedConstant(quantisation=grid):
-            if grid.axis in indices:
-                places = indices[grid.axis].tolist()
-                kept = {name: tuple(getattr(grid, name)[i] for i in places) for name in ("scales", "zero_points")}
-                grid = replace(grid, **kept)
+            if grid.axis is not None and grid.axis in indices:
+                places: list[int] = indices[grid.axis].tolist()
+                scales, points = (tuple(each[i] for i in places) for each in (grid.scales, grid.zero_points))
+                grid = replace(grid, scales=scales, zero_points=tuple(map(int, points)))
             return replace(value, stored=_chosen(value.stored, indices), quantisation=grid)
+        case _:
+            pass
     x = value if isinstance(value, Tensor) else node.any_tensor(0)
     shape = [len(indices[axis]) if axis in indices else size for axis, size in enumerate(x.shape)]
     whole = (np.array_equal(places, np.arange(x.shape[axis])) for axis, places in indices.items())
@@ -210,6 +219,10 @@ def taken(node: Node, indices: Indices, value: Value | None = None) -> Value:
     return node.emit_move(accel.take, shape, [x], x.value, ir.ArrayAttr.get(lists))
 
 
+@overload
+def shaped(node: Node, value: Tensor, shape: Sequence[int]) -> Tensor: ...
+@overload
+def shaped(node: Node, value: Value, shape: Sequence[int]) -> Value: ...
 def shaped(node: Node, value: Value, shape: Sequence[int]) -> Value:
     """Return a value with another shape."""
     shape = tuple(shape)
@@ -218,6 +231,8 @@ def shaped(node: Node, value: Value, shape: Sequence[int]) -> Value:
             return replace(value, array=value.array.reshape(shape))
         case QuantisedConstant():
             return value.reshaped(shape)
+        case _:
+            pass
     x = value if isinstance(value, Tensor) else node.any_tensor(0)
     return x if x.shape == shape else node.emit_move(accel.reshape, shape, [x], x.value)
 
@@ -264,7 +279,8 @@ def space_to_depth(node: Node) -> Tensor:
 def _map(x: Tensor) -> tuple[int, int, int, int]:
     if len(x.shape) != 4:
         raise Problem(f"input has rank {len(x.shape)}, expected 4 (N, C, H, W)")
-    return x.shape
+    batch, channels, height, width = x.shape
+    return batch, channels, height, width
 
 
 def _chosen(array: np.ndarray, indices: Indices) -> np.ndarray:

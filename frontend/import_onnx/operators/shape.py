@@ -68,7 +68,7 @@ def constant(node: Node) -> Constant:
 def reshape(node: Node) -> Value:
     """To a constant shape."""
     keeps_zeros = node.attribute("allowzero", 0)
-    wanted = node.integers(1, "shape")
+    wanted = node.given_integers(1, "shape")
     old = node.value(0).shape
     new = list(wanted)
     for axis, size in enumerate(wanted):
@@ -108,7 +108,7 @@ def unsqueeze(node: Node) -> Value:
     """At constant axes."""
     old = node.value(0).shape
     added = len(node.integers(1, "axes") or ())
-    axes = node.axes(1, len(old) + added)
+    axes = node.axes(1, len(old) + added) or []
     if len(set(axes)) != added:
         raise Problem(f"axes is {axes}, expected each axis once")
     sizes = iter(old)
@@ -118,7 +118,7 @@ def unsqueeze(node: Node) -> Value:
 def transpose(node: Node) -> Value:
     """By any permutation."""
     old = node.value(0).shape
-    permutation = node.attribute("perm", list(reversed(range(len(old)))))
+    permutation: list[int] = node.attribute("perm", list(reversed(range(len(old)))))
     if sorted(permutation) != list(range(len(old))):
         raise Problem(f"perm is {permutation}, expected each of 0 to {len(old) - 1} once")
     match node.value(0):
@@ -126,6 +126,8 @@ def transpose(node: Node) -> Value:
             return replace(value, array=value.array.transpose(permutation))
         case QuantisedConstant() as value:
             return value.transposed(tuple(permutation))
+        case _:
+            pass
     x = node.any_tensor(0)
     return node.emit_move(accel.transpose, [old[axis] for axis in permutation], [x], x.value, permutation)
 
@@ -154,8 +156,9 @@ def pad(node: Node) -> Tensor:
     """With a constant, or in the modes reflect, edge and wrap; by constant amounts, which cut off where negative."""
     mode, x = node.attribute("mode", "constant"), node.any_tensor(0)
     rank = len(x.shape)
-    amounts = node.integers(1, "pads")
-    axes = node.axes(3, rank) if node.has(3) else list(range(rank))
+    amounts = node.given_integers(1, "pads")
+    stated = node.axes(3, rank) if node.has(3) else None
+    axes = list(range(rank)) if stated is None else stated
     if len(amounts) != 2 * len(axes):
         raise Problem(f"pads is {amounts}, expected {2 * len(axes)} numbers")
     low, high = [0] * rank, [0] * rank
@@ -185,7 +188,7 @@ def _pad_value(node: Node, x: Tensor) -> float:
     value = node.number(2, "constant_value") if node.has(2) else node.attribute("value", 0.0)
     if not math.isfinite(value):
         raise Problem(f"constant_value is {value:g}, expected a finite number")
-    return float(q.numbers(x.grid, np.array(int(value)))) if x.stored else value
+    return float(q.numbers(x.grid, np.array(int(value)))) if x.stored and x.grid is not None else value
 
 
 def _concatenated(node: Node, arrays: list[np.ndarray], axis: int) -> Constant:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import ceil, prod
+from typing import TypeVar
 
 import numpy as np
 
@@ -21,6 +22,8 @@ from htvm.import_onnx.operators.linear import bias_of, check_channels, grid_of_s
 from htvm.import_onnx.operators.selection import interleaved, taken
 from htvm.import_onnx.operators.windows import AUTO_PADS, as_map, expect_map, from_map, positive
 from htvm.import_onnx.values import Constant, QuantisedConstant, Tensor, emit_quantised
+
+T = TypeVar("T")
 
 MAX_WEIGHTS = 1 << 24
 """Of the convolution that one becomes; strides and dilations multiply those of the file."""
@@ -131,7 +134,7 @@ def _slides(node: Node, sizes: Sequence[int], kernel: Sequence[int]) -> list[Sli
         raise Problem(f"output_padding, pads and output_shape are {more}, {pads} and {stated}, expected {rank} axes")
     if stated is None and mode.startswith("SAME"):
         stated = [size * stride for size, stride in zip(sizes, strides, strict=True)]
-    slides = []
+    slides: list[Slide] = []
     for axis, (size, length, stride, dilation) in enumerate(zip(sizes, kernel, strides, dilations, strict=True)):
         whole = stride * (size - 1) + more[axis] + (length - 1) * dilation + 1
         if stated is None:
@@ -172,9 +175,9 @@ def _of_phases(weights: QuantisedConstant, slides: Sequence[Slide], groups: int)
 
 
 def _along_outputs(grid: Quantisation, groups: int, phases: int) -> Quantisation:
-    scales, points = (_repeated(numbers * groups, phases) for numbers in (grid.scales, grid.zero_points))
+    scales, points = _repeated(grid.scales * groups, phases), _repeated(grid.zero_points * groups, phases)
     return replace(grid, scales=scales, zero_points=points, axis=0)
 
 
-def _repeated(numbers: tuple, times: int) -> tuple:
+def _repeated(numbers: tuple[T, ...], times: int) -> tuple[T, ...]:
     return tuple(number for number in numbers for _ in range(times))

@@ -33,7 +33,7 @@ def windows(node: Node, sizes: Sequence[int], kernel: Sequence[int]) -> Windows:
     spans = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
     pads = _pads(node, sizes, spans, strides)
     rounds_up = node.attribute("ceil_mode", 0)
-    places = []
+    places: list[int] = []
     for axis, name in enumerate(("rows", "columns")[-rank:]):
         span, stride, padded = spans[axis], strides[axis], sizes[axis] + pads[axis] + pads[axis + rank]
         if span > padded:
