@@ -280,7 +280,7 @@ def settled(rounded: Rounded) -> Tensor:
 
 def as_numbers(x: Tensor) -> Tensor:
     """Return stored integers as numbers, with the range that they have."""
-    return meaning(x, replace(x.grid, scales=(1.0,), zero_points=(0,)))
+    return meaning(x, replace(x.quantisation, scales=(1.0,), zero_points=(0,)))
 
 
 def stored_integers(numbers: Tensor, dtype: np.dtype) -> Tensor:

@@ -67,14 +67,14 @@ def _by_computed(node: Node) -> Value:
     return node.emit(accel.mul, shape, inverse.value, node.tensor(0).value)
 
 
-def floor(node: Node) -> Rounded | Tensor | Integers:
+def floor(node: Node) -> Value:
     """With bounds after it (Clip, or Max and Min), this is the rounding of integer arithmetic."""
     if integers.holds(value := node.value(0)):
         return value
     return Rounded(node.tensor(0), ROUNDINGS["Floor"], node.location)
 
 
-def round_(node: Node) -> Rounded | Tensor | Integers:
+def round_(node: Node) -> Value:
     """With bounds after it (Clip, or Max and Min), this is a rounding of integer arithmetic."""
     if integers.holds(value := node.value(0)):
         return value
