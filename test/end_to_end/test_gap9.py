@@ -1,12 +1,13 @@
 """Networks on gap9: NE16's bytes, as its RTL has them, make the exact results of the refitted networks."""
 
+from collections import Counter
 from pathlib import Path
 
 import models
 import numpy as np
 import onnx
 import pytest
-from random_networks import random_network
+from random_networks import Network, random_network
 
 import htvm
 from htvm.backend import targets
@@ -42,6 +43,70 @@ def test_networks_with_scales_that_are_powers_of_two_are_exact(network: str, l1:
         np.testing.assert_array_equal(found[name], values)
     steps = [step for step in compiled.project.report.steps if step.engine == "ne16"]
     assert len(steps) >= ON_NE16[network] - (2 if l1 < 32 else 0)
+
+
+def suited_network(seed: int) -> tuple[onnx.ModelProto, dict[str, np.ndarray]]:
+    """Return a network of convolutions as NE16 knows them, sums and dense layers, with inputs for it."""
+    rng = np.random.default_rng(seed)
+    storage = np.dtype(rng.choice(["int8", "uint8"]))
+    shape = (1, int(rng.integers(1, 40)), int(rng.integers(1, 14)), int(rng.integers(1, 14)))
+    network = Network(rng, storage, False, shape)
+    limits = np.iinfo(storage)
+    kind = onnx.helper.np_dtype_to_tensor_dtype(storage)
+    interface = onnx.helper.make_tensor_value_info("x", kind, shape)
+    stored, scale, zero = "x", network.random_scale(-2, -1), network.random_zero_point()
+    for number in range(int(rng.integers(2, 6))):
+        real = network.dequantised(stored, scale, zero)
+        real = network.node("Add", [real, real], f"sum{number}") if rng.random() < 0.2 else conv(network, real, number)
+        if rng.random() < 0.6:
+            real = network.node("Relu", [real], f"relu{number}")
+        scale, zero = network.random_scale(-1.5, 0), network.random_zero_point()
+        stored = network.quantised(real, scale, zero)
+    result = onnx.helper.make_tensor_value_info(stored, kind, network.shape)
+    graph = onnx.helper.make_graph(network.nodes, f"suited_{seed}", [interface], [result], network.constants)
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    return model, {"x": rng.integers(limits.min, limits.max + 1, shape).astype(storage)}
+
+
+def conv(network: Network, x: str, number: int) -> str:
+    """Add a convolution 1x1 or 3x3, with any stride or padding that NE16 has, or a depthwise one."""
+    rng, (_, channels, *size) = network.generator, network.shape
+    side = int(rng.choice([1, 3]))
+    is_depthwise = side == 3 and rng.random() < 0.4
+    outputs = channels if is_depthwise else 2 * int(rng.integers(1, 25))
+    pads = [int(rng.integers(0, 2)) if side == 3 else 0 for _ in range(4)]
+    pads = [max(pads[axis], side - size[axis % 2] if axis < 2 else 0) for axis in range(4)]
+    stride = int(rng.integers(1, 3))
+    weights = rng.integers(
+        *[(-128, 128), (-8, 8), (-1, 2)][int(rng.integers(3))], (outputs, 1 if is_depthwise else channels, side, side)
+    )
+    stored = network.constant(f"weights{number}", weights.astype(np.int8))
+    inputs = [x, network.dequantised(stored, np.float32(rng.uniform(0.001, 0.02)), None, axis=0)]
+    rows, columns = ((n + pads[axis] + pads[axis + 2] - side) // stride + 1 for axis, n in enumerate(size))
+    network.shape = (1, outputs, rows, columns)
+    attributes = {"strides": [stride] * 2, "pads": pads, "group": channels if is_depthwise else 1}
+    return network.node("Conv", inputs, f"conv{number}", **attributes)
+
+
+@pytest.mark.parametrize("l1", [128 << 10, 3 << 10])
+@pytest.mark.parametrize("seed", [*range(6), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(6, 60))])
+def test_random_networks_that_suit_it_are_exact(seed: int, l1: int) -> None:
+    model, inputs = suited_network(seed)
+    compiled = htvm.compile(model, targets.load("gap9").with_memory("l1", l1), requant="pow2")
+    found = compiled.run(inputs).outputs
+    for name, values in compiled.meant(Samples(inputs, 1)).items():
+        np.testing.assert_array_equal(found[name], values, err_msg=f"seed {seed}: {name}")
+
+
+def test_the_networks_that_suit_it_run_there() -> None:
+    soc = targets.load("gap9")
+    ran = Counter(
+        step.engine
+        for seed in range(12)
+        for step in htvm.compile(suited_network(seed)[0], soc, requant="pow2").project.report.steps
+        if step.op == "conv2d"
+    )
+    assert ran["ne16"] > ran["host"]
 
 
 @pytest.mark.parametrize("engines", [("ne16", "host"), ("host",)])
