@@ -29,7 +29,7 @@ from htvm.diagnostics import CompileError
 from htvm.dialects import accel
 from htvm.options import DEFAULTS, CompileOptions
 from htvm.passes.analysis import conversion
-from htvm.passes.analysis.tiling import Tiling
+from htvm.passes.analysis.tiles import Tiling
 
 Entry = Mapping[str, Any]
 

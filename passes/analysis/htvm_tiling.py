@@ -14,7 +14,8 @@ from __future__ import annotations
 from htvm.backend.targets.jobs import Layout
 from htvm.dialects.accel import JobKind
 
-from .tiling import Choice, Search, Tile, Tiling, balanced
+from .tiles import Tile, Tiling, balanced
+from .tiling import Choice, Search
 
 LANES = 16
 """Output channels and columns that the array takes at once; also the outputs of a tile of one pixel."""

@@ -20,7 +20,8 @@ from htvm.backend.targets.violations import all_of
 from htvm.dialects import accel
 
 from . import activations, htvm_tiling, layout
-from .tiling import NAME, Choice, Search, Tiling
+from .tiles import NAME, Tiling
+from .tiling import Choice, Search
 
 
 class DoesNotFit(Exception):

@@ -34,7 +34,7 @@ from mlir.passmanager import ExternalPass
 from htvm.backend.targets.soc import Route, Soc
 from htvm.dialects import accel
 
-from ..analysis import activations, tiling
+from ..analysis import activations, tiles
 from ..analysis.residency import DoesNotFit, Residency
 from ..analysis.tiling import Choice
 
@@ -96,14 +96,14 @@ def outsiders(value: ir.Value, memory: str, target: Soc) -> Iterator[ir.OpOperan
 
 def write(layer: accel.Layer, choice: Choice) -> None:
     attributes = layer.operation.attributes
-    attributes[tiling.NAME] = choice.tiling.attribute()
+    attributes[tiles.NAME] = choice.tiling.attribute()
     attributes[PREDICTED] = accel.PredictedAttr.get(cycles=choice.cycles, bound=choice.bound)
 
 
 def does_not_fit(layer: accel.Layer, reason: str, target: Soc) -> str:
     """Say why a layer cannot have the tiling that it carries, or any at all, and what would help."""
-    is_pinned = tiling.NAME in layer.operation.attributes
-    problem = f"cannot have the {tiling.NAME} that it carries" if is_pinned else "cannot be tiled"
+    is_pinned = tiles.NAME in layer.operation.attributes
+    problem = f"cannot have the {tiles.NAME} that it carries" if is_pinned else "cannot be tiled"
     advice = "without it the best is chosen" if is_pinned else "more of that memory or another engine would help"
     where = f"on engine '{accel.engine(layer)}' of target '{target.name}'"
     return f"'{layer.operation.name}' {where} {problem}: {reason}; {advice}"

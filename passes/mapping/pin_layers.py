@@ -24,7 +24,7 @@ from mlir.passmanager import ExternalPass
 
 from htvm.dialects import accel
 
-from ..analysis import tiling
+from ..analysis import tiles
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class PinLayers:
             if pin.engine:
                 attributes["engine"] = ir.StringAttr.get(pin.engine, context=module.context)
             if pin.tiling is not None:
-                attributes[tiling.NAME] = pin.tiling
+                attributes[tiles.NAME] = pin.tiling
 
 
 def no_layer(node: str, op: str, number: int, known: list[str]) -> str:

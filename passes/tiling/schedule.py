@@ -24,7 +24,8 @@ from htvm.backend.targets.soc import Route, Soc
 from htvm.dialects import accel, inserted
 
 from ..analysis import activations, layout
-from ..analysis.tiling import NAME, WEIGHTS_AHEAD
+from ..analysis.tiles import NAME
+from ..analysis.tiling import WEIGHTS_AHEAD
 from .tile_commands import Copy, Task
 
 

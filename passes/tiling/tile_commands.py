@@ -18,7 +18,7 @@ from ..analysis import layout
 from ..analysis.names import Names, identifier
 from ..analysis.placement import pixels_are_channels
 from ..analysis.residency import whole_job
-from ..analysis.tiling import Tile, Tiling, input_layout, tiles
+from ..analysis.tiles import Tile, Tiling, input_layout, tiles
 
 Make = Callable[[], ir.Value]
 """Builds a view of a map at the insertion point."""

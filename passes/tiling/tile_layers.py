@@ -32,7 +32,7 @@ from htvm.backend.targets.soc import Soc
 from htvm.dialects import accel
 
 from ..analysis import activations, layout
-from ..analysis.tiling import NAME, Tiling
+from ..analysis.tiles import NAME, Tiling
 from .schedule import Item, Schedule, Work
 from .tile_commands import Copy, Packed, tasks
 

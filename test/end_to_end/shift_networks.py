@@ -24,7 +24,7 @@ from htvm.execution.program import Program
 from htvm.passes import pipeline
 from htvm.passes.analysis import activations
 from htvm.passes.analysis.residency import Residency
-from htvm.passes.analysis.tiling import NAME
+from htvm.passes.analysis.tiles import NAME
 from htvm.project import Project
 
 PHASES = "dispatched,scheduled,tiled,planned"

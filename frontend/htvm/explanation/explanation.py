@@ -21,7 +21,7 @@ from htvm.explanation.model_edits.search import Counterfactual, NoEdit, NothingH
 from htvm.options import DEFAULTS, CompileOptions
 from htvm.origin import name
 from htvm.passes.analysis.acceptance import violations
-from htvm.passes.analysis.tiling import NAME as TILING
+from htvm.passes.analysis.tiles import NAME as TILING
 from htvm.plan import Entry
 
 DEPTHWISE = "depthwise"

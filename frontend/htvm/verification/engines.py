@@ -25,7 +25,8 @@ from htvm.dialects.semantics import interpreter, value_ranges
 from htvm.passes.analysis.acceptance import violations
 from htvm.passes.analysis.placement import pixels_are_channels
 from htvm.passes.analysis.residency import whole_job
-from htvm.passes.analysis.tiling import Search, Tile, Tiling, input_layout, tiles
+from htvm.passes.analysis.tiles import Tile, Tiling, input_layout, tiles
+from htvm.passes.analysis.tiling import Search
 from htvm.verification.sample_layers import sample
 
 Answer = TypeVar("Answer")

@@ -17,7 +17,7 @@ from htvm.options import CompileOptions
 from htvm.passes.analysis import activations
 from htvm.passes.analysis.program_size import written
 from htvm.passes.analysis.residency import Residency
-from htvm.passes.analysis.tiling import Tiling
+from htvm.passes.analysis.tiles import Tiling
 
 sys.path.append(str(Path(__file__).parents[2] / "end_to_end"))
 import models  # noqa: E402

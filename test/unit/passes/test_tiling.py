@@ -17,7 +17,9 @@ from htvm.backend.targets.engines import linear_ops
 from htvm.backend.targets.jobs import Job, JobKind, Layout
 from htvm.backend.targets.violations import AtMost, Bytes, Violation
 from htvm.passes.analysis import htvm_tiling
-from htvm.passes.analysis.tiling import Search, Tiling, aligned, balanced, pieces, ranges, tile_counts, tiles
+from htvm.passes.analysis.layout import aligned
+from htvm.passes.analysis.tiles import Tiling, balanced, pieces, ranges, tile_counts, tiles
+from htvm.passes.analysis.tiling import Search
 
 TINY = targets.load(str(Path(__file__).parents[2] / "passes/targets/tiny_npu.py"))
 NPU = TINY.engine("npu")
