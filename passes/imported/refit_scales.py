@@ -263,7 +263,8 @@ def redirect(uses: list[ir.OpOperand], value: ir.Value) -> accel.QuantizeOp:
 
 def tabulate(end: accel.QuantizeOp) -> None:
     """Put a table that rounds half up in place of a quantize between two scales of 8 bits."""
-    x, y = (accel.present(Quantisation.of(each), "quantised type") for each in (end.input, accel.output(end)))
+    source = stored_otherwise(end.input)
+    x, y = (accel.present(Quantisation.of(each), "quantised type") for each in (source, accel.output(end)))
     if x.same_numbers(y):
         return
     numbers = Real.of_storage(np.arange(x.lowest, x.highest + 1), x.scales[0], x.zero_point)
@@ -271,7 +272,20 @@ def tabulate(end: accel.QuantizeOp) -> None:
     entries = (numbers + half).quantise(y.scales[0], y.zero_point, y.lowest, y.highest, "floor")
     with ir.InsertionPoint(end), end.location:
         table = quantisation.integers(y.signless(entries))
-        made = accel.LookupOp(accel.output(end).type, end.input, table, lowest=x.lowest)
+        made = accel.LookupOp(accel.output(end).type, source, table, lowest=x.lowest)
     inserted.mark_refitted(made, x.type(), y.type())
     accel.output(end).replace_all_uses_with(accel.output(made))
+    before = end.input
     end.operation.erase()
+    if before != source and not any(True for _ in before.uses):
+        accel.present(accel.producer(before), "a quantize").operation.erase()
+
+
+def stored_otherwise(value: ir.Value) -> ir.Value:
+    """Return a map as it was before a quantize that stores the same numbers higher or lower; else the map."""
+    maker = accel.producer(value)
+    x, y = Quantisation.of(maker.input) if isinstance(maker, accel.QuantizeOp) else None, Quantisation.of(value)
+    if not isinstance(maker, accel.QuantizeOp) or x is None or y is None or x.axis is not None:
+        return value
+    moves = {y.lowest - x.lowest, y.highest - x.highest, y.zero_points[0] - x.zero_points[0]}
+    return maker.input if x.scales == y.scales and len(moves) == 1 else value

@@ -41,6 +41,10 @@ def test_networks_with_scales_that_are_powers_of_two_are_exact(network: str, l1:
     found = compiled.run(inputs).outputs
     for name, values in compiled.meant(Samples(inputs, 1)).items():
         np.testing.assert_array_equal(found[name], values)
+    tables = [step.op for step in compiled.project.report.steps].count("lookup")
+    assert tables == (2 if network == "toyadmos" else 1), (
+        "sign and scale change at once: of inputs, and of maps returned"
+    )
     steps = [step for step in compiled.project.report.steps if step.engine == "ne16"]
     assert len(steps) >= ON_NE16[network] - (2 if l1 < 32 else 0)
 
