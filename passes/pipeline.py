@@ -20,6 +20,7 @@ from mlir import ir
 from mlir.passmanager import ExternalPass, PassManager
 
 from htvm.backend.targets.soc import Soc
+from htvm.dialects.text_enum import TextEnum
 
 from . import registry
 
@@ -71,8 +72,15 @@ def up_to(stage: str) -> str:
     return ",".join(STAGES[1 : STAGES.index(stage) + 1])
 
 
-Observer = Callable[[str, ir.Operation], None]
-"""Is called with "before NAME" or "after NAME", and the module."""
+class Moment(TextEnum):
+    """When a pass manager is observed: before or after it runs a pass."""
+
+    BEFORE = "before"
+    AFTER = "after"
+
+
+Observer = Callable[[Moment, str, ir.Operation], None]
+"""Is called with the moment, the name of the pass, and the module."""
 
 
 def build(pipeline: str, target: Soc | None, context: ir.Context, observe: Observer | None = None) -> PassManager:
@@ -83,15 +91,19 @@ def build(pipeline: str, target: Soc | None, context: ir.Context, observe: Obser
     manager = PassManager("builtin.module", context=context)
     for name, options in _expand(_split(pipeline)):
         if observe:
-            manager.add(lambda module, _, when=f"before {name}": observe(when, module), f"before {name}")
+            _add_observer(manager, observe, Moment.BEFORE, name)
         own = registry.passes().get(name)
         if own is not None:
             manager.add(_located(_instance(own, options, target)), name)
         else:
             _add_upstream(manager, name, options, context)
         if observe:
-            manager.add(lambda module, _, when=f"after {name}": observe(when, module), f"after {name}")
+            _add_observer(manager, observe, Moment.AFTER, name)
     return manager
+
+
+def _add_observer(manager: PassManager, observe: Observer, moment: Moment, name: str) -> None:
+    manager.add(lambda module, _: observe(moment, name, module), f"{moment} {name}")
 
 
 def _located(own: registry.Pass) -> Callable[[ir.Operation, ExternalPass], None]:

@@ -22,7 +22,15 @@ from htvm.passes import pipeline
 
 
 class InternalError(Exception):
-    """A bug of htvm: where it showed and how to repeat it. The exception itself is its cause."""
+    """A bug of htvm: where it showed and how to repeat it. The exception itself is its cause.
+
+    who: what failed, a pass or the backend. problem: that with the model and the exception, on one line.
+    """
+
+    def __init__(self, error: Exception, who: str, model: str, line: str) -> None:
+        """line: of shell, which repeats it."""
+        self.who, self.problem = who, f"{model}: {who} failed: {described(error)}"
+        super().__init__(f"{self.problem}\nto repeat it:\n  {line}")
 
 
 @dataclass
@@ -33,9 +41,9 @@ class Progress:
     begun: int = 0
     before: ir.Operation | None = None
 
-    def observe(self, when: str, module: ir.Operation) -> None:
+    def observe(self, moment: pipeline.Moment, _: str, module: ir.Operation) -> None:
         """Follow a pass manager: this is what `pipeline.build` takes as `observe`."""
-        if when.startswith("before "):
+        if moment is pipeline.Moment.BEFORE:
             self.begun += 1
             self.before = module.clone().operation  # quick: constants are shared
 
@@ -61,14 +69,14 @@ def run_phase(phase: str, module: ir.Module, soc: Soc, model: str) -> None:
         assert progress.before is not None, "a pass was begun"
         file = saved(progress.before, f"{model}-before-{name}")
         line = shlex.join(["htvm-opt", str(file), *_target(soc), "-p", progress.element])
-        raise InternalError(explained(error, f"pass '{progress.element}'", model, line)) from error
+        raise InternalError(error, f"pass '{progress.element}'", model, line) from error
 
 
 def emission_error(error: Exception, module: ir.Module, soc: Soc, model: str) -> InternalError:
     """Return what tells that the backend has failed on a module of the stage 'planned'."""
     file = saved(module.operation, f"{model}-planned")
     line = shlex.join(["htvm-translate", "--emit-c", str(file), *_target(soc)])
-    return InternalError(explained(error, "the C backend", model, line))
+    return InternalError(error, "the C backend", model, line)
 
 
 def _is_of_the_pass_manager(error: Exception) -> bool:
@@ -90,11 +98,6 @@ def _target(soc: Soc) -> list[str]:
         return ["--target", f"{soc.name}.py"]
     named = soc.file or soc.name
     return ["--target", named, *of_target(targets.load(named), soc).arguments()]
-
-
-def explained(error: Exception, who: str, model: str, line: str) -> str:
-    """Say what failed on which model, and what repeats it."""
-    return f"{model}: {who} failed: {described(error)}\nto repeat it:\n  {line}"
 
 
 def described(error: BaseException) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mlir import ir
 
     from htvm.diagnostics import Diagnostic
+    from htvm.passes import pipeline
 
 EXAMPLES = """\
 examples:
@@ -181,17 +182,21 @@ def _transform(text: str, arguments: argparse.Namespace) -> _Outcome:
     return _Outcome(module.operation.get_asm(binary=False, **_printing(arguments)), diagnostics)
 
 
-def _observer(arguments: argparse.Namespace) -> Callable[[str, ir.Operation], None] | None:
+def _observer(arguments: argparse.Namespace) -> pipeline.Observer | None:
     """Return what prints the module before and after the passes that were named."""
-    wanted = {f"before {name}" for name in arguments.mlir_print_ir_before.split(",") if name}
-    wanted |= {f"after {name}" for name in arguments.mlir_print_ir_after.split(",") if name}
+    from htvm.passes.pipeline import Moment
 
-    def observe(when: str, module: ir.Operation) -> None:
-        if when in wanted:
-            print(f"// -----// IR Dump {when.capitalize()} //----- //", file=sys.stderr)
+    wanted = {
+        Moment.BEFORE: arguments.mlir_print_ir_before.split(","),
+        Moment.AFTER: arguments.mlir_print_ir_after.split(","),
+    }
+
+    def observe(moment: Moment, name: str, module: ir.Operation) -> None:
+        if name in wanted[moment]:
+            print(f"// -----// IR Dump {moment.value.capitalize()} {name} //----- //", file=sys.stderr)
             print(module.get_asm(**_printing(arguments)), file=sys.stderr)
 
-    return observe if wanted else None
+    return observe if any(name for names in wanted.values() for name in names) else None
 
 
 def _printing(arguments: argparse.Namespace) -> dict[str, Any]:

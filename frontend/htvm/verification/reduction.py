@@ -82,9 +82,7 @@ class Reduction:
             compiled = compile(model, self.soc, options=replace(self.options, input_types=types, shapes={}))
             found = check(compiled, Program(compiled.project, self.soc, self.cc), inputs)
         except InternalError as error:
-            cause = error.__cause__
-            who = str(error).partition(" failed:")[0].rpartition(": ")[2]
-            return Failure(f"{who} fails with {type(cause).__name__}", str(error).partition("\nto repeat it:")[0])
+            return Failure(f"{error.who} fails with {type(error.__cause__).__name__}", error.problem)
         except (SimulationError, BuildError) as error:
             kind = "the simulation fails" if isinstance(error, SimulationError) else "the C does not build"
             return Failure(kind, str(error))
