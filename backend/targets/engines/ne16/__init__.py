@@ -7,6 +7,9 @@
     state      what it leaves to the next job, SOFT_CLEAR
     rules      what never ends, or has no meaning
     weights    how weights are packed
+    layers     which layers it computes, and as which jobs
+    requant    scales, biases and shifts that are exact for a layer
+    two_jobs   the same for a layer whose product needs more than 32 bits
     vectors    recorded or wanted behaviour, as a file
 
 It is pure: numbers in, numbers out, no operation of MLIR and no address map. Facts "measured on the RTL" are of

@@ -266,11 +266,20 @@ def _window(layer: Layer, axis: int, span: Span) -> tuple[Span, tuple[int, int]]
 
 
 def jobs(
-    layer: Layer, mode: Mode, tile: Tile, source: Map, target: Map, constants: Constants, *, adds: bool = False
+    layer: Layer,
+    mode: Mode,
+    tile: Tile,
+    source: Map,
+    target: Map,
+    constants: Constants,
+    *,
+    adds: bool = False,
+    output: Width | None = None,
 ) -> tuple[Job, ...]:
     """Return the jobs that compute a tile, in order: any order is as good.
 
-    source, target: maps, or parts of them, of unsigned bytes and of results: bytes, or int32 without requantisation.
+    source, target: maps, or parts of them, of unsigned bytes and of results. output: the width of results; None: bytes,
+    or int32 without requantisation.
     adds: to sums that are there. A tile of some inputs has no requantisation.
     Raises ValueError for what `violations` and `tile_violations` name.
     """
@@ -287,7 +296,7 @@ def jobs(
     for outputs in tile.outputs.cut(step):
         for rows, columns in _pixels(layer, tile):
             part = Tile(outputs, rows, columns, tile.inputs)
-            found.append(_job(layer, mode, part, source, target, constants, adds))
+            found.append(_job(layer, mode, part, source, target, constants, adds, output))
     return tuple(found)
 
 
@@ -301,10 +310,21 @@ def _pixels(layer: Layer, tile: Tile) -> Iterator[tuple[Span, Span]]:
             yield rows, columns
 
 
-def _job(layer: Layer, mode: Mode, part: Tile, source: Map, target: Map, constants: Constants, adds: bool) -> Job:
+def _job(
+    layer: Layer,
+    mode: Mode,
+    part: Tile,
+    source: Map,
+    target: Map,
+    constants: Constants,
+    adds: bool,
+    width: Width | None,
+) -> Job:
     """Return the job that computes a part of a layer."""
     layout, strided = layer.layout(mode), _is_strided(layer)
-    output = Width.BITS_8 if constants.requantisation.enabled else Width.BITS_32
+    output = width
+    if output is None:
+        output = Width.BITS_8 if constants.requantisation.enabled else Width.BITS_32
     (rows, (top, bottom)), (columns, (left, right)) = (
         _window(layer, axis, span) for axis, span in enumerate((part.rows, part.columns))
     )
