@@ -94,7 +94,7 @@ def Accel_JobKind : Accel_Enum<"JobKind", "what a job computes", ["conv2d", "den
 def Accel_Layout : Accel_Enum<"Layout", "how a feature map lies in a memory: its axes, outermost first", ["nchw", "nhwc"]>;
 
 def Accel_Purpose : Accel_Enum<"Purpose", "what a layer was inserted for that no ONNX node asks for", [
-    "convert_layout", "legalize_conv", "refit_scales", "split_clamp", "transpose_spatial_dims"]>;
+    "convert_layout", "copy_result", "legalize_conv", "refit_scales", "split_clamp", "transpose_spatial_dims"]>;
 
 def Accel_Objective : Accel_Enum<"Objective", "what tilings are chosen for", ["latency", "energy", "memory"]>;
 def Accel_Numbers : Accel_Enum<"Numbers", "whose numbers are computed: the model's, or those of scales that are powers of two",

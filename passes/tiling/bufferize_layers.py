@@ -14,8 +14,8 @@ buffers in one place.
 
 Stage    scheduled -> tiled
 Reads    layouts of values; `accel.memory` of layers; the target's memories for activations and constants
-Writes   the function's signature, every op; a `memref.global` for each different constant, named after the node
-         that reads it first
+Writes   the function's signature, every op; `accel.inserted` of copies of results; a `memref.global` for each
+         different constant, named after the node that reads it first
 Needs    order-layers before it: the order of the layers is the order of execution from here on
 Fails    on an op that is neither a layer nor a constant; on a copy that no engine makes
 """
@@ -30,7 +30,8 @@ from mlir.passmanager import ExternalPass
 
 from htvm.backend.targets.soc import Soc
 from htvm.backend.targets.violations import Violation, text_by_engine
-from htvm.dialects import accel
+from htvm.dialects import accel, inserted
+from htvm.dialects.accel import Purpose
 
 from ..analysis import activations, layout
 from ..analysis.names import Names, identifier
@@ -90,6 +91,7 @@ class BufferizeLayers:
                 source = place.get(value) or constants.get(value, old_return)
                 if source != result:
                     copies.append(accel.ReshapeOp(None, source, out=result))
+                    inserted.mark(copies[-1], Purpose.COPY_RESULT)
             func.ReturnOp([])
         for op in reversed([*old, old_return]):
             op.operation.erase()

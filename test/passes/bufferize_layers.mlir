@@ -43,14 +43,15 @@ func.func @names(%x: tensor<1x2xi8>) -> tensor<1x2xi8> {
 
 // -----
 
-// An argument, a constant and a value that is returned already cannot be written by a layer: they are copied.
+// An argument, a constant and a value that is returned already cannot be written by a layer: they are copied, and the
+// copies say what they are for.
 // CHECK-LABEL: @copies
 // CHECK-SAME: %[[X:.*]]: memref<4xi8, "ram">, %[[A:.*]]: memref<4xi8, "ram"> {accel.result}, %[[B:.*]]: memref<4xi8, "ram"> {accel.result}, %[[C:.*]]: memref<4xi8, "ram"> {accel.result}, %[[D:.*]]: memref<4xi8, "ram"> {accel.result}
 func.func @copies(%x: tensor<4xi8>) -> (tensor<4xi8>, tensor<4xi8>, tensor<4xi8>, tensor<4xi8>) {
   // CHECK: accel.add %[[X]], %[[X]] into %[[B]]
-  // CHECK-DAG: accel.reshape %[[X]] into %[[A]] {engine = "host"}
-  // CHECK-DAG: accel.reshape %[[B]] into %[[C]] {engine = "host"}
-  // CHECK-DAG: accel.reshape %{{.*}} into %[[D]] {engine = "host"}
+  // CHECK-DAG: accel.reshape %[[X]] into %[[A]] {accel.inserted = #accel.inserted<purpose = copy_result>, engine = "host"}
+  // CHECK-DAG: accel.reshape %[[B]] into %[[C]] {accel.inserted = #accel.inserted<purpose = copy_result>, engine = "host"}
+  // CHECK-DAG: accel.reshape %{{.*}} into %[[D]] {accel.inserted = #accel.inserted<purpose = copy_result>, engine = "host"}
   %c = arith.constant dense<7> : tensor<4xi8>
   %y = accel.add %x, %x {engine = "host"} : (tensor<4xi8>, tensor<4xi8>) -> tensor<4xi8>
   return %x, %y, %y, %c : tensor<4xi8>, tensor<4xi8>, tensor<4xi8>, tensor<4xi8>
