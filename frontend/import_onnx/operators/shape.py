@@ -107,7 +107,7 @@ def squeeze(node: Node) -> Value:
 def unsqueeze(node: Node) -> Value:
     """At constant axes."""
     old = node.value(0).shape
-    added = len(node.integers(1, "axes") or ())
+    added = len(node.given_integers(1, "axes"))
     axes = node.axes(1, len(old) + added) or []
     if len(set(axes)) != added:
         raise Problem(f"axes is {axes}, expected each axis once")
