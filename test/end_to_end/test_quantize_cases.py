@@ -117,3 +117,22 @@ def test_noise_that_stays_is_named(
     assert "three.onnx: output 'x3' reaches 4" in said
     assert "dB of signal to noise, not 70: all 3 layers that matter have activations of 16 bits" in said
     assert "the rest is of weights; --per-channel makes less of it" in said
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_divisors_are_kept_from_0(sign: int) -> None:
+    """A quantised tensor can always be 0, whatever the calibration shows."""
+    nodes = [
+        helper.make_node("Abs", ["x"], ["size"]),
+        helper.make_node("Add", ["size", "half"], ["more"]),
+        helper.make_node("Mul", ["more", "sign"], ["below"]),
+        helper.make_node("Div", ["x", "below"], ["y"], "div"),
+    ]
+    numbers = {"half": np.float32(0.5), "sign": np.float32(sign)}
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 6]) for name in "xy"]
+    constants = [numpy_helper.from_array(np.array(number), name) for name, number in numbers.items()]
+    graph = helper.make_graph(nodes, "softsign", values[:1], values[1:], constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    made = quantise(model, {"x": np.random.default_rng(1).normal(0, 1, (16, 6)).astype(np.float32)})
+    assert [node.op_type for node in made.graph.node].count("Clip") == 1
+    assert htvm.verify(made).exact

@@ -6,6 +6,7 @@ network's inputs and outputs, and behind operators that neither move numbers nor
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -44,7 +45,7 @@ def ranges(model: onnx.ModelProto, samples: Sequence[Sample]) -> dict[str, Range
     found: dict[str, Range] = {}
     for values in evaluated(model, samples):
         for name, array in values.items():
-            low, high = found.get(name, (0.0, 0.0))
+            low, high = found.get(name, (math.inf, -math.inf))
             if array.size:
                 found[name] = min(low, float(array.min())), max(high, float(array.max()))
     return found
@@ -102,6 +103,30 @@ def complete(model: onnx.ModelProto, known: Mapping[str, Range], symmetric: bool
                     node.input[place] = dequantised
 
 
+def guard_divisors(model: onnx.ModelProto, known: Mapping[str, Range]) -> None:
+    """Keep quantised divisors from 0, which every quantised tensor can be: at the smallest size that they have.
+
+    Those of both signs stay as they are: there is no number to keep them at.
+    """
+    graph = model.graph
+    makers = {name: node for node in graph.node for name in node.output}
+    for node in [each for each in graph.node if each.op_type == "Div"]:
+        dequantise = makers.get(node.input[1])
+        quantise = makers.get(dequantise.input[0]) if dequantise and "Dequantize" in dequantise.op_type else None
+        if quantise is None or quantise.op_type != "QuantizeLinear":
+            continue
+        name = quantise.input[0].removesuffix("_QuantizeLinear_Input").removesuffix("_real")
+        low, high = known.get(name, (0.0, 0.0))
+        if low <= 0 <= high:
+            continue
+        bound, place = f"{node.output[0]}_least", list(graph.node).index(node)
+        graph.initializer.append(numpy_helper.from_array(np.array(low if low > 0 else high, np.float32), bound))
+        bounds = [bound] if low > 0 else ["", bound]
+        clip = helper.make_node("Clip", [node.input[1], *bounds], [f"{bound}_divisor"], f"{node.name}_keeps_from_0")
+        graph.node.insert(place, clip)
+        node.input[1] = clip.output[0]
+
+
 def _is_inner(
     maker: onnx.NodeProto | None,
     read_by: Sequence[onnx.NodeProto],
@@ -143,7 +168,7 @@ def _insert(
 ) -> str:
     """Put QuantizeLinear and DequantizeLinear behind a tensor; return the name of what they give."""
     info = np.iinfo(dtype)
-    low, high = limits
+    low, high = min(limits[0], 0.0), max(limits[1], 0.0)
     if symmetric:
         scale, zero_point = max(abs(low), abs(high)) / info.max, 0
     else:

@@ -21,7 +21,7 @@ import onnx
 from htvm.diagnostics import CompileError
 from htvm.import_onnx import ModelWarning, onnx_files
 from htvm.interface import InputError
-from htvm.quantization.completion import Bits, complete, ranges
+from htvm.quantization.completion import Bits, complete, guard_divisors, ranges
 from htvm.quantization.fusion import fuse_activations
 from htvm.quantization.powers import break_ties, powers, widened
 from htvm.quantization.preparation import in_float32, without_batch_normalisation
@@ -149,6 +149,7 @@ def _in_integers(
     if powers_of_two:
         break_ties(found.graph)
     complete(found, known, powers_of_two, bits)
+    guard_divisors(found, known)
     return found
 
 

@@ -123,6 +123,58 @@ def _resize(b: Builder, x: str, shape: Shape) -> tuple[str, Shape]:
     return b.op("Resize", [x, "", scales], mode=mode), (*shape[:2], 2 * shape[2], 2 * shape[3])
 
 
+def _matmul(b: Builder, x: str, shape: Shape) -> tuple[str, Shape]:
+    k = int(b.random.integers(2, 6))
+    matrix = b.op("Transpose", [b.weights((k, shape[3]))], perm=[1, 0])
+    return b.op("MatMul", [x, matrix]), (*shape[:3], k)
+
+
+def _conv_transpose(b: Builder, x: str, shape: Shape) -> tuple[str, Shape]:
+    k = int(b.random.integers(1, 4))
+    made = b.op("ConvTranspose", [x, b.weights((shape[1], k, 2, 2))], kernel_shape=[2, 2], strides=[2, 2])
+    return made, (shape[0], k, 2 * shape[2], 2 * shape[3])
+
+
+def _normalised(kind: str) -> Layer:
+    def layer(b: Builder, x: str, shape: Shape) -> tuple[str, Shape]:
+        size = shape[3] if kind == "LayerNormalization" else shape[1]
+        numbers = (np.full(size, 0.75, np.float32), b.random.uniform(-1, 1, size).astype(np.float32))
+        return b.op(kind, [x, *map(b.constant, numbers)]), shape
+
+    return layer
+
+
+def _reduced(kind: str) -> Layer:
+    def layer(b: Builder, x: str, shape: Shape) -> tuple[str, Shape]:
+        axis = int(b.random.integers(1, 4))
+        return b.op(kind, [x], axes=[axis], keepdims=1), tuple(1 if i == axis else n for i, n in enumerate(shape))
+
+    return layer
+
+
+def _slice(b: Builder, x: str, shape: Shape) -> tuple[str, Shape]:
+    bounds = [b.constant(np.array([n])) for n in (0, shape[3], 3, 2)]
+    return b.op("Slice", [x, *bounds]), (*shape[:3], -(-shape[3] // 2))
+
+
+def _prelu(b: Builder, x: str, shape: Shape) -> tuple[str, Shape]:
+    slopes = b.random.uniform(0.1, 0.5, (shape[1], 1, 1)).astype(np.float32)
+    return b.op("PRelu", [x, b.constant(slopes)]), shape
+
+
+def _root(b: Builder, x: str, shape: Shape) -> tuple[str, Shape]:
+    return b.op("Sqrt", [b.op("Abs", [x])]), shape
+
+
+def _power(b: Builder, x: str, shape: Shape) -> tuple[str, Shape]:
+    return b.op("Pow", [x, b.constant(_float(2.0))]), shape
+
+
+def _quotient(b: Builder, x: str, shape: Shape) -> tuple[str, Shape]:
+    below = b.op("Add", [b.op("Abs", [x]), b.constant(_float(0.5))])
+    return b.op("Div", [x, below]), shape
+
+
 LAYERS: dict[str, Layer] = {
     "conv1": _conv(1, 0),
     "conv3": _conv(3, 1),
@@ -152,6 +204,18 @@ LAYERS: dict[str, Layer] = {
     "mean": _mean,
     "resize": _resize,
     "batchnorm": _batch_norm,
+    "matmul": _matmul,
+    "convtranspose": _conv_transpose,
+    "instancenorm": _normalised("InstanceNormalization"),
+    "layernorm": _normalised("LayerNormalization"),
+    **{kind: _reduced(kind) for kind in ("ReduceMean", "ReduceMax")},
+    "slice": _slice,
+    "prelu": _prelu,
+    "root": _root,
+    "power": _power,
+    "quotient": _quotient,
+    "min": _binary("Min"),
+    **{kind: _unary(kind) for kind in "Selu Softsign Celu".split()},
 }
 
 
