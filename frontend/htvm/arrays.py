@@ -24,6 +24,9 @@ MAX_HEADER_BYTES = 10_000
 COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """Those that NumPy writes."""
 
+NUMBERS, TEXT = "biuf", "U"
+"""The kinds of element types."""
+
 SUFFIX = ".npy"
 
 UNREADABLE = (ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, OverflowError)
@@ -51,9 +54,10 @@ class Header:
 class Arrays(Mapping[str, np.ndarray]):
     """The arrays of an .npz file, by name, each read when it is asked for."""
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        """Raises InputError for a file that is no .npz file, and OSError."""
+    def __init__(self, path: str | os.PathLike[str], texts: bool = False) -> None:
+        """Raises InputError for a file that is no .npz file, and OSError. texts: whether arrays may be of text too."""
         self.path = os.fspath(path)
+        self._kinds = NUMBERS + TEXT * texts
         with open(self.path, "rb") as file:
             try:
                 members = zipfile.ZipFile(file).infolist()
@@ -89,8 +93,9 @@ class Arrays(Mapping[str, np.ndarray]):
         what = f"{self.path}: array '{name}'"
         if header.dtype.hasobject:
             raise InputError(f"{what} holds Python objects, which are not loaded; expected numbers")
-        if header.dtype.kind not in "biuf":
-            raise InputError(f"{what} has type {header.dtype}, expected numbers")
+        if header.dtype.kind not in self._kinds:
+            expected = "numbers or text (NumPy's 'U')" if TEXT in self._kinds else "numbers"
+            raise InputError(f"{what} has type {header.dtype}, expected {expected}")
         if any(size < 0 for size in header.shape):
             raise InputError(f"{what} has shape {header.shape}, expected no negative sizes")
         if header.size_bytes > MAX_BYTES:

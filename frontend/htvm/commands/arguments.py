@@ -113,13 +113,14 @@ def add_max_cycles(to: argparse.ArgumentParser) -> None:
     """Add --max-cycles, an integer of 1 or more, or None."""
     to.add_argument(
         "--max-cycles",
-        type=_count,
+        type=count,
         metavar="N",
         help="stop a sample that takes more (default: far more than such a network takes)",
     )
 
 
-def _count(text: str) -> int:
+def count(text: str) -> int:
+    """Return an argument that is a whole number of 1 or more."""
     if not re.fullmatch(r"[0-9]{1,18}", text) or not int(text):
         raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of 1 or more")
     return int(text)

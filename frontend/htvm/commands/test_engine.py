@@ -6,7 +6,7 @@ import argparse
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from htvm.commands.arguments import about, add_output, add_seed, add_target_file, say, usage_error, write_json
+from htvm.commands.arguments import add_output, add_seed, add_target_file, count, say, usage_error, write_json
 
 if TYPE_CHECKING:
     from htvm.backend.targets.soc import Soc
@@ -32,7 +32,7 @@ PROBLEMS = 5
 
 def add_arguments(to: argparse.ArgumentParser) -> None:
     add_target_file(to)
-    to.add_argument("--layers", type=int, default=LAYERS, metavar="N", help=f"how many to offer (default: {LAYERS})")
+    to.add_argument("--layers", type=count, default=LAYERS, metavar="N", help=f"how many to offer (default: {LAYERS})")
     to.add_argument("--vectors", metavar="V.npz", help="jobs that were recorded, for one accelerator")
     add_seed(to)
     add_output(to, "what was found")
@@ -41,6 +41,7 @@ def add_arguments(to: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from htvm.arrays import Arrays
     from htvm.commands import tables
+    from htvm.interface import InputError
     from htvm.verification.engines import check_engine, check_vectors
 
     soc: Soc = arguments.target
@@ -57,8 +58,10 @@ def run(arguments: argparse.Namespace) -> int:
             checks.append(check_engine(soc, engine, seeds, progress))
     recorded = None
     if arguments.vectors:
-        with about(arguments.vectors):
-            recorded = check_vectors(soc, engines[0], Arrays(arguments.vectors))
+        try:
+            recorded = check_vectors(soc, engines[0], Arrays(arguments.vectors, texts=True))
+        except ValueError as error:  # InputError names the file itself
+            raise InputError(f"{arguments.vectors}: {error}") from None
     write_json(arguments.json, facts(checks, recorded))
     for check in checks:
         say(arguments, text(check))
@@ -70,7 +73,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def text(check: EngineCheck) -> str:
     """Return what was found about an engine, for people."""
-    lines = [f"{check.engine}: " + ("as it says" if check.is_sound else "NOT as it says")]
+    verdict = "NOT as it says" if check.problems else "as it says" if check.accepted else "not tried"
+    lines = [f"{check.engine}: {verdict}"]
     for op, accepted in check.accepted.items():
         lines.append(
             f"  {op:8} {accepted:4,} of {check.tried[op]:4,} layers accepted, {check.tiles[op]:7,} tiles, "

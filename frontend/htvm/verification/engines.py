@@ -11,8 +11,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from math import prod
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import numpy as np
 from mlir import ir
@@ -98,9 +99,7 @@ def check_layer(
 ) -> None:
     """Compare an accepted layer, in several tilings and layouts, with its meaning. Raises Wrong."""
     name = layer.operation.name.removeprefix("accel.")
-    whole = asked(lambda: whole_job(engine, layer))
-    if problem := whole.other_fields(engine.job_fields):
-        raise Wrong(f"job: {problem}")
+    whole = checked_job(engine, layer)
     search = Search(
         soc, engine, whole, soc.arena_memory, {each.name: each.size_bytes for each in soc.memories}, True, True
     )
@@ -114,6 +113,28 @@ def check_layer(
                 found.compared[name] += result.size
                 if (difference := first_difference(result, wanted.reshape(result.shape))) is not None:
                     raise Wrong(f"{difference} in {tiled(tiling, job)}")
+
+
+def checked_job(engine: Accelerator, layer: accel.Layer) -> Job:
+    """Return the job that a layer is to an engine. Raises Wrong if its fields or its numbers of elements are others."""
+    job = asked(lambda: whole_job(engine, layer))
+    if problem := job.other_fields(engine.job_fields):
+        raise Wrong(f"job: {problem}")
+    ends = (("input", job.input_bytes, layer.operation.operands[0]), ("output", job.output_bytes, accel.output(layer)))
+    for end, found, value in ends:
+        if found != (wanted := prod(ir.ShapedType(value.type).shape)):
+            raise Wrong(f"{job} has an {end} of {found} bytes, expected {wanted}")
+    return job
+
+
+def bytes_of(what: str, found: object, wanted: int, source: str) -> np.ndarray:
+    """Return an engine's answer if it is as many bytes as it must be. Raises Wrong."""
+    if not isinstance(found, np.ndarray):
+        raise Wrong(f"{what} gives a {type(found).__name__}, expected an array of uint8")
+    array = cast("np.ndarray", found)
+    if array.dtype != np.uint8 or array.size != wanted:
+        raise Wrong(f"{what} gives {array.size} elements of {array.dtype}, {source} {wanted} of uint8")
+    return array.reshape(-1)
 
 
 def spread(search: Search) -> Iterator[Tiling]:
@@ -194,17 +215,14 @@ def computed(engine: Accelerator, layer: accel.Layer, job: Job, tile: Tile, maps
     size = asked(lambda: engine.weight_bytes(tile.job))
     weights = np.empty(0, np.uint8)
     if size:
-        weights = asked(lambda: engine.pack(tile.job, layer, tile.outputs))
-        if weights.dtype != np.uint8 or weights.size != size:
-            raise Wrong(f"pack gives {weights.size} elements of {weights.dtype}, weight_bytes says {size} bytes")
+        packed = asked(lambda: engine.pack(tile.job, layer, tile.outputs))
+        weights = bytes_of("pack", packed, size, "weight_bytes says")
     lowered = asked(lambda: engine.lowered(tile.job))
     words = asked(lambda: lowered.words({}, engine.job_fields))
-    if Job.of_words(words, engine.job_fields)[0] != lowered:
+    if asked(lambda: Job.of_words(words, engine.job_fields))[0] != lowered:
         raise Wrong(f"{lowered} is not what its descriptor says")
     made = asked(lambda: engine.execute(lowered, inputs, weights))
-    if made.dtype != np.uint8 or made.size != tile.job.output_bytes:
-        raise Wrong(f"execute gives {made.size} elements of {made.dtype}, expected {tile.job.output_bytes} of uint8")
-    return made.reshape(-1)
+    return bytes_of("execute", made, tile.job.output_bytes, "expected")
 
 
 def first_difference(found: np.ndarray, wanted: np.ndarray) -> str | None:
@@ -235,8 +253,14 @@ def asked(question: Callable[[], Answer]) -> Answer:
         return question()
     except Exception as error:
         place = traceback.extract_tb(error.__traceback__)[-1]
-        text = f"{type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno}, in {place.name})"
+        text = (
+            f"{type(error).__name__}: {in_a_line(error)} ({Path(place.filename).name}:{place.lineno}, in {place.name})"
+        )
         raise Wrong(f"fails: {text}") from error
+
+
+def in_a_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 # Recorded jobs
@@ -271,10 +295,10 @@ def check_vectors(soc: Soc, engine: Accelerator, arrays: Mapping[str, np.ndarray
         try:
             if (wanted := arrays.get(f"{name}.output")) is not None:
                 compared += wanted.size
-                check_output(engine, job, name, arrays, wanted.reshape(-1).view(np.uint8))
+                check_output(engine, job, name, arrays, as_bytes(f"{name}.output", wanted))
             if (cycles := arrays.get(f"{name}.cycles")) is not None:
                 timed += 1
-                found, recorded = predicted(soc, engine, job), int(cycles.reshape(-1)[0])
+                found, recorded = predicted(soc, engine, job), whole_number(f"{name}.cycles", cycles)
                 worst = max(worst, abs(found - recorded) / max(recorded, 1))
         except Wrong as wrong:
             problems.append(f"job '{name}': {wrong}")
@@ -288,7 +312,10 @@ def predicted(soc: Soc, engine: Accelerator, job: Job) -> int:
 
 def read_job(name: str, arrays: Mapping[str, np.ndarray]) -> Job:
     """Return a recorded job. Raises ValueError."""
-    text = str(arrays[f"{name}.job"].reshape(-1)[0])
+    array = arrays[f"{name}.job"]
+    if array.dtype.kind != "U" or array.size != 1:
+        raise ValueError(f"'{name}.job' is an array of {array.size} {array.dtype}, expected a text")
+    text = str(array.reshape(-1)[0])
     if not text.strip():  # MLIR's parser does not come back from nothing
         raise ValueError(f"'{name}.job' is empty, expected an #accel.job<..>")
     context = dialects.context()
@@ -299,21 +326,38 @@ def read_job(name: str, arrays: Mapping[str, np.ndarray]) -> Job:
                 raise ValueError(f"'{name}.job' is '{text}', expected an #accel.job<..>")
             return Job.of(attribute)
     except ir.MLIRError as error:
-        raise ValueError(f"'{name}.job' is no attribute: {error}") from error
+        raise ValueError(f"'{name}.job' is no attribute: {in_a_line(error)}") from error
+
+
+def as_bytes(name: str, array: np.ndarray) -> np.ndarray:
+    """Return an array of bytes, signed or not, as unsigned ones. Raises ValueError for another array."""
+    if array.dtype.name not in ("uint8", "int8"):
+        raise ValueError(f"'{name}' has type {array.dtype}, expected uint8 or int8")
+    return array.reshape(-1).view(np.uint8)
+
+
+def whole_number(name: str, array: np.ndarray) -> int:
+    """Return the number of an array that has one. Raises ValueError for another array, and below 0."""
+    if array.dtype.kind not in "iu" or array.size != 1 or array.reshape(-1)[0] < 0:
+        raise ValueError(f"'{name}' is an array of {array.size} {array.dtype}, expected one integer from 0")
+    return int(array.reshape(-1)[0])
 
 
 def check_output(
     engine: Accelerator, job: Job, name: str, arrays: Mapping[str, np.ndarray], wanted: np.ndarray
 ) -> None:
     """Compare the bytes that a job makes with the recorded ones. Raises Wrong."""
-    inputs = [arrays[key].reshape(-1).view(np.uint8) for key in (f"{name}.input", f"{name}.rhs") if key in arrays]
-    weights = arrays.get(f"{name}.weights", np.empty(0, np.uint8)).reshape(-1).view(np.uint8)
+    inputs = [as_bytes(key, arrays[key]) for key in (f"{name}.input", f"{name}.rhs") if key in arrays]
+    weights = as_bytes(f"{name}.weights", arrays.get(f"{name}.weights", np.empty(0, np.uint8)))
+    if problem := job.other_fields(engine.job_fields):
+        raise Wrong(problem)
     if [each.size for each in inputs] != [job.input_bytes] * job.inputs:
         sizes = ", ".join(str(each.size) for each in inputs) or "no"
         raise Wrong(f"inputs of {sizes} bytes are recorded, expected {job.inputs} of {job.input_bytes}")
-    found = asked(lambda: engine.execute(job, inputs, weights)).reshape(-1).view(np.uint8)
-    if found.size != wanted.size:
-        raise Wrong(f"execute gives {found.size} bytes, {wanted.size} are recorded")
+    if wanted.size != job.output_bytes:  # before an output of any size is made
+        raise Wrong(f"an output of {wanted.size} bytes is recorded, expected {job.output_bytes}")
+    made = asked(lambda: engine.execute(job, inputs, weights))
+    found = bytes_of("execute", made, wanted.size, "expected")
     places = np.flatnonzero(found != wanted)
     if len(places):
         first = int(places[0])
