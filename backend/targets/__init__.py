@@ -50,8 +50,9 @@ def load_file(path: Path) -> Soc:
     sys.modules[spec.name] = module  # where dataclasses look for names in annotations
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
-        raise ValueError(f"target file '{path}' fails: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        text = " ".join(str(error).split())
+        raise ValueError(f"target file '{path}' fails: {type(error).__name__}: {text}") from error
     finally:
         sys.path.remove(folder)
         for name in set(sys.modules) - before:  # another folder may have neighbours of the same names

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import reprlib
 from collections import Counter
-from collections.abc import Iterator
-from typing import cast
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import fields
+from types import UnionType
+from typing import Any, Union, cast, get_args, get_origin, get_type_hints
 
 from htvm.backend.targets.jobs import MOST_OWN
 from htvm.backend.targets.soc import Accelerator, CostModel, Dma, Engine, Host, Memory, Operand, Route, Soc
@@ -14,6 +18,13 @@ PARTS = {"memories": Memory, "engines": Engine, "dmas": Dma, "cost_models": Cost
 
 ROLES = ("input", "weights", "output")
 """The members of an accelerator that are operands."""
+
+FACTS: Mapping[str, Any] = {"name": str}
+ACCELERATOR_FACTS: Mapping[str, Any] = {**FACTS, "base": int, "output_step": int, "job_fields": tuple[str, ...]}
+"""The members of an engine that are neither methods nor operands, with their types."""
+
+LEAST = {"clock_hz": 1, "size_bytes": 1, "queue_depth": 1, "limit_bytes": 1, "output_step": 1}
+"""What numbers must be at least; others 0."""
 
 
 def validate(soc: Soc) -> list[str]:
@@ -28,6 +39,9 @@ def _of_types(soc: Soc) -> Iterator[str]:
     host = cast("object", soc.host)  # a file may have given anything
     if not isinstance(host, Host):
         yield f"host: found {_kind(host)}, wanted a soc.Host"
+    else:
+        yield from _of_fields("host.", host)
+    yield from _of_fields("", soc, leave_out={*PARTS, "host"})
     for field, wanted in PARTS.items():
         parts: object = getattr(soc, field)
         if not isinstance(parts, tuple):
@@ -42,19 +56,63 @@ def _of_part(where: str, part: object, wanted: type) -> Iterator[str]:
     if wanted in (Memory, Dma):
         if not isinstance(part, wanted):
             yield f"{where}: found {_kind(part)}, wanted a soc.{wanted.__name__}"
+        else:
+            yield from _of_fields(f"{where}.", part)
         return
     needed = set(_members(wanted))
     if wanted is Engine and any(hasattr(part, name) for name in _members(Accelerator)):
         needed, wanted = {*needed, *_members(Accelerator)}, Accelerator
     if missing := sorted(name for name in needed if not hasattr(part, name)):
         yield f"{where}: found {_kind(part)} without {', '.join(missing)}, wanted all members of soc.{wanted.__name__}"
-    elif wanted is Accelerator:
+        return
+    for name, hint in (ACCELERATOR_FACTS if wanted is Accelerator else FACTS).items():
+        yield from _of_value(f"{where}.{name}", getattr(part, name), hint)
+    if wanted is Accelerator:
         for role in ROLES:
             operand = getattr(part, role)
             if not isinstance(operand, Operand):
                 yield f"{where}.{role}: found {_kind(operand)}, wanted a soc.Operand"
             elif not operand.elements or not operand.layouts:
                 yield f"{where}.{role}: found no element type or no layout, wanted one of each at least"
+            else:
+                yield from _of_fields(f"{where}.{role}.", operand)
+
+
+def _of_fields(
+    where: str, part: Soc | Host | Memory | Dma | Route | Operand, leave_out: Collection[str] = ()
+) -> Iterator[str]:
+    """Say which fields of a part are of other types than its class says, or numbers that are too small."""
+    hints = get_type_hints(type(part))
+    for field in fields(part):
+        if field.name not in leave_out:
+            yield from _of_value(f"{where}{field.name}", getattr(part, field.name), hints[field.name])
+
+
+def _of_value(where: str, value: object, hint: Any) -> Iterator[str]:
+    if not _is(value, hint):
+        found = reprlib.repr(cast("object", value)) if isinstance(value, tuple) else _kind(value)
+        yield f"{where}: found {found}, wanted {_named(hint)}"
+    elif hint is int and cast("int", value) < (least := LEAST.get(where.rpartition(".")[2], 0)):
+        yield f"{where}: found {value}, wanted {least} at least"
+
+
+def _named(hint: Any) -> str:
+    return hint.__name__ if isinstance(hint, type) and not get_args(hint) else re.sub(r"\w+\.", "", str(hint))
+
+
+def _is(value: object, hint: Any) -> bool:
+    """Say whether a value has a type that is annotated."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        return any(_is(value, each) for each in inner)
+    if origin is tuple:
+        return isinstance(value, tuple) and all(_is(each, inner[0]) for each in cast("tuple[object, ...]", value))
+    if origin is Mapping:
+        held = cast("Mapping[object, object]", value)
+        return isinstance(value, Mapping) and all(_is(k, inner[0]) and _is(v, inner[1]) for k, v in held.items())
+    if hint in (int, float):  # numbers of NumPy as well
+        return hasattr(value, f"__{'index' if hint is int else 'float'}__") and not isinstance(value, bool)
+    return isinstance(value, hint)
 
 
 def _of_names(soc: Soc) -> Iterator[str]:

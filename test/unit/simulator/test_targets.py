@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from htvm.backend import targets
-from htvm.backend.targets.soc import Soc
+from htvm.backend.targets.soc import Dma, Host, Memory, Operand, Route, Soc
 from htvm.backend.targets.validation import validate
 
 CUSTOM = """
@@ -61,6 +62,49 @@ def test_an_operand_that_is_none_is_refused():
     ]
 
 
+DIGITAL, *OTHERS = targets.load("diana").engines
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"clock_hz": "fast"}, "clock_hz: found str, wanted int"),
+        ({"clock_hz": 0}, "clock_hz: found 0, wanted 1 at least"),
+        ({"program_memory": ["l2"]}, "program_memory: found list, wanted str"),
+        ({"power_w": {"host": "much"}}, "power_w: found dict, wanted Mapping[str, float] | None"),
+        ({"host": Host("rv32imc", "ilp32", copy_cycles="x")}, "host.copy_cycles: found str, wanted int"),
+        ({"memories": (Memory("l2", 0, -4),)}, "memories[0].size_bytes: found -4, wanted 1 at least"),
+        ({"memories": (Memory(None, 0, 4),)}, "memories[0].name: found NoneType, wanted str"),
+        (
+            {"dmas": (Dma("dma", 0, (("l2", "l1"),), 1),)},
+            "dmas[0].routes: found (('l2', 'l1'),), wanted tuple[Route, ...]",
+        ),
+        ({"dmas": (Dma("dma", 0, (Route("l2", "l1"),), 0),)}, "dmas[0].queue_depth: found 0, wanted 1 at least"),
+        ({"engines": (replace(DIGITAL, name=5),)}, "engines[0].name: found int, wanted str"),
+        ({"engines": (replace(DIGITAL, base="0"),)}, "engines[0].base: found str, wanted int"),
+        (
+            {"engines": (replace(DIGITAL, job_fields=("a", 1)),)},
+            "engines[0].job_fields: found ('a', 1), wanted tuple[str, ...]",
+        ),
+        (
+            {"engines": (replace(DIGITAL, input=Operand("l1", elements="i8")),)},
+            "engines[0].input.elements: found str, wanted tuple[str, ...]",
+        ),
+        (
+            {"engines": (replace(DIGITAL, input=Operand("l1", limit_bytes=0)),)},
+            "engines[0].input.limit_bytes: found 0, wanted 1 at least",
+        ),
+    ],
+)
+def test_facts_of_other_types_are_refused(changes, problem):
+    assert validate(replace(targets.load("diana"), **changes)) == [problem]
+
+
+def test_numbers_of_numpy_are_numbers():
+    l1 = Memory("l1", np.int64(0x1000_0000), np.int64(1 << 18))
+    assert not validate(replace(targets.load("rv32"), memories=(*targets.load("rv32").memories, l1)))
+
+
 def test_an_unknown_name_is_refused_with_the_known_ones():
     with pytest.raises(ValueError, match="unknown target 'rv64'; known are rv32"):
         targets.load("rv64")
@@ -72,6 +116,8 @@ def test_an_unknown_name_is_refused_with_the_known_ones():
         ("SOC = 5", "must give a htvm.backend.targets.soc.Soc as SOC, got int"),
         ("", "must give a htvm.backend.targets.soc.Soc as SOC, got NoneType"),
         ("1 / 0", "fails: ZeroDivisionError: division by zero"),
+        ("raise SystemExit(0)", "fails: SystemExit: 0"),
+        ("raise ValueError('two\\nlines')", "fails: ValueError: two lines"),
     ],
 )
 def test_a_file_that_is_no_target_is_refused(tmp_path, text, problem):
