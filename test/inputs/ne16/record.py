@@ -29,7 +29,10 @@ from htvm.backend.targets.engines.ne16.job import (
 from htvm.backend.targets.engines.ne16.vectors import Bytes, Start, Vector
 from htvm.backend.targets.engines.ne16.weights import Layout
 
-SEED = 16
+SEED, JOBS = 16, 160
+OTHER_SEED, OTHER_JOBS, OTHER_SEQUENCE = 99, 300, 60
+"""One more sequence, of many: a depthwise job with stream-in reads, behind its last channels, what it has written."""
+
 JOB_SPACE = 0x100000
 """Bytes of the memory that a job has for itself; a queued one has the next."""
 
@@ -188,9 +191,10 @@ def run(bench: Path, sequence: list[Planned]) -> list[Vector]:
 
 def main() -> None:
     bench = Path(sys.argv[1])
-    count = int(sys.argv[2]) if len(sys.argv) > 2 else 160
+    count = int(sys.argv[2]) if len(sys.argv) > 2 else JOBS
     found: list[Vector] = []
-    for sequence in plan(np.random.default_rng(SEED), count):
+    other = plan(np.random.default_rng(OTHER_SEED), OTHER_JOBS)[OTHER_SEQUENCE]
+    for sequence in (*plan(np.random.default_rng(SEED), count), other):
         found.extend(run(bench, sequence))
     vectors.save(Path(__file__).parent / "sequences.npz", found)
     print(f"{len(found)} jobs")

@@ -60,18 +60,22 @@ def execute(job: Job, memory: np.ndarray, state: State, base: int = 0) -> Outcom
     places: list[np.ndarray] = []
     written: list[np.ndarray] = []
     lanes = np.zeros((0,))
+    now = Reader(memory.copy(), base) if job.stream_in else None
     for block, channels in enumerate(job.outputs.sizes(job.output_step)):
-        lanes = _start(job, reader, used, block, channels)
+        start = _start(job, reader, used, block, channels)
         if block == 0:
-            _add_left_over(job, lanes, state, channels)
-        lanes[..., :channels] += inputs.sums(block, channels)
-        lanes = requantised(job, reader, wrapped(lanes, 32), block, channels)
+            _add_left_over(job, start, state, channels)
+        start[..., :channels] += inputs.sums(block, channels)
+        lanes = requantised(job, reader, wrapped(start, 32), block, channels)
         at = operands.output_addresses(job, block, channels)  # [tiles, pixels, bytes]
         size = job.output.size_bytes
         values = np.ascontiguousarray(lanes[..., :channels].astype("<i8")).view(np.uint8)
         values = values.reshape(*lanes.shape[:-1], channels, 8)[..., :size].reshape(at.shape)
         places.append(at[used].reshape(-1))
         written.append(values[used].reshape(-1))
+        if now is not None:
+            _read_behind(job, now, used, start, at, values, block, channels)
+            lanes = requantised(job, reader, wrapped(start, 32), block, channels)
     addresses = np.concatenate(places)
     _check_overlap(reader, addresses)
     return Outcome(addresses, np.concatenate(written), state.after(job, _left(state, used, lanes)))
@@ -177,6 +181,32 @@ def _start(job: Job, reader: Reader, used: np.ndarray, block: int, channels: int
         words = np.ascontiguousarray(reader.read(at, needed, is_output=True)).view("<i4")
         lanes[..., :count] = np.where(used[..., None], words, 0)
     return lanes
+
+
+def _read_behind(
+    job: Job,
+    now: Reader,
+    used: np.ndarray,
+    start: np.ndarray,
+    at: np.ndarray,
+    values: np.ndarray,
+    block: int,
+    channels: int,
+) -> None:
+    """Correct what accumulators beyond the last channel start with: what is behind a pixel's sums, as it is by then.
+
+    Sums are read in words of 8 channels. Behind the last one is mostly the next pixel, or the result that a block or
+    tile before has written there. now: the memory, which gets the results of this block, tile by tile.
+    """
+    words_at = operands.stream_in_addresses(job, block, channels)
+    count = int(words_at.shape[-1]) // 4
+    for row, column in np.ndindex(*used.shape[:2]):
+        pixels = used[row, column]
+        words = np.ascontiguousarray(now.read(words_at[row, column], np.zeros(1, bool), is_output=True)).view("<i4")
+        start[row, column, :, channels:count] = np.where(pixels[:, None], words[:, channels:], 0)
+        places = (at[row, column][pixels].reshape(-1) - now.base) & 0xFFFFFFFF
+        inside = places < len(now.memory)
+        now.memory[places[inside]] = values[row, column][pixels].reshape(-1)[inside]
 
 
 def _add_left_over(job: Job, lanes: np.ndarray, state: State, channels: int) -> None:
