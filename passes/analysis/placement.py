@@ -34,8 +34,10 @@ from . import activations, conversion, layout
 if TYPE_CHECKING:
     from ortools.sat.python import cp_model
 
-SECONDS = 10.0
-"""The most that the solver takes; networks of a hundred layers take a fraction of a second."""
+SOLVER_LIMIT = 10.0
+"""What the solver may spend, in its deterministic time, so that the result is the same on every machine; a unit is about
+a second, networks of a hundred layers take a fraction of it.
+"""
 
 HOST_DATA = 1.15
 """What the host's kernels have for each byte of weights and biases: choose-kernels' 1.1, and scales of 8 bytes."""
@@ -97,7 +99,7 @@ class Placing:
         fits = self.limit_constants()
         solver = cp_model.CpSolver()
         solver.parameters.num_workers, solver.parameters.random_seed = 1, 0
-        solver.parameters.max_time_in_seconds = SECONDS
+        solver.parameters.max_deterministic_time = SOLVER_LIMIT
         solver.parameters.catch_sigint_signal = False  # it would end the search, but not the process
         self.model.add_assumption(fits)
         status = solver.solve(self.model)
