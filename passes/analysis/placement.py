@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from ortools.sat.python import cp_model
 
 SOLVER_LIMIT = 10.0
-"""What the solver may spend, in its deterministic time, so that the result is the same on every machine; a unit is about
-a second, networks of a hundred layers take a fraction of it.
+"""What the solver may spend, in its deterministic time, so that the result is the same on every machine. A unit is
+about a second; networks of a hundred layers take a fraction of it.
 """
 
 HOST_DATA = 1.15
