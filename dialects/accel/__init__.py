@@ -153,7 +153,7 @@ def numbered(layers: Iterable[Layer]) -> dict[tuple[str, str, int], Layer]:
     counts: Counter[tuple[str, str]] = Counter()
     found: dict[tuple[str, str, int], Layer] = {}
     for layer in layers:
-        name, op = node(layer), layer.operation.name.removeprefix("accel.")
+        name, op = node(layer), op_name(layer)
         counts[name, op] += 1
         found[name, op, counts[name, op]] = layer
     return found
@@ -167,6 +167,11 @@ def producer(value: ir.Value) -> ir.OpView | None:
 def nodes(op: ir.OpView | ir.Operation) -> list[str]:
     """Return the ONNX nodes that an operation comes from, the one that names it first: the names in its location."""
     return list(dict.fromkeys(_names(op.location))) or [op.operation.name]
+
+
+def op_name(op: ir.OpView | ir.Operation) -> str:
+    """Return the name of an operation, without the dialect's."""
+    return op.operation.name.removeprefix("accel.")
 
 
 def node(op: ir.OpView | ir.Operation) -> str:

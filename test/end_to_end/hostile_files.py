@@ -1,6 +1,8 @@
 """Files that no exporter writes: damaged, contradictory, absurd, or meant to harm.
 
 `python hostile_files.py DIR` writes them.
+
+More than 400 lines: a list of files, which is read entry by entry.
 """
 
 from __future__ import annotations

@@ -13,13 +13,12 @@ from htvm.commands.arguments import (
     add_force,
     add_output,
     add_target,
-    model_warnings,
     options_of,
     say,
-    usage_error,
     write_json,
     write_text,
 )
+from htvm.commands.failures import model_warnings, usage_error
 
 if TYPE_CHECKING:
     from htvm.driver import CompiledModel

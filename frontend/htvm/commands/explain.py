@@ -4,16 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from htvm.commands.arguments import (
-    add_compilation,
-    add_output,
-    add_target,
-    model_warnings,
-    options_of,
-    say,
-    usage_error,
-    write_json,
-)
+from htvm.commands.arguments import add_compilation, add_output, add_target, options_of, say, write_json
+from htvm.commands.failures import model_warnings, usage_error
 
 EXAMPLES = """\
 examples:

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Collection
 from importlib import import_module
 
-from htvm.commands.arguments import failing_politely, parser, settle
+from htvm.commands.arguments import parser, settle
+from htvm.commands.failures import failing_politely
 from htvm.commands.memory import naming_sufficient_memory
 
 SUMMARY = "Compile quantised ONNX networks to self-contained C for small RISC-V SoCs, exactly."

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from htvm.commands.arguments import add_target, failing_politely, parser, read_text, settle, usage_error, write_text
+from htvm.commands.arguments import add_target, parser, read_text, settle, write_text
+from htvm.commands.failures import failing_politely, usage_error
 
 if TYPE_CHECKING:
     from mlir import ir

@@ -5,18 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from htvm.commands.arguments import (
-    add_force,
-    add_inputs,
-    add_target,
-    failing_politely,
-    model_warnings,
-    options_of,
-    parser,
-    read_text,
-    settle,
-    write_text,
-)
+from htvm.commands.arguments import add_force, add_inputs, add_target, options_of, parser, read_text, settle, write_text
+from htvm.commands.failures import failing_politely, model_warnings
 
 EXAMPLES = """\
 examples:

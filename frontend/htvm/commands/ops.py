@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from htvm.commands.arguments import add_output, add_target, say, usage_error, write_json
+from htvm.commands.arguments import add_output, add_target, say, write_json
+from htvm.commands.failures import usage_error
 
 if TYPE_CHECKING:
     from htvm.backend.targets.soc import Soc

@@ -9,7 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from htvm.commands.arguments import add_output, add_shapes, add_target, model_warnings, write_json
+from htvm.commands.arguments import add_output, add_shapes, add_target, write_json
+from htvm.commands.failures import model_warnings
 
 if TYPE_CHECKING:
     import onnx

@@ -8,17 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from htvm.commands.arguments import (
-    about,
     add_cc,
     add_compilation,
     add_output,
     add_seed,
     add_target,
-    model_warnings,
     options_of,
     say,
     write_json,
 )
+from htvm.commands.failures import about, model_warnings
 
 EXAMPLES = """\
 examples:

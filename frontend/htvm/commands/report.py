@@ -7,16 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from htvm.commands.arguments import (
-    about,
-    add_cc,
-    add_compilation,
-    add_max_cycles,
-    add_output,
-    add_seed,
-    add_target,
-    say,
-)
+from htvm.commands.arguments import add_cc, add_compilation, add_max_cycles, add_output, add_seed, add_target, say
+from htvm.commands.failures import about
 from htvm.commands.subject import subject
 
 EXAMPLES = """\

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from htvm.commands.arguments import (
-    about,
     add_cc,
     add_compilation,
     add_max_cycles,
@@ -16,6 +15,7 @@ from htvm.commands.arguments import (
     add_target,
     write_json,
 )
+from htvm.commands.failures import about
 from htvm.commands.subject import subject
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from htvm.commands.arguments import model_warnings, options_of, refined
+from htvm.commands.arguments import options_of, refined
+from htvm.commands.failures import model_warnings
 
 if TYPE_CHECKING:
     from htvm.arrays import Arrays

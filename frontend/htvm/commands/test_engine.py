@@ -6,7 +6,8 @@ import argparse
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from htvm.commands.arguments import add_output, add_seed, add_target_file, count, say, usage_error, write_json
+from htvm.commands.arguments import add_output, add_seed, add_target_file, count, say, write_json
+from htvm.commands.failures import usage_error
 
 if TYPE_CHECKING:
     from htvm.backend.targets.soc import Soc

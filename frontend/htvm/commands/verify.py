@@ -10,19 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from htvm.commands.arguments import (
-    about,
     add_cc,
     add_compilation,
     add_max_cycles,
     add_output,
     add_seed,
     add_target,
-    model_warnings,
     options_of,
     say,
-    usage_error,
     write_json,
 )
+from htvm.commands.failures import about, model_warnings, usage_error
 from htvm.commands.subject import subject
 
 if TYPE_CHECKING:

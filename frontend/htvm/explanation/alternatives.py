@@ -103,7 +103,7 @@ def fills(module: ir.Module, soc: Soc) -> Iterator[Fill]:
 
 
 def key_of(layer: accel.Layer) -> Key:
-    return accel.node(layer), layer.operation.name.removeprefix("accel.")
+    return accel.node(layer), accel.op_name(layer)
 
 
 @dataclass(frozen=True)

@@ -221,7 +221,7 @@ def kinds(layer: accel.Layer, types: Mapping[str, str]) -> list[str]:
 
     types: the operator of each node.
     """
-    operation = layer.operation.name.removeprefix("accel.")
+    operation = accel.op_name(layer)
     own = [] if inserted.purpose(layer) else [types[each] for each in accel.nodes(layer) if each in types]
     depthwise = [DEPTHWISE] if isinstance(layer, accel.Conv2dOp) and is_depthwise(layer) else []
     return list(dict.fromkeys([operation, *depthwise, *own]))
@@ -252,7 +252,7 @@ def decision(layer: accel.Layer, soc: Soc, refits: bool, types: Mapping[str, str
     return Decision(
         node=nodes[0],
         nodes=tuple(nodes),
-        op=layer.operation.name.removeprefix("accel."),
+        op=accel.op_name(layer),
         shape=tuple(accel.output(layer).type.shape),
         engine=accel.engine(layer),
         candidates=tuple(candidate(layer, engine, soc, refits) for engine in soc.engines),

@@ -84,7 +84,7 @@ def offer(
     soc: Soc, engine: Accelerator, module: ir.Module, layer: accel.Layer, rng: np.random.Generator, found: EngineCheck
 ) -> None:
     """Check a layer if the engine accepts it. Raises Wrong."""
-    name = layer.operation.name.removeprefix("accel.")
+    name = accel.op_name(layer)
     found.tried[name] += 1
     broken = asked(lambda: violations(soc, engine, layer))
     if broken:
@@ -98,7 +98,7 @@ def check_layer(
     soc: Soc, engine: Accelerator, module: ir.Module, layer: accel.Layer, rng: np.random.Generator, found: EngineCheck
 ) -> None:
     """Compare an accepted layer, in several tilings and layouts, with its meaning. Raises Wrong."""
-    name = layer.operation.name.removeprefix("accel.")
+    name = accel.op_name(layer)
     whole = checked_job(engine, layer)
     search = Search(
         soc, engine, whole, soc.arena_memory, {each.name: each.size_bytes for each in soc.memories}, True, True

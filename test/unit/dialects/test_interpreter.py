@@ -1,4 +1,7 @@
-"""Each operation against its formula, written once more with plain numpy."""
+"""Each operation against its formula, written once more with plain numpy.
+
+More than 400 lines: a test for each operation, which stands alone.
+"""
 
 from fractions import Fraction
 

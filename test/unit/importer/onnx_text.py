@@ -2,6 +2,8 @@
 
 Numbers are fractions, so that nothing is rounded but by QuantizeLinear, Floor, Round and Cast; functions without exact
 values are computed in 60 digits. It shares no code with htvm. It is slow, and takes the operators that tests use.
+
+More than 400 lines: ONNX's text, operator by operator, in one file, so that nothing of the product slips in.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Different ways to write a network in ONNX become the same imported form, with the same meaning."""
+"""Different ways to write a network in ONNX become the same imported form, with the same meaning.
+
+More than 400 lines: a form after the other, each of which stands alone.
+"""
 
 import re
 import warnings

@@ -74,7 +74,7 @@ def test_no_more_calls_are_written_than_are_counted(name: str, sizes: list, monk
         tiling = Tiling(outputs, rows, columns, loads=True, stores=True, buffers=buffers)
         node = {
             "node": accel.node(one.layer),
-            "op": one.layer.operation.name.removeprefix("accel."),
+            "op": accel.op_name(one.layer),
             "engine": "digital",
         }
         facts = {"outputs": outputs, "rows": rows, "columns": columns, "buffers": buffers}

@@ -1,4 +1,7 @@
-"""Transfer engines and accelerators beside the host: what they compute, when, and what is an error."""
+"""Transfer engines and accelerators beside the host: what they compute, when, and what is an error.
+
+More than 400 lines: a hazard after the other, on one small SoC.
+"""
 
 import re
 from collections.abc import Callable, Mapping
