@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 MODELS := test/inputs/models
 # What an installation is built from. Python files are not listed: it is editable, they count at once.
-BUILT_FROM := pyproject.toml CMakeLists.txt $(wildcard dialects/CMakeLists.txt dialects/accel/* runtime/CMakeLists.txt runtime/*.c runtime/simulator/CMakeLists.txt runtime/simulator/*.c)
+BUILT_FROM := pyproject.toml CMakeLists.txt $(wildcard dialects/CMakeLists.txt dialects/accel/*.td dialects/accel/*.h dialects/accel/*.cpp dialects/accel/generator/*.py runtime/CMakeLists.txt runtime/*.c runtime/simulator/CMakeLists.txt runtime/simulator/*.c)
 
 # What clang-format keeps; the .clang-format beside the files or above them says how.
 PRODUCT := dialects passes backend runtime frontend/import_onnx frontend/reference frontend/htvm
