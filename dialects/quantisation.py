@@ -71,6 +71,14 @@ class Quantisation:
         shape = [-1 if axis == self.axis else 1 for axis in range(ndim)]
         return np.array(self.scales).reshape(shape), np.array(self.zero_points).reshape(shape)
 
+    def without_sign(self) -> Quantisation:
+        """Return the same numbers stored without sign: integers and zero point are 2^(bits - 1) higher."""
+        more = 1 << self.bits - 1
+        zero_points = tuple(each + more for each in self.zero_points)
+        return replace(
+            self, signed=False, lowest=self.lowest + more, highest=self.highest + more, zero_points=zero_points
+        )
+
     def signless(self, integers: np.ndarray) -> np.ndarray:
         """Return stored integers as tables hold them: of the storage's width, and the same bits without a sign."""
         return integers.astype(f"{'i' if self.signed else 'u'}{self.bits // 8}").view(f"i{self.bits // 8}")

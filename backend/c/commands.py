@@ -78,7 +78,6 @@ class Commands:
             root = root_of(op.weights)[0]
             if constant := self.loaded.get(root) or values.global_name(root):
                 step.packed.add(constant)
-        step.held.update(dict.fromkeys(root_of(each)[0] for each in operands.values() if not self.is_visible(each)))
         memories = dict(zip(OPERANDS, (unit.input, unit.input, unit.weights, unit.output), strict=True))
         places = [
             self.operand(operands[name], memories[name].memory, step) if name in operands else 0 for name in OPERANDS

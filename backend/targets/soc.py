@@ -323,12 +323,16 @@ class Soc:
         return ", ".join(each.name for each in getattr(self, what)) or "none"
 
 
+def operands(engine: Accelerator) -> dict[str, Operand]:
+    """Return the operands of an accelerator by role."""
+    return {"input": engine.input, "weights": engine.weights, "output": engine.output}
+
+
 def with_memory(engine: Accelerator, memory: Memory, size_bytes: int) -> Accelerator:
     """Return an engine whose operands may have all of a memory, if they could before, when that has another size."""
-    operands = {name: getattr(engine, name) for name in ("input", "weights", "output")}
     changed = {
         name: replace(operand, limit_bytes=size_bytes)
-        for name, operand in operands.items()
+        for name, operand in operands(engine).items()
         if operand.memory == memory.name and operand.limit_bytes == memory.size_bytes
     }
     return replace(cast("Any", engine), **changed) if changed else engine

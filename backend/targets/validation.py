@@ -11,13 +11,10 @@ from types import UnionType
 from typing import Any, Union, cast, get_args, get_origin, get_type_hints
 
 from htvm.backend.targets.jobs import MOST_OWN
-from htvm.backend.targets.soc import Accelerator, CostModel, Dma, Engine, Host, Memory, Operand, Route, Soc
+from htvm.backend.targets.soc import Accelerator, CostModel, Dma, Engine, Host, Memory, Operand, Route, Soc, operands
 
 PARTS = {"memories": Memory, "engines": Engine, "dmas": Dma, "cost_models": CostModel}
 """The fields of a Soc that are tuples, and of what."""
-
-ROLES = ("input", "weights", "output")
-"""The members of an accelerator that are operands."""
 
 FACTS: Mapping[str, Any] = {"name": str}
 ACCELERATOR_FACTS: Mapping[str, Any] = {**FACTS, "base": int, "output_step": int, "job_fields": tuple[str, ...]}
@@ -68,8 +65,7 @@ def _of_part(where: str, part: object, wanted: type) -> Iterator[str]:
     for name, hint in (ACCELERATOR_FACTS if wanted is Accelerator else FACTS).items():
         yield from _of_value(f"{where}.{name}", getattr(part, name), hint)
     if wanted is Accelerator:
-        for role in ROLES:
-            operand = getattr(part, role)
+        for role, operand in cast("dict[str, object]", operands(cast("Accelerator", part))).items():
             if not isinstance(operand, Operand):
                 yield f"{where}.{role}: found {_kind(operand)}, wanted a soc.Operand"
             elif not operand.elements or not operand.layouts:
@@ -126,8 +122,8 @@ def _of_names(soc: Soc) -> Iterator[str]:
     if soc.constant_memory is not None:
         named["constant_memory"] = soc.constant_memory
     for engine in soc.accelerators:
-        for role in ROLES:
-            named[f"{role} of engine '{engine.name}', memory"] = getattr(engine, role).memory
+        for role, operand in operands(engine).items():
+            named[f"{role} of engine '{engine.name}', memory"] = operand.memory
     for dma in soc.dmas:
         for route in dma.routes:
             named[f"route {route.name} of '{dma.name}', source"] = route.source

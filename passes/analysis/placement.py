@@ -236,12 +236,13 @@ class Placing:
     def layout_by(self, output: ir.Value, engine: Accelerator) -> None:
         """Let maps have the layouts that an accelerator reads and writes, if it runs a layer."""
         runs, layer = self.runs[output, engine.name], maker(output)
-        if engine.job(layer).is_element_wise:
+        job = engine.job(layer)
+        if job.is_element_wise:
             wanted = self.flag()
             if output in self.nhwc:
                 self.model.add(self.nhwc[output] == wanted).only_enforce_if(runs)
         else:
-            wanted = int(layout_read(layer, engine) == Layout.NHWC)
+            wanted = int(layout_read(layer, engine, job) == Layout.NHWC)
             if output in self.nhwc and len(engine.output.layouts) == 1:
                 self.model.add(self.nhwc[output] == int(engine.output.layouts[0] == Layout.NHWC)).only_enforce_if(runs)
             elif output in self.nhwc:
@@ -274,12 +275,13 @@ def maker(output: ir.Value) -> accel.Layer:
 
 def wanted_layout(layer: accel.Layer, engine: Accelerator, output_layout: Layout) -> Layout:
     """Return the layout in which an accelerator reads the maps of a layer."""
-    return output_layout if engine.job(layer).is_element_wise else layout_read(layer, engine)
+    job = engine.job(layer)
+    return output_layout if job.is_element_wise else layout_read(layer, engine, job)
 
 
-def layout_read(layer: accel.Layer, engine: Accelerator) -> Layout:
-    """Return the layout in which an accelerator reads the map of a layer."""
-    return Layout.NHWC if pixels_are_channels(layer, engine.job(layer)) else engine.input.layouts[0]
+def layout_read(layer: accel.Layer, engine: Accelerator, job: Job) -> Layout:
+    """Return the layout in which an accelerator reads the map of a layer, for which `job` is the whole layer."""
+    return Layout.NHWC if pixels_are_channels(layer, job) else engine.input.layouts[0]
 
 
 def pixels_are_channels(layer: accel.Layer, job: Job) -> bool:

@@ -15,7 +15,7 @@ from functools import cached_property
 from mlir import ir
 
 from htvm.backend.targets.jobs import Job, Layout
-from htvm.backend.targets.soc import Accelerator, Soc
+from htvm.backend.targets.soc import Accelerator, Soc, operands
 from htvm.backend.targets.violations import all_of
 from htvm.dialects import accel
 
@@ -141,15 +141,15 @@ class Residency:
 
     def left(self, one: Placed) -> dict[str, int]:
         """Return the bytes that resident maps leave to a layer's buffers, of each memory that it uses."""
-        operands = (one.engine.input, one.engine.weights, one.engine.output)
-        left = {operand.memory: self.soc.memory(operand.memory).size_bytes for operand in operands}
+        used = {operand.memory for operand in operands(one.engine).values()}
+        left = {memory: self.soc.memory(memory).size_bytes for memory in used}
         for value in self.during(one):
             left[self.lives[value][2]] -= layout.aligned(layout.size_bytes(value.type))
         return left
 
     def during(self, one: Placed) -> list[ir.Value]:
         """Return the maps that are resident while a layer runs, in memories that it uses."""
-        used = {operand.memory for operand in (one.engine.input, one.engine.weights, one.engine.output)}
+        used = {operand.memory for operand in operands(one.engine).values()}
         return [
             value
             for value, (first, last, memory) in self.lives.items()

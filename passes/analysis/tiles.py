@@ -141,15 +141,20 @@ def different(job: Job, tiling: Tiling) -> list[Tile]:
     return [tile for tile, _ in tile_counts(job, tiling)]
 
 
-@lru_cache(maxsize=65536)
 def tile_counts(job: Job, tiling: Tiling) -> tuple[tuple[Tile, int], ...]:
     """Return a tile of each different job of a tiling, and how many there are."""
+    return counts_of_sizes(job, tiling.outputs, tiling.rows, tiling.columns)
+
+
+@lru_cache(maxsize=65536)
+def counts_of_sizes(job: Job, outputs: int, rows: int, columns: int) -> tuple[tuple[Tile, int], ...]:
+    """Return the tile counts of all tilings with these sizes: in whatever order, with however many buffers."""
     first: dict[Job, Tile] = {}
     counts: Counter[Job] = Counter()
-    rows, columns = (counted_along(job, axis, part) for axis, part in enumerate((tiling.rows, tiling.columns)))
-    for k, ks in counted(job.outputs, tiling.outputs, 0):
-        for r, rs in rows:
-            for c, cs in columns:
+    along_rows, along_columns = (counted_along(job, axis, part) for axis, part in enumerate((rows, columns)))
+    for k, ks in counted(job.outputs, outputs, 0):
+        for r, rs in along_rows:
+            for c, cs in along_columns:
                 tile = Tile.of(job, k, r, c)
                 first.setdefault(tile.job, tile)
                 counts[tile.job] += ks * rs * cs

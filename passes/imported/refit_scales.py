@@ -45,8 +45,8 @@ SUMS = (accel.AddOp, accel.Pool2dOp)
 
 LARGEST = 127.5
 """What the largest value may be, in steps: half a step more than 127 is rounded to it, or saturates."""
-SIGN = 128
-"""The zero point of numbers of both signs that are stored without."""
+LARGEST_UNSIGNED = 255.5
+"""The same of unsigned maps that are nowhere negative."""
 BIAS = Quantisation(32, True, -(2**31), 2**31 - 1, (1.0,), (0,))
 """The type of a bias, but for its scale."""
 LARGEST_BIAS = 2.0**30
@@ -180,13 +180,14 @@ class Refit:
     def type(self, value: ir.Value) -> Quantisation:
         low, _ = real_range(value)
         scale = 2.0 ** self.exponents[self.first(value)]
-        if self.unsigned:
-            return Quantisation(8, False, 0, 255, (scale,), (0 if low >= 0 else SIGN,))
-        return Quantisation(8, True, 0 if low >= 0 else -128, 127, (scale,), (0,))
+        if self.unsigned and low >= 0:
+            return Quantisation(8, False, 0, 255, (scale,), (0,))
+        found = Quantisation(8, True, 0 if low >= 0 else -128, 127, (scale,), (0,))
+        return found.without_sign() if self.unsigned else found
 
     def exponent(self, low: float, high: float) -> int:
         """Return the exponent of the finest power of two with which 8 bits hold a range."""
-        largest = LARGEST + SIGN if self.unsigned and low >= 0 else LARGEST
+        largest = LARGEST_UNSIGNED if self.unsigned and low >= 0 else LARGEST
         return ceil(log2(max(-low / (LARGEST + 1), high / largest)))
 
     def refit_constants(self, layer: accel.Weighted) -> None:

@@ -18,7 +18,7 @@ Fails    never: without a target, or where accelerators read signed maps or none
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 from mlir import ir
@@ -31,9 +31,6 @@ from htvm.dialects.quantisation import Quantisation
 
 from ..analysis import activations
 from ..analysis.movement import moved
-
-SIGN = 128
-"""What is added to what is stored, and to the zero point."""
 
 
 @dataclass(frozen=True)
@@ -131,11 +128,4 @@ def is_signed(value: ir.Value) -> bool:
 def without_sign(kind: ir.Type) -> ir.Type:
     """Return the type of the same numbers, stored without sign."""
     found = accel.present(Quantisation.of(kind), "a quantised type")
-    stored = replace(
-        found,
-        signed=False,
-        lowest=found.lowest + SIGN,
-        highest=found.highest + SIGN,
-        zero_points=(found.zero_point + SIGN,),
-    )
-    return quantisation.tensor(list(ir.ShapedType(kind).shape), stored.type())
+    return quantisation.tensor(list(ir.ShapedType(kind).shape), found.without_sign().type())

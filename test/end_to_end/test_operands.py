@@ -71,6 +71,15 @@ def test_networks_are_exact_with_weights_among_maps(name: str, network: str, l1:
         np.testing.assert_array_equal(found[output], values)
 
 
+def test_the_report_tells_weights_from_maps_in_one_memory() -> None:
+    program = htvm.compile(models.path("mlperf_tiny/ds_cnn"), machine("any_place").with_memory("l1", 32 << 10))
+    kinds: dict[str, set[bool]] = {}
+    for buffer in program.project.report.buffers:
+        if buffer.memory == "l1":
+            kinds.setdefault(buffer.kind.value, set()).add(buffer.name.endswith(" weights"))
+    assert kinds == {"weights": {True}, "activation": {False}}
+
+
 if __name__ == "__main__":
     import sys
 

@@ -8,7 +8,7 @@ from mlir import ir
 from htvm.backend.targets import rules
 from htvm.backend.targets.engines import linear_ops
 from htvm.backend.targets.rules import Rule
-from htvm.backend.targets.soc import HOST, CostModel
+from htvm.backend.targets.soc import HOST, CostModel, Host
 from htvm.backend.targets.violations import OneOf, Quality, Subject, Violation
 from htvm.dialects import accel, quantisation
 
@@ -30,6 +30,21 @@ CYCLES_PER_WEIGHTED_TERM = 30
 of two computed matrices, of which these networks have none, alone: 5.6 to 6.0 for a multiplication of 16x32x16 to
 128x128x128 and of 49 tokens' attention (clang -O3); 8 to 9 where a sum has 8 or 16 products."""
 
+
+CORE = Host(
+    march="rv32imc",
+    mabi="ilp32",
+    copy_cycles=9,
+    launch_cycles=2,
+    wait_cycles=8,
+    loop_cycles=16,
+    step_cycles=9,
+    call_bytes=28,
+)
+"""The core of a target with other units. Cycles of htvm_soc.h's calls: least squares over 100 steps of networks on
+diana, clang -O3, on the simulated core. Their bytes: clang -O3 makes 16 to 27 of each in networks of 100 to 2,000
+calls, 33 in a layer of 24.
+"""
 
 MOVES = (accel.LookupOp, accel.Moves, accel.PadOp)
 """Layers that copy elements, or look them up."""

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from math import ceil, prod
 
 from htvm.backend.targets.engines.array_engine import ArrayEngine
-from htvm.backend.targets.engines.host import HostEngine
+from htvm.backend.targets.engines.host import CORE, HostEngine
 from htvm.backend.targets.engines.in_memory_engine import InMemoryEngine
 from htvm.backend.targets.jobs import Job
-from htvm.backend.targets.soc import Dma, Host, Memory, Operand, Route, Soc
+from htvm.backend.targets.soc import Dma, Memory, Operand, Route, Soc
 from htvm.dialects.accel import JobKind, Layout
 
 LANES = 16
@@ -120,18 +120,7 @@ SOC = Soc(
     name="diana",
     description="DIANA, simulated: RISC-V host, digital 16x16 array, analog in-memory array, 256 KiB of L1",
     clock_hz=260_000_000,  # of every published figure: HTVM, diana/byoc/profiler.py
-    # Cycles of htvm_soc.h's calls: least squares over 100 steps of networks here, clang -O3, on the simulated core.
-    # Their bytes: clang -O3 makes 16 to 27 of each in networks of 100 to 2,000 calls, 33 in a layer of 24.
-    host=Host(
-        march="rv32imc",
-        mabi="ilp32",
-        copy_cycles=9,
-        launch_cycles=2,
-        wait_cycles=8,
-        loop_cycles=16,
-        step_cycles=9,
-        call_bytes=28,
-    ),
+    host=CORE,
     memories=(L2_PRIVATE, L2, L1, DIGITAL_WEIGHTS, ANALOG_ARRAY),
     program_memory=L2_PRIVATE.name,
     arena_memory=L2.name,

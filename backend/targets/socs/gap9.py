@@ -9,10 +9,10 @@ cycle to L1, latency 10 cycles, 370 MHz). L1 is the physical 128 KiB: without a 
 from dataclasses import dataclass
 from math import ceil
 
-from htvm.backend.targets.engines.host import HostEngine
+from htvm.backend.targets.engines.host import CORE, HostEngine
 from htvm.backend.targets.engines.ne16.engine import Ne16Engine, job_cycles
 from htvm.backend.targets.jobs import Job
-from htvm.backend.targets.soc import Dma, Host, Memory, Operand, Route, Soc
+from htvm.backend.targets.soc import Dma, Memory, Operand, Route, Soc
 from htvm.dialects.accel import Layout
 
 L2 = Memory("l2", base=0x1C000000, size_bytes=1_536_000)
@@ -42,17 +42,7 @@ SOC = Soc(
     name="gap9",
     description="GAP9's class, simulated: RISC-V host, NE16 with 128 KiB of L1, 1.5 MB of L2",
     clock_hz=370_000_000,
-    # As measured on diana's host, which is the same core with the same calls.
-    host=Host(
-        march="rv32imc",
-        mabi="ilp32",
-        copy_cycles=9,
-        launch_cycles=2,
-        wait_cycles=8,
-        loop_cycles=16,
-        step_cycles=9,
-        call_bytes=28,
-    ),
+    host=CORE,
     memories=(L2, L1),
     program_memory=L2.name,
     arena_memory=L2.name,

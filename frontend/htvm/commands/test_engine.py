@@ -19,7 +19,7 @@ examples:
   htvm test-engine my_soc.py --engines npu          one of your own
   htvm test-engine my_soc.py --vectors rtl.npz      and jobs that were recorded on its RTL
 
-Random layers of stage 'integer' are offered to each accelerator. Those that it accepts are packed and executed, in one
+Random layers of stage 'integer' are offered to each accelerator. Those that it accepts are packed and executed, whole
 and in tiles, on random maps and extremes, and compared with what they mean. A file of recorded jobs has for each job
 NAME the arrays NAME.job (the text of an #accel.job<..>), NAME.input, NAME.rhs, NAME.weights, NAME.output (bytes) and
 NAME.cycles, as far as the job has them: bytes must be equal; how far cycles are off is printed. The exit status is 1 if

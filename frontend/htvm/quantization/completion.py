@@ -27,6 +27,9 @@ MOVES = frozenset(
 OF_ELEMENTS = frozenset("Add Sub Mul Div Clip Relu Neg Abs Cast".split())
 """Operators that, with constants, are an expression of one value: one table, rounded once."""
 
+REAL = "_real"
+"""Ends the name of an output before it is quantised: what is quantised has the output's own name."""
+
 Range = tuple[float, float]
 
 
@@ -103,6 +106,11 @@ def complete(model: onnx.ModelProto, known: Mapping[str, Range], symmetric: bool
                     node.input[place] = dequantised
 
 
+def float_name(quantise: onnx.NodeProto) -> str:
+    """Return what the float model calls the tensor that a QuantizeLinear reads: quantising may have renamed it."""
+    return quantise.input[0].removesuffix("_QuantizeLinear_Input").removesuffix(REAL)
+
+
 def guard_divisors(model: onnx.ModelProto, known: Mapping[str, Range]) -> None:
     """Keep quantised divisors from 0, which every quantised tensor can be: at the smallest size that they have.
 
@@ -115,7 +123,7 @@ def guard_divisors(model: onnx.ModelProto, known: Mapping[str, Range]) -> None:
         quantise = makers.get(dequantise.input[0]) if dequantise and "Dequantize" in dequantise.op_type else None
         if quantise is None or quantise.op_type != "QuantizeLinear":
             continue
-        name = quantise.input[0].removesuffix("_QuantizeLinear_Input").removesuffix("_real")
+        name = float_name(quantise)
         low, high = known.get(name, (0.0, 0.0))
         if low <= 0 <= high:
             continue
@@ -178,7 +186,7 @@ def _insert(
     domain = "com.microsoft" if dtype == np.int16 else ""
     source, result = name, f"{name}_dequantised"
     if is_output and maker is not None:
-        source, result = f"{name}_real", name
+        source, result = f"{name}{REAL}", name
         maker.output[list(maker.output).index(name)] = source
     constants = {"scale": np.array(scale, np.float32), "zero_point": np.array(zero_point, dtype)}
     for what, array in constants.items():

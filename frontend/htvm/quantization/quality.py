@@ -12,7 +12,7 @@ import onnx
 from onnx import numpy_helper
 
 from htvm.dialects.semantics.real import Real
-from htvm.quantization.completion import evaluated
+from htvm.quantization.completion import evaluated, float_name
 from htvm.quantization.fusion import ACTIVATIONS
 from htvm.quantization.samples import Sample, split
 
@@ -79,7 +79,7 @@ def lost(ready: onnx.ModelProto, quantised: onnx.ModelProto, samples: Sequence[S
     """Say of each Concat which of its parts become one number, because others are so much larger."""
     tensors = {tensor.name: numpy_helper.to_array(tensor) for tensor in quantised.graph.initializer}
     scales = {
-        node.input[0].removesuffix("_QuantizeLinear_Input").removesuffix("_real"): float(tensors[node.input[1]])
+        float_name(node): float(tensors[node.input[1]])
         for node in quantised.graph.node
         if node.op_type == "QuantizeLinear" and node.input[1] in tensors and tensors[node.input[1]].size == 1
     }

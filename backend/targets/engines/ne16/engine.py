@@ -18,6 +18,7 @@ from mlir import ir
 
 from htvm.backend.targets import rules
 from htvm.backend.targets.engines import launches, linear_ops, linear_rules
+from htvm.backend.targets.engines.linear_ops import LinearOp, linear
 from htvm.backend.targets.engines.ne16 import cycles, layers
 from htvm.backend.targets.engines.ne16.execute import execute
 from htvm.backend.targets.engines.ne16.job import REGISTERS, Mode, Requantisation, Sides, Width
@@ -50,8 +51,6 @@ CONFIGURATION_CYCLES = REGISTERS + 3
 """Of a job: its registers, and SOFT_CLEAR, ACQUIRE and TRIGGER, a word in each cycle (measured on the RTL)."""
 
 WORD = 4
-
-LinearOp = accel.Conv2dOp | accel.DenseOp
 
 
 @dataclass(frozen=True)
@@ -286,12 +285,6 @@ def accepted(op: LinearOp) -> Scaling:
     return found
 
 
-def linear(op: ir.Operation | ir.OpView) -> LinearOp:
-    layer = op.operation.opview
-    assert isinstance(layer, LinearOp), layer.operation.name
-    return layer
-
-
 def encoded(requantisation: Requantisation) -> int:
     """Return a requantisation as a field of a job."""
     flags = requantisation.has_bias | requantisation.has_shift_array << 1 | requantisation.relu << 2
@@ -316,7 +309,7 @@ def decoded(field: int) -> Requantisation:
 def stated(subject: Subject, wanted: Value) -> Rule:
     """Return the rule of a subject of layers.violations."""
 
-    def found(op: LinearOp) -> Value | None:
+    def found(op: accel.Conv2dOp | accel.DenseOp) -> Value | None:
         if quantisation.stored(op.weights) is None:  # a rule of its own
             return None
         return next((each.found for each in layers.violations(layer_of(op)) if each.subject == subject), None)

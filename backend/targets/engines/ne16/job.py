@@ -36,6 +36,11 @@ class Mode(Enum):
     CONV1X1 = 2
     LINEAR = 4
 
+    @property
+    def kernel(self) -> int:
+        """Rows and columns of the kernel."""
+        return 3 if self in (Mode.CONV3X3, Mode.DEPTHWISE3X3) else 1
+
 
 class Width(IntEnum):
     """Bits of scales or of results, as their fields count them. The hardware has no meaning for the last one."""
@@ -162,7 +167,7 @@ class Job:
     @property
     def kernel(self) -> int:
         """Rows and columns of the kernel."""
-        return 3 if self.mode in (Mode.CONV3X3, Mode.DEPTHWISE3X3) else 1
+        return self.mode.kernel
 
     @property
     def window(self) -> int:

@@ -9,6 +9,8 @@ times a scale that is exact to 17. Without a bias a product has 48 bits, and a r
 The second is made of jobs with 8 channels each: with 8-bit results, stream-in takes no more. It reads and writes at the
 same place (measured on the RTL), so the result of 8 channels lies in the first 8 bytes of their 32: a copy out of the
 engine's memory takes 8 bytes of each 32. It takes about 1.3 cycles for each element of the output.
+
+The engine does not use it yet: a launch has no memory for the sums of the first job.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ class Layout:
     @property
     def kernel(self) -> int:
         """Rows and columns of the kernel."""
-        return 3 if self.mode in (Mode.CONV3X3, Mode.DEPTHWISE3X3) else 1
+        return self.mode.kernel
 
     @property
     def _rows(self) -> tuple[int, int]:
