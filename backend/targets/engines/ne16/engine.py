@@ -161,7 +161,7 @@ class Ne16Engine:
             [weights, inputs[0], np.zeros(target - source - job.input_bytes + job.output_bytes, np.uint8)]
         )
         for registers in registers_of(job, source, target):
-            execute(registers, memory, State().given(registers.words())).store(memory)
+            execute(registers, memory, State()).store(memory)  # as SOFT_CLEAR leaves it
         return memory[target : target + job.output_bytes]
 
 
