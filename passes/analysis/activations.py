@@ -26,6 +26,12 @@ def scratch_of(layer: accel.Layer) -> list[ir.Value]:
     return [] if scratch is None else [scratch]
 
 
+def scratch_bytes(layer: accel.Layer) -> int:
+    """Return the bytes of memory that a layer uses while it runs, before it has its scratch buffer."""
+    size_bytes = accel.attribute(layer, "scratch_bytes", ir.IntegerAttr)
+    return 0 if size_bytes is None else size_bytes.value
+
+
 def attributes_of_arguments(function: func.FuncOp) -> list[dict[str, ir.Attribute]]:
     """Return the attributes of each argument by name."""
     return attributes_of(function, "arg_attrs", len(function.arguments))

@@ -2,8 +2,8 @@
 
 A task reads some values and makes one. A value takes memory from the task that makes it to the last task that
 reads it; a network input from the beginning, an output to the end. The peak is the largest sum over all tasks
-of what is live while a task runs: its operands, its result, and whatever waits for a later one. A task that
-may overwrite an operand takes no memory for its result when nothing else needs the operand any more.
+of what is live while a task runs: its operands, its result, its scratch memory, and whatever waits for a later one. A
+task whose result may lie over an operand takes as much less as both share, when nothing else needs the operand.
 
 The search walks the sets of finished tasks, depth first, and gives up a path whose peak passes a limit. The
 limit starts at the largest single task, which no order avoids, and rises to the next peak that was seen until
@@ -13,8 +13,8 @@ and 2^n for n parallel branches; so the search stops after a number of sets and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 SEARCH_LIMIT_SETS = 50_000
 """Sets of finished tasks that are looked at before the search gives up; about a second."""
@@ -22,11 +22,16 @@ SEARCH_LIMIT_SETS = 50_000
 
 @dataclass(frozen=True)
 class Task:
-    """Reads values `operands`, makes value `result`, and may put it in the place of one of `overwritable`."""
+    """Reads values `operands` and makes value `result`.
+
+    shared_bytes: by operand, the bytes that it and the result can share, if nothing reads the operand later.
+    scratch_bytes: memory that is needed while the task runs.
+    """
 
     operands: frozenset[int]
     result: int
-    overwritable: frozenset[int] = frozenset()
+    shared_bytes: Mapping[int, int] = field(default_factory=dict[int, int])
+    scratch_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,6 @@ class _Memory:
     def __init__(self, network: Network) -> None:
         self.tasks = network.tasks
         self.sizes = network.sizes_bytes
-        self.never_overwritten = network.inputs
         self.kept = network.outputs
         self.readers = [0] * len(self.sizes)
         maker = {task.result: number for number, task in enumerate(self.tasks)}
@@ -100,20 +104,16 @@ class _Memory:
         after = done | 1 << number
         dying = [value for value in task.operands if value not in self.kept and self.readers[value] & ~after == 0]
         result = self.sizes[task.result]
-        during = live if self._in_place(task, dying) else live + result
+        during = live + result + task.scratch_bytes - _shared(task, dying)
         remains = result if self.readers[task.result] or task.result in self.kept else 0
         return during, live + remains - sum(self.sizes[value] for value in dying)
-
-    def _in_place(self, task: Task, dying: Sequence[int]) -> bool:
-        return any(value in task.overwritable and value not in self.never_overwritten for value in dying)
 
     def least(self) -> int:
         """Return a peak that no order goes below: that of the inputs, or of the largest task alone."""
         alone: list[int] = []
         for task in self.tasks:
-            operands = sum(self.sizes[value] for value in task.operands)
-            in_place = self._in_place(task, [value for value in task.operands if value not in self.kept])
-            alone.append(operands if in_place else operands + self.sizes[task.result])
+            whole = sum(self.sizes[value] for value in (*task.operands, task.result)) + task.scratch_bytes
+            alone.append(whole - _shared(task, [value for value in task.operands if value not in self.kept]))
         return max([self.at_start, *alone])
 
     def peak(self, sequence: Sequence[int]) -> int:
@@ -139,6 +139,11 @@ class _Memory:
     def cheapest(self, done: int, live: int) -> int:
         """Return the ready task that leaves the least memory live, the first in source order of equals."""
         return min(self.ready(done), key=lambda number: (self.step(done, live, number)[::-1], number))
+
+
+def _shared(task: Task, dying: Sequence[int]) -> int:
+    """Return the most bytes that a task's result can share with an operand that nothing else needs."""
+    return max((task.shared_bytes.get(value, 0) for value in dying), default=0)
 
 
 class _Search:

@@ -14,6 +14,7 @@ executes the kernels with input and output that far apart.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil, inf
 
@@ -23,7 +24,7 @@ from mlir import ir
 from htvm.backend.targets.soc import HOST
 from htvm.dialects import accel, packed_weights, winograd_weights
 
-from . import in_place, layout
+from . import activations, in_place, layout
 from .packing import IN_PLACE, Trail
 
 
@@ -82,6 +83,17 @@ def trails_by(layer: accel.Layer, kernel: str | None) -> dict[ir.Value, Trail]:
         if trail is not None:
             found[layer.input] = trail
     return found
+
+
+def shared_bytes(layer: accel.Layer, found: Mapping[ir.Value, Trail]) -> dict[ir.Value, int]:
+    """Return for each operand with a trail how many bytes the layer's output can share with it, if nothing reads it
+    afterwards. Nothing takes exactly the place of an argument."""
+    output_bytes = layout.size_bytes(accel.output(layer).type)
+    return {
+        value: trail.saved(layout.size_bytes(value.type), output_bytes)
+        for value, trail in found.items()
+        if trail is not IN_PLACE or not activations.is_argument(value)
+    }
 
 
 def convolution_trail(layer: accel.Conv2dOp, kernel: str) -> Trail | None:

@@ -5,7 +5,6 @@ The sum of what is live, less what the layer's output may overlap (trails.py). N
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mlir import ir
@@ -14,8 +13,7 @@ from mlir.dialects import func
 from htvm.dialects import accel
 
 from . import activations, layout
-from .packing import IN_PLACE, Trail
-from .trails import trails_by
+from .trails import shared_bytes, trails_by
 
 
 @dataclass(frozen=True)
@@ -31,17 +29,10 @@ class WorkingSet:
         output = accel.output(self.layer)
         output_bytes = layout.size_bytes(output.type)
         operands = activations.read_by(self.layer)
-        saved = (
-            trail.saved(layout.size_bytes(value.type), output_bytes)
-            for value, trail in self._trails(kernel).items()
-            if value in self.dying
-        )
+        shared = shared_bytes(self.layer, trails_by(self.layer, kernel))
+        saved = (size for value, size in shared.items() if value in self.dying)
         operand_bytes = sum(layout.size_bytes(value.type) for value in operands)
         return self.others_bytes + operand_bytes + output_bytes + scratch_bytes - max(saved, default=0)
-
-    def _trails(self, kernel: str | None) -> Mapping[ir.Value, Trail]:
-        found = trails_by(self.layer, kernel)
-        return {v: trail for v, trail in found.items() if trail is not IN_PLACE or not activations.is_argument(v)}
 
 
 def working_sets(function: func.FuncOp) -> list[WorkingSet]:

@@ -8,10 +8,11 @@
     %a, %c, %b, %d: the wide values are never there together
 
 Stage    dispatched -> scheduled
-Reads    sizes and uses of values; which layers can work in place
+Reads    sizes and uses of values; scratch memory, and how far a layer's output may lie over its input, which its kernel
+         decides
 Writes   the order of the layers in each function's block, which stays as it was where nothing is gained; the
          function's attribute `accel.order`: "optimal", or "bounded" where the graph is too wide to be sure
-Needs    assign-layouts before it: a layer works in place only between equal layouts
+Needs    assign-layouts before it: a layer works in place only between equal layouts; choose-kernels
 Fails    never
 """
 
@@ -24,8 +25,9 @@ from mlir.passmanager import ExternalPass
 
 from htvm.dialects import accel
 
-from ..analysis import activations, in_place, layout
+from ..analysis import activations, layout
 from ..analysis.ordering import Network, Task, best_order
+from ..analysis.trails import shared_bytes, trails
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,8 @@ def network(function: func.FuncOp, layers: list[accel.Layer]) -> Network:
         Task(
             operands=frozenset(number[value] for value in activations.read_by(layer)),
             result=number[accel.output(layer)],
-            overwritable=frozenset(number[value] for value in in_place.overwritable(layer) if value in number),
+            shared_bytes={number[value]: size for value, size in shared_bytes(layer, trails(layer)).items()},
+            scratch_bytes=activations.scratch_bytes(layer),
         )
         for layer in layers
     ]

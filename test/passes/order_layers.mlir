@@ -36,3 +36,21 @@ func.func @nothing_to_gain(%x: tensor<1x1x4x4xi8>) -> tensor<1x1x4x4xi8> {
 func.func @empty(%x: tensor<4xi8>) -> tensor<4xi8> {
   return %x : tensor<4xi8>
 }
+
+#nhwc = affine_map<(n, c, h, w) -> (n, h, w, c)>
+
+// The convolution is last to read %a, so that its output may lie over it.
+// CHECK-LABEL: @what_is_written_over_its_input_is_last
+// CHECK-SAME: accel.order = #accel.optimality<optimal>
+func.func @what_is_written_over_its_input_is_last(%x: tensor<1x16x4x4xi8, #nhwc>) -> tensor<1x16x8x8xi8, #nhwc> {
+  // CHECK: %[[A:.*]] = accel.pad
+  // CHECK: %[[C:.*]] = accel.pool2d %[[A]]
+  // CHECK: %[[B:.*]] = accel.conv2d %[[A]]
+  // CHECK: accel.add %[[B]], %[[C]]
+  %w = arith.constant dense<20> : tensor<16x16x1x1xi8>
+  %a = accel.pad %x {engine = "host", low = array<i64: 0, 0, 2, 2>, high = array<i64: 0, 0, 2, 2>, value = 0.0 : f64} : (tensor<1x16x4x4xi8, #nhwc>) -> tensor<1x16x8x8xi8, #nhwc>
+  %b = accel.conv2d %a, %w {engine = "host", kernel = #accel.kernel<packed>, run = 4 : i64, scratch_bytes = 192 : i64, strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1 : i64} : (tensor<1x16x8x8xi8, #nhwc>, tensor<16x16x1x1xi8>) -> tensor<1x16x8x8xi8, #nhwc>
+  %c = accel.pool2d %a {engine = "host", kind = #accel.pool_kind<max>, kernel = array<i64: 8, 8>, strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>} : (tensor<1x16x8x8xi8, #nhwc>) -> tensor<1x16x1x1xi8, #nhwc>
+  %y = accel.add %b, %c {engine = "host"} : (tensor<1x16x8x8xi8, #nhwc>, tensor<1x16x1x1xi8, #nhwc>) -> tensor<1x16x8x8xi8, #nhwc>
+  return %y : tensor<1x16x8x8xi8, #nhwc>
+}

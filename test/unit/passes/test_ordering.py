@@ -10,7 +10,7 @@ from htvm.passes.analysis.ordering import Network, Task, best_order
 
 
 def random_network(seed: int, count: int) -> Network:
-    """A connected graph of tasks with one input and up to two outputs; some tasks may work in place."""
+    """A connected graph of tasks with one input and up to two outputs; results may lie over operands."""
     rng = random.Random(seed)
     sizes = [rng.randint(1, 20) for _ in range(count + 1)]
     tasks = []
@@ -20,8 +20,9 @@ def random_network(seed: int, count: int) -> Network:
         same = [value for value in operands if rng.random() < 0.5]
         for value in same:
             sizes[made] = sizes[value]
-        overwritable = frozenset(value for value in operands if sizes[value] == sizes[made] and value in same)
-        tasks.append(Task(operands, made, overwritable))
+        shared = {value: sizes[made] for value in operands if sizes[value] == sizes[made] and value in same}
+        partly = {value: rng.randint(1, min(sizes[value], sizes[made])) for value in operands if rng.random() < 0.3}
+        tasks.append(Task(operands, made, partly | shared, scratch_bytes=rng.choice((0, 0, 7))))
     read = set().union(*(task.operands for task in tasks))
     outputs = frozenset({count, *(v for v in range(1, count) if v not in read and rng.random() < 0.5)})
     return Network(tasks, sizes, inputs=frozenset({0}), outputs=outputs)
@@ -37,9 +38,9 @@ def peak(network: Network, sequence: Sequence[int]) -> int:
     for time, number in enumerate(sequence):
         task = network.tasks[number]
         dying = {value for value in task.operands if last[value] == time}
-        in_place = dying & task.overwritable - network.inputs
+        shared = max((task.shared_bytes.get(value, 0) for value in dying), default=0)
         result = network.sizes_bytes[task.result]
-        highest = max(highest, sum(live.values()) + (0 if in_place else result))
+        highest = max(highest, sum(live.values()) + result + task.scratch_bytes - shared)
         live = {value: size for value, size in live.items() if value not in dying}
         if task.result in last:
             live[task.result] = result
