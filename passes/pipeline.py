@@ -23,6 +23,7 @@ from htvm.backend.targets.soc import Soc
 from htvm.dialects.text_enum import TextEnum
 
 from . import registry
+from .analysis.stages import STAGES
 
 PHASES: dict[str, tuple[str, ...]] = {
     "integer": (
@@ -36,10 +37,10 @@ PHASES: dict[str, tuple[str, ...]] = {
         "propagate-scales{activations=true}",  # again, for the scales that were folded
         "fuse-epilogues",
         "fold-constants",  # again: what is concatenated is rounded first, constants too
-        "canonicalize",  # scales of constants that were folded are now unused
+        "canonicalize-layers",  # scales of constants that were folded are now unused
         "refit-scales",
         "integerize",
-        "canonicalize",
+        "canonicalize-layers",
         "verify-stage{stage=integer}",
     ),
     "dispatched": (
@@ -60,7 +61,7 @@ PHASES: dict[str, tuple[str, ...]] = {
 }
 """The passes of each phase; the key is the stage that the phase ends in."""
 
-STAGES: tuple[str, ...] = ("imported", *PHASES)
+assert tuple(PHASES) == STAGES[1:], "each stage but the first has the phase that ends in it"
 
 
 class PipelineError(ValueError):

@@ -85,10 +85,29 @@ def is_layer(op: ir.OpView) -> TypeIs[Layer]:
 
 
 def functions(module: ir.Module | ir.Operation) -> Iterator[func.FuncOp]:
-    """Yield the functions of a module that have a body."""
+    """Yield the functions of a module that are htvm's; others beside them stay as they are."""
     for op in module.operation.regions[0].blocks[0]:
-        if isinstance(op, func.FuncOp) and not op.is_external:
+        if isinstance(op, func.FuncOp) and not op.is_external and is_network(op):
             yield op
+
+
+def is_network(function: func.FuncOp) -> bool:
+    """Say whether a function is htvm's: it has an operation or an attribute of the dialect."""
+    if any(op.operation.name.startswith("accel.") for op in function.body.blocks[0]):
+        return True
+    attributes = function.operation.attributes
+    if any(name.startswith("accel.") for name in attributes):
+        return True
+    lists = [ir.ArrayAttr(attributes[name]) for name in ("arg_attrs", "res_attrs") if name in attributes]
+    if any(each.name.startswith("accel.") for entries in lists for entry in entries for each in ir.DictAttr(entry)):
+        return True
+    return any(_within(op.operation) for op in function.body.blocks[0])
+
+
+def _within(op: ir.Operation) -> bool:
+    """Say whether an operation of the dialect is in a region of another, where no pass can take it."""
+    inner = (each.operation for region in op.regions for block in region.blocks for each in block.operations)
+    return any(each.name.startswith("accel.") or _within(each) for each in inner)
 
 
 def output(layer: Layer) -> ir.Value[ir.ShapedType]:
@@ -172,6 +191,11 @@ def nodes(op: ir.OpView | ir.Operation) -> list[str]:
 def op_name(op: ir.OpView | ir.Operation) -> str:
     """Return the name of an operation, without the dialect's."""
     return op.operation.name.removeprefix("accel.")
+
+
+def is_named(op: ir.OpView | ir.Operation) -> bool:
+    """Say whether an operation's location has the name of a node."""
+    return bool(_names(op.location))
 
 
 def node(op: ir.OpView | ir.Operation) -> str:

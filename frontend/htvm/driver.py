@@ -22,37 +22,33 @@ from htvm.backend.targets.shortage import DoesNotFit
 from htvm.backend.targets.soc import Soc
 from htvm.diagnostics import CompileError, collected
 from htvm.dialects import accel, modules
-from htvm.dialects.semantics.interpreter import interpret
-from htvm.dialects.semantics.real import Real
-from htvm.import_onnx import ModelError, ModelWarning, import_onnx, onnx_files, with_shapes
-from htvm.import_onnx.model import label_of
+from htvm.import_onnx import ModelError, ModelWarning
 from htvm.interface import Samples
 from htvm.options import DEFAULTS, CompileOptions, ConstantBudget
-from htvm.origin import with_origin
-from htvm.passes import pipeline
 from htvm.passes.analysis import activations
+from htvm.passes.analysis.stages import STAGES, stage_of
 from htvm.passes.planning.plan_memory import shortages
 from htvm.plan import attribute as plan_attribute
 from htvm.project import Project
-from htvm.reference import evaluate
 from htvm.reproduction import emission_error, run_phase
+from htvm.sources import Model, OnnxModel, OnnxSource, Source, interpreted, source_of
 
 if TYPE_CHECKING:
     from htvm.execution.program import Program, RunResult
-
-Model = str | os.PathLike[str] | onnx.ModelProto
 
 
 @dataclass(frozen=True)
 class CompiledModel:
     """A network as C for one target.
 
-    soc: the target as the options want it. module: the stage 'planned'. stages: the texts of the stages that were asked
-    for. project: the C. refitted: the stage 'integer' of a network whose numbers are not those of the model, by
-    `options.requant`; None for one that is exact.
+    model: what was given. source: the same, as it was then. soc: the target as the options want it. module: the stage
+    'planned'. stages: the texts of the stages that were asked for. project: the C. refitted: the stage 'integer' of a
+    network whose numbers are not those of the model, by `options.requant`; None for one that is
+    exact.
     """
 
     model: Model
+    source: Source
     soc: Soc
     module: ir.Module
     stages: dict[str, str]
@@ -60,25 +56,24 @@ class CompiledModel:
     options: CompileOptions = DEFAULTS
     refitted: str | None = None
 
+    def exact(self, samples: Samples) -> dict[str, np.ndarray]:
+        """Return what the model's outputs are: of ONNX what the file says, of a module what the interpreter gives.
+
+        Raises InputError for a module of a stage that cannot be interpreted.
+        """
+        return self.source.meaning(samples, self.project, self.options)
+
     def meant(self, samples: Samples) -> dict[str, np.ndarray]:
         """Return the outputs that the C must give: the model's exact meaning, or that of its refitted numbers."""
         if self.refitted is None:
-            rounded = {port.name: port for port in self.project.outputs if port.nearest}
-            meant = evaluate(self.proto, samples.inputs, exact=rounded)
-            return {name: rounded[name].rounded(n) if isinstance(n, Real) else n for name, n in meant.items()}
-        module, inputs, outputs = parsed(self.refitted, "refitted"), self.project.inputs, self.project.outputs
-        found: dict[str, list[np.ndarray]] = {port.name: [] for port in outputs}
-        for sample in samples:
-            results = interpret(module, {port.name: port.integers(sample[port.name]) for port in inputs})
-            for port in outputs:
-                found[port.name].append(port.values(np.ascontiguousarray(results[port.name]).tobytes()))
-        return {name: np.concatenate(each) if len(each) > 1 else each[0] for name, each in found.items()}
+            return self.exact(samples)
+        return interpreted(parsed(self.refitted, "refitted"), samples, self.project.inputs, self.project.outputs)
 
     @cached_property
-    def proto(self) -> onnx.ModelProto:
-        """The model's protobuf, with the shapes that were given."""
-        model, options = loaded(self.model), self.options
-        return with_shapes(model, options.shapes, label(self.model), options.requant_shift)
+    def proto(self) -> onnx.ModelProto | None:
+        """The model's protobuf, with the shapes that were given; None for a model that is not ONNX."""
+        source = self.source
+        return source.shaped(self.options) if isinstance(source, OnnxSource) else None
 
     @cached_property
     def program(self) -> Program:
@@ -105,8 +100,9 @@ def compile(
     keep_stages: Sequence[str] = (),
     **choices: Any,
 ) -> CompiledModel:
-    """Compile an ONNX model to C for a target; write the project into the folder `output`, if that is given.
+    """Compile a model to C for a target; write the project into the folder `output`, if that is given.
 
+    model: a file of ONNX or MLIR, a protobuf, or a module, of which a copy is compiled in the module's own context.
     options: how; see CompileOptions. choices: fields of it that are others, such as requant="pow2".
     keep_stages: the stages whose text the result has.
 
@@ -116,43 +112,59 @@ def compile(
     options = options.having(**choices)
     soc = options.refined(target if isinstance(target, Soc) else targets.load(target))
     kept = {*keep_stages, "integer"} if options.refits else keep_stages
-    module, stages = lower(model, soc, "planned", options, kept)
-    project = with_origin(emit(module, soc, label(model)), loaded(model), options)
+    source = opened(model)
+    module, stages = lower(source, soc, "planned", options, kept)
+    project = source.with_origin(emit(module, soc, source.label), options)
     if output is not None:
         write_project(project.files, output)
-    return CompiledModel(model, soc, module, stages, project, options, stages["integer"] if options.refits else None)
+    refitted = stages["integer"] if options.refits else None
+    return CompiledModel(model, source, soc, module, stages, project, options, refitted)
 
 
 def lower(
-    model: Model, soc: Soc, stage: str, options: CompileOptions = DEFAULTS, keep_stages: Collection[str] = ()
+    model: Model,
+    soc: Soc,
+    stage: str,
+    options: CompileOptions = DEFAULTS,
+    keep_stages: Collection[str] = (),
+    *,
+    or_later: bool = False,
 ) -> tuple[ir.Module, dict[str, str]]:
-    """Import a model and take it to a stage; return the module and the texts of the stages to keep.
+    """Read a model and take it to a stage; return the module and the texts of the stages to keep.
 
-    soc: the target as the options want it (CompileOptions.refined). Warns of layers that are not exact (ModelWarning).
+    soc: the target as the options want it (CompileOptions.refined). or_later: leave a module as it is that comes in
+    behind the stage. Warns of layers that are not exact (ModelWarning).
 
     Raises CompileError, and InternalError if a pass fails without saying what is wrong with the model.
     """
-    context = dialects.context()
+    source = opened(model)
+    context = source.context
     stages: dict[str, str] = {}
-    with problems_of(label(model), context):
-        module = import_onnx(
-            model,
-            input_types=options.input_types,
-            shapes=options.shapes,
-            requant_shift=options.requant_shift,
-            context=context,
-        )
+    with problems_of(source.label, context):
+        module = source.module(context, options)
         write_options(module, options)
-    with problems_of_passes(label(model), module, soc):
-        for reached in pipeline.STAGES[: pipeline.STAGES.index(stage) + 1]:
-            if reached in pipeline.PHASES:
-                run_phase(reached, module, soc, label(model))
+        entry = stage_of(module) or "imported"
+        if not or_later:
+            check_entry(source.label, entry, stage, options)
+    with problems_of_passes(source.label, module, soc):
+        for reached in STAGES[STAGES.index(entry) : STAGES.index(stage) + 1]:
+            if reached != entry:
+                run_phase(reached, module, soc, source.label)
             if reached == "integer":
-                warn_of_inexact(module, label(model))
-                warn_of_nearest(module, label(model))
+                warn_of_inexact(module, source.label)
+                warn_of_nearest(module, source.label)
             if reached in keep_stages:
                 stages[reached] = text(module)
     return module, stages
+
+
+def check_entry(name: str, entry: str, stage: str, options: CompileOptions) -> None:
+    """Raise ModelError if a model comes in behind the stage that is asked for, or behind the choice of its numbers."""
+    if STAGES.index(entry) > STAGES.index(stage):
+        raise ModelError([f"{name}: is in stage '{entry}', which comes after '{stage}'"])
+    if options.refits and entry != "imported":
+        wanted = "expected 'imported', where scales can still change"
+        raise ModelError([f"{name}: requant is '{options.requant}' and the module is in stage '{entry}', {wanted}"])
 
 
 def write_options(module: ir.Module, options: CompileOptions) -> None:
@@ -266,11 +278,19 @@ def text(module: ir.Module) -> str:
     return module.operation.get_asm(enable_debug_info=True)
 
 
+def opened(model: Model) -> Source:
+    """Return what a model is. Raises CompileError for a file that cannot be read."""
+    try:
+        return source_of(model)
+    except ModelError as error:
+        raise CompileError(error.problems) from None
+
+
 def label(model: Model) -> str:
     """Return what messages call a model."""
-    return (model.graph.name or "model") if isinstance(model, onnx.ModelProto) else label_of(model)
+    return opened(model).label
 
 
-def loaded(model: Model) -> onnx.ModelProto:
-    """Return a model's protobuf."""
-    return model if isinstance(model, onnx.ModelProto) else onnx_files.load(model)
+def loaded(model: OnnxModel) -> onnx.ModelProto:
+    """Return an ONNX model's protobuf."""
+    return OnnxSource(model).proto

@@ -187,7 +187,7 @@ func.func @softmax(%x: tensor<1x4x!x>) -> tensor<1x4x!y> {
 
 // Reading integers with another scale costs nothing: the casts are gone.
 // CHECK-LABEL: @reinterpreted
-func.func @reinterpreted(%x: tensor<2x!x>) -> tensor<2x!y> {
+func.func @reinterpreted(%x: tensor<2x!x> {accel.name = "x"}) -> tensor<2x!y> {
   // CHECK-NEXT: return %arg0 : tensor<2xui8>
   %0 = quant.scast %x : tensor<2x!x> to tensor<2xi8>
   %1 = quant.scast %0 : tensor<2xi8> to tensor<2x!y>

@@ -33,7 +33,7 @@ func.func @nothing_to_gain(%x: tensor<1x1x4x4xi8>) -> tensor<1x1x4x4xi8> {
 // A function that computes nothing has an order too.
 // CHECK-LABEL: @empty
 // CHECK-SAME: accel.order = #accel.optimality<optimal>
-func.func @empty(%x: tensor<4xi8>) -> tensor<4xi8> {
+func.func @empty(%x: tensor<4xi8> {accel.name = "x"}) -> tensor<4xi8> {
   return %x : tensor<4xi8>
 }
 

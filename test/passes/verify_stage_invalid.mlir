@@ -16,7 +16,7 @@ func.func @integer_too_early(%x: tensor<4xi8>) -> tensor<4xi8> {
 // IMPORTED: error: stage 'imported': found 'arith.addi', expected layers and arith.constant, quant.scast, func.return
 // SCHEDULED: error: stage 'scheduled': found 'arith.addi', expected layers and arith.constant, func.return
 // PLANNED: error: stage 'planned': found 'arith.addi', expected layers and accel.buffer, memref.get_global, memref.subview, memref.reinterpret_cast, accel.copy, accel.launch, accel.wait, func.return
-func.func @other_operation(%x: tensor<4xi8>) -> tensor<4xi8> {
+func.func @other_operation(%x: tensor<4xi8> {accel.name = "x"}) -> tensor<4xi8> {
   %y = arith.addi %x, %x : tensor<4xi8>
   return %y : tensor<4xi8>
 }
@@ -54,7 +54,7 @@ func.func @layouts(%x: tensor<1x2x2x2xi8, #nhwc>) -> tensor<8xi8> {
 // -----
 
 // SCHEDULED: error: stage 'scheduled': accel.order of 'main' is missing, expected #accel.optimality<optimal> or <bounded>
-func.func @main(%x: tensor<4xi8>) -> tensor<4xi8> {
+func.func @main(%x: tensor<4xi8> {accel.name = "x"}) -> tensor<4xi8> {
   return %x : tensor<4xi8>
 }
 

@@ -1,4 +1,4 @@
-"""htvm compile: from an ONNX file to a C project."""
+"""htvm compile: from an ONNX file or a module of MLIR to a C project."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ were edited since: those are refused without --force. All other files stay.
 
 
 def add_arguments(to: argparse.ArgumentParser) -> None:
-    to.add_argument("model", metavar="MODEL", help="a quantised ONNX file")
+    to.add_argument("model", metavar="MODEL", help="a quantised ONNX file, or a module of MLIR (.mlir, .mlirbc)")
     add_target(to, default="rv32", help="the machine to compile for (default: rv32)")
     to.add_argument("-o", dest="output", required=True, metavar="DIR", help="the folder to write")
     add_force(to)
@@ -99,7 +99,7 @@ def cost_of_pins(pinned_model: CompiledModel) -> str:
     from htvm import driver
 
     options = replace(pinned_model.options, plan=())
-    free = driver.compile(pinned_model.model, pinned_model.soc, options=options)
+    free = driver.compile(pinned_model.source, pinned_model.soc, options=options)
     reports = pinned_model.project.report, free.project.report
     pinned, best = (sum(step.predicted_cycles or 0 for step in report.steps) for report in reports)
     return f"plan: {pinned:,} cycles predicted, {best:,} without its pins"

@@ -25,9 +25,9 @@ examples:
 """
 
 SUBCOMMANDS = {
-    "compile": "turn an ONNX file into a C project",
+    "compile": "turn a model into a C project",
     "run": "execute a model or a C project on the simulated target",
-    "verify": "compare every output with the exact meaning of the ONNX file",
+    "verify": "compare every output with the exact meaning of the model",
     "reduce": "cut a model that fails down to the smallest one that still does",
     "report": "show a run as one HTML page: network, timeline, memory, layers",
     "quantize": "turn a float32 ONNX file into an int8 one that compiles well",

@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     compiled, project, soc = subject(arguments, [given] if given else [])
     decisions: Sequence[Decision] = ()
     if compiled is not None:
-        decisions = explain(compiled.model, soc, options=compiled.options).decisions
+        decisions = explain(compiled.source, soc, options=compiled.options).decisions
     with about(arguments.inputs or "random inputs"):
         samples = Samples.of(project.inputs, project.random_inputs(arguments.seed) if given is None else given)
     program = Program(project, soc, arguments.cc, max_cycles=arguments.max_cycles)

@@ -39,7 +39,7 @@ networks with one output [1, K], of fewer numbers than their inputs.
 
 
 def add_arguments(to: argparse.ArgumentParser) -> None:
-    to.add_argument("model", metavar="MODEL|DIR", help="an ONNX file, or a project of htvm compile")
+    to.add_argument("model", metavar="MODEL|DIR", help="an ONNX file, a module of MLIR (.mlir), or a project")
     add_target(to, help="the machine (default: rv32, or the one that the project was made for)")
     add_compilation(to)
     to.add_argument("--inputs", metavar="X.npz", help="the inputs; without it, random ones")
@@ -115,7 +115,9 @@ def _answers(
         wanted = compiled.meant(samples)
         differing = _differing(result.outputs, wanted)
         values = sum(found.size for found in result.outputs.values())
-        what = "the exact meaning of the ONNX file" if compiled.refitted is None else "the refitted network"
+        what = (
+            f"the exact meaning of the {compiled.source.kind}" if compiled.refitted is None else "the refitted network"
+        )
         said["exact"] = (
             f"yes: all {values:,} output values equal {what}"
             if not differing
@@ -123,7 +125,7 @@ def _answers(
         )
         if changes:
             each = "; ".join(map(_changed, changes))
-            said["changed"] = f"by --requant, from the exact meaning of the ONNX file: {each}"
+            said["changed"] = f"by --requant, from the exact meaning of the {compiled.source.kind}: {each}"
             wanted = {one.output: one.wanted for one in changes}
         if "accuracy" in said:
             (name,) = classes

@@ -1,4 +1,4 @@
-"""htvm verify: is every output exactly what the ONNX file says?"""
+"""htvm verify: is every output exactly what the model says?"""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ examples:
   htvm verify resnet8.onnx --inputs golden/*.npz         recorded inputs, and the outputs recorded with them
   htvm verify resnet8_c --against resnet8.onnx           the C in a folder, edited or not
 
-The exact meaning is what ONNX says in real arithmetic, rounding half to even. An .npz file may have recorded outputs:
+The exact meaning is what ONNX says in real arithmetic, rounding half to even; of a module it is what the interpreter
+of its operations gives. An .npz file may have recorded outputs:
 '<output>.exact' must be equal; '<output>', usually from a runtime that computes in float32, is compared and may differ,
 unless --exact-key says that it is exact. The exit status is 1 if a value differs that must not.
 With --requant pow2 every output must be equal to that of the refitted network, and the values that are then others
@@ -43,8 +44,8 @@ than the ONNX file says are counted.
 
 
 def add_arguments(to: argparse.ArgumentParser) -> None:
-    to.add_argument("model", metavar="MODEL|DIR", help="a quantised ONNX file, or a project of htvm compile")
-    to.add_argument("--against", metavar="MODEL", help="of a project: the ONNX file that says what is exact")
+    to.add_argument("model", metavar="MODEL|DIR", help="an ONNX file, a module of MLIR (.mlir), or a project")
+    to.add_argument("--against", metavar="MODEL", help="of a project: the model that says what is exact")
     add_target(to, help="the machine (default: rv32, or the one that the project was made for)")
     add_compilation(to)
     to.add_argument("--inputs", nargs="+", default=[], metavar="X.npz", help="files with inputs; without, random ones")
@@ -68,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     files = {path: Arrays(path) for path in arguments.inputs}
     is_project = Path(arguments.model).is_dir()
     if is_project != bool(arguments.against):
-        found, wanted = ("a project", "the ONNX file") if is_project else ("a model", "nothing")
+        found, wanted = ("a project", "the model") if is_project else ("a model", "nothing")
         usage_error("htvm verify", f"'{arguments.model}' is {found}, expected {wanted} as --against")
     compiled, project, soc = subject(arguments, list(files.values()))
     if compiled is None:
@@ -92,7 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
         if found.diverging:
             say(arguments, f"{name}: {found.diverging}")
     sets = f"{len(given)} set{'s' if len(given) != 1 else ''} of inputs"
-    model = driver.label(compiled.model)
+    model = compiled.source.label
     values, wrong = sum(found.values for found in checked.values()), sum(not found.exact for found in checked.values())
     write_json(arguments.json, _facts(model, compiled.soc.name, compiled.options.requant, checked))
     refitted = compiled.refitted is not None
@@ -101,7 +102,9 @@ def run(arguments: argparse.Namespace) -> int:
         say(arguments, f"{model}: NOT {where}: {wrong} of {sets} give other values")
         return 1
     changed = sum(found.changed for found in checked.values())
-    note = f"; --requant {compiled.options.requant} changed {changed:,} of them from what the ONNX file says"
+    note = (
+        f"; --requant {compiled.options.requant} changed {changed:,} of them from what the {compiled.source.kind} says"
+    )
     say(arguments, f"{model}: {where}: {values:,} values compared, of {sets}{note if refitted else ''}")
     return 0
 

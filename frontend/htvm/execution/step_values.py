@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 import numpy as np
-import onnx
 
 from htvm.backend.c.program import read_program
 from htvm.backend.c.step import Step
@@ -14,13 +13,13 @@ from htvm.dialects import accel
 from htvm.driver import CompiledModel
 from htvm.execution.observation import Observation, observed
 from htvm.execution.program import Program
-from htvm.origin import tensor
+from htvm.sources import Source
 
 
-def tensors(steps: Sequence[Step], proto: onnx.ModelProto) -> dict[int, str]:
-    """Return the name of the ONNX tensor that each step makes, by its number; without steps that make none."""
+def tensors(steps: Sequence[Step], source: Source) -> dict[int, str]:
+    """Return the name of the model's tensor that each step makes, by its number; without steps that make none."""
     outer = [step for step in steps if accel.INNER_ATTRIBUTE not in step.layer.operation.attributes]
-    return {step.number: found for step in outer if (found := tensor(accel.nodes(step.layer), proto))}
+    return {step.number: found for step in outer if (found := source.tensor(accel.nodes(step.layer)))}
 
 
 def step_values(compiled: CompiledModel, program: Program, sample: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -30,7 +29,7 @@ def step_values(compiled: CompiledModel, program: Program, sample: Mapping[str, 
     tensor of the file is left out.
     """
     steps = read_program(compiled.module, compiled.soc).steps
-    names = tensors(steps, compiled.proto)
+    names = tensors(steps, compiled.source)
     made = groupby(observed(program, compiled.module, steps, sample), lambda each: each.step)
     return {names[step.number]: _whole(list(parts)) for step, parts in made if step.number in names}
 

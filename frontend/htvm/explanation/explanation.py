@@ -14,12 +14,11 @@ from htvm.backend.targets.soc import Engine, Soc
 from htvm.backend.targets.violations import Subject, Violation, all_of
 from htvm.backend.targets.violations import text as text_of
 from htvm.dialects import accel, inserted
-from htvm.driver import Model, loaded, lower
+from htvm.driver import Model, lower, opened
 from htvm.explanation.alternatives import Alternatives, Network, WhatIf, planned
 from htvm.explanation.model_edits.layer_spec import LayerSpec
 from htvm.explanation.model_edits.search import Counterfactual, NoEdit, NothingHelps, Search, weight_bytes
 from htvm.options import DEFAULTS, CompileOptions
-from htvm.origin import name
 from htvm.passes.analysis.acceptance import violations
 from htvm.passes.analysis.tiles import NAME as TILING
 from htvm.plan import Entry
@@ -154,8 +153,9 @@ def explain(
     """
     options = options.having(**choices)
     soc = options.refined(soc)
-    module, _ = lower(model, soc, "scheduled", options)
-    types = {name(each): each.op_type for each in loaded(model).graph.node}
+    model = source = opened(model)
+    module, _ = lower(source, soc, "scheduled", options)
+    types = source.operators()
     with module.context:
         layers = [layer for layer in accel.layers(module) if accel.engine(layer) in engines(soc)]
         chosen = [layer for layer in layers if any(is_called(each, node) for each in accel.nodes(layer))]

@@ -37,7 +37,7 @@ def offload(compiled: CompiledModel) -> Offload | None:
     found = offload_of(compiled.project.report, compiled.soc)
     if found is None or compiled.options.refits or found.layers == found.all_layers:
         return found
-    return replace(found, pow2=_with_pow2(compiled.model, compiled.soc, compiled.options, found.layers))
+    return replace(found, pow2=_with_pow2(compiled.source, compiled.soc, compiled.options, found.layers))
 
 
 def offload_of(report: Report, soc: Soc) -> Offload | None:

@@ -17,7 +17,7 @@ from htvm.quantization.fusion import ACTIVATIONS
 from htvm.quantization.samples import Sample, split
 
 if TYPE_CHECKING:
-    from htvm.driver import Model
+    from htvm.sources import OnnxModel
 
 SAMPLES = 8
 """Of the calibration, by which the noise of layers is measured."""
@@ -111,7 +111,7 @@ def judged(
 
 
 def changes(
-    model: Model,
+    model: OnnxModel,
     quantised: onnx.ModelProto,
     given: Mapping[str, np.ndarray],
     shapes: Mapping[str, Sequence[int]] | None = None,

@@ -30,7 +30,7 @@ from htvm.quantization.samples import Sample, split
 from htvm.runtime.interrupts import scratch_folder
 
 if TYPE_CHECKING:
-    from htvm.driver import Model
+    from htvm.sources import OnnxModel
 
 OPSET = 13
 """The oldest whose QuantizeLinear takes a scale per channel."""
@@ -43,7 +43,7 @@ MARGIN_DB = 20.0
 
 
 def quantise(
-    model: Model,
+    model: OnnxModel,
     calibration: Mapping[str, np.ndarray],
     *,
     per_channel: bool = False,
@@ -99,7 +99,7 @@ def quantise(
     return found
 
 
-def float_model(model: Model, shapes: Mapping[str, Sequence[int]] | None) -> onnx.ModelProto:
+def float_model(model: OnnxModel, shapes: Mapping[str, Sequence[int]] | None) -> onnx.ModelProto:
     """Return a model's protobuf in float32, with the sizes of inputs that `shapes` gives."""
     from htvm.driver import label, loaded
     from htvm.import_onnx import with_shapes

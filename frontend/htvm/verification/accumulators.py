@@ -5,6 +5,7 @@ It comes from the reference interpreter at stage 'integer', from the exact value
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -76,8 +77,10 @@ def accumulator(
 
 
 def integer_module(compiled: CompiledModel) -> ir.Module:
-    """Return the module of a compiled model at stage 'integer'."""
-    return lower(compiled.model, compiled.soc, "integer", compiled.options)[0]
+    """Return the module of a compiled model at stage 'integer', or as it came in, if that was later."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # said when it was compiled
+        return lower(compiled.source, compiled.soc, "integer", compiled.options, or_later=True)[0]
 
 
 def _stored(port: Port, values: np.ndarray) -> np.ndarray:

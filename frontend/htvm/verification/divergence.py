@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from itertools import groupby
 
 import numpy as np
-import onnx
 
 from htvm.backend.c.program import read_program
 from htvm.dialects.semantics.real import Real
@@ -15,7 +14,6 @@ from htvm.driver import CompiledModel
 from htvm.execution.observation import Observation, observed
 from htvm.execution.program import Program
 from htvm.execution.step_values import tensors
-from htvm.reference import evaluate
 from htvm.verification.accumulators import Accumulator, accumulator
 
 
@@ -50,16 +48,14 @@ class Divergence:
         return f"{told}\n  {self.behind.said(self.found, self.wanted)}" if self.behind else told
 
 
-def first_divergence(
-    compiled: CompiledModel, program: Program, proto: onnx.ModelProto, sample: Mapping[str, np.ndarray]
-) -> Divergence | None:
+def first_divergence(compiled: CompiledModel, program: Program, sample: Mapping[str, np.ndarray]) -> Divergence | None:
     """Return where the values of a run first differ from the exact meaning; None if nowhere.
 
     Only steps whose results are in memory, as integers, can be compared.
     """
     steps = read_program(compiled.module, compiled.soc).steps
-    names = tensors(steps, proto)
-    meant = evaluate(proto, sample, keep=list(names.values()))
+    names = tensors(steps, compiled.source)
+    meant = compiled.source.values(sample, compiled.project.inputs, names.values(), compiled.options)
     made = observed(program, compiled.module, steps, sample)
     for step, parts in groupby(made, lambda each: each.step):
         name = names.get(step.number)

@@ -1,4 +1,4 @@
-"""Comparing what the generated code computes with what the ONNX file says, value by value."""
+"""Comparing what the generated code computes with what the model says, value by value."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from htvm.driver import CompiledModel, Model, compile
 from htvm.execution.program import Program, Progress, RunResult
 from htvm.interface import InputError, Samples, described, shape_text
 from htvm.options import DEFAULTS, CompileOptions
-from htvm.reference import evaluate
 from htvm.verification.divergence import Divergence, first_divergence
 
 FLOAT32 = "allowed: float32 rounding"
@@ -100,7 +99,7 @@ def verify(
     seed: int = 0,
     **choices: Any,
 ) -> Verification:
-    """Compile a model, execute it, and compare every output with the exact meaning of the ONNX graph.
+    """Compile a model, execute it, and compare every output with the exact meaning of the ONNX graph or module.
 
     inputs: by ONNX name, with several samples on axis 0 if there are; None: seeded random ones. Keys
     `<output>.exact` are compared as well; keys `<output>`, which may have float32's rounding, are not binding.
@@ -121,7 +120,6 @@ def check(
     progress: Progress | None = None,
 ) -> Verification:
     """Run a program on all samples that are given and compare; goldens_bind: keys `<output>` are exact too."""
-    proto = compiled.proto
     samples = Samples.of(program.project.inputs, given)
     result = program.run(samples, progress)
     meant = compiled.meant(samples)
@@ -140,7 +138,7 @@ def check(
     diverging = None
     if wrong:
         sample = samples[_first_wrong(wrong, len(samples))]
-        diverging = first_divergence(compiled, program, proto, sample)
+        diverging = first_divergence(compiled, program, sample)
     return Verification(len(samples), tuple(comparisons), diverging)
 
 
@@ -148,8 +146,11 @@ def changed(compiled: CompiledModel, result: RunResult) -> list[Comparison]:
     """Compare the outputs of a refitted network with what the ONNX file says; of one that is exact return nothing."""
     if compiled.refitted is None:
         return []
-    meant = evaluate(compiled.proto, result.inputs)
-    return [Comparison(name, "the ONNX file", found, meant[name], REFITTED) for name, found in result.outputs.items()]
+    meant = compiled.exact(Samples.of(compiled.project.inputs, result.inputs))
+    return [
+        Comparison(name, f"the {compiled.source.kind}", found, meant[name], REFITTED)
+        for name, found in result.outputs.items()
+    ]
 
 
 def _alike(given: Mapping[str, np.ndarray], found: np.ndarray, key: str) -> np.ndarray:

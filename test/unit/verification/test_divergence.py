@@ -69,7 +69,7 @@ def test_every_tile_of_an_accelerator_is_looked_at() -> None:
 def test_what_is_no_tensor_of_the_file_is_not_compared() -> None:
     """A sum that is cut off at 7 bits is added twice as fine."""
     compiled = htvm.compile(planted.TILED.with_name("resnet8_mixed.onnx"), "diana")
-    assert first_divergence(compiled, compiled.program, compiled.proto, compiled.project.random_inputs(0)) is None
+    assert first_divergence(compiled, compiled.program, compiled.project.random_inputs(0)) is None
 
 
 def test_off_by_one_tile_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

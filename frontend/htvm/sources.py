@@ -1,0 +1,345 @@
+"""What comes in: a model of any form becomes a module of MLIR, and says what its outputs mean.
+
+A form of model is a `FrontEnd`, and its place is one entry of FRONT_ENDS:
+
+    FrontEnd("TOSA", dialects=("tosa",), passes="convert-tosa-to-accel")          a dialect that is found in a module
+    FrontEnd("TFLite", suffixes=(".tflite",), read=tosa_of_tflite)                files that become such a module
+
+A file with one of the suffixes is read as text or bytecode of MLIR; a module in which operations of one of the dialects
+are found goes through the passes; what comes out is a module of any stage of htvm's, and continues from there. Files
+of no such suffix are ONNX, which has a meaning of its own beside the module (`OnnxSource`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar, Protocol, TypeAlias
+
+import numpy as np
+import onnx
+from mlir import ir
+from mlir.dialects import func
+
+from htvm import dialects
+from htvm.backend.c.record import ModelOrigin
+from htvm.dialects import accel, modules
+from htvm.dialects.semantics.interpreter import interpret
+from htvm.dialects.semantics.real import Real
+from htvm.import_onnx import ModelError, import_onnx, onnx_files, with_shapes
+from htvm.import_onnx.model import label_of
+from htvm.interface import InputError, Port, Samples
+from htvm.options import CompileOptions
+from htvm.origin import name, tensor, with_origin
+from htvm.passes import pipeline
+from htvm.passes.analysis.stages import STAGES, stage_of
+from htvm.project import Project
+from htvm.reference import evaluate
+
+Model: TypeAlias = "str | os.PathLike[str] | onnx.ModelProto | ir.Module | ir.Operation | ir.OpView | Source"
+"""What can be compiled: a file, or a model or module in memory. Of a module a copy is compiled, in its own context."""
+
+OnnxModel: TypeAlias = "str | os.PathLike[str] | onnx.ModelProto"
+
+Values: TypeAlias = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class FrontEnd:
+    """A form of model that becomes a module.
+
+    name: what messages call it. suffixes: of its files. read: the text or bytecode of MLIR that a file becomes.
+    dialects: those by which a module of this form is known. passes: the pipeline that makes a module of htvm of it.
+    """
+
+    name: str
+    suffixes: tuple[str, ...] = ()
+    read: Callable[[Path], str | bytes] | None = None
+    dialects: tuple[str, ...] = ()
+    passes: str = ""
+
+
+def read_mlir(path: Path) -> str | bytes:
+    """Return a file as MLIR takes it: bytecode is told by how it begins. Raises ModelError for what is no text."""
+    content = path.read_bytes()
+    if content.startswith(BYTECODE):
+        return content
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        found = f"byte {error.start:,} is {content[error.start]:#04x}"
+        raise ModelError([f"{label_of(path)}: is neither text nor bytecode of MLIR: {found}"]) from None
+
+
+BYTECODE = b"ML\xefR"
+"""The first bytes of MLIR's bytecode. Source: MLIR's Bytecode Format, "Magic Number"."""
+
+FRONT_ENDS: tuple[FrontEnd, ...] = (FrontEnd("MLIR", suffixes=(".mlir", ".mlirbc"), read=read_mlir),)
+
+
+class Source(Protocol):
+    """A model that was given, in whatever form. kind: what messages call one of this form."""
+
+    kind: ClassVar[str]
+
+    @property
+    def label(self) -> str:
+        """What messages call it."""
+        ...
+
+    @property
+    def context(self) -> ir.Context:
+        """The context to compile in: a new one, or that of a module that was given."""
+        ...
+
+    def module(self, context: ir.Context, options: CompileOptions) -> ir.Module:
+        """Return the model as a new module of one of htvm's stages. Raises ModelError, or MLIRError."""
+        ...
+
+    def meaning(self, samples: Samples, project: Project, options: CompileOptions) -> dict[str, np.ndarray]:
+        """Return what the outputs of a project of the model must be. Raises InputError where the model does not say."""
+        ...
+
+    def values(self, sample: Values, ports: Sequence[Port], keep: Iterable[str], options: CompileOptions) -> Meaning:
+        """Return what tensors of the model are that steps compute, by name."""
+        ...
+
+    def tensor(self, nodes: Sequence[str]) -> str | None:
+        """Return the name of the tensor that some nodes compute together; None if the model has none."""
+        ...
+
+    def operators(self) -> dict[str, str]:
+        """Return the kind of each node, as the model's own format calls it, by the node's name."""
+        ...
+
+    def with_origin(self, project: Project, options: CompileOptions) -> Project:
+        """Return a project whose report says what it was made of."""
+        ...
+
+
+Meaning: TypeAlias = "dict[str, np.ndarray | Real]"
+
+
+@dataclass(frozen=True)
+class OnnxSource:
+    """A file or a protobuf of ONNX."""
+
+    model: OnnxModel
+    kind: ClassVar[str] = "ONNX file"
+
+    @property
+    def label(self) -> str:
+        return (self.model.graph.name or "model") if isinstance(self.model, onnx.ModelProto) else label_of(self.model)
+
+    @cached_property
+    def proto(self) -> onnx.ModelProto:
+        return self.model if isinstance(self.model, onnx.ModelProto) else onnx_files.load(self.model)
+
+    @property
+    def context(self) -> ir.Context:
+        return dialects.context()
+
+    def module(self, context: ir.Context, options: CompileOptions) -> ir.Module:
+        return import_onnx(
+            self.model,
+            input_types=options.input_types,
+            shapes=options.shapes,
+            requant_shift=options.requant_shift,
+            context=context,
+        )
+
+    def shaped(self, options: CompileOptions) -> onnx.ModelProto:
+        """Return the protobuf with the shapes that were given."""
+        return with_shapes(self.proto, options.shapes, self.label, options.requant_shift)
+
+    def meaning(self, samples: Samples, project: Project, options: CompileOptions) -> dict[str, np.ndarray]:
+        rounded = {port.name: port for port in project.outputs if port.nearest}
+        meant = evaluate(self.shaped(options), samples.inputs, exact=rounded)
+        return {name: rounded[name].rounded(n) if isinstance(n, Real) else n for name, n in meant.items()}
+
+    def values(self, sample: Values, ports: Sequence[Port], keep: Iterable[str], options: CompileOptions) -> Meaning:
+        return dict(evaluate(self.shaped(options), sample, keep=list(keep)))
+
+    def tensor(self, nodes: Sequence[str]) -> str | None:
+        return tensor(nodes, self.proto)
+
+    def operators(self) -> dict[str, str]:
+        return {name(each): each.op_type for each in self.proto.graph.node}
+
+    def with_origin(self, project: Project, options: CompileOptions) -> Project:
+        return with_origin(project, self.proto, options)
+
+
+@dataclass(frozen=True)
+class ModuleSource:
+    """A module of MLIR: as text or bytecode of when it was given, so that nothing later changes it.
+
+    own_context: that of a module in memory, whose dialects, loaded or registered there, stay known.
+    """
+
+    content: str | bytes
+    label: str
+    own_context: ir.Context | None = None
+    kind: ClassVar[str] = "module"
+
+    @property
+    def context(self) -> ir.Context:
+        if self.own_context is None:
+            return dialects.context()
+        dialects.load(self.own_context)
+        return self.own_context
+
+    def module(self, context: ir.Context, options: CompileOptions) -> ir.Module:
+        module = modules.parse(self.content, context)
+        found = dialects_of(module.operation)
+        for front_end in FRONT_ENDS:
+            if found & set(front_end.dialects):
+                pipeline.build(front_end.passes, None, context).run(module.operation)
+        if stage_of(module) is None:
+            raise ModelError([f"{self.label}: {_nothing_to_compile(found)}"])
+        with context:
+            for function in accel.functions(module):
+                _name_interface(function)
+                _name_layers(function)
+        return module
+
+    @cached_property
+    def _entry(self) -> ir.Module:
+        """The module as htvm first has it."""
+        context = self.context
+        with context, ir.Location.name(self.label):
+            return self.module(context, CompileOptions())
+
+    def meaning(self, samples: Samples, project: Project, options: CompileOptions) -> dict[str, np.ndarray]:
+        return interpreted(self._interpretable, samples, project.inputs, project.outputs)
+
+    @property
+    def _interpretable(self) -> ir.Module:
+        """Return the module, for the interpreter. Raises InputError if it has come to memory."""
+        stage = stage_of(self._entry)
+        if stage in STAGES[STAGES.index("tiled") :]:
+            raise InputError(
+                f"{self.label}: is in stage '{stage}', of which nothing but its C can be executed: what it must "
+                "compute is said by the same network in stage 'scheduled' or before"
+            )
+        return self._entry
+
+    def values(self, sample: Values, ports: Sequence[Port], keep: Iterable[str], options: CompileOptions) -> Meaning:
+        wanted = set(keep)
+        found: dict[str, np.ndarray | Real] = {}
+
+        def observe(layer: ir.OpView, result: np.ndarray | Real) -> None:
+            if (node := accel.node(layer)) in wanted:
+                found[node] = result
+
+        module = self._interpretable
+        with module.context:
+            interpret(module, {port.name: port.integers(sample[port.name]) for port in ports}, observe)
+        return found
+
+    def tensor(self, nodes: Sequence[str]) -> str | None:
+        known = self.operators()
+        return next((node for node in reversed(known) if node in nodes), None)
+
+    def operators(self) -> dict[str, str]:
+        return {accel.node(layer): accel.op_name(layer) for layer in accel.layers(self._entry)}
+
+    def with_origin(self, project: Project, options: CompileOptions) -> Project:
+        content = self.content.encode("utf-8") if isinstance(self.content, str) else self.content
+        origin = ModelOrigin(hashlib.sha256(content).hexdigest(), {}, {})
+        return replace(project, report=replace(project.report, origin=origin))
+
+
+def source_of(model: Model) -> Source:
+    """Return what a model is, by its type or its file's suffix. Raises ModelError for a file that cannot be read."""
+    if isinstance(model, ir.Module | ir.Operation | ir.OpView):
+        return ModuleSource(_bytecode(model.operation), _label_of(model.operation), model.operation.context)
+    if isinstance(model, onnx.ModelProto):
+        return OnnxSource(model)
+    if not isinstance(model, str | os.PathLike):
+        return model
+    path = Path(model)
+    reads = {suffix: each.read for each in FRONT_ENDS if each.read for suffix in each.suffixes}
+    if path.suffix.lower() not in reads:
+        return OnnxSource(model)
+    try:
+        return ModuleSource(reads[path.suffix.lower()](path), label_of(path))
+    except FileNotFoundError:
+        raise ModelError([f"{path}: no such file"]) from None
+    except OSError as error:
+        raise ModelError([f"{path}: cannot be read: {error.strerror or error}"]) from None
+
+
+def interpreted(
+    module: ir.Module, samples: Samples, inputs: Sequence[Port], outputs: Sequence[Port]
+) -> dict[str, np.ndarray]:
+    """Return the outputs that the interpreter gives for samples; several are joined on axis 0."""
+    found: dict[str, list[np.ndarray]] = {port.name: [] for port in outputs}
+    for sample in samples:
+        with module.context:
+            results = interpret(module, {port.name: port.integers(sample[port.name]) for port in inputs})
+        for port in outputs:
+            result = results[port.name]
+            if isinstance(result, Real):
+                found[port.name].append(port.rounded(result) if port.nearest else result.to_float32())
+            else:
+                found[port.name].append(port.values(np.ascontiguousarray(result).tobytes()))
+    return {name: np.concatenate(each) if len(each) > 1 else each[0] for name, each in found.items()}
+
+
+def dialects_of(op: ir.Operation) -> set[str]:
+    """Return the dialects of all operations within one."""
+    found: set[str] = set()
+
+    def visit(inner: ir.Operation) -> ir.WalkResult:
+        found.add(inner.name.partition(".")[0])
+        return ir.WalkResult.ADVANCE
+
+    op.walk(visit, ir.WalkOrder.PRE_ORDER)
+    return found
+
+
+def _nothing_to_compile(found: set[str]) -> str:
+    """Say that no function of a module is htvm's, and what would be."""
+    known = {dialect: each.name for each in FRONT_ENDS for dialect in each.dialects}
+    wanted = ", ".join(["accel", *sorted(known)])
+    return f"no function has operations of {wanted}; found those of {', '.join(sorted(found - {'builtin'})) or 'none'}"
+
+
+def _bytecode(op: ir.Operation) -> bytes:
+    file = io.BytesIO()
+    op.write_bytecode(file)
+    return file.getvalue()
+
+
+def _label_of(module: ir.Operation) -> str:
+    """Return what messages call a module: its name, or `module`."""
+    named = module.attributes["sym_name"] if "sym_name" in module.attributes else None
+    return named.value if isinstance(named, ir.StringAttr) else "module"
+
+
+def _name_interface(function: func.FuncOp) -> None:
+    """Name the inputs and outputs that have no name: arg0, arg1, .., result0, result1, .."""
+    kind = function.type
+    placed = any(isinstance(each, ir.MemRefType) for each in kind.inputs)  # then results are arguments as well
+    for attribute, prefix, count in (
+        ("arg_attrs", "arg", len(kind.inputs)),
+        *((("res_attrs", "result", len(kind.results)),) if not placed else ()),
+    ):
+        given = ir.ArrayAttr(function.attributes[attribute]) if attribute in function.attributes else ()
+        facts = [{each.name: each.attr for each in ir.DictAttr(entry)} for entry in given] or [{} for _ in range(count)]
+        for place, entry in enumerate(facts):
+            entry.setdefault("accel.name", ir.StringAttr.get(f"{prefix}{place}"))
+        function.attributes[attribute] = ir.ArrayAttr.get([ir.DictAttr.get(entry) for entry in facts])
+
+
+def _name_layers(function: func.FuncOp) -> None:
+    """Name the layers that have no name, such as `conv2d_3`; messages, plans and comparisons name layers."""
+    for number, op in enumerate(op for op in function.body.blocks[0] if accel.is_layer(op)):
+        if not accel.is_named(op):
+            op.operation.location = ir.Location.name(f"{accel.op_name(op)}_{number}", op.location)
