@@ -23,7 +23,7 @@ def test_the_example_runs_and_its_project_is_verified(tmp_path: Path) -> None:
     done = htvm(tmp_path, "verify", "c", "--against", "example.onnx", "--inputs", "example.npz")
     assert "exact on target 'diana': 40 values compared" in done.stdout
     assert done.stderr == "note: c: compiles the C that is in the folder\n"
-    assert "'c' is a project, expected the ONNX file as --against" in htvm(tmp_path, "verify", "c", status=2).stderr
+    assert "'c' is a project, expected the model as --against" in htvm(tmp_path, "verify", "c", status=2).stderr
     c = tmp_path / "c" / "example.c"
     c.write_text("/* by hand */\n" + c.read_text())
     assert "example.c as edited since htvm wrote it" in htvm(tmp_path, "run", "c", "--inputs", "example.npz").stderr

@@ -63,7 +63,7 @@ def test_every_tile_of_an_accelerator_is_looked_at() -> None:
     for each in observed(compiled.program, compiled.module, steps, inputs):
         elements[each.step.number] += each.values.size
     assert elements == {number: prod(step.shape) for number, step in enumerate(compiled.project.steps)}
-    assert first_divergence(compiled, compiled.program, compiled.proto, inputs) is None
+    assert first_divergence(compiled, compiled.program, inputs) is None
 
 
 def test_what_is_no_tensor_of_the_file_is_not_compared() -> None:
