@@ -16,6 +16,7 @@ INCLUDES: Mapping[str, tuple[str, ...]] = {
     "htvm_argmax.h": (ELEMENT,),
     "htvm_conv2d.h": (_REQUANT,),
     "htvm_depthwise.h": (_REQUANT,),
+    "htvm_depthwise_words.h": ("htvm_depthwise.h",),
     ELEMENT: (),
     "htvm_elementwise.h": (_REQUANT,),
     "htvm_layer_norm.h": (_REQUANT,),

@@ -172,17 +172,22 @@ def _depthwise(step: Step, layer: Linear, conv: Convolution, weights: Array, req
     types = element_type(layer.input), element_type(layer.weights), element_type(step.output)
     if conv.out_height > conv.out_width:  # the kernel slides along rows: the longer, the fewer begin anew
         conv, weights = conv.transposed(), np.swapaxes(weights, 2, 3)
-    if kernel_of(layer) == accel.Kernel.DEPTHWISE_3X3:
-        define, arguments = "DEPTHWISE3X3", (conv.strides[0], *types)
-    else:
-        define, arguments = "DEPTHWISE", types
-    kernel = step.kernel("htvm_depthwise.h", define, *arguments, requant.form)
+    header, window = "htvm_depthwise.h", ()
+    match kernel_of(layer):
+        case accel.Kernel.DEPTHWISE_WORDS:
+            header, define, arguments = "htvm_depthwise_words.h", "DEPTHWISE_WORDS", (conv.strides[0], *types)
+            window = (step.scratch(),)
+        case accel.Kernel.DEPTHWISE_3X3:
+            define, arguments = "DEPTHWISE3X3", (conv.strides[0], *types)
+        case _:
+            define, arguments = "DEPTHWISE", types
+    kernel = step.kernel(header, define, *arguments, requant.form)
     x, y = step.reads(layer.input, "x"), step.writes(step.output)
     fields: dict[str, Field] = {"channels multiplier": (len(weights), conv.out_channels)}
     fields |= _map_fields(conv) | {"requant": requant_fields(requant)}
     address = step.struct("htvm_depthwise_layer", "layer", fields)
     arrays = step.array("weights", types[1].c, weights.reshape(-1)), step.scales(requant, len(weights))
-    step.call_for_each(conv.batch, kernel, {x: conv.x[0], y: conv.y[0]}, address, x, *arrays, y)
+    step.call_for_each(conv.batch, kernel, {x: conv.x[0], y: conv.y[0]}, address, x, *arrays, *window, y)
 
 
 KERNELS: dict[str, Callable[[Step, Linear, Convolution, Array, Requant], None]] = {
@@ -196,6 +201,7 @@ KERNELS: dict[str, Callable[[Step, Linear, Convolution, Array, Requant], None]] 
     "sparse_row": _sparse_row,
     "depthwise": _depthwise,
     "depthwise_3x3": _depthwise,
+    "depthwise_words": _depthwise,
 }
 """What writes the step of a linear layer, by the kernel that choose-kernels has named."""
 

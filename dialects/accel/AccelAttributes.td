@@ -76,13 +76,14 @@ def Accel_Function : Accel_Choice<Accel_FunctionAttr>;
 ///   sparse_row     one row, whose inputs equal to `skip` are not multiplied
 ///   depthwise      one input channel for each output channel, any kernel
 ///   depthwise_3x3  as depthwise, for the kernels that htvm_depthwise.h names
+///   depthwise_words  as depthwise_3x3, on a copy of four channels at a time
 /// `run` is of kernel "packed": how many taps are added up before the sums of two pixels are taken apart, 0 if that
 /// differs from place to place. dialects/packed_weights.py says what it promises, and row_weights.py what "wide_row" and
 /// "quad_row" do. `skip` is of kernel "sparse_row", and may be of these two: the input element that is not multiplied.
 /// `scratch_bytes` is what the kernel needs beside its operands; from stage 'tiled' on the operand `scratch` has it.
 def Accel_KernelEnum : Accel_Enum<"Kernel", "the host's kernel for a linear layer", [
     "in_place", "collected", "packed", "winograd", "row", "wide_row", "quad_row", "sparse_row", "depthwise",
-    "depthwise_3x3"]>;
+    "depthwise_3x3", "depthwise_words"]>;
 def Accel_KernelAttr : Accel_EnumAttr<Accel_KernelEnum, "kernel">;
 def Accel_Kernel : Accel_Choice<Accel_KernelAttr>;
 

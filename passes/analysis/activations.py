@@ -56,6 +56,11 @@ def is_constant(value: ir.Value) -> bool:
     return source is not None and source.operation.name in ("arith.constant", "memref.get_global")
 
 
+def is_returned(value: ir.Value) -> bool:
+    """Say whether a value is a result of its function on tensors, for which the caller has memory."""
+    return any(isinstance(use.owner.opview, func.ReturnOp) for use in value.uses)
+
+
 def is_argument(value: ir.Value) -> bool:
     """Say whether a value is an argument of the function."""
     return isinstance(value.owner, ir.Block)

@@ -18,7 +18,7 @@ from mlir.dialects import arith
 from htvm.dialects import accel, packed_weights, row_weights, winograd_weights
 from htvm.dialects.packed_weights import CHANNELS, PIXELS, WORDS
 
-from . import layout
+from . import activations, layout
 
 RANGES = {"i8": (-128, 127), "ui8": (0, 255)}
 """Inputs that the packed kernel takes, and which values they can have."""
@@ -31,6 +31,12 @@ LEAST_FITTING = 7 / 8
 """What part of its units must fit for a row to be cut into runs: with an excess in each unit of a block, nothing is
 left of the gain."""
 
+WORD_BYTES = 4
+
+MOST_COPIED = 1 / 8
+"""What part of a depthwise layer's activations its copy of four channels may need: where that is much, the layer could
+not lie over its input and at the same time make room for the next one."""
+
 SPARSE_CHANNELS = 16
 """Output channels of a block of kernel "sparse_row"."""
 
@@ -40,6 +46,7 @@ class Linear:
     """A conv2d layer, or a dense one: then each row is a pixel.
 
     weights: [K, C, R, S]. size: rows and columns of the output. x: strides (C, H, W) of the input; (1, ..) if dense.
+    has_words: whether four channels of the input are always one aligned word.
     skip: the element that many inputs are; None if there is none.
     """
 
@@ -53,6 +60,7 @@ class Linear:
     dilations: tuple[int, int]
     is_inside: bool
     fits_depthwise_3x3: bool
+    has_words: bool
     x: tuple[int, int, int]
     activation_bytes: int
     skip: int | None = None
@@ -142,6 +150,7 @@ def read(layer: accel.Conv2dOp | accel.DenseOp) -> Linear:
             dilations=(1, 1),
             is_inside=True,
             fits_depthwise_3x3=False,
+            has_words=False,
             x=(layout.strides(x)[-1], 0, 0),
         )
     (rows, columns), (down, across), pads = layer.strides, layer.dilations, list(layer.pads)
@@ -157,8 +166,17 @@ def read(layer: accel.Conv2dOp | accel.DenseOp) -> Linear:
         dilations=(down, across),
         is_inside=not any(pads),
         fits_depthwise_3x3=small and max(pads) <= 1,
+        has_words=has_words(layer),
         x=(steps[0], steps[1], steps[2]),
     )
+
+
+def has_words(layer: accel.Conv2dOp) -> bool:
+    """Say whether four channels of a layer's input are a word: bytes, neighbours, in memory that htvm has aligned."""
+    steps = layout.strides(layer.input.type)
+    by_caller = activations.is_argument(layer.input) or activations.is_returned(layer.input)
+    is_aligned = steps[1] == 1 and not any(step % WORD_BYTES for step in (steps[0], *steps[2:]))
+    return is_aligned and layout.element_bytes(layer.input.type) == 1 and not by_caller
 
 
 def frequent_input(layer: accel.Conv2dOp | accel.DenseOp) -> int | None:
@@ -178,9 +196,7 @@ def frequent_input(layer: accel.Conv2dOp | accel.DenseOp) -> int | None:
 def plans(linear: Linear) -> Iterator[Plan]:
     """Yield the ways to compute a layer; the first one takes any."""
     if linear.groups > 1 and linear.weights.shape[1] == 1:
-        yield Plan("depthwise", 30 * linear.taps * linear.outputs, linear.weights.nbytes)
-        if linear.fits_depthwise_3x3:
-            yield Plan("depthwise_3x3", 4 * linear.taps * linear.outputs, linear.weights.nbytes)
+        yield from depthwise(linear)
         return
     yield collected(linear)
     if linear.windows_are_rows:
@@ -193,6 +209,28 @@ def plans(linear: Linear) -> Iterator[Plan]:
             yield packed(linear, unit)
     if fits_winograd(linear):
         yield winograd(linear)
+
+
+def depthwise(linear: Linear) -> Iterator[Plan]:
+    """Yield the ways to compute a depthwise layer.
+
+    An output of a 3x3 kernel takes 40 instructions (stride 2: 58), and the beginning of a line of them 64. Of four
+    channels in a word it takes 34 (45), a line 34, a channel 60, and a word of the input 8.
+    """
+    weight_bytes = linear.weights.nbytes
+    yield Plan("depthwise", 30 * linear.taps * linear.outputs, weight_bytes)
+    if not linear.fits_depthwise_3x3:
+        return
+    stride, channels = linear.strides[0], linear.batch * len(linear.weights)
+    lines = channels * min(linear.size)
+    at_once = (40 if stride == 1 else 58) * linear.outputs + 64 * lines
+    yield Plan("depthwise_3x3", at_once, weight_bytes)
+    words = prod((side - 1) * stride + 3 for side in linear.size)
+    is_small = WORD_BYTES * words <= MOST_COPIED * linear.activation_bytes
+    if linear.has_words and linear.out_channels == 1 and len(linear.weights) % WORD_BYTES == 0 and is_small:
+        copying = 8 * words * channels // WORD_BYTES
+        instructions = (34 if stride == 1 else 45) * linear.outputs + 34 * lines + 60 * channels + copying
+        yield Plan("depthwise_words", instructions, weight_bytes, scratch_bytes=WORD_BYTES * words)
 
 
 def scalar_blocks(linear: Linear) -> int:

@@ -9,7 +9,8 @@ neighbours and the gap is a multiple of their number, a channel meets nothing bu
     output  |<- distance ->| written behind the reads
 
 The distances follow from the loops of runtime/kernels, one case for each kernel, and test/unit/kernels/test_trails.py
-executes the kernels with input and output that far apart.
+executes the kernels with input and output that far apart. Kernel "depthwise_words" has read all of its channels before
+it writes any of theirs, and needs no distance.
 """
 
 from __future__ import annotations
@@ -120,6 +121,8 @@ def trail_of(walk: Walk) -> Trail | None:
             return _in_steps(walk, _pairs(walk), is_held=True)
         case "depthwise_3x3":
             return _depthwise(walk)
+        case "depthwise_words":
+            return _worthwhile(walk, 0, walk.channels[0]) if _same_channels(walk) else None
         case _:
             return None
 
@@ -197,10 +200,9 @@ def _depthwise(walk: Walk) -> Trail | None:
 
     Of each window only what the one before did not have is read.
     """
-    channels = walk.channels[0]
-    alike = walk.channels[0] == walk.channels[1] == walk.groups and walk.x_bytes == walk.y_bytes
-    if not alike or (walk.x[0], walk.y[0]) != (1, 1) or any(step % channels for step in (*walk.x[1:], *walk.y[1:])):
+    if not _same_channels(walk):
         return None
+    channels = walk.channels[0]
     along = 0 if walk.out_size[0] > walk.out_size[1] else 1  # backend/c/linear_steps.py transposes the former
     across = 1 - along
     start = np.arange(walk.out_size[along]) * walk.strides[along] - walk.pads[along]
@@ -214,3 +216,12 @@ def _depthwise(walk: Walk) -> Trail | None:
     reads = np.append(first.reshape(-1) * walk.x_bytes, inf)
     later = np.minimum.accumulate(reads[::-1])[::-1]
     return _worthwhile(walk, (ends.reshape(-1) - later[1:]).max(), channels * walk.x_bytes)
+
+
+def _same_channels(walk: Walk) -> bool:
+    """Say whether a depthwise layer's pixels are whole and equally large, so that a channel only meets itself."""
+    channels = walk.channels[0]
+    alike = channels == walk.channels[1] == walk.groups and walk.x_bytes == walk.y_bytes
+    return (
+        alike and (walk.x[0], walk.y[0]) == (1, 1) and not any(step % channels for step in (*walk.x[1:], *walk.y[1:]))
+    )

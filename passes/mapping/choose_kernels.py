@@ -54,6 +54,9 @@ MODEST_DATA = 1.1
 MOST_LOSS = 1.2
 """What a layer that skips inputs may take if there is none to skip, as a multiple of what never tries."""
 
+MOST_FOR_MEMORY = 1.15
+"""What a layer may take to need less memory, as a multiple of its best plan of modest constants."""
+
 CODE_BYTES = 32 << 10
 """What is left for code, stack and the constants of other layers, where constants are traded for speed."""
 
@@ -147,9 +150,10 @@ def modest_of(plans: Sequence[Plan], weight_bytes: int) -> Plan:
 def within_least_peak(module: ir.Operation, plans: Plans) -> Plans:
     """Return the plans with which no layer needs more memory at once than some layer needs with any of its plans.
 
-    Plans that take longer than the best of modest constants are left out: memory is not saved at any price.
+    Plans that take much longer than the best of modest constants are left out: memory is not saved at any price.
     """
-    most = {layer: cost(modest_of(found, layout.size_bytes(layer.weights.type))) for layer, found in plans.items()}
+    weight_bytes = {layer: layout.size_bytes(layer.weights.type) for layer in plans}
+    most = {layer: MOST_FOR_MEMORY * cost(modest_of(found, weight_bytes[layer])) for layer, found in plans.items()}
     plans = {layer: [plan for plan in found if cost(plan) <= most[layer]] for layer, found in plans.items()}
     needs: dict[accel.Layer, list[int]] = {}
     for function in accel.functions(module):

@@ -115,7 +115,7 @@ func.func @pooling_without_counts(%x: tensor<1x4x6x6xi8>) {
 // -----
 
 func.func @unknown_kernel(%x: tensor<1x4xi8>, %w: tensor<2x4xi8>) {
-  // expected-error@+1 {{attribute 'kernel' failed to satisfy constraint: the host's kernel for a linear layer: in_place, collected, packed, winograd, row, wide_row, quad_row, sparse_row, depthwise, depthwise_3x3}}
+  // expected-error@+1 {{attribute 'kernel' failed to satisfy constraint: the host's kernel for a linear layer: in_place, collected, packed, winograd, row, wide_row, quad_row, sparse_row, depthwise, depthwise_3x3, depthwise_words}}
   %y = accel.dense %x, %w {kernel = "fast"} : (tensor<1x4xi8>, tensor<2x4xi8>) -> tensor<1x2xi32>
   return
 }

@@ -188,3 +188,26 @@ func.func @pinned(%x: tensor<1x16x4x4xi8, #nhwc>) -> tensor<1x32x4x4xi8, #nhwc> 
   %y = accel.conv2d %x, %w {engine = "host", kernel = #accel.kernel<in_place>, strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1 : i64} : (tensor<1x16x4x4xi8, #nhwc>, tensor<32x16x1x1xi8>) -> tensor<1x32x4x4xi8, #nhwc>
   return %y : tensor<1x32x4x4xi8, #nhwc>
 }
+
+// -----
+
+#nhwc = affine_map<(n, c, h, w) -> (n, h, w, c)>
+
+// Four channels are a word, but not in the memory of a caller, who may have a map anywhere; nor with 6 channels.
+// CHECK-LABEL: @depthwise_words
+func.func @depthwise_words(%x: tensor<1x32x20x20xi8, #nhwc>, %z: tensor<1x6x8x8xi8, #nhwc>) -> (tensor<1x32x20x20xi8, #nhwc>, tensor<1x6x8x8xi8, #nhwc>) {
+  // CHECK: accel.conv2d %arg0
+  // CHECK-SAME: kernel = #accel.kernel<depthwise_3x3>
+  // CHECK: accel.conv2d
+  // CHECK-SAME: kernel = #accel.kernel<depthwise_words>
+  // CHECK-SAME: scratch_bytes = 1936
+  // CHECK: accel.conv2d
+  // CHECK-SAME: kernel = #accel.kernel<depthwise_3x3>
+  %w = arith.constant dense<1> : tensor<32x1x3x3xi8>
+  %v = arith.constant dense<1> : tensor<6x1x3x3xi8>
+  %a = accel.conv2d %x, %w {engine = "host", strides = array<i64: 1, 1>, pads = array<i64: 1, 1, 1, 1>, dilations = array<i64: 1, 1>, groups = 32 : i64} : (tensor<1x32x20x20xi8, #nhwc>, tensor<32x1x3x3xi8>) -> tensor<1x32x20x20xi8, #nhwc>
+  %y = accel.conv2d %a, %w {engine = "host", strides = array<i64: 1, 1>, pads = array<i64: 1, 1, 1, 1>, dilations = array<i64: 1, 1>, groups = 32 : i64} : (tensor<1x32x20x20xi8, #nhwc>, tensor<32x1x3x3xi8>) -> tensor<1x32x20x20xi8, #nhwc>
+  %b = accel.add %z, %z : (tensor<1x6x8x8xi8, #nhwc>, tensor<1x6x8x8xi8, #nhwc>) -> tensor<1x6x8x8xi8, #nhwc>
+  %u = accel.conv2d %b, %v {engine = "host", strides = array<i64: 1, 1>, pads = array<i64: 1, 1, 1, 1>, dilations = array<i64: 1, 1>, groups = 6 : i64} : (tensor<1x6x8x8xi8, #nhwc>, tensor<6x1x3x3xi8>) -> tensor<1x6x8x8xi8, #nhwc>
+  return %y, %u : tensor<1x32x20x20xi8, #nhwc>, tensor<1x6x8x8xi8, #nhwc>
+}

@@ -34,26 +34,27 @@ def random_array(generator, dtype, shape):
 
 
 def conv2d_case(seed: int, depthwise: str | None = None, unit: int | None = None) -> Case:
-    """depthwise: "3x3" or "any" for the kernels of that name. unit: of the packed kernel."""
+    """depthwise: "3x3", "words" or "any" for the kernels of that name. unit: of the packed kernel."""
     generator = np.random.default_rng(seed)
 
     def pick(*choices):
         return choices[generator.integers(len(choices))]
 
-    types = TYPES if unit is None else [each for each in TYPES if each[0] in ("int8", "uint8")]
+    is_words = depthwise == "words"
+    types = TYPES if unit is None and not is_words else [each for each in TYPES if each[0] in ("int8", "uint8")]
     x_type, w_type, y_type, form = types[seed % len(types)]
-    if depthwise == "3x3":
+    if depthwise in ("3x3", "words"):
         stride = pick(1, 2)
         kernel, strides, dilations = (3, 3), (stride, stride), (1, 1)
-        pads = tuple(int(pad) for pad in generator.integers(0, 2, 4))
+        pads = tuple(int(pad) for pad in generator.integers(0, 4 if is_words else 2, 4))
     else:
         kernel = tuple(int(size) for size in generator.integers(1, 5, 2))
         strides = tuple(int(size) for size in generator.integers(1, 4, 2))
         dilations = pick((1, 1), (1, 1), (2, 1), (1, 2), (3, 2))
         pads = pick((0, 0, 0, 0), tuple(int(pad) for pad in generator.integers(0, 5, 4)))
-    groups = int(pick(1, 1, 1, 2, 3)) if depthwise is None else int(pick(1, 2, 5))
+    groups = int(pick(1, 1, 1, 2, 3)) if depthwise is None else int(pick(4, 8, 12)) if is_words else int(pick(1, 2, 5))
     channels = int(pick(1, 2, 3, 4, 7, 8, 13)) if depthwise is None else 1
-    out_channels = int(pick(1, 2, 3, 4, 5, 8, 9, 16)) if depthwise is None else int(pick(1, 1, 2))
+    out_channels = int(pick(1, 2, 3, 4, 5, 8, 9, 16)) if depthwise is None else 1 if is_words else int(pick(1, 1, 2))
     sizes = []
     for axis in range(2):
         least = max(1, dilations[axis] * (kernel[axis] - 1) + 1 - pads[axis] - pads[axis + 2])
@@ -69,7 +70,7 @@ def conv2d_case(seed: int, depthwise: str | None = None, unit: int | None = None
     scaling = random_scaling(generator, form, len(weights), int(np.abs(acc).max()), limits_of(y_type, generator))
     expected = scaling(acc).astype(y_type)
 
-    x_order, y_order = pick(NHWC, NHWC, NCHW), pick(NHWC, NHWC, NCHW)
+    x_order, y_order = NHWC if is_words else pick(NHWC, NHWC, NCHW), pick(NHWC, NHWC, NCHW)
     x_memory, x_strides = native.laid_out(x, x_order)
     y_memory, y_strides = native.laid_out(expected, y_order)
     in_place = groups == 1 and (x_strides[1] == 1 or channels == 1)
@@ -100,14 +101,18 @@ def conv2d_case(seed: int, depthwise: str | None = None, unit: int | None = None
     title = f"seed {seed}: {x_type} {x.shape} * {w_type} {weights.shape} strides {strides} pads {pads} {dilations}"
     if depthwise is not None:
         layer = {"channels": len(weights), "multiplier": out_channels, **fields}
-        stride = f"{strides[0]}, " if depthwise == "3x3" else ""
+        stride = f"{strides[0]}, " if depthwise != "any" else ""
         name = f"depthwise{depthwise}_{strides[0] if stride else 0}_{short}"
-        macro = "HTVM_DEFINE_DEPTHWISE3X3" if depthwise == "3x3" else "HTVM_DEFINE_DEPTHWISE"
+        macro = {"3x3": "DEPTHWISE3X3", "words": "DEPTHWISE_WORDS", "any": "DEPTHWISE"}[depthwise]
+        if is_words:
+            reach = [(side - 1) * strides[0] + 3 for side in acc.shape[2:]]
+            buffers["scratch"] = np.full(4 * reach[0] * reach[1], 0x5A, np.uint8)
         return Case(
             title,
-            "htvm_depthwise.h",
-            f"{macro}({name}, {stride}{types}, HTVM_{form})",
-            f"    {name}({native.struct('htvm_depthwise_layer', layer)}, x, weights, scales, y);",
+            "htvm_depthwise_words.h" if is_words else "htvm_depthwise.h",
+            f"HTVM_DEFINE_{macro}({name}, {stride}{types}, HTVM_{form})",
+            f"    {name}({native.struct('htvm_depthwise_layer', layer)}, x, weights, scales, "
+            f"{'scratch, ' if is_words else ''}y);",
             {**buffers, "weights": weights.reshape(-1)},
             y_memory,
         )
@@ -155,6 +160,7 @@ def test_conv2d_equals_formula(compiler, tmp_path):
 @pytest.mark.parametrize("compiler", native.COMPILERS)
 def test_depthwise_equals_formula(compiler, tmp_path):
     cases = [conv2d_case(seed, "3x3") for seed in range(200)] + [conv2d_case(seed, "any") for seed in range(100)]
+    cases += [conv2d_case(seed, "words") for seed in range(150)]
     native.check(cases, compiler, tmp_path)
 
 

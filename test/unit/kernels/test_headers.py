@@ -27,7 +27,7 @@ RV32_COMPILERS = {
 HEADERS = sorted(path.name for path in native.KERNELS.glob("*.h"))
 EVERY_FORM = """\
 #include "htvm_conv2d.h"
-#include "htvm_depthwise.h"
+#include "htvm_depthwise_words.h"
 #include "htvm_elementwise.h"
 #include "htvm_packed.h"
 #include "htvm_paired_row.h"
@@ -46,7 +46,8 @@ HTVM_DEFINE_WINOGRAD_BLOCKS(winograd_blocks, HTVM_INT8)
     HTVM_DEFINE_PAIRED_ROW(quad_row_##form, HTVM_QUADS, 1, HTVM_INT8, HTVM_INT8, form) USE(quad_row_##form) \\
     HTVM_DEFINE_SPARSE_ROW(sparse_row_##form, HTVM_INT8, HTVM_INT8, form) USE(sparse_row_##form) \\
     HTVM_DEFINE_CONV2D(conv2d_##form, HTVM_INT8, HTVM_INT8, HTVM_INT8, form) USE(conv2d_##form) \\
-    HTVM_DEFINE_DEPTHWISE3X3(depthwise_##form, 1, HTVM_INT8, HTVM_INT8, HTVM_INT8, form) USE(depthwise_##form)
+    HTVM_DEFINE_DEPTHWISE3X3(depthwise_##form, 1, HTVM_INT8, HTVM_INT8, HTVM_INT8, form) USE(depthwise_##form) \\
+    HTVM_DEFINE_DEPTHWISE_WORDS(words_##form, 2, HTVM_INT8, HTVM_INT8, HTVM_INT8, form) USE(words_##form)
 FORMS(HTVM_RAW)
 FORMS(HTVM_NARROW)
 FORMS(HTVM_NARROW_EACH)

@@ -14,7 +14,7 @@ from htvm.dialects import packed_weights, winograd_weights
 from htvm.passes.analysis.packing import Trail
 from htvm.passes.analysis.trails import Walk, trail_of
 
-KERNELS = ("packed", "winograd", "collected", "in_place", "depthwise_3x3")
+KERNELS = ("packed", "winograd", "collected", "in_place", "depthwise_3x3", "depthwise_words")
 POISON = 0x5A
 NHWC = (0, 2, 3, 1)
 
@@ -26,13 +26,22 @@ def trailing_case(kernel: str, seed: int) -> tuple[Case, Walk]:
     def pick(*choices):
         return choices[generator.integers(len(choices))]
 
-    is_depthwise, is_winograd = kernel == "depthwise_3x3", kernel == "winograd"
+    is_words, is_winograd = kernel == "depthwise_words", kernel == "winograd"
+    is_depthwise = is_words or kernel == "depthwise_3x3"
     window = (3, 3) if is_depthwise or is_winograd else tuple(int(side) for side in generator.integers(1, 5, 2))
     stride = pick(1, 2)
     strides = (1, 1) if is_winograd else (stride, stride) if is_depthwise else (pick(1, 2, 3), pick(1, 2))
     dilations = (1, 1) if is_depthwise or is_winograd or kernel == "in_place" else pick((1, 1), (2, 1), (1, 2))
     pads = tuple(int(pad) for pad in generator.integers(0, 2 if is_depthwise else 4, 4))
-    groups = pick(4, 6, 8) if is_depthwise else 1 if kernel in ("in_place", "collected", "winograd") else pick(1, 1, 2)
+    groups = (
+        pick(4, 8)
+        if is_words
+        else pick(4, 6, 8)
+        if is_depthwise
+        else 1
+        if kernel in ("in_place", "collected", "winograd")
+        else pick(1, 1, 2)
+    )
     channels = 1 if is_depthwise else pick(1, 4, 6, 16)
     outputs = 1 if is_depthwise else pick(1, 3, 4, 9, 16)
     size = tuple(
@@ -91,11 +100,15 @@ def trailing_case(kernel: str, seed: int) -> tuple[Case, Walk]:
     short = f"{kernel}_{y_type}_{stride}"
     title = f"{kernel} seed {seed}: {x.shape} -> {expected.shape} {window} strides {strides} {dilations} pads {pads}"
     if is_depthwise:
-        definition = f"HTVM_DEFINE_DEPTHWISE3X3({short}, {stride}, HTVM_INT8, HTVM_INT8, {y_name}, HTVM_{form})"
+        macro, header = ("DEPTHWISE_WORDS", "_words") if is_words else ("DEPTHWISE3X3", "")
+        definition = f"HTVM_DEFINE_{macro}({short}, {stride}, HTVM_INT8, HTVM_INT8, {y_name}, HTVM_{form})"
         layer = native.struct("htvm_depthwise_layer", {"channels": len(weights), "multiplier": 1, **fields})
         buffers["weights"] = weights.reshape(-1)
-        call = f"{short}({layer}, x, weights, scales, y);"
-        return Case(title, "htvm_depthwise.h", definition, call, buffers, y_memory), walk
+        if is_words:
+            reach = [(side - 1) * stride + 3 for side in out_size]
+            buffers["scratch"] = np.full(4 * reach[0] * reach[1], POISON, np.uint8)
+        call = f"{short}({layer}, x, weights, scales, {'scratch, ' if is_words else ''}y);"
+        return Case(title, f"htvm_depthwise{header}.h", definition, call, buffers, y_memory), walk
     if is_winograd:
         definition = (
             "HTVM_DEFINE_WINOGRAD_BLOCKS(blocks, HTVM_INT8)\n"
@@ -182,12 +195,14 @@ def channels_of(case: Case):
     [
         ("depthwise_3x3", 1, 48 * 8),  # one row behind: the next row reads it, and a channel meets no other
         ("depthwise_3x3", 2, 0),
+        ("depthwise_words", 1, 0),  # all of a channel is read first
+        ("depthwise_words", 2, 0),
         ("winograd", 1, 4 * 48 * 8 + 8),  # four tiles are 16 columns of four rows; their last column is read again
         ("packed", 1, 49 * 8),  # the pixel after those that were written reads a row and a pixel before it
     ],
 )
 def test_distances_of_a_feature_map_of_48_by_48(kernel, stride, distance):
-    groups, out = (8, 48 // stride) if kernel == "depthwise_3x3" else (1, 48 // stride)
+    groups, out = (8, 48 // stride) if kernel.startswith("depthwise") else (1, 48 // stride)
     x, y = (1, 48 * 8, 8), (1, out * 8, 8)
     walk = Walk(kernel, groups, (8, 8), (48, 48), (out, out), (3, 3), (stride, stride), (1, 1), (1, 1), x, y)
     trail = trail_of(walk)
