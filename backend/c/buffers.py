@@ -45,8 +45,10 @@ def places(program: Program) -> list[Place]:
     renamed = dict(reshapes_in_place(program))
     kinds = {value: BufferKind.SCRATCH for step in program.steps for value in step.scratch_buffers}
     for op in operations(program):
-        if isinstance(op, accel.LaunchOp) and op.weights is not None:
-            kinds[root_of(op.weights)[0]] = BufferKind.WEIGHTS
+        if isinstance(op, accel.LaunchOp):
+            for operand, kind in ((op.weights, BufferKind.WEIGHTS), (op.sums, BufferKind.SCRATCH)):
+                if operand is not None:
+                    kinds[root_of(operand)[0]] = kind
     for op in operations(program):
         if isinstance(op, accel.BufferOp) and op.memref not in renamed:
             held: list[ir.Value] = [op.memref]

@@ -15,6 +15,7 @@ from mlir.dialects import memref
 
 from htvm.backend.targets.jobs import OPERANDS, Job
 from htvm.backend.targets.soc import Route, Soc
+from htvm.backend.targets.soc import operands as operands_of
 from htvm.dialects import accel
 from htvm.dialects.copies import Runs
 
@@ -78,9 +79,12 @@ class Commands:
             root = root_of(op.weights)[0]
             if constant := self.loaded.get(root) or values.global_name(root):
                 step.packed.add(constant)
-        memories = dict(zip(OPERANDS, (unit.input, unit.input, unit.weights, unit.output), strict=True))
+        if op.sums is not None:
+            operands["sums"] = op.sums
+        has = operands_of(unit)
         places = [
-            self.operand(operands[name], memories[name].memory, step) if name in operands else 0 for name in OPERANDS
+            self.operand(operands[name], has.get(name, unit.input).memory, step) if name in operands else 0
+            for name in OPERANDS
         ]
         words = tuple(job.words({}, names)[: -len(OPERANDS)])
         step.calls.append(call("htvm_launch", unit_name(engine), *places, job=words))

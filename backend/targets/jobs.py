@@ -15,7 +15,7 @@ from mlir import ir
 from htvm.dialects import accel
 from htvm.dialects.accel import JobKind, Layout
 
-OPERANDS = ("input", "rhs", "weights", "output")
+OPERANDS = ("input", "rhs", "weights", "sums", "output")
 """What a descriptor has addresses of; 0 for one that the job does not have."""
 
 MOST_OWN = 6

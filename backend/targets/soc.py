@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, cast, runtime_checkable
 
 from mlir import ir
 
@@ -109,6 +109,26 @@ class Accelerator(Engine, Protocol):
 
     def execute(self, job: Job, inputs: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
         """Compute a lowered job as the hardware does: uint8[output_bytes] from the bytes of inputs and weights."""
+        ...
+
+
+class KeepsSums(Accelerator, Protocol):
+    """An accelerator some of whose jobs keep sums in a memory that others use too, beside their operands.
+
+    sums: where. A launch may overwrite all that it has of them.
+    """
+
+    @property
+    def sums(self) -> Operand: ...
+
+    def sums_bytes(self, job: Job) -> int:
+        """Return the bytes of the sums of a tile (not lowered); 0 if it keeps none there."""
+        ...
+
+    def execute(
+        self, job: Job, inputs: Sequence[np.ndarray], weights: np.ndarray, sums: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Compute a lowered job as the hardware does, and leave in `sums`, uint8[sums_bytes], what it leaves there."""
         ...
 
 
@@ -325,7 +345,18 @@ class Soc:
 
 def operands(engine: Accelerator) -> dict[str, Operand]:
     """Return the operands of an accelerator by role."""
-    return {"input": engine.input, "weights": engine.weights, "output": engine.output}
+    found = {"input": engine.input, "weights": engine.weights, "output": engine.output}
+    return found | {"sums": engine.sums} if keeps_sums(engine) else found
+
+
+def keeps_sums(engine: object) -> TypeGuard[KeepsSums]:
+    """Say whether an engine is one that keeps sums; validated: it has all members then. Faster than isinstance."""
+    return hasattr(engine, "sums")
+
+
+def sums_bytes(engine: Accelerator, job: Job) -> int:
+    """Return the bytes of the sums that a tile (not lowered) keeps in memory."""
+    return engine.sums_bytes(job) if keeps_sums(engine) else 0
 
 
 def with_memory(engine: Accelerator, memory: Memory, size_bytes: int) -> Accelerator:

@@ -11,7 +11,20 @@ from types import UnionType
 from typing import Any, Union, cast, get_args, get_origin, get_type_hints
 
 from htvm.backend.targets.jobs import MOST_OWN
-from htvm.backend.targets.soc import Accelerator, CostModel, Dma, Engine, Host, Memory, Operand, Route, Soc, operands
+from htvm.backend.targets.soc import (
+    Accelerator,
+    CostModel,
+    Dma,
+    Engine,
+    Host,
+    KeepsSums,
+    Memory,
+    Operand,
+    Route,
+    Soc,
+    keeps_sums,
+    operands,
+)
 
 PARTS = {"memories": Memory, "engines": Engine, "dmas": Dma, "cost_models": CostModel}
 """The fields of a Soc that are tuples, and of what."""
@@ -59,6 +72,8 @@ def _of_part(where: str, part: object, wanted: type) -> Iterator[str]:
     needed = set(_members(wanted))
     if wanted is Engine and any(hasattr(part, name) for name in _members(Accelerator)):
         needed, wanted = {*needed, *_members(Accelerator)}, Accelerator
+        if keeps_sums(part):
+            needed |= {*_members(KeepsSums)}
     if missing := sorted(name for name in needed if not hasattr(part, name)):
         yield f"{where}: found {_kind(part)} without {', '.join(missing)}, wanted all members of soc.{wanted.__name__}"
         return

@@ -1,7 +1,8 @@
 """What MLPerf Tiny's networks take on a target with other accelerators than DIANA's, beside what is published.
 
-Usage: measure.py [--target gap9] [--memory l1=65536 ..] [NETWORK ..]
-default: gap9 and the four networks of test/inputs/models/mlperf_tiny, with scales that are powers of two
+Usage: measure.py [--target gap9] [--memory l1=65536 ..] [--requant exact] [NETWORK ..]
+default: gap9 and the four networks of test/inputs/models/mlperf_tiny, with scales that are powers of two (pow2);
+exact: with the networks' own
 
 Prints for each network the cycles of an inference, simulated end to end, and the milliseconds at the target's clock;
 the published ones, where there are some; the layers and the share of MACs on accelerators; what the accelerators work,
@@ -40,6 +41,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--target", default="gap9")
     parser.add_argument("--memory", action="append", default=[], metavar="NAME=BYTES")
+    parser.add_argument("--requant", choices=("exact", "pow2"), default="pow2")
     parser.add_argument("networks", nargs="*", default=NETWORKS, metavar="NETWORK")
     arguments = parser.parse_args()
     soc = targets.load(arguments.target)
@@ -48,12 +50,12 @@ def main() -> int:
         soc = soc.with_memory(name, int(size))
     print("| network | cycles | ms | published ms | on accelerators | their work | host's layers | worst prediction |")
     print("|---|---:|---:|---:|---|---:|---:|---:|")
-    return 0 if all([row(network, soc) for network in arguments.networks]) else 1
+    return 0 if all([row(network, soc, arguments.requant) for network in arguments.networks]) else 1
 
 
-def row(network: str, soc: Soc) -> bool:
+def row(network: str, soc: Soc, requant: str) -> bool:
     """Print what a network takes; return whether its outputs are right and the predictions near."""
-    compiled = htvm.compile(models.path(f"mlperf_tiny/{network}"), soc, requant="pow2")
+    compiled = htvm.compile(models.path(f"mlperf_tiny/{network}"), soc, requant=requant)
     samples = Samples.of(compiled.project.inputs, compiled.project.random_inputs(0))
     result = compiled.program.run(samples)
     wanted = compiled.meant(samples)

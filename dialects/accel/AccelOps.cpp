@@ -781,6 +781,8 @@ LogicalResult LaunchOp::verify() {
 
 void LaunchOp::getEffects(SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>> &effects) {
   addBackgroundEffects(getOperation()->getOpOperands(), getOutMutable(), effects);
+  for (OpOperand &sums : getSumsMutable())
+    effects.emplace_back(MemoryEffects::Write::get(), &sums, SideEffects::DefaultResource::get());
 }
 
 /// Nothing that touches memory may cross a wait.

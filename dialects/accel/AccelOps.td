@@ -469,15 +469,18 @@ def Accel_LaunchOp : Accel_Op<"launch",
     target's description of the engine made of it (backend/targets/jobs.py). The job runs while later operations do,
     until its token is waited for. An engine runs one job at a time: whoever launches the next has waited.
 
+    `sums` is where an engine that keeps sums in memory has them: the job may overwrite all of it, and a job that adds to
+    sums of an earlier one reads them there.
+
     ```mlir
     %t = accel.launch "digital" %x weights %w into %y {job = #accel.job<kind = conv2d, ..>} : (memref<..>, memref<..>, memref<..>)
     ```
   }];
   let arguments = (ins StrAttr:$engine, Variadic<Accel_MemRef>:$inputs, Optional<Accel_MemRef>:$weights,
-                       Accel_MemRef:$out, Accel_Job:$job);
+                       Optional<Accel_MemRef>:$sums, Accel_MemRef:$out, Accel_Job:$job);
   let results = (outs Accel_Token:$token);
   let assemblyFormat = [{
-    $engine $inputs (`weights` $weights^)? `into` $out attr-dict `:` functional-type(operands, results)
+    $engine $inputs (`weights` $weights^)? (`sums` $sums^)? `into` $out attr-dict `:` functional-type(operands, results)
   }];
   let hasVerifier = 1;
 }

@@ -23,7 +23,8 @@ class Action:
     """An operation that touches memory, or waits for one that does.
 
     reads, writes: buffers and arguments, whole, though a copy may touch only a part; constants are left out. used:
-    the layer's scratch memory. number: its place among the actions. end: the number of the wait, or its own.
+    the scratch memory of a layer, the sums of a job. number: its place among the actions. end: the number of the wait,
+    or its own.
     """
 
     op: ir.OpView
@@ -66,7 +67,8 @@ def _action(op: ir.OpView, index: int, number: dict[ir.Operation, int], count: i
         case accel.LaunchOp():
             end = _waited_for(op, number, count)
             weights = [op.weights] if op.weights is not None else []
-            return Action(op, index, end, tuple(_memory([*op.inputs, *weights])), (whole(op.out),))
+            sums = (whole(op.sums),) if op.sums is not None else ()
+            return Action(op, index, end, tuple(_memory([*op.inputs, *weights])), (whole(op.out),), sums)
         case _:
             assert accel.is_layer(op), op.operation.name
             read = tuple(activations.read_by(op))

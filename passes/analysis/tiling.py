@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from htvm.backend.targets.jobs import Job, Layout, Range
-from htvm.backend.targets.soc import Accelerator, Route, Soc
+from htvm.backend.targets.soc import Accelerator, Route, Soc, operands, sums_bytes
 from htvm.backend.targets.violations import AtMost, Bytes, Described, MapIn, PartOf, Subject, Violation
 
 from .layout import aligned
@@ -175,7 +175,13 @@ class Search:
 
     def weights_of_a_tile(self, tiling: Tiling) -> int:
         """Return the bytes of the weights that the largest tile of a tiling has."""
-        return max(self.cost(tile, tiling).weight_bytes for tile in different(self.job, tiling))
+        if not self.fetches_weights:
+            return 0
+        return max(self.weights_of(tile.job, tiling) for tile in different(self.job, tiling))
+
+    def weights_of(self, job: Job, tiling: Tiling) -> int:
+        """Return the bytes of the weights that are fetched for the launches of a tile."""
+        return sum(map(self.engine.weight_bytes, self.launched(job, tiling))) if self.fetches_weights else 0
 
     def allows(self, outputs: int, rows: int, columns: int) -> bool:
         """Say whether tiles of these sizes can be cut out and run, whatever memory they take."""
@@ -259,7 +265,7 @@ class Search:
         return needed
 
     def map_bytes(self, tiling: Tiling) -> Counter[str]:
-        """Return what the buffers of maps take of each memory, beside maps that lie there: the largest of each."""
+        """Return what the buffers of maps and sums take of each memory, beside maps there: the largest of each."""
         jobs = [tile.job for tile in different(self.job, tiling)]
         needed: Counter[str] = Counter()
         if tiling.loads:
@@ -268,7 +274,24 @@ class Search:
         if tiling.stores:
             largest = max(job.output_bytes for job in jobs)
             needed[self.engine.output.memory] += aligned(largest) * tiling.buffers
+        if self.sums_memory:
+            needed[self.sums_memory] += aligned(max(self.sums_of(job, tiling) for job in jobs))
         return needed
+
+    @cached_property
+    def sums_memory(self) -> str | None:
+        """The memory where launches keep sums; None if they keep none."""
+        keeps = sums_bytes(self.engine, Tile.of(self.job, (0, self.job.outputs), *self.whole).job)
+        return operands(self.engine)["sums"].memory if keeps else None
+
+    def sums_of(self, job: Job, tiling: Tiling) -> int:
+        """Return the bytes of the sums of a tile's largest launch."""
+        return max(sums_bytes(self.engine, part) for part in self.launched(job, tiling))
+
+    def launched(self, job: Job, tiling: Tiling) -> list[Job]:
+        """Return the launches of a tile as jobs, not lowered."""
+        full = (0, job.out_size[0]), (0, job.out_size[1])
+        return [job.tile(part, *full)[0] for part in tiling.launches(job)]
 
     @property
     def shares_memory(self) -> bool:
@@ -352,15 +375,15 @@ class Search:
 
     def new_cost(self, job: Job, tiling: Tiling) -> Cost:
         model, engine, whole = self.soc.figures, self.engine, self.job
-        full = (0, job.out_size[0]), (0, job.out_size[1])
-        parts = [job.tile(part, *full)[0] for part in tiling.launches(job)]
         load = pieces(job.channels, whole.channels, job.size, whole.size, input_layout(engine, job))
         store = pieces(job.outputs, whole.outputs, job.out_size, whole.out_size, job.layout)
         return Cost(
-            compute=sum(model.job_cycles(engine.name, engine.lowered(part, self.plain)) for part in parts),
+            compute=sum(
+                model.job_cycles(engine.name, engine.lowered(part, self.plain)) for part in self.launched(job, tiling)
+            ),
             load=self.inputs * load[0] * model.copy_cycles(self.load_route, load[1]),
             store=store[0] * model.copy_cycles(self.store_route, store[1]),
-            weight_bytes=sum(map(engine.weight_bytes, parts)) if self.fetches_weights else 0,
+            weight_bytes=self.weights_of(job, tiling),
             load_runs=load,
             store_runs=store,
         )

@@ -138,6 +138,7 @@ class Schedule:
                     launch.output(),
                     launch.job.attribute(),
                     weights=launch.weights() if launch.weights else None,
+                    sums=launch.sums() if launch.sums else None,
                 )
             if accel.output(task.layer) not in self.begun:
                 self.begun.add(accel.output(task.layer))

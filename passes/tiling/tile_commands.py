@@ -11,7 +11,7 @@ from mlir import ir
 from mlir.dialects import memref
 
 from htvm.backend.targets.jobs import Job, Layout, Range
-from htvm.backend.targets.soc import Accelerator, Soc
+from htvm.backend.targets.soc import Accelerator, Soc, operands, sums_bytes
 from htvm.dialects import accel
 
 from ..analysis import layout
@@ -41,6 +41,7 @@ class Launch:
     job: Job
     inputs: Sequence[Make]
     weights: Make | None
+    sums: Make | None
     output: Make
 
 
@@ -141,6 +142,7 @@ class Layer:
         stores, memory = self.tiling.stores, engine.output.memory
         self.out_buffers = self.buffers("output", self.output, memory, len(self.tiles), written_bytes) if stores else []
         self.weights = self.pack(packed)
+        self.sums = self.sums_buffer()
 
     @property
     def positions(self) -> range:
@@ -150,6 +152,12 @@ class Layer:
         """Return the buffers of so many bytes that tiles of a map use in turn."""
         element, numbers = ir.MemRefType(value.type).element_type, range(min(self.tiling.buffers, turns))
         return [buffer(f"{self.node} {what}", size_bytes, memory, element) for _ in numbers]
+
+    def sums_buffer(self) -> ir.Value | None:
+        """Return the buffer of the sums of all launches, one after the other; None if they keep none in memory."""
+        jobs = (self.launched(tile, part) for tile in self.tiles for part in self.tiling.launches(tile.job))
+        size = max(sums_bytes(self.engine, job) for job in dict.fromkeys(jobs))
+        return buffer(f"{self.node} sums", size, operands(self.engine)["sums"].memory) if size else None
 
     def pack(self, packed: Packed) -> dict[Range, Weights]:
         """Return the packed weights of each tile by its output channels; nothing if the layer has none."""
@@ -239,7 +247,9 @@ class Layer:
             inputs = [self.input_of(tile, job, part, i, turn) for i in self.positions]
             packed = self.weights[tile.outputs].of_launch(index, place) if self.weights else None
             output = self.output_of(tile, job, part, out)
-            launches.append(Launch(self.engine.lowered(job, self.plain), inputs, packed, output))
+            size = sums_bytes(self.engine, job)
+            sums = part_of(self.sums, 0, size) if self.sums is not None and size else None
+            launches.append(Launch(self.engine.lowered(job, self.plain), inputs, packed, sums, output))
         held: list[ir.Value] = [self.ring(i, turn) if self.loads[i] else self.inputs[i] for i in self.positions]
         if place is not None:
             held.append(place)
@@ -254,7 +264,7 @@ class Layer:
             launches,
             stores,
             frozenset(held),
-            frozenset([made]),
+            frozenset([made] if self.sums is None else [made, self.sums]),
         )
 
     def ring(self, position: int, turn: int) -> ir.Value:

@@ -37,7 +37,7 @@ enum {
     HTVM_JOB = 0x04        /* of an accelerator: the address of a descriptor, which is read at once */
 };
 
-enum { HTVM_JOB_WORDS = 16 }; /* of a descriptor, the last four of them addresses */
+enum { HTVM_JOB_WORDS = 17 }; /* of a descriptor, the last five of them addresses */
 
 /* Memory is as the program says before what follows and after what precedes: compilers may not move accesses across.
  * A host that reorders them itself needs its fence here. */
@@ -120,8 +120,8 @@ static inline void htvm_copy_maps(uintptr_t dma, uintptr_t to, uint32_t to_map_s
  * 4 mul, 5 lookup, 6 pool2d), channels, outputs, rows and columns of the input, of the output, of the kernel, strides,
  * padding (top, left, bottom, right), groups, six fields of the accelerator's own (of DIANA's: shift, lowest and highest
  * result, lowest and highest code of a converter and the shift of what is made of it), order of the output (0 channels
- * outermost, 1 innermost). Then follow four words: the addresses of input, second input, weights and output, 0 for one
- * that the job does not have.
+ * outermost, 1 innermost). Then follow five words: the addresses of input, second input, weights, sums and output, 0 for
+ * one that the job does not have. Sums are memory that the job may overwrite while it runs.
  */
 static inline void htvm_launch(uintptr_t engine, const uint32_t *descriptor)
 {
@@ -138,13 +138,14 @@ static inline void htvm_copy_job(uint32_t *job, const uint32_t *descriptor)
 
 /* Start an accelerator on a job whose operands are elsewhere than its descriptor says, which is changed. Counts as 1. */
 static inline void htvm_launch_at(uintptr_t engine, uint32_t *job, uint32_t input, uint32_t second, uint32_t weights,
-                                  uint32_t output)
+                                  uint32_t sums, uint32_t output)
 {
-    uint32_t *const addresses = job + HTVM_JOB_WORDS - 4;
+    uint32_t *const addresses = job + HTVM_JOB_WORDS - 5;
     addresses[0] = input;
     addresses[1] = second;
     addresses[2] = weights;
-    addresses[3] = output;
+    addresses[3] = sums;
+    addresses[4] = output;
     htvm_launch(engine, job);
     htvm_barrier(); /* the descriptor may change from here on */
 }

@@ -3,6 +3,7 @@
 import heapq
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import combinations, product
 
 from htvm.runtime.simulator.error import SimulationError
 from htvm.runtime.simulator.memories import UNDEFINED, Memories, Region
@@ -16,14 +17,14 @@ ENDS, STARTS = range(2)
 class Work:
     """A copy or a job, from being given until it has ended.
 
-    compute: from what was in `reads` as it started to what is in `writes` when it has ended.
+    compute: from what was in `reads` as it started to what is in `writes` when it has ended: the first is the result.
     on_end: called then. sources: what was in those of `reads` that the host reaches, as far as units wrote them.
     """
 
     interval: Interval
     reads: Sequence[Region]
-    writes: Region
-    compute: Callable[[Sequence[bytes]], bytes]
+    writes: Sequence[Region]
+    compute: Callable[[Sequence[bytes]], Sequence[bytes]]
     on_end: Callable[[], None]
     sources: dict[int, bytes] = field(default_factory=dict[int, bytes])
     operands: Sequence[bytes] = ()
@@ -60,9 +61,13 @@ class InFlight:
         one = work.interval
         if one.cycles < 1:
             raise SimulationError(f"{work} takes {one.cycles} cycles, expected 1 at least")
+        for first, second in combinations(work.writes, 2):
+            if first.overlaps(second):
+                raise SimulationError(f"{work} writes {first}, of which it writes {second} too")
         for index, region in enumerate(work.reads):
-            if region.overlaps(work.writes):
-                raise SimulationError(f"{work} writes {work.writes}, of which it reads {region}")
+            for written in work.writes:
+                if region.overlaps(written):
+                    raise SimulationError(f"{work} writes {written}, of which it reads {region}")
             if region.memory.host_visible:
                 work.sources[index] = self.memories.read(region)
         number = len(self.timeline)
@@ -89,30 +94,33 @@ class InFlight:
                 raise SimulationError(f"{work} reads {region}, but nobody has written {missing} in this run")
         self.check_sources(work)
         work.operands = [self.memories.read(region) for region in work.reads]
-        if work.writes.memory.host_visible:
-            self.store(work.writes, bytes([UNDEFINED]) * work.writes.size_bytes)
+        for region in work.writes:
+            if region.memory.host_visible:
+                self.store(region, bytes([UNDEFINED]) * region.size_bytes)
         self.running.append(work)
 
     def end(self, work: Work) -> None:
         self.check_sources(work)
-        if work.writes.memory.host_visible and self.memories.read(work.writes).strip(bytes([UNDEFINED])):
-            raise SimulationError(f"the host has written to {work.writes} before the end of {work}, which writes it")
+        for region in work.writes:
+            if region.memory.host_visible and self.memories.read(region).strip(bytes([UNDEFINED])):
+                raise SimulationError(f"the host has written to {region} before the end of {work}, which writes it")
         self.running.remove(work)
         self.given.remove(work)
         made = work.compute(work.operands)
-        self.store(work.writes, made)
-        self.observe(work, made)
+        for region, content in zip(work.writes, made, strict=True):
+            self.store(region, content)
+        self.observe(work, made[0])
         work.on_end()
 
     def check_pair(self, work: Work, other: Work) -> None:
         """Raise SimulationError if work must not start because of what is running."""
-        for region in work.reads:
-            if region.overlaps(other.writes):
-                raise SimulationError(f"{work} reads {region}, while {other} writes {other.writes}")
-        for verb, regions in (("reads", other.reads), ("writes", [other.writes])):
-            for region in regions:
-                if work.writes.overlaps(region):
-                    raise SimulationError(f"{work} writes {work.writes}, while {other} {verb} {region}")
+        for region, written in product(work.reads, other.writes):
+            if region.overlaps(written):
+                raise SimulationError(f"{work} reads {region}, while {other} writes {written}")
+        for verb, regions in (("reads", other.reads), ("writes", other.writes)):
+            for region, written in product(regions, work.writes):
+                if written.overlaps(region):
+                    raise SimulationError(f"{work} writes {written}, while {other} {verb} {region}")
 
     def check_sources(self, work: Work) -> None:
         """Raise SimulationError if the host has changed what work reads."""

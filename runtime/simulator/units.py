@@ -9,7 +9,7 @@ from unicorn import Uc, UcError
 
 from htvm.backend.targets import registers
 from htvm.backend.targets.jobs import DESCRIPTOR_WORDS, Job
-from htvm.backend.targets.soc import Accelerator, Dma, Route, Soc
+from htvm.backend.targets.soc import Accelerator, Dma, Route, Soc, keeps_sums
 from htvm.runtime.simulator.counter import Counter
 from htvm.runtime.simulator.error import SimulationError
 from htvm.runtime.simulator.memories import Memories, Region
@@ -226,7 +226,7 @@ class TransferUnit(Unit):
             size_bytes=size_bytes,
             stall_cycles=stall,
         )
-        self.give(Work(interval, (source,), target, lambda operands: operands[0], self.end_first), now)
+        self.give(Work(interval, (source,), (target,), lambda operands: operands[:1], self.end_first), now)
 
 
 class AcceleratorUnit(Unit):
@@ -250,7 +250,9 @@ class AcceleratorUnit(Unit):
         inputs, weight_bytes = len(reads), engine.weight_bytes(job)
         if weight_bytes:
             reads.append(self.operand("weights", addresses, engine.weights.memory, weight_bytes))
-        writes = self.operand("output", addresses, engine.output.memory, job.output_bytes)
+        writes = [self.operand("output", addresses, engine.output.memory, job.output_bytes)]
+        if keeps_sums(engine) and (kept := engine.sums_bytes(job)):
+            writes.append(self.operand("sums", addresses, engine.sums.memory, kept))
         interval = Interval(
             unit=self.name,
             start_cycle=now,
@@ -260,8 +262,9 @@ class AcceleratorUnit(Unit):
             macs=job.macs,
         )
 
-        def compute(operands: Sequence[bytes]) -> bytes:
-            return self.result(job, operands[:inputs], b"".join(operands[inputs:]))
+        def compute(operands: Sequence[bytes]) -> list[bytes]:
+            kept = [self.units.memories.read(region) for region in writes[1:]]
+            return self.result(job, operands[:inputs], b"".join(operands[inputs:]), *kept)
 
         self.give(Work(interval, reads, writes, compute, self.end_first), now)
 
@@ -281,17 +284,21 @@ class AcceleratorUnit(Unit):
 
     def operand(self, name: str, addresses: Mapping[str, int], memory: str, size_bytes: int) -> Region:
         """Return where an operand is. Raises SimulationError unless it is in the memory where the engine has it."""
-        region = self.region(f"{name} of", addresses[name], size_bytes, writable=name == "output")
+        region = self.region(f"{name} of", addresses[name], size_bytes, writable=name in ("sums", "output"))
         if region.memory.name != memory:
             raise SimulationError(f"'{self.name}' is given {name} in {region}, expected memory '{memory}'")
         return region
 
-    def result(self, job: Job, inputs: Sequence[bytes], weights: bytes) -> bytes:
-        """Compute a job as the engine does."""
-        arrays = [np.frombuffer(each, np.uint8) for each in inputs]
+    def result(self, job: Job, inputs: Sequence[bytes], weights: bytes, sums: bytes = b"") -> list[bytes]:
+        """Compute a job as the engine does: its output, and what it leaves of sums, if it keeps some."""
+        arrays, kept = [np.frombuffer(each, np.uint8) for each in inputs], np.array(bytearray(sums), np.uint8)
+        packed = np.frombuffer(weights, np.uint8)
         try:
-            output = self.engine.execute(job, arrays, np.frombuffer(weights, np.uint8))
+            if keeps_sums(self.engine) and sums:
+                output = self.engine.execute(job, arrays, packed, kept)
+            else:
+                output = self.engine.execute(job, arrays, packed)
         except (ValueError, ArithmeticError) as error:
             raise SimulationError(f"'{self.name}' cannot run {job}: {error}") from error
         assert output.dtype == np.uint8 and output.size == job.output_bytes, f"'{self.name}' has made {output.shape}"
-        return output.tobytes()
+        return [output.tobytes(), kept.tobytes()] if sums else [output.tobytes()]

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from math import ceil
 
 from htvm.backend.targets.engines.host import CORE, HostEngine
-from htvm.backend.targets.engines.ne16.engine import Ne16Engine, job_cycles
+from htvm.backend.targets.engines.ne16.engine import Ne16Engine
+from htvm.backend.targets.engines.ne16.launch import job_cycles
 from htvm.backend.targets.jobs import Job
 from htvm.backend.targets.soc import Dma, Memory, Operand, Route, Soc
 from htvm.dialects.accel import Layout
@@ -51,6 +52,7 @@ SOC = Soc(
             "ne16",
             input=Operand(L1.name, elements=("ui8",), layouts=(Layout.NHWC,)),
             weights=Operand(L1.name),
+            sums=Operand(L1.name, elements=("i32",)),
             output=Operand(L1.name, elements=("ui8", "i8"), layouts=(Layout.NHWC,)),
             base=0x1B200000,
         ),

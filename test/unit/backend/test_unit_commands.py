@@ -137,7 +137,7 @@ def test_few_calls_stand_one_after_the_other() -> None:
 def test_many_calls_are_a_loop_and_a_job_that_moves_is_copied_before() -> None:
     text = c_of(moving(100))
     step = text[text.index("HTVM_SHARED void htvm_step_0") : text.index("void f_run")]
-    places = "MEMORY_L1 + 400 + i0 * 8, MEMORY_L1 + 400 + i0 * 8, 0, MEMORY_L1 + 400 + i0 * 8"
+    places = "MEMORY_L1 + 400 + i0 * 8, MEMORY_L1 + 400 + i0 * 8, 0, 0, MEMORY_L1 + 400 + i0 * 8"
     assert step.splitlines()[2:-2] == [
         "    uint32_t job[HTVM_JOB_WORDS];",
         "    htvm_launch(UNIT_NPU, step_0_job_0);",
@@ -160,8 +160,8 @@ def test_jobs_that_take_turns_are_each_copied_in_the_loop() -> None:
 
 def test_the_header_knows_how_long_a_descriptor_is() -> None:
     header = (resources.files("htvm.runtime") / "kernels/htvm_soc.h").read_text(encoding="utf-8")
-    assert f"HTVM_JOB_WORDS = {DESCRIPTOR_WORDS} }}; /* of a descriptor, the last four" in header
-    assert len(OPERANDS) == 4
+    assert f"HTVM_JOB_WORDS = {DESCRIPTOR_WORDS} }}; /* of a descriptor, the last five" in header
+    assert len(OPERANDS) == 5
 
 
 def test_a_job_with_an_operand_that_has_gaps_is_an_error() -> None:

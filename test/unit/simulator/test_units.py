@@ -363,7 +363,7 @@ HAZARDS = {
     "a descriptor that the host does not reach": (
         FETCH,
         "htvm_launch(ADDER, (const uint32_t *)L1);",
-        "step 1: 'adder' is given a descriptor in l1[0:64], which the host does not reach",
+        "step 1: 'adder' is given a descriptor in l1[0:68], which the host does not reach",
     ),
     "a job that the engine cannot do": (
         FETCH + "htvm_copy(DMA, WEIGHTS, AT(IN), 4); htvm_wait(DMA, 1);",

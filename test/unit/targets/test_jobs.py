@@ -21,7 +21,7 @@ JOBS = (
 @pytest.mark.parametrize("job", JOBS, ids=lambda job: job.kind)
 def test_a_descriptor_says_all_of_a_job(job: Job) -> None:
     """Negative numbers too, and the addresses; every word has 32 bits."""
-    addresses = {"input": 0x10000040, "rhs": 0, "weights": 0xFFFF0000, "output": 0x10002000}
+    addresses = {"input": 0x10000040, "rhs": 0, "weights": 0xFFFF0000, "sums": 0x10003000, "output": 0x10002000}
     names = [name for name, _ in job.own][::-1]
     words = job.words(addresses, names)
     assert len(words) == DESCRIPTOR_WORDS

@@ -152,7 +152,7 @@ def test_options_are_in_the_order_of_their_cycles() -> None:
 def test_registers_and_arrays_say_the_constants() -> None:
     scaling = Scaling(Width.BITS_16, (3, 700), (-1, 5), (9, 9), True, True, False)
     assert scaling.requantisation == Requantisation(Width.BITS_16, 9, has_bias=True, has_shift_array=False, relu=True)
-    scales, biases, shifts = scaling.packed()
+    scales, shifts, biases = scaling.packed()
     assert scales.view("<u2").tolist() == [3, 700] and biases.view("<i4").tolist() == [-1, 5] and not shifts.size
 
 

@@ -9,7 +9,9 @@
     weights    how weights are packed
     layers     which layers it computes, and as which jobs
     requant    scales, biases and shifts that are exact for a layer
-    two_jobs   the same for a layer whose product needs more than 32 bits
+    two_jobs   the same for a layer whose product needs more than 32 bits: what a second job finishes
+    finishing  the jobs that finish it
+    launch     a tile as the jobs that the hardware runs for it
     vectors    recorded or wanted behaviour, as a file
 
 It is pure: numbers in, numbers out, no operation of MLIR and no address map. Facts "measured on the RTL" are of

@@ -104,9 +104,9 @@ class Addresses:
     weights: int
     input: int
     output: int
-    scale: int
-    shift: int
-    bias: int
+    scale: int = 0
+    shift: int = 0
+    bias: int = 0
 
 
 @dataclass(frozen=True)

@@ -382,7 +382,8 @@ def best_mode(layer: Layer) -> Mode:
         nowhere = Map(0, 2, 2)
         return sum(map(cycles.cycles, jobs(layer, mode, Tile.whole(layer), nowhere, nowhere, Constants(0))))
 
-    return min(layer.modes, key=taken)
+    first, *others = layer.modes
+    return min(layer.modes, key=taken) if others else first
 
 
 def needs_soft_clear(sequence: Sequence[Job]) -> tuple[bool, ...]:

@@ -17,7 +17,7 @@ and a shift more: only the largest shifts that the widths allow are tried.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -133,11 +133,15 @@ class Scaling:
         )
         return np.clip((accumulators * scales + biases) >> shifts, *CLIPS[self.relu])
 
+    def of_channels(self, chosen: slice) -> Scaling:
+        """Return the constants of some channels, with the same fields of registers."""
+        return replace(self, scales=self.scales[chosen], biases=self.biases[chosen], shifts=self.shifts[chosen])
+
     def packed(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the bytes of scales, biases and shifts; the last two are empty where there are none."""
+        """Return the bytes of scales, shifts and biases; the last two are empty where there are none."""
         scales = np.array(self.scales, f"<u{self.width.size_bytes}").view(np.uint8)
         biases = np.array(self.biases if self.has_bias else (), "<i4").view(np.uint8)
-        return scales, biases, np.array(self.shifts if self.has_shift_array else (), np.uint8)
+        return scales, np.array(self.shifts if self.has_shift_array else (), np.uint8), biases
 
 
 @dataclass(frozen=True)
