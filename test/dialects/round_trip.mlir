@@ -185,12 +185,14 @@ func.func @weighted_sum(%a: tensor<2x3xi32>, %b: tensor<3xi8>, %c: tensor<1x8xi6
 }
 
 // CHECK-LABEL: @accelerator
-func.func @accelerator(%x: memref<1x4x8x8xi8, "l1">, %w: memref<640xi8, "weights">, %y: memref<1x4x8x8xi8, "l1">, %z: memref<1x4x8x8xi8, "ram">) {
+func.func @accelerator(%x: memref<1x4x8x8xi8, "l1">, %w: memref<640xi8, "weights">, %y: memref<1x4x8x8xi8, "l1">, %z: memref<1x4x8x8xi8, "ram">, %s: memref<256xi8, "l1">) {
   // CHECK: accel.launch "npu" %{{.*}} weights %{{.*}} into %{{.*}} {job = #accel.job<kind = conv2d, channels = 4, outputs = 4, size = [8, 8], out_size = [8, 8], kernel = [3, 3], strides = [1, 1], pads = [1, 1, 1, 1], groups = 4, layout = nhwc, own = {shift = 4 : i64}>} : (
+  // CHECK: accel.launch "npu" %{{.*}} weights %{{.*}} sums %{{.*}} into
   // CHECK: accel.launch "adder" %{{.*}}, %{{.*}} into %{{.*}} {job = #accel.job<kind = add, channels = 4, outputs = 4, size = [8, 8], out_size = [8, 8], kernel = [1, 1], strides = [1, 1], pads = [0, 0, 0, 0]>} : (
   // CHECK: accel.copy
   // CHECK: accel.wait
   %0 = accel.launch "npu" %x weights %w into %y {job = #accel.job<kind = conv2d, channels = 4, outputs = 4, size = [8, 8], out_size = [8, 8], kernel = [3, 3], strides = [1, 1], pads = [1, 1, 1, 1], groups = 4, layout = nhwc, own = {shift = 4 : i64}>} : (memref<1x4x8x8xi8, "l1">, memref<640xi8, "weights">, memref<1x4x8x8xi8, "l1">) -> !accel.token
+  %5 = accel.launch "npu" %x weights %w sums %s into %y {job = #accel.job<kind = dense, channels = 4, outputs = 4, size = [1, 1], out_size = [1, 1], kernel = [1, 1], strides = [1, 1], pads = [0, 0, 0, 0]>} : (memref<1x4x8x8xi8, "l1">, memref<640xi8, "weights">, memref<256xi8, "l1">, memref<1x4x8x8xi8, "l1">) -> !accel.token
   %1 = accel.launch "adder" %x, %y into %y {job = #accel.job<kind = add, channels = 4, outputs = 4, size = [8, 8], out_size = [8, 8], kernel = [1, 1], strides = [1, 1], pads = [0, 0, 0, 0]>} : (memref<1x4x8x8xi8, "l1">, memref<1x4x8x8xi8, "l1">, memref<1x4x8x8xi8, "l1">) -> !accel.token
   %2 = accel.copy %y to %z : memref<1x4x8x8xi8, "l1"> to memref<1x4x8x8xi8, "ram">
   accel.wait %2

@@ -1,11 +1,13 @@
 """Finding targets by name and by file."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+from small_soc import Adder
 
 from htvm.backend import targets
+from htvm.backend.targets.jobs import Job
 from htvm.backend.targets.soc import Dma, Host, Memory, Operand, Route, Soc
 from htvm.backend.targets.validation import validate
 
@@ -141,6 +143,29 @@ def test_what_a_file_describes_wrongly_is_said_when_it_is_loaded(tmp_path):
 
 class HalfAnArray:
     name, input, weights, violations, cycles, job = "npu", "l1", "l9", None, None, None
+
+
+@dataclass(frozen=True)
+class AdderWithSums(Adder):
+    sums: Operand = Operand("l9", elements=("i32",))
+
+    def sums_bytes(self, job: Job) -> int:
+        return 4 * job.outputs
+
+
+def test_an_engine_that_keeps_sums_says_where_and_how_many():
+    diana = targets.load("diana")
+
+    class WithoutBytes(Adder):
+        sums = Operand("l1")
+
+    memories = (*diana.memories, Memory("weights", base=0x7000_0000, size_bytes=256, host_visible=False))
+    for engine, wanted in (
+        (WithoutBytes(), "engines[0]: found WithoutBytes without sums_bytes, wanted all members of soc.Accelerator"),
+        (AdderWithSums(), "sums of engine 'adder', memory: found 'l9', wanted one of "),
+    ):
+        found = validate(replace(diana, engines=(engine,), memories=memories))
+        assert any(each.startswith(wanted) for each in found), found
 
 
 def test_validation_names_what_is_there_and_what_is_wanted():
