@@ -12,6 +12,9 @@ from mlir import ir
 
 from . import accel
 
+BYTECODE = b"ML\xefR"
+"""The first bytes of MLIR's bytecode. Source: MLIR's Bytecode Format, "Magic Number"."""
+
 Attributes = ir.OpAttributeMap
 
 CHOICES: Mapping[str, type[accel.RoundingAttr | accel.PoolKindAttr | accel.KernelAttr | accel.FunctionAttr]] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 
 import mlir._mlir_libs
@@ -20,8 +21,8 @@ _pointer_in.restype, _pointer_in.argtypes = ctypes.c_void_p, [ctypes.py_object, 
 _capsule_of = ctypes.pythonapi.PyCapsule_New
 _capsule_of.restype, _capsule_of.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
 
-ATTRIBUTE, CONTEXT, LOCATION, TYPE_ID = (
-    f"mlir.ir.{kind}._CAPIPtr".encode() for kind in ("Attribute", "Context", "Location", "TypeID")
+ATTRIBUTE, CONTEXT, LOCATION, REGISTRY, TYPE_ID = (
+    f"mlir.ir.{kind}._CAPIPtr".encode() for kind in ("Attribute", "Context", "Location", "DialectRegistry", "TypeID")
 )
 
 
@@ -38,6 +39,55 @@ def library() -> ctypes.PyDLL:
     plugin.htvmLoadAccelDialect.argtypes = [ctypes.c_void_p]
     plugin.htvmLoadAccelDialect.restype = None
     return plugin
+
+
+class LibraryError(ValueError):
+    """A library that is no plug-in of MLIR's, or of another version; the message names it and says why."""
+
+
+class _PluginInfo(ctypes.Structure):
+    """What a plug-in of MLIR's says of itself. Source: DialectPlugin.h and PassPlugin.h of MLIR 22."""
+
+    _fields_ = (
+        ("api_version", ctypes.c_uint32),
+        ("name", ctypes.c_char_p),
+        ("version", ctypes.c_char_p),
+        ("register", ctypes.c_void_p),
+    )
+
+
+PLUGIN_API_VERSION = 1
+
+
+def load_dialects(path: Path, into: ir.Context) -> None:
+    """Make the dialects of a plug-in known in a context, as mlir-opt's --load-dialect-plugin. Raises LibraryError."""
+    register = ctypes.PYFUNCTYPE(None, ctypes.c_void_p)(_registration(path, "mlirGetDialectPluginInfo"))
+    registry = ir.DialectRegistry()
+    register(_pointer_in(registry._CAPIPtr, REGISTRY))
+    into.append_dialect_registry(registry)
+    into.load_all_available_dialects()
+
+
+def load_passes(path: Path) -> None:
+    """Register the passes of a plug-in, as mlir-opt's --load-pass-plugin. Raises LibraryError."""
+    ctypes.PYFUNCTYPE(None)(_registration(path, "mlirGetPassPluginInfo"))()
+
+
+def _registration(path: Path, entry: str) -> int:
+    """Return the address of what registers the contents of a plug-in."""
+    library()  # has opened MLIR's own library, in which the plug-in looks for symbols
+    try:
+        loaded = ctypes.PyDLL(os.fspath(path.resolve()), mode=os.RTLD_NOW)
+        describe = getattr(loaded, entry)
+    except (OSError, AttributeError) as error:
+        raise LibraryError(
+            f"{path}: is no plug-in for MLIR {metadata.version(installed_mlir.BINDINGS)}: {error}"
+        ) from None
+    describe.restype = _PluginInfo
+    info = describe()
+    if info.api_version != PLUGIN_API_VERSION or not info.register:
+        raise LibraryError(f"{path}: has version {info.api_version} of the interface, expected {PLUGIN_API_VERSION}")
+    return info.register
 
 
 def context_pointer(context: ir.Context) -> int:

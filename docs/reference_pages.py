@@ -84,7 +84,7 @@ def passes() -> str:
         "From the headers of the files in `passes/`. `htvm-opt -p NAME` runs one, `-p PHASE` all of a phase; options "
         "follow in braces, `-p 'verify-stage{stage=planned}'`.\n",
     ]
-    known, told = registry.passes(), set()
+    known, told = registry.own_passes(), set()
     for phase, elements in pipeline.PHASES.items():
         names = [element.partition("{")[0] for element in elements]
         listed = ", ".join(f"[{name}](#{name})" if name in known else f"`{name}` of MLIR" for name in names)

@@ -5,7 +5,8 @@ A phase is a list of passes that takes a module to the next stage:
     imported -> integer -> dispatched -> scheduled -> tiled -> planned
 
 A pipeline mixes our passes, upstream's and whole phases, separated by commas: `fuse-epilogues,canonicalize,planned`.
-Options follow in braces, as upstream: `verify-stage{stage=integer}`.
+Options follow in braces, as upstream: `verify-stage{stage=integer}`. Each of our passes says of which stages it takes a
+module (`stages`); another one is an error that names the phases that come before.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import dataclasses
 import re
 import typing
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from mlir import ir
@@ -23,7 +25,7 @@ from htvm.backend.targets.soc import Soc
 from htvm.dialects.text_enum import TextEnum
 
 from . import registry
-from .analysis.stages import STAGES
+from .analysis.stages import STAGES, is_in, stage_of
 
 PHASES: dict[str, tuple[str, ...]] = {
     "integer": (
@@ -80,50 +82,110 @@ class Moment(TextEnum):
     AFTER = "after"
 
 
-Observer = Callable[[Moment, str, ir.Operation], None]
-"""Is called with the moment, the name of the pass, and the module."""
+@dataclass(frozen=True)
+class Element:
+    """A pass in a pipeline: options, in braces, as they are written; the phase that it is of, if it was named so."""
+
+    name: str
+    options: str = ""
+    phase: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.name}{self.options}"
+
+    @property
+    def own(self) -> type[registry.Pass] | None:
+        """The class of a pass that is not one of MLIR's."""
+        return registry.passes().get(self.name)
 
 
-def build(pipeline: str, target: Soc | None, context: ir.Context, observe: Observer | None = None) -> PassManager:
+Observer = Callable[[Moment, Element, ir.Operation], None]
+"""Is called with the moment, the element of the pipeline, and the module."""
+
+
+def build(
+    pipeline: str,
+    target: Soc | None,
+    context: ir.Context,
+    observe: Observer | None = None,
+    *,
+    observe_upstream: bool = True,
+) -> PassManager:
     """Return a pass manager for a textual pipeline; `observe` looks at the module before and after each pass.
+
+    observe_upstream: MLIR's passes too, for which passes are put between them that its own printing shows as well.
 
     Raises PipelineError for an unknown pass, an unknown option or a missing target.
     """
     manager = PassManager("builtin.module", context=context)
-    for name, options in _expand(_split(pipeline)):
-        if observe:
-            _add_observer(manager, observe, Moment.BEFORE, name)
-        own = registry.passes().get(name)
+    for element in elements(pipeline):
+        own = element.own
         if own is not None:
-            manager.add(_located(_instance(own, options, target)), name)
-        else:
-            _add_upstream(manager, name, options, context)
-        if observe:
-            _add_observer(manager, observe, Moment.AFTER, name)
+            manager.add(_guarded(_instance(own, element.options, target), element, observe), element.name)
+            continue
+        if observe and observe_upstream:
+            _add_observer(manager, observe, Moment.BEFORE, element)
+        _add_upstream(manager, element, context)
+        if observe and observe_upstream:
+            _add_observer(manager, observe, Moment.AFTER, element)
     return manager
 
 
-def _add_observer(manager: PassManager, observe: Observer, moment: Moment, name: str) -> None:
-    manager.add(lambda module, _: observe(moment, name, module), f"{moment} {name}")
+def elements(pipeline: str) -> list[Element]:
+    """Return the passes of a textual pipeline, in order; phases are replaced by theirs. Raises PipelineError."""
+    return list(_expand(Element(*each) for each in _split(pipeline)))
 
 
-def _located(own: registry.Pass) -> Callable[[ir.Operation, ExternalPass], None]:
-    """Run a pass with the module's context and location as the current ones: building operations needs them."""
+def _add_observer(manager: PassManager, observe: Observer, moment: Moment, element: Element) -> None:
+    manager.add(lambda module, _: observe(moment, element, module), f"{moment} {element.name}")
+
+
+def _guarded(
+    own: registry.Pass, element: Element, observe: Observer | None
+) -> Callable[[ir.Operation, ExternalPass], None]:
+    """Run a pass on a module of a stage that it takes, with the module's location and context as the current ones."""
+    stages = getattr(own, "stages", ())
 
     def run(module: ir.Operation, this_pass: ExternalPass) -> None:
-        with module.location:
+        if observe:
+            observe(Moment.BEFORE, element, module)
+        with module.location:  # building operations needs it, and the caller need not have a context
+            if stages and (wrong := _wrong_stage(stages, element, module)):
+                ir.Location.unknown(module.context).emit_error(wrong)
+                this_pass.signal_pass_failure()
+                return
             own(module, this_pass)
+        if observe:
+            observe(Moment.AFTER, element, module)
 
     return run
 
 
-def _expand(elements: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+def _wrong_stage(stages: tuple[str, ...], element: Element, module: ir.Operation) -> str | None:
+    """Say that a pass does not take a module of its stage, and what comes first; None if it does."""
+    if is_in(stages, module):
+        return None
+    found = stage_of(module)
+    what, wanted, last = f"pass '{element.name}' takes", " or ".join(f"'{each}'" for each in stages), str(element)
+    if element.phase is not None:
+        what, last = f"phase '{element.phase}' starts from", element.phase
+        wanted = f"'{STAGES[STAGES.index(element.phase) - 1]}'"
+    if found is None:
+        return f"{what} stage {wanted}; no function of the module has operations of accel"
+    said = f"the module is in stage '{found}'; {what} stage {wanted}"
+    between = STAGES[STAGES.index(found) + 1 : STAGES.index(stages[0]) + 1]
+    return f"{said}: -p {','.join([*between, last])}" if between else f"{said}, which it has left behind"
+
+
+def _expand(given: Iterable[Element], phase: str | None = None) -> Iterator[Element]:
     """Replace phases by their passes."""
-    for name, options in elements:
-        if name in PHASES:
-            yield from _expand(element for text in PHASES[name] for element in _split(text))
-        else:
-            yield name, options
+    for element in given:
+        if element.name not in PHASES:
+            yield dataclasses.replace(element, phase=phase)
+            continue
+        if element.options:
+            raise PipelineError(f"phase '{element.name}' has no options, found '{element.options}'")
+        yield from _expand((Element(*each) for text in PHASES[element.name] for each in _split(text)), element.name)
 
 
 def _split(pipeline: str) -> Iterator[tuple[str, str]]:
@@ -163,7 +225,7 @@ def _instance(own: type[registry.Pass], options: str, target: Soc | None) -> reg
         if key not in fields or key == "target":
             known = ", ".join(name for name in fields if name != "target") or "none"
             raise PipelineError(f"pass '{own.name}' has no option '{key}'; it has: {known}")
-        values[key] = value == "true" if kinds[key] is bool else kinds[key](value)
+        values[key] = _value(own.name, key, value, kinds[key])
     missing = [name for name, field in fields.items() if name not in values and field.default is dataclasses.MISSING]
     if missing:
         raise PipelineError(f"pass '{own.name}' needs the option '{missing[0]}'")
@@ -173,13 +235,31 @@ def _instance(own: type[registry.Pass], options: str, target: Soc | None) -> reg
         raise PipelineError(f"pass '{own.name}': {error}") from None
 
 
-def _add_upstream(manager: PassManager, name: str, options: str, context: ir.Context) -> None:
+def _value(name: str, key: str, text: str, kind: type) -> Any:
+    """Return the value of an option. Raises PipelineError."""
+    if kind is bool:
+        if text not in ("true", "false"):
+            raise PipelineError(f"pass '{name}': option '{key}' is '{text}', expected true or false")
+        return text == "true"
+    try:
+        return kind(text)
+    except ValueError:
+        raise PipelineError(f"pass '{name}': option '{key}' is '{text}', expected {kind.__name__}") from None
+
+
+def _add_upstream(manager: PassManager, element: Element, context: ir.Context) -> None:
     try:
         with context:
-            PassManager.parse(f"builtin.module({name}{options})")  # a better message than `add` gives
-            manager.add(f"{name}{options}")
+            PassManager.parse(f"builtin.module({element})")  # a better message than `add` gives
+            manager.add(str(element))
     except ValueError as error:
-        known = ", ".join([*registry.passes(), *PHASES])
-        raise PipelineError(
-            f"'{name}{options}' is neither a pass of htvm ({known}) nor one of MLIR: {str(error).strip()}"
-        ) from None
+        raise PipelineError(_unknown(element, str(error).strip().partition("\n")[0])) from None
+
+
+def _unknown(element: Element, said: str) -> str:
+    """Say that something is no pass, and what there is."""
+    inside = next((name for name in re.findall(r"[\w.-]+", element.options) if name in registry.passes()), None)
+    if inside is not None:
+        return f"'{element}': '{inside}' is a pass on a module: write it by itself, or in builtin.module(..)"
+    known = ", ".join([*registry.passes(), *PHASES])
+    return f"'{element}' is neither a pass of htvm ({known}) nor one of MLIR: {said}"

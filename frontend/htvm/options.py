@@ -89,6 +89,9 @@ class CompileOptions:
     input_types: what inputs hold that no QuantizeLinear describes (float32, or integers of fewer bits than their
         type), by input, such as {"input": "u8"}.
     shapes: of inputs with axes of no fixed size, by input, such as {"input": (1, 3, 32, 32)}.
+    passes: more passes, as a textual pipeline, by the stage behind which they run, such as {"integer": "count-layers"};
+        "input" is the module as it came in, before htvm looks for its own operations there.
+    function: of a module, the one to compile, alone; None for the only one that is htvm's.
 
     Raises ValueError for a choice that there is not.
     """
@@ -104,6 +107,8 @@ class CompileOptions:
     requant_shift: RequantShift = "floor"
     input_types: Mapping[str, str] = field(default_factory=dict[str, str])
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict[str, Sequence[int]])
+    passes: Mapping[str, str] = field(default_factory=dict[str, str])
+    function: str | None = None
 
     def __post_init__(self) -> None:
         for name, kind in CHOICES.items():
@@ -161,7 +166,7 @@ class CompileOptions:
     @classmethod
     def of_facts(cls, facts: Mapping[str, object]) -> CompileOptions:
         """Return the options that `facts` gave. Raises ValueError that names the field, what was found and wanted."""
-        kinds = {"engines": list, "memory": dict, "input_types": dict, "shapes": dict}
+        kinds = {"engines": list, "memory": dict, "input_types": dict, "shapes": dict, "passes": dict}
         for name, value in facts.items():
             wanted = kinds.get(name, str)
             if name == "plan" or name not in {each.name for each in fields(cls)}:
@@ -189,6 +194,9 @@ class CompileOptions:
         words += [word for name, kind in self.input_types.items() for word in ("--input-type", f"{name}={kind}")]
         for name, sizes in self.shapes.items():
             words += ["--shape", f"{name}={'x'.join(map(str, sizes))}"]
+        words += [word for stage, each in self.passes.items() for word in ("--passes", f"{stage}={each}")]
+        if self.function is not None:
+            words += ["--function", self.function]
         return words
 
 
@@ -207,6 +215,7 @@ _WANTED = {
     "memory": "bytes by memory",
     "input_types": "texts by input",
     "shapes": "lists of sizes by input",
+    "passes": "pipelines by stage",
 }
 
 

@@ -1,7 +1,8 @@
-"""When htvm fails inside: the module before the failing pass goes into a file, and one line of shell repeats it.
+"""When a pass fails: the module before it goes into a file, and one line of shell repeats it.
 
-A pass that reports a diagnostic has found a mistake of the user's model. A pass that raises has a bug; whoever
-looks for it needs the module as the pass got it, and nothing of the model's way there.
+A pass that reports a diagnostic has found a mistake of the user's model. A pass of htvm's that raises has a bug;
+whoever looks for it needs the module as the pass got it, and nothing of the model's way there. A pass from outside that
+raises is its author's to mend, who needs the same.
 """
 
 from __future__ import annotations
@@ -9,16 +10,19 @@ from __future__ import annotations
 import re
 import shlex
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from traceback import extract_tb
 
 from mlir import ir
+from mlir.passmanager import PassManager
 
 from htvm.backend import targets
 from htvm.backend.targets.soc import Soc
+from htvm.diagnostics import CompileError
 from htvm.options import of_target
-from htvm.passes import pipeline
+from htvm.passes import pipeline, registry
 
 
 class InternalError(Exception):
@@ -33,43 +37,80 @@ class InternalError(Exception):
         super().__init__(f"{self.problem}\nto repeat it:\n  {line}")
 
 
+class PassError(CompileError):
+    """A pass from outside that raised. The exception itself is its cause; problems has the line that repeats it."""
+
+
+class FailedPassError(ir.MLIRError):
+    """A pass that has reported what is wrong, or left operations that are. element: which it was."""
+
+    def __init__(self, element: pipeline.Element, silent: bool) -> None:
+        self.element, self.silent = element, silent
+        super().__init__(f"pass '{element}' failed", [])
+
+
 @dataclass
 class Progress:
-    """How far a phase has come: the number of passes that were begun, and the module before the last of them."""
+    """How far a pipeline has come: the pass that was begun last, and the module before it."""
 
-    phase: str
-    begun: int = 0
+    element: pipeline.Element | None = None
     before: ir.Operation | None = None
 
-    def observe(self, moment: pipeline.Moment, _: str, module: ir.Operation) -> None:
+    def observe(self, moment: pipeline.Moment, element: pipeline.Element, module: ir.Operation) -> None:
         """Follow a pass manager: this is what `pipeline.build` takes as `observe`."""
         if moment is pipeline.Moment.BEFORE:
-            self.begun += 1
+            self.element = element
             self.before = module.clone().operation  # quick: constants are shared
 
-    @property
-    def element(self) -> str:
-        """The pass that was begun last, with its options."""
-        return pipeline.PHASES[self.phase][self.begun - 1]
 
+def run_passes(passes: str, module: ir.Module, soc: Soc | None, model: str) -> None:
+    """Run a pipeline on a module. Raises InternalError if a pass of htvm's raises, PassError if one from outside does.
 
-def run_phase(phase: str, module: ir.Module, soc: Soc, model: str) -> None:
-    """Take a module to the stage that `phase` ends in. Raises InternalError if a pass raises.
-
-    Diagnostics of passes come as the pass manager gives them: as an MLIRError.
+    Diagnostics of passes come as the pass manager gives them, with a FailedPassError. Raises PipelineError.
     """
-    progress = Progress(phase)
-    manager = pipeline.build(phase, soc, module.context, progress.observe)
+    progress = Progress()
+    run(pipeline.build(passes, soc, module.context, progress.observe), module, progress, soc, model)
+
+
+def run(manager: PassManager, module: ir.Module, progress: Progress, soc: Soc | None, model: str) -> None:
+    """Run a pass manager that `progress` observes; raises what `run_passes` does."""
+    heard: list[ir.DiagnosticSeverity] = []
+
+    def hear(diagnostic: ir.Diagnostic) -> bool:
+        heard.append(diagnostic.severity)
+        return False  # whoever listens as well is told
+
+    listening = module.context.attach_diagnostic_handler(hear)
     try:
         manager.run(module.operation)
     except Exception as error:
-        if _is_of_the_pass_manager(error):
+        if progress.element is None:
             raise
-        name = progress.element.partition("{")[0]
-        assert progress.before is not None, "a pass was begun"
-        file = saved(progress.before, f"{model}-before-{name}")
-        line = shlex.join(["htvm-opt", str(file), *_target(soc), "-p", progress.element])
-        raise InternalError(error, f"pass '{progress.element}'", model, line) from error
+        if _is_of_the_pass_manager(error):
+            raise FailedPassError(progress.element, ir.DiagnosticSeverity.ERROR not in heard) from error
+        raise failed(error, progress, soc, model) from error
+    finally:
+        listening.detach()
+
+
+def failed(error: Exception, progress: Progress, soc: Soc | None, model: str) -> InternalError | PassError:
+    """Return what tells that a pass has raised."""
+    element = progress.element
+    assert element is not None and progress.before is not None, "a pass was begun"
+    file = saved(progress.before, f"{model}-before-{element.name}")
+    line = shlex.join(["htvm-opt", str(file), *arguments_of([element], soc), "-p", str(element)])
+    source = registry.origin(element.name) if element.own else None
+    if source is None:
+        return InternalError(error, f"pass '{element}'", model, line)
+    problem = f"{model}: pass '{element}' of {source} failed: {described(error)}"
+    return PassError([problem, f"  to repeat it: {line}"])
+
+
+def arguments_of(elements: Sequence[pipeline.Element], soc: Soc | None) -> list[str]:
+    """Return the arguments with which htvm-opt knows some passes and a target."""
+    files = dict.fromkeys(registry.origin(each.name) for each in elements if registry.is_loaded(each.name))
+    plugins = [word for file in files if file for word in ("--load-pass-plugin", file)]
+    return [*(_target(soc) if soc is not None else ()), *plugins]
 
 
 def emission_error(error: Exception, module: ir.Module, soc: Soc, model: str) -> InternalError:

@@ -36,10 +36,13 @@ from htvm.import_onnx.model import label_of
 from htvm.interface import InputError, Port, Samples
 from htvm.options import CompileOptions
 from htvm.origin import name, tensor, with_origin
-from htvm.passes import pipeline
 from htvm.passes.analysis.stages import STAGES, stage_of
 from htvm.project import Project
 from htvm.reference import evaluate
+from htvm.reproduction import run_passes
+
+INPUT = "input"
+"""What a module is called, among stages, before it is one of htvm's."""
 
 Model: TypeAlias = "str | os.PathLike[str] | onnx.ModelProto | ir.Module | ir.Operation | ir.OpView | Source"
 """What can be compiled: a file, or a model or module in memory. Of a module a copy is compiled, in its own context."""
@@ -67,7 +70,7 @@ class FrontEnd:
 def read_mlir(path: Path) -> str | bytes:
     """Return a file as MLIR takes it: bytecode is told by how it begins. Raises ModelError for what is no text."""
     content = path.read_bytes()
-    if content.startswith(BYTECODE):
+    if content.startswith(modules.BYTECODE):
         return content
     try:
         return content.decode("utf-8")
@@ -75,9 +78,6 @@ def read_mlir(path: Path) -> str | bytes:
         found = f"byte {error.start:,} is {content[error.start]:#04x}"
         raise ModelError([f"{label_of(path)}: is neither text nor bytecode of MLIR: {found}"]) from None
 
-
-BYTECODE = b"ML\xefR"
-"""The first bytes of MLIR's bytecode. Source: MLIR's Bytecode Format, "Magic Number"."""
 
 FRONT_ENDS: tuple[FrontEnd, ...] = (FrontEnd("MLIR", suffixes=(".mlir", ".mlirbc"), read=read_mlir),)
 
@@ -109,11 +109,11 @@ class Source(Protocol):
         """Return what tensors of the model are that steps compute, by name."""
         ...
 
-    def tensor(self, nodes: Sequence[str]) -> str | None:
+    def tensor(self, nodes: Sequence[str], options: CompileOptions) -> str | None:
         """Return the name of the tensor that some nodes compute together; None if the model has none."""
         ...
 
-    def operators(self) -> dict[str, str]:
+    def operators(self, options: CompileOptions) -> dict[str, str]:
         """Return the kind of each node, as the model's own format calls it, by the node's name."""
         ...
 
@@ -165,10 +165,10 @@ class OnnxSource:
     def values(self, sample: Values, ports: Sequence[Port], keep: Iterable[str], options: CompileOptions) -> Meaning:
         return dict(evaluate(self.shaped(options), sample, keep=list(keep)))
 
-    def tensor(self, nodes: Sequence[str]) -> str | None:
+    def tensor(self, nodes: Sequence[str], options: CompileOptions) -> str | None:
         return tensor(nodes, self.proto)
 
-    def operators(self) -> dict[str, str]:
+    def operators(self, options: CompileOptions) -> dict[str, str]:
         return {name(each): each.op_type for each in self.proto.graph.node}
 
     def with_origin(self, project: Project, options: CompileOptions) -> Project:
@@ -196,38 +196,46 @@ class ModuleSource:
 
     def module(self, context: ir.Context, options: CompileOptions) -> ir.Module:
         module = modules.parse(self.content, context)
+        if INPUT in options.passes:
+            run_passes(options.passes[INPUT], module, None, self.label)
         found = dialects_of(module.operation)
         for front_end in FRONT_ENDS:
             if found & set(front_end.dialects):
-                pipeline.build(front_end.passes, None, context).run(module.operation)
+                run_passes(front_end.passes, module, None, self.label)
         if stage_of(module) is None:
             raise ModelError([f"{self.label}: {_nothing_to_compile(found)}"])
         with context:
+            _choose(module, options.function, self.label)
             for function in accel.functions(module):
                 _name_interface(function)
                 _name_layers(function)
         return module
 
     @cached_property
-    def _entry(self) -> ir.Module:
-        """The module as htvm first has it."""
-        context = self.context
-        with context, ir.Location.name(self.label):
-            return self.module(context, CompileOptions())
+    def _entries(self) -> dict[tuple[str | None, str | None], ir.Module]:
+        return {}
+
+    def _entry(self, options: CompileOptions) -> ir.Module:
+        """Return the module as htvm first has it. It is made once: nothing changes it."""
+        context, key = self.context, (options.passes.get(INPUT), options.function)
+        if key not in self._entries:
+            with context, ir.Location.name(self.label):
+                self._entries[key] = self.module(context, options)
+        return self._entries[key]
 
     def meaning(self, samples: Samples, project: Project, options: CompileOptions) -> dict[str, np.ndarray]:
-        return interpreted(self._interpretable, samples, project.inputs, project.outputs)
+        return interpreted(self._interpretable(options), samples, project.inputs, project.outputs)
 
-    @property
-    def _interpretable(self) -> ir.Module:
+    def _interpretable(self, options: CompileOptions) -> ir.Module:
         """Return the module, for the interpreter. Raises InputError if it has come to memory."""
-        stage = stage_of(self._entry)
+        module = self._entry(options)
+        stage = stage_of(module)
         if stage in STAGES[STAGES.index("tiled") :]:
             raise InputError(
                 f"{self.label}: is in stage '{stage}', of which nothing but its C can be executed: what it must "
                 "compute is said by the same network in stage 'scheduled' or before"
             )
-        return self._entry
+        return module
 
     def values(self, sample: Values, ports: Sequence[Port], keep: Iterable[str], options: CompileOptions) -> Meaning:
         wanted = set(keep)
@@ -237,17 +245,17 @@ class ModuleSource:
             if (node := accel.node(layer)) in wanted:
                 found[node] = result
 
-        module = self._interpretable
+        module = self._interpretable(options)
         with module.context:
             interpret(module, {port.name: port.integers(sample[port.name]) for port in ports}, observe)
         return found
 
-    def tensor(self, nodes: Sequence[str]) -> str | None:
-        known = self.operators()
+    def tensor(self, nodes: Sequence[str], options: CompileOptions) -> str | None:
+        known = self.operators(options)
         return next((node for node in reversed(known) if node in nodes), None)
 
-    def operators(self) -> dict[str, str]:
-        return {accel.node(layer): accel.op_name(layer) for layer in accel.layers(self._entry)}
+    def operators(self, options: CompileOptions) -> dict[str, str]:
+        return {accel.node(layer): accel.op_name(layer) for layer in accel.layers(self._entry(options))}
 
     def with_origin(self, project: Project, options: CompileOptions) -> Project:
         content = self.content.encode("utf-8") if isinstance(self.content, str) else self.content
@@ -309,6 +317,46 @@ def _nothing_to_compile(found: set[str]) -> str:
     known = {dialect: each.name for each in FRONT_ENDS for dialect in each.dialects}
     wanted = ", ".join(["accel", *sorted(known)])
     return f"no function has operations of {wanted}; found those of {', '.join(sorted(found - {'builtin'})) or 'none'}"
+
+
+def _choose(module: ir.Module, name: str | None, label: str) -> None:
+    """Leave one function in a module, if one is named; what is no function stays. Raises ModelError.
+
+    Nobody may call the functions that are compiled: their results become arguments.
+    """
+    networks = [function.name.value for function in accel.functions(module)]
+    if name is not None:
+        if name not in networks:
+            raise ModelError([f"{label}: function is '{name}', expected one with layers: {', '.join(networks)}"])
+        for op in list(module.body.operations):
+            if isinstance(op, func.FuncOp) and op.name.value != name:
+                op.erase()
+        return
+    problems = [
+        f"{label}: function '{caller}' calls '{called}', whose results become arguments: name it with function="
+        f"'{called}' (--function {called}), and it is compiled alone"
+        for caller, called in _calls(module)
+        if called in networks
+    ]
+    if problems:
+        raise ModelError(problems)
+
+
+def _calls(module: ir.Module) -> list[tuple[str, str]]:
+    """Return which function calls which."""
+    found: list[tuple[str, str]] = []
+    for function in module.body.operations:
+        if isinstance(function, func.FuncOp):
+            caller = function.name.value
+
+            def visit(op: ir.Operation, caller: str = caller) -> ir.WalkResult:
+                if op.name in ("func.call", "func.constant"):
+                    callee = op.attributes["callee" if op.name == "func.call" else "value"]
+                    found.append((caller, ir.FlatSymbolRefAttr(callee).value))
+                return ir.WalkResult.ADVANCE
+
+            function.operation.walk(visit, ir.WalkOrder.PRE_ORDER)
+    return found
 
 
 def _bytecode(op: ir.Operation) -> bytes:

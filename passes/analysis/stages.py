@@ -21,21 +21,32 @@ def stage_of(module: ir.Module | ir.Operation) -> str | None:
 
     A stage is what the IR has, not what it should have: `verify-stage` says whether its promises hold.
     """
-    found = [stage_of_function(function) for function in accel.functions(module)]
+    found = [possible_stages(function)[0] for function in accel.functions(module)]
     return min(found, key=STAGES.index) if found else None
 
 
-def stage_of_function(function: func.FuncOp) -> str:
-    """Return the stage of one of htvm's functions."""
+def is_in(stages: tuple[str, ...], module: ir.Module | ir.Operation) -> bool:
+    """Say whether a module has functions of htvm's, and all of them are in one of some stages."""
+    found = [possible_stages(function) for function in accel.functions(module)]
+    return bool(found) and all(set(each) & set(stages) for each in found)
+
+
+def possible_stages(function: func.FuncOp) -> tuple[str, ...]:
+    """Return the stages that one of htvm's functions may be in, in their order.
+
+    Two where nothing tells them apart: where the user pinned every layer to an engine, or where there is no layer.
+    """
     types = [value.type for value in _values(function)]
     if any(isinstance(each, ir.MemRefType) for each in types):
-        return "planned" if _is_placed(function) else "tiled"
+        return ("planned",) if _is_placed(function) else ("tiled",)
     if "accel.order" in function.attributes:
-        return "scheduled"
+        return ("scheduled",)
     if any(_is_real(each) for each in types):
-        return "imported"
+        return ("imported",)
+    if "accel.placement" in function.attributes:
+        return ("dispatched",)
     layers = [op for op in function.body.blocks[0] if accel.is_layer(op)]
-    return "dispatched" if layers and all(layer.engine is not None for layer in layers) else "integer"
+    return ("integer", "dispatched") if all(layer.engine is not None for layer in layers) else ("integer",)
 
 
 def _values(function: func.FuncOp) -> Iterator[ir.Value]:

@@ -26,6 +26,7 @@ class CanonicalizeLayers:
     """Canonicalise each of htvm's functions; those of others in the module are theirs."""
 
     name: ClassVar[str] = "canonicalize-layers"
+    stages: ClassVar[tuple[str, ...]] = ()
 
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
         manager = PassManager.parse("func.func(canonicalize)", module.context)

@@ -37,6 +37,7 @@ class ConvertAffineToDepthwise:
     """Put a convolution that changes nothing before arithmetic with a number per channel."""
 
     name: ClassVar[str] = "convert-affine-to-depthwise"
+    stages: ClassVar[tuple[str, ...]] = ("imported",)
 
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
         for op in list(accel.layers(module)):

@@ -42,6 +42,7 @@ class FoldArithmetic:
     """Fold each mul, div, add and sub that has a constant operand into its neighbours."""
 
     name: ClassVar[str] = "fold-arithmetic"
+    stages: ClassVar[tuple[str, ...]] = ("imported",)
 
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
         for op in list(accel.layers(module)):

@@ -41,6 +41,7 @@ class FoldConstants:
     """Compute every operation on constants, exactly."""
 
     name: ClassVar[str] = "fold-constants"
+    stages: ClassVar[tuple[str, ...]] = ("imported",)
 
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
         known: dict[ir.Value, Real] = {}

@@ -38,6 +38,7 @@ class FuseEpilogues:
     """Fold relu, clamp and quantize into the layer that feeds them."""
 
     name: ClassVar[str] = "fuse-epilogues"
+    stages: ClassVar[tuple[str, ...]] = ("imported",)
 
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
         for op in list(accel.layers(module)):

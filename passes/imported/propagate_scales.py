@@ -36,6 +36,7 @@ class PropagateScales:
     """Give data movement the type of what it moves."""
 
     name: ClassVar[str] = "propagate-scales"
+    stages: ClassVar[tuple[str, ...]] = ("imported",)
 
     activations: bool = False
     """Also give relu and clamp of a quantised value its type, with a narrower range, where nothing rounds them."""

@@ -58,6 +58,7 @@ class RefitScales:
     """Give the maps between layers, and their weights, scales that are powers of two."""
 
     name: ClassVar[str] = "refit-scales"
+    stages: ClassVar[tuple[str, ...]] = ("imported",)
 
     target: Soc | None = None
 

@@ -39,6 +39,7 @@ class SinkMovement:
     """Move data after the element-wise operations on it."""
 
     name: ClassVar[str] = "sink-movement"
+    stages: ClassVar[tuple[str, ...]] = ("imported",)
 
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
         for op in list(accel.layers(module)):

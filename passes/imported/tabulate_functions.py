@@ -44,6 +44,7 @@ class TabulateFunctions:
     """Replace each expression of one value by a lookup."""
 
     name: ClassVar[str] = "tabulate-functions"
+    stages: ClassVar[tuple[str, ...]] = ("imported",)
 
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
         for op in list(accel.layers(module)):

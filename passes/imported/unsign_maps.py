@@ -38,6 +38,7 @@ class UnsignMaps:
     """Give the maps between layers types without sign, if an accelerator wants that."""
 
     name: ClassVar[str] = "unsign-maps"
+    stages: ClassVar[tuple[str, ...]] = ("imported",)
 
     target: Soc | None = None
 

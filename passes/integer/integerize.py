@@ -42,6 +42,7 @@ class Integerize:
     """Rewrite every function of a module from quantised types to integers."""
 
     name: ClassVar[str] = "integerize"
+    stages: ClassVar[tuple[str, ...]] = ("imported",)
 
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
         for function in accel.functions(module):

@@ -42,6 +42,7 @@ class AssignLayouts:
     """Give maps the layouts that accelerators want; put channels innermost elsewhere, if nobody else sees it."""
 
     name: ClassVar[str] = "assign-layouts"
+    stages: ClassVar[tuple[str, ...]] = ("dispatched",)
 
     target: Soc
 

@@ -76,6 +76,7 @@ class ChooseKernels:
     """Write the kernel of each linear layer on the host."""
 
     name: ClassVar[str] = "choose-kernels"
+    stages: ClassVar[tuple[str, ...]] = ("dispatched",)
 
     target: Soc
     most_data: float = 0.0

@@ -47,6 +47,7 @@ class ChooseTilings:
     """Write where the maps of accelerators lie, and the tiling of each of their layers."""
 
     name: ClassVar[str] = "choose-tilings"
+    stages: ClassVar[tuple[str, ...]] = ("scheduled",)
 
     target: Soc
 

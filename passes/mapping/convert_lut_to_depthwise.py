@@ -50,6 +50,7 @@ class ConvertLutToDepthwise:
     """Let accelerators scale what is looked up, where that is faster than the host."""
 
     name: ClassVar[str] = "convert-lut-to-depthwise"
+    stages: ClassVar[tuple[str, ...]] = ("integer",)
 
     target: Soc
 

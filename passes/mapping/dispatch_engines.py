@@ -39,6 +39,7 @@ class DispatchEngines:
     """Give every layer an engine that accepts it, all of them together the fastest; one that is named stays."""
 
     name: ClassVar[str] = "dispatch-engines"
+    stages: ClassVar[tuple[str, ...]] = ("integer", "dispatched")
 
     target: Soc
 

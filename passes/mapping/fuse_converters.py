@@ -32,6 +32,7 @@ class FuseConverters:
     """Fuse each pair that an engine takes as one layer, if its predicted cycles are fewer."""
 
     name: ClassVar[str] = "fuse-converters"
+    stages: ClassVar[tuple[str, ...]] = ("integer",)
 
     target: Soc
 

@@ -42,6 +42,7 @@ class LegalizeConv:
     """Rewrite convolutions that no accelerator takes only because of their kernels."""
 
     name: ClassVar[str] = "legalize-conv"
+    stages: ClassVar[tuple[str, ...]] = ("integer",)
 
     target: Soc
 

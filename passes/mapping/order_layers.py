@@ -35,6 +35,7 @@ class OrderLayers:
     """Move the layers of each function into the order with the smallest peak."""
 
     name: ClassVar[str] = "order-layers"
+    stages: ClassVar[tuple[str, ...]] = ("dispatched",)
 
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
         with module.location:

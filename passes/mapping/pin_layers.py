@@ -32,6 +32,7 @@ class PinLayers:
     """Write what a plan says on the layers that it names."""
 
     name: ClassVar[str] = "pin-layers"
+    stages: ClassVar[tuple[str, ...]] = ("integer",)
 
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
         plan = accel.attribute(module, accel.PLAN_ATTRIBUTE, ir.ArrayAttr)

@@ -44,6 +44,7 @@ class SplitClamp:
     """Let accelerators add, and clip the sum in a layer of its own, where that is faster than the host."""
 
     name: ClassVar[str] = "split-clamp"
+    stages: ClassVar[tuple[str, ...]] = ("integer",)
 
     target: Soc
 

@@ -45,6 +45,7 @@ class TransposeSpatialDims:
     """Turn the layers of maps that hang together, if that is faster."""
 
     name: ClassVar[str] = "transpose-spatial-dims"
+    stages: ClassVar[tuple[str, ...]] = ("integer",)
 
     target: Soc
 

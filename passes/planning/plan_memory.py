@@ -42,6 +42,7 @@ class PlanMemory:
     """Pack what is live into as few bytes as possible and write down where everything is."""
 
     name: ClassVar[str] = "plan-memory"
+    stages: ClassVar[tuple[str, ...]] = ("tiled",)
 
     target: Soc
 

@@ -43,6 +43,7 @@ class PredictCycles:
     """Go through the commands of each function with a clock."""
 
     name: ClassVar[str] = "predict-cycles"
+    stages: ClassVar[tuple[str, ...]] = ("planned",)
 
     target: Soc
 

@@ -42,6 +42,7 @@ class BufferizeLayers:
     """Replace tensors by buffers, constants by globals, results by arguments."""
 
     name: ClassVar[str] = "bufferize-layers"
+    stages: ClassVar[tuple[str, ...]] = ("scheduled",)
 
     target: Soc
 

@@ -42,6 +42,7 @@ class TileLayers:
     """Replace layers on accelerators by the commands of their tiles."""
 
     name: ClassVar[str] = "tile-layers"
+    stages: ClassVar[tuple[str, ...]] = ("tiled",)
 
     target: Soc
 

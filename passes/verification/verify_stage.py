@@ -44,6 +44,7 @@ class VerifyStage:
     """Emit an error for each promise of the stage that does not hold."""
 
     name: ClassVar[str] = "verify-stage"
+    stages: ClassVar[tuple[str, ...]] = ()
 
     stage: str
 

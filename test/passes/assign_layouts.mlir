@@ -1,5 +1,5 @@
-// RUN: htvm-opt %s -p assign-layouts --target=rv32 --split-input-file | FileCheck %s
-// RUN: htvm-opt %s -p assign-layouts,assign-layouts --target=rv32 --split-input-file | FileCheck %s
+// RUN: htvm-opt %s -p dispatch-engines,assign-layouts --target=rv32 --split-input-file | FileCheck %s
+// RUN: htvm-opt %s -p dispatch-engines,assign-layouts,assign-layouts --target=rv32 --split-input-file | FileCheck %s
 
 // A map inside the network has its channels innermost; what the caller sees is row-major.
 // CHECK: #[[NHWC:.*]] = affine_map<(d0, d1, d2, d3) -> (d0, d2, d3, d1)>

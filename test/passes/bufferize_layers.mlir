@@ -1,4 +1,4 @@
-// RUN: htvm-opt %s -p bufferize-layers --target=rv32 --split-input-file | FileCheck %s
+// RUN: htvm-opt %s -p dispatch-engines,order-layers,bufferize-layers --target=rv32 --split-input-file | FileCheck %s
 
 #nhwc = affine_map<(n, c, h, w) -> (n, h, w, c)>
 

@@ -1,5 +1,5 @@
-// RUN: htvm-opt %s -p choose-tilings --target=%S/targets/tiny_npu.py --split-input-file | FileCheck %s
-// RUN: htvm-opt %s -p choose-tilings,choose-tilings --target=%S/targets/tiny_npu.py --split-input-file | FileCheck %s
+// RUN: htvm-opt %s -p order-layers,choose-tilings --target=%S/targets/tiny_npu.py --split-input-file | FileCheck %s
+// RUN: htvm-opt %s -p order-layers,choose-tilings,choose-tilings --target=%S/targets/tiny_npu.py --split-input-file | FileCheck %s
 
 // A map that one layer makes and the next one reads stays in L1; what others see passes through.
 // CHECK-LABEL: @stays

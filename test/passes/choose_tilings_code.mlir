@@ -1,6 +1,6 @@
-// RUN: htvm-opt %s -p choose-tilings --target=diana | FileCheck %s --check-prefixes=CHECK,LARGE
-// RUN: htvm-opt %s -p choose-tilings --target=diana --memory l2_private=16k | FileCheck %s --check-prefixes=CHECK,SMALL
-// RUN: htvm-opt %s -p choose-tilings --target=diana --memory l2_private=8k | FileCheck %s --check-prefixes=CHECK,LEAST
+// RUN: htvm-opt %s -p order-layers,choose-tilings --target=diana | FileCheck %s --check-prefixes=CHECK,LARGE
+// RUN: htvm-opt %s -p order-layers,choose-tilings --target=diana --memory l2_private=16k | FileCheck %s --check-prefixes=CHECK,SMALL
+// RUN: htvm-opt %s -p order-layers,choose-tilings --target=diana --memory l2_private=8k | FileCheck %s --check-prefixes=CHECK,LEAST
 
 // Of the tilings with the smallest buffers those are taken whose code fits: tiles of a pixel have borders of two pixels
 // on each side, and 25 of them differ, twice for 16 outputs each.

@@ -1,4 +1,4 @@
-// RUN: not htvm-opt %s -p choose-tilings --target=%S/targets/tiny_npu.py --memory=l1=128 --memory=weights=2k --split-input-file 2>&1 | FileCheck %s
+// RUN: not htvm-opt %s -p order-layers,choose-tilings --target=%S/targets/tiny_npu.py --memory=l1=128 --memory=weights=2k --split-input-file 2>&1 | FileCheck %s
 
 // One pixel of 120 channels goes in, and 16 outputs come out at least.
 // CHECK: error: 'accel.conv2d' on engine 'npu' of target 'tiny_npu' cannot be tiled: smallest tile: found 136 bytes, wanted at most 128 bytes of l1; more of that memory or another engine would help

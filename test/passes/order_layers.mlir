@@ -1,4 +1,4 @@
-// RUN: htvm-opt %s -p order-layers --target=rv32 | FileCheck %s
+// RUN: htvm-opt %s -p dispatch-engines,order-layers --target=rv32 | FileCheck %s
 
 // Two branches, each wide in the middle: one is finished before the other begins.
 // CHECK-LABEL: @one_branch_after_the_other

@@ -156,7 +156,44 @@ def add_compilation(to: argparse.ArgumentParser) -> None:
         "all, such as 300k (default: 1.6x where that gains much; little more than the weights beside accelerators)",
     )
     to.add_argument("--optimize", choices=("memory", "speed"), help=f"deprecated; speed: --constants {SPEED}")
+    add_pass_plugins(to)
+    to.add_argument(
+        "--passes",
+        action=_OfNames,
+        type=_passes,
+        default={},
+        metavar="STAGE=P,..",
+        help="more passes behind a stage, such as integer=my-pass,cse; 'input' is a module as it came; may be repeated",
+    )
+    to.add_argument("--function", metavar="F", help="of a module with several functions, the one to compile")
     to.add_argument("--plan", metavar="P.json", help="pin layers to the engines and tiles of a plan; see --save-plan")
+
+
+def add_pass_plugins(to: argparse.ArgumentParser) -> None:
+    """Add --load-pass-plugin, which loads passes when it is read."""
+    help = "a Python file with passes of your own, or a library with passes for MLIR; may be repeated"
+    to.add_argument("--load-pass-plugin", action="append", type=_pass_plugin, default=[], metavar="F.py", help=help)
+
+
+def _pass_plugin(path: str) -> str:
+    from htvm.dialects.plugin import LibraryError, load_passes
+    from htvm.passes import registry
+
+    try:
+        if Path(path).suffix in (".so", ".dylib"):
+            load_passes(Path(path))
+        else:
+            registry.load(Path(path))
+    except (registry.PluginError, LibraryError) as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return path
+
+
+def _passes(text: str) -> tuple[str, str]:
+    stage, equals, passes = text.partition("=")
+    if not (stage and equals and passes):
+        raise argparse.ArgumentTypeError(f"'{text}' is not STAGE=PASSES, such as integer=my-pass,cse")
+    return stage, passes
 
 
 CHOICES_HELP = {
@@ -183,6 +220,7 @@ def options_of(arguments: argparse.Namespace) -> CompileOptions:
     if arguments.optimize:
         print("warning: --optimize is deprecated: give --constants", file=sys.stderr)
     former = SPEED if arguments.optimize == "speed" else None
+    chosen |= {"passes": given["passes"] or None, "function": given["function"]}
     chosen |= {name: given[name] for name in CHOICES} | {"constants": arguments.constants or former}
     planned = plan.read(arguments.plan) if arguments.plan else DEFAULTS
     options = planned.having(**{name: value for name, value in chosen.items() if value is not None})
@@ -298,14 +336,30 @@ def _shape(text: str) -> tuple[str, tuple[int, ...]]:
 
 def read_text(path: str) -> tuple[str, str]:
     """Return a file's text and the name to call it by; '-' is standard input. Raises InputError if it is no text."""
-    from htvm.interface import InputError
-
     name = "<stdin>" if path == "-" else path
     content = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+    return _decoded(content, name), name
+
+
+def _decoded(content: bytes, name: str) -> str:
+    from htvm.interface import InputError
+
     try:
-        return content.decode("utf-8"), name
+        return content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise InputError(f"{name}: is no text: byte {error.start:,} is {content[error.start]:#04x}") from None
+
+
+def read_module(path: str) -> tuple[str | bytes, str]:
+    """Return text or bytecode of MLIR and the name to call it by. Raises InputError if it is neither."""
+    from htvm.dialects.modules import BYTECODE
+
+    if path != "-":
+        with open(path, "rb") as file:
+            begins = file.read(len(BYTECODE))
+        return (Path(path).read_bytes(), path) if begins == BYTECODE else read_text(path)
+    content = sys.stdin.buffer.read()
+    return (content, "<stdin>") if content.startswith(BYTECODE) else (_decoded(content, "<stdin>"), "<stdin>")
 
 
 def write_text(path: str, text: str) -> None:

@@ -59,11 +59,13 @@ def _users_mistakes() -> tuple[type[Exception], ...]:
     from htvm.backend.files import OutputError
     from htvm.diagnostics import CompileError
     from htvm.interface import InputError
+    from htvm.passes.pipeline import PipelineError
+    from htvm.passes.registry import PluginError
     from htvm.project import ProjectError
     from htvm.runtime.simulator import SimulationError
     from htvm.runtime.simulator.toolchain import BuildError
 
-    return CompileError, InputError, ProjectError, OutputError, BuildError, SimulationError
+    return CompileError, InputError, PipelineError, PluginError, ProjectError, OutputError, BuildError, SimulationError
 
 
 def _fail_inside(command: str, error: Exception) -> NoReturn:

@@ -13,13 +13,16 @@ from htvm.dialects import accel
 from htvm.driver import CompiledModel
 from htvm.execution.observation import Observation, observed
 from htvm.execution.program import Program
-from htvm.sources import Source
 
 
-def tensors(steps: Sequence[Step], source: Source) -> dict[int, str]:
+def tensors(steps: Sequence[Step], compiled: CompiledModel) -> dict[int, str]:
     """Return the name of the model's tensor that each step makes, by its number; without steps that make none."""
     outer = [step for step in steps if accel.INNER_ATTRIBUTE not in step.layer.operation.attributes]
-    return {step.number: found for step in outer if (found := source.tensor(accel.nodes(step.layer)))}
+    return {
+        step.number: found
+        for step in outer
+        if (found := compiled.source.tensor(accel.nodes(step.layer), compiled.options))
+    }
 
 
 def step_values(compiled: CompiledModel, program: Program, sample: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -29,7 +32,7 @@ def step_values(compiled: CompiledModel, program: Program, sample: Mapping[str, 
     tensor of the file is left out.
     """
     steps = read_program(compiled.module, compiled.soc).steps
-    names = tensors(steps, compiled.source)
+    names = tensors(steps, compiled)
     made = groupby(observed(program, compiled.module, steps, sample), lambda each: each.step)
     return {names[step.number]: _whole(list(parts)) for step, parts in made if step.number in names}
 

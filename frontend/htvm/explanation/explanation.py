@@ -155,7 +155,7 @@ def explain(
     soc = options.refined(soc)
     model = source = opened(model)
     module, _ = lower(source, soc, "scheduled", options)
-    types = source.operators()
+    types = source.operators(options)
     with module.context:
         layers = [layer for layer in accel.layers(module) if accel.engine(layer) in engines(soc)]
         chosen = [layer for layer in layers if any(is_called(each, node) for each in accel.nodes(layer))]

@@ -54,7 +54,7 @@ def first_divergence(compiled: CompiledModel, program: Program, sample: Mapping[
     Only steps whose results are in memory, as integers, can be compared.
     """
     steps = read_program(compiled.module, compiled.soc).steps
-    names = tensors(steps, compiled.source)
+    names = tensors(steps, compiled)
     meant = compiled.source.values(sample, compiled.project.inputs, names.values(), compiled.options)
     made = observed(program, compiled.module, steps, sample)
     for step, parts in groupby(made, lambda each: each.step):

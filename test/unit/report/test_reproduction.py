@@ -50,7 +50,7 @@ def test_the_message_says_where_and_the_line_repeats_it(monkeypatch: pytest.Monk
     file = Path(shlex.split(line)[1])
     assert "engine" in file.read_text() and 'loc("' in file.read_text()
     assert status(htvm_opt.main, line, monkeypatch) == 70
-    assert "htvm-opt: internal error: IndexError: tile 7 of 7" in capsys.readouterr().err
+    assert "pass 'order-layers' failed: IndexError: tile 7 of 7" in capsys.readouterr().err
 
     monkeypatch.undo()  # the bug is gone: the line runs
     assert status(htvm_opt.main, line, monkeypatch) == 0
