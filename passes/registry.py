@@ -1,8 +1,8 @@
 """Which passes there are: htvm's own, those of installed packages, and those of files that were loaded.
 
 htvm's own: every class with a `name` in a module of a phase's folder, one pass to a file. Others come from entry points
-in the group `htvm.passes`, whose value is the class, and from files given to `load`, whose classes with a `name` are
-passes: `htvm-opt --load-pass-plugin my_passes.py`, `htvm.load_passes("my_passes.py")`.
+in the group `htvm.passes`, whose value is the class, and from files given to `load_passes`, whose classes with a `name`
+are passes: `htvm-opt --load-pass-plugin my_passes.py`, `htvm.load_passes("my_passes.py")`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
+import os
 import pkgutil
 import re
 import sys
@@ -100,11 +101,12 @@ def passes() -> dict[str, type[Pass]]:
     return {**own_passes(), **installed_passes(), **_loaded}
 
 
-def load(path: Path) -> tuple[str, ...]:
+def load_passes(path: str | os.PathLike[str]) -> tuple[str, ...]:
     """Load the passes of a Python file and return their names. One that is loaded again takes the former's place.
 
     Raises PluginError for a file that cannot be imported, that has no pass, or one with the name of another's.
     """
+    path = Path(path)
     module = _module(path)
     contents: list[object] = list(module.__dict__.values())
     classes: list[type] = [each for each in contents if isinstance(each, type) and each.__module__ == module.__name__]
@@ -125,7 +127,7 @@ def load(path: Path) -> tuple[str, ...]:
     return tuple(found)
 
 
-def register(own: Pass | type[Pass]) -> str:
+def register_pass(own: Pass | type[Pass]) -> str:
     """Make a pass known that a program has defined, and return the element of a pipeline that is it.
 
     An object's fields are its options; one without fields of its own may be a class. Raises PluginError.

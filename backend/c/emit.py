@@ -34,12 +34,12 @@ class Emitted:
     report: Report
 
 
-def emit_c(module: ir.Module, soc: Soc) -> Emitted:
-    """Return the C project of a module in stage planned.
+def emit_c(module: ir.Module, soc: Soc, function: str | None = None) -> Emitted:
+    """Return the C project of a module in stage planned. function: which, if the module has several.
 
     Raises ValueError for what cannot become C for this target, with names and numbers from the module.
     """
-    program = read_program(module, soc)
+    program = read_program(module, soc, function)
     check_fit(program, soc)
     name = program.name
     files = {

@@ -118,15 +118,24 @@ class Program:
         return tuple(port for port in self.ports if port.is_result)
 
 
-def read_program(module: ir.Module, soc: Soc) -> Program:
-    """Return the program of a planned module, which has one function.
+def chosen(module: ir.Module, name: str | None) -> func.FuncOp:
+    """Return the function that becomes C: the one of a name, or the only one. Raises ValueError."""
+    functions = {function.name.value: function for function in accel.functions(module)}
+    if not functions:
+        raise ValueError("no function of the module has operations of accel")
+    if name is None and len(functions) > 1:
+        raise ValueError(f"the module has {len(functions)} functions, {', '.join(functions)}: name one (--function)")
+    if name is not None and name not in functions:
+        raise ValueError(f"the module has no function '{name}', expected one of {', '.join(functions)}")
+    return functions[name or next(iter(functions))]
+
+
+def read_program(module: ir.Module, soc: Soc, name: str | None = None) -> Program:
+    """Return the program of a function of a planned module; name: which, if it has several.
 
     Raises ValueError for a module that is not in stage planned, and where no kernel computes a layer.
     """
-    functions = list(accel.functions(module))
-    if len(functions) != 1:
-        raise ValueError(f"the module has {len(functions)} functions, expected one")
-    function = functions[0]
+    function = chosen(module, name)
     model = function.name.value
     memories = _memories(module)
     ports = tuple(_ports(function))

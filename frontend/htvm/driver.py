@@ -62,6 +62,11 @@ class CompiledModel:
     options: CompileOptions = DEFAULTS
     refitted: str | None = None
 
+    @property
+    def files(self) -> dict[str, str]:
+        """The text of each file of the project, by name; nothing is written."""
+        return self.project.files
+
     def exact(self, samples: Samples) -> dict[str, np.ndarray]:
         """Return what the model's outputs are: of ONNX what the file says, of a module what the interpreter gives.
 
@@ -131,18 +136,20 @@ def finished(way: Pipeline, model: Model | None = None) -> CompiledModel:
     return CompiledModel(model or source, source, way.soc, module, way.texts, project, way.options, refitted)
 
 
-def parsed(text: str, name: str) -> ir.Module:
+def parsed(text: str | bytes, name: str) -> ir.Module:
     """Return the module of a text; `name` is what messages call it. Raises CompileError."""
     context = dialects.context()
     with problems_of(name, context):
         return modules.parse(text, context)
 
 
-def emit(module: ir.Module, soc: Soc, name: str) -> Project:
-    """Return the C project of a module of stage 'planned'. Raises CompileError, and InternalError for a bug."""
+def emit(module: ir.Module, soc: Soc, name: str, function: str | None = None) -> Project:
+    """Return the C project of a function of a module of stage 'planned': of the only one, or the one that is named.
+
+    Raises CompileError, and InternalError for a bug."""
     with problems_of(name, module.context):
         try:
-            emitted = emit_c(module, soc)
+            emitted = emit_c(module, soc, function)
             return Project(emitted.sources, emitted.report)
         except ValueError:  # what cannot become C
             raise

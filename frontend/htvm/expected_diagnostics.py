@@ -66,7 +66,9 @@ def _pattern(message: str) -> re.Pattern[str]:
     """
     parts = re.split(r"\{\{(.*?)\}\}", message)
     try:
-        return re.compile("".join(part if number % 2 else re.escape(part) for number, part in enumerate(parts)))
+        return re.compile(
+            "".join(f"(?:{part})" if number % 2 else re.escape(part) for number, part in enumerate(parts))
+        )
     except re.error as error:
         raise InputError(f"expected-*-re {{{{{message}}}}}: is no regular expression: {error}") from None
 

@@ -104,7 +104,7 @@ class Pipeline:
 
         Raises CompileError with what they say, and ValueError for a pipeline that cannot be built.
         """
-        text = passes if isinstance(passes, str) else registry.register(passes)
+        text = passes if isinstance(passes, str) else registry.register_pass(passes)
         pipeline.build(text, self.soc, self.module.context)  # a wrong name is the caller's mistake, not the model's
         with problems_of_passes(self.source.label, self.module, self.soc):
             run_passes(text, self.module, self.soc, self.source.label)

@@ -10,25 +10,31 @@ Fails    on every broken promise, with the value found and the value wanted
 
     imported     values are quantised or real (f32)
     integer      values are i8, ui8, i16, ui16 or i32; no layer on real numbers is left
-    dispatched   and every layer has an engine; layouts are permutations; what must be row-major is
+    dispatched   and every layer has an engine, linear ones of the host a kernel; layouts are permutations; what must be
+                 row-major is
     scheduled    and every function says how good its order is
     tiled        all values are memrefs in a named memory, which layers write; nothing else has changed
     planned      and buffers and arguments have offsets, aligned and inside the arena; nobody reads what
                  another layer has overwritten; the arena fits its memory
+
+With a target, engines are the target's, and layers of its accelerators have tilings, and then commands.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 from mlir import ir
 from mlir.dialects import func, quant
 from mlir.passmanager import ExternalPass
 
+from htvm.backend.targets.soc import HOST, Soc
 from htvm.dialects import accel
 
 from ..analysis import activations, layout, occupancy
 from ..analysis.occupancy import Conflict, Region
+from ..analysis.tiles import NAME as TILING
 
 Problem = tuple[ir.OpView, str]
 """Where a promise is broken, and how."""
@@ -47,6 +53,7 @@ class VerifyStage:
     stages: ClassVar[tuple[str, ...]] = ()
 
     stage: str
+    target: Soc | None = None
 
     def __post_init__(self) -> None:
         if self.stage not in CHECKS:
@@ -54,8 +61,10 @@ class VerifyStage:
 
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
         with module.location:
-            for check in CHECKS[self.stage]:
-                problems = [problem for function in accel.functions(module) for problem in check(function)]
+            functions = list(accel.functions(module))
+            checks: list[Check] = [*CHECKS[self.stage], partial(of_target, stage=self.stage, target=self.target)]
+            for check in checks:
+                problems = [problem for function in functions for problem in check(function)]
                 for op, message in problems:
                     op.location.emit_error(f"stage '{self.stage}': {message}")
                     this_pass.signal_pass_failure()
@@ -102,6 +111,31 @@ def engines(function: func.FuncOp) -> Iterator[Problem]:
     for layer in activations.layers(function):
         if layer.engine is None:
             yield layer, f"{name(layer)} has no engine, expected dispatch-engines to have named one"
+
+
+def kernels(function: func.FuncOp) -> Iterator[Problem]:
+    for layer in activations.layers(function):
+        is_linear = isinstance(layer, accel.Conv2dOp | accel.DenseOp)
+        if is_linear and accel.engine(layer) == HOST and layer.kernel is None:
+            yield layer, f"{name(layer)} on the host has no kernel, expected choose-kernels to have named one"
+
+
+def of_target(function: func.FuncOp, stage: str, target: Soc | None) -> Iterator[Problem]:
+    """Check what layers need to run on the engines of a target; nothing without one, or before they have engines."""
+    if target is None or stage in ("imported", "integer"):
+        return
+    known = [engine.name for engine in target.engines]
+    accelerators = [engine.name for engine in target.accelerators]
+    for layer in activations.layers(function):
+        if isinstance(layer, accel.TransferOp):
+            continue
+        engine = accel.engine(layer)
+        if engine not in known:
+            yield layer, f"{name(layer)} is on engine '{engine}', expected one of '{target.name}': {', '.join(known)}"
+        elif engine in accelerators and stage == "scheduled" and TILING not in layer.operation.attributes:
+            yield layer, f"{name(layer)} on '{engine}' has no {TILING}, expected choose-tilings to have written one"
+        elif engine in accelerators and stage in ("tiled", "planned"):
+            yield layer, f"{name(layer)} on '{engine}' is left, expected tile-layers to have made commands of it"
 
 
 def layouts(function: func.FuncOp) -> Iterator[Problem]:
@@ -164,7 +198,7 @@ def fits(function: func.FuncOp) -> Iterator[Problem]:
 
 IMPORTED = (only_operations("arith.constant", "quant.scast", "func.return"), quantised_or_real)
 INTEGER = (only_operations("arith.constant", "func.return"), integers)
-DISPATCHED = (*INTEGER, engines, layouts)
+DISPATCHED = (*INTEGER, engines, kernels, layouts)
 SCHEDULED = (*DISPATCHED, order)
 VIEWS = ("memref.subview", "memref.reinterpret_cast")
 ON_MEMORY = ("accel.buffer", "memref.get_global", *VIEWS, "accel.copy", "accel.launch", "accel.wait")
@@ -172,6 +206,7 @@ TILED = (
     only_operations(*ON_MEMORY, "func.return"),
     integers,
     engines,
+    kernels,
     order,
     memrefs,
 )

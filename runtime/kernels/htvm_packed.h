@@ -45,8 +45,8 @@ typedef struct {
     int32_t pad_value;
     int32_t x_c, x_h, x_w; /* strides of the input, in elements */
     int32_t y_c, y_h, y_w; /* strides of the output, in elements; y_h = out_width * y_w */
-    int32_t unit, runs;    /* a unit is 3, 4 or 6 taps */
     htvm_requant requant;
+    int32_t unit, runs; /* a unit is 3, 4 or 6 taps */
 } htvm_packed_layer;
 
 /* Two channels of what one word gives. */

@@ -207,7 +207,7 @@ func.func @depthwise_words(%x: tensor<1x32x20x20xi8, #nhwc>, %z: tensor<1x6x8x8x
   %v = arith.constant dense<1> : tensor<6x1x3x3xi8>
   %a = accel.conv2d %x, %w {engine = "host", strides = array<i64: 1, 1>, pads = array<i64: 1, 1, 1, 1>, dilations = array<i64: 1, 1>, groups = 32 : i64} : (tensor<1x32x20x20xi8, #nhwc>, tensor<32x1x3x3xi8>) -> tensor<1x32x20x20xi8, #nhwc>
   %y = accel.conv2d %a, %w {engine = "host", strides = array<i64: 1, 1>, pads = array<i64: 1, 1, 1, 1>, dilations = array<i64: 1, 1>, groups = 32 : i64} : (tensor<1x32x20x20xi8, #nhwc>, tensor<32x1x3x3xi8>) -> tensor<1x32x20x20xi8, #nhwc>
-  %b = accel.add %z, %z : (tensor<1x6x8x8xi8, #nhwc>, tensor<1x6x8x8xi8, #nhwc>) -> tensor<1x6x8x8xi8, #nhwc>
+  %b = accel.add %z, %z {engine = "host"} : (tensor<1x6x8x8xi8, #nhwc>, tensor<1x6x8x8xi8, #nhwc>) -> tensor<1x6x8x8xi8, #nhwc>
   %u = accel.conv2d %b, %v {engine = "host", strides = array<i64: 1, 1>, pads = array<i64: 1, 1, 1, 1>, dilations = array<i64: 1, 1>, groups = 6 : i64} : (tensor<1x6x8x8xi8, #nhwc>, tensor<6x1x3x3xi8>) -> tensor<1x6x8x8xi8, #nhwc>
   return %y, %u : tensor<1x32x20x20xi8, #nhwc>, tensor<1x6x8x8xi8, #nhwc>
 }

@@ -1,4 +1,4 @@
-// RUN: htvm-opt %s -p dispatch-engines,assign-layouts,order-layers,bufferize-layers,plan-memory --target=rv32 \
+// RUN: htvm-opt %s -p dispatch-engines,assign-layouts,choose-kernels,order-layers,bufferize-layers,plan-memory --target=rv32 \
 // RUN:   | htvm-opt -p 'verify-stage{stage=planned}' | FileCheck %s
 // RUN: htvm-opt %s -p 'verify-stage{stage=integer},dispatched,scheduled,tiled,planned' --target=rv32 | FileCheck %s
 

@@ -183,7 +183,7 @@ def _pass_plugin(path: str) -> str:
         if Path(path).suffix in (".so", ".dylib"):
             load_passes(Path(path))
         else:
-            registry.load(Path(path))
+            registry.load_passes(path)
     except (registry.PluginError, LibraryError) as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     return path

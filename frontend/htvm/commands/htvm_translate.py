@@ -5,7 +5,16 @@ from __future__ import annotations
 import argparse
 import sys
 
-from htvm.commands.arguments import add_force, add_inputs, add_target, options_of, parser, read_text, settle, write_text
+from htvm.commands.arguments import (
+    add_force,
+    add_inputs,
+    add_target,
+    options_of,
+    parser,
+    read_module,
+    settle,
+    write_text,
+)
 from htvm.commands.failures import failing_politely, model_warnings
 
 EXAMPLES = """\
@@ -24,6 +33,7 @@ def main() -> int:
     which.add_argument("--import-onnx", action="store_true", help="read an ONNX file, print the stage 'imported'")
     which.add_argument("--emit-c", action="store_true", help="read a module of the stage 'planned', write C")
     made.add_argument("input", nargs="?", default="-", metavar="FILE", help="'-' (default): standard input")
+    made.add_argument("--function", metavar="F", help="of a module with several functions, the one to write as C")
     made.add_argument("-o", dest="output", metavar="FILE|DIR", help="file (MLIR) or folder (C) to write")
     add_force(made)
     add_inputs(made)
@@ -56,8 +66,8 @@ def _emit_c(arguments: argparse.Namespace) -> int:
     from htvm import driver
     from htvm.backend.c import write_project
 
-    text, name = read_text(arguments.input)
-    project = driver.emit(driver.parsed(text, name), arguments.target, name)
+    text, name = read_module(arguments.input)
+    project = driver.emit(driver.parsed(text, name), arguments.target, name, arguments.function)
     if arguments.output:
         write_project(project.files, arguments.output, arguments.force)
     else:

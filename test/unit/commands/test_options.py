@@ -20,6 +20,8 @@ ALL = CompileOptions(
     memory={"l1": 65536, "l2": 131072},
     input_types={"x": "u8"},
     shapes={"x": (1, 3, 32, 32)},
+    passes={"integer": "cse,canonicalize"},
+    function="main",
 )
 
 
