@@ -144,6 +144,7 @@ def test_link_script_has_the_memories(files):
 
 def test_unplanned_module_is_refused():
     with dialects.context() as context:
-        module = ir.Module.parse("func.func @f() { return }", context)
+        text = 'func.func @f(%x: tensor<4xi8> {accel.name = "x"}) { return }'
+        module = ir.Module.parse(text, context)
         with pytest.raises(ValueError, match="no attribute 'accel.arena'"):
             emit_c(module, SOC)
