@@ -28,7 +28,7 @@ from mlir.passmanager import ExternalPass
 
 from .analysis.stages import STAGES
 
-PHASE_FOLDERS = ("imported", "integer", "mapping", "tiling", "planning", "verification")
+PHASE_FOLDERS = ("tosa", "imported", "integer", "mapping", "tiling", "planning", "verification")
 """The folders of passes, in the order of the pipeline."""
 
 ENTRY_POINT_GROUP = "htvm.passes"

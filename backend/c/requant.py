@@ -10,7 +10,7 @@ from mlir import ir
 from htvm.dialects import accel
 
 RAW, NARROW, NARROW_EACH, WIDE, HALF_EVEN = "RAW", "NARROW", "NARROW_EACH", "WIDE", "HALF_EVEN"
-CORRECTED = "CORRECTED"
+CORRECTED, DOUBLE_ROUND = "CORRECTED", "DOUBLE_ROUND"
 
 SCALE_TYPES = {
     RAW: ("int32_t", 4),
@@ -19,6 +19,7 @@ SCALE_TYPES = {
     WIDE: ("htvm_scale_wide", 16),
     HALF_EVEN: ("htvm_scale_wide", 16),
     CORRECTED: ("htvm_scale_corrected", 40),
+    DOUBLE_ROUND: ("htvm_scale_wide", 16),
 }
 """For each form the C type of a channel's constants, and its size in bytes."""
 
@@ -48,6 +49,8 @@ class Requant:
             form = CORRECTED
             exact = (stated.numerator, stated.divisor, stated.rest)
             quotient = tuple(np.array(entries, np.int64) for entries in exact)
+        elif stated.double_round:
+            form = DOUBLE_ROUND
         elif stated.tie_below:
             form = HALF_EVEN
         elif not stated.narrow:
@@ -78,7 +81,7 @@ class Requant:
         Constants are modulo 2^32 or, of the wide forms, 2^64, as the kernels' sums are.
         """
         start = element * sums.astype(np.int64)
-        bits = 64 if self.form in (WIDE, HALF_EVEN, CORRECTED) else 32
+        bits = 64 if self.form in (WIDE, HALF_EVEN, CORRECTED, DOUBLE_ROUND) else 32
         quotient = self.quotient
         if quotient:
             numerator, divisor, rest = quotient

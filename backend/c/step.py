@@ -18,7 +18,7 @@ from htvm.dialects import accel
 from . import values
 from .constants import Constants
 from .convolution import Linear
-from .requant import CORRECTED, HALF_EVEN, NARROW_EACH, Requant
+from .requant import CORRECTED, DOUBLE_ROUND, HALF_EVEN, NARROW_EACH, Requant
 from .syntax import (
     AddressOf,
     Argument,
@@ -244,7 +244,7 @@ def requant_fields(requant: Requant) -> Fields:
         "pre_shift shift": (requant.pre_shift, requant.layer_shift),
         "min max": (requant.min, requant.max),
     }
-    if requant.form == NARROW_EACH:
+    if requant.form in (NARROW_EACH, DOUBLE_ROUND):
         fields["zero_point"] = requant.zero_point
     if requant.form in (HALF_EVEN, CORRECTED):
         fields["zero_point tie_below"] = (requant.zero_point, requant.tie_below)

@@ -50,8 +50,8 @@ static LogicalResult verifyTogether(Report report, ArrayRef<std::pair<StringRef,
 
 LogicalResult RequantAttr::verify(Report report, DenseI64ArrayAttr multiplier, DenseI64ArrayAttr offset,
                                   DenseI64ArrayAttr shift, int64_t preShift, int64_t, int64_t tieBelow, int64_t min,
-                                  int64_t max, bool, DenseI64ArrayAttr numerator, DenseI64ArrayAttr divisor,
-                                  DenseI64ArrayAttr rest) {
+                                  int64_t max, bool narrow, DenseI64ArrayAttr numerator, DenseI64ArrayAttr divisor,
+                                  DenseI64ArrayAttr rest, bool doubleRound) {
   constexpr int64_t least = std::numeric_limits<int64_t>::min(), most = std::numeric_limits<int64_t>::max();
   if (failed(verifyEach(report, "requant 'multiplier'", multiplier, std::numeric_limits<int32_t>::min(),
                         std::numeric_limits<int32_t>::max())) ||
@@ -65,6 +65,11 @@ LogicalResult RequantAttr::verify(Report report, DenseI64ArrayAttr multiplier, D
   if (min > max)
     return report() << "requant 'min' is " << min << ", above 'max', which is " << max;
   if (failed(verifyTogether(report, {{"numerator", numerator}, {"divisor", divisor}, {"rest", rest}})))
+    return failure();
+  if (doubleRound && (narrow || tieBelow || divisor))
+    return report() << "requant has 'double_round' beside '" << (narrow ? "narrow" : tieBelow ? "tie_below" : "divisor")
+                    << "', expected it alone";
+  if (doubleRound && failed(verifyEach(report, "requant 'shift'", shift, 1, 62)))
     return failure();
   if (divisor && (failed(verifyEach(report, "requant 'numerator'", numerator, least, most)) ||
                   failed(verifyEach(report, "requant 'divisor'", divisor, 1, most)) ||

@@ -121,6 +121,9 @@ def Accel_RequantAttr : Accel_Attr<"Requant", "requant"> {
     `numerator`, `divisor` and `rest` come together: the product after its shift is at most 1 beside the quotient that
     is meant; left = acc * numerator + rest - quotient * divisor, modulo 2^64, is then below 0 or not below `divisor`,
     and corrects it. A tie is where `left` is less than `tie_below`.
+
+    With `double_round` the product is rounded as TOSA's DOUBLE_ROUND does, and not before: 2^(shift - 1) is added, and
+    where shift is above 31 also 2^30 if the sum is at least 0, -2^30 if it is not.
   }];
   let parameters = (ins
     Accel_Integers<"factors of the sums, positive in 32 bits">:$multiplier,
@@ -136,7 +139,9 @@ def Accel_RequantAttr : Accel_Attr<"Requant", "requant"> {
                "at least 32: a high multiplication and a shift do">:$narrow,
     Accel_OptionalIntegers<"factors of the accumulator in the exact quotient">:$numerator,
     Accel_OptionalIntegers<"divisors of the exact quotient, at least 1">:$divisor,
-    Accel_OptionalIntegers<"addends of the exact dividend, modulo 2^64">:$rest);
+    Accel_OptionalIntegers<"addends of the exact dividend, modulo 2^64">:$rest,
+    Accel_Flag<"the product is rounded to nearest in two steps, away from 0 in the first; shifts are 1 to 62, and neither "
+               "a tie nor a quotient is asked for">:$double_round);
 }
 
 def Accel_RescaleAttr : Accel_Attr<"Rescale", "rescale"> {

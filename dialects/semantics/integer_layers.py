@@ -12,7 +12,7 @@ from mlir import ir
 
 from htvm.dialects import accel
 from htvm.dialects.quantisation import Quantisation
-from htvm.dialects.semantics import integers
+from htvm.dialects.semantics import integers, tosa_scaling
 
 Meaning = Callable[..., np.ndarray]
 
@@ -37,13 +37,17 @@ def requantise(acc: np.ndarray, requant: accel.RequantAttr, arrange: Callable[[n
 
     `arrange` makes the entries of multiplier, offset and shift broadcast against `acc`. With `narrow` the sum
     fits 32 bits. With `tie_below`, a value of which less than that is shifted out was a tie: its quotient is
-    made even. With `divisor`, what remains of the division, modulo 2^64, corrects the quotient by 1.
+    made even. With `divisor`, what remains of the division, modulo 2^64, corrects the quotient by 1. With
+    `double_round` the product is rounded as TOSA does.
     """
     offset, multiplier = (arrange(np.array(entries, np.int64)) for entries in (requant.offset, requant.multiplier))
     scaled = integers.add(integers.multiply(fit(acc, 32, "an accumulator"), np.array(1 << requant.pre_shift)), offset)
     total = fit(scaled, 32 if requant.narrow else 64, "an accumulator with its offset")
     product = fit(integers.multiply(total, multiplier), 64, "a product")
     shift = arrange(np.array(requant.shift, np.int64))
+    if requant.double_round:
+        rounded = product + tosa_scaling.addend(total, shift, double_round=True)
+        return shift_and_clamp(fit(rounded, 64, "a rounded product"), requant, shift)
     if requant.divisor is not None:
         numerator, divisor, rest = (
             arrange(np.array(entries, np.int64).astype(object))

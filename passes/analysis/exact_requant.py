@@ -27,7 +27,7 @@ from functools import cached_property
 import numpy as np
 
 from .exact_quotient import corrected, exponent
-from .monotone_steps import Inexact, Requant, Steps
+from .monotone_steps import DoubleRounded, Inexact, Requant, Steps
 
 INT32_LIMIT = 1 << 31
 FAR = 1 << 61
@@ -43,6 +43,8 @@ def solve(steps: Steps) -> Requant:
     with more than 8 bits, which have too many steps for one multiplier.
     """
     has_many_steps = steps.highest - steps.lowest > MOST_STEPS
+    if has_many_steps and isinstance(steps, DoubleRounded):
+        return steps.as_written()
     if has_many_steps and (found := corrected(steps)):
         return found
     search = _Search(steps, steps.places())
@@ -50,7 +52,7 @@ def solve(steps: Steps) -> Requant:
     return (
         _linear(search, NARROW_SHARED)
         or _linear(_Search(apart, search.places), NARROW_EACH, steps)
-        or _linear(search, WIDE)
+        or (steps.as_written() if isinstance(steps, DoubleRounded) else _linear(search, WIDE))
         or _ties_to_even(steps)
         or (None if has_many_steps else corrected(steps))
         or _nearest(steps, search)

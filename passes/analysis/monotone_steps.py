@@ -8,6 +8,8 @@ from fractions import Fraction
 
 import numpy as np
 
+from htvm.dialects.semantics import tosa_scaling
+
 
 @dataclass(frozen=True)
 class Steps:
@@ -82,6 +84,65 @@ class Steps:
 
 
 @dataclass(frozen=True)
+class DoubleRounded(Steps):
+    """A requantisation that TOSA rounds in two steps: apply_scale_32(a + offset[c], multiplier[c], shift[c]).
+
+    `slope` and `intercept` are those of the line between the two that values below 0 and others are rounded along.
+    """
+
+    offset: np.ndarray
+    multiplier: np.ndarray
+    shift: np.ndarray
+
+    @staticmethod
+    def of(
+        scales: Scales, offset: np.ndarray, ends: tuple[np.ndarray, np.ndarray], zero_point: int, limits: tuple[int, int]
+    ) -> Steps:
+        """Return the steps of clamp(apply_scale_32(a + offset) + zero_point), of one rounding where that is the same.
+
+        offset, ends: one number for each channel. limits: of the clamp.
+        """
+        channels = len(offset)
+        multiplier, shift = (np.broadcast_to(each, channels).astype(np.int64) for each in (scales.multiplier, scales.shift))
+        slope = [Fraction(int(m), 1 << int(s)) for m, s in zip(multiplier, shift)]
+        intercept = [each * int(start) + Fraction(1, 2) for each, start in zip(slope, offset)]
+        shared = slope, intercept, *ends, zero_point, *limits
+        if not scales.double_round or (shift <= 31).all():
+            return Steps(*shared, "floor")
+        return DoubleRounded(*shared, "double", offset.astype(np.int64), multiplier, shift)
+
+    def places(self) -> np.ndarray:
+        wanted = np.arange(self.lowest + 1, self.highest + 1) - self.zero_point
+        factor, shift = np.maximum(self.multiplier, 1)[:, None], self.shift[:, None]
+        found = tosa_scaling.places(wanted[None], factor, shift, double_round=True) - self.offset[:, None]
+        first, last = self.first[:, None], self.last[:, None]
+        level = np.where(wanted[None] <= 0, first, last + 1)  # a multiplier of 0 makes 0 of every value
+        return np.where(self.multiplier[:, None] == 0, level, np.clip(found, first, last + 1)).astype(np.int64)
+
+    def exact(self, channel: int, accumulator: int) -> int:
+        value, shift = accumulator + int(self.offset[channel]), int(self.shift[channel])
+        product = value * int(self.multiplier[channel]) + tosa_scaling.addend_of(value < 0, shift, double_round=True)
+        return min(max((product >> shift) + self.zero_point, self.lowest), self.highest)
+
+    def as_written(self) -> Requant:
+        """Return the constants as they are, which the rounding of the form makes exact."""
+        ends = self.lowest, self.highest
+        multiplier = np.maximum(self.multiplier, 0)
+        return Requant(
+            multiplier, self.offset, 0, self.shift, *ends, narrow=False, zero_point=self.zero_point, double_round=True
+        )
+
+
+@dataclass(frozen=True)
+class Scales:
+    """The constants of a tosa.rescale: of each channel, or one for all."""
+
+    multiplier: np.ndarray
+    shift: np.ndarray
+    double_round: bool
+
+
+@dataclass(frozen=True)
 class Inexact:
     """How many accumulators, of all channels together, give another output than the exact one; the first of them."""
 
@@ -112,11 +173,15 @@ class Requant:
     divisor: tuple[int, ...] = ()
     rest: tuple[int, ...] = ()
     """By channel, (accumulator * numerator + rest) / divisor: what the other constants estimate, if it is there."""
+    double_round: bool = False
+    """Whether the product is rounded as TOSA's DOUBLE_ROUND does, instead of down."""
 
     def __call__(self, channel: int, accumulator: int) -> int:
         """Return what the integer code computes for one accumulator."""
         product = ((accumulator << self.pre_shift) + int(self.offset[channel])) * int(self.multiplier[channel])
         shift = int(self.shift[channel])
+        if self.double_round:
+            product += tosa_scaling.addend_of(product < 0, shift, double_round=True)
         value = product >> shift
         left = product & ((1 << shift) - 1)
         if self.divisor:

@@ -22,6 +22,7 @@ typedef enum {
                          even one is taken; zero_point is added last                          htvm_scale_wide */
     HTVM_CORRECTED,   /* floor((acc * numerator + rest) / divisor), of which HTVM_WIDE is at most 1 wrong; even where
                          less than tie_below remains; zero_point is added last           htvm_scale_corrected */
+    HTVM_DOUBLE_ROUND, /* the sum fits 32 bits; rounded as TOSA's DOUBLE_ROUND; zero_point is added last  htvm_scale_wide */
 } htvm_output;
 
 typedef struct {
@@ -54,7 +55,8 @@ typedef struct {
     int32_t shift; /* HTVM_NARROW: less 32 */
     int32_t min;
     int32_t max;
-    int32_t zero_point; /* HTVM_NARROW_EACH, HTVM_HALF_EVEN, HTVM_CORRECTED; in the other forms the offset holds it */
+    int32_t zero_point; /* HTVM_NARROW_EACH, HTVM_HALF_EVEN, HTVM_CORRECTED, HTVM_DOUBLE_ROUND; in the other forms the
+                           offset holds it */
     uint64_t tie_below;
 } htvm_requant;
 
@@ -150,6 +152,30 @@ HTVM_KERNEL int32_t htvm_requantize_corrected(uint64_t dividend, int64_t divisor
     return htvm_clamp(value + requant.zero_point, requant.min, requant.max);
 }
 
+/* Return the output element for a sum that TOSA's apply_scale_32 scales with double rounding; 1 <= shift <= 62.
+ *
+ * Above a shift of 32 only the upper half of the product with the first addend counts: in 32-bit operations.
+ */
+HTVM_KERNEL int32_t htvm_requantize_double_round(int32_t sum, int32_t multiplier, int32_t shift, htvm_requant requant)
+{
+    const int64_t first = shift <= 31 ? 0 : sum >= 0 ? 1 << 30 : -(1 << 30);
+    const int64_t product = (int64_t)sum * multiplier + first;
+
+    if (shift > 32) {
+        const int32_t high = (int32_t)(product >> 32) + (1 << (shift - 33));
+
+        return htvm_clamp((high >> (shift - 32)) + requant.zero_point, requant.min, requant.max);
+    } else {
+        const int64_t half = (int64_t)htvm_shift_left_64(1, shift - 1);
+        const int64_t value = htvm_shift_right_64(product + half, shift) + requant.zero_point;
+
+        if (value < requant.min) {
+            return requant.min;
+        }
+        return value > requant.max ? requant.max : (int32_t)value;
+    }
+}
+
 /* Return the output element for `acc` with the constants of channel `k`. */
 HTVM_KERNEL int32_t htvm_requantize(int32_t acc, const void *constants, int32_t k, htvm_output output,
                                     htvm_requant requant)
@@ -169,6 +195,11 @@ HTVM_KERNEL int32_t htvm_requantize(int32_t acc, const void *constants, int32_t 
         const int32_t zero_point = output == HTVM_NARROW ? 0 : requant.zero_point;
 
         return htvm_clamp((high >> shift) + zero_point, requant.min, requant.max);
+    } else if (output == HTVM_DOUBLE_ROUND) {
+        const htvm_scale_wide *scale = (const htvm_scale_wide *)constants + k;
+        const int32_t sum = htvm_sum(htvm_shift_left(acc, requant.pre_shift), (int32_t)scale->offset);
+
+        return htvm_requantize_double_round(sum, scale->multiplier, scale->shift, requant);
     } else if (output == HTVM_CORRECTED) {
         const htvm_scale_corrected *scale = (const htvm_scale_corrected *)constants + k;
         const int64_t sum = (int64_t)htvm_shift_left_64((uint64_t)(int64_t)acc, requant.pre_shift) + scale->offset;

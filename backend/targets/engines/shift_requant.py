@@ -37,6 +37,7 @@ from htvm.backend.targets.violations import (
     any_of,
 )
 from htvm.dialects import accel
+from htvm.dialects.semantics import tosa_scaling
 
 Range = tuple[int, int]
 
@@ -51,7 +52,8 @@ SHIFTS = 54
 class Requant:
     """The attribute `requant` as plain data; each tuple has one entry, or one for each output channel.
 
-    addend: what is added to the product; accel.add has its offset there.
+    addend: what is added to the product; accel.add has its offset there. double_round: the product is rounded as TOSA's
+    DOUBLE_ROUND does.
     """
 
     multiplier: tuple[int, ...]
@@ -63,12 +65,14 @@ class Requant:
     zero_point: int = 0
     tie_below: int = 0
     addend: int = 0
+    double_round: bool = False
 
     @staticmethod
     def of(requant: accel.RequantAttr) -> Requant:
         """Return what the attribute of a layer with accumulators says."""
         return Requant(requant.multiplier, requant.offset, requant.shift, requant.min, requant.max,
-                       requant.pre_shift, requant.zero_point, requant.tie_below)  # fmt: skip
+                       requant.pre_shift, requant.zero_point, requant.tie_below,
+                       double_round=requant.double_round)  # fmt: skip
 
     @staticmethod
     def of_sum(requant: accel.RequantAttr) -> Requant:
@@ -102,6 +106,8 @@ class Requant:
             for entries in (self.multiplier, self.offset, self.shift)
         )
         products = ((accumulators.astype(object) << self.pre_shift) + offset) * multiplier + self.addend
+        if self.double_round:
+            products = products + tosa_scaling.addend(products, shift.astype(np.int64), double_round=True)
         quotients = products >> shift
         ties = products - (quotients << shift) < self.tie_below
         quotients = quotients - np.where(ties, quotients % 2, 0) + self.zero_point
@@ -118,6 +124,8 @@ class Requant:
         An odd output needs `tie_below` more: below that it was a tie, and the even one under it is taken.
         """
         goals = [int(q) - self.zero_point for q in outputs]
+        if self.double_round:
+            return tosa_scaling.places(np.array(goals), np.int64(multiplier), np.int64(shift), True).astype(object)
         products = [(q << shift) + (self.tie_below if q % 2 else 0) - self.addend for q in goals]
         if multiplier == 0:
             return np.array([FAR if product > 0 else -FAR for product in products], object)

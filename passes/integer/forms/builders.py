@@ -102,6 +102,7 @@ def requant(solved: Requant) -> dict[str, ir.Attribute]:
         narrow=solved.narrow,
         tie_below=solved.tie_below,
         zero_point=solved.zero_point,
+        double_round=solved.double_round,
     )
     if solved.divisor:
         constants = constants.replace(

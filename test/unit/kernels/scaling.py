@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-FORMS = ("RAW", "NARROW", "NARROW_EACH", "WIDE", "HALF_EVEN", "CORRECTED")
+FORMS = ("RAW", "NARROW", "NARROW_EACH", "WIDE", "HALF_EVEN", "CORRECTED", "DOUBLE_ROUND")
 TYPES = {
     "RAW": np.dtype("<i4"),
     "NARROW": np.dtype([("offset", "<i4"), ("multiplier", "<i4")]),
     "NARROW_EACH": np.dtype([("offset", "<i4"), ("multiplier", "<i4"), ("shift", "<i4")]),
     "WIDE": np.dtype([("offset", "<i8"), ("multiplier", "<i4"), ("shift", "<i4")]),
 }
-TYPES["HALF_EVEN"] = TYPES["WIDE"]
+TYPES["HALF_EVEN"] = TYPES["DOUBLE_ROUND"] = TYPES["WIDE"]
 TYPES["CORRECTED"] = np.dtype(TYPES["WIDE"].descr + [(name, "<i8") for name in ("n", "d", "r")])
 
 
@@ -49,6 +49,9 @@ class Scaling:
             value = np.where(exact - value * divisor < self.tie_below, value - value % 2, value) + self.zero_point
             return np.minimum(np.maximum(value, self.min), self.max)
         product = ((accumulators << self.pre_shift) + offset) * multiplier
+        if self.form == "DOUBLE_ROUND":
+            double = shift.astype(np.int64) > 31
+            product = product + (1 << shift - 1) + np.where(double, np.where(product >= 0, 1 << 30, -1 << 30), 0)
         value = product >> shift
         tie = (product - (value << shift)) < self.tie_below
         value = np.where(tie, value - value % 2, value) + self.zero_point
@@ -99,6 +102,12 @@ def random_scaling(
         )
     if form == "CORRECTED":
         return _corrected(generator, channels, largest, low, high)
+    if form == "DOUBLE_ROUND":
+        offset = generator.integers(-largest, largest, channels, endpoint=True)
+        offset = np.clip(offset, largest - (1 << 31) + 1, (1 << 31) - 1 - largest)
+        multiplier = generator.integers(1 << 30, 1 << 31, channels)
+        shift = np.clip(31 + bits - 8 + generator.integers(-1, 2, channels), 1, 62)
+        return Scaling(form, offset, multiplier, shift, 0, low, high, int(generator.integers(-9, 9)))
     pre_shift = int(generator.integers(0, 31 - bits)) if bits < 31 else 0
     # Sum and multiplier share 63 bits: in the wide form the sum has two more, and the multiplier two less.
     extra = 2 if form == "WIDE" else 0
