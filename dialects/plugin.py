@@ -21,24 +21,55 @@ _pointer_in.restype, _pointer_in.argtypes = ctypes.c_void_p, [ctypes.py_object, 
 _capsule_of = ctypes.pythonapi.PyCapsule_New
 _capsule_of.restype, _capsule_of.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
 
-ATTRIBUTE, CONTEXT, LOCATION, REGISTRY, TYPE_ID = (
-    f"mlir.ir.{kind}._CAPIPtr".encode() for kind in ("Attribute", "Context", "Location", "DialectRegistry", "TypeID")
+ATTRIBUTE, CONTEXT, LOCATION, OPERATION, REGISTRY, TYPE_ID = (
+    f"mlir.ir.{kind}._CAPIPtr".encode()
+    for kind in ("Attribute", "Context", "Location", "Operation", "DialectRegistry", "TypeID")
 )
+
+
+PRINTER = PLUGIN.with_name("libhtvm_emitc.so")
+"""MLIR's printer from the emitc dialect to C, which the Python package does not have."""
+
+_taker = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_size_t)
 
 
 @cache
 def library() -> ctypes.PyDLL:
-    """Load the plugin; it finds MLIR's symbols in the library of the Python package, opened globally before it.
+    """Load the plugin."""
+    plugin = loaded(PLUGIN)
+    plugin.htvmLoadAccelDialect.argtypes = [ctypes.c_void_p]
+    plugin.htvmLoadAccelDialect.restype = None
+    return plugin
+
+
+def loaded(path: Path) -> ctypes.PyDLL:
+    """Load a library that finds MLIR's symbols in that of the Python package, opened globally before it.
 
     A PyDLL, since what it reports goes to handlers in Python, which need the interpreter's lock.
     """
     installed_mlir.check()
     capi = Path(mlir._mlir_libs.__file__).parent / "libMLIRPythonCAPI.so"
     ctypes.CDLL(str(capi), mode=os.RTLD_GLOBAL | os.RTLD_NOW)
-    plugin = ctypes.PyDLL(str(PLUGIN), mode=os.RTLD_NOW)
-    plugin.htvmLoadAccelDialect.argtypes = [ctypes.c_void_p]
-    plugin.htvmLoadAccelDialect.restype = None
-    return plugin
+    return ctypes.PyDLL(str(path), mode=os.RTLD_NOW)
+
+
+@cache
+def _printer() -> ctypes.PyDLL:
+    printer = loaded(PRINTER)
+    printer.htvmPrintC.argtypes = [ctypes.c_void_p, _taker]
+    printer.htvmPrintC.restype = ctypes.c_bool
+    return printer
+
+
+def c_text(operation: ir.Operation) -> str | None:
+    """Return the C of an operation of the emitc dialect; None, with a diagnostic, where MLIR prints none."""
+    texts: list[bytes] = []
+
+    def take(text: int, length: int) -> None:
+        texts.append(ctypes.string_at(text, length))
+
+    is_printed = _printer().htvmPrintC(_pointer_in(operation._CAPIPtr, OPERATION), _taker(take))
+    return texts[0].decode() if is_printed else None
 
 
 class LibraryError(ValueError):

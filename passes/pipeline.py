@@ -55,6 +55,7 @@ PHASES: dict[str, tuple[str, ...]] = {
         "dispatch-engines",
         "assign-layouts",
         "choose-kernels",
+        "lower-calls",
         "verify-stage{stage=dispatched}",
     ),
     "scheduled": ("order-layers", "choose-tilings", "verify-stage{stage=scheduled}"),

@@ -40,13 +40,14 @@ from .values import Array, ElementType, element_type, shape
 
 @dataclass(frozen=True)
 class Shared:
-    """What the steps of one program share. kernels: the kernel functions, by name."""
+    """What the steps of one program share. kernels: the kernel functions, by name; functions: others, as C."""
 
     constants: Constants
     data: Mapping[str, Array]
     forms: Mapping[Linear, Requant]
     kernels: dict[str, KernelFunction] = field(default_factory=dict[str, KernelFunction])
     headers: set[str] = field(default_factory=set[str])
+    functions: dict[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ class Step:
     @property
     def scratch_buffers(self) -> list[ir.Value]:
         """The memory that the layer uses beside what it reads and makes: one buffer or none."""
-        scratch = self.layer.scratch if isinstance(self.layer, accel.Weighted) else None
+        scratch = self.layer.scratch if isinstance(self.layer, accel.Weighted | accel.CallOp) else None
         return [] if scratch is None else [scratch]
 
     @property

@@ -7,12 +7,12 @@ from mlir import ir
 from htvm.backend.targets.jobs import Job
 from htvm.dialects import accel
 
-from . import elementwise_steps, linear_steps, movement_steps, real_steps, reduction_steps
+from . import call_steps, elementwise_steps, linear_steps, movement_steps, real_steps, reduction_steps
 from .step import Shared, Step, dimensions
 from .values import shape
 from .writers import WRITERS
 
-OF_WRITERS = (elementwise_steps, linear_steps, movement_steps, real_steps, reduction_steps)
+OF_WRITERS = (call_steps, elementwise_steps, linear_steps, movement_steps, real_steps, reduction_steps)
 """The files whose functions are writers; they are registered when these are imported."""
 
 

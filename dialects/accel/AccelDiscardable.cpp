@@ -21,6 +21,7 @@ struct Rule {
 
 bool isString(Attribute value) { return isa<StringAttr>(value); }
 bool isUnit(Attribute value) { return isa<UnitAttr>(value); }
+bool isElements(Attribute value) { return isa<DenseElementsAttr>(value); }
 bool isInteger(Attribute value) { return isa<IntegerAttr>(value) && !isa<BoolAttr>(value); }
 
 /// A number that is not negative: bytes, cycles or operations.
@@ -126,6 +127,7 @@ constexpr Rule ofOperations[] = {
 /// Of a function's arguments and results.
 constexpr Rule ofValues[] = {
     {"axis", "an integer of at least 0", isCount},
+    {"constant", "the numbers of a constant (dense<..>)", isElements},
     {"interface", "an ONNX element type (a string), such as \"float32\"", isElementType},
     {"name", "the ONNX name (a string)", isString},
     {"nearest", "the name alone", isUnit},

@@ -6,6 +6,8 @@
 
 #include "Accel.h"
 
+#include "mlir/Interfaces/FunctionInterfaces.h"
+
 #include "mlir/Dialect/Quant/IR/QuantTypes.h"
 #include "llvm/ADT/SmallVector.h"
 #include "llvm/ADT/StringExtras.h"
@@ -24,7 +26,7 @@ void htvm::accel::addDestinationEffects(Operation *layer, MutableOperandRange ou
                                         SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>> &effects) {
   OperandRange destinations = out;
   Value scratch = llvm::TypeSwitch<Operation *, Value>(layer)
-                      .Case<Conv2dOp, DenseOp>([](auto linear) { return linear.getScratch(); })
+                      .Case<Conv2dOp, DenseOp, CallOp>([](auto scratched) { return scratched.getScratch(); })
                       .Default(Value());
   for (OpOperand &operand : layer->getOpOperands()) {
     if (!isa<MemRefType>(operand.get().getType()))
@@ -233,6 +235,18 @@ static LogicalResult verifyBias(Operation *layer, Value bias, int64_t channels, 
   return success();
 }
 
+/// Check that scratch memory has the bytes that the layer says.
+template <typename Layer>
+static LogicalResult verifyScratch(Layer layer) {
+  if (!layer.getScratch())
+    return success();
+  auto type = cast<MemRefType>(layer.getScratch().getType());
+  int64_t wanted = layer.getScratchBytes().value_or(0);
+  if (!type.getElementType().isInteger(8) || type.getNumElements() != wanted)
+    return layer.emitOpError() << "scratch is " << type << ", expected " << wanted << " i8 elements ('scratch_bytes')";
+  return success();
+}
+
 /// Check how the host computes a linear layer: `run` belongs to kernel "packed", `skip` to kernels of one row, scratch
 /// memory has `scratch_bytes`.
 template <typename Layer>
@@ -246,13 +260,7 @@ static LogicalResult verifyKernel(Layer layer) {
     return layer.emitOpError("has kernel 'sparse_row' without 'skip'");
   if (layer.getSkip() && kernel != Kernel::sparse_row && kernel != Kernel::quad_row && kernel != Kernel::wide_row)
     return layer.emitOpError("has 'skip' without kernel 'sparse_row', 'quad_row' or 'wide_row'");
-  if (!layer.getScratch())
-    return success();
-  auto type = cast<MemRefType>(layer.getScratch().getType());
-  int64_t wanted = layer.getScratchBytes().value_or(0);
-  if (!type.getElementType().isInteger(8) || type.getNumElements() != wanted)
-    return layer.emitOpError() << "scratch is " << type << ", expected " << wanted << " i8 elements ('scratch_bytes')";
-  return success();
+  return verifyScratch(layer);
 }
 
 /// Check the step after a converter: its constants, and the weight of each output channel.
@@ -557,6 +565,29 @@ LogicalResult ArgMaxOp::verify() {
 //===----------------------------------------------------------------------===//
 // Data movement
 //===----------------------------------------------------------------------===//
+
+LogicalResult CallOp::verify() {
+  if (failed(verifyForm(*this)) || failed(verifyScratch(*this)))
+    return failure();
+  auto symbol = SymbolTable::lookupNearestSymbolFrom<FunctionOpInterface>(*this, getCalleeAttr());
+  if (!symbol || symbol.isExternal())
+    return emitOpError() << "calls '" << getCallee() << "', expected a function of this module that has a body";
+  SmallVector<ShapedType> wanted(llvm::map_range(getInputs(), shaped));
+  wanted.push_back(getOutputType());
+  SmallVector<Type> found(symbol.getArgumentTypes());
+  llvm::append_range(found, symbol.getResultTypes());
+  bool isLowered = symbol.getNumResults() == 0;
+  if (found.size() < wanted.size() || (!isLowered && found.size() > wanted.size()))
+    return emitOpError() << "has " << getInputs().size() << " inputs, '" << getCallee() << "' has " << found.size()
+                         << " arguments and results, expected one for each input, and one for the output";
+  for (auto [number, want] : llvm::enumerate(wanted)) {
+    auto have = dyn_cast<ShapedType>(found[number]);
+    if (!have || have.getShape() != want.getShape() ||
+        have.getElementTypeBitWidth() != want.getElementTypeBitWidth())
+      return emitOpError() << "value " << number << " is " << want << ", '" << getCallee() << "' has " << found[number];
+  }
+  return success();
+}
 
 LogicalResult ConcatOp::verify() {
   if (failed(verifyForm(*this)))

@@ -417,6 +417,30 @@ def Accel_ReshapeOp : Accel_UnaryLayer<"reshape", (ins OptionalAttr<Accel_Roundi
 }
 
 //===----------------------------------------------------------------------===//
+// Functions of other dialects
+//===----------------------------------------------------------------------===//
+
+def Accel_CallOp : Accel_Layer<"call", (ins Variadic<Accel_Value>:$inputs, Optional<Accel_MemRef>:$scratch),
+    (ins FlatSymbolRefAttr:$callee, OptionalAttr<I64Attr>:$scratch_bytes), [AttrSizedOperandSegments]> {
+  let summary = "What a function of other dialects computes, on the host";
+  let description = [{
+    Stage integer on. `callee` is a private function of the module with a body of tosa, linalg, arith, math, tensor and scf
+    operations on integers; its arguments are the inputs, its one result is the layer's.
+
+    From stage dispatched on (lower-calls) it is loops on memory: its arguments are the inputs, the output, then its
+    intermediate results (each with `accel.offset`, bytes in the scratch memory of `scratch_bytes`), then its constants
+    (each with `accel.constant`). Values are row-major.
+
+    ```mlir
+    %y = accel.call @softmax(%x) : (tensor<1x10xi8>) -> tensor<1x10xi8>
+    ```
+  }];
+  let assemblyFormat = [{
+    $callee `(` $inputs `)` (`scratch` $scratch^)? (`into` $out^)? attr-dict `:` functional-type(operands, results)
+  }];
+}
+
+//===----------------------------------------------------------------------===//
 // Memory
 //===----------------------------------------------------------------------===//
 

@@ -92,10 +92,15 @@ def functions(module: ir.Module | ir.Operation) -> Iterator[func.FuncOp]:
 
 
 def is_network(function: func.FuncOp) -> bool:
-    """Say whether a function is htvm's: it has an operation or an attribute of the dialect."""
+    """Say whether a function is htvm's: it has an operation or an attribute of the dialect.
+
+    A private function without operations of the dialect is one that layers call (accel.call), if it has attributes.
+    """
     if any(op.operation.name.startswith("accel.") for op in function.body.blocks[0]):
         return True
     attributes = function.operation.attributes
+    if "sym_visibility" in attributes and ir.StringAttr(attributes["sym_visibility"]).value == "private":
+        return any(_within(op.operation) for op in function.body.blocks[0])
     if any(name.startswith("accel.") for name in attributes):
         return True
     lists = [ir.ArrayAttr(attributes[name]) for name in ("arg_attrs", "res_attrs") if name in attributes]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from mlir import ir
 
-from htvm.dialects import accel
+from htvm.dialects import accel, calls
 from htvm.dialects.quantisation import Quantisation
 from htvm.dialects.semantics import integers, tosa_scaling
 
@@ -116,6 +116,12 @@ def _finish(acc: np.ndarray, op: accel.Conv2dOp | accel.DenseOp, bias: np.ndarra
 
 
 # Layers
+
+
+@meaning("call")
+def call(op: accel.CallOp, *inputs: np.ndarray) -> np.ndarray:
+    """What the function that is called computes."""
+    return calls.execute(calls.callee(op), inputs)
 
 
 @meaning("conv2d")

@@ -298,6 +298,10 @@ def has_two_layouts(value_type: ir.Type) -> bool:
     return not layout.same_places(layout.with_axes(plain, layout.NHWC), plain)
 
 
+ROW_MAJOR = (accel.ReshapeOp, accel.CallOp)
+"""Layers that take their operands and results for flat arrays."""
+
+
 def must_be_nchw(value: ir.Value) -> bool:
     """Say whether others see a map, or something takes it for a flat array."""
     return is_made_nchw(value) or is_read_nchw(value)
@@ -305,9 +309,9 @@ def must_be_nchw(value: ir.Value) -> bool:
 
 def is_made_nchw(value: ir.Value) -> bool:
     """Say whether others make a map, or what makes it takes it for a flat array."""
-    return activations.is_argument(value) or isinstance(accel.producer(value), accel.ReshapeOp)
+    return activations.is_argument(value) or isinstance(accel.producer(value), ROW_MAJOR)
 
 
 def is_read_nchw(value: ir.Value) -> bool:
     """Say whether others read a map, or something that takes it for a flat array."""
-    return any(isinstance(use.owner.opview, accel.ReshapeOp | func.ReturnOp) for use in value.uses)
+    return any(isinstance(use.owner.opview, (*ROW_MAJOR, func.ReturnOp)) for use in value.uses)

@@ -8,7 +8,7 @@ with #nhwc = affine_map<(n, c, h, w) -> (n, h, w, c)>. Accelerators read and wri
 the fewest conversions (analysis/placement.py). A map that is needed in another layout as well is converted: by
 `accel.convert_layout` on the host, or by a convolution on an accelerator that changes nothing but the layout. All other
 maps inside the network have their channels innermost, which the host's convolutions read and write fastest. What others
-see or reinterpret is row-major: inputs and outputs of the network, operands and results of a reshape, constants. Values
+see or reinterpret is row-major: inputs and outputs of the network, operands and results of a reshape or a call, constants. Values
 that an element-wise layer of the host reads and writes in one sweep share one layout; one that must be row-major makes
 all of them so, but those of accelerators. Every other layer of the host reads and writes any layout.
 
@@ -34,7 +34,7 @@ from htvm.dialects import accel, inserted
 from htvm.dialects.accel import Purpose
 
 from ..analysis import activations, conversion, layout
-from ..analysis.placement import Placement, Placing, must_be_nchw, wanted_layout
+from ..analysis.placement import ROW_MAJOR, Placement, Placing, must_be_nchw, wanted_layout
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class AssignLayouts:
             yield layer, wanted_layout(layer, engine, given.get(accel.output(layer), Layout.NCHW))
         for value in found.converted:
             for use in list(value.uses):
-                if isinstance(use.owner.opview, accel.ReshapeOp | func.ReturnOp):
+                if isinstance(use.owner.opview, (*ROW_MAJOR, func.ReturnOp)):
                     yield use.owner.opview, Layout.NCHW
 
 

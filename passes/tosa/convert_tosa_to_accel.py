@@ -19,6 +19,7 @@ are those of analysis/exact_requant.py, with `double_round` where no cheaper one
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -30,8 +31,10 @@ from htvm.dialects import accel
 from htvm.dialects.semantics.tosa.elements import limits
 from htvm.dialects.semantics.tosa.reading import bits, constant, is_tosa, users
 
+from ..analysis.names import Names, identifier
 from .forms import Match, match
 from .forms.matching import Builder
+from .outlining import Outlined, grouped, outline
 
 
 @dataclass(frozen=True)
@@ -45,8 +48,8 @@ class ConvertTosaToAccel:
             if not any(is_tosa(op) for op in function.body.blocks[0]):
                 continue
             plan = Plan.of(function)
-            if plan.refused:
-                for op, problem in plan.refused:
+            if problems := list(refused(function)):
+                for op, problem in problems:
                     op.location.emit_error(f"'{op.name}' {problem}")
                 this_pass.signal_pass_failure()
                 continue
@@ -57,38 +60,61 @@ class ConvertTosaToAccel:
 
 @dataclass
 class Plan:
-    """Which match makes each value that is needed, in the order of the operations; operations without one."""
+    """What makes each value that is needed: layers, or a function that is called. Both by the last operation."""
 
     matches: dict[ir.Operation, Match]
-    refused: list[tuple[ir.Operation, str]]
+    calls: dict[ir.Operation, Outlined]
 
     @staticmethod
     def of(function: func.FuncOp) -> Plan:
-        """Decide from the results backwards: what a match takes in needs none of its own."""
+        """Decide from the results backwards: what a match takes in needs none of its own.
+
+        What has no match is called. A table that only called functions read is part of them.
+        """
         *ops, terminator = function.body.blocks[0].operations
         needed = set(terminator.operation.operands)
-        plan = Plan({}, [])
+        matches: dict[ir.Operation, Match] = {}
+        called: list[ir.Operation] = []
+        read_by_calls = set[ir.Value]()
         for op in reversed([each.operation for each in ops]):
-            value = op.results[0] if op.results else None
-            if value is None or value not in needed or constant(value) is not None:
+            (value,) = op.results
+            if not (value in needed or value in read_by_calls) or constant(value) is not None:
                 continue
-            found = match(op) if is_tosa(op) else None
-            if found is None:
-                plan.refused.insert(0, (op, reason(op)))
-                needed.update(op.operands)
-                continue
-            plan.matches[op] = found
-            needed.update(found.inputs)
-        plan.matches = dict(reversed(plan.matches.items()))
-        return plan
+            found = match(op)
+            if found is None or (found.light and value not in needed):
+                called.insert(0, op)
+                read_by_calls.update(op.operands)
+            else:
+                matches[op] = found
+                needed.update(found.inputs)
+        groups = [Outlined.of(group) for group in grouped(called, needed | inputs_of(called, matches))]
+        return Plan(matches, {group.ops[-1]: group for group in groups})
 
 
-def reason(op: ir.Operation) -> str:
-    """Say why an operation has no layer."""
-    floats = [value.type for value in (*op.operands, *op.results) if is_float(value)]
-    if floats:
-        return f"is of {floats[0]}, expected integers; quantise the model first, as TFLite's full integer quantisation does"
-    return f"has no layer with these operands ({', '.join(str(value.type) for value in op.operands)})"
+def inputs_of(called: Sequence[ir.Operation], matches: Mapping[ir.Operation, Match]) -> set[ir.Value]:
+    """Return the values that matches read of what is called."""
+    made = {result for op in called for result in op.results}
+    return {value for found in matches.values() for value in found.inputs if value in made}
+
+
+def refused(function: func.FuncOp) -> Iterator[tuple[ir.Operation, str]]:
+    """Yield the operations that are no arithmetic on integers, and why not."""
+    *ops, _ = function.body.blocks[0].operations
+    for op in (each.operation for each in ops):
+        shapes = [value for value in (*op.operands, *op.results) if isinstance(value.type, ir.RankedTensorType)]
+        if floats := [value.type for value in shapes if is_float(value)]:
+            remedy = "quantise the model first, as full integer quantisation does for TFLite (all operators in int8)"
+            yield op, f"is of {floats[0]}, expected integers; {remedy}"
+        elif open_ := [value.type for value in shapes if not ir.RankedTensorType(value.type).has_static_shape]:
+            yield op, f"is of {open_[0]}, expected a static shape; give the sizes of inputs (--shape NAME=1x32x32x3)"
+        elif not is_tosa(op) and not op.name.startswith(INTEGER_DIALECTS):
+            yield op, f"is of no dialect that is compiled, expected tosa or {', '.join(INTEGER_DIALECTS)}"
+        elif len(op.results) != 1:
+            yield op, f"has {len(op.results)} results, expected one"
+
+
+INTEGER_DIALECTS = ("arith.", "linalg.", "math.", "tensor.", "scf.")
+"""Dialects whose operations are called as functions."""
 
 
 def is_float(value: ir.Value) -> bool:
@@ -102,18 +128,30 @@ def rewrite(function: func.FuncOp, plan: Plan) -> None:
     builder = Builder()
     for argument in block.arguments:
         builder.set(argument, argument)
-    names = names_of(function)
+    names, symbols = names_of(function), Names(accel.present(function.operation.parent, "module").operation)
     with ir.InsertionPoint(terminator):
-        for op, found in plan.matches.items():
-            with ir.Location.fused([names[each] for each in reversed(found.covered)]):
-                made, form = found.build(builder)
+        for op in (each.operation for each in ops):
+            if (found := plan.matches.get(op)) is not None:
+                with ir.Location.fused([names[each] for each in reversed(found.covered)]):
+                    made, form = found.build(builder)
                 builder.set(op.results[0], made, form)
+            elif (outlined := plan.calls.get(op)) is not None:
+                with ir.Location.fused([names[each] for each in reversed(outlined.ops)]):
+                    builder.set(op.results[0], called(function, outlined, builder, symbols))
         with terminator.location:
             for place, value in enumerate(list(terminator.operation.operands)):
                 terminator.operation.operands[place] = builder.read(value)
     for op in reversed(ops):
         if not any(True for result in op.operation.results for _ in users(result)):
             op.operation.erase()
+
+
+def called(function: func.FuncOp, outlined: Outlined, builder: Builder, symbols: Names) -> ir.Value:
+    """Build the function of some operations, and the layer that calls it."""
+    operands = [builder.read(value) for value in outlined.inputs]
+    name = symbols.free(identifier(f"{function.name.value}_{outlined.ops[-1].name.rpartition('.')[2]}"))
+    outline(outlined, name, function.operation)
+    return accel.output(accel.CallOp(outlined.result.type, operands, callee=name))
 
 
 def names_of(function: func.FuncOp) -> dict[ir.Operation, ir.Location]:

@@ -144,7 +144,7 @@ def layouts(function: func.FuncOp) -> Iterator[Problem]:
             found = f"{name(op)} has a value of '{value.type}'"
             if not layout.is_permutation(value.type):
                 yield op, f"{found}, expected a permutation of its axes"
-            elif isinstance(op, (accel.ReshapeOp, func.ReturnOp)) and not layout.is_row_major(value.type):
+            elif isinstance(op, (accel.ReshapeOp, accel.CallOp, func.ReturnOp)) and not layout.is_row_major(value.type):
                 yield op, f"{found}, expected it to be row-major"
 
 
