@@ -9,7 +9,7 @@ MODELS := test/inputs/models
 BUILT_FROM := pyproject.toml CMakeLists.txt $(wildcard dialects/CMakeLists.txt dialects/accel/*.td dialects/accel/*.h dialects/accel/*.cpp dialects/accel/generator/*.py runtime/CMakeLists.txt runtime/*.c runtime/simulator/CMakeLists.txt runtime/simulator/*.c)
 
 # What clang-format keeps; the .clang-format beside the files or above them says how.
-PRODUCT := dialects passes backend runtime frontend/import_onnx frontend/reference frontend/htvm
+PRODUCT := dialects passes backend runtime frontend/import_onnx frontend/import_tosa frontend/reference frontend/htvm
 C_FILES := $(wildcard dialects/accel/*.cpp dialects/accel/*.h runtime/*.c runtime/simulator/*.c runtime/kernels/*.h frontend/htvm/integrations/relax/*.h)
 
 .PHONY: demo test test-all test-integrations fuzz lint format docs clean help

@@ -28,5 +28,5 @@ def call(step: Step, layer: accel.CallOp) -> None:
             source = Pointer(f"({accel.present(scratch, 'scratch')} + {parameter.offset})")
         else:
             source = given[number]
-        arguments.append(Pointer(source.name, cast=(parameter.cast, "void *")))
+        arguments.append(Pointer(source.name).cast_to(parameter.type))
     step.call(name, *arguments)

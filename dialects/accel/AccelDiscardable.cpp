@@ -95,6 +95,7 @@ bool isEach(Attribute value) {
 
 /// Of operations: layers, launches, functions, the module.
 constexpr Rule ofOperations[] = {
+    {"channels_first", "the name alone", isUnit},
     {"capacity", "bytes by memory, integers of at least 0", isEach<isCount>},
     {"arena", "bytes by memory, integers of at least 0", isEach<isCount>},
     {"data_bytes", "an integer of at least 0", isCount},

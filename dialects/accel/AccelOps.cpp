@@ -582,8 +582,9 @@ LogicalResult CallOp::verify() {
                          << " arguments and results, expected one for each input, and one for the output";
   for (auto [number, want] : llvm::enumerate(wanted)) {
     auto have = dyn_cast<ShapedType>(found[number]);
-    if (!have || have.getShape() != want.getShape() ||
-        have.getElementTypeBitWidth() != want.getElementTypeBitWidth())
+    bool isAlike = have && have.hasStaticShape() && have.getNumElements() == want.getNumElements() &&
+                   have.getElementTypeBitWidth() == want.getElementTypeBitWidth();
+    if (!isAlike || (!isLowered && have.getShape() != want.getShape()))
       return emitOpError() << "value " << number << " is " << want << ", '" << getCallee() << "' has " << found[number];
   }
   return success();

@@ -427,8 +427,8 @@ def Accel_CallOp : Accel_Layer<"call", (ins Variadic<Accel_Value>:$inputs, Optio
     Stage integer on. `callee` is a private function of the module with a body of tosa, linalg, arith, math, tensor and scf
     operations on integers; its arguments are the inputs, its one result is the layer's.
 
-    From stage dispatched on (lower-calls) it is loops on memory: its arguments are the inputs, the output, then its
-    intermediate results (each with `accel.offset`, bytes in the scratch memory of `scratch_bytes`), then its constants
+    From stage dispatched on (lower-calls) it is loops on memory of one dimension: its arguments are the inputs, the
+    output, then its intermediate results (each with `accel.offset`, bytes in the scratch memory of `scratch_bytes`), then its constants
     (each with `accel.constant`). Values are row-major.
 
     ```mlir

@@ -21,7 +21,10 @@ TO_LLVM = (
 
 
 def execute(function: func.FuncOp, inputs: Sequence[np.ndarray]) -> np.ndarray:
-    """Return what a function gives for arrays of integers, as int64; on tensors, or lowered. Raises NotLowered."""
+    """Return the elements that a function gives for arrays of integers, as int64. Raises NotLowered.
+
+    function: on tensors, or lowered. The result has one axis.
+    """
     compiled = _compiled(str(function), function.name.value)
     return compiled(inputs)
 
@@ -44,7 +47,7 @@ class _Compiled:
             self.types = [_dtype(memref.element_type) for memref in memrefs]
             self.shapes = [tuple(memref.shape) for memref in memrefs]
             self.constants = {
-                place: np.array(each["accel.constant"]).astype(self.types[place]).reshape(self.shapes[place])
+                place: np.broadcast_to(np.array(each["accel.constant"]).astype(self.types[place]), self.shapes[place])
                 for place, each in enumerate(facts)
                 if "accel.constant" in each
             }
@@ -57,11 +60,11 @@ class _Compiled:
 
     def __call__(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
         arrays = [
-            self.constants.get(place, np.zeros(shape, kind))
+            np.array(self.constants[place]) if place in self.constants else np.zeros(shape, kind)
             for place, (shape, kind) in enumerate(zip(self.shapes, self.types))
         ]
         for place, given in enumerate(inputs):
-            arrays[place] = np.ascontiguousarray(given.reshape(self.shapes[place]).astype(self.types[place]))
+            arrays[place] = given.reshape(-1).astype(self.types[place])
         pointers = [ctypes.c_void_p(array.ctypes.data) for array in arrays]
         packed = (ctypes.c_void_p * len(pointers))(*(ctypes.addressof(each) for each in pointers))
         ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self.engine.raw_lookup(self.name))(packed)

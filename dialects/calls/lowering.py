@@ -16,6 +16,10 @@ from mlir.passmanager import PassManager
 
 from htvm.dialects import accel
 
+from . import bilinear
+from .errors import NotLowered
+from .flattening import flatten
+
 ALIGNMENT_BYTES = 8
 """Of what lies in scratch memory: that of the widest elements."""
 
@@ -51,10 +55,6 @@ LOOPS = (
 )
 
 
-class NotLowered(ValueError):
-    """A function that MLIR's passes do not lower; the text says which pass, and what it says."""
-
-
 def callee(layer: accel.CallOp) -> func.FuncOp:
     """Return the function that a layer calls."""
     module = layer.operation
@@ -80,6 +80,9 @@ def lower(function: func.FuncOp) -> func.FuncOp:
         module = ir.Module.create()
         copy = function.operation.clone(ip=ir.InsertionPoint(module.body))
         copy.attributes["sym_visibility"] = ir.StringAttr.get("public")
+    for op in list(operations(module.operation)):
+        if op.name == "tosa.resize":
+            bilinear.expand(op)
     for pipeline in (*TOSA, *TENSORS, *LOOPS):
         run(pipeline, module)
     left = {op.name for op in operations(module.operation) if op.name.startswith(("tosa.", "linalg.", "tensor."))}
@@ -94,6 +97,9 @@ def lower(function: func.FuncOp) -> func.FuncOp:
     with function.location:
         expand_copies(found)
         to_arguments(found)
+        flatten(found)
+    run("canonicalize,cse", module)
+    with function.location:
         made = found.operation.clone(ip=ir.InsertionPoint(function.operation)).operation.opview
         assert isinstance(made, func.FuncOp), made
         made.attributes["sym_visibility"] = ir.StringAttr.get("private")
@@ -134,7 +140,7 @@ def expand_ctlz(op: ir.Operation) -> None:
             is_small = arith.CmpIOp(arith.CmpIPredicate.ult, rest, limit).result
             shifted = arith.ShLIOp(rest, number(half)).result
             more = arith.AddIOp(count, number(half)).result
-            rest, count = (arith.SelectOp(is_small, *pair).result for pair in ((shifted, rest), (more, count)))
+            rest, count = (arith.SelectOp(is_small, *each).result for each in ((shifted, rest), (more, count)))
             half //= 2
         is_zero = arith.CmpIOp(arith.CmpIPredicate.eq, value, number(0)).result
         found = arith.SelectOp(is_zero, number(width), count).result

@@ -10,26 +10,21 @@ from mlir.dialects import arith, func
 
 from htvm.dialects import plugin
 
-from .lowering import NotLowered, operations, run
+from .errors import NotLowered
+from .lowering import operations, run
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter of a lowered function in C: a pointer to an array of `shape`.
+    """A parameter of a lowered function in C: a pointer to elements of a type.
 
     offset: bytes in scratch memory, of an intermediate result; constant: its numbers, of a constant; neither of an
     input or of the output.
     """
 
     type: str
-    shape: tuple[int, ...]
     offset: int | None = None
     constant: np.ndarray | None = None
-
-    @property
-    def cast(self) -> str:
-        """The type of the argument: a pointer to the rows of the array."""
-        return f"{self.type} (*){''.join(f'[{size}]' for size in self.shape[1:])}"
 
 
 def parameters(function: func.FuncOp) -> list[Parameter]:
@@ -38,12 +33,11 @@ def parameters(function: func.FuncOp) -> list[Parameter]:
     for argument, facts in zip(function.arguments, function.arg_attrs):
         stated, memref = ir.DictAttr(facts), ir.MemRefType(argument.type)
         width = ir.IntegerType(memref.element_type).width
-        c_type = "bool" if width == 1 else f"int{width}_t"
         offset = ir.IntegerAttr(stated["accel.offset"]).value if "accel.offset" in stated else None
         constant: np.ndarray | None = None
         if "accel.constant" in stated:
-            constant = np.array(stated["accel.constant"]).astype(f"i{max(1, width // 8)}").reshape(memref.shape)
-        found.append(Parameter(c_type, tuple(memref.shape) or (1,), offset, constant))
+            constant = np.broadcast_to(np.array(stated["accel.constant"]).astype(f"i{width // 8}"), memref.shape)
+        found.append(Parameter(f"int{width}_t", offset, constant))
     return found
 
 

@@ -121,7 +121,7 @@ def _finish(acc: np.ndarray, op: accel.Conv2dOp | accel.DenseOp, bias: np.ndarra
 @meaning("call")
 def call(op: accel.CallOp, *inputs: np.ndarray) -> np.ndarray:
     """What the function that is called computes."""
-    return calls.execute(calls.callee(op), inputs)
+    return calls.execute(calls.callee(op), inputs).reshape(accel.output(op).type.shape)
 
 
 @meaning("conv2d")

@@ -86,6 +86,7 @@ class CompileOptions:
     plan: entries that pin layers to engines and tilings; htvm.plan.read returns options with those of a file.
     requant_shift: what RequantShift means: "floor" rounds down, as quantlib has it; "half" adds half of div first, as
         Deeploy does.
+    tflite_rounding: of TOSA: fully connected layers round once, as TFLite's reference kernels do, instead of twice.
     input_types: what inputs hold that no QuantizeLinear describes (float32, or integers of fewer bits than their
         type), by input, such as {"input": "u8"}.
     shapes: of inputs with axes of no fixed size, by input, such as {"input": (1, 3, 32, 32)}.
@@ -105,6 +106,7 @@ class CompileOptions:
     memory: Mapping[str, int] = field(default_factory=dict[str, int])
     plan: Sequence[Entry] = ()
     requant_shift: RequantShift = "floor"
+    tflite_rounding: bool = False
     input_types: Mapping[str, str] = field(default_factory=dict[str, str])
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict[str, Sequence[int]])
     passes: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -168,7 +170,7 @@ class CompileOptions:
         """Return the options that `facts` gave. Raises ValueError that names the field, what was found and wanted."""
         kinds = {"engines": list, "memory": dict, "input_types": dict, "shapes": dict, "passes": dict}
         for name, value in facts.items():
-            wanted = kinds.get(name, str)
+            wanted = bool if name == "tflite_rounding" else kinds.get(name, str)
             if name == "plan" or name not in {each.name for each in fields(cls)}:
                 raise ValueError(f"options: there is no '{name}'")
             if not isinstance(value, wanted) or (name in kinds and not _holds(name, value)):
@@ -184,6 +186,8 @@ class CompileOptions:
         for name in CHOICES:
             if (chosen := getattr(self, name)) != getattr(CompileOptions, name):
                 words += [f"--{name.replace('_', '-')}", chosen]
+        if self.tflite_rounding:
+            words.append("--tflite-rounding")
         if self.constants is not None:
             words += ["--constants", str(self.constants)]
         if self.engines:
@@ -212,6 +216,7 @@ DEFAULTS = CompileOptions()
 
 _WANTED = {
     "engines": "a list of names",
+    "tflite_rounding": "true or false",
     "memory": "bytes by memory",
     "input_types": "texts by input",
     "shapes": "lists of sizes by input",

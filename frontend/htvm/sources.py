@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -26,7 +26,7 @@ import onnx
 from mlir import ir
 from mlir.dialects import func
 
-from htvm import dialects
+from htvm import dialects, import_tosa
 from htvm.backend.c.record import ModelOrigin
 from htvm.dialects import accel, modules
 from htvm.dialects.semantics.interpreter import interpret
@@ -34,7 +34,7 @@ from htvm.dialects.semantics.real import Real
 from htvm.import_onnx import ModelError, import_onnx, onnx_files, with_shapes
 from htvm.import_onnx.model import label_of
 from htvm.interface import InputError, Port, Samples
-from htvm.options import CompileOptions
+from htvm.options import DEFAULTS, CompileOptions
 from htvm.origin import name, tensor, with_origin
 from htvm.passes.analysis.stages import STAGES, stage_of
 from htvm.project import Project
@@ -57,7 +57,9 @@ class FrontEnd:
     """A form of model that becomes a module.
 
     name: what messages call it. suffixes: of its files. read: the text or bytecode of MLIR that a file becomes.
-    dialects: those by which a module of this form is known. passes: the pipeline that makes a module of htvm of it.
+    dialects: those by which a module of this form is known. prepare: does what options say of such a module, before
+    all else; raises ValueError. passes: the pipeline that makes a module of htvm of it. meaning, values: the results of
+    a module that is prepared, and the tensors that layers of the converted one compute; None: the interpreter says it.
     """
 
     name: str
@@ -65,6 +67,9 @@ class FrontEnd:
     read: Callable[[Path], str | bytes] | None = None
     dialects: tuple[str, ...] = ()
     passes: str = ""
+    prepare: Callable[[ir.Module, CompileOptions], None] | None = None
+    meaning: Callable[[ir.Module, Values], dict[str, np.ndarray]] | None = None
+    values: Callable[[ir.Module, Values, ir.Module], dict[str, np.ndarray]] | None = None
 
 
 def read_mlir(path: Path) -> str | bytes:
@@ -79,7 +84,28 @@ def read_mlir(path: Path) -> str | bytes:
         raise ModelError([f"{label_of(path)}: is neither text nor bytecode of MLIR: {found}"]) from None
 
 
-FRONT_ENDS: tuple[FrontEnd, ...] = (FrontEnd("MLIR", suffixes=(".mlir", ".mlirbc"), read=read_mlir),)
+def prepare_tosa(module: ir.Module, options: CompileOptions) -> None:
+    """Give a module of tosa static shapes and the rounding that is wanted."""
+    import_tosa.prepare(module, options.shapes, options.tflite_rounding)
+
+
+FRONT_ENDS: tuple[FrontEnd, ...] = (
+    FrontEnd("MLIR", suffixes=(".mlir", ".mlirbc"), read=read_mlir),
+    FrontEnd("TFLite", suffixes=(".tflite",), read=import_tosa.tosa_of_tflite),
+    FrontEnd(
+        "TOSA",
+        dialects=("tosa",),
+        prepare=prepare_tosa,
+        passes="convert-tosa-to-accel,canonicalize-layers,verify-stage{stage=integer}",
+        meaning=import_tosa.meaning,
+        values=import_tosa.values,
+    ),
+)
+
+
+def front_end_of(found: set[str]) -> FrontEnd | None:
+    """Return the form of a module with operations of some dialects; None for htvm's own."""
+    return next((each for each in FRONT_ENDS if found & set(each.dialects)), None)
 
 
 class Source(Protocol):
@@ -195,13 +221,10 @@ class ModuleSource:
         return self.own_context
 
     def module(self, context: ir.Context, options: CompileOptions) -> ir.Module:
-        module = modules.parse(self.content, context)
-        if INPUT in options.passes:
-            run_passes(options.passes[INPUT], module, None, self.label)
+        module = self.prepared(context, options)
         found = dialects_of(module.operation)
-        for front_end in FRONT_ENDS:
-            if found & set(front_end.dialects):
-                run_passes(front_end.passes, module, None, self.label)
+        if (front_end := front_end_of(found)) is not None:
+            run_passes(front_end.passes, module, None, self.label)
         if stage_of(module) is None:
             raise ModelError([f"{self.label}: {_nothing_to_compile(found)}"])
         with context:
@@ -211,20 +234,50 @@ class ModuleSource:
                 _name_layers(function)
         return module
 
+    def prepared(self, context: ir.Context, options: CompileOptions) -> ir.Module:
+        """Return the module as it was given, with what options say of it. Raises ModelError."""
+        module = modules.parse(self.content, context)
+        if INPUT in options.passes:
+            run_passes(options.passes[INPUT], module, None, self.label)
+        front_end = front_end_of(dialects_of(module.operation))
+        if front_end is not None and front_end.prepare is not None:
+            try:
+                with context:
+                    front_end.prepare(module, options)
+            except ValueError as problem:
+                raise ModelError([f"{self.label}: {problem}"]) from None
+        return module
+
     @cached_property
-    def _entries(self) -> dict[tuple[str | None, str | None], ir.Module]:
+    def _entries(self) -> dict[Hashable, ir.Module]:
         return {}
 
-    def _entry(self, options: CompileOptions) -> ir.Module:
+    def _entry(self, options: CompileOptions = DEFAULTS) -> ir.Module:
         """Return the module as htvm first has it. It is made once: nothing changes it."""
-        context, key = self.context, (options.passes.get(INPUT), options.function)
+        context, shapes = self.context, tuple((name, tuple(each)) for name, each in options.shapes.items())
+        key = (options.passes.get(INPUT), options.function, shapes, options.tflite_rounding)
         if key not in self._entries:
             with context, ir.Location.name(self.label):
                 self._entries[key] = self.module(context, options)
         return self._entries[key]
 
     def meaning(self, samples: Samples, project: Project, options: CompileOptions) -> dict[str, np.ndarray]:
-        return interpreted(self._interpretable(options), samples, project.inputs, project.outputs)
+        of_front_end = self._of_front_end(options)
+        if of_front_end is None or of_front_end[1].meaning is None:
+            return interpreted(self._interpretable(options), samples, project.inputs, project.outputs)
+        prepared, meaning = of_front_end[0], of_front_end[1].meaning
+        parts = [
+            meaning(prepared, {port.name: port.integers(sample[port.name]) for port in project.inputs})
+            for sample in samples
+        ]
+        made = {port.name: [port.values(each[port.name].tobytes()) for each in parts] for port in project.outputs}
+        return {name: np.concatenate(each) if len(each) > 1 else each[0] for name, each in made.items()}
+
+    def _of_front_end(self, options: CompileOptions) -> tuple[ir.Module, FrontEnd] | None:
+        """Return the module that a front end has prepared, and which one; None for a module of htvm's own."""
+        prepared = self.prepared(self.context, options)
+        front_end = front_end_of(dialects_of(prepared.operation))
+        return None if front_end is None else (prepared, front_end)
 
     def _interpretable(self, options: CompileOptions) -> ir.Module:
         """Return the module, for the interpreter. Raises InputError if it has come to memory."""
@@ -240,6 +293,10 @@ class ModuleSource:
     def values(self, sample: Values, ports: Sequence[Port], keep: Iterable[str], options: CompileOptions) -> Meaning:
         wanted = set(keep)
         found: dict[str, np.ndarray | Real] = {}
+        if (of_front_end := self._of_front_end(options)) is not None and of_front_end[1].values is not None:
+            given = {port.name: port.integers(sample[port.name]) for port in ports}
+            made = of_front_end[1].values(of_front_end[0], given, self._entry(options))
+            return {name: each for name, each in made.items() if name in wanted}
 
         def observe(layer: ir.OpView, result: np.ndarray | Real) -> None:
             if (node := accel.node(layer)) in wanted:
@@ -279,6 +336,8 @@ def source_of(model: Model) -> Source:
         return ModuleSource(reads[path.suffix.lower()](path), label_of(path))
     except FileNotFoundError:
         raise ModelError([f"{path}: no such file"]) from None
+    except import_tosa.TosaError as problem:
+        raise ModelError([f"{label_of(path)}: {problem}"]) from None
     except OSError as error:
         raise ModelError([f"{path}: cannot be read: {error.strerror or error}"]) from None
 

@@ -96,14 +96,20 @@ class DoubleRounded(Steps):
 
     @staticmethod
     def of(
-        scales: Scales, offset: np.ndarray, ends: tuple[np.ndarray, np.ndarray], zero_point: int, limits: tuple[int, int]
+        scales: Scales,
+        offset: np.ndarray,
+        ends: tuple[np.ndarray, np.ndarray],
+        zero_point: int,
+        limits: tuple[int, int],
     ) -> Steps:
         """Return the steps of clamp(apply_scale_32(a + offset) + zero_point), of one rounding where that is the same.
 
         offset, ends: one number for each channel. limits: of the clamp.
         """
         channels = len(offset)
-        multiplier, shift = (np.broadcast_to(each, channels).astype(np.int64) for each in (scales.multiplier, scales.shift))
+        multiplier, shift = (
+            np.broadcast_to(each, channels).astype(np.int64) for each in (scales.multiplier, scales.shift)
+        )
         slope = [Fraction(int(m), 1 << int(s)) for m, s in zip(multiplier, shift)]
         intercept = [each * int(start) + Fraction(1, 2) for each, start in zip(slope, offset)]
         shared = slope, intercept, *ends, zero_point, *limits

@@ -8,9 +8,9 @@ with #nhwc = affine_map<(n, c, h, w) -> (n, h, w, c)>. Accelerators read and wri
 the fewest conversions (analysis/placement.py). A map that is needed in another layout as well is converted: by
 `accel.convert_layout` on the host, or by a convolution on an accelerator that changes nothing but the layout. All other
 maps inside the network have their channels innermost, which the host's convolutions read and write fastest. What others
-see or reinterpret is row-major: inputs and outputs of the network, operands and results of a reshape or a call, constants. Values
-that an element-wise layer of the host reads and writes in one sweep share one layout; one that must be row-major makes
-all of them so, but those of accelerators. Every other layer of the host reads and writes any layout.
+see or reinterpret is row-major: inputs and outputs of the network, operands and results of a reshape or a call,
+constants. Values that an element-wise layer of the host reads and writes in one sweep share one layout; one that must
+be row-major makes all of them so, but those of accelerators. Every other layer of the host reads and writes any layout.
 
 Stage    dispatched
 Reads    shapes and uses of values; engines

@@ -47,4 +47,3 @@ class LowerCalls:
                 continue
             if size_bytes := calls.scratch_bytes(lowered):
                 layer.scratch_bytes = accel.integer(size_bytes)
-

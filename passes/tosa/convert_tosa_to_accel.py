@@ -29,11 +29,12 @@ from mlir.passmanager import ExternalPass
 
 from htvm.dialects import accel
 from htvm.dialects.semantics.tosa.elements import limits
+from htvm.dialects.semantics.tosa.names import names_of
 from htvm.dialects.semantics.tosa.reading import bits, constant, is_tosa, users
 
 from ..analysis.names import Names, identifier
 from .forms import Match, match
-from .forms.matching import Builder
+from .forms.matching import Builder, Form, producer
 from .outlining import Outlined, grouped, outline
 
 
@@ -44,9 +45,7 @@ class ConvertTosaToAccel:
     name: ClassVar[str] = "convert-tosa-to-accel"
 
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
-        for function in accel.functions(module):
-            if not any(is_tosa(op) for op in function.body.blocks[0]):
-                continue
+        for function in functions(module):
             plan = Plan.of(function)
             if problems := list(refused(function)):
                 for op, problem in problems:
@@ -56,6 +55,17 @@ class ConvertTosaToAccel:
             with function.location:
                 rewrite(function, plan)
                 describe_interface(function)
+
+
+def functions(module: ir.Operation) -> list[func.FuncOp]:
+    """Return the functions of a module that have operations of tosa, but for those that layers call."""
+    found = [op for op in module.regions[0].blocks[0] if isinstance(op, func.FuncOp) and not op.is_external]
+    return [each for each in found if not is_private(each) and any(is_tosa(op) for op in each.body.blocks[0])]
+
+
+def is_private(function: func.FuncOp) -> bool:
+    attributes = function.operation.attributes
+    return "sym_visibility" in attributes and ir.StringAttr(attributes["sym_visibility"]).value == "private"
 
 
 @dataclass
@@ -129,21 +139,58 @@ def rewrite(function: func.FuncOp, plan: Plan) -> None:
     for argument in block.arguments:
         builder.set(argument, argument)
     names, symbols = names_of(function), Names(accel.present(function.operation.parent, "module").operation)
+    last = {name: op for op, name in names.items()}
     with ir.InsertionPoint(terminator):
         for op in (each.operation for each in ops):
+            before = list(block.operations)[-2]
             if (found := plan.matches.get(op)) is not None:
-                with ir.Location.fused([names[each] for each in reversed(found.covered)]):
+                with location_of(found.covered, names):
                     made, form = found.build(builder)
-                builder.set(op.results[0], made, form)
             elif (outlined := plan.calls.get(op)) is not None:
-                with ir.Location.fused([names[each] for each in reversed(outlined.ops)]):
-                    builder.set(op.results[0], called(function, outlined, builder, symbols))
-        with terminator.location:
-            for place, value in enumerate(list(terminator.operation.operands)):
-                terminator.operation.operands[place] = builder.read(value)
+                with location_of(outlined.ops, names):
+                    made, form = called(function, outlined, builder, symbols), Form.PLAIN
+            else:
+                continue
+            builder.set(op.results[0], made, form)
+            mark(since(before, terminator), made, form, is_whole=last[names[op]] == op)
+        for place, value in enumerate(list(terminator.operation.operands)):
+            before = list(block.operations)[-2]
+            source = producer(value)
+            with ir.Location.name(names[source.op]) if source is not None else terminator.location:
+                returned = builder.read(value)
+            mark(since(before, terminator), returned, Form.PLAIN, is_whole=False)
+            terminator.operation.operands[place] = returned
     for op in reversed(ops):
         if not any(True for result in op.operation.results for _ in users(result)):
             op.operation.erase()
+
+
+def location_of(ops: Sequence[ir.Operation], names: Mapping[ir.Operation, str]) -> ir.Location:
+    """Return the names of operations that one layer computes, the last one's first."""
+    return ir.Location.fused([ir.Location.name(name) for name in dict.fromkeys(names[op] for op in reversed(ops))])
+
+
+def since(before: ir.OpView, end: ir.OpView) -> list[ir.OpView]:
+    """Return the layers between two operations of a block."""
+    found: list[ir.OpView] = []
+    op = end
+    for op in reversed(list(accel.present(end.operation.parent, "parent").regions[0].blocks[0].operations)[:-1]):
+        if op == before:
+            break
+        found.append(op)
+    return [each for each in found if accel.is_layer(each)]
+
+
+def mark(layers: Sequence[ir.OpView], made: ir.Value, form: Form, is_whole: bool) -> None:
+    """Say of layers which ones make a tensor of the model, and which of these have its channels first."""
+    whole = {made} if is_whole else set[ir.Value]()
+    for layer in layers:  # the last one comes first
+        if isinstance(layer, accel.ReshapeOp) and accel.output(layer) in whole:
+            whole.add(layer.input)
+        if not accel.is_layer(layer) or accel.output(layer) not in whole:
+            layer.attributes[accel.INNER_ATTRIBUTE] = ir.UnitAttr.get()
+        elif form is Form.FIRST:
+            layer.attributes["accel.channels_first"] = ir.UnitAttr.get()
 
 
 def called(function: func.FuncOp, outlined: Outlined, builder: Builder, symbols: Names) -> ir.Value:
@@ -151,25 +198,7 @@ def called(function: func.FuncOp, outlined: Outlined, builder: Builder, symbols:
     operands = [builder.read(value) for value in outlined.inputs]
     name = symbols.free(identifier(f"{function.name.value}_{outlined.ops[-1].name.rpartition('.')[2]}"))
     outline(outlined, name, function.operation)
-    return accel.output(accel.CallOp(outlined.result.type, operands, callee=name))
-
-
-def names_of(function: func.FuncOp) -> dict[ir.Operation, ir.Location]:
-    """Return the location of each operation's layer: its name if it has one, else its place, as a name."""
-    found: dict[ir.Operation, ir.Location] = {}
-    for number, op in enumerate(function.body.blocks[0]):
-        names = accel.nodes(op)
-        if names == [op.operation.name]:
-            names = [place(op.location) or f"{op.operation.name}:{number}"]
-        found[op.operation] = ir.Location.name(names[0])
-    return found
-
-
-def place(location: ir.Location) -> str | None:
-    """Return file and line of a location; None where it has none."""
-    if location.is_a_file():
-        return f"{location.filename}:{location.start_line}"
-    return None
+    return accel.output(accel.CallOp(outlined.result.type, operands, callee=ir.FlatSymbolRefAttr.get(name)))
 
 
 def describe_interface(function: func.FuncOp) -> None:
@@ -202,5 +231,3 @@ def entry_names(function: func.FuncOp) -> tuple[list[str], list[str]]:
     entry = ir.DictAttr(function.attributes[name])
     found = [str(ir.StringAttr(entry[key]).value).split(",") if key in entry else [] for key in ("inputs", "outputs")]
     return found[0], found[1]
-
-

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mlir import ir
@@ -53,26 +53,23 @@ def outline(outlined: Outlined, name: str, before: ir.Operation) -> func.FuncOp:
     with ir.InsertionPoint(before), outlined.ops[-1].location:
         function = func.FuncOp(name, types, visibility="private")
         block = function.add_entry_block()
-    mapping = dict(zip(outlined.inputs, block.arguments))
+    mapping: dict[ir.Value, ir.Value] = dict(zip(outlined.inputs, block.arguments))
     with ir.InsertionPoint(block):
         for op in outlined.ops:
-            for operand in op.operands:
-                if operand not in mapping:
-                    clone(operand.owner, mapping)
             clone(op, mapping)
         with outlined.ops[-1].location:
             func.ReturnOp([mapping[outlined.result]])
     return function
 
 
-def clone(op: ir.Operation, mapping: dict[ir.Value, ir.Value] | Mapping[ir.Value, ir.Value]) -> None:
+def clone(op: ir.OpView | ir.Operation | ir.Block, mapping: dict[ir.Value, ir.Value]) -> None:
     """Clone an operation, and constants that it reads, at the insertion point; `mapping` has the values inside."""
-    known = mapping if isinstance(mapping, dict) else dict(mapping)
-    for operand in op.operands:
-        if operand not in known:
-            clone(operand.owner, known)
+    assert not isinstance(op, ir.Block), "arguments are in the mapping"
+    for operand in op.operation.operands:
+        if operand not in mapping:
+            clone(operand.owner, mapping)
     made = op.operation.clone()
-    for place, operand in enumerate(op.operands):
-        made.operation.operands[place] = known[operand]
+    for place, operand in enumerate(op.operation.operands):
+        made.operation.operands[place] = mapping[operand]
     for old, new in zip(op.operation.results, made.operation.results):
-        known[old] = new
+        mapping[old] = new

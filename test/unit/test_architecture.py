@@ -18,6 +18,7 @@ FOLDERS = {
     "runtime.simulator": "runtime/simulator",
     "runtime": "runtime",
     "import_onnx": "frontend/import_onnx",
+    "import_tosa": "frontend/import_tosa",
     "reference": "frontend/reference",
     "commands": "frontend/htvm/commands",
     "integrations": "frontend/htvm/integrations",
@@ -38,6 +39,7 @@ LIBRARY = {
     "runtime",
     "runtime.simulator",
     "import_onnx",
+    "import_tosa",
     "reference",
 }
 """What lies below the front door."""
@@ -47,6 +49,7 @@ MAY_IMPORT = {
     "backend.targets": {"dialects"},
     "passes": {"dialects", "backend.targets"},
     "import_onnx": {"dialects"},
+    "import_tosa": {"dialects"},
     "reference": {"dialects"},
     "backend": {"dialects", "backend.targets", "runtime"},
     "runtime": set(),
@@ -119,7 +122,7 @@ def test_a_target_is_mentioned_in_its_own_files_only() -> None:
     """A SoC is one file in backend/targets and one folder in runtime/targets; passes and backend know none by name."""
     names = targets.BUILT_IN
     assert names
-    for part in ("dialects", "passes", "backend", "import_onnx", "reference"):
+    for part in ("dialects", "passes", "backend", "import_onnx", "import_tosa", "reference"):
         for file, _ in files(part):
             text = file.read_text(encoding="utf-8")
             assert not any(f'"{name}"' in text for name in names), f"{file.relative_to(ROOT)} names a target"

@@ -272,6 +272,8 @@ class _OperationBase:
     def walk(self, callback: Callable[[Operation], WalkResult], walk_order: WalkOrder) -> None: ...
 
 class Operation(_OperationBase):
+    @property
+    def _CAPIPtr(self) -> object: ...
     @staticmethod
     def create(
         name: str,

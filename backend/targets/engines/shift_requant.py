@@ -125,7 +125,7 @@ class Requant:
         """
         goals = [int(q) - self.zero_point for q in outputs]
         if self.double_round:
-            return tosa_scaling.places(np.array(goals), np.int64(multiplier), np.int64(shift), True).astype(object)
+            return tosa_scaling.places(np.array(goals), np.array(multiplier), np.array(shift), True).astype(object)
         products = [(q << shift) + (self.tie_below if q % 2 else 0) - self.addend for q in goals]
         if multiplier == 0:
             return np.array([FAR if product > 0 else -FAR for product in products], object)

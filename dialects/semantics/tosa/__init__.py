@@ -6,6 +6,7 @@ is 0 or 1.
 """
 
 from .interpreter import interpret
+from .names import names_of
 from .reading import MEANINGS, TosaOp, constant, evaluate
 
-__all__ = ["MEANINGS", "TosaOp", "constant", "evaluate", "interpret"]
+__all__ = ["MEANINGS", "TosaOp", "constant", "evaluate", "interpret", "names_of"]

@@ -128,9 +128,7 @@ def table(op: TosaOp, x: Arrays, entries: Arrays) -> Arrays:
 
 
 @meaning("rescale")
-def rescale(
-    op: TosaOp, x: Arrays, multiplier: Arrays, shift: Arrays, in_zero: Arrays, out_zero: Arrays
-) -> Arrays:
+def rescale(op: TosaOp, x: Arrays, multiplier: Arrays, shift: Arrays, in_zero: Arrays, out_zero: Arrays) -> Arrays:
     """Scale, per tensor or along the last axis; clip to the result's type."""
     in_width, out_width = width_of(op.operands[0]), width_of(op.result)
     unsigned_in, unsigned_out = op.flag("input_unsigned"), op.flag("output_unsigned")

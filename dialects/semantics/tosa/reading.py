@@ -90,7 +90,7 @@ def wrapped(numbers: np.ndarray, width: int) -> np.ndarray:
 
 
 def evaluate(op: ir.OpView | ir.Operation, operands: Sequence[np.ndarray]) -> np.ndarray:
-    """Return what an operation computes, with as many bits as its result has. Raises KeyError for one without meaning."""
+    """Return what an operation computes, with as many bits as its result has. Raises KeyError without meaning."""
     read = TosaOp(op.operation)
     found = MEANINGS[read.name](read, *operands)
     width = bits(read.result)

@@ -86,6 +86,6 @@ def avg_pool2d(op: TosaOp, x: Arrays, x_zero: Arrays, y_zero: Arrays) -> Arrays:
 
 
 def reciprocals(counts: Arrays) -> tuple[Arrays, Arrays]:
-    """Return multiplier and shift for the reciprocals of integers of at least 1 (reciprocal_scale of the specification)."""
+    """Return multiplier and shift for reciprocals of integers of at least 1 (reciprocal_scale in the specification)."""
     lengths = np.array([(int(count) - 1).bit_length() for count in counts.reshape(-1)], np.int64).reshape(counts.shape)
     return np.int64((1 << 30) + 1) * (np.int64(1) << lengths) // counts, 30 + lengths

@@ -155,6 +155,11 @@ def add_compilation(to: argparse.ArgumentParser) -> None:
         help="let the host's kernels have more or fewer constants: a factor of the weights, such as 2.4x, or bytes in "
         "all, such as 300k (default: 1.6x where that gains much; little more than the weights beside accelerators)",
     )
+    to.add_argument(
+        "--tflite-rounding",
+        action="store_true",
+        help="of TOSA and TFLite: fully connected layers round once, as TFLite's reference kernels do",
+    )
     to.add_argument("--optimize", choices=("memory", "speed"), help=f"deprecated; speed: --constants {SPEED}")
     add_pass_plugins(to)
     to.add_argument(
@@ -222,6 +227,7 @@ def options_of(arguments: argparse.Namespace) -> CompileOptions:
     former = SPEED if arguments.optimize == "speed" else None
     chosen |= {"passes": given["passes"] or None, "function": given["function"]}
     chosen |= {name: given[name] for name in CHOICES} | {"constants": arguments.constants or former}
+    chosen["tflite_rounding"] = arguments.tflite_rounding or None
     planned = plan.read(arguments.plan) if arguments.plan else DEFAULTS
     options = planned.having(**{name: value for name, value in chosen.items() if value is not None})
     if arguments.plan and arguments.target:

@@ -22,7 +22,6 @@ from .linear import convolution, product_of_matrices
 from .matching import (
     Builder,
     Built,
-    Form,
     Match,
     Requantised,
     axes,
@@ -37,8 +36,9 @@ from .matching import (
 )
 from .reductions import mean
 
-ONE_VALUE = (*BINARY, *UNARY, "arithmetic_right_shift", "logical_right_shift", "intdiv", "mul", "negate", "clz", "clamp",
-             "select", "cast", "table", "rescale")  # fmt: skip
+OTHERS = ("arithmetic_right_shift", "cast", "clamp", "clz", "intdiv", "logical_right_shift", "mul", "negate", "rescale",
+          "select", "table")  # fmt: skip
+ONE_VALUE = (*BINARY, *UNARY, *OTHERS)
 """Operations whose result depends on one element of each operand."""
 
 MOST_OPERATIONS = 64
@@ -64,7 +64,7 @@ class Expression:
         return Expression(leaf, list(ops)) if bits(leaf) in (8, 16) and shape_of(leaf) == op.shape else None
 
     def entries(self, numbers: np.ndarray, axis: int) -> np.ndarray:
-        """Return the results for numbers [n], for each index of an axis of the leaf: [indices, n], or [1, n] if alike."""
+        """Return the results for numbers [n] and each index of an axis: [indices, n], or [1, n] if alike."""
         rank = len(shape_of(self.leaf))
         size = shape_of(self.leaf)[axis]
         grid = np.broadcast_to(numbers, (size, len(numbers)))
@@ -72,15 +72,16 @@ class Expression:
         for op in self.ops:
             operands: list[np.ndarray] = []
             for place, operand in enumerate(op.operands):
-                held = values.get(operand)
-                operands.append(_along(operand, axis, rank) if held is None and _is_element(op, place) else
-                                constant(operand) if held is None else held)  # fmt: skip
+                if operand in values:
+                    operands.append(values[operand])
+                else:
+                    operands.append(_along(operand, axis, rank) if _is_element(op, place) else stated(operand))
             values[op.results[0]] = _on_rows(op, operands, axis == rank - 1)
         found = np.broadcast_to(values[self.ops[-1].results[0]], (size, len(numbers)))
         return found[:1] if (found == found[:1]).all() else found
 
     def axis(self) -> int | None:
-        """Return the one axis of the leaf along which constants vary, the last if none does; None if there are several."""
+        """Return the axis along which constants vary, the last if none does; None if there are several."""
         rank, varying = len(shape_of(self.leaf)), set[int]()
         for op in self.ops:
             if op.name == "tosa.rescale" and TosaOp(op).flag("per_channel"):
@@ -108,13 +109,18 @@ def _collect(op: TosaOp, ops: dict[ir.Operation, None], leaves: dict[ir.Value, N
 
 def is_layer(op: TosaOp) -> bool:
     """Say whether a layer that is no table makes the result of an operation."""
-    return any(matcher(op) is not None for matcher in (convolution, mean, product_of_matrices, total, product))
+    return any(
+        matcher(op) is not None
+        for matcher in (convolution, mean, product_of_matrices, total, product, extreme_of_rescaled)
+    )
 
 
 def _is_element(op: ir.Operation, place: int) -> bool:
     """Say whether an operand gives an element for each element of the result, and is no table, shift or zero point."""
-    return place == 0 or op.name not in ("tosa.table", "tosa.rescale", "tosa.negate") and not (
-        op.name == "tosa.mul" and place == 2
+    return (
+        place == 0
+        or op.name not in ("tosa.table", "tosa.rescale", "tosa.negate")
+        and not (op.name == "tosa.mul" and place == 2)
     )
 
 
@@ -126,12 +132,16 @@ def _along(operand: ir.Value, axis: int, rank: int) -> np.ndarray:
     return np.moveaxis(numbers, axis, 0).reshape(numbers.shape[axis], -1)[:, :1]
 
 
-def _on_rows(op: ir.Operation, operands: Sequence[np.ndarray | None], is_last: bool) -> np.ndarray:
+def stated(value: ir.Value) -> np.ndarray:
+    """Return the integers of a constant."""
+    return accel.present(constant(value), "constant")
+
+
+def _on_rows(op: ir.Operation, operands: Sequence[np.ndarray], is_last: bool) -> np.ndarray:
     """Evaluate an operation whose rows are the indices of an axis: a rescale has its channels last."""
-    held = [accel.present(each, "constant") for each in operands]
     if op.name == "tosa.rescale" and TosaOp(op).flag("per_channel") and is_last:
-        return evaluate(op, [held[0].T, *held[1:]]).T
-    return evaluate(op, held)
+        return evaluate(op, [operands[0].T, *operands[1:]]).T
+    return evaluate(op, operands)
 
 
 @matches(*ONE_VALUE)
@@ -310,6 +320,34 @@ def product(op: TosaOp) -> Match | None:
     return pair(op, (a.leaf, b.leaf), "accel.mul", attributes, covered)
 
 
+@matches("rescale", "clamp")
+def extreme_of_rescaled(op: TosaOp) -> Match | None:
+    """The larger or the smaller of two rescaled values, rescaled: that is monotone, so each is rescaled on its own."""
+    found = operands_of(op, "maximum", "minimum")
+    if found is None:
+        return None
+    asked, before, a, b = found
+    width = bits(op.result) or 0
+    numbers = np.arange(-128, 128)
+    entries = [scaled(line.values(numbers), asked) for line in (a, b)]
+
+    def build(builder: Builder) -> Built:
+        form = builder.form_of(a.leaf, b.leaf)
+        sources: list[ir.Value] = []
+        for line, table_entries in zip((a, b), entries):
+            x = builder.read(line.leaf, form)
+            if width != 8 or (table_entries != numbers).any():
+                held = quantisation.integers(table_entries.astype(f"i{width // 8}"))
+                result = integer_tensor(axes(form, shape_of(line.leaf)), width)
+                x = accel.output(accel.LookupOp(result, x, held, lowest=-128))
+            sources.append(x)
+        result = integer_tensor(axes(form, op.shape), width)
+        made = ir.Operation.create(f"accel.{before.name}", results=[result], operands=sources).result
+        return made, form
+
+    return Match((a.leaf, b.leaf), build, (*a.ops, *b.ops, before.op, *asked.covered))
+
+
 @matches("maximum", "minimum")
 def extreme(op: TosaOp) -> Match | None:
     """The larger or the smaller of two computed values, as their integers are compared."""
@@ -337,4 +375,3 @@ def pair(
         return made, form
 
     return Match(operands, build, covered)
-

@@ -41,8 +41,9 @@ CONVOLUTIONS = ("conv2d", "depthwise_conv2d")
 class Convolution:
     """A convolution of tosa with constant weights.
 
-    image: what is convolved; of what was padded or cut by operations of their own, the whole. weights [K, C / groups,
-    R, S], without their zero point. bias: of each channel. zero: the input's zero point. pads: [top, left, bottom, right].
+    image: what is convolved; of what was padded or cut by operations of their own, the whole. weights
+    [K, C / groups, R, S], without their zero point. bias: of each channel. zero: the input's zero point. pads:
+    [top, left, bottom, right].
     """
 
     op: TosaOp
@@ -108,9 +109,7 @@ class Convolution:
         return create("accel.conv2d", result, [x, *operands], own | attributes)
 
 
-def create(
-    name: str, result: ir.Type, operands: Sequence[ir.Value], attributes: dict[str, ir.Attribute]
-) -> ir.Value:
+def create(name: str, result: ir.Type, operands: Sequence[ir.Value], attributes: dict[str, ir.Attribute]) -> ir.Value:
     """Build a linear layer: input, weights, and perhaps a bias."""
     segments = ir.DenseI32ArrayAttr.get([1, 1, len(operands) - 2, 0, 0])
     attributes = {**attributes, "operandSegmentSizes": segments}
@@ -232,4 +231,3 @@ def product_of_matrices(op: TosaOp) -> Match | None:
         return made.result, Form.PLAIN
 
     return Match([a, b], build, (before.op, *asked.covered))
-

@@ -1,4 +1,4 @@
-"""What only moves elements: reshape, transpose, slice, concat, pad, reverse, tile, gather, and resize to the nearest."""
+"""What only moves elements: reshape, transpose, slice, concat, pad, reverse, tile, gather, resize to the nearest."""
 
 from __future__ import annotations
 
@@ -12,7 +12,20 @@ from htvm.dialects.semantics.tosa.movement import permutation, resize_places
 from htvm.dialects.semantics.tosa.reading import TosaOp, bits, constant
 from htvm.dialects.semantics.tosa.windows import FIRST, LAST
 
-from .matching import Builder, Built, Form, Match, axes, axis_in, is_map, matches, reshaped, shape_of, tensor, transposed
+from .matching import (
+    Builder,
+    Built,
+    Form,
+    Match,
+    axes,
+    axis_in,
+    is_map,
+    matches,
+    reshaped,
+    shape_of,
+    tensor,
+    transposed,
+)
 
 WIDTHS = (8, 16, 32)
 
@@ -86,7 +99,7 @@ def slice_(op: TosaOp) -> Match | None:
     start, size = (constant(each) for each in rest)
     if not moves_integers(op) or start is None or size is None:
         return None
-    parts = {axis: np.arange(a, a + n) for axis, (a, n) in enumerate(zip(start.tolist(), size.tolist()))}
+    parts = {axis: np.arange(int(a), int(a + n)) for axis, (a, n) in enumerate(zip(start, size))}
     return taken(op, x, parts)
 
 
