@@ -33,6 +33,7 @@ class LowerCalls:
     """Lower the functions that layers call, and give these layers their scratch memory."""
 
     name: ClassVar[str] = "lower-calls"
+    stages: ClassVar[tuple[str, ...]] = ("dispatched",)
 
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
         for layer in list(accel.layers(module)):

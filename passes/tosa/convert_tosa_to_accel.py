@@ -43,6 +43,7 @@ class ConvertTosaToAccel:
     """Rewrite the functions of a module that have operations of tosa."""
 
     name: ClassVar[str] = "convert-tosa-to-accel"
+    stages: ClassVar[tuple[str, ...]] = ()
 
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
         for function in functions(module):

@@ -61,3 +61,50 @@ func.func @inserted_without_scales(%x: tensor<4xi8>) -> tensor<4xi8> {
 func.func @unknown_element_type(%x: tensor<4xi8> {accel.interface = "float7"}) {
   return
 }
+
+// -----
+
+func.func @rounds_twice_and_tells_ties(%x: tensor<1x4xi8>, %w: tensor<2x4xi8>) -> tensor<1x2xi8> {
+  // expected-error@+1 {{requant has 'double_round' beside 'tie_below', expected it alone}}
+  %y = accel.dense %x, %w {requant = #accel.requant<multiplier = [3], offset = [0], shift = [34], tie_below = 1, min = -128, max = 127, double_round = true>} : (tensor<1x4xi8>, tensor<2x4xi8>) -> tensor<1x2xi8>
+  return %y : tensor<1x2xi8>
+}
+
+// -----
+
+func.func @rounds_twice_without_a_shift(%x: tensor<1x4xi8>, %w: tensor<2x4xi8>) -> tensor<1x2xi8> {
+  // expected-error@+1 {{requant 'shift' holds 0, expected 1 to 62}}
+  %y = accel.dense %x, %w {requant = #accel.requant<multiplier = [3], offset = [0], shift = [0], min = -128, max = 127, double_round = true>} : (tensor<1x4xi8>, tensor<2x4xi8>) -> tensor<1x2xi8>
+  return %y : tensor<1x2xi8>
+}
+
+// -----
+
+func.func @calls_nothing(%x: tensor<4xi8>) -> tensor<4xi8> {
+  // expected-error@+1 {{'accel.call' op calls 'missing', expected a function of this module that has a body}}
+  %y = accel.call @missing(%x) : (tensor<4xi8>) -> tensor<4xi8>
+  return %y : tensor<4xi8>
+}
+
+// -----
+
+func.func private @body(%x: tensor<4xi8>, %z: tensor<4xi8>) -> tensor<4xi8> {
+  return %x : tensor<4xi8>
+}
+func.func @calls_with_too_few(%x: tensor<4xi8>) -> tensor<4xi8> {
+  // expected-error@+1 {{has 1 inputs, 'body' has 3 arguments and results, expected one for each input, and one for the output}}
+  %y = accel.call @body(%x) : (tensor<4xi8>) -> tensor<4xi8>
+  return %y : tensor<4xi8>
+}
+
+// -----
+
+func.func private @body(%x: tensor<8xi8>) -> tensor<4xi8> {
+  %y = tensor.extract_slice %x[0] [4] [1] : tensor<8xi8> to tensor<4xi8>
+  return %y : tensor<4xi8>
+}
+func.func @calls_with_another_shape(%x: tensor<4xi8>) -> tensor<4xi8> {
+  // expected-error@+1 {{value 0 is 'tensor<4xi8>', 'body' has 'tensor<8xi8>'}}
+  %y = accel.call @body(%x) : (tensor<4xi8>) -> tensor<4xi8>
+  return %y : tensor<4xi8>
+}

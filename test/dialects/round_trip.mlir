@@ -210,10 +210,36 @@ module attributes {accel.options = #accel.options<objective = energy, requant = 
   func.func @notes(%x: tensor<4xi8> {accel.interface = "float32", accel.name = "x", accel.axis = 1 : i64, accel.nearest, accel.offset = 0 : i64, accel.offsets = array<f64: 0.0, 1.0>, accel.scales = array<f64: 0.5, 0.25>, accel.range = array<i64: -128, 127>, accel.rounding = #accel.rounding<floor>, accel.scale = 0.5 : f64, accel.zero_point = 3 : i64, accel.result}) -> tensor<4xi8>
       attributes {accel.order = #accel.optimality<optimal>, accel.placement = #accel.optimality<bounded>} {
     // CHECK: accel.inserted = #accel.inserted<purpose = refit_scales, before = !quant.uniform<i8:f32, 5.000000e-01:3>, after = !quant.uniform<i8:f32, 5.000000e-01:3>>
-    %y = accel.reshape %x {accel.data_bytes = 4 : i64, accel.inexact = #accel.inexact<count = 1, channel = 0, accumulator = 7>, accel.inner,
+    %y = accel.reshape %x {accel.data_bytes = 4 : i64, accel.inexact = #accel.inexact<count = 1, channel = 0, accumulator = 7>, accel.inner, accel.channels_first,
                            accel.inserted = #accel.inserted<purpose = refit_scales, before = !q, after = !q>, accel.macs = 0 : i64, accel.memory = "ram", accel.op = "accel.conv2d",
                            accel.predicted = #accel.predicted<cycles = 3, bound = 2>, accel.predicted_cycles = 3 : i64, accel.range = array<i64: 0, 1>, accel.shape = array<i64: 4>,
                            accel.tiling = #accel.tiling<outputs = 1, rows = 1, columns = 1>} : (tensor<4xi8>) -> tensor<4xi8>
     return %y : tensor<4xi8>
   }
+}
+
+// A function that layers call: on tensors, then on memory with what it needs beside its inputs and its output.
+// CHECK-LABEL: @calls
+func.func private @body(%x: tensor<4xi8>) -> tensor<4xi8> {
+  return %x : tensor<4xi8>
+}
+func.func private @lowered(%x: memref<4xi8>, %y: memref<4xi8>, %0: memref<2xi32> {accel.offset = 8 : i64}, %1: memref<2xi8> {accel.constant = dense<[1, 2]> : tensor<2xi8>}) {
+  return
+}
+func.func @calls(%x: tensor<4xi8>) -> tensor<4xi8> {
+  // CHECK: accel.call @body(%{{.*}}) {engine = "host"} : (tensor<4xi8>) -> tensor<4xi8>
+  %y = accel.call @body(%x) {engine = "host"} : (tensor<4xi8>) -> tensor<4xi8>
+  return %y : tensor<4xi8>
+}
+func.func @calls_on_memory(%x: memref<4xi8, "ram">, %s: memref<16xi8, "ram">, %y: memref<4xi8, "ram">) {
+  // CHECK: accel.call @lowered(%{{.*}}) scratch %{{.*}} into %{{.*}} {scratch_bytes = 16 : i64} : (memref<4xi8, "ram">, memref<16xi8, "ram">, memref<4xi8, "ram">) -> ()
+  accel.call @lowered(%x) scratch %s into %y {scratch_bytes = 16 : i64} : (memref<4xi8, "ram">, memref<16xi8, "ram">, memref<4xi8, "ram">) -> ()
+  return
+}
+
+// CHECK-LABEL: @rounds_twice
+func.func @rounds_twice(%x: tensor<1x4xi8>, %w: tensor<2x4xi8>) -> tensor<1x2xi8> {
+  // CHECK: #accel.requant<multiplier = [1610612737], offset = [0], shift = [34], zero_point = 5, min = -128, max = 127, double_round = true>
+  %y = accel.dense %x, %w {requant = #accel.requant<multiplier = [1610612737], offset = [0], shift = [34], zero_point = 5, min = -128, max = 127, double_round = true>, zero_point = 0 : i64} : (tensor<1x4xi8>, tensor<2x4xi8>) -> tensor<1x2xi8>
+  return %y : tensor<1x2xi8>
 }

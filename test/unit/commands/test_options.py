@@ -14,6 +14,7 @@ ALL = CompileOptions(
     requant="pow2",
     mapping="htvm",
     requant_shift="half",
+    tflite_rounding=True,
     constants=ConstantBudget(factor=2.5),
     engines=("host", "digital"),
     cost_model="odimo",
