@@ -60,7 +60,8 @@ class Commands:
         source, target, runs = op.source, op.target, Runs.of(op)
         dma = self.soc.dma(Route(values.memory_of(source), values.memory_of(target))).name
         to, from_ = self.place(target, step), self.place(source, step)
-        if constant := values.global_name(root_of(source)[0]):
+        root = root_of(source)[0]
+        if constant := self.loaded.get(root) or values.global_name(root):
             self.loaded[root_of(target)[0]] = constant
         self.given[dma] += runs.count
         self.counts[op.token] = (dma, self.given[dma])

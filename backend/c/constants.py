@@ -56,23 +56,35 @@ def excess_entries(blocks: Sequence[RowBlock]) -> list[tuple[int, int, int]]:
 
 @dataclass
 class Constants:
-    """The constant arrays of one C file; equal ones are written once. sizes: bytes, by name."""
+    """The constant arrays of one C file; equal ones are written once.
+
+    sizes: bytes, by name. far: the far memory of those that are in one, by name.
+    """
 
     definitions: list[str] = field(default_factory=list[str])
     sizes: dict[str, int] = field(default_factory=dict[str, int])
+    far: dict[str, str] = field(default_factory=dict[str, str])
     _names: dict[tuple[str, bytes], str] = field(default_factory=dict[tuple[str, bytes], str])
 
     @property
     def size_bytes(self) -> int:
         return sum(self.sizes.values())
 
-    def array(self, name: str, c_type: str, values: Array) -> str:
-        """Define an array of integers, and return its name: `name`, or that of an equal one."""
-        key = (c_type, values.tobytes())
+    def bytes_in(self, far: str | None) -> int:
+        """Return the bytes that are in a far memory; in none, where the target has its constants."""
+        return sum(size for name, size in self.sizes.items() if self.far.get(name) == far)
+
+    def array(self, name: str, c_type: str, values: Array, far: str | None = None) -> str:
+        """Define an array of integers, maybe in a far memory; return its name: `name`, or that of an equal one."""
+        key = (f"{c_type} {far}", values.tobytes())
         if key not in self._names:
             self._names[key] = name
             self.sizes[name] = values.nbytes
-            self.definitions.append(f"static const {c_type} {name}[{values.size}] = {{\n{_lines(values)}\n}};\n")
+            if far is not None:
+                self.far[name] = far
+            place = "" if far is None else f' __attribute__((section("{far_section(far)}")))'
+            head = f"static const {c_type} {name}[{values.size}]{place}"
+            self.definitions.append(f"{head} = {{\n{_lines(values)}\n}};\n")
         return self._names[key]
 
     def scales(self, name: str, requant: Requant, channels: int) -> str:
@@ -90,6 +102,11 @@ class Constants:
             )
             self.definitions.append(f"static const {struct} {name}[{len(rows)}] = {{\n{text}\n}};\n")
         return self._names[key]
+
+
+def far_section(memory: str) -> str:
+    """Return the section of the constants in a far memory."""
+    return f".far.{memory}"
 
 
 def _lines(values: Array) -> str:

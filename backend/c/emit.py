@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata, resources
 from math import prod
 from string import Template
+from types import MappingProxyType
 
 from mlir import ir
 
@@ -14,6 +15,7 @@ from htvm.backend.targets.shortage import DoesNotFit, Shortage
 from htvm.backend.targets.soc import STACK_BYTES, Soc
 
 from . import float_header, headers, texts
+from .constants import far_section
 from .names import comment_text
 from .program import Port, Program, read_program
 from .record import ChannelPlan, Report
@@ -51,7 +53,9 @@ def emit_c(module: ir.Module, soc: Soc, function: str | None = None) -> Emitted:
     }
     if conversions := float_header.float_header(program):
         files[f"{name}_float.h"] = conversions
-    return Emitted(files | kernels(program) | start_up(soc), report(program, soc, versions()))
+    return Emitted(
+        files | kernels(program) | start_up(soc, far_constants(program, soc)), report(program, soc, versions())
+    )
 
 
 def check_fit(program: Program, soc: Soc) -> None:
@@ -62,14 +66,16 @@ def check_fit(program: Program, soc: Soc) -> None:
     memory = soc.memory(soc.constants_in)
     activations = program.arena.peak_bytes if memory.name == soc.arena_memory else 0
     constants = program.shared.constants
-    needed = constants.size_bytes + activations
+    constant_bytes = constants.bytes_in(None)
+    needed = constant_bytes + activations
     if needed > memory.size_bytes:
-        largest = sorted(constants.sizes.items(), key=lambda each: -each[1])[:LISTED]
+        near = [each for each in constants.sizes.items() if each[0] not in constants.far]
+        largest = sorted(near, key=lambda each: -each[1])[:LISTED]
         parts = "".join(f"\n  {size:>9,} bytes: {name}" for name, size in [("activations", activations), *largest])
         shortage = Shortage(memory.name, needed)
         larger = f"; or a larger {memory.name}" if shortage.can_end(soc) else ""
         raise DoesNotFit(
-            f"does not fit target '{soc.name}': {memory.name} needs {needed:,} bytes, {constants.size_bytes:,} of them "
+            f"does not fit target '{soc.name}': {memory.name} needs {needed:,} bytes, {constant_bytes:,} of them "
             f"constants, and has {memory.size_bytes:,}{parts}\n  fewer weights or smaller maps help, or another choice "
             f"of engines: each has the weights in a form of its own{larger}",
             shortage,
@@ -91,15 +97,30 @@ def kernels(program: Program) -> dict[str, str]:
     return {name: (folder / name).read_text(encoding="utf-8") for name in names}
 
 
-def start_up(soc: Soc) -> dict[str, str]:
-    """Return start.S and link.ld: of the target's folder in runtime/targets, or those that all targets share."""
+def far_constants(program: Program, soc: Soc) -> dict[str, int]:
+    """Return where constants begin in each far memory that has some, in bytes: behind the arena."""
+    arenas = {memory.name: memory.peak_bytes for memory in program.memories}
+    constants = program.shared.constants
+    return {each.name: arenas.get(each.name, 0) for each in soc.far_memories if constants.bytes_in(each.name)}
+
+
+def start_up(soc: Soc, far: Mapping[str, int] = MappingProxyType({})) -> dict[str, str]:
+    """Return start.S and link.ld: of the target's folder in runtime/targets, or those that all targets share.
+
+    far: the far memories with constants, and where these begin.
+    """
     memories = "\n".join(
-        f"    {memory.name} (rwx) : ORIGIN = {memory.base:#x}, LENGTH = {memory.size_bytes}"
+        f"    {memory.name} (rwx) : ORIGIN = {memory.base + start:#x}, LENGTH = {memory.size_bytes - start}"
         for memory in soc.memories
-        if memory.host_visible
+        if memory.host_visible or memory.name in far
+        for start in [-(-far.get(memory.name, 0) // ARENA_ALIGNMENT) * ARENA_ALIGNMENT]
     )
     script = Template(target_file(soc, "link.ld")).substitute(
         memories=memories,
+        far_headers="".join(f"    {name} PT_LOAD FLAGS(4);\n" for name in far),
+        far_sections="".join(
+            f"    {far_section(name)} : {{ *({far_section(name)}) }} > {name} :{name}\n" for name in far
+        ),
         program_memory=soc.program_memory,
         constant_memory=soc.constants_in,
         arena_memory=soc.arena_memory,

@@ -40,10 +40,15 @@ from .values import Array, ElementType, element_type, shape
 
 @dataclass(frozen=True)
 class Shared:
-    """What the steps of one program share. kernels: the kernel functions, by name; functions: others, as C."""
+    """What the steps of one program share.
+
+    data, far: the numbers of each constant of the module, and the far memory of those that are in one. kernels: the
+    kernel functions, by name. functions: others, as C.
+    """
 
     constants: Constants
     data: Mapping[str, Array]
+    far: Mapping[str, str]
     forms: Mapping[Linear, Requant]
     kernels: dict[str, KernelFunction] = field(default_factory=dict[str, KernelFunction])
     headers: set[str] = field(default_factory=set[str])
@@ -157,7 +162,8 @@ class Step:
 
     def array_of(self, constant: str) -> Pointer:
         """Return the array of a constant of bytes, which is shared by all steps."""
-        return Pointer(self.shared.constants.array(constant, "int8_t", self.shared.data[constant]))
+        shared = self.shared
+        return Pointer(shared.constants.array(constant, "int8_t", shared.data[constant], shared.far.get(constant)))
 
     def scratch(self) -> Pointer:
         """Return the memory that the layer's kernel needs beside its operands."""

@@ -76,7 +76,12 @@ def strides(value: ir.Value) -> tuple[int, ...]:
 
 def memory_of(value: ir.Value) -> str:
     """Return the name of the memory that a value is in."""
-    return ir.StringAttr(accel.present(memref(value).memory_space, "memory space")).value
+    return memory_in(memref(value))
+
+
+def memory_in(kind: ir.MemRefType) -> str:
+    """Return the name of the memory that values of a type are in."""
+    return ir.StringAttr(accel.present(kind.memory_space, "memory space")).value
 
 
 def size_bytes(value: ir.Value) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import prod
 
 from mlir import ir
@@ -48,6 +49,15 @@ class Job:
     groups: int = 1
     layout: Layout = Layout.NCHW
     own: tuple[tuple[str, int], ...] = ()
+
+    def __hash__(self) -> int:
+        """Hash once: jobs are keys wherever tilings are compared."""
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        sizes = self.channels, self.outputs, self.size, self.out_size, self.groups
+        return hash((self.kind, sizes, self.kernel, self.strides, self.pads, self.layout, self.own))
 
     def having(self, **own: int) -> Job:
         """Return the job with the engine's own fields, sorted by name: jobs that say the same are equal."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import ceil
 from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, cast, runtime_checkable
 
 from mlir import ir
@@ -148,11 +149,27 @@ class Memory:
 
 
 @dataclass(frozen=True)
+class Price:
+    """What a copy of `n` bytes takes: ceil(n / bytes_per_cycle) cycles after `setup_cycles`."""
+
+    bytes_per_cycle: float
+    setup_cycles: int = 0
+
+    def cycles(self, size_bytes: int) -> int:
+        """Return what a copy of so many bytes takes."""
+        return self.setup_cycles + ceil(size_bytes / self.bytes_per_cycle)
+
+
+@dataclass(frozen=True)
 class Route:
-    """A way that data can take, from one memory to another."""
+    """A way that data can take, from one memory to another.
+
+    price: what a copy takes, if the target's cost models do not say it. Routes with the same ends are equal.
+    """
 
     source: str
     target: str
+    price: Price | None = field(default=None, compare=False)
 
     @property
     def name(self) -> str:
@@ -295,13 +312,63 @@ class Soc:
         known = ", ".join(each.name for each in self.accelerators) or "none"
         raise KeyError(f"target '{self.name}' has no accelerator '{name}'; it has {known}")
 
+    @cached_property
+    def routes(self) -> Mapping[Route, tuple[Dma, Route]]:
+        """The routes there are: who serves each, and the route as it was declared."""
+        return {route: (dma, route) for dma in self.dmas for route in dma.routes}
+
     def dma(self, route: Route) -> Dma:
         """Return the transfer engine that serves a route; KeyError names the routes there are."""
-        for dma in self.dmas:
-            if route in dma.routes:
-                return dma
-        known = ", ".join(each.name for dma in self.dmas for each in dma.routes) or "none"
-        raise KeyError(f"target '{self.name}' has no route '{route.name}'; it has {known}")
+        if route not in self.routes:
+            known = ", ".join(each.name for each in self.routes) or "none"
+            raise KeyError(f"target '{self.name}' has no route '{route.name}'; it has {known}")
+        return self.routes[route][0]
+
+    def copy_cycles(self, route: Route, size_bytes: int) -> int:
+        """Return what copying one run of bytes takes, by the route's price or the cost model."""
+        price = self.routes[route][1].price if route in self.routes else None
+        return self.figures.copy_cycles(route, size_bytes) if price is None else price.cycles(size_bytes)
+
+    def path(self, source: str, target: str) -> tuple[Route, ...]:
+        """Return the routes that lead from a memory to another one, as few as can be; none within a memory.
+
+        KeyError says that there is no way.
+        """
+        ways: dict[str, tuple[Route, ...]] = {source: ()}
+        reached = [source]
+        for memory in reached:
+            if memory == target:
+                return ways[memory]
+            for route in self.routes:
+                if route.source == memory and route.target not in ways:
+                    ways[route.target] = (*ways[memory], route)
+                    reached.append(route.target)
+        raise KeyError(f"target '{self.name}' has no way from '{source}' to '{target}'")
+
+    def leads(self, source: str, target: str) -> bool:
+        """Say whether data come from a memory to another one."""
+        try:
+            self.path(source, target)
+        except KeyError:
+            return False
+        return True
+
+    @cached_property
+    def far_memories(self) -> tuple[Memory, ...]:
+        """Memories that neither the host nor a job works in, from which data come to the host's: RAM or flash beyond.
+
+        Where none is enough of the host's, they hold constants, and maps if data lead there too (`holds_maps`).
+        """
+        worked_in = {operand.memory for engine in self.accelerators for operand in operands(engine).values()}
+        return tuple(
+            memory
+            for memory in self.memories
+            if not memory.host_visible and memory.name not in worked_in and self.leads(memory.name, self.arena_memory)
+        )
+
+    def holds_maps(self, memory: Memory) -> bool:
+        """Say whether maps can be brought to a far memory."""
+        return self.leads(self.arena_memory, memory.name)
 
     def with_memory(self, name: str, size_bytes: int) -> Soc:
         """Return the same machine with another size of a memory. Raises ValueError."""

@@ -20,6 +20,7 @@ from htvm.backend.targets.soc import (
     KeepsSums,
     Memory,
     Operand,
+    Price,
     Route,
     Soc,
     keeps_sums,
@@ -66,8 +67,12 @@ def _of_part(where: str, part: object, wanted: type) -> Iterator[str]:
     if wanted in (Memory, Dma):
         if not isinstance(part, wanted):
             yield f"{where}: found {_kind(part)}, wanted a soc.{wanted.__name__}"
-        else:
-            yield from _of_fields(f"{where}.", part)
+            return
+        wrong = list(_of_fields(f"{where}.", part))
+        yield from wrong
+        if isinstance(part, Dma) and not wrong:
+            for number, route in enumerate(part.routes):
+                yield from _of_route(f"{where}.routes[{number}].", route)
         return
     needed = set(_members(wanted))
     if wanted is Engine and any(hasattr(part, name) for name in _members(Accelerator)):
@@ -89,8 +94,17 @@ def _of_part(where: str, part: object, wanted: type) -> Iterator[str]:
                 yield from _of_fields(f"{where}.{role}.", operand)
 
 
+def _of_route(where: str, route: Route) -> Iterator[str]:
+    yield from _of_fields(where, route)
+    if isinstance(price := cast("object", route.price), Price):
+        wrong = list(_of_fields(f"{where}price.", price))
+        yield from wrong
+        if not wrong and price.bytes_per_cycle <= 0:
+            yield f"{where}price.bytes_per_cycle: found {price.bytes_per_cycle}, wanted more than 0"
+
+
 def _of_fields(
-    where: str, part: Soc | Host | Memory | Dma | Route | Operand, leave_out: Collection[str] = ()
+    where: str, part: Soc | Host | Memory | Dma | Route | Price | Operand, leave_out: Collection[str] = ()
 ) -> Iterator[str]:
     """Say which fields of a part are of other types than its class says, or numbers that are too small."""
     hints = get_type_hints(type(part))
@@ -156,7 +170,6 @@ def _of_names(soc: Soc) -> Iterator[str]:
 
 def _of_routes(soc: Soc) -> Iterator[str]:
     """Say which routes are missing that data must take between the host's memories and an accelerator's."""
-    known = {route for dma in soc.dmas for route in dma.routes}
     for engine in soc.accelerators:
         needed = {
             "input": Route(soc.arena_memory, engine.input.memory),
@@ -164,8 +177,8 @@ def _of_routes(soc: Soc) -> Iterator[str]:
             "output": Route(engine.output.memory, soc.arena_memory),
         }
         for role, route in needed.items():
-            if route.source != route.target and route not in known:
-                names = ", ".join(sorted(each.name for each in known)) or "none"
+            if not soc.leads(route.source, route.target):
+                names = ", ".join(sorted(each.name for each in soc.routes)) or "none"
                 yield f"dmas: found routes {names}, wanted {route.name} too, for the {role} of engine '{engine.name}'"
 
 

@@ -33,6 +33,10 @@ OPTIONS_ATTRIBUTE = "accel.options"
 PLAN_ATTRIBUTE = "accel.plan"
 """A module's attribute with what layers are pinned to: a list of PinAttr (passes/mapping/pin_layers.py)."""
 
+WEIGHTS_MEMORY = "accel.weights_memory"
+"""Attribute of a layer on an accelerator: the far memory that its weights are in."""
+ARENA_ROOM = "accel.arena_room"
+"""Attribute of a module: the bytes that constants leave of a memory to its arena, where some of them are in a far one."""
 INNER_ATTRIBUTE = "accel.inner"
 """On a layer, and on the first launch of it: what it makes is not, or not in this shape, a tensor of the ONNX file."""
 

@@ -81,6 +81,13 @@ def pack(items: Sequence[Item], trails: Trails, limit: float = SOLVER_LIMIT) -> 
     return packing if packing.is_optimal else _solve(items, trails, packing, limit)
 
 
+def fits(items: Sequence[Item], size: int) -> bool:
+    """Say whether a packing of items that never overlap was found that needs no more than `size` units."""
+    if any(_peak(items, _greedy(items, {}, order)) <= size for order in _orders(items)):
+        return True
+    return max((load for _, load in loads(items, {})), default=0) <= size and pack(items, {}).peak <= size
+
+
 def loads(items: Sequence[Item], trails: Trails) -> Iterator[tuple[int, int]]:
     """Yield (time, units needed at it) for each time at which an item begins, in order."""
     saved: dict[int, int] = {}

@@ -194,7 +194,7 @@ class Placing:
 
     def copy(self, source: str, target: str, size_bytes: int) -> int:
         """Return what a copy takes; nothing within a memory."""
-        return 0 if source == target else self.soc.figures.copy_cycles(Route(source, target), size_bytes)
+        return 0 if source == target else self.soc.copy_cycles(Route(source, target), size_bytes)
 
     def on(self, output: ir.Value, role: Literal["input", "output"], memory: str) -> cp_model.LinearExprT:
         """Return whether an accelerator with that operand in a memory runs the layer that makes a map."""

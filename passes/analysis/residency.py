@@ -8,7 +8,7 @@ buffers is what the maps that are resident meanwhile leave.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -20,6 +20,7 @@ from htvm.backend.targets.violations import all_of
 from htvm.dialects import accel
 
 from . import activations, htvm_tiling, layout
+from .far_memories import Far, Home
 from .tiles import NAME, Tiling
 from .tiling import Choice, Search
 
@@ -54,6 +55,8 @@ class Placed:
 class Residency:
     """The resident maps of a function, and the tilings that follow. resident: those that are, shrinking.
 
+    far: what is in far memories. known, loads_of: choices and loads of the host's memory, by what they depend on.
+
     code_budgets: what the code of a layer may take, by what the layer makes; if it is less than all there is for code.
     """
 
@@ -62,6 +65,9 @@ class Residency:
     mapping: str = "default"
     objective: str = "latency"
     resident: set[ir.Value] = field(default_factory=set[ir.Value])
+    far: Far = field(default_factory=Far)
+    known: dict[Hashable, Choice | None] = field(default_factory=dict[Hashable, "Choice | None"], repr=False)
+    loads_of: dict[Hashable, list[int]] = field(default_factory=dict[Hashable, list[int]], repr=False)
     code_budgets: dict[ir.Value, int] = field(default_factory=dict[ir.Value, int])
 
     @cached_property
@@ -89,6 +95,15 @@ class Residency:
         """
         if self.mapping == "default":
             self.keep_all()
+        while True:
+            choices = self.with_these()
+            far = self.home.choose()
+            if far == self.far:
+                return choices
+            self.far = far
+
+    def with_these(self) -> dict[ir.Value, Choice]:
+        """Return the tiling of each layer, what is far being known."""
         while True:
             full = [one for one in self.placed if self.is_full(one)]
             if full:
@@ -145,7 +160,29 @@ class Residency:
         left = {memory: self.soc.memory(memory).size_bytes for memory in used}
         for value in self.during(one):
             left[self.lives[value][2]] -= layout.aligned(layout.size_bytes(value.type))
+        if self.far:
+            left[self.soc.arena_memory] = self.left_on_the_way(one)
         return left
+
+    def left_on_the_way(self, one: Placed) -> int:
+        """Return the bytes of the host's memory for buffers of what passes through: those of the next layer come early.
+
+        So a layer has half of what is left.
+        """
+        near = self.home_loads[max(one.number - 1, 0) : one.number + 2]
+        return max(self.far.room_bytes - max(near), 0) // 2
+
+    @property
+    def home_loads(self) -> Sequence[int]:
+        """The bytes of maps that are in the host's memory while each layer runs."""
+        key = ("loads", frozenset(self.resident), frozenset(self.far.maps))
+        if key not in self.loads_of:
+            self.loads_of[key] = self.home.loads(self.far)
+        return self.loads_of[key]
+
+    @property
+    def home(self) -> Home:
+        return Home(self.soc, self.layers, self.placed, frozenset(self.resident))
 
     def during(self, one: Placed) -> list[ir.Value]:
         """Return the maps that are resident while a layer runs, in memories that it uses."""
@@ -179,7 +216,10 @@ class Residency:
         search, pin = self.search(one, self.left(one)), self.pin(one)
         if pin is not None:
             return search.pinned(pin)
-        return search.best(self.objective) if self.mapping == "default" else htvm_tiling.choose(search)
+        if search.key not in self.known:
+            best = search.best(self.objective) if self.mapping == "default" else htvm_tiling.choose(search)
+            self.known[search.key] = best
+        return self.known[search.key]
 
     def pin(self, one: Placed) -> Tiling | None:
         """Return the tiling that a layer has already."""
@@ -199,7 +239,18 @@ class Residency:
             plain=self.mapping != "default",
             keeps=any(stay) and not all(stay),
             code_budget_bytes=self.code_budgets.get(one.output, self.soc.calls_room_bytes),
+            far=self.far_operands(one),
         )
+
+    def far_operands(self, one: Placed) -> dict[str, str]:
+        """Return which of the operands of a layer are in which far memory, by role."""
+        inputs = [self.far.maps[value] for value in one.inputs if value in self.far.maps]
+        found = {
+            "input": inputs[0] if inputs else None,
+            "weights": self.far.weights.get(one.output),
+            "output": self.far.maps.get(one.output),
+        }
+        return {role: memory for role, memory in found.items() if memory is not None}
 
 
 def whole_job(engine: Accelerator, layer: accel.Layer) -> Job:

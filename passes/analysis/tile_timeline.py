@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from htvm.backend.targets.jobs import Range
+from htvm.backend.targets.soc import Route, Soc
 
 from .tiles import Tile, Tiling
 from .timeline import Timeline
@@ -15,15 +17,43 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Cost:
-    """What the units take for a tile: cycles, weights to fetch, the runs of its copies as (how many, bytes each)."""
+class Hop:
+    """A transfer on one of the routes that data take: `count` runs of `run_bytes` bytes, which take `cycles`."""
 
-    compute: int
-    load: int
-    store: int
+    route: Route
+    count: int
+    run_bytes: int
+    cycles: int
+
+    @staticmethod
+    def chain(soc: Soc, path: Sequence[Route], runs: tuple[int, int], strided_at: int) -> tuple[Hop, ...]:
+        """Return the hops of a path. Data lie in runs (how many, bytes each) at one of them, dense at the others."""
+        dense = (1, runs[0] * runs[1])
+        found: list[Hop] = []
+        for number, route in enumerate(path):
+            count, run_bytes = runs if number == strided_at else dense
+            found.append(Hop(route, count, run_bytes, count * soc.copy_cycles(route, run_bytes)))
+        return tuple(found)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What the units take for a tile.
+
+    launches: the cycles of each. load, weights, store: the transfers that bring each input, bring weights, and take
+    what is made away, hop by hop; none within a memory.
+    """
+
+    launches: tuple[int, ...]
+    load: tuple[Hop, ...]
+    store: tuple[Hop, ...]
+    weights: tuple[Hop, ...]
     weight_bytes: int
-    load_runs: tuple[int, int]
-    store_runs: tuple[int, int]
+
+    @property
+    def compute(self) -> int:
+        """The cycles of the engine."""
+        return sum(self.launches)
 
 
 class Run:
@@ -40,21 +70,46 @@ class Run:
         self.ready = self.launched = 0
         self.stored: list[int] = []
         self.pending: Tile | None = None
+        self.staged: dict[tuple[Range, ...], int] = {}
+        self.leaving: tuple[int, tuple[Hop, ...]] | None = None
+
+    def stage(self, tile: Tile) -> None:
+        """Bring the weights and the input of a tile from far memories to the last one before the engine's."""
+        cost = self.search.cost(tile, self.tiling)
+        if len(cost.weights) > 1 and (tile.outputs,) not in self.staged:
+            self.staged[tile.outputs,] = self.through(cost.weights[:-1])
+        if self.tiling.loads and len(cost.load) > 1 and tile.source not in self.staged:
+            self.staged = {key: end for key, end in self.staged.items() if len(key) == 1}  # only weights are kept
+            for _ in range(self.search.inputs):
+                self.staged[tile.source] = self.through(cost.load[:-1])
+
+    def through(self, hops: Sequence[Hop]) -> int:
+        """Copy from hop to hop; return when the last one ends."""
+        end = 0
+        for number, hop in enumerate(hops):
+            if number:
+                self.time.wait(end)
+            end = self.given(self.time.copy(hop.route, hop.count, hop.run_bytes))
+        return end
 
     def load(self, tile: Tile) -> None:
         """Fetch the weights and the input of a tile, if they are not there already."""
         search, cost, time = self.search, self.search.cost(tile, self.tiling), self.time
         if self.tiling.blocking or (self.tiling.loads and self.tiling.buffers == 1):
             self.wait_for_launch()
-        if cost.weight_bytes and not self.has_weights(tile):
+        if cost.weights and not self.has_weights(tile):
             self.weights_of, self.held = tile.outputs, [self.held[1], cost.weight_bytes]
             if sum(self.held) > self.room:
                 self.wait_for_launch()
-            self.ready = self.given(time.copy(search.weights_route, 1, cost.weight_bytes))
+            if len(cost.weights) > 1:
+                time.wait(self.staged[tile.outputs,])
+            self.ready = self.through(cost.weights[-1:])
         if self.tiling.loads and tile.source != self.source:
             self.source = tile.source
+            if len(cost.load) > 1:
+                time.wait(self.staged[tile.source])
             for _ in range(search.inputs):
-                self.ready = self.given(time.copy(search.load_route, *cost.load_runs))
+                self.ready = self.through(cost.load[-1:])
 
     def has_weights(self, tile: Tile) -> bool:
         """Say whether the weights of a tile are there: of the tile before, or all that have been fetched are kept."""
@@ -73,10 +128,9 @@ class Run:
         time.wait(self.ready)
         if len(self.stored) >= self.tiling.buffers:
             time.wait(self.stored[-self.tiling.buffers])
-        for part in self.tiling.launches(tile.job):
+        for cycles in self.search.cost(tile, self.tiling).launches:
             self.wait_for_launch()
-            job, *_ = tile.job.tile(part, (0, tile.job.out_size[0]), (0, tile.job.out_size[1]))
-            self.launched = time.launch(engine.name, engine.lowered(job, self.search.plain))
+            self.launched = time.run(engine.name, cycles)
         self.store()
         self.pending = tile if self.tiling.stores else None
         if self.tiling.blocking:
@@ -84,13 +138,21 @@ class Run:
             self.store()
 
     def store(self) -> None:
+        """Send away what the tile before has made, and on from where the one before that has come to."""
+        if self.leaving is not None:
+            end, hops = self.leaving
+            self.time.wait(end)
+            self.through(hops)
+            self.leaving = None
         if self.pending is not None:
-            runs = self.search.cost(self.pending, self.tiling).store_runs
-            self.stored.append(self.given(self.time.copy(self.search.store_route, *runs)))
+            hops = self.search.cost(self.pending, self.tiling).store
+            self.stored.append(self.through(hops[:1]))
+            self.leaving = (self.stored[-1], hops[1:]) if hops[1:] else None
             self.pending = None
 
     def finish(self) -> int:
         self.wait_for_launch()
+        self.store()
         self.store()
         return self.time.end
 

@@ -13,7 +13,7 @@ of host, engine and transfers. So the choice is the fastest of all, in this mode
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -23,11 +23,14 @@ from htvm.backend.targets.violations import AtMost, Bytes, Described, MapIn, Par
 
 from .layout import aligned
 from .program_size import written
-from .tile_timeline import Cost, Run
+from .tile_timeline import Cost, Hop, Run
 from .tiles import Tile, Tiling, balanced, different, input_layout, pieces, ranges, tile_counts, tile_shapes, tiles
 
 WEIGHTS_AHEAD = 2
 """How many tasks ahead weights are fetched: one is computed, one waits, and the transfer engine has work."""
+
+STAGE_BUFFERS = 2
+"""How many tiles of a map are at once in a memory that they pass through: one goes on while another comes."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,9 @@ class Choice:
 class Search:
     """The tilings of one layer on one engine.
 
-    home: the memory that tiles come from and go to. budgets: what buffers may take of each memory that operands of the
-    engine are in. plain: jobs are lowered without what only saves time. keeps: one of two inputs lies in the engine's
+    home: the memory that tiles come from and go to. far: for a role, the far memory that its operand is in instead.
+    budgets: what buffers may take of each memory that operands of the engine are in, or pass through. plain: jobs are
+    lowered without what only saves time. keeps: one of two inputs lies in the engine's
     memory, though the other one is loaded. code_budget_bytes: what the code of the layer's commands may take, if there
     is a choice.
     """
@@ -59,7 +63,15 @@ class Search:
     plain: bool = False
     keeps: bool = False
     code_budget_bytes: int | None = None
+    far: Mapping[str, str] = field(default_factory=dict[str, str])
     costs: dict[tuple[Job, int], Cost] = field(default_factory=dict[tuple[Job, int], "Cost"], repr=False)
+
+    @property
+    def key(self) -> Hashable:
+        """What the choice depends on, in one function and target."""
+        budgets, far = (tuple(sorted(each.items())) for each in (self.budgets, self.far))
+        flags = (self.loads, self.stores, self.plain, self.keeps)
+        return self.engine.name, self.job, budgets, far, flags, self.code_budget_bytes
 
     def best(self, objective: str = "latency") -> Choice | None:
         """Return the tiling of least latency, or the fastest of those of least energy or memory; None if none fits.
@@ -246,10 +258,14 @@ class Search:
         return sorted((k for k in sizes if k <= limit), reverse=True) or [limit]
 
     def smallest(self) -> Tiling | None:
-        """Return the tiling that takes least memory, one buffer for each map; None if there is no tiling at all."""
+        """Return the tiling that takes least memory, one buffer for each map; None if there is no tiling at all.
+
+        Of tiles with the same rows and columns those with the fewest channels take least.
+        """
         height, width = self.job.out_size
-        sizes = ((k, r, c) for k in self.output_sizes for r in {1, height} for c in {1, width})
-        found = [Tiling(*each, self.loads, self.stores) for each in sizes if self.allows(*each)]
+        pixels = [(r, c) for r in sorted({1, height}) for c in sorted({1, width})]
+        fewest = {(r, c): [k for k in self.output_sizes if self.allows(k, r, c)][-1:] for r, c in pixels}
+        found = [Tiling(k, r, c, self.loads, self.stores) for (r, c), sizes in fewest.items() for k in sizes]
         return min(found, key=lambda each: sum(self.needed_bytes(each).values()), default=None)
 
     def fits(self, tiling: Tiling) -> bool:
@@ -262,18 +278,33 @@ class Search:
         needed = self.map_bytes(tiling)
         if self.shares_memory and self.fetches_weights:  # else the launch's limit is all there is
             needed[self.engine.weights.memory] += aligned(self.weights_of_a_tile(tiling))
+        if self.fetches_weights and len(self.weights_path) > 1:
+            staged = self.staged_weights(tiling)
+            for route in self.weights_path[:-1]:
+                needed[route.target] += staged
         return needed
+
+    def staged_weights(self, tiling: Tiling) -> int:
+        """Return what weights take in a memory that they pass through: two tiles' if each is fetched once, else all."""
+        parts = [Tile.of(self.job, k, *self.whole) for k in ranges(self.job.outputs, tiling.outputs)]
+        sizes = sorted(aligned(self.cost(part, tiling).weight_bytes) for part in parts)
+        places = -(-self.job.out_size[0] // tiling.rows) * -(-self.job.out_size[1] // tiling.columns)
+        return sum(sizes[-STAGE_BUFFERS:] if tiling.outputs_first or places == 1 else sizes)
 
     def map_bytes(self, tiling: Tiling) -> Counter[str]:
         """Return what the buffers of maps and sums take of each memory, beside maps there: the largest of each."""
         jobs = [tile.job for tile in different(self.job, tiling)]
         needed: Counter[str] = Counter()
         if tiling.loads:
-            largest = max(job.input_bytes for job in jobs) * self.inputs
-            needed[self.engine.input.memory] += aligned(largest) * tiling.buffers
+            largest = aligned(max(job.input_bytes for job in jobs) * self.inputs)
+            needed[self.engine.input.memory] += largest * tiling.buffers
+            for route in self.load_path[:-1]:
+                needed[route.target] += largest * STAGE_BUFFERS
         if tiling.stores:
-            largest = max(job.output_bytes for job in jobs)
-            needed[self.engine.output.memory] += aligned(largest) * tiling.buffers
+            largest = aligned(max(job.output_bytes for job in jobs))
+            needed[self.engine.output.memory] += largest * tiling.buffers
+            for route in self.store_path[1:]:
+                needed[route.source] += largest * STAGE_BUFFERS
         if self.sums_memory:
             needed[self.sums_memory] += aligned(max(self.sums_of(job, tiling) for job in jobs))
         return needed
@@ -315,15 +346,17 @@ class Search:
             cost = self.cost(tile, tiling)
             busy[self.engine.name] += times * cost.compute
             if tiling.stores:
-                busy[self.soc.dma(self.store_route).name] += times * cost.store
+                self.occupy(busy, cost.store, times)
         for tile, times in self.loaded(tiling):
-            busy[self.soc.dma(self.load_route).name] += times * self.cost(tile, tiling).load
+            self.occupy(busy, self.cost(tile, tiling).load, times * self.inputs)
         for k in ranges(self.job.outputs, tiling.outputs):
-            part = Tile.of(self.job, k, *self.whole)
-            if size := self.cost(part, tiling).weight_bytes:
-                route = self.weights_route
-                busy[self.soc.dma(route).name] += self.soc.figures.copy_cycles(route, size)
+            self.occupy(busy, self.cost(Tile.of(self.job, k, *self.whole), tiling).weights, 1)
         return max(busy.values())
+
+    def occupy(self, busy: Counter[str], hops: Sequence[Hop], times: int) -> None:
+        """Let transfer engines be busy for so many times these hops."""
+        for hop in hops:
+            busy[self.soc.dma(hop.route).name] += times * hop.cycles
 
     def loaded(self, tiling: Tiling) -> tuple[tuple[Tile, int], ...]:
         """Return the tiles whose input is loaded, and how often: not again where the tile before has read the same."""
@@ -354,17 +387,20 @@ class Search:
         two_fit = max(sizes[::2]) + max(sizes[1::2]) <= self.room_for_weights(tiling)
         return replace(tiling, weight_buffers=2 if two_fit else 1)
 
-    @property
-    def weights_route(self) -> Route:
-        return Route(self.soc.constants_in, self.engine.weights.memory)
+    @cached_property
+    def weights_path(self) -> tuple[Route, ...]:
+        """The routes that weights take to the engine."""
+        return self.soc.path(self.far.get("weights", self.soc.constants_in), self.engine.weights.memory)
 
-    @property
-    def load_route(self) -> Route:
-        return Route(self.home, self.engine.input.memory)
+    @cached_property
+    def load_path(self) -> tuple[Route, ...]:
+        """The routes that tiles of inputs take to the engine; of two from different memories, those of the far one."""
+        return self.soc.path(self.far.get("input", self.home), self.engine.input.memory)
 
-    @property
-    def store_route(self) -> Route:
-        return Route(self.engine.output.memory, self.home)
+    @cached_property
+    def store_path(self) -> tuple[Route, ...]:
+        """The routes that tiles of what is made take from the engine."""
+        return self.soc.path(self.engine.output.memory, self.far.get("output", self.home))
 
     def cost(self, tile: Tile, tiling: Tiling) -> Cost:
         """Return what the units take for a tile, each alone."""
@@ -377,24 +413,27 @@ class Search:
         model, engine, whole = self.soc.figures, self.engine, self.job
         load = pieces(job.channels, whole.channels, job.size, whole.size, input_layout(engine, job))
         store = pieces(job.outputs, whole.outputs, job.out_size, whole.out_size, job.layout)
+        parts, weight_bytes = self.launched(job, tiling), self.weights_of(job, tiling)
         return Cost(
-            compute=sum(
-                model.job_cycles(engine.name, engine.lowered(part, self.plain)) for part in self.launched(job, tiling)
-            ),
-            load=self.inputs * load[0] * model.copy_cycles(self.load_route, load[1]),
-            store=store[0] * model.copy_cycles(self.store_route, store[1]),
-            weight_bytes=self.weights_of(job, tiling),
-            load_runs=load,
-            store_runs=store,
+            launches=tuple(model.job_cycles(engine.name, engine.lowered(part, self.plain)) for part in parts),
+            load=Hop.chain(self.soc, self.load_path, load, 0),
+            store=Hop.chain(self.soc, self.store_path, store, len(self.store_path) - 1),
+            weights=Hop.chain(self.soc, self.weights_path, (1, weight_bytes), 0) if weight_bytes else (),
+            weight_bytes=weight_bytes,
         )
 
     def cycles(self, tiling: Tiling) -> int:
         """Predict the time of a layer, from its first command to the end of its last, other layers left out."""
         run = Run(self, tiling)
         all_tiles = list(tiles(self.job, tiling))
+        run.stage(all_tiles[0])
         run.load(all_tiles[0])
+        for tile in all_tiles[1:2]:
+            run.stage(tile)
         for number, tile in enumerate(all_tiles):
             run.launch(tile)
             if number + 1 < len(all_tiles):
                 run.load(all_tiles[number + 1])
+            if number + 2 < len(all_tiles):
+                run.stage(all_tiles[number + 2])
         return run.finish()

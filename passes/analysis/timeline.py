@@ -27,7 +27,7 @@ class Timeline:
         A full queue makes the host wait: until the command ends that was given as many before as it holds and one.
         """
         dma, issue = self.soc.dma(route), self.soc.host.copy_cycles
-        each = self.soc.figures.copy_cycles(route, run_bytes)
+        each = self.soc.copy_cycles(route, run_bytes)
         room = dma.queue_depth + 1
         ends = self.last.setdefault(dma.name, deque(maxlen=room))
         for _ in range(min(count, room)):
@@ -42,8 +42,12 @@ class Timeline:
 
     def launch(self, engine: str, job: Job) -> int:
         """Start a lowered job; return when it ends."""
+        return self.run(engine, self.soc.figures.job_cycles(engine, job))
+
+    def run(self, engine: str, cycles: int) -> int:
+        """Start a job that takes so many cycles; return when it ends."""
         self.now += self.soc.host.launch_cycles
-        end = max(self.now, self.free_at[engine]) + self.soc.figures.job_cycles(engine, job)
+        end = max(self.now, self.free_at[engine]) + cycles
         self.free_at[engine] = end
         return end
 

@@ -9,7 +9,9 @@
 
 A map that an accelerator makes and another layer there reads stays in its memory if it can: `accel.memory` of the layer
 that makes it. Who needs it in the host's memory all the same reads what `accel.transfer` brings there. All other maps
-pass through in tiles: `loads`, `stores`. The sizes of the tiles are the fastest of all that fit in what resident maps
+pass through in tiles: `loads`, `stores`. Where the host's memory is too small for maps and weights, some are in a far
+one (analysis/far_memories.py): `accel.memory` of the layer that makes a map, `accel.weights_memory` of the layer that
+reads weights. The sizes of the tiles are the fastest of all that fit in what resident maps
 leave, and whose code fits the memory for programs together with that of the other layers (analysis/tiling.py,
 analysis/residency.py, analysis/program_size.py); `bound` is what no tiling of the layer can beat.
 
@@ -18,7 +20,8 @@ one transfer or job follows the other.
 
 Stage    scheduled
 Reads    engines, shapes, layouts and order of the layers; the target; an `accel.tiling` that is there already stays
-Writes   `accel.memory`, `accel.tiling` and `accel.predicted` of layers on accelerators; transfers
+Writes   `accel.memory`, `accel.weights_memory`, `accel.tiling` and `accel.predicted` of layers on accelerators;
+         transfers; `accel.arena_room` of the module if something is in a far memory
 Needs    order-layers before it: what is resident at a time depends on the order
 Fails    on a layer whose smallest tile does not fit, giving the memory, what it needs and what there is; on a tiling
          that is there already and is none, or that the layer cannot have, giving the reason
@@ -71,6 +74,13 @@ class ChooseTilings:
                     memory = self.target.accelerator(accel.engine(layer)).output.memory
                     layer.operation.attributes[MEMORY] = ir.StringAttr.get(memory)
                     self.transfer_for_others(layer, memory)
+                for value, memory in residency.far.maps.items():
+                    layer_of[value].operation.attributes[MEMORY] = ir.StringAttr.get(memory)
+                for value, memory in residency.far.weights.items():
+                    layer_of[value].operation.attributes[accel.WEIGHTS_MEMORY] = ir.StringAttr.get(memory)
+                if residency.far:
+                    room = {self.target.arena_memory: accel.integer(residency.far.room_bytes)}
+                    module.attributes[accel.ARENA_ROOM] = ir.DictAttr.get(room)
 
     def transfer_for_others(self, layer: accel.Layer, memory: str) -> None:
         """Give those who need the resident map that a layer makes in the host's memory a transfer of it."""

@@ -7,16 +7,16 @@ before its launch; which order is chosen decides how much overlaps:
 
     weights of the next tasks are fetched as soon as their memory has room, also for what runs before them, and nobody
     needs what is in their buffer,
-    the next tile of the same layer is fetched while a tile is computed,
+    the next tile of the same layer is fetched while a tile is computed, from a far memory one tile earlier,
     results are copied out when the next tile has started, or before, if what it needs has no room beside them.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate, islice
+from itertools import accumulate
 
 from mlir import ir
 
@@ -26,7 +26,10 @@ from htvm.dialects import accel, inserted
 from ..analysis import activations, layout
 from ..analysis.tiles import NAME
 from ..analysis.tiling import WEIGHTS_AHEAD
-from .tile_commands import Copy, Task
+from .tile_commands import Chain, Copy, Task
+
+WEIGHTS_ON_THE_WAY = 8
+"""For how many of the next tasks with weights these come from a far memory, as far as there is room on their way."""
 
 
 @dataclass(frozen=True)
@@ -61,16 +64,22 @@ class Pending:
 
 @dataclass
 class Schedule:
-    """The commands of a function while they are written, at the insertion point."""
+    """The commands of a function while they are written, at the insertion point.
+
+    rooms: the bytes that buffers and maps may take of each memory. ahead: the part of them that what is fetched ahead
+    may fill. unsent: what still has to be copied out, with the
+    number of its item. brought: copies that were given.
+    """
 
     soc: Soc
     items: Sequence[Item]
+    rooms: Mapping[str, int]
+    ahead: float = 1.0
     pending: list[Pending] = field(default_factory=list[Pending])
     held: dict[ir.Value, int] = field(default_factory=dict[ir.Value, int])
-    fetched: set[int] = field(default_factory=set[int])
-    loaded: set[int] = field(default_factory=set[int])
+    brought: set[Copy] = field(default_factory=set[Copy])
     begun: set[ir.Value] = field(default_factory=set[ir.Value])
-    unsent: list[tuple[int, Task]] = field(default_factory=list[tuple[int, Task]])
+    unsent: list[tuple[int, Task, Chain]] = field(default_factory=list[tuple[int, Task, Chain]])
     number: int = 0
 
     def __post_init__(self) -> None:
@@ -79,16 +88,16 @@ class Schedule:
         for number in range(1, len(layers)):
             self.first_of[number] = self.first_of[number - 1] if layers[number] == layers[number - 1] else number
         # The items that have weights, with the copies that bring them.
-        self.weighted: list[tuple[int, Task, Copy]] = [
+        self.weighted: list[tuple[int, Task, Chain]] = [
             (number, item, item.weights)
             for number, item in enumerate(self.items)
-            if isinstance(item, Task) and item.weights is not None
+            if isinstance(item, Task) and item.weights
         ]
         self.last_touch = {value: n for n, item in enumerate(self.items) for value in touched_by(item)}
         self.reserved = reserved_bytes(self.items, self.first_of)
 
     def write(self) -> None:
-        """Write all commands and waits."""
+        """Write all commands and waits, before the end of the function."""
         for number, item in enumerate(self.items):
             self.number = number
             if isinstance(item, Task):
@@ -107,7 +116,6 @@ class Schedule:
         if item.copy is not None:
             self.hold(touched_by(item))
             self.copy(item.copy, self.number, item.op.location)
-            item.op.operation.erase()
             return
         self.fetch_ahead()
         self.wait_for_memory(item.reads, item.writes)
@@ -120,11 +128,11 @@ class Schedule:
         blocking = task.tiling.blocking
         if not blocking:
             self.wait_for_old()
-        if any(copy.reads in task.writes for _, earlier in self.unsent for copy in earlier.stores):
+        if any(copy.reads in task.writes for copy in self.unsent_copies()):
             self.send_all()
-        if task.weights is not None:
-            self.fetch_weights(self.number, task, task.weights)
+        self.bring(self.number, task, task.weights)
         self.load(self.number, task)
+        self.bring_on_the_way(self.number + 1)
         self.fetch_ahead()
         for launch in task.launches:
             self.hold([*task.reads, *task.writes])
@@ -144,42 +152,50 @@ class Schedule:
                 self.begun.add(accel.output(task.layer))
                 describe(op, task)
             self.give(op.token, task.engine.name, task.reads, task.writes, self.number, task.layer.location)
-        self.send_all()
-        if task.stores:
-            self.unsent.append((self.number, task))
+        self.send_next()
+        self.unsent += [(self.number, task, chain) for chain in task.stores]
         if blocking:
             self.send_all()
             self.wait_for(list(self.pending))
             return
         self.fetch_ahead()
         self.load_ahead()
+        self.bring_on_the_way(self.number + 2)
 
     # Copies
 
     def fetch_ahead(self) -> None:
         """Fetch the weights of the next tasks that have some, as far as their memory has room without a wait."""
-        found = 0
         start = bisect_left(self.weighted, self.number, key=lambda each: each[0])
-        for number, task, copy in islice(self.weighted, start, None):
-            if number not in self.fetched:
-                place = copy.writes
-                if task.tiling.blocking or self.is_needed(place, number) or not self.has_room(place):
+        for number, task, chain in self.weighted[start : start + WEIGHTS_AHEAD + 1]:
+            if task.tiling.blocking or not self.may_bring(number, chain[-1]):
+                break
+            self.bring(number, task, chain)
+        for number, task, chain in self.weighted[start : start + WEIGHTS_ON_THE_WAY]:
+            for copy in chain[:-1]:
+                if task.tiling.blocking or not self.may_bring(number, copy):
                     return
-                if not self.reserve(place, number):
-                    return
-                self.fetch_weights(number, task, copy)
-            found += 1
-            if found > WEIGHTS_AHEAD:
-                return
+                self.bring(number, task, (copy,))
+
+    def may_bring(self, number: int, copy: Copy) -> bool:
+        """Say whether what a task needs can be copied now, without a wait; if so its room is taken from now on."""
+        if copy in self.brought:
+            return True
+        place = copy.writes
+        return not self.is_needed(place, number) and self.has_room(place) and self.reserve(place, number)
 
     def is_needed(self, buffer: ir.Value, number: int) -> bool:
         """Say whether a task before `number` works on a buffer, which other weights must not reach before."""
         return any(isinstance(item, Task) and buffer in item.reads for item in self.items[self.number : number])
 
-    def fetch_weights(self, number: int, task: Task, copy: Copy) -> None:
-        """Fetch the weights of a task with a copy, if they have not been fetched."""
-        if number not in self.fetched:
-            self.fetched.add(number)
+    def bring(self, number: int, task: Task, chain: Sequence[Copy]) -> None:
+        """Give those copies of a chain that a task needs and that have not been given."""
+        for copy in chain:
+            if copy in self.brought:
+                continue
+            self.brought.add(copy)
+            if any(copy.reads == store.writes for store in self.unsent_copies()):
+                self.send_all()
             self.hold([copy.writes])
             self.copy(copy, number, task.layer.location)
             if task.tiling.blocking:
@@ -187,34 +203,45 @@ class Schedule:
 
     def load_ahead(self) -> None:
         """Fetch the input of the next tile, if it is of the same layer and has a buffer of its own."""
-        before, *after = self.items[self.number : self.number + 2]
-        match before, after:
-            case Task(), [Task() as following]:
-                if before.layer == following.layer and following.tiling.buffers > 1:
-                    self.load(self.number + 1, following)
-            case _:
-                pass  # the last, or a layer of the host follows
+        following = self.following(self.number + 1)
+        if following is not None and following.tiling.buffers > 1:
+            self.load(self.number + 1, following)
 
     def load(self, number: int, task: Task) -> None:
         """Fetch the input of a task, if it has not been fetched."""
-        if number in self.loaded:
-            return
-        self.loaded.add(number)
-        for copy in task.loads:
-            if any(copy.reads == store.writes for _, earlier in self.unsent for store in earlier.stores):
-                self.send_all()
+        for chain in task.loads:
+            self.bring(number, task, chain)
+
+    def bring_on_the_way(self, number: int) -> None:
+        """Bring the input of a tile that is soon to come as far as the last memory before the engine's."""
+        following = self.following(number)
+        if following is not None and not following.tiling.blocking:
+            for chain in following.loads:
+                self.bring(number, following, chain[:-1])
+
+    def following(self, number: int) -> Task | None:
+        """Return the item with a number, if it is a tile of the layer that is running; else None."""
+        item, now = self.items[number] if number < len(self.items) else None, self.items[self.number]
+        if isinstance(item, Task) and isinstance(now, Task) and item.layer == now.layer:
+            return item
+        return None
+
+    def unsent_copies(self) -> Iterator[Copy]:
+        """Yield the copies of results that are still to be given."""
+        return (copy for _, _, chain in self.unsent for copy in chain)
+
+    def send_next(self) -> None:
+        """Give the next copy of each result that is still to be sent away."""
+        for number, task, (copy, *_) in list(self.unsent):
             self.hold([copy.writes])
             self.copy(copy, number, task.layer.location)
-            if task.tiling.blocking:
-                self.wait_for(list(self.pending))
+        left = ((number, task, chain[1:]) for number, task, chain in self.unsent)
+        self.unsent = [each for each in left if each[2]]
 
     def send_all(self) -> None:
-        """Give the copies of results that are still to be given."""
-        for number, task in self.unsent:
-            for copy in task.stores:
-                self.hold([copy.writes])
-                self.copy(copy, number, task.layer.location)
-        self.unsent.clear()
+        """Give all copies of results that are still to be given."""
+        while self.unsent:
+            self.send_next()
 
     def copy(self, copy: Copy, number: int, location: ir.Location) -> None:
         dma = self.soc.dma(Route(layout.memory_of(copy.reads.type), layout.memory_of(copy.writes.type)))
@@ -270,8 +297,7 @@ class Schedule:
                 continue
             memory = layout.memory_of(value.type)
             while not self.has_room(value):
-                unsent = (copy.reads for _, task in self.unsent for copy in task.stores)
-                if any(layout.memory_of(each.type) == memory for each in unsent):
+                if any(layout.memory_of(each.reads.type) == memory for each in self.unsent_copies()):
                     self.send_all()
                 blocking = [each for each in self.pending if each.item < self.number or self.is_over(each)]
                 same = [each for each in blocking if self.is_in(each, memory)]
@@ -286,7 +312,7 @@ class Schedule:
             return True
         memory, size = layout.memory_of(value.type), layout.aligned(layout.size_bytes(value.type))
         there = self.reserved[memory]
-        if max(there[self.number : number], default=0) + size > self.soc.memory(memory).size_bytes:
+        if max(there[self.number : number], default=0) + size > self.ahead * self.rooms[memory]:
             return False
         for index in range(self.number, number):
             there[index] += size
@@ -303,12 +329,12 @@ class Schedule:
         if value in self.held:
             return True
         busy = {touched for each in self.pending for touched in (*each.reads, *each.writes)}
-        busy |= {copy.reads for _, task in self.unsent for copy in task.stores}
+        busy |= {copy.reads for copy in self.unsent_copies()}
         for over in [each for each in self.held if self.last_touch[each] < self.number and each not in busy]:
             del self.held[over]
         memory = layout.memory_of(value.type)
         used = sum(size for each, size in self.held.items() if layout.memory_of(each.type) == memory)
-        return used + layout.aligned(layout.size_bytes(value.type)) <= self.soc.memory(memory).size_bytes
+        return used + layout.aligned(layout.size_bytes(value.type)) <= self.rooms[memory]
 
 
 def reserved_bytes(items: Sequence[Item], first_of: Sequence[int]) -> dict[str, list[int]]:
@@ -318,8 +344,9 @@ def reserved_bytes(items: Sequence[Item], first_of: Sequence[int]) -> dict[str, 
     """
     spans: dict[ir.Value, tuple[int, int]] = {}
     for number, item in enumerate(items):
-        early = {copy.writes for copy in item.loads} if isinstance(item, Task) else set[ir.Value]()
-        late = {copy.reads for copy in item.stores} if isinstance(item, Task) else set[ir.Value]()
+        chains = (item.loads, item.stores) if isinstance(item, Task) else ((), ())
+        early = {copy.writes for chain in chains[0] for copy in chain}
+        late = {copy.reads for chain in chains[1] for copy in chain}
         for value in touched_by(item):
             first = first_of[number] if value in early or value in late else number
             last = number + (value in late)
@@ -356,7 +383,7 @@ def touched_by(item: Item) -> list[ir.Value]:
     """Return the buffers and maps that an item touches, copies included."""
     if isinstance(item, Work):
         return [*item.reads, *item.writes]
-    copies = [*([item.weights] if item.weights else []), *item.loads, *item.stores]
+    copies = [copy for chain in (item.weights, *item.loads, *item.stores) for copy in chain]
     return [*item.reads, *item.writes, *(value for copy in copies for value in (copy.reads, copy.writes))]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 
 import numpy as np
@@ -19,12 +19,13 @@ from ..analysis.names import Names, identifier
 from ..analysis.placement import pixels_are_channels
 from ..analysis.residency import whole_job
 from ..analysis.tiles import Tile, Tiling, input_layout, tiles
+from ..analysis.tiling import STAGE_BUFFERS
 
 Make = Callable[[], ir.Value]
 """Builds a view of a map at the insertion point."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Copy:
     """A transfer: views of the source and of the target, and the maps or buffers that they are views of."""
 
@@ -32,6 +33,10 @@ class Copy:
     target: Make
     reads: ir.Value
     writes: ir.Value
+
+
+Chain = tuple[Copy, ...]
+"""The transfers that bring something where it is needed, from memory to memory; none if it is there."""
 
 
 @dataclass(frozen=True)
@@ -57,30 +62,43 @@ class Task:
     whole: Job
     engine: Accelerator
     tiling: Tiling
-    weights: Copy | None
-    loads: Sequence[Copy]
+    weights: Chain
+    loads: Sequence[Chain]
     launches: Sequence[Launch]
-    stores: Sequence[Copy]
+    stores: Sequence[Chain]
     reads: frozenset[ir.Value]
     writes: frozenset[ir.Value]
 
 
 @dataclass(frozen=True)
 class Weights:
-    """The packed weights of a tile: the global that has them, from where on, and how many bytes each launch has."""
+    """The packed weights of a tile: the global that has them, from where on, and how many bytes each launch has.
+
+    before: the copies that bring them to the last memory before the engine's.
+    """
 
     everything: ir.Value
     offset: int
     sizes: Sequence[int]
+    before: Chain = ()
 
     @property
     def size_bytes(self) -> int:
         return sum(self.sizes)
 
     def copy(self, buffer: ir.Value) -> Copy:
-        """Return the copy that brings them to the start of a buffer."""
-        source = part_of(self.everything, self.offset, self.size_bytes)
-        return Copy(source, part_of(buffer, 0, self.size_bytes), self.everything, buffer)
+        """Return the copy that brings them to the start of a buffer: the next one after those before."""
+        target = part_of(buffer, 0, self.size_bytes)
+        if self.before:
+            return Copy(self.before[-1].target, target, self.before[-1].writes, buffer)
+        return Copy(part_of(self.everything, self.offset, self.size_bytes), target, self.everything, buffer)
+
+    def through(self, buffers: Sequence[ir.Value]) -> Weights:
+        """Return the same weights on their way through buffers."""
+        on_the_way = self
+        for buffer in buffers:
+            on_the_way = replace(on_the_way, before=(*on_the_way.before, on_the_way.copy(buffer)))
+        return on_the_way
 
     def of_launch(self, index: int, buffer: ir.Value | None) -> Make:
         """Return those of a launch, in a buffer; where there is none, in the global."""
@@ -93,18 +111,15 @@ class Weights:
 class Packed:
     """The packed weights of a module: one global for all tiles of a layer, named after the first that has them."""
 
-    def __init__(self, module: ir.Operation, memory: str) -> None:
-        self.memory = memory
+    def __init__(self, module: ir.Operation) -> None:
         self.top = list(module.regions[0].blocks[0])
         self.names = Names(module)
-        self.made: dict[bytes, str] = {}
+        self.made: dict[tuple[str, bytes], str] = {}
 
-    def get(self, wanted: str, data: np.ndarray) -> ir.Value:
-        """Return the memref of a global that holds `data`, uint8[n], at the insertion point: equal data share one."""
-        kind = ir.MemRefType.get(
-            [data.size], ir.IntegerType.get_signless(8), memory_space=ir.StringAttr.get(self.memory)
-        )
-        key = data.tobytes()
+    def get(self, wanted: str, data: np.ndarray, memory: str) -> ir.Value:
+        """Return the memref of a global in a memory that holds `data`, uint8[n]: equal data share one."""
+        kind = ir.MemRefType.get([data.size], ir.IntegerType.get_signless(8), memory_space=ir.StringAttr.get(memory))
+        key = memory, data.tobytes()
         if key not in self.made:
             name = self.made[key] = self.names.free(wanted)
             value = ir.DenseElementsAttr.get(np.ascontiguousarray(data).view(np.int8))
@@ -138,9 +153,17 @@ class Layer:
             self.buffers("input", value, engine.input.memory, turns, read_bytes) if loads else []
             for value, loads in zip(self.inputs, self.loads)
         ]
+        self.in_stops = [
+            self.stops("input", value, layout.memory_of(value.type), engine.input.memory, turns, read_bytes)
+            if loads
+            else []
+            for value, loads in zip(self.inputs, self.loads)
+        ]
         written_bytes = max(tile.job.output_bytes for tile in self.tiles)
-        stores, memory = self.tiling.stores, engine.output.memory
-        self.out_buffers = self.buffers("output", self.output, memory, len(self.tiles), written_bytes) if stores else []
+        stores, memory, count = self.tiling.stores, engine.output.memory, len(self.tiles)
+        self.out_buffers = self.buffers("output", self.output, memory, count, written_bytes) if stores else []
+        to = layout.memory_of(self.output.type)
+        self.out_stops = self.stops("output", self.output, memory, to, count, written_bytes) if stores else []
         self.weights = self.pack(packed)
         self.sums = self.sums_buffer()
 
@@ -159,6 +182,16 @@ class Layer:
         size = max(sums_bytes(self.engine, job) for job in dict.fromkeys(jobs))
         return buffer(f"{self.node} sums", size, operands(self.engine)["sums"].memory) if size else None
 
+    def stops(
+        self, what: str, value: ir.Value, source: str, target: str, turns: int, size_bytes: int
+    ) -> list[list[ir.Value]]:
+        """Return for each memory that tiles of a map pass through, on their way, the buffers that they use in turn."""
+        element, numbers = ir.MemRefType(value.type).element_type, range(min(STAGE_BUFFERS, turns))
+        return [
+            [buffer(f"{self.node} {what}", size_bytes, route.target, element) for _ in numbers]
+            for route in self.soc.path(source, target)[:-1]
+        ]
+
     def pack(self, packed: Packed) -> dict[Range, Weights]:
         """Return the packed weights of each tile by its output channels; nothing if the layer has none."""
         parts: dict[Range, list[np.ndarray]] = {}
@@ -167,20 +200,28 @@ class Layer:
                 parts[tile.outputs] = [self.packed_part(tile, part) for part in self.tiling.launches(tile.job)]
         if not parts:
             return {}
-        everything = packed.get(
-            f"{identifier(self.node)}_packed", np.concatenate([part for each in parts.values() for part in each])
-        )
+        data = np.concatenate([part for each in parts.values() for part in each])
+        path = self.soc.path(self.constants_in, self.engine.weights.memory)
+        everything = packed.get(f"{identifier(self.node)}_packed", data, self.constants_in)
         found: dict[Range, Weights] = {}
         offset = 0
         for outputs, each in parts.items():
-            found[outputs] = Weights(everything, offset, [part.size for part in each])
-            offset += found[outputs].size_bytes
+            weights = Weights(everything, offset, [part.size for part in each])
+            offset += weights.size_bytes
+            stops = [buffer(f"{self.node} weights", weights.size_bytes, route.target) for route in path[:-1]]
+            found[outputs] = weights.through(stops)
         return found
+
+    @property
+    def constants_in(self) -> str:
+        """The memory that the packed weights are in."""
+        far = accel.attribute(self.layer, accel.WEIGHTS_MEMORY, ir.StringAttr)
+        return self.soc.constants_in if far is None else far.value
 
     @property
     def reads_constants(self) -> bool:
         """Whether launches read weights where the constants are."""
-        return self.engine.weights.memory == self.soc.constants_in
+        return self.engine.weights.memory == self.constants_in
 
     @property
     def has_weights(self) -> bool:
@@ -225,22 +266,21 @@ class Layer:
         there: tuple[Range, ...] | None = None
         turn = -1
         for number, (tile, (place, is_fetched)) in enumerate(zip(self.tiles, self.fetch(), strict=True)):
-            weights = self.weights[tile.outputs].copy(place) if place is not None and is_fetched else None
-            loads: list[Copy] = []
+            weights: Chain = ()
+            if place is not None and is_fetched:
+                packed = self.weights[tile.outputs]
+                weights = (*packed.before, packed.copy(place))
+            loads: list[Chain] = []
             if any(self.loads) and tile.source != there:
                 there, turn = tile.source, turn + 1
                 loads = [self.load(tile, i, turn) for i in self.positions if self.loads[i]]
             yield self.task(tile, place, weights, loads, turn, number)
 
     def task(
-        self, tile: Tile, place: ir.Value | None, weights: Copy | None, loads: list[Copy], turn: int, number: int
+        self, tile: Tile, place: ir.Value | None, weights: Chain, loads: list[Chain], turn: int, number: int
     ) -> Task:
         out = self.out_buffers[number % len(self.out_buffers)] if self.out_buffers else None
-        stores: list[Copy] = []
-        if out is not None:
-            shape = self.shape(tile.job.outputs, tile.job.out_size)
-            target = self.part(self.output, self.offsets(tile.outputs[0], tile.rows[0], tile.columns[0]), shape)
-            stores = [Copy(dense(out, shape, self.job.layout), target, out, self.output)]
+        stores = [] if out is None else [self.store(tile, out, number)]
         launches: list[Launch] = []
         for index, part in enumerate(self.tiling.launches(tile.job)):
             job = self.launched(tile, part)
@@ -271,14 +311,22 @@ class Layer:
         """Return the buffer that an input's tile of a turn is in."""
         return self.in_buffers[position][turn % len(self.in_buffers[position])]
 
-    def load(self, tile: Tile, position: int, turn: int) -> Copy:
-        """Return the copy of what a tile reads of one input."""
-        source, target = self.inputs[position], self.ring(position, turn)
-        shape = self.shape(tile.job.channels, tile.job.size)
-        offsets = self.offsets(tile.channels[0], tile.in_rows[0], tile.in_columns[0])
-        return Copy(
-            self.part(source, offsets, shape), dense(target, shape, input_layout(self.engine, self.job)), source, target
-        )
+    def load(self, tile: Tile, position: int, turn: int) -> Chain:
+        """Return the copies of what a tile reads of one input, dense from the first on."""
+        source, shape = self.inputs[position], self.shape(tile.job.channels, tile.job.size)
+        wanted = input_layout(self.engine, self.job)
+        stops = [each[turn % len(each)] for each in self.in_stops[position]]
+        part = self.part(source, self.offsets(tile.channels[0], tile.in_rows[0], tile.in_columns[0]), shape)
+        views = [part, *(dense(each, shape, wanted) for each in (*stops, self.ring(position, turn)))]
+        return chain_of(views, [source, *stops, self.ring(position, turn)])
+
+    def store(self, tile: Tile, out: ir.Value, number: int) -> Chain:
+        """Return the copies that take away what a tile has made in a buffer, dense up to the last."""
+        shape = self.shape(tile.job.outputs, tile.job.out_size)
+        stops = [each[number % len(each)] for each in self.out_stops]
+        part = self.part(self.output, self.offsets(tile.outputs[0], tile.rows[0], tile.columns[0]), shape)
+        views = [*(dense(each, shape, self.job.layout) for each in (out, *stops)), part]
+        return chain_of(views, [out, *stops, self.output])
 
     def input_of(self, tile: Tile, job: Job, part: Range, position: int, turn: int) -> Make:
         """Return what a launch reads: a part of the buffer that was filled, or of the map."""
@@ -311,6 +359,11 @@ class Layer:
 
     def offsets(self, channel: int, row: int, column: int) -> list[int]:
         return [0, channel, row, column][: self.output.type.rank]
+
+
+def chain_of(views: Sequence[Make], places: Sequence[ir.Value]) -> Chain:
+    """Return the copies from each view to the next; places are the maps and buffers that they are views of."""
+    return tuple(Copy(*ends, *values) for ends, values in zip(pairwise(views), pairwise(places), strict=True))
 
 
 def buffer(name: str, size_bytes: int, memory: str, element: ir.Type | None = None) -> ir.Value:

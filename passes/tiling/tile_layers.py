@@ -14,7 +14,8 @@ The weights of the next tasks are fetched early, the next tile's input while a t
 Weights are packed as the accelerator reads them, those of a tile together. A transfer is one copy.
 
 Stage    tiled
-Reads    `engine` and `accel.tiling` of layers on memrefs; the memories of their maps; the target's accelerators
+Reads    `engine`, `accel.tiling` and `accel.weights_memory` of layers on memrefs; the memories of their maps; the
+         module's `accel.arena_room`; the target's accelerators
 Writes   the order of all operations; buffers in accelerators' memories; globals with packed weights
 Needs    bufferize-layers before it: layers write memrefs; choose-tilings before that
 Fails    on a layer on an accelerator without a tiling, or whose tiling does not say what passes through
@@ -28,13 +29,17 @@ from mlir import ir
 from mlir.dialects import func, memref
 from mlir.passmanager import ExternalPass
 
-from htvm.backend.targets.soc import Soc
+from htvm.backend.targets.soc import Soc, operands
 from htvm.dialects import accel
 
-from ..analysis import activations, layout
+from ..analysis import activations, layout, packing
+from ..analysis.liveness import lifetimes
 from ..analysis.tiles import NAME, Tiling
 from .schedule import Item, Schedule, Work
 from .tile_commands import Copy, Packed, tasks
+
+AHEAD = (1.0, 0.875, 0.75, 0.0)
+"""The parts of a memory that what is fetched ahead may fill: a smaller one if lifetimes then cannot be packed."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,7 @@ class TileLayers:
                 this_pass.signal_pass_failure()
             if wrong:
                 return
-            packed = Packed(module, self.target.constants_in)
+            packed = Packed(module)
             for function in functions:
                 if any(True for _ in self.accelerated(function)):
                     self.tile(function, packed)
@@ -81,6 +86,11 @@ class TileLayers:
             return f"{NAME} {'with' if tiling.stores else 'without'} stores, but the output is in {to}"
         return None
 
+    def rooms(self, function: func.FuncOp) -> dict[str, int]:
+        """Return the bytes that buffers and maps may take of each memory, as far as it is known."""
+        sizes = {memory.name: memory.size_bytes for memory in self.target.memories}
+        return sizes | accel.bytes_by_memory(accel.present(function.operation.parent, "module"), accel.ARENA_ROOM)
+
     def tile(self, function: func.FuncOp, packed: Packed) -> None:
         """Rewrite one function."""
         end = function.body.blocks[0].operations[-1]
@@ -95,9 +105,41 @@ class TileLayers:
                         items += tasks(layer, engine, self.target, packed, Tiling.of_layer(layer).blocking)
                 else:
                     items.append(work(layer))
-            Schedule(self.target, items).write()
-        for layer in accelerated:
+        self.schedule(function, items)
+        transfers = [item.op for item in items if isinstance(item, Work) and item.copy is not None]
+        for layer in (*accelerated, *transfers):
             layer.operation.erase()
+
+    def schedule(self, function: func.FuncOp, items: list[Item]) -> None:
+        """Write the commands of all items; less is fetched ahead where the accelerators' memories have no room."""
+        rooms, block = self.rooms(function), function.body.blocks[0]
+        own = {item.op.operation for item in items if isinstance(item, Work)}
+        there = {op.operation for op in block} - own
+        for ahead in AHEAD:
+            with ir.InsertionPoint(block.operations[-1]):
+                Schedule(self.target, items, rooms, ahead).write()
+            if ahead == AHEAD[-1] or self.can_be_packed(function):
+                return
+            for op in reversed(list(block)):
+                if op.operation not in there and op.operation not in own:
+                    op.operation.erase()
+
+    def can_be_packed(self, function: func.FuncOp) -> bool:
+        """Say whether the buffers in the accelerators' memories fit them."""
+        inside = {operand.memory for engine in self.target.accelerators for operand in operands(engine).values()}
+        inside -= {self.target.arena_memory, self.target.constants_in}
+        lives = [life for life in lifetimes(function) if layout.memory_of(life.value.type) in inside]
+        return all(
+            packing.fits(
+                [
+                    packing.Item(layout.aligned(life.size_bytes), life.first, life.last)
+                    for life in lives
+                    if layout.memory_of(life.value.type) == memory
+                ],
+                self.target.memory(memory).size_bytes,
+            )
+            for memory in sorted(inside)
+        )
 
 
 def work(layer: accel.Layer) -> Work:

@@ -54,7 +54,18 @@ class Memories:
 
     def begin(self) -> None:
         """Start a run: nobody has written anything to the private memories."""
-        self.private = {one.name: Private(one.size_bytes) for one in self.soc.memories if not one.host_visible}
+        self.private = {one.name: self.before_a_run(one) for one in self.soc.memories if not one.host_visible}
+
+    def before_a_run(self, memory: Memory) -> Private:
+        """Return what is in a memory that the host does not reach: constants, if it is a far one."""
+        constants = [each for each in self.program.far if memory.base <= each.address < memory.end]
+        last = max((each.end - memory.base for each in constants), default=0)
+        private = Private(max(last, min(self.planned.get(memory.name, memory.size_bytes), memory.size_bytes)))
+        for each in constants:
+            first = each.address - memory.base
+            private.content[first : first + len(each.data)] = each.data
+            private.written[first : first + each.size_bytes] = b"\1" * each.size_bytes
+        return private
 
     def region(self, address: int, size_bytes: int, writable: bool = False) -> Region:
         """Return the region at an address. Raises SimulationError unless all of it is the program's."""
@@ -70,11 +81,19 @@ class Memories:
             if not any(one.address <= address and address + size_bytes <= one.end for one in allowed):
                 kind = "is no variable of the program" if writable else "is not in the program"
                 raise SimulationError(f"{region} at {address:#x}, which {kind}")
+        elif self.is_constant(region):
+            if writable:
+                raise SimulationError(f"{region} at {address:#x}, which is no variable of the program")
         elif region.end > self.planned.get(memory.name, memory.size_bytes):
             raise SimulationError(
                 f"{region}, of which nobody has planned more than the first {self.planned[memory.name]:,} bytes"
             )
         return region
+
+    def is_constant(self, region: Region) -> bool:
+        """Say whether a region is among the constants in a far memory."""
+        last = region.address + region.size_bytes
+        return any(each.address <= region.address and last <= each.end for each in self.program.far)
 
     def read(self, region: Region) -> bytes:
         """Return what is in a region."""

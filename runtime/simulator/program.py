@@ -35,10 +35,14 @@ class Segment:
 
 @dataclass(frozen=True)
 class Program:
-    """An executable that fits a target. `steps` are the addresses of htvm_step_0, htvm_step_1 and so on."""
+    """An executable that fits a target. `steps` are the addresses of htvm_step_0, htvm_step_1 and so on.
+
+    segments: of memories that the host addresses. far: constants in others, there before the program starts.
+    """
 
     path: Path
     segments: tuple[Segment, ...]
+    far: tuple[Segment, ...]
     symbols: dict[str, int]
     steps: tuple[int, ...]
 
@@ -90,7 +94,14 @@ def read_program(path: Path, soc: Soc) -> Program:
     missing = [name for name in (START, DONE, STACK_BOTTOM, STACK_TOP) if name not in symbols]
     if missing:
         raise SimulationError(f"{path.name}: has no symbol {', '.join(map(repr, missing))}")
-    return Program(path, segments, symbols, read_steps(path, symbols))
+    far = tuple(each for each in segments if is_far(each, soc))
+    near = tuple(each for each in segments if each not in far)
+    return Program(path, near, far, symbols, read_steps(path, symbols))
+
+
+def is_far(segment: Segment, soc: Soc) -> bool:
+    """Say whether constants are in a far memory."""
+    return not segment.writable and memory_at(soc, segment.address) in soc.far_memories
 
 
 def read_segments(elf: ELFFile) -> Iterator[Segment]:
@@ -142,7 +153,7 @@ def check_fit(path: Path, segments: tuple[Segment, ...], soc: Soc) -> None:
             problems.append(
                 f"loads {segment.size_bytes:,} bytes at {segment.address:#x}, outside the memories ({known})"
             )
-        elif not memory.host_visible:
+        elif not memory.host_visible and not is_far(segment, soc):
             problems.append(f"loads {segment.size_bytes:,} bytes into '{memory.name}', which the host does not reach")
         elif segment.end > memory.end:
             problems.append(

@@ -215,7 +215,7 @@ class TransferUnit(Unit):
             self.units.counter.add(stall)
             now = self.units.now()
         start = max(now, self.work[-1].interval.end_cycle if self.work else 0)
-        cycles = self.units.soc.figures.copy_cycles(route, size_bytes)
+        cycles = self.units.soc.copy_cycles(route, size_bytes)
         interval = Interval(
             unit=self.name,
             start_cycle=start,

@@ -148,11 +148,10 @@ class Program:
 
     def bytes_in(self, memory: Memory) -> int:
         """Return how much of a memory the program takes."""
-        if not memory.host_visible:
-            return self.planned.get(memory.name, 0)
-        return sum(
-            segment.size_bytes for segment in self.host.program.segments if memory.base <= segment.address < memory.end
-        )
+        program = self.host.program
+        segments = (each for each in (*program.segments, *program.far) if memory.base <= each.address < memory.end)
+        planned = 0 if memory.host_visible else self.planned.get(memory.name, 0)
+        return planned + sum(segment.size_bytes for segment in segments)
 
     def output(self, port: Port) -> np.ndarray:
         """Read an output from where the last run left it."""

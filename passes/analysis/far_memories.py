@@ -1,0 +1,211 @@
+"""Which constants and maps are in a far memory, where the host's own is too small for all.
+
+A far memory is one that neither the host nor a job works in: RAM or flash beyond. Weights of accelerators may be there,
+and maps that only accelerators make and read; their tiles come and go by way of the host's memory, where they have
+buffers meanwhile. Each byte that is far is moved once more in each run. So nothing is, if all fits. If not, first the
+weights go, which keep their room for the whole run; then, where the maps of a layer and its buffers are still too
+many, the smallest map that is enough. At last weights come back as far as there is room: those of layers first that
+take the least time for each byte, behind which it could not be fetched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from mlir import ir
+
+from htvm.backend.targets.engines import launches
+from htvm.backend.targets.jobs import DESCRIPTOR_WORDS
+from htvm.backend.targets.soc import HOST, STACK_BYTES, Memory, Soc
+from htvm.dialects import accel
+
+from . import activations, layout
+from .linear_kernels import DATA_BYTES
+
+if TYPE_CHECKING:
+    from .residency import Placed
+
+KERNELS_BYTES = 32 << 10
+"""Code of kernels, start-up and the host's own layers, if it is in the memory in question."""
+
+DESCRIPTORS = 32
+"""Descriptors of jobs that a layer has, about."""
+
+RESERVE = 8
+"""The part of the host's memory, one of so many, that is kept for buffers of what passes through."""
+
+
+@dataclass(frozen=True)
+class Far:
+    """What is in far memories: maps, and weights by what their layer makes. room_bytes: left to the host's arena."""
+
+    maps: dict[ir.Value, str] = field(default_factory=dict[ir.Value, str])
+    weights: dict[ir.Value, str] = field(default_factory=dict[ir.Value, str])
+    room_bytes: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.maps or self.weights)
+
+
+@dataclass(frozen=True)
+class Home:
+    """The host's memory, and what is to be in it: layers in order, those on accelerators, maps that are elsewhere."""
+
+    soc: Soc
+    layers: Sequence[accel.Layer]
+    placed: Sequence[Placed]
+    resident: frozenset[ir.Value]
+
+    def choose(self) -> Far:
+        """Return what is far."""
+        far = Far()
+        if not self.soc.far_memories or self.fits(self.kept_bytes(far), far):
+            return far
+        self.send_weights(far)
+        reserve = self.memory.size_bytes // RESERVE
+        while (excess := self.excess(self.kept_bytes(far) + reserve, far)) > 0:
+            if not self.send_map(far, excess):
+                break
+        self.bring_weights_back(far, reserve)
+        return replace(far, room_bytes=self.room_bytes - self.kept_bytes(far))
+
+    def send_weights(self, far: Far) -> None:
+        """Put the weights of all accelerated layers into far memories: where no maps can be, if there is room."""
+        memories = sorted(self.soc.far_memories, key=self.soc.holds_maps)
+        for output, size in self.weight_bytes.items():
+            for memory in memories:
+                if size and self.far_bytes(far, memory) + size <= memory.size_bytes:
+                    far.weights[output] = memory.name
+                    break
+
+    def send_map(self, far: Far, excess: int) -> bool:
+        """Put a map into a far memory that is there where most bytes are too many; say whether there was one."""
+        loads = self.loads(far)
+        worst = max(range(len(loads)), key=lambda number: loads[number])
+        movable = [value for value in self.live_at(worst) if value not in far.maps and self.is_movable(value)]
+        enough = [value for value in movable if layout.size_bytes(value.type) >= excess]
+        for value in [*sorted(enough, key=by_size), *sorted(movable, key=by_size, reverse=True)]:
+            for memory in filter(self.soc.holds_maps, self.soc.far_memories):
+                if self.far_bytes(far, memory) + layout.aligned(layout.size_bytes(value.type)) <= memory.size_bytes:
+                    far.maps[value] = memory.name
+                    return True
+        return False
+
+    def bring_weights_back(self, far: Far, reserve: int) -> None:
+        """Let weights stay as far as there is room beside buffers."""
+        cycles = {one.output: max(one.engine.cycles(one.layer, self.soc.cost_model), 1) for one in self.placed}
+        for output in sorted(far.weights, key=lambda each: -self.weight_bytes[each] / cycles[each]):
+            if self.fits(self.kept_bytes(far) + self.weight_bytes[output] + reserve, far):
+                del far.weights[output]
+
+    def kept_bytes(self, far: Far) -> int:
+        """Return the bytes of accelerators' weights that are not far."""
+        return sum(size for output, size in self.weight_bytes.items() if output not in far.weights)
+
+    def far_bytes(self, far: Far, memory: Memory) -> int:
+        """Return what is in a far memory, as if it were all there at once."""
+        maps = (
+            layout.aligned(layout.size_bytes(value.type)) for value, name in far.maps.items() if name == memory.name
+        )
+        return sum(maps) + sum(self.weight_bytes[output] for output, name in far.weights.items() if name == memory.name)
+
+    @property
+    def memory(self) -> Memory:
+        return self.soc.memory(self.soc.arena_memory)
+
+    @cached_property
+    def room_bytes(self) -> int:
+        """What the memory has for maps and accelerators' weights, as far as it is known here."""
+        room = self.memory.size_bytes
+        if self.soc.program_memory == self.memory.name:
+            room -= STACK_BYTES + KERNELS_BYTES
+        if self.soc.constants_in == self.memory.name:
+            room -= sum(host_constant_bytes(layer) for layer in self.layers if accel.engine(layer) == HOST)
+            room -= 4 * DESCRIPTOR_WORDS * DESCRIPTORS * len(self.placed)
+        return room
+
+    @cached_property
+    def weight_bytes(self) -> dict[ir.Value, int]:
+        """The bytes of the weights of each layer on an accelerator, by what it makes; none if they are elsewhere."""
+        if self.soc.constants_in != self.memory.name:
+            return {one.output: 0 for one in self.placed}
+        return {
+            one.output: sum(map(one.engine.weight_bytes, launches.fewest(one.engine, one.job))) for one in self.placed
+        }
+
+    def fits(self, other_bytes: int, far: Far) -> bool:
+        return self.excess(other_bytes, far) <= 0
+
+    def excess(self, other_bytes: int, far: Far) -> int:
+        """Return the bytes that are too many at the worst layer, beside so many of constants and buffers."""
+        return max(self.loads(far), default=0) + other_bytes - self.room_bytes
+
+    def loads(self, far: Far) -> list[int]:
+        """Return the bytes of maps and scratch that are in the memory while each layer runs."""
+        loads = [scratch_bytes(layer) for layer in self.layers]
+        for value, (first, last) in self.lives.items():
+            if value not in far.maps:
+                for number in range(first, min(last + 1, len(loads))):
+                    loads[number] += layout.aligned(layout.size_bytes(value.type))
+        return loads
+
+    def live_at(self, number: int) -> list[ir.Value]:
+        return [value for value, (first, last) in self.lives.items() if first <= number <= last]
+
+    @cached_property
+    def lives(self) -> dict[ir.Value, tuple[int, int]]:
+        """From which layer to which each map is in the memory: inputs, results, and what layers make."""
+        number = {accel.output(layer): index for index, layer in enumerate(self.layers)}
+        made: dict[ir.Value, int] = {}
+        for layer in self.layers:
+            made |= {value: -1 for value in activations.read_by(layer) if activations.is_argument(value)}
+        made |= number
+        found: dict[ir.Value, tuple[int, int]] = {}
+        for value, first in made.items():
+            last, outside = first, value not in self.resident
+            for use in value.uses:
+                reader = use.owner.opview
+                is_layer = accel.is_layer(reader)
+                last = max(last, number[accel.output(reader)] if is_layer else len(self.layers))
+                outside = outside or not is_layer or accel.output(reader) not in self.outputs
+            if outside:
+                found[value] = (max(first, 0), last)
+        return found
+
+    @cached_property
+    def outputs(self) -> frozenset[ir.Value]:
+        """What accelerators make."""
+        return frozenset(one.output for one in self.placed)
+
+    def is_movable(self, value: ir.Value) -> bool:
+        """Say whether only accelerators make and read a map, in memories of their own."""
+        makers = [one for one in self.placed if one.output == value]
+        readers = [use.owner.opview for use in value.uses]
+        if not makers or value in self.resident or makers[0].engine.output.memory == self.memory.name:
+            return False
+        inside = {one.output: one.engine.input.memory for one in self.placed}
+        return all(
+            accel.is_layer(each) and inside.get(accel.output(each), self.memory.name) != self.memory.name
+            for each in readers
+        )
+
+
+def by_size(value: ir.Value) -> int:
+    return layout.size_bytes(value.type)
+
+
+def scratch_bytes(layer: accel.Layer) -> int:
+    size = accel.attribute(layer, "scratch_bytes", ir.IntegerAttr)
+    return 0 if size is None else layout.aligned(size.value)
+
+
+def host_constant_bytes(layer: accel.Layer) -> int:
+    """Return about what the constants of a layer on the host take."""
+    known = accel.attribute(layer, DATA_BYTES, ir.IntegerAttr)
+    if known is not None:
+        return known.value
+    constants = (value for value in layer.operation.operands if activations.is_constant(value))
+    return sum(layout.size_bytes(value.type) for value in constants)
