@@ -32,10 +32,10 @@ KERNELS_BYTES = 32 << 10
 """Code of kernels, start-up and the host's own layers, if it is in the memory in question."""
 
 DESCRIPTORS = 32
-"""Descriptors of jobs that a layer has, about."""
+"""Descriptors of jobs that a layer has, about, if they do not take more than is kept for buffers."""
 
-RESERVE = 8
-"""The part of the host's memory, one of so many, that is kept for buffers of what passes through."""
+RESERVES = (8, 4, 2)
+"""The parts of the host's memory, one of so many, that are tried for buffers of what passes through: smallest first."""
 
 
 @dataclass(frozen=True)
@@ -59,13 +59,12 @@ class Home:
     placed: Sequence[Placed]
     resident: frozenset[ir.Value]
 
-    def choose(self) -> Far:
-        """Return what is far."""
+    def choose(self, reserve: int) -> Far:
+        """Return what is far. reserve: the bytes that are kept for buffers of what passes through, if there is any."""
         far = Far()
         if not self.soc.far_memories or self.fits(self.kept_bytes(far), far):
             return far
         self.send_weights(far)
-        reserve = self.memory.size_bytes // RESERVE
         while (excess := self.excess(self.kept_bytes(far) + reserve, far)) > 0:
             if not self.send_map(far, excess):
                 break
@@ -124,7 +123,7 @@ class Home:
             room -= STACK_BYTES + KERNELS_BYTES
         if self.soc.constants_in == self.memory.name:
             room -= sum(host_constant_bytes(layer) for layer in self.layers if accel.engine(layer) == HOST)
-            room -= 4 * DESCRIPTOR_WORDS * DESCRIPTORS * len(self.placed)
+            room -= min(4 * DESCRIPTOR_WORDS * DESCRIPTORS * len(self.placed), self.memory.size_bytes // RESERVES[0])
         return room
 
     @cached_property

@@ -20,9 +20,12 @@ from htvm.backend.targets.violations import all_of
 from htvm.dialects import accel
 
 from . import activations, htvm_tiling, layout
-from .far_memories import Far, Home
+from .far_memories import RESERVES, Far, Home
 from .tiles import NAME, Tiling
 from .tiling import Choice, Search
+
+SLACK = 16
+"""The part of what buffers could have, one of so many, that is lost where lifetimes leave gaps."""
 
 
 class DoesNotFit(Exception):
@@ -93,11 +96,22 @@ class Residency:
 
         Raises DoesNotFit.
         """
-        if self.mapping == "default":
-            self.keep_all()
+        for parts in RESERVES:
+            self.far, self.resident = Far(), set()
+            if self.mapping == "default":
+                self.keep_all()
+            try:
+                return self.with_reserve(self.soc.memory(self.soc.arena_memory).size_bytes // parts)
+            except DoesNotFit:
+                if not self.far or parts == RESERVES[-1]:
+                    raise
+        raise AssertionError("returned or raised")
+
+    def with_reserve(self, reserve: int) -> dict[ir.Value, Choice]:
+        """Return the tiling of each layer, with so many bytes of the host's memory for what passes through."""
         while True:
             choices = self.with_these()
-            far = self.home.choose()
+            far = self.home.choose(reserve)
             if far == self.far:
                 return choices
             self.far = far
@@ -165,12 +179,9 @@ class Residency:
         return left
 
     def left_on_the_way(self, one: Placed) -> int:
-        """Return the bytes of the host's memory for buffers of what passes through: those of the next layer come early.
-
-        So a layer has half of what is left.
-        """
-        near = self.home_loads[max(one.number - 1, 0) : one.number + 2]
-        return max(self.far.room_bytes - max(near), 0) // 2
+        """Return the bytes of the host's memory for buffers of what passes through a layer; a part is kept as slack."""
+        left = max(self.far.room_bytes - self.home_loads[one.number], 0)
+        return left - left // SLACK
 
     @property
     def home_loads(self) -> Sequence[int]:

@@ -29,9 +29,6 @@ from .tiles import Tile, Tiling, balanced, different, input_layout, pieces, rang
 WEIGHTS_AHEAD = 2
 """How many tasks ahead weights are fetched: one is computed, one waits, and the transfer engine has work."""
 
-STAGE_BUFFERS = 2
-"""How many tiles of a map are at once in a memory that they pass through: one goes on while another comes."""
-
 
 @dataclass(frozen=True)
 class Choice:
@@ -285,11 +282,11 @@ class Search:
         return needed
 
     def staged_weights(self, tiling: Tiling) -> int:
-        """Return what weights take in a memory that they pass through: two tiles' if each is fetched once, else all."""
+        """Return what weights take in a memory that they pass through: a tile's if each is fetched once, else all."""
         parts = [Tile.of(self.job, k, *self.whole) for k in ranges(self.job.outputs, tiling.outputs)]
-        sizes = sorted(aligned(self.cost(part, tiling).weight_bytes) for part in parts)
+        sizes = sorted(aligned(self.weights_of(part.job, tiling)) for part in parts)
         places = -(-self.job.out_size[0] // tiling.rows) * -(-self.job.out_size[1] // tiling.columns)
-        return sum(sizes[-STAGE_BUFFERS:] if tiling.outputs_first or places == 1 else sizes)
+        return sum(sizes[-1:] if tiling.outputs_first or places == 1 else sizes)
 
     def map_bytes(self, tiling: Tiling) -> Counter[str]:
         """Return what the buffers of maps and sums take of each memory, beside maps there: the largest of each."""
@@ -299,12 +296,12 @@ class Search:
             largest = aligned(max(job.input_bytes for job in jobs) * self.inputs)
             needed[self.engine.input.memory] += largest * tiling.buffers
             for route in self.load_path[:-1]:
-                needed[route.target] += largest * STAGE_BUFFERS
+                needed[route.target] += largest * tiling.buffers
         if tiling.stores:
             largest = aligned(max(job.output_bytes for job in jobs))
             needed[self.engine.output.memory] += largest * tiling.buffers
             for route in self.store_path[1:]:
-                needed[route.source] += largest * STAGE_BUFFERS
+                needed[route.source] += largest * tiling.buffers
         if self.sums_memory:
             needed[self.sums_memory] += aligned(max(self.sums_of(job, tiling) for job in jobs))
         return needed

@@ -213,8 +213,13 @@ class Schedule:
             self.bring(number, task, chain)
 
     def bring_on_the_way(self, number: int) -> None:
-        """Bring the input of a tile that is soon to come as far as the last memory before the engine's."""
-        following = self.following(number)
+        """Bring the input of a tile that is soon to come as far as the last memory before the engine's.
+
+        The tile before has left the buffers there if its input is on its last way.
+        """
+        before, following = self.following(number - 1), self.following(number)
+        if before is None or any(chain[-1] not in self.brought for chain in before.loads):
+            return
         if following is not None and not following.tiling.blocking:
             for chain in following.loads:
                 self.bring(number, following, chain[:-1])
@@ -232,11 +237,13 @@ class Schedule:
 
     def send_next(self) -> None:
         """Give the next copy of each result that is still to be sent away."""
-        for number, task, (copy, *_) in list(self.unsent):
+        for unsent in list(self.unsent):
+            number, task, (copy, *rest) = unsent
             self.hold([copy.writes])
-            self.copy(copy, number, task.layer.location)
-        left = ((number, task, chain[1:]) for number, task, chain in self.unsent)
-        self.unsent = [each for each in left if each[2]]
+            place = next((place for place, each in enumerate(self.unsent) if each is unsent), None)
+            if place is not None:  # else it had to be sent for room
+                self.copy(copy, number, task.layer.location)
+                self.unsent[place : place + 1] = [(number, task, tuple(rest))] if rest else []
 
     def send_all(self) -> None:
         """Give all copies of results that are still to be given."""

@@ -19,7 +19,6 @@ from ..analysis.names import Names, identifier
 from ..analysis.placement import pixels_are_channels
 from ..analysis.residency import whole_job
 from ..analysis.tiles import Tile, Tiling, input_layout, tiles
-from ..analysis.tiling import STAGE_BUFFERS
 
 Make = Callable[[], ir.Value]
 """Builds a view of a map at the insertion point."""
@@ -186,7 +185,7 @@ class Layer:
         self, what: str, value: ir.Value, source: str, target: str, turns: int, size_bytes: int
     ) -> list[list[ir.Value]]:
         """Return for each memory that tiles of a map pass through, on their way, the buffers that they use in turn."""
-        element, numbers = ir.MemRefType(value.type).element_type, range(min(STAGE_BUFFERS, turns))
+        element, numbers = ir.MemRefType(value.type).element_type, range(min(self.tiling.buffers, turns))
         return [
             [buffer(f"{self.node} {what}", size_bytes, route.target, element) for _ in numbers]
             for route in self.soc.path(source, target)[:-1]

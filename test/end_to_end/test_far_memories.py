@@ -1,0 +1,77 @@
+"""Random networks whose maps and weights the host's memory is too small for: in far memories, executed exactly."""
+
+import random
+from pathlib import Path
+
+import numpy as np
+from mlir import ir
+from shift_networks import Network, meant, planned, random_input, simulated
+
+from htvm.backend import targets
+from htvm.backend.targets.shortage import DoesNotFit
+from htvm.backend.targets.soc import Soc
+from htvm.dialects import accel
+from htvm.passes.analysis import layout
+from htvm.passes.planning.plan_memory import constant_bytes
+
+FAR = targets.load(str(Path(__file__).parents[1] / "passes/targets/far_memory.py"))
+SHARES = (0.8, 0.6)
+SEEDS = (0, 3, 6, 8, 10)  # of these much is far; many others have too much that only the host works on
+"""More are as good: `python test/end_to_end/test_far_memories.py FIRST LAST` tries others."""
+
+
+def chain(seed: int) -> str:
+    """Return a module of layers on maps that are large for this machine, one after the other."""
+    rng = random.Random(seed)
+    network = Network(rng, {"x": (rng.choice((8, 16, 24)), rng.randint(16, 28), rng.randint(16, 28))})
+    last = "x"
+    for _ in range(5):
+        last = rng.choice((network.conv2d, network.conv2d, network.depthwise, network.add))(last)
+    return network.text([last])
+
+
+def squeezed(text: str, share: float) -> Soc:
+    """Return the machine with that share of what the host's memory needs if all is there."""
+    full = planned(text, FAR).operation
+    needed = accel.bytes_by_memory(full, "accel.arena")["ram"] + constant_bytes(full, FAR)["ram"]
+    return FAR.with_memory("ram", int(share * needed) // 16 * 16)
+
+
+def places(module: ir.Module) -> set[tuple[str, str]]:
+    """Return which kinds of things are in which far memory."""
+    found = {
+        ("weights", layout.memory_of(op.type_.value)) for op in module.body if op.operation.name == "memref.global"
+    }
+    for function in accel.functions(module):
+        buffers = (op for op in function.body.blocks[0] if isinstance(op, accel.BufferOp))
+        found |= {("map", layout.memory_of(op.memref.type)) for op in buffers}
+    return {(kind, memory) for kind, memory in found if memory in ("l3", "flash")}
+
+
+def check(seed: int, share: float) -> set[tuple[str, str]]:
+    """Compare a run with what the network means; return what was far, or nothing if it cannot fit."""
+    text = chain(seed)
+    soc = squeezed(text, share)
+    inputs = random_input(text, seed)
+    try:
+        module = planned(text, soc)
+        found = simulated(module, soc, inputs)
+    except (ir.MLIRError, DoesNotFit) as error:
+        assert "ram" in str(error), "the memory that is too small is named"
+        return set()
+    for name, values in meant(text, inputs).items():
+        np.testing.assert_array_equal(found[name], values, err_msg=f"seed {seed}: {name}")
+    return places(module)
+
+
+def test_random_networks_are_exact_where_memory_is_short() -> None:
+    far = [check(seed, share) for seed in SEEDS for share in SHARES]
+    assert {("weights", "flash"), ("map", "l3")} <= set().union(*far)
+    assert sum(bool(each) for each in far) >= len(far) // 2, "most fit"
+
+
+if __name__ == "__main__":
+    import sys
+
+    for number in range(int(sys.argv[1]), int(sys.argv[2])):
+        print(f"seed {number}: exact", *(sorted(check(number, share)) for share in SHARES), flush=True)
