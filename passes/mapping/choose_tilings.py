@@ -57,6 +57,7 @@ class ChooseTilings:
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
         with module.location:
             mapping, objective = accel.mapping(module), accel.objective(module)
+            rooms: list[int] = []
             for function in accel.functions(module):
                 residency = Residency(self.target, list(activations.layers(function)), mapping, objective)
                 try:
@@ -79,8 +80,10 @@ class ChooseTilings:
                 for value, memory in residency.far.weights.items():
                     layer_of[value].operation.attributes[accel.WEIGHTS_MEMORY] = ir.StringAttr.get(memory)
                 if residency.far:
-                    room = {self.target.arena_memory: accel.integer(residency.far.room_bytes)}
-                    module.attributes[accel.ARENA_ROOM] = ir.DictAttr.get(room)
+                    rooms.append(residency.far.room_bytes)
+            if rooms:
+                room = {self.target.arena_memory: accel.integer(min(rooms))}
+                module.attributes[accel.ARENA_ROOM] = ir.DictAttr.get(room)
 
     def transfer_for_others(self, layer: accel.Layer, memory: str) -> None:
         """Give those who need the resident map that a layer makes in the host's memory a transfer of it."""
