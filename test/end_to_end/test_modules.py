@@ -107,9 +107,7 @@ def test_functions_of_others_are_left_alone() -> None:
 def test_a_module_without_layers_says_what_was_found() -> None:
     with dialects.context():
         module = ir.Module.parse("func.func @f(%x: f32) -> f32 { return %x : f32 }")
-    with pytest.raises(
-        htvm.CompileError, match="module: no function has operations of accel, tosa; found"
-    ):
+    with pytest.raises(htvm.CompileError, match="module: no function has operations of accel, tosa; found"):
         htvm.compile(module)
 
 

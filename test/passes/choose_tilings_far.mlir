@@ -1,5 +1,5 @@
-// RUN: htvm-opt %s -p choose-tilings --target=%S/targets/far_memory.py --memory ram=8k --split-input-file | FileCheck %s --check-prefix=SHORT
-// RUN: htvm-opt %s -p choose-tilings --target=%S/targets/far_memory.py --split-input-file | FileCheck %s --check-prefix=AMPLE
+// RUN: htvm-opt %s -p order-layers,choose-tilings --target=%S/targets/far_memory.py --memory ram=8k --split-input-file | FileCheck %s --check-prefix=SHORT
+// RUN: htvm-opt %s -p order-layers,choose-tilings --target=%S/targets/far_memory.py --split-input-file | FileCheck %s --check-prefix=AMPLE
 
 // A map of 6,144 bytes that only accelerators see is in the far RAM, where 8 kB are too small for it and its neighbours;
 // their few weights stay. Its tiles come and go.
