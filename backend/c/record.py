@@ -13,6 +13,8 @@ from typing import Annotated, Literal, TypeAlias
 
 import numpy as np
 
+from htvm.dialects.accel import FormKind
+
 from .schema import INLINE, Matching, Problem, Within
 from .values import Stored
 
@@ -149,12 +151,14 @@ class TilingPlan:
 class TiledPlan:
     """What is predicted of a layer on an accelerator.
 
-    alone_cycles: if nothing else uses units and routes. bound_cycles: what no tiling of the layer beats.
+    alone_cycles: if nothing else uses units and routes. bound_cycles: what no tiling of the layer beats. form: in which
+    it is computed, if that is not the plain one.
     """
 
     tiling: TilingPlan
     alone_cycles: Count
     bound_cycles: Count
+    form: FormKind | None = None
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import get_args
 
 from mlir import ir
 
+from htvm.backend.targets.jobs import Form
 from htvm.backend.targets.soc import Soc
 from htvm.dialects import accel, inserted
 
@@ -101,7 +102,8 @@ def tiled_plan(layer: ir.OpView) -> TiledPlan | None:
         stores=tiling.stores or None,
         weight_buffers=tiling.weight_buffers or None,
     )
-    return TiledPlan(plan, predicted.cycles, predicted.bound)
+    form = Form.of(layer)
+    return TiledPlan(plan, predicted.cycles, predicted.bound, None if form is None else form.kind)
 
 
 def port_plan(port: Port) -> PortPlan:

@@ -14,7 +14,7 @@ from math import prod
 from mlir import ir
 
 from htvm.dialects import accel
-from htvm.dialects.accel import JobKind, Layout
+from htvm.dialects.accel import FormKind, JobKind, Layout
 
 OPERANDS = ("input", "rhs", "weights", "sums", "output")
 """What a descriptor has addresses of; 0 for one that the job does not have."""
@@ -28,6 +28,42 @@ Range = tuple[int, int]
 """First index, and the one behind the last."""
 
 
+FORM = "accel.form"
+"""The attribute of a layer that holds its form."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """One of several exact ways to compute a layer, and the size of the tiles that it is computed in.
+
+    constants: the form's own, in its order.
+    """
+
+    kind: FormKind
+    outputs: int
+    rows: int
+    constants: tuple[int, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.kind} ({self.outputs} outputs, {self.rows} rows)"
+
+    def attribute(self) -> accel.FormAttr:
+        """Return the form as the attribute FORM, in the current context."""
+        constants = self.constants or None
+        return accel.FormAttr.get(kind=self.kind, outputs=self.outputs, rows=self.rows, constants=constants)
+
+    @staticmethod
+    def of(op: ir.Operation | ir.OpView) -> Form | None:
+        """Return the form that a layer carries; None for the plain one."""
+        stated = accel.attribute(op, FORM, accel.FormAttr)
+        return None if stated is None else Form.stated(stated)
+
+    @staticmethod
+    def stated(attribute: accel.FormAttr) -> Form:
+        """Return the form that an attribute describes."""
+        return Form(attribute.kind, attribute.outputs, attribute.rows, tuple(attribute.constants or ()))
+
+
 @dataclass(frozen=True)
 class Job:
     """One launch of an accelerator. Maps are dense in its memory; sizes are (rows, columns).
@@ -35,7 +71,8 @@ class Job:
     kind: CONV2D, DENSE (one pixel), ADD or MUL (two inputs of one shape), LOOKUP (each element in a table), POOL2D, or
     MATVEC (a convolution whose sums are read by a converter). groups: 1, or the channels for a depthwise layer, which
     is cut before it is launched. layout: of the output. own: the engine's own fields by name, such as the shift of the
-    sum; job["shift"] is one of them.
+    sum; job["shift"] is one of them. form: of a layer or a tile that is not computed in the plain one; no lowered
+    job has any.
     """
 
     kind: JobKind
@@ -49,6 +86,7 @@ class Job:
     groups: int = 1
     layout: Layout = Layout.NCHW
     own: tuple[tuple[str, int], ...] = ()
+    form: Form | None = None
 
     def __hash__(self) -> int:
         """Hash once: jobs are keys wherever tilings are compared."""
@@ -227,6 +265,31 @@ class Job:
         )
         own = attribute.own
         return job if own is None else job.having(**{each.name: ir.IntegerAttr(each.attr).value for each in own})
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a launch reads or writes: a buffer, from a byte on.
+
+    buffer: an operand of the tile, "input", "rhs" or "output", which is used whole; or one of the form's own, by name.
+    """
+
+    buffer: str
+    offset_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class JobStep:
+    """One of the launches, in order, that a tile is computed in: a lowered job, and where it reads and writes."""
+
+    job: Job
+    inputs: tuple[Place, ...]
+    output: Place
+
+
+def has_form(job: Job, kind: FormKind) -> bool:
+    """Say whether a job is in a form of a kind."""
+    return job.form is not None and job.form.kind == kind
 
 
 KINDS, LAYOUTS = tuple(JobKind), tuple(Layout)

@@ -76,6 +76,13 @@ def violations(rules: Rules, op: Op) -> tuple[Violation, ...]:
     return next(((each,) for each in proofs if each is not None), ())
 
 
+def keeps_all_but_proofs(rules: Rules, op: Op) -> bool:
+    """Say whether an op keeps the rules for ops of its name, those that are proofs left out."""
+    layer = op.operation.opview
+    found = rules.get(layer.operation.name)
+    return found is not None and not any(rule.violation(layer) for rule in found if isinstance(rule, Rule))
+
+
 def listed(rules: Rules) -> list[str]:
     """Return a line for each rule: op, subject, what is wanted, source."""
     return [f"{name} {rule}" for name, each in rules.items() for rule in each]

@@ -15,7 +15,7 @@ from htvm.dialects.accel import Layout
 if TYPE_CHECKING:
     import numpy as np
 
-    from htvm.backend.targets.jobs import Job
+    from htvm.backend.targets.jobs import Form, Job, JobStep
     from htvm.backend.targets.violations import Violation
 
 HOST = "host"
@@ -130,6 +130,30 @@ class KeepsSums(Accelerator, Protocol):
         self, job: Job, inputs: Sequence[np.ndarray], weights: np.ndarray, sums: np.ndarray | None = None
     ) -> np.ndarray:
         """Compute a lowered job as the hardware does, and leave in `sums`, uint8[sums_bytes], what it leaves there."""
+        ...
+
+
+@runtime_checkable
+class OffersForms(Protocol):
+    """An accelerator that computes some layers in forms beside the plain one (backend/targets/forms)."""
+
+    def forms(self, op: ir.Operation | ir.OpView) -> Sequence[Form]:
+        """Return the other forms in which this engine runs an op, also one whose plain form breaks a rule."""
+        ...
+
+    def job_in(self, op: ir.Operation | ir.OpView, form: Form | None) -> Job:
+        """Return an op that this engine runs in a form, None is the plain one, as one job, however large."""
+        ...
+
+    def steps(self, job: Job) -> Sequence[JobStep]:
+        """Return the launches of a tile in a form. Its packed weights are those of the launches, in their order."""
+        ...
+
+    def scratch(self, job: Job) -> Mapping[str, int]:
+        """Return the buffers that the launches of a tile in a form need beside feature maps: bytes by name.
+
+        They are in the memory of inputs. No launch reads and writes the same buffer.
+        """
         ...
 
 

@@ -37,6 +37,7 @@ class Subject(TextEnum):
     INPUT_CHANNELS = "input channels"
     OUTPUT_CHANNELS = "output channels"
     SMALLEST_TILE = "smallest tile"
+    FORM = "form"
     MULTIPLIERS = "multipliers"
     REQUANT = "requant"
     CODE = "code"
@@ -70,6 +71,7 @@ class Quality(Fact, Enum):
     TIES_TO_EVEN = "ties to the even neighbour"
     ROUNDED_DOWN = "rounding to minus infinity"
     ACCEL_OP = "an op of the accel dialect"
+    OFFERED = "a form that the engine offers for the layer"
     COMPUTATION = "a layer that computes: transfers are for transfer engines"
 
     def __str__(self) -> str:

@@ -107,13 +107,20 @@ LogicalResult TilingAttr::verify(Report report, int64_t outputs, int64_t rows, i
   return success();
 }
 
+LogicalResult FormAttr::verify(Report report, FormKind, int64_t outputs, int64_t rows, DenseI64ArrayAttr) {
+  if (outputs < 1 || rows < 1)
+    return report() << "form has " << outputs << " outputs and " << rows << " rows, expected at least 1";
+  return success();
+}
+
 LogicalResult PredictedAttr::verify(Report report, int64_t cycles, int64_t bound) {
   if (cycles < 0 || bound < 0)
     return report() << "predicted has " << cycles << " cycles and a bound of " << bound << ", expected at least 0";
   return success();
 }
 
-LogicalResult PinAttr::verify(Report report, StringRef node, StringRef op, int64_t number, StringRef, TilingAttr) {
+LogicalResult PinAttr::verify(Report report, StringRef node, StringRef op, int64_t number, StringRef, TilingAttr,
+                              FormAttr) {
   if (node.empty() || op.empty())
     return report() << "pin has node \"" << node << "\" and op \"" << op << "\", expected the names of both";
   if (number < 1)

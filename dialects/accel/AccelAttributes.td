@@ -92,10 +92,19 @@ def Accel_OptimalityAttr : Accel_EnumAttr<Accel_OptimalityEnum, "optimality">;
 
 def Accel_JobKind : Accel_Enum<"JobKind", "what a job computes", ["conv2d", "dense", "add", "matvec", "mul",
     "lookup", "pool2d"]>;
-def Accel_Layout : Accel_Enum<"Layout", "how a feature map lies in a memory: its axes, outermost first", ["nchw", "nhwc"]>;
+/// `blocked`: blocks of channels, one after the other, each as in nhwc.
+def Accel_Layout : Accel_Enum<"Layout", "how a feature map lies in a memory: its axes, outermost first", ["nchw", "nhwc",
+    "blocked"]>;
 
 def Accel_Purpose : Accel_Enum<"Purpose", "what a layer was inserted for that no ONNX node asks for", [
     "convert_layout", "copy_result", "legalize_conv", "refit_scales", "split_clamp", "transpose_spatial_dims"]>;
+
+/// Exact ways to compute a layer, beside the plain one (backend/targets/forms):
+///   rows_as_channels   a depthwise layer whose rows are the channels of a convolution with Toeplitz matrices
+///   corrected_average  an average of any number of pixels: nearly, and what is then missing
+///   channel_blocks     a 1x1 convolution of a map in the layout 'blocked', whose blocks are rows of its kernel
+def Accel_FormKind : Accel_Enum<"FormKind", "one of several exact ways to compute a layer", ["rows_as_channels",
+    "corrected_average", "channel_blocks"]>;
 
 def Accel_Objective : Accel_Enum<"Objective", "what tilings are chosen for", ["latency", "energy", "memory"]>;
 def Accel_Numbers : Accel_Enum<"Numbers", "whose numbers are computed: the model's, or those of scales that are powers of two",
@@ -183,6 +192,22 @@ def Accel_TilingAttr : Accel_Attr<"Tiling", "tiling"> {
     Accel_Flag<"the host waits for each command">:$blocking);
 }
 
+def Accel_FormAttr : Accel_Attr<"Form", "form"> {
+  let summary = "The exact way in which an accelerator computes a layer, if it is not the plain one";
+  let description = [{
+    On a layer as `accel.form`, beside its `engine`. The sizes are those of the tiles that launches compute.
+
+    ```mlir
+    #accel.form<kind = rows_as_channels, outputs = 12, rows = 5>
+    ```
+  }];
+  let parameters = (ins
+    AttrParameter<"::htvm::accel::FormKind", "which way it is">:$kind,
+    Accel_Integer<"output channels of a tile">:$outputs,
+    Accel_Integer<"output rows of a tile">:$rows,
+    Accel_OptionalIntegers<"constants of the form, in its own order">:$constants);
+}
+
 def Accel_PredictedAttr : Accel_Attr<"Predicted", "predicted"> {
   let summary = "What a cost model says of a layer alone, in cycles";
   let parameters = (ins
@@ -205,7 +230,8 @@ def Accel_PinAttr : Accel_Attr<"Pin", "pin"> {
     StringRefParameter<"the layer's operation, without the dialect's name">:$op,
     DefaultValuedParameter<"int64_t", "1", "which of the layers with both, from 1">:$number,
     StringRefParameter<"the engine that runs it; empty: any", "\"\"">:$engine,
-    OptionalParameter<"TilingAttr", "its tiling">:$tiling);
+    OptionalParameter<"TilingAttr", "its tiling">:$tiling,
+    OptionalParameter<"FormAttr", "the form in which an engine computes it; with a tiling and without a form, the plain one">:$form);
 }
 
 def Accel_OptionsAttr : Accel_Attr<"Options", "options"> {

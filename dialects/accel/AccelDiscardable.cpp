@@ -50,6 +50,7 @@ bool isShape(Attribute value) {
 bool isInexact(Attribute value) { return isa<InexactAttr>(value); }
 bool isPrediction(Attribute value) { return isa<PredictedAttr>(value); }
 bool isTiling(Attribute value) { return isa<TilingAttr>(value); }
+bool isForm(Attribute value) { return isa<FormAttr>(value); }
 
 bool isOptions(Attribute value) { return isa<OptionsAttr>(value); }
 
@@ -99,6 +100,7 @@ constexpr Rule ofOperations[] = {
     {"capacity", "bytes by memory, integers of at least 0", isEach<isCount>},
     {"arena", "bytes by memory, integers of at least 0", isEach<isCount>},
     {"data_bytes", "an integer of at least 0", isCount},
+    {"form", "#accel.form<..>", isForm},
     {"inexact", "#accel.inexact<..>", isInexact},
     {"inner", "the name alone", isUnit},
     {"inserted", "#accel.inserted<..>", isInserted},

@@ -6,10 +6,11 @@
 
 options: how the model was compiled, as far as that is not the default (options.py); given again, they hold where the
 command line has none of its own. node, op: a layer, by the first of its ONNX nodes and its operation; with "number": 2,
-the second of these. engine: what runs it. tiling: of a layer on an accelerator, as choose-tilings writes it. memory:
-where its result stays; it follows from the tilings and is not read. Layers are in the order of execution; what only
-changes layouts follows from them. Given again, an entry pins what it has: leave out entries, or `tiling` or `engine` of
-one, for the compiler to decide.
+the second of these. engine: what runs it. form: in which way, if that is not the plain one, with the size of its tiles:
+{"kind": "rows_as_channels", "outputs": 12, "rows": 5}. tiling: of a layer on an accelerator, as choose-tilings writes
+it. memory: where its result stays; it follows from the tilings and is not read. Layers are in the order of execution;
+what only changes layouts follows from them. Given again, an entry pins what it has: leave out entries, or `tiling`,
+`form` or `engine` of one, for the compiler to decide; a tiling without a form is one of the plain form.
 """
 
 from __future__ import annotations
@@ -25,8 +26,10 @@ from typing import Any
 from mlir import ir
 
 from htvm.backend.c.schema import Json
+from htvm.backend.targets.jobs import Form
 from htvm.diagnostics import CompileError
 from htvm.dialects import accel
+from htvm.dialects.accel import FormKind
 from htvm.options import DEFAULTS, CompileOptions
 from htvm.passes.analysis import conversion
 from htvm.passes.analysis.tiles import Tiling
@@ -47,6 +50,9 @@ def entry_of(name: tuple[str, str, int], layer: accel.Layer) -> dict[str, Any]:
     entry["engine"] = accel.engine(layer)
     if (memory := accel.attribute(layer, "accel.memory", ir.StringAttr)) is not None:
         entry["memory"] = memory.value
+    if (form := Form.of(layer)) is not None:
+        constants = {"constants": list(form.constants)} if form.constants else {}
+        entry["form"] = {"kind": form.kind.value, "outputs": form.outputs, "rows": form.rows, **constants}
     if (tiling := accel.attribute(layer, "accel.tiling", accel.TilingAttr)) is not None:
         entry["tiling"] = accel.stated(tiling)
     return entry
@@ -120,6 +126,11 @@ def wrong(entry: Json) -> str | None:
         return f"number is {reprlib.repr(entry['number'])}, {wanted}"
     if number < 1:
         return f"number is {entry['number']}, expected at least 1"
+    try:
+        if "form" in entry:
+            form_of(entry["form"])
+    except ValueError as error:
+        return str(error)
     if "tiling" not in entry:
         return None
     tiling = entry["tiling"]
@@ -130,6 +141,23 @@ def wrong(entry: Json) -> str | None:
     except ValueError as error:
         return str(error)
     return None
+
+
+def form_of(stated: Json) -> Form:
+    """Return the form that a plan states. Raises ValueError that says what is wrong with it."""
+    kinds = [kind.value for kind in FormKind]
+    if not isinstance(stated, dict) or set(stated) - {"constants"} != {"kind", "outputs", "rows"}:
+        wanted = "expected an object with 'kind', 'outputs', 'rows', and for some kinds 'constants'"
+        raise ValueError(f"form is {reprlib.repr(stated)}, {wanted}")
+    kind, outputs, rows = (stated[name] for name in ("kind", "outputs", "rows"))
+    constants = stated.get("constants", [])
+    if not isinstance(constants, list) or not all(type(each) is int for each in constants):
+        raise ValueError(f"form has constants {reprlib.repr(constants)}, expected a list of integers")
+    if kind not in kinds:
+        raise ValueError(f"form has kind {reprlib.repr(kind)}, expected one of {', '.join(kinds)}")
+    if not (type(outputs) is int and type(rows) is int and outputs >= 1 and rows >= 1):
+        raise ValueError(f"form has {outputs!r} outputs and {rows!r} rows, expected integers of at least 1")
+    return Form(FormKind(kind), outputs, rows, tuple(each for each in constants if type(each) is int))
 
 
 def attribute(entries: Sequence[Entry]) -> ir.ArrayAttr:
@@ -146,7 +174,10 @@ def _pin(entry: Entry) -> accel.PinAttr:
     """Return an entry as an attribute. Raises ValueError that names the layer."""
     try:
         tiling = Tiling.of(entry["tiling"]).attribute() if "tiling" in entry else None
+        form = form_of(entry["form"]).attribute() if "form" in entry else None
         number, engine = entry.get("number", 1), entry.get("engine", "")
-        return accel.PinAttr.get(node=entry["node"], op=entry["op"], number=number, engine=engine, tiling=tiling)
+        return accel.PinAttr.get(
+            node=entry["node"], op=entry["op"], number=number, engine=engine, tiling=tiling, form=form
+        )
     except ValueError as error:
         raise ValueError(f"the plan's entry for {entry['op']} '{entry['node']}': {error}") from None

@@ -1,4 +1,4 @@
-"""Which engine runs each layer, and which layout each map has, so that all of it takes least.
+"""Which engine runs each layer, in which form, and which layout each map has, so that all of it takes least.
 
 A choice for one layer is one for its neighbours: a map that an accelerator makes and the host reads must be copied;
 one that two accelerators want in different layouts must be converted by the host. So all layers are placed together: a
@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from math import ceil, prod
+from math import prod
 from typing import TYPE_CHECKING, Literal
 
 from mlir import ir
@@ -25,11 +25,12 @@ from mlir.dialects import func
 
 from htvm.backend.targets.engines import launches
 from htvm.backend.targets.engines.host import CYCLES_PER_NCHW
-from htvm.backend.targets.jobs import DESCRIPTOR_WORDS, Job, JobKind, Layout
-from htvm.backend.targets.soc import Accelerator, Engine, Route, Soc
+from htvm.backend.targets.jobs import Job, JobKind, Layout
+from htvm.backend.targets.soc import Accelerator, Soc
 from htvm.dialects import accel
 
 from . import activations, conversion, layout
+from .ways import Way, copy_cycles, price
 
 if TYPE_CHECKING:
     from ortools.sat.python import cp_model
@@ -39,18 +40,18 @@ SOLVER_LIMIT = 10.0
 about a second; networks of a hundred layers take a fraction of it.
 """
 
-HOST_DATA = 1.15
-"""What the host's kernels have for each byte of weights and biases: choose-kernels' 1.1, and scales of 8 bytes."""
+CYCLES_PER_MISSING_BYTE = 10_000
+"""More than a byte of weights can save: constants that do not fit are the fewest that do not."""
 
-MARGIN_BYTES = 10 << 10
+MARGIN_BYTES = 6 << 10
 """Left free for small maps, descriptors of more tiles than there must be, and constants of the host's kernels."""
 
 
 @dataclass(frozen=True)
 class Placement:
-    """An optimal placement. engines: of layers, by what they make. converted: maps needed in the other layout too."""
+    """A placement. ways: engine and form by layer result. converted: maps needed in the other layout too."""
 
-    engines: Mapping[ir.Value, str]
+    ways: Mapping[ir.Value, Way]
     layouts: Mapping[ir.Value, Layout]
     converted: frozenset[ir.Value]
     cycles: int
@@ -65,15 +66,15 @@ def empty_model() -> cp_model.CpModel:
 
 @dataclass
 class Placing:
-    """The constraint program of a function. candidates: the legal engines of each layer, by its result."""
+    """The constraint program of a function. candidates: the legal ways to compute each layer, by its result."""
 
     soc: Soc
     function: func.FuncOp
-    candidates: Mapping[ir.Value, Sequence[Engine]]
+    candidates: Mapping[ir.Value, Sequence[Way]]
     model: cp_model.CpModel = field(default_factory=empty_model)
     costs: list[cp_model.LinearExprT] = field(default_factory=list["cp_model.LinearExprT"])
-    runs: dict[tuple[ir.Value, str], cp_model.IntVar] = field(
-        default_factory=dict[tuple[ir.Value, str], "cp_model.IntVar"]
+    runs: dict[tuple[ir.Value, Way], cp_model.IntVar] = field(
+        default_factory=dict[tuple[ir.Value, Way], "cp_model.IntVar"]
     )
     nhwc: dict[ir.Value, cp_model.IntVar] = field(default_factory=dict[ir.Value, "cp_model.IntVar"])
     converts: dict[tuple[ir.Value, Layout], cp_model.IntVar] = field(
@@ -84,35 +85,32 @@ class Placing:
         """Return the placement of least cost."""
         from ortools.sat.python import cp_model
 
-        for output, engines in self.candidates.items():
-            for engine in engines:
-                self.runs[output, engine.name] = self.flag(self.cycles(maker(output), engine))
-            self.model.add_exactly_one(self.runs[output, engine.name] for engine in engines)
+        used: list[cp_model.LinearExprT] = []
+        for output, ways in self.candidates.items():
+            for way in ways:
+                takes = price(self.soc, maker(output), way)
+                self.runs[output, way] = self.flag(takes.cycles)
+                used.append(takes.constant_bytes * self.runs[output, way])
+            self.model.add_exactly_one(self.runs[output, way] for way in ways)
         for value in self.values:
             self.transfer(value)
             self.layout(value)
-        for output, engines in self.candidates.items():
-            for engine in engines:
-                if isinstance(engine, Accelerator):
-                    self.layout_by(output, engine)
-        self.model.minimize(sum(self.costs))
-        fits = self.limit_constants()
+        for output, way in self.runs:
+            if isinstance(way.engine, Accelerator):
+                self.layout_by(output, way, way.engine)
+        self.model.minimize(sum(self.costs) + CYCLES_PER_MISSING_BYTE * self.missing_bytes(used))
         solver = cp_model.CpSolver()
         solver.parameters.num_workers, solver.parameters.random_seed = 1, 0
         solver.parameters.max_deterministic_time = SOLVER_LIMIT
         solver.parameters.catch_sigint_signal = False  # it would end the search, but not the process
-        self.model.add_assumption(fits)
         status = solver.solve(self.model)
-        if status == cp_model.INFEASIBLE:  # plan-memory says what is too large
-            self.model.clear_assumptions()
-            status = solver.solve(self.model)
         if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
             raise AssertionError(f"no placement: {solver.status_name(status)}")
         return Placement(
-            {output: name for (output, name), flag in self.runs.items() if solver.value(flag)},
+            {output: way for (output, way), flag in self.runs.items() if solver.value(flag)},
             {value: Layout.NHWC if solver.value(flag) else Layout.NCHW for value, flag in self.nhwc.items()},
             frozenset(value for (value, _), flag in self.converts.items() if solver.value(flag)),
-            round(solver.objective_value),
+            sum(solver.value(cost) for cost in self.costs),
             status == cp_model.OPTIMAL,
         )
 
@@ -141,24 +139,18 @@ class Placing:
     def returned(self) -> frozenset[ir.Value]:
         return frozenset(self.function.body.blocks[0].operations[-1].operands)
 
-    def cycles(self, layer: accel.Layer, engine: Engine) -> int:
-        """Return what a layer takes on an engine, with the transfer of its weights."""
-        time = engine.cycles(layer, self.soc.cost_model)
-        if not isinstance(engine, Accelerator):
-            return time
-        size = sum(map(engine.weight_bytes, launches.fewest(engine, engine.job(layer))))
-        return time + (self.copy(self.soc.constants_in, engine.weights.memory, size) if size else 0)
+    def missing_bytes(self, used: Sequence[cp_model.LinearExprT]) -> cp_model.IntVar:
+        """Return what constants need beyond the room that inputs, outputs and maps that no accelerator can keep leave.
 
-    def limit_constants(self) -> cp_model.IntVar:
-        """Return whether the constants leave room for inputs, outputs and maps that no accelerator can keep."""
-        fits = self.flag()
+        used: the bytes of constants of each way, if it is chosen. Where something is missing, plan-memory says so.
+        """
         memory = self.soc.memory(self.soc.constants_in)
         room = memory.size_bytes - MARGIN_BYTES
         if memory.name == self.soc.arena_memory:
             room -= self.most_outside()
-        used = [self.constant_bytes(*key) * flag for key, flag in self.runs.items()]
-        self.model.add(sum(used) <= room).only_enforce_if(fits)
-        return fits
+        missing = self.model.new_int_var(0, 1 << 40, "")
+        self.model.add(missing >= sum(used) - room)
+        return missing
 
     def most_outside(self) -> int:
         """Return the most bytes that are needed at a time of inputs, outputs, and maps no accelerator can keep."""
@@ -173,33 +165,21 @@ class Placing:
 
     def is_outside(self, value: ir.Value) -> bool:
         """Say whether a map is one of the function's, made by the host alone, or too large to stay with another."""
-        engines = [each for each in self.candidates.get(value, ()) if isinstance(each, Accelerator)]
+        engines = [each.engine for each in self.candidates.get(value, ()) if isinstance(each.engine, Accelerator)]
         if value in self.returned or not engines:
             return True
         return 2 * layout.size_bytes(value.type) > max(
             self.soc.memory(each.output.memory).size_bytes for each in engines
         )
 
-    def constant_bytes(self, output: ir.Value, name: str) -> int:
-        """Return about what the constants of a layer take: weights as an engine wants them, descriptors of its jobs."""
-        layer, engine = maker(output), self.soc.engine(name)
-        if isinstance(engine, Accelerator):
-            job = engine.job(layer)
-            parts = launches.fewest(engine, job)
-            room = self.soc.memory(engine.input.memory).size_bytes
-            tiles = -(-(job.input_bytes + job.output_bytes) // room)
-            return sum(map(engine.weight_bytes, parts)) + 4 * DESCRIPTOR_WORDS * max(tiles, len(parts))
-        constants = [value for value in layer.operation.operands if activations.is_constant(value)]
-        return ceil(HOST_DATA * sum(layout.size_bytes(value.type) for value in constants))
-
     def copy(self, source: str, target: str, size_bytes: int) -> int:
         """Return what a copy takes; nothing within a memory."""
-        return 0 if source == target else self.soc.copy_cycles(Route(source, target), size_bytes)
+        return copy_cycles(self.soc, source, target, size_bytes)
 
     def on(self, output: ir.Value, role: Literal["input", "output"], memory: str) -> cp_model.LinearExprT:
         """Return whether an accelerator with that operand in a memory runs the layer that makes a map."""
-        engines = (each for each in self.candidates[output] if isinstance(each, Accelerator))
-        return sum(self.runs[output, engine.name] for engine in engines if getattr(engine, role).memory == memory)
+        ways = (each for each in self.candidates[output] if isinstance(each.engine, Accelerator))
+        return sum(self.runs[output, way] for way in ways if getattr(way.engine, role).memory == memory)
 
     def transfer(self, value: ir.Value) -> None:
         """Let a map be copied where it is made in one memory and read in another.
@@ -233,36 +213,37 @@ class Placing:
         elif any(isinstance(maker(reader), accel.Pool2dOp) for reader in self.readers[value]):
             self.costs.append(round(CYCLES_PER_NCHW * layout.size_bytes(value.type)) * ~self.nhwc[value])
 
-    def layout_by(self, output: ir.Value, engine: Accelerator) -> None:
-        """Let maps have the layouts that an accelerator reads and writes, if it runs a layer."""
-        runs, layer = self.runs[output, engine.name], maker(output)
-        job = engine.job(layer)
+    def layout_by(self, output: ir.Value, way: Way, engine: Accelerator) -> None:
+        """Let maps have the layouts that an accelerator reads and writes, if it computes a layer in a way."""
+        runs, layer = self.runs[output, way], maker(output)
+        job = way.job(layer)
         if job.is_element_wise:
             wanted = self.flag()
             if output in self.nhwc:
                 self.model.add(self.nhwc[output] == wanted).only_enforce_if(runs)
         else:
             wanted = int(layout_read(layer, engine, job) == Layout.NHWC)
-            if output in self.nhwc and len(engine.output.layouts) == 1:
-                self.model.add(self.nhwc[output] == int(engine.output.layouts[0] == Layout.NHWC)).only_enforce_if(runs)
+            written = layouts_written(engine, job)
+            if output in self.nhwc and len(written) == 1:
+                self.model.add(self.nhwc[output] == int(written[0] == Layout.NHWC)).only_enforce_if(runs)
             elif output in self.nhwc:
-                self.model.add(self.flag(self.scattered(layer, engine)) >= self.nhwc[output] + runs - 1)
+                self.model.add(self.flag(self.scattered(engine, job)) >= self.nhwc[output] + runs - 1)
         for value in activations.read_by(layer):
             if value in self.nhwc:
                 self.model.add(self.converts[value, Layout.NCHW] >= self.nhwc[value] - wanted + runs - 1)
                 self.model.add(self.converts[value, Layout.NHWC] >= wanted - self.nhwc[value] + runs - 1)
 
-    def scattered(self, layer: accel.Layer, engine: Accelerator) -> int:
+    def scattered(self, engine: Accelerator, job: Job) -> int:
         """Return what it takes more to write a map pixel by pixel, if no launch makes all of its channels.
 
         They leave the memory while the engine works, a copy for each pixel, and come back whole.
         """
-        job, inside, home = engine.job(layer), engine.output.memory, self.soc.arena_memory
+        inside, home = engine.output.memory, self.soc.arena_memory
         channels = engine.most_outputs(job)
         if channels >= job.outputs:
             return 0
         copies = prod(job.out_size) * -(-job.outputs // channels) * self.copy(inside, home, channels)
-        left = max(copies - engine.cycles(layer, self.soc.cost_model), 0)
+        left = max(copies - launches.cycles(engine, job, self.soc.cost_model), 0)
         return left + self.copy(home, inside, job.output_bytes)
 
 
@@ -282,6 +263,11 @@ def wanted_layout(layer: accel.Layer, engine: Accelerator, output_layout: Layout
 def layout_read(layer: accel.Layer, engine: Accelerator, job: Job) -> Layout:
     """Return the layout in which an accelerator reads the map of a layer, for which `job` is the whole layer."""
     return Layout.NHWC if pixels_are_channels(layer, job) else engine.input.layouts[0]
+
+
+def layouts_written(engine: Accelerator, job: Job) -> tuple[Layout, ...]:
+    """Return the layouts in which an accelerator writes the result of a job: in a form, of the launches' own parts."""
+    return engine.output.layouts if job.form is None else (Layout.NCHW,)
 
 
 def pixels_are_channels(layer: accel.Layer, job: Job) -> bool:

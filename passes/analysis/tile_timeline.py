@@ -56,6 +56,10 @@ class Cost:
         return sum(self.launches)
 
 
+SOURCE_AXES = 3
+"""Of what a tile reads of its input: channels, rows and columns. Weights are for fewer."""
+
+
 class Run:
     """The tiles of a layer going through a timeline."""
 
@@ -63,8 +67,8 @@ class Run:
         self.search, self.tiling, self.time = search, tiling, Timeline(search.soc)
         self.room = search.room_for_weights(tiling)
         self.keeps_weights = search.keeps_weights(tiling)
-        self.fetched: set[Range] = set()
-        self.weights_of: Range | None = None
+        self.fetched: set[tuple[Range, ...]] = set()
+        self.weights_of: tuple[Range, ...] | None = None
         self.source: tuple[Range, ...] | None = None
         self.held: list[int] = [0, 0]
         self.ready = self.launched = 0
@@ -76,10 +80,12 @@ class Run:
     def stage(self, tile: Tile) -> None:
         """Bring the weights and the input of a tile from far memories to the last one before the engine's."""
         cost = self.search.cost(tile, self.tiling)
-        if len(cost.weights) > 1 and (tile.outputs,) not in self.staged:
-            self.staged[tile.outputs,] = self.through(cost.weights[:-1])
+        if len(cost.weights) > 1 and tile.weights not in self.staged:
+            self.staged[tile.weights] = self.through(cost.weights[:-1])
         if self.tiling.loads and len(cost.load) > 1 and tile.source not in self.staged:
-            self.staged = {key: end for key, end in self.staged.items() if len(key) == 1}  # only weights are kept
+            self.staged = {
+                key: end for key, end in self.staged.items() if len(key) < SOURCE_AXES
+            }  # only weights are kept
             for _ in range(self.search.inputs):
                 self.staged[tile.source] = self.through(cost.load[:-1])
 
@@ -98,11 +104,11 @@ class Run:
         if self.tiling.blocking or (self.tiling.loads and self.tiling.buffers == 1):
             self.wait_for_launch()
         if cost.weights and not self.has_weights(tile):
-            self.weights_of, self.held = tile.outputs, [self.held[1], cost.weight_bytes]
+            self.weights_of, self.held = tile.weights, [self.held[1], cost.weight_bytes]
             if sum(self.held) > self.room:
                 self.wait_for_launch()
             if len(cost.weights) > 1:
-                time.wait(self.staged[tile.outputs,])
+                time.wait(self.staged[tile.weights])
             self.ready = self.through(cost.weights[-1:])
         if self.tiling.loads and tile.source != self.source:
             self.source = tile.source
@@ -114,10 +120,10 @@ class Run:
     def has_weights(self, tile: Tile) -> bool:
         """Say whether the weights of a tile are there: of the tile before, or all that have been fetched are kept."""
         if self.keeps_weights:
-            known = tile.outputs in self.fetched
-            self.fetched.add(tile.outputs)
+            known = tile.weights in self.fetched
+            self.fetched.add(tile.weights)
             return known
-        return tile.outputs == self.weights_of
+        return tile.weights == self.weights_of
 
     def launch(self, tile: Tile) -> None:
         """Run the jobs of a tile, then send away what the one before has made."""

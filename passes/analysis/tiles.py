@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from htvm.backend.targets.jobs import Job, Layout, Range
+from htvm.backend.targets.jobs import Job, Layout, Range, has_form
 from htvm.backend.targets.soc import Accelerator
 from htvm.dialects import accel
+from htvm.dialects.accel import FormKind
 
 NAME = "accel.tiling"
 """The attribute of a layer that holds its tiling."""
@@ -101,6 +102,11 @@ class Tile:
     channels: Range
     in_rows: Range
     in_columns: Range
+
+    @property
+    def weights(self) -> tuple[Range, ...]:
+        """What of the layer its weights are for: equal for tiles that share them. Rows as channels have their own."""
+        return (self.outputs, self.rows) if has_form(self.job, FormKind.ROWS_AS_CHANNELS) else (self.outputs,)
 
     @property
     def source(self) -> tuple[Range, Range, Range]:

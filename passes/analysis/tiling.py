@@ -17,6 +17,7 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from htvm.backend.targets.engines import launches
 from htvm.backend.targets.jobs import Job, Layout, Range
 from htvm.backend.targets.soc import Accelerator, Route, Soc, operands, sums_bytes
 from htvm.backend.targets.violations import AtMost, Bytes, Described, MapIn, PartOf, Subject, Violation
@@ -115,6 +116,8 @@ class Search:
         outputs = written(shapes[0], max(turns, weight_turns), ends)
         rows, columns = (written(each, turns, 2) for each in shapes[1:])
         parts = len(tiling.launches(self.job.tile((0, tiling.outputs), *self.whole)[0]))
+        if self.job.form is not None:
+            parts *= len(launches.steps(self.engine, Tile.of(self.job, (0, 1), *self.whole).job))
         copied = [self.inputs * tiling.loads, int(tiling.stores), int(self.fetches_weights)]
         calls = 2 * written([("launch", parts)], 1, 2) + sum(each + 1 for each in copied if each)  # each with its wait
         return outputs * rows * columns * calls * self.soc.host.call_bytes
@@ -213,11 +216,12 @@ class Search:
         """Say whether maps that lie whole in the engine's memory are cut along their outermost axis only."""
         height, width = self.job.out_size
         resident = self.resident_orders
+        one_channel = self.job.has_own_channels and outputs == 1
         in_pixels = not self.stores and self.job.layout != Layout.NCHW
         if self.job.has_own_channels and (self.keeps or not self.loads):  # a part of the input has as many channels
             in_pixels = in_pixels or input_layout(self.engine, self.job) != Layout.NCHW
         return (
-            (Layout.NCHW not in resident or (rows, columns) == (height, width))
+            (Layout.NCHW not in resident or one_channel or (rows, columns) == (height, width))
             and (not resident or columns == width)
             and (not in_pixels or outputs == self.job.outputs)
         )
@@ -233,8 +237,11 @@ class Search:
                         yield tiling
 
     def sizes(self) -> Iterator[tuple[int, int, int]]:
-        """Yield the different sizes of tiles that can be cut out."""
+        """Yield the different sizes of tiles that can be cut out; that of the form, if the layer has one."""
         height, width = self.job.out_size
+        if (form := self.job.form) is not None:
+            yield from ((form.outputs, form.rows, width) for _ in range(self.allows(form.outputs, form.rows, width)))
+            return
         for k in self.output_sizes:
             for r in balanced(height):
                 yield from ((k, r, c) for c in balanced(width) if self.allows(k, r, c))
@@ -251,6 +258,8 @@ class Search:
         step, limit = self.engine.output_step, min(self.engine.most_outputs(self.job), self.job.outputs)
         if limit < 1:
             return []
+        if self.job.form is not None:
+            return [limit]
         sizes = {min(-(-k // step) * step, self.job.outputs) for k in balanced(self.job.outputs)}
         return sorted((k for k in sizes if k <= limit), reverse=True) or [limit]
 
@@ -260,6 +269,8 @@ class Search:
         Of tiles with the same rows and columns those with the fewest channels take least.
         """
         height, width = self.job.out_size
+        if self.job.form is not None:
+            return next((Tiling(*each, self.loads, self.stores) for each in self.sizes()), None)
         pixels = [(r, c) for r in sorted({1, height}) for c in sorted({1, width})]
         fewest = {(r, c): [k for k in self.output_sizes if self.allows(k, r, c)][-1:] for r, c in pixels}
         found = [Tiling(k, r, c, self.loads, self.stores) for (r, c), sizes in fewest.items() for k in sizes]
@@ -304,6 +315,9 @@ class Search:
                 needed[route.source] += largest * tiling.buffers
         if self.sums_memory:
             needed[self.sums_memory] += aligned(max(self.sums_of(job, tiling) for job in jobs))
+        scratch = (sum(map(aligned, launches.scratch(self.engine, job).values())) for job in jobs)
+        if most := max(scratch):
+            needed[self.engine.input.memory] += most
         return needed
 
     @cached_property
@@ -346,8 +360,8 @@ class Search:
                 self.occupy(busy, cost.store, times)
         for tile, times in self.loaded(tiling):
             self.occupy(busy, self.cost(tile, tiling).load, times * self.inputs)
-        for k in ranges(self.job.outputs, tiling.outputs):
-            self.occupy(busy, self.cost(Tile.of(self.job, k, *self.whole), tiling).weights, 1)
+        for part in self.with_weights(tiling):
+            self.occupy(busy, self.cost(part, tiling).weights, 1)
         return max(busy.values())
 
     def occupy(self, busy: Counter[str], hops: Sequence[Hop], times: int) -> None:
@@ -367,19 +381,25 @@ class Search:
             return tuple((Tile.of(self.job, first, tile.rows, tile.columns), times) for tile, times in every)
         return tile_counts(self.job, tiling)
 
+    def with_weights(self, tiling: Tiling) -> list[Tile]:
+        """Return a tile for all that share their weights, each once."""
+        if self.job.form is not None:
+            return list(tiles(self.job, tiling))
+        return [Tile.of(self.job, k, *self.whole) for k in ranges(self.job.outputs, tiling.outputs)]
+
     def keeps_weights(self, tiling: Tiling) -> bool:
         """Say whether the weights of all tiles fit the weight memory together, so that each is fetched once."""
-        parts = [Tile.of(self.job, k, *self.whole) for k in ranges(self.job.outputs, tiling.outputs)]
+        parts = self.with_weights(tiling)
         size = sum(aligned(self.cost(tile, tiling).weight_bytes) for tile in parts)
         return not tiling.blocking and size <= self.room_for_weights(tiling)
 
     def with_buffers(self, tiling: Tiling) -> Tiling:
         """Return a tiling that says how many buffers its weights go through, if they are fetched again."""
         places = -(-self.job.out_size[0] // tiling.rows) * -(-self.job.out_size[1] // tiling.columns)
-        once = tiling.outputs_first or places == 1 or tiling.outputs >= self.job.outputs
+        once = tiling.outputs_first or places == 1 or tiling.outputs >= self.job.outputs or self.job.form is not None
         if tiling.weight_buffers or not self.fetches_weights or once or self.keeps_weights(tiling):
             return tiling
-        parts = [Tile.of(self.job, k, *self.whole) for k in ranges(self.job.outputs, tiling.outputs)]
+        parts = self.with_weights(tiling)
         sizes = [aligned(self.cost(tile, tiling).weight_bytes) for tile in parts] * 2
         two_fit = max(sizes[::2]) + max(sizes[1::2]) <= self.room_for_weights(tiling)
         return replace(tiling, weight_buffers=2 if two_fit else 1)
@@ -412,7 +432,11 @@ class Search:
         store = pieces(job.outputs, whole.outputs, job.out_size, whole.out_size, job.layout)
         parts, weight_bytes = self.launched(job, tiling), self.weights_of(job, tiling)
         return Cost(
-            launches=tuple(model.job_cycles(engine.name, engine.lowered(part, self.plain)) for part in parts),
+            launches=tuple(
+                model.job_cycles(engine.name, step.job)
+                for part in parts
+                for step in launches.steps(engine, part, self.plain)
+            ),
             load=Hop.chain(self.soc, self.load_path, load, 0),
             store=Hop.chain(self.soc, self.store_path, store, len(self.store_path) - 1),
             weights=Hop.chain(self.soc, self.weights_path, (1, weight_bytes), 0) if weight_bytes else (),

@@ -35,6 +35,7 @@ from htvm.dialects.accel import Purpose
 
 from ..analysis import activations, conversion, layout
 from ..analysis.placement import ROW_MAJOR, Placement, Placing, must_be_nchw, wanted_layout
+from ..analysis.ways import Way, named
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,10 @@ class AssignLayouts:
     def placement(self, function: func.FuncOp) -> Placement:
         """Return the layouts of least cost for the engines that the layers name."""
         layers = activations.layers(function)
-        return Placing(
-            self.target, function, {accel.output(each): [self.target.engine(engine_of(each))] for each in layers}
-        ).solve()
+        ways: dict[ir.Value, list[Way]] = {
+            accel.output(each): [named(self.target, each, engine_of(each))] for each in layers
+        }
+        return Placing(self.target, function, ways).solve()
 
     def convert(
         self, accelerated: Mapping[accel.Layer, Accelerator], found: Placement, given: Mapping[ir.Value, Layout]

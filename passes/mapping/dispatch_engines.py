@@ -1,17 +1,18 @@
-"""dispatch-engines: choose the engine that runs each layer.
+"""dispatch-engines: choose the engine that runs each layer, and the form in which it does.
 
     %y = accel.conv2d %x, %w {..} : ..
     ==>
     %y = accel.conv2d %x, %w {.., engine = "npu"} : ..
 
-Every layer is offered to every engine. Of the ways to give each layer to one that accepts it, the one that takes the
-fewest cycles is chosen, transfers and conversions between engines included (analysis/placement.py), with a proof that
-there is no better one in this model.
+Every layer is offered to every engine, in each form that the engine has for it (backend/targets/forms); in the plain
+one alone with `mapping = htvm` in the module's `accel.options`. Of the ways to give each layer to one that accepts it,
+the one that takes the fewest cycles is chosen, transfers and conversions between engines included
+(analysis/placement.py), with a proof that there is no better one in this model.
 
 Stage    integer -> dispatched
 Reads    the layers; the target's engines, their rules and costs
-Writes   the attribute `engine` of every layer that has none; `accel.placement` of the function, "optimal" or
-         "bounded" where there was no time for a proof
+Writes   the attribute `engine` of every layer that has none, and `accel.form` where that is not the plain one;
+         `accel.placement` of the function, "optimal" or "bounded" where there was no time for a proof
 Needs    integerize before it: an engine must see the whole fused layer
 Fails    on a layer that no engine supports, giving the rules of each that it violates; on one pinned to an engine
          that does not support it or does not exist
@@ -25,13 +26,15 @@ from mlir import ir
 from mlir.dialects import func
 from mlir.passmanager import ExternalPass
 
-from htvm.backend.targets.soc import Engine, Soc
+from htvm.backend.targets.jobs import FORM
+from htvm.backend.targets.soc import Soc
 from htvm.backend.targets.violations import Violation, all_of, text_by_engine
 from htvm.dialects import accel
 
 from ..analysis import activations
 from ..analysis.acceptance import per_engine
 from ..analysis.placement import Placing
+from ..analysis.ways import Way, in_forms
 
 
 @dataclass(frozen=True)
@@ -45,34 +48,36 @@ class DispatchEngines:
 
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
         with module.location:
+            has_forms = accel.mapping(module) == accel.Mapping.DEFAULT
             for function in accel.functions(module):
-                candidates: dict[accel.Layer, Sequence[Engine]] = {}
+                candidates: dict[ir.Value, Sequence[Way]] = {}
                 for layer in activations.layers(function):
                     violations = per_engine(self.target, layer)
-                    legal = [engine for engine in self.target.engines if not violations[engine.name]]
-                    if layer.engine is not None:
-                        legal = [engine for engine in legal if engine.name == accel.engine(layer)]
-                    if not legal:
+                    engines = [
+                        each for each in self.target.engines if layer.engine is None or each.name == accel.engine(layer)
+                    ]
+                    legal = [engine for engine in engines if not violations[engine.name]]
+                    ways = in_forms(self.target, layer, engines, legal) if has_forms else [Way(each) for each in legal]
+                    if not ways:
                         message = no_engine if layer.engine is None else illegal_pin
                         layer.location.emit_error(message(layer, self.target, violations))
                         this_pass.signal_pass_failure()
-                    candidates[layer] = legal
+                    candidates[accel.output(layer)] = ways
                 if all(candidates.values()):
                     place(function, self.target, candidates)
 
 
-def place(function: func.FuncOp, target: Soc, candidates: Mapping[accel.Layer, Sequence[Engine]]) -> None:
-    """Write the engine of each layer. candidates: the engines that it may have."""
-    engines, is_optimal = {layer: found[0].name for layer, found in candidates.items()}, True
+def place(function: func.FuncOp, target: Soc, candidates: Mapping[ir.Value, Sequence[Way]]) -> None:
+    """Write the engine and the form of each layer. candidates: the ways in which it may be computed, by its result."""
+    ways, is_optimal = {output: found[0] for output, found in candidates.items()}, True
     if any(len(found) > 1 for found in candidates.values()):
-        by_result: dict[ir.Value, Sequence[Engine]] = {
-            accel.output(layer): found for layer, found in candidates.items()
-        }
-        placement = Placing(target, function, by_result).solve()
-        engines = {layer: placement.engines[accel.output(layer)] for layer in candidates}
-        is_optimal = placement.is_optimal
-    for layer, engine in engines.items():
-        layer.engine = ir.StringAttr.get(engine)
+        placement = Placing(target, function, candidates).solve()
+        ways, is_optimal = placement.ways, placement.is_optimal
+    for layer in activations.layers(function):
+        way = ways[accel.output(layer)]
+        layer.engine = ir.StringAttr.get(way.engine.name)
+        if way.form is not None:
+            layer.operation.attributes[FORM] = way.form.attribute()
     function.attributes["accel.placement"] = accel.OptimalityAttr.get(
         accel.Optimality.OPTIMAL if is_optimal else accel.Optimality.BOUNDED
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 
@@ -10,7 +10,8 @@ import numpy as np
 from mlir import ir
 from mlir.dialects import memref
 
-from htvm.backend.targets.jobs import Job, Layout, Range
+from htvm.backend.targets.engines import launches
+from htvm.backend.targets.jobs import OPERANDS, Job, JobStep, Layout, Place, Range
 from htvm.backend.targets.soc import Accelerator, Soc, operands, sums_bytes
 from htvm.dialects import accel
 
@@ -99,9 +100,11 @@ class Weights:
             on_the_way = replace(on_the_way, before=(*on_the_way.before, on_the_way.copy(buffer)))
         return on_the_way
 
-    def of_launch(self, index: int, buffer: ir.Value | None) -> Make:
-        """Return those of a launch, in a buffer; where there is none, in the global."""
+    def of_launch(self, index: int, buffer: ir.Value | None) -> Make | None:
+        """Return those of a launch, in a buffer; where there is none, in the global. None if it has no weights."""
         before = sum(self.sizes[:index])
+        if self.sizes[index] == 0:
+            return None
         if buffer is None:
             return part_of(self.everything, self.offset + before, self.sizes[index])
         return part_of(buffer, before, self.sizes[index])
@@ -163,6 +166,10 @@ class Layer:
         self.out_buffers = self.buffers("output", self.output, memory, count, written_bytes) if stores else []
         to = layout.memory_of(self.output.type)
         self.out_stops = self.stops("output", self.output, memory, to, count, written_bytes) if stores else []
+        self.scratch = {
+            name: buffer(f"{self.node} {name}", size_bytes, engine.input.memory)
+            for name, size_bytes in launches.scratch(engine, self.job).items()
+        }
         self.weights = self.pack(packed)
         self.sums = self.sums_buffer()
 
@@ -181,34 +188,25 @@ class Layer:
         size = max(sums_bytes(self.engine, job) for job in dict.fromkeys(jobs))
         return buffer(f"{self.node} sums", size, operands(self.engine)["sums"].memory) if size else None
 
-    def stops(
-        self, what: str, value: ir.Value, source: str, target: str, turns: int, size_bytes: int
-    ) -> list[list[ir.Value]]:
-        """Return for each memory that tiles of a map pass through, on their way, the buffers that they use in turn."""
-        element, numbers = ir.MemRefType(value.type).element_type, range(min(self.tiling.buffers, turns))
-        return [
-            [buffer(f"{self.node} {what}", size_bytes, route.target, element) for _ in numbers]
-            for route in self.soc.path(source, target)[:-1]
-        ]
-
-    def pack(self, packed: Packed) -> dict[Range, Weights]:
-        """Return the packed weights of each tile by its output channels; nothing if the layer has none."""
-        parts: dict[Range, list[np.ndarray]] = {}
+    def pack(self, packed: Packed) -> dict[tuple[Range, ...], Weights]:
+        """Return the packed weights of each tile by what they are for; nothing if the layer has none."""
+        parts: dict[tuple[Range, ...], list[np.ndarray]] = {}
         for tile in self.tiles if self.has_weights else []:
-            if tile.outputs not in parts:
-                parts[tile.outputs] = [self.packed_part(tile, part) for part in self.tiling.launches(tile.job)]
+            if tile.weights not in parts:
+                parts[tile.weights] = [self.packed_part(tile, part) for part in self.tiling.launches(tile.job)]
         if not parts:
             return {}
         data = np.concatenate([part for each in parts.values() for part in each])
         path = self.soc.path(self.constants_in, self.engine.weights.memory)
         everything = packed.get(f"{identifier(self.node)}_packed", data, self.constants_in)
-        found: dict[Range, Weights] = {}
+        sizes = {tile.weights: self.launch_bytes(tile) for tile in self.tiles}
+        found: dict[tuple[Range, ...], Weights] = {}
         offset = 0
-        for outputs, each in parts.items():
-            weights = Weights(everything, offset, [part.size for part in each])
+        for key in parts:
+            weights = Weights(everything, offset, sizes[key])
             offset += weights.size_bytes
             stops = [buffer(f"{self.node} weights", weights.size_bytes, route.target) for route in path[:-1]]
-            found[outputs] = weights.through(stops)
+            found[key] = weights.through(stops)
         return found
 
     @property
@@ -225,8 +223,7 @@ class Layer:
     @property
     def has_weights(self) -> bool:
         """Whether launches read weights: an addition has none."""
-        first = self.tiles[0]
-        return self.engine.weight_bytes(self.launched(first, self.tiling.launches(first.job)[0])) > 0
+        return any(self.launch_bytes(self.tiles[0]))
 
     def fetch(self) -> Iterator[tuple[ir.Value | None, bool]]:
         """Yield for each tile the buffer of its weights, and whether they must be fetched for it.
@@ -237,11 +234,11 @@ class Layer:
         if not self.weights or self.reads_constants:
             yield from ((None, False) for _ in self.tiles)
             return
-        turns = list(accumulate((a.outputs != b.outputs for a, b in pairwise(self.tiles)), initial=0))
+        turns = list(accumulate((a.weights != b.weights for a, b in pairwise(self.tiles)), initial=0))
         if not self.tiling.weight_buffers:
-            number_of = {outputs: number for number, outputs in enumerate(self.weights)}
-            turns = [number_of[tile.outputs] for tile in self.tiles]
-        sizes = list({turn: self.weights[tile.outputs].size_bytes for turn, tile in zip(turns, self.tiles)}.values())
+            number_of = {key: number for number, key in enumerate(self.weights)}
+            turns = [number_of[tile.weights] for tile in self.tiles]
+        sizes = list({turn: self.weights[tile.weights].size_bytes for turn, tile in zip(turns, self.tiles)}.values())
         count = self.tiling.weight_buffers or len(sizes)
         buffers = [
             buffer(f"{self.node} weights", max(sizes[first::count]), self.engine.weights.memory)
@@ -257,6 +254,15 @@ class Layer:
         job = self.launched(tile, part)
         return self.engine.pack(job, self.layer, (first + part[0], first + part[1]))
 
+    def launch_bytes(self, tile: Tile) -> list[int]:
+        """Return the bytes of the weights of each launch of a tile, in order."""
+        parts = (self.launched(tile, part) for part in self.tiling.launches(tile.job))
+        return [self.engine.weight_bytes(step.job if job.form else job) for job in parts for step in self.steps(job)]
+
+    def steps(self, job: Job) -> Sequence[JobStep]:
+        """Return the launches of a job, not lowered."""
+        return launches.steps(self.engine, job, self.plain)
+
     def launched(self, tile: Tile, part: Range) -> Job:
         """Return the job of some of a tile's output channels, not lowered."""
         return tile.job.tile(part, (0, tile.job.out_size[0]), (0, tile.job.out_size[1]))[0]
@@ -267,7 +273,7 @@ class Layer:
         for number, (tile, (place, is_fetched)) in enumerate(zip(self.tiles, self.fetch(), strict=True)):
             weights: Chain = ()
             if place is not None and is_fetched:
-                packed = self.weights[tile.outputs]
+                packed = self.weights[tile.weights]
                 weights = (*packed.before, packed.copy(place))
             loads: list[Chain] = []
             if any(self.loads) and tile.source != there:
@@ -280,19 +286,22 @@ class Layer:
     ) -> Task:
         out = self.out_buffers[number % len(self.out_buffers)] if self.out_buffers else None
         stores = [] if out is None else [self.store(tile, out, number)]
-        launches: list[Launch] = []
-        for index, part in enumerate(self.tiling.launches(tile.job)):
+        given: list[Launch] = []
+        for part in self.tiling.launches(tile.job):
             job = self.launched(tile, part)
-            inputs = [self.input_of(tile, job, part, i, turn) for i in self.positions]
-            packed = self.weights[tile.outputs].of_launch(index, place) if self.weights else None
-            output = self.output_of(tile, job, part, out)
+            views = {OPERANDS[i]: self.input_of(tile, job, part, i, turn) for i in self.positions}
+            views["output"] = self.output_of(tile, job, part, out)
             size = sums_bytes(self.engine, job)
             sums = part_of(self.sums, 0, size) if self.sums is not None and size else None
-            launches.append(Launch(self.engine.lowered(job, self.plain), inputs, packed, sums, output))
+            for step in self.steps(job):
+                packed = self.weights[tile.weights].of_launch(len(given), place) if self.weights else None
+                inputs = [self.place(each, step.job.input_bytes, views) for each in step.inputs]
+                output = self.place(step.output, step.job.output_bytes, views)
+                given.append(Launch(step.job, inputs, packed, sums, output))
         held: list[ir.Value] = [self.ring(i, turn) if self.loads[i] else self.inputs[i] for i in self.positions]
         if place is not None:
             held.append(place)
-        made: ir.Value = self.output if out is None else out
+        made = [self.output if out is None else out, *self.scratch.values(), *([self.sums] if self.sums else [])]
         return Task(
             self.layer,
             self.job,
@@ -300,11 +309,17 @@ class Layer:
             self.tiling,
             weights,
             loads,
-            launches,
+            given,
             stores,
             frozenset(held),
-            frozenset([made] if self.sums is None else [made, self.sums]),
+            frozenset(made),
         )
+
+    def place(self, place: Place, size_bytes: int, views: Mapping[str, Make]) -> Make:
+        """Return what a launch reads or writes at a place. views: of the tile's operands, each whole."""
+        if place.buffer in self.scratch:
+            return part_of(self.scratch[place.buffer], place.offset_bytes, size_bytes)
+        return views[place.buffer]
 
     def ring(self, position: int, turn: int) -> ir.Value:
         """Return the buffer that an input's tile of a turn is in."""

@@ -10,7 +10,7 @@ What it accepts and what it computes are stated once, here; a target gives its n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
@@ -23,12 +23,24 @@ from htvm.backend.targets.engines import array_weights, launches, linear_ops, li
 from htvm.backend.targets.engines.array_weights import LANES
 from htvm.backend.targets.engines.linear_ops import LinearOp
 from htvm.backend.targets.engines.shift_requant import INT32, Requant, Shift, Shifter
-from htvm.backend.targets.jobs import Job, Layout, Range
+from htvm.backend.targets.forms import corrected_average, rows_as_channels
+from htvm.backend.targets.jobs import Form, Job, JobStep, Layout, Range, has_form
 from htvm.backend.targets.rules import Proof, Rule
 from htvm.backend.targets.soc import CostModel, Operand
-from htvm.backend.targets.violations import Both, Bytes, OneOf, Quality, Subject, Tensor, Value, Violation, Window
+from htvm.backend.targets.violations import (
+    Both,
+    Bytes,
+    Described,
+    OneOf,
+    Quality,
+    Subject,
+    Tensor,
+    Value,
+    Violation,
+    Window,
+)
 from htvm.dialects import accel
-from htvm.dialects.accel import JobKind
+from htvm.dialects.accel import FormKind, JobKind
 
 CLIPS = ((-128, 127), (0, 127))
 """Of a linear layer: saturation, and saturation after a ReLU."""
@@ -99,8 +111,39 @@ class ArrayEngine:
         }
 
     def violations(self, op: rules.Op) -> tuple[Violation, ...]:
-        """Return each rule that an op breaks, with the value found and the one wanted."""
-        return rules.violations(self.rules, op)
+        """Return each rule that an op breaks, with the value found and the one wanted; in the form that it carries."""
+        form = Form.of(op)
+        if form is None:
+            return rules.violations(self.rules, op)
+        if form in self.forms(op):
+            return ()
+        return (Violation(Subject.FORM, Described(str(form)), Quality.OFFERED),)
+
+    def forms(self, op: rules.Op) -> Sequence[Form]:
+        """Return the other forms of an op: of depthwise layers, and of averages that the plain form does not do."""
+        layer, broken = op.operation.opview, rules.violations(self.rules, op)
+        if isinstance(layer, accel.Pool2dOp):
+            return self._averages(layer) if broken and rules.keeps_all_but_proofs(self.rules, op) else ()
+        if broken:
+            return ()
+        job = self.job_in(op, None)
+        rows = rows_as_channels.variants(job) if 1 in self.kernels else ()
+        return [form for form in rows if self._weights_fit(replace(job, form=form))]
+
+    def _averages(self, layer: accel.Pool2dOp) -> Sequence[Form]:
+        """Return the form of an average that keeps the rules, but for the proof that one launch is exact."""
+        first, last = (int(end[0]) for end in linear_ops.accumulators(layer))
+        requant = Requant.of(accel.present(layer.requant, "requant"))
+        found = corrected_average.solve(requant, first, last, CLIPS, self.largest_shift)
+        if found is None or CLIPS[0] not in self.adder.clips:
+            return ()
+        form = found.form()
+        job = self.job_in(layer, form)
+        return [form] if self._weights_fit(job) else ()
+
+    def _weights_fit(self, job: Job) -> bool:
+        """Say whether the weights of each launch of a layer fit the weight memory."""
+        return max(map(self.weight_bytes, launches.fewest(self, job))) <= self.weights.limit_bytes
 
     @cached_property
     def shifter(self) -> Shifter:
@@ -133,19 +176,30 @@ class ArrayEngine:
     # What it is given
 
     def job(self, op: ir.Operation | ir.OpView) -> Job:
-        """Return an accepted op as one job."""
+        """Return an accepted op as one job, in the form that it carries."""
+        return self.job_in(op, Form.of(op))
+
+    def job_in(self, op: ir.Operation | ir.OpView, form: Form | None) -> Job:
+        """Return an op as one job in a form that is offered for it; None is the plain one."""
         layer = op.operation.opview
+        if form is not None and form.kind == FormKind.CORRECTED_AVERAGE:
+            linear = linear_ops.linear(layer)
+            geometry = replace(linear_ops.job(linear, _kind(linear)), form=form)
+            constants = corrected_average.Constants.of(geometry)
+            return geometry.having(shift=constants.shift, low=constants.low, high=constants.high)
         if isinstance(layer, accel.AddOp):
             found, geometry = self._shift(layer), linear_ops.add_job(layer)
         else:
             linear = linear_ops.linear(layer)
             found, geometry = self._shift(linear), linear_ops.job(linear, _kind(linear))
-        return geometry.having(shift=found.shift, low=found.low, high=found.high)
+        return replace(geometry.having(shift=found.shift, low=found.low, high=found.high), form=form)
 
     def most_outputs(self, job: Job) -> int:
         """Return the outputs whose weights fit the weight memory; 16 of a depthwise layer, 0 if not one block fits."""
         if job.kind == JobKind.ADD:
             return job.outputs
+        if job.form is not None:
+            return min(job.outputs, job.form.outputs)
         blocks = self.weights.limit_bytes // array_weights.size_bytes(self._block(job))
         return min(job.outputs, (min(blocks, 1) if job.groups > 1 else blocks) * LANES)
 
@@ -161,6 +215,8 @@ class ArrayEngine:
         """
         if job.kind != JobKind.CONV2D:
             return job
+        if has_form(job, FormKind.ROWS_AS_CHANNELS):
+            return rows_as_channels.lowered(job)
         if job.groups > LANES:
             raise ValueError(f"a depthwise tile of {job.groups} channels, expected at most {LANES}")
         job = replace(job, groups=1)
@@ -169,25 +225,40 @@ class ArrayEngine:
             return replace(job, size=row, out_size=row)
         return job
 
+    def steps(self, job: Job) -> Sequence[JobStep]:
+        """Return the launches of a tile in a form."""
+        if has_form(job, FormKind.CORRECTED_AVERAGE):
+            return corrected_average.steps(job)
+        return (launches.one_step(self.lowered(job)),)
+
+    def scratch(self, job: Job) -> Mapping[str, int]:
+        """Return the buffers that the launches of a tile in a form need beside its feature maps: bytes by name."""
+        return corrected_average.scratch(job) if has_form(job, FormKind.CORRECTED_AVERAGE) else {}
+
     def cycles(self, op: ir.Operation | ir.OpView, cost_model: CostModel | None) -> int:
         """Predict the cycles of an op in as few jobs as the weight memory allows."""
         return launches.cycles(self, self.job(op), cost_model)
 
     def weight_bytes(self, job: Job) -> int:
         """Return the bytes of the packed weights of a tile, not lowered."""
+        if has_form(job, FormKind.CORRECTED_AVERAGE):
+            return sum(self.weight_bytes(step.job) for step in self.steps(job))
         return 0 if job.kind == JobKind.ADD else array_weights.size_bytes(self.lowered(job, plain=True))
 
     def pack(self, job: Job, op: ir.Operation | ir.OpView, outputs: tuple[int, int]) -> np.ndarray:
-        """Return the packed weights of a tile; of a depthwise one, the block-diagonal matrix."""
+        """Return the packed weights of a tile; of a depthwise one, the block-diagonal matrix, or that of its form."""
+        if has_form(job, FormKind.CORRECTED_AVERAGE):
+            return np.concatenate([array_weights.pack(*each) for each in corrected_average.matrices(job)])
         layer = linear_ops.linear(op)
         chosen = slice(*outputs)
-        weights = linear_ops.weights(layer)[chosen]
-        if isinstance(layer, accel.Conv2dOp) and layer.groups.value > 1:
+        weights, biases = linear_ops.weights(layer)[chosen], np.array(self._shift(layer).biases[chosen])
+        if has_form(job, FormKind.ROWS_AS_CHANNELS):
+            weights, biases = rows_as_channels.matrix(job, weights), np.repeat(biases, job.out_size[0])
+        elif isinstance(layer, accel.Conv2dOp) and layer.groups.value > 1:
             count = len(weights)
             diagonal = np.zeros((count, count, *weights.shape[2:]), np.int8)
             diagonal[range(count), range(count)] = weights[:, 0]
             weights = diagonal
-        biases = np.array(self._shift(layer).biases[chosen])
         return array_weights.pack(self.lowered(job, plain=True), weights, biases)
 
     # What it computes

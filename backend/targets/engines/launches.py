@@ -2,18 +2,53 @@
 
 from __future__ import annotations
 
-from htvm.backend.targets.jobs import Job
-from htvm.backend.targets.soc import Accelerator, CostModel
+from collections.abc import Mapping, Sequence
+
+from htvm.backend.targets.jobs import Job, JobStep, Place, Range
+from htvm.backend.targets.soc import Accelerator, CostModel, OffersForms
 
 
 def fewest(engine: Accelerator, job: Job) -> list[Job]:
-    """Return a layer as the fewest jobs (not lowered) that its engine's weight memory allows."""
-    most = engine.most_outputs(job)
-    whole = (0, job.out_size[0]), (0, job.out_size[1])
-    return [job.tile((first, min(first + most, job.outputs)), *whole)[0] for first in range(0, job.outputs, most)]
+    """Return a layer as the fewest jobs (not lowered) that its engine's weight memory, or its form, allows."""
+    height, width = job.out_size
+    rows = job.form.rows if job.form else height
+    return [
+        job.tile(outputs, (first, min(first + rows, height)), (0, width))[0]
+        for outputs in _parts(job.outputs, engine.most_outputs(job))
+        for first in range(0, height, rows)
+    ]
+
+
+def _parts(count: int, most: int) -> list[Range]:
+    return [(first, min(first + most, count)) for first in range(0, count, most)]
+
+
+def steps(engine: Accelerator, tile: Job, plain: bool = False) -> Sequence[JobStep]:
+    """Return the launches that a tile, not lowered, is computed in: one, if its form has no more.
+
+    plain: without what only saves time.
+    """
+    if tile.form is not None and isinstance(engine, OffersForms):
+        return engine.steps(tile)
+    return (one_step(engine.lowered(tile, plain)),)
+
+
+def one_step(lowered: Job) -> JobStep:
+    """Return the only launch of a tile."""
+    return JobStep(lowered, (Place("input"), Place("rhs"))[: lowered.inputs], Place("output"))
+
+
+def scratch(engine: Accelerator, tile: Job) -> Mapping[str, int]:
+    """Return the buffers that the launches of a tile need beside its feature maps: bytes by name."""
+    return engine.scratch(tile) if tile.form is not None and isinstance(engine, OffersForms) else {}
+
+
+def work(engine: Accelerator, tile: Job, cost_model: CostModel, plain: bool = False) -> int:
+    """Return the cycles of a tile's launches, weights and feature maps being in place."""
+    return sum(cost_model.job_cycles(engine.name, step.job) for step in steps(engine, tile, plain))
 
 
 def cycles(engine: Accelerator, job: Job, cost_model: CostModel | None) -> int:
     """Return the cycles of a layer in the fewest launches, one after the other, weights and maps being in place."""
     assert cost_model is not None, "validated: a target with accelerators has a cost model"
-    return sum(cost_model.job_cycles(engine.name, engine.lowered(part)) for part in fewest(engine, job))
+    return sum(work(engine, part, cost_model) for part in fewest(engine, job))

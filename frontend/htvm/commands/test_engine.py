@@ -81,6 +81,8 @@ def text(check: EngineCheck) -> str:
             f"  {op:8} {accepted:4,} of {check.tried[op]:4,} layers accepted, {check.tiles[op]:7,} tiles, "
             f"{check.compared[op]:11,} values compared"
         )
+    if check.forms:
+        lines.append(f"  forms: {', '.join(f'{kind} {count}' for kind, count in check.forms.items())}")
     if never := [op for op in check.tried if op not in check.accepted]:
         lines.append(f"  accepts no {', '.join(never)}")
     if check.refused:
@@ -114,6 +116,7 @@ def facts(checks: list[EngineCheck], recorded: VectorCheck | None) -> dict[str, 
                 "tiles": dict(check.tiles),
                 "compared": dict(check.compared),
                 "refused": dict(check.refused),
+                "forms": dict(check.forms),
                 "problems": check.problems,
             }
             for check in checks

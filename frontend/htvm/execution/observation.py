@@ -64,7 +64,10 @@ def observed(
         numbers = {id(each): number for number, each in enumerate(_jobs(host.units.timeline))}
         operations = _operations(module)
         places = [place for place, op in enumerate(operations) if isinstance(op, accel.LaunchOp)]
-        found += (_tile(operations[places[numbers[id(job)]] :], steps[job.step], made) for job, made in ended)
+        for job, made in ended:
+            following = operations[places[numbers[id(job)]] :]
+            if not _is_scratch(following[0]):
+                found.append(_tile(following, steps[job.step], made))
     return sorted(found, key=lambda each: each.step.number)
 
 
@@ -92,6 +95,12 @@ def _operations(module: ir.Module) -> list[ir.OpView]:
     """Return the operations of the network's function, in the order of execution."""
     (function,) = accel.functions(module)
     return list(function.body.blocks[0])
+
+
+def _is_scratch(launch: ir.OpView) -> bool:
+    """Say whether a launch writes bytes for another launch of its tile, where feature maps have axes."""
+    assert isinstance(launch, accel.LaunchOp), launch.operation.name
+    return launch.out.type.rank == 1
 
 
 def _tile(operations: Sequence[ir.OpView], step: Step, made: bytes) -> Observation:

@@ -10,6 +10,7 @@ from typing import Any
 
 from mlir import ir
 
+from htvm.backend.targets.jobs import Form
 from htvm.backend.targets.soc import Engine, Soc
 from htvm.backend.targets.violations import Subject, Violation, all_of
 from htvm.backend.targets.violations import text as text_of
@@ -21,6 +22,7 @@ from htvm.explanation.model_edits.search import Counterfactual, NoEdit, NothingH
 from htvm.options import DEFAULTS, CompileOptions
 from htvm.passes.analysis.acceptance import violations
 from htvm.passes.analysis.tiles import NAME as TILING
+from htvm.passes.analysis.ways import Way
 from htvm.plan import Entry
 
 DEPTHWISE = "depthwise"
@@ -85,8 +87,9 @@ class Decision:
     """A layer: its nodes, the first one naming it, the engine that runs it, and all candidates.
 
     kinds: what --op calls it: the operation, the operators of its nodes, and "depthwise". kernel_size, strides, groups:
-    of what has them. inserted: what it is for, if no node of the ONNX file asks for it. tiling: sizes of its tiles, and
-    memory: where its result stays, of a layer on an accelerator. kernel: what computes a linear layer on the host, and
+    of what has them. inserted: what it is for, if no node of the ONNX file asks for it. form: in which an accelerator
+    computes it, if that is not the plain one (backend/targets/forms). tiling: sizes of its tiles, and memory: where its
+    result stays, of a layer on an accelerator. kernel: what computes a linear layer on the host, and
     skips: the input element that it does not multiply, so its time depends on the data.
     """
 
@@ -105,6 +108,7 @@ class Decision:
     memory: str | None
     kernel: str | None = None
     skips: int | None = None
+    form: str | None = None
 
     def facts(self) -> dict[str, Any]:
         """Return the decision as JSON has it."""
@@ -119,6 +123,7 @@ class Decision:
             "inserted": self.inserted,
             "shape": list(self.shape),
             "engine": self.engine,
+            "form": self.form,
             "tiling": dict(self.tiling) or None,
             "memory": self.memory,
             "kernel": self.kernel,
@@ -248,6 +253,7 @@ def decision(layer: accel.Layer, soc: Soc, refits: bool, types: Mapping[str, str
     tiling = accel.attribute(layer, TILING, accel.TilingAttr)
     memory = accel.attribute(layer, "accel.memory", ir.StringAttr)
     skips = accel.attribute(layer, "skip", ir.IntegerAttr)
+    form = Form.of(layer)
     nodes = accel.nodes(layer)
     return Decision(
         node=nodes[0],
@@ -265,6 +271,7 @@ def decision(layer: accel.Layer, soc: Soc, refits: bool, types: Mapping[str, str
         memory=None if memory is None else memory.value,
         kernel=kernel.value if isinstance(kernel, accel.KernelAttr) else None,
         skips=None if skips is None else skips.value,
+        form=None if form is None else form.kind.value,
     )
 
 
@@ -278,9 +285,10 @@ def candidate(layer: accel.Layer, engine: Engine, soc: Soc, refits: bool) -> Can
         search = Search(soc, engine, spec, refits)
         remedy = search.fewest()
         return Candidate(engine.name, violations=broken, then=search.then(), remedy=remedy)
+    form = Form.of(layer) if accel.engine(layer) == engine.name else None
     cycles, power = engine.cycles(layer, soc.cost_model), (soc.power_w or {}).get(engine.name)
     energy = None if power is None else cycles * power / soc.clock_hz * 1e6
-    return Candidate(engine.name, cycles, energy, weight_bytes(layer, engine))
+    return Candidate(engine.name, cycles, energy, weight_bytes(layer, Way(engine, form)))
 
 
 def text(found: Explanation, soc: Soc) -> str:
@@ -308,6 +316,8 @@ def lines(one: Decision) -> Iterator[str]:
         yield f"  inserted   {one.inserted}"
     elif len(one.nodes) > 1:
         yield f"  with       {', '.join(one.nodes[1:])}"
+    if one.form:
+        yield f"  form       {one.form}"
     if one.tiling:
         sizes = ", ".join(f"{one.tiling[name]} {name}" for name in ("outputs", "rows", "columns"))
         stays = f"; its result stays in {one.memory}" if one.memory else ""

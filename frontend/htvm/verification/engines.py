@@ -19,12 +19,14 @@ import numpy as np
 from mlir import ir
 
 from htvm import dialects
-from htvm.backend.targets.jobs import Job, Layout
-from htvm.backend.targets.soc import Accelerator, Soc
+from htvm.backend.targets.engines import launches
+from htvm.backend.targets.jobs import FORM, OPERANDS, Form, Job, Layout, Place
+from htvm.backend.targets.soc import Accelerator, OffersForms, Soc
 from htvm.dialects import accel
+from htvm.dialects.accel import FormKind
 from htvm.dialects.semantics import interpreter, value_ranges
 from htvm.passes.analysis.acceptance import violations
-from htvm.passes.analysis.placement import pixels_are_channels
+from htvm.passes.analysis.placement import layouts_written, pixels_are_channels
 from htvm.passes.analysis.residency import whole_job
 from htvm.passes.analysis.tiles import Tile, Tiling, input_layout, tiles
 from htvm.passes.analysis.tiling import Search
@@ -40,7 +42,8 @@ TILINGS = 5
 class EngineCheck:
     """What was tried and found. Numbers are by operation; problems are texts that name the layer.
 
-    refused: how many layers broke a rule, by the rule's subject. compared: how many values of results.
+    refused: how many layers broke a rule, by the rule's subject. compared: how many values of results. forms: how many
+    layers were tried in forms beside the plain one, by the form's kind.
     """
 
     engine: str
@@ -49,6 +52,7 @@ class EngineCheck:
     tiles: Counter[str] = field(default_factory=Counter[str])
     compared: Counter[str] = field(default_factory=Counter[str])
     refused: Counter[str] = field(default_factory=Counter[str])
+    forms: Counter[str] = field(default_factory=Counter[str])
     problems: list[str] = field(default_factory=list[str])
 
     @property
@@ -87,32 +91,51 @@ def offer(
     name = accel.op_name(layer)
     found.tried[name] += 1
     broken = asked(lambda: violations(soc, engine, layer))
-    if broken:
+    tried = [*([] if broken else [None]), *forms(engine, layer, found)]
+    if not tried:
         found.refused.update({str(each.subject) for each in broken})
     else:
         found.accepted[name] += 1
-        check_layer(soc, engine, module, layer, rng, found)
+        check_layer(soc, engine, module, layer, tried, rng, found)
 
 
 def check_layer(
-    soc: Soc, engine: Accelerator, module: ir.Module, layer: accel.Layer, rng: np.random.Generator, found: EngineCheck
+    soc: Soc,
+    engine: Accelerator,
+    module: ir.Module,
+    layer: accel.Layer,
+    tried: Sequence[Form | None],
+    rng: np.random.Generator,
+    found: EngineCheck,
 ) -> None:
-    """Compare an accepted layer, in several tilings and layouts, with its meaning. Raises Wrong."""
+    """Compare an accepted layer, in forms, tilings and layouts, with its meaning. Raises Wrong."""
     name = accel.op_name(layer)
-    whole = checked_job(engine, layer)
-    search = Search(
-        soc, engine, whole, soc.arena_memory, {each.name: each.size_bytes for each in soc.memories}, True, True
-    )
-    tilings = asked(lambda: list(islice(spread(search), TILINGS)))
-    for given in samples(layer, rng):
-        wanted = interpreted(module, given)
-        for tiling in tilings:
-            for layout in engine.output.layouts:
-                job = replace(whole, layout=layout)
-                result = together(engine, layer, job, tiling, given, found.tiles, name)
-                found.compared[name] += result.size
-                if (difference := first_difference(result, wanted.reshape(result.shape))) is not None:
-                    raise Wrong(f"{difference} in {tiled(tiling, job)}")
+    pairs = [(given, interpreted(module, given)) for given in samples(layer, rng)]
+    for form in tried:
+        if form is not None:
+            layer.operation.attributes[FORM] = form.attribute()
+        whole = checked_job(engine, layer)
+        budgets = {each.name: each.size_bytes for each in soc.memories}
+        search = Search(soc, engine, whole, soc.arena_memory, budgets, loads=True, stores=True)
+        tilings = asked(lambda search=search: list(islice(spread(search), TILINGS)))
+        for given, wanted in pairs:
+            for tiling in tilings:
+                for layout in layouts_written(engine, whole):
+                    job = replace(whole, layout=layout)
+                    result = together(engine, layer, job, tiling, given, found.tiles, name)
+                    found.compared[name] += result.size
+                    if (difference := first_difference(result, wanted.reshape(result.shape))) is not None:
+                        raise Wrong(f"{difference} in {tiled(tiling, job)}{f', form {form}' if form else ''}")
+
+
+def forms(engine: Accelerator, layer: accel.Layer, found: EngineCheck) -> list[Form]:
+    """Return the forms to try a layer in, beside the plain one: the first and the last of each kind. Raises Wrong."""
+    by_kind: dict[FormKind, list[Form]] = {}
+    for form in asked(lambda: engine.forms(layer)) if isinstance(engine, OffersForms) else ():
+        by_kind.setdefault(form.kind, []).append(form)
+    ends = [form for each in by_kind.values() for form in dict.fromkeys((each[0], each[-1]))]
+    found.forms.update(form.kind.value for form in ends)
+    return ends
 
 
 def checked_job(engine: Accelerator, layer: accel.Layer) -> Job:
@@ -217,12 +240,30 @@ def computed(engine: Accelerator, layer: accel.Layer, job: Job, tile: Tile, maps
     if size:
         packed = asked(lambda: engine.pack(tile.job, layer, tile.outputs))
         weights = bytes_of("pack", packed, size, "weight_bytes says")
-    lowered = asked(lambda: engine.lowered(tile.job))
+    scratch = asked(lambda: launches.scratch(engine, tile.job))
+    made = np.zeros(tile.job.output_bytes, np.uint8)
+    buffers = {name: np.zeros(bytes_, np.uint8) for name, bytes_ in scratch.items()}
+    buffers |= {"output": made, **dict(zip(OPERANDS, inputs))}
+    for step in asked(lambda: launches.steps(engine, tile.job)):
+        one, rest = asked(lambda step=step: engine.weight_bytes(step.job if tile.job.form else tile.job)), step.job
+        result = launched(engine, rest, [read(buffers, each, rest.input_bytes) for each in step.inputs], weights[:one])
+        buffers[step.output.buffer][step.output.offset_bytes :][: result.size] = result
+        weights = weights[one:]
+    return made
+
+
+def read(buffers: Mapping[str, np.ndarray], place: Place, size_bytes: int) -> np.ndarray:
+    """Return the bytes at a place."""
+    return buffers[place.buffer][place.offset_bytes :][:size_bytes]
+
+
+def launched(engine: Accelerator, lowered: Job, inputs: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
+    """Return the bytes that the engine makes in one launch. Raises Wrong."""
     words = asked(lambda: lowered.words({}, engine.job_fields))
     if asked(lambda: Job.of_words(words, engine.job_fields))[0] != lowered:
         raise Wrong(f"{lowered} is not what its descriptor says")
     made = asked(lambda: engine.execute(lowered, inputs, weights))
-    return bytes_of("execute", made, tile.job.output_bytes, "expected")
+    return bytes_of("execute", made, lowered.output_bytes, "expected")
 
 
 def first_difference(found: np.ndarray, wanted: np.ndarray) -> str | None:

@@ -24,6 +24,7 @@ from htvm.explanation.model_edits.layer_spec import EFFORTS, LayerSpec, ModelEdi
 from htvm.passes.analysis import activations, layout
 from htvm.passes.analysis.acceptance import legal_engines, violations
 from htvm.passes.analysis.placement import Placing
+from htvm.passes.analysis.ways import Way, in_forms
 from htvm.passes.mapping.legalize_conv import LegalizeConv
 from htvm.passes.mapping.split_clamp import SplitClamp
 
@@ -319,19 +320,21 @@ def alone(soc: Soc, spec: LayerSpec) -> Alone:
     module = spec.as_module()
     rewrite(module, soc)
     (function,) = accel.functions(module)
-    candidates: dict[ir.Value, list[Engine]] = {
-        accel.output(layer): legal_engines(soc, layer) for layer in activations.layers(function)
+    candidates: dict[ir.Value, list[Way]] = {
+        accel.output(layer): in_forms(soc, layer, soc.engines, legal_engines(soc, layer))
+        for layer in activations.layers(function)
     }
     with function.location:
         placed = Placing(soc, function, candidates).solve()
-    weights = sum(weight_bytes(each, soc.engine(placed.engines[accel.output(each)])) for each in linear(module))
-    return Alone(placed.engines[accel.output(layer_of(module))], placed.cycles, weights)
+    weights = sum(weight_bytes(each, placed.ways[accel.output(each)]) for each in linear(module))
+    return Alone(placed.ways[accel.output(layer_of(module))].engine.name, placed.cycles, weights)
 
 
-def weight_bytes(layer: accel.Layer, engine: Engine) -> int:
-    """Return the bytes of a layer's weights as an engine wants them: packed, or as the model has them."""
+def weight_bytes(layer: accel.Layer, way: Way) -> int:
+    """Return the bytes of a layer's weights as a way wants them: packed, or as the model has them."""
+    engine = way.engine
     if isinstance(engine, Accelerator):
-        return sum(map(engine.weight_bytes, launches.fewest(engine, engine.job(layer))))
+        return sum(map(engine.weight_bytes, launches.fewest(engine, way.job(layer))))
     constants = [value for value in layer.operation.operands if activations.is_constant(value)]
     return sum(layout.size_bytes(value.type) for value in constants)
 
