@@ -83,9 +83,8 @@ class Run:
         if len(cost.weights) > 1 and tile.weights not in self.staged:
             self.staged[tile.weights] = self.through(cost.weights[:-1])
         if self.tiling.loads and len(cost.load) > 1 and tile.source not in self.staged:
-            self.staged = {
-                key: end for key, end in self.staged.items() if len(key) < SOURCE_AXES
-            }  # only weights are kept
+            weights = {key: end for key, end in self.staged.items() if len(key) < SOURCE_AXES}
+            self.staged = weights  # only these are kept
             for _ in range(self.search.inputs):
                 self.staged[tile.source] = self.through(cost.load[:-1])
 

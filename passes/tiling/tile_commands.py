@@ -188,6 +188,16 @@ class Layer:
         size = max(sums_bytes(self.engine, job) for job in dict.fromkeys(jobs))
         return buffer(f"{self.node} sums", size, operands(self.engine)["sums"].memory) if size else None
 
+    def stops(
+        self, what: str, value: ir.Value, source: str, target: str, turns: int, size_bytes: int
+    ) -> list[list[ir.Value]]:
+        """Return for each memory that tiles of a map pass through, on their way, the buffers that they use in turn."""
+        element, numbers = ir.MemRefType(value.type).element_type, range(min(self.tiling.buffers, turns))
+        return [
+            [buffer(f"{self.node} {what}", size_bytes, route.target, element) for _ in numbers]
+            for route in self.soc.path(source, target)[:-1]
+        ]
+
     def pack(self, packed: Packed) -> dict[tuple[Range, ...], Weights]:
         """Return the packed weights of each tile by what they are for; nothing if the layer has none."""
         parts: dict[tuple[Range, ...], list[np.ndarray]] = {}
