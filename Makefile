@@ -6,11 +6,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 MODELS := test/inputs/models
 # What an installation is built from. Python files are not listed: it is editable, they count at once.
-BUILT_FROM := pyproject.toml CMakeLists.txt $(wildcard dialects/CMakeLists.txt dialects/accel/*.td dialects/accel/*.h dialects/accel/*.cpp dialects/accel/generator/*.py runtime/CMakeLists.txt runtime/*.c runtime/simulator/CMakeLists.txt runtime/simulator/*.c)
+BUILT_FROM := pyproject.toml CMakeLists.txt $(wildcard dialects/CMakeLists.txt dialects/accel/*.td dialects/accel/*.h dialects/accel/*.cpp dialects/accel/generator/*.py dialects/capi/*.cpp dialects/capi/include/htvm-c/*.h dialects/htvmConfig.cmake.in runtime/CMakeLists.txt runtime/*.c runtime/simulator/CMakeLists.txt runtime/simulator/*.c)
 
 # What clang-format keeps; the .clang-format beside the files or above them says how.
 PRODUCT := dialects passes backend runtime frontend/import_onnx frontend/import_tosa frontend/reference frontend/htvm
-C_FILES := $(wildcard dialects/accel/*.cpp dialects/accel/*.h runtime/*.c runtime/simulator/*.c runtime/kernels/*.h frontend/htvm/integrations/relax/*.h)
+C_FILES := $(wildcard dialects/accel/*.cpp dialects/accel/*.h dialects/capi/*.cpp dialects/capi/include/htvm-c/*.h runtime/*.c runtime/simulator/*.c runtime/kernels/*.h frontend/htvm/integrations/relax/*.h)
 
 .PHONY: demo test test-all test-integrations fuzz lint format docs clean help
 

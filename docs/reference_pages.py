@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import inspect
 import re
 import subprocess
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+import htvm
 from htvm.backend import targets
 from htvm.backend.targets.soc import Soc
 from htvm.commands.htvm import SUBCOMMANDS, command_line
@@ -31,10 +33,40 @@ def write(folder: Path) -> None:
         "passes.md": passes(),
         "targets.md": all_targets(),
         "commands.md": commands(),
+        "api.md": api(),
     }.items():
         file = folder / name
         if not file.exists() or file.read_text(encoding="utf-8") != text:
             file.write_text(text, encoding="utf-8")
+
+
+def api() -> str:
+    """Return the reference of the public names of `htvm`, from their docstrings."""
+    parts = [
+        "# The Python API\n",
+        "`import htvm` and these names are public: [versions](../versions.md) says what that means. "
+        "[MLIR in Python](../integrations/mlir.md) has examples.\n",
+    ]
+    for name in htvm.__all__:
+        found = getattr(htvm, name)
+        parts.append(f"## {name}\n\n{_documented(name, found)}")
+        if inspect.isclass(found):
+            members = [(key, member) for key, member in vars(found).items() if _is_public(key, member)]
+            parts += [f"### {name}.{key}\n\n{_documented(key, member)}" for key, member in members]
+    return "\n".join(parts)
+
+
+def _is_public(name: str, member: object) -> bool:
+    kinds = (property, functools.cached_property, staticmethod, classmethod)
+    return not name.startswith("_") and (inspect.isfunction(member) or isinstance(member, kinds))
+
+
+def _documented(name: str, found: object) -> str:
+    """Return the signature of something and its docstring."""
+    inner = getattr(found, "__func__", getattr(found, "fget", getattr(found, "func", found)))
+    is_error = inspect.isclass(found) and issubclass(found, Exception)
+    signature = "" if is_error or not callable(found) else f"```python\n{name}{inspect.signature(inner)}\n```\n\n"
+    return f"{signature}```text\n{inspect.getdoc(inner) or ''}\n```\n"
 
 
 def dialect() -> str:

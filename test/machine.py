@@ -36,6 +36,7 @@ class Machine:
     chromium: str
     neovim: str
     bash: str
+    has_mlir_for_cpp: bool
     has_sphinx: bool
     has_tvm: bool
     has_torch: bool
@@ -55,6 +56,7 @@ class Machine:
             "the report's page in a browser: no chromium or google-chrome": not self.chromium,
             "the language server in an editor: no nvim": not self.neovim,
             "completion of commands, and the examples of docs/: no bash": not self.bash,
+            "the dialect in C++: no cmake, compiler or xtc-mlir-dev; pip install '.[dev]'": not self.has_mlir_for_cpp,
             "the site: no Sphinx; pip install -e '.[docs]'": not self.has_sphinx,
             "htvm inside TVM: no apache-tvm; make test-integrations": not self.has_tvm,
             "htvm from PyTorch: no torch or torchao; make test-integrations": not self.has_torch,
@@ -84,6 +86,7 @@ def probe() -> Machine:
         chromium=first("chromium", "chromium-browser", "google-chrome"),
         neovim=first("nvim"),
         bash=first("bash"),
+        has_mlir_for_cpp=has_mlir_for_cpp(),
         has_sphinx=find_spec("furo") is not None,
         has_tvm=find_spec("tvm") is not None,
         has_torch=all(find_spec(name) is not None for name in ("torch", "torchao", "onnxscript")),
@@ -94,6 +97,13 @@ def probe() -> Machine:
 def first(*names: str) -> str:
     """Return the path of the first program that there is, or an empty text."""
     return next((path for name in names if (path := shutil.which(name))), "")
+
+
+def has_mlir_for_cpp() -> bool:
+    """Say whether programs in C++ can be built against MLIR: CMake, a compiler, MLIR's headers and LLVM's."""
+    folders = [Path(place) for name in ("mlir", "llvm") for place in find_spec(name).submodule_search_locations]
+    headers = all((folder / "include" / folder.name).is_dir() for folder in folders)
+    return headers and bool(first("cmake")) and bool(first("c++", "g++", "clang++"))
 
 
 def sanitizes(compiler: str) -> bool:

@@ -68,11 +68,10 @@ class Diagnostic:
         )
 
     def about(self, model: str) -> str:
-        """Say it as `resnet8.onnx: node 'conv1': message`, or with line and column if it is about a text."""
-        if self.place.node in ("", model):
-            position = f"{self.place.line}:{self.place.column}: " if self.place.line else ""
-            return f"{model}:{position or ' '}{self.message}"
-        return f"{model}: node '{self.place.node}': {self.message}"
+        """Say it as `resnet8.onnx: node 'conv1': message`, with line and column if it is about a text."""
+        position = f"{self.place.line}:{self.place.column}: " if self.place.line else " "
+        node = f"node '{self.place.node}': " if self.place.node not in ("", model) else ""
+        return f"{model}:{position}{node}{self.message}"
 
 
 @contextmanager

@@ -29,7 +29,7 @@ from htvm.passes.analysis.stages import STAGES, stage_of
 from htvm.passes.planning.plan_memory import shortages
 from htvm.plan import attribute as plan_attribute
 from htvm.reproduction import FailedPassError, run_passes
-from htvm.sources import INPUT, Model, Source, source_of
+from htvm.sources import INPUT, Model, OnnxSource, Source, source_of
 
 if TYPE_CHECKING:
     from htvm.driver import CompiledModel
@@ -72,6 +72,8 @@ class Pipeline:
                 which = f"requant is '{self.options.requant}' and the module is in stage '{self.entry}'"
                 raise ModelError([f"{self.source.label}: {which}, {wanted}"])
         with problems_of_passes(self.source.label, self.module, self.soc):
+            if not isinstance(self.source, OnnxSource):  # whoever made a module may not know what its stage promises
+                run_passes(f"verify-stage{{stage={self.entry}}}", self.module, self.soc, self.source.label)
             self._arrived(self.entry)
 
     @property

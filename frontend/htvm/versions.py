@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import platform
 import shlex
+from importlib import metadata
 from importlib.metadata import version
+from pathlib import Path
 
 from htvm import __version__
 from htvm.runtime.interrupts import run_child
@@ -31,3 +33,8 @@ def compiler(cc: str | None) -> str:
         return f"clang of ziglang {version('ziglang')}"
     told = run_child([*shlex.split(cc), "--version"])
     return told.stdout.partition("\n")[0] or cc
+
+
+def cmake_dir() -> Path:
+    """Return the folder of htvmConfig.cmake, which an installation has, an editable one too."""
+    return Path(str(metadata.distribution("htvm").locate_file("htvm/lib/cmake/htvm")))

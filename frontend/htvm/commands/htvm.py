@@ -56,6 +56,7 @@ def command_line(commands: Collection[str | None]) -> argparse.ArgumentParser:
     """Return the parser of all commands, with the arguments of some: what is slow to import is left out."""
     top = parser("htvm", SUMMARY, EXAMPLES)
     top.add_argument("--version", action=Version, nargs=0, help="print the versions of htvm and of what it stands on")
+    top.add_argument("--cmake-dir", action=CMakeDir, nargs=0, help="print where find_package(htvm) finds htvm for C++")
     subparsers = top.add_subparsers(metavar="COMMAND", required=True)
     for name, summary in SUBCOMMANDS.items():
         if name in commands:
@@ -82,4 +83,14 @@ class Version(argparse.Action):
         from htvm.versions import versions
 
         print(*(f"{name} {found}" for name, found in versions().items()), sep="\n")
+        raise SystemExit(0)
+
+
+class CMakeDir(argparse.Action):
+    """Print a folder and end."""
+
+    def __call__(self, *_: object) -> None:
+        from htvm.versions import cmake_dir
+
+        print(cmake_dir())
         raise SystemExit(0)

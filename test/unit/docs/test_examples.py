@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 
@@ -111,15 +112,21 @@ def test_what_readme_says_of_use_works_when_pasted(tmp_path: Path) -> None:
     assert {"compile", "run", "verify", "explain", "report"} < named
 
 
-NEEDED = {"tvm.md": machine().has_tvm, "pytorch.md": machine().has_torch}
-"""Whether there is what the pages of docs/integrations need."""
+NEEDED = {
+    "tvm.md": (machine().has_tvm, "make test-integrations"),
+    "pytorch.md": (machine().has_torch, "make test-integrations"),
+    "cpp.md": (machine().has_mlir_for_cpp, "cmake, a C++ compiler, xtc-mlir-dev"),
+    "passes.md": (find_spec("lit") is not None, "pip install lit"),
+}
+"""Whether there is what the pages of docs/integrations need, and what helps if not."""
 
 
 @pytest.mark.skipif(not machine().bash, reason="no bash")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT / "docs").as_posix())
 def test_examples_print_what_the_page_shows(page: Path, tmp_path: Path) -> None:
-    if page.parent.name == "integrations" and not NEEDED[page.name]:
-        pytest.skip("not installed; make test-integrations")
+    there, remedy = NEEDED.get(page.name, (True, ""))
+    if not there:
+        pytest.skip(f"not installed: {remedy}")
     patterns = ("mlperf_tiny/*.onnx", "mlperf_tiny/golden/*.npz", "htvm/*.onnx")
     for file in (file for pattern in patterns for file in MODELS.glob(pattern)):
         (tmp_path / file.name).symlink_to(file)
