@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import numpy as np
 from mlir import ir
-from mlir.dialects import func, memref
+from mlir.dialects import func
 
 from htvm.backend.targets.soc import Soc
 from htvm.dialects import accel
@@ -140,7 +140,7 @@ def read_program(module: ir.Module, soc: Soc, name: str | None = None) -> Progra
     memories = _memories(module)
     ports = tuple(_ports(function))
     places: dict[ir.Value, Address] = {port.value: port.pointer for port in ports} | dict(_places(function))
-    constants = [op for op in module.body if isinstance(op, memref.GlobalOp)]
+    constants = list(accel.constants(module, function))
     data = {op.sym_name.value: np.array(op.initial_value) for op in constants}
     memories_of = {op.sym_name.value: values.memory_in(ir.MemRefType(op.type_.value)) for op in constants}
     far_memories = {memory.name for memory in soc.far_memories}

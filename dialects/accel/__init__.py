@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from mlir import ir
-from mlir.dialects import func
+from mlir.dialects import func, memref
 
 from ._accel_ops_gen import *  # noqa: F403
 from ._accel_ops_gen import ClampOp, Pool2dOp, TakeOp
@@ -92,6 +92,15 @@ def functions(module: ir.Module | ir.Operation) -> Iterator[func.FuncOp]:
     """Yield the functions of a module that are htvm's; others beside them stay as they are."""
     for op in module.operation.regions[0].blocks[0]:
         if isinstance(op, func.FuncOp) and not op.is_external and is_network(op):
+            yield op
+
+
+def constants(module: ir.Module | ir.Operation, function: func.FuncOp | None = None) -> Iterator[memref.GlobalOp]:
+    """Yield the globals that a function of htvm's reads, or all of them do; those of others are theirs."""
+    readers = functions(module) if function is None else (function,)
+    read = {op.name.value for each in readers for op in each.body.blocks[0] if isinstance(op, memref.GetGlobalOp)}
+    for op in module.operation.regions[0].blocks[0]:
+        if isinstance(op, memref.GlobalOp) and op.sym_name.value in read:
             yield op
 
 

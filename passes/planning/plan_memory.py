@@ -111,7 +111,7 @@ def by_memory(function: func.FuncOp) -> dict[str, list[Lifetime]]:
 
 
 def constant_bytes(module: ir.Operation, target: Soc) -> dict[str, int]:
-    """Return the bytes of all globals, and of a descriptor of each different job, by memory; 0 for any other memory.
+    """Return the bytes of all constants, and of a descriptor of each different job, by memory; 0 for any other memory.
 
     A program needs no fewer descriptors; how many more it has, for jobs in several places, is known when it is written.
     """
@@ -120,11 +120,10 @@ def constant_bytes(module: ir.Operation, target: Soc) -> dict[str, int]:
     jobs = {op.job for op in commands if isinstance(op, accel.LaunchOp)}
     found[target.constants_in] += 4 * DESCRIPTOR_WORDS * len(jobs)
     weights = weight_bytes(module)
-    for op in module.regions[0].blocks[0]:
-        if isinstance(op, memref.GlobalOp):
-            memref_type = op.type_.value
-            size_bytes = weights.get(op.sym_name.value, layout.size_bytes(memref_type))
-            found[layout.memory_of(memref_type)] += layout.aligned(size_bytes)
+    for op in accel.constants(module):
+        memref_type = op.type_.value
+        size_bytes = weights.get(op.sym_name.value, layout.size_bytes(memref_type))
+        found[layout.memory_of(memref_type)] += layout.aligned(size_bytes)
     return found
 
 

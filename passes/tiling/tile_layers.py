@@ -155,14 +155,12 @@ def work(layer: accel.Layer) -> Work:
 
 def erase_unused_globals(module: ir.Operation) -> None:
     """Erase the weights that only accelerators read: they are packed now."""
-    used: set[str] = set()
+    before = list(accel.constants(module))
     for function in accel.functions(module):
         for op in list(function.body.blocks[0]):
-            if isinstance(op, memref.GetGlobalOp):
-                if any(True for _ in op.result.uses):
-                    used.add(op.name.value)
-                else:
-                    op.operation.erase()
-    for op in list(module.regions[0].blocks[0]):
-        if isinstance(op, memref.GlobalOp) and op.sym_name.value not in used:
+            if isinstance(op, memref.GetGlobalOp) and not any(True for _ in op.result.uses):
+                op.operation.erase()
+    used = {op.sym_name.value for op in accel.constants(module)}
+    for op in before:
+        if op.sym_name.value not in used:
             op.operation.erase()

@@ -201,6 +201,30 @@ def test_several_functions_go_through_the_stages_together(tmp_path: Path) -> Non
         assert compiled.run(seed=1).outputs["result0"].shape == (1, elements)
 
 
+@pytest.mark.parametrize("target", ["rv32", "diana"])
+def test_globals_of_others_stay_and_are_no_constants_of_the_c(target: str) -> None:
+    theirs = """
+        memref.global "private" constant @unused : memref<4xf32> = dense<1.0>
+        memref.global "private" constant @read : memref<4xf32> = dense<1.0>
+        func.func private @declared(f32)
+        func.func @theirs() -> memref<4xf32> {
+          %0 = memref.get_global @read : memref<4xf32>
+          return %0 : memref<4xf32>
+        }
+    """
+    whole = htvm.compile(models.path("htvm/layers/aconv_1x1_64x576"), target, keep_stages=["imported"])
+    both = parsed(whole.stages["imported"])
+    alone = htvm.compile(both, target)
+    with both.context:
+        for op in ir.Module.parse(theirs).body.operations:
+            both.body.append(op.detach_from_parent())
+    compiled = htvm.compile(both, target)
+    assert compiled.project.sources == alone.project.sources
+    assert compiled.project.report.constant_bytes == alone.project.report.constant_bytes
+    left = str(compiled.module)
+    assert all(name in left for name in ("@unused", "@read", "@declared", "@theirs"))
+
+
 @pytest.mark.skipif(which("gcc") is None or which("g++") is None, reason="no gcc")
 @pytest.mark.parametrize(
     ("name", "target"),

@@ -4,7 +4,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import pairwise
@@ -112,6 +112,15 @@ def test_what_readme_says_of_use_works_when_pasted(tmp_path: Path) -> None:
     assert {"compile", "run", "verify", "explain", "report"} < named
 
 
+def name(page: Path) -> str:
+    return page.relative_to(ROOT / "docs").as_posix()
+
+
+def marks(page: Path) -> Sequence[pytest.MarkDecorator]:
+    """Return the mark of a page whose examples take long: a compiler of C++ reads MLIR's headers."""
+    return [pytest.mark.slow] if page.name == "cpp.md" else []
+
+
 NEEDED = {
     "tvm.md": (machine().has_tvm, "make test-integrations"),
     "pytorch.md": (machine().has_torch, "make test-integrations"),
@@ -122,7 +131,7 @@ NEEDED = {
 
 
 @pytest.mark.skipif(not machine().bash, reason="no bash")
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT / "docs").as_posix())
+@pytest.mark.parametrize("page", [pytest.param(page, id=name(page), marks=marks(page)) for page in PAGES])
 def test_examples_print_what_the_page_shows(page: Path, tmp_path: Path) -> None:
     there, remedy = NEEDED.get(page.name, (True, ""))
     if not there:
