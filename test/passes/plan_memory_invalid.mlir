@@ -21,6 +21,7 @@ func.func @too_large(%x: memref<1x1x1x2500xi8, "ram"> {accel.name = "x"}, %y: me
 // CHECK: the constants alone do not fit: fewer weights help, or a larger ram
 memref.global "private" constant @w : memref<9000xi8, "ram"> = dense<1>
 func.func @too_many_weights(%x: memref<4xi8, "ram"> {accel.name = "x"}, %y: memref<4xi8, "ram"> {accel.result}) {
+  %w = memref.get_global @w : memref<9000xi8, "ram">
   accel.transpose %x into %y {permutation = array<i64: 0>} : (memref<4xi8, "ram">, memref<4xi8, "ram">) -> () loc("end")
   return
 }
