@@ -12,7 +12,7 @@ from htvm.dialects import accel
 from .commands import root_of
 from .program import Program
 from .record import BufferKind
-from .values import offset_of
+from .values import offset_of, whole
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def places(program: Program) -> list[Place]:
     uses: dict[ir.Value, list[int]] = {}
     for step in program.steps:
         for value in (*step.parameters, *step.held):
-            uses.setdefault(value, []).append(step.number)
+            uses.setdefault(whole(value), []).append(step.number)
     found: list[Place] = []
     for port in program.ports:
         kind, end = (BufferKind.OUTPUT, len(program.steps)) if port.is_result else (BufferKind.INPUT, -1)

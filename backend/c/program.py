@@ -151,7 +151,7 @@ def read_program(module: ir.Module, soc: Soc, name: str | None = None) -> Progra
     shared = Shared(Constants(), data, far, convolution.forms(linear))
     commands = Commands(soc)
     written = write_steps(ops, shared, commands)
-    calls = tuple(tuple(places[value] for value in step.parameters) for step in written)
+    calls = tuple(tuple(places[values.whole(value)] for value in step.parameters) for step in written)
     return Program(project_name(model), model, ports, memories, soc.arena_memory, written, calls, shared, commands)
 
 
@@ -256,6 +256,6 @@ def _is_nothing(layer: ir.OpView, places: Mapping[ir.Value, Address]) -> bool:
     """Say whether a layer is a reshape whose input and output are in one place."""
     if not isinstance(layer, accel.ReshapeOp) or values.global_name(layer.input) is not None:
         return False
-    source, target = layer.input, accel.output(layer)
+    source, target = values.whole(layer.input), accel.output(layer)
     same_buffer = isinstance(places[source], ArenaAddress) and places[source] == places[target]
     return source == target or same_buffer

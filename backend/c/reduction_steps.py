@@ -14,7 +14,7 @@ from htvm.dialects.copies import merge_axes
 from .requant import Requant
 from .step import Step, is_argument, loops_over, requant_fields
 from .syntax import Field
-from .values import element_type, shape, strides
+from .values import element_type, shape, strides, whole
 from .writers import writes
 
 
@@ -68,7 +68,7 @@ def has_words(layer: accel.Pool2dOp) -> bool:
         return False
     x_n, x_c, x_h, x_w = strides(layer.input)
     aligned = x_c == 1 and not any(step % 4 for step in (x_n, x_h, x_w, shape(layer.input)[1]))
-    is_buffer = not is_argument(layer.input)  # a caller may have a map anywhere
+    is_buffer = not is_argument(whole(layer.input))  # a caller may have a map anywhere
     return aligned and is_buffer and element_type(layer.input).size_bytes == 1
 
 

@@ -77,7 +77,7 @@ def step_plan(step: Step, numbers: Mapping[ir.Value, int]) -> StepPlan:
         shape=step.shape,
         scratch_bytes=step.scratch_bytes,
         weight_bytes=sum(step.shared.data[name].nbytes for name in constants),
-        reads=tuple(numbers[value] for value in step.parameters if value not in own),
+        reads=tuple(numbers[values.whole(value)] for value in step.parameters if value not in own),
         writes=tuple(numbers[value] for value in own),
         predicted_cycles=predicted.value if predicted is not None else None,
         tiled=tiled_plan(step.layer),

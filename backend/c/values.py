@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from mlir import ir
+from mlir.dialects.memref import ReinterpretCastOp
 from numpy.typing import NDArray
 
 from htvm.dialects import accel
@@ -100,6 +101,13 @@ def global_name(value: ir.Value) -> str | None:
     if isinstance(owner, ir.Block) or owner.operation.name != "memref.get_global":
         return None
     return ir.FlatSymbolRefAttr(owner.operation.attributes["name"]).value
+
+
+def whole(value: ir.Value) -> ir.Value:
+    """Return what a value is a view of, from its first byte on; itself if it is none."""
+    while isinstance(view := accel.producer(value), ReinterpretCastOp):
+        value = view.source
+    return value
 
 
 def broadcast_strides(value: ir.Value, to: Sequence[int]) -> tuple[int, ...]:

@@ -71,7 +71,7 @@ def _action(op: ir.OpView, index: int, number: dict[ir.Operation, int], count: i
             return Action(op, index, end, tuple(_memory([*op.inputs, *weights])), (whole(op.out),), sums)
         case _:
             assert accel.is_layer(op), op.operation.name
-            read = tuple(activations.read_by(op))
+            read = tuple(dict.fromkeys(map(whole, activations.read_by(op))))
             return Action(op, index, index, read, (accel.output(op),), tuple(activations.scratch_of(op)))
 
 

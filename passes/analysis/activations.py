@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from mlir import ir
-from mlir.dialects import func
+from mlir.dialects import func, memref
 
 from htvm.dialects import accel
 
@@ -64,3 +64,10 @@ def is_returned(value: ir.Value) -> bool:
 def is_argument(value: ir.Value) -> bool:
     """Say whether a value is an argument of the function."""
     return isinstance(value.owner, ir.Block)
+
+
+def is_of_caller(value: ir.Value) -> bool:
+    """Say whether a value is an argument, or may be read where one is: one with other axes."""
+    while isinstance(op := accel.producer(value), accel.TransposeOp | accel.ReshapeOp | memref.ReinterpretCastOp):
+        value = op.source if isinstance(op, memref.ReinterpretCastOp) else op.input
+    return is_argument(value)

@@ -42,6 +42,12 @@ def same_places(one: ir.Type, other: ir.Type) -> bool:
     return all(a == b for size, a, b in steps if size > 1)
 
 
+def same_bytes(permutation: Sequence[int], source: ir.Type, target: ir.Type) -> bool:
+    """Say whether a transpose leaves each element in its place, counted in elements: only the names of axes change."""
+    shape, steps, own = ir.ShapedType(target).shape, strides(target), strides(source)
+    return all(steps[axis] == own[moved] for axis, moved in enumerate(permutation) if shape[axis] > 1)
+
+
 def is_row_major(value_type: ir.Type) -> bool:
     """Say whether the elements lie one after the other in logical order."""
     shaped = ir.ShapedType(value_type)

@@ -174,7 +174,7 @@ def read(layer: accel.Conv2dOp | accel.DenseOp) -> Linear:
 def has_words(layer: accel.Conv2dOp) -> bool:
     """Say whether four channels of a layer's input are a word: bytes, neighbours, in memory that htvm has aligned."""
     steps = layout.strides(layer.input.type)
-    by_caller = activations.is_argument(layer.input) or activations.is_returned(layer.input)
+    by_caller = activations.is_of_caller(layer.input) or activations.is_returned(layer.input)
     is_aligned = steps[1] == 1 and not any(step % WORD_BYTES for step in (steps[0], *steps[2:]))
     return is_aligned and layout.element_bytes(layer.input.type) == 1 and not by_caller
 

@@ -9,7 +9,7 @@ from mlir.dialects import func
 from htvm.dialects import accel
 
 from . import activations, layout
-from .actions import actions
+from .actions import actions, whole
 from .packing import Trail
 from .trails import trails
 
@@ -73,7 +73,7 @@ def overlaps(function: func.FuncOp, lives: Sequence[Lifetime]) -> dict[tuple[int
         if made is None or lives[made].first != action.number:
             continue
         for value, trail in trails(action.op).items():
-            read = index.get(value)
+            read = index.get(whole(value))
             is_exact = trail.multiple == 0
             if read is None or lives[read].last != action.number or read == made:
                 continue

@@ -13,7 +13,7 @@ from mlir.dialects import func
 from htvm.dialects import accel
 
 from . import activations, layout
-from .actions import Action, actions
+from .actions import Action, actions, whole
 from .trails import trails
 
 
@@ -108,7 +108,8 @@ def conflicts(function: func.FuncOp) -> Iterator[Conflict]:
 def _may_replace(layer: ir.OpView, source: Region, output: Region) -> bool:
     """Say whether a layer may write its output over `source` while it reads it: behind its reads, or, of two buffers,
     element by element."""
-    trail = trails(layer).get(source.value) if accel.is_layer(layer) else None
+    found = {whole(value): trail for value, trail in trails(layer).items()} if accel.is_layer(layer) else {}
+    trail = found.get(source.value)
     if trail is None or not trail.allows(source.begin - output.begin):
         return False
     return trail.multiple > 0 or not (activations.is_argument(source.value) or activations.is_argument(output.value))

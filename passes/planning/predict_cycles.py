@@ -32,7 +32,7 @@ from htvm.dialects import accel
 from htvm.dialects.copies import Runs
 
 from ..analysis import activations, layout, occupancy
-from ..analysis.actions import is_action
+from ..analysis.actions import is_action, whole
 from ..analysis.timeline import Timeline
 
 PREDICTED_CYCLES = "accel.predicted_cycles"
@@ -131,8 +131,8 @@ class Clock:
         """Say whether an operation is a reshape whose result is in the place of its input."""
         if not isinstance(op, accel.ReshapeOp) or activations.is_constant(op.input):
             return False
-        source, target = self.places[op.input], self.places[accel.output(op)]
-        is_argument = activations.is_argument(op.input) or activations.is_argument(accel.output(op))
+        source, target = self.places[whole(op.input)], self.places[accel.output(op)]
+        is_argument = activations.is_of_caller(op.input) or activations.is_argument(accel.output(op))
         return op.input == accel.output(op) or (not is_argument and source.begin == target.begin)
 
 

@@ -10,7 +10,8 @@
 Results of the function become its last arguments, marked `accel.result`, and the layer that makes one writes
 there. A result that no layer can write, because it is an argument, a constant or another result too, is
 copied by a reshape that changes nothing. A reshape is a copy at most: none where the planner puts both
-buffers in one place.
+buffers in one place. What only gives an input of the network other axes, a reshape or a transpose to the layout that it
+has in memory, is a view.
 
 Stage    scheduled -> tiled
 Reads    layouts of values; `accel.memory` of layers; the target's memories for activations and constants
@@ -20,9 +21,11 @@ Needs    order-layers before it: the order of the layers is the order of executi
 Fails    on an op that is neither a layer nor a constant; on a copy that no engine makes
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from mlir import ir
 from mlir.dialects import arith, func, memref
@@ -35,6 +38,9 @@ from htvm.dialects.accel import Purpose
 
 from ..analysis import activations, layout
 from ..analysis.names import Names, identifier
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,7 @@ class BufferizeLayers:
                         copy.location.emit_error(no_copier(self.target, violations))
                         this_pass.signal_pass_failure()
 
-    def bufferize(self, function: func.FuncOp, constants: "Globals") -> list[accel.ReshapeOp]:
+    def bufferize(self, function: func.FuncOp, constants: Globals) -> list[accel.ReshapeOp]:
         """Rewrite one function; return the copies that its results need, which have no engine yet."""
         *old, old_return = operations(function)
         returned = list(old_return.operands)
@@ -77,6 +83,10 @@ class BufferizeLayers:
 
         for layer in old:
             if not accel.is_layer(layer):
+                continue
+            if is_view(layer):
+                with ir.InsertionPoint(layer), layer.location:
+                    place[accel.output(layer)] = view(place[layer.input], accel.output(layer).type)
                 continue
             with ir.InsertionPoint(layer), layer.location:
                 operands = [place.get(value) or constants.get(value, layer) for value in layer.operands]
@@ -97,6 +107,29 @@ class BufferizeLayers:
         for op in reversed([*old, old_return]):
             op.operation.erase()
         return copies
+
+
+def is_view(layer: accel.Layer) -> TypeIs[accel.TransposeOp | accel.ReshapeOp]:
+    """Say whether a layer only gives an input of the network other axes: its bytes are read where they are."""
+    if not isinstance(layer, accel.TransposeOp | accel.ReshapeOp) or not activations.is_argument(layer.input):
+        return False
+    result = accel.output(layer)
+    if activations.is_returned(result) or accel.attribute(layer, "accel.memory", ir.StringAttr) is not None:
+        return False
+    if isinstance(layer, accel.TransposeOp):
+        return layout.same_bytes(list(layer.permutation), layer.input.type, result.type)
+    return layout.is_row_major(layer.input.type) and layout.is_row_major(result.type)
+
+
+def view(source: ir.Value, wanted: ir.Type) -> ir.Value:
+    """Return the memory of a value with the axes of a tensor type, at the insertion point."""
+    shape, steps = list(ir.ShapedType(wanted).shape), list(layout.strides(wanted))
+    strided = layout.memref(wanted, layout.memory_of(source.type))
+    if strided.layout != ir.StridedLayoutAttr.get(0, steps):  # row-major, which a view must say as well
+        strided = ir.MemRefType.get(shape, strided.element_type, None, strided.memory_space)
+    return memref.ReinterpretCastOp(
+        strided, source, [], [], [], static_offsets=[0], static_sizes=shape, static_strides=steps
+    ).result
 
 
 class Globals:

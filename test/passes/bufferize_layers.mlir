@@ -69,3 +69,16 @@ func.func @returned_and_read(%x: tensor<4xi8>) -> (tensor<4xi8>, tensor<4xi8>) {
   %b = accel.add %a, %x {engine = "host"} : (tensor<4xi8>, tensor<4xi8>) -> tensor<4xi8>
   return %a, %b : tensor<4xi8>, tensor<4xi8>
 }
+
+// An input whose bytes are in the layout already is read where it is, under the names of other axes.
+// CHECK-LABEL: func.func @input_with_other_axes_is_a_view
+// CHECK-SAME: %[[X:.*]]: memref<1x4x4x2xi8, "ram">
+// CHECK: %[[VIEW:.*]] = memref.reinterpret_cast %[[X]] to offset: [0], sizes: [1, 2, 4, 4], strides: [32, 1, 8, 2] : memref<1x4x4x2xi8, "ram"> to memref<1x2x4x4xi8, strided<[32, 1, 8, 2]>, "ram">
+// CHECK-NOT: accel.transpose
+// CHECK: accel.pool2d %[[VIEW]]
+#pixels = affine_map<(n, c, h, w) -> (n, h, w, c)>
+func.func @input_with_other_axes_is_a_view(%x: tensor<1x4x4x2xi8>) -> tensor<1x2x1x1xi8> {
+  %0 = accel.transpose %x {engine = "host", permutation = array<i64: 0, 3, 1, 2>} : (tensor<1x4x4x2xi8>) -> tensor<1x2x4x4xi8, #pixels>
+  %1 = accel.pool2d %0 {engine = "host", kind = #accel.pool_kind<max>, kernel = array<i64: 4, 4>, strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>} : (tensor<1x2x4x4xi8, #pixels>) -> tensor<1x2x1x1xi8>
+  return %1 : tensor<1x2x1x1xi8>
+}
