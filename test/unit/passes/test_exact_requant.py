@@ -6,8 +6,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from htvm.dialects.semantics import tosa_scaling
 from htvm.passes.analysis import exact_requant
-from htvm.passes.analysis.monotone_steps import Inexact, Requant, Steps
+from htvm.passes.analysis.monotone_steps import DoubleRounded, Inexact, Requant, Scales, Steps
 
 
 def steps(slope, intercept, first, last, zero_point=0, lowest=-128, highest=127, rounding="half_even") -> Steps:
@@ -318,3 +319,32 @@ def test_a_wrong_constant_is_noticed() -> None:
     assert difference(wanted, found) is None
     wrong = [a for a in range(-1000, 1001) if spoilt(0, a) != wanted.exact(0, a)]
     assert wrong and difference(wanted, spoilt) == Inexact(len(wrong), 0, wrong[0])
+
+
+@pytest.mark.parametrize("double_round", [False, True])
+@pytest.mark.parametrize("zero_point", [-128, 5])
+def test_tosa_rescales_are_exact(zero_point: int, double_round: bool) -> None:
+    """Every accumulator of channels that are scaled up, down and not at all; two roundings are written where needed."""
+    multiplier = np.array([1 << 30, 1610612737, 2147483647, 1073741825, 0])
+    shift = np.array([31, 36, 38, 30, 36])
+    offset = np.array([0, -700, 1350, 7, 3])
+    ends = np.array([-900, -9000, -3000, -200, -5]), np.array([900, 8000, 3000, 200, 5])
+    wanted = DoubleRounded.of(Scales(multiplier, shift, double_round), offset, ends, zero_point, (-128, 127))
+    assert isinstance(wanted, DoubleRounded) == double_round
+    found = exact_requant.solve(wanted)
+    assert_exact(wanted, found)
+    for channel in range(len(offset)):
+        for a in range(int(ends[0][channel]), int(ends[1][channel]) + 1):
+            values = np.array([a + offset[channel]])
+            scaled = tosa_scaling.apply_scale(values, multiplier[channel], shift[channel], double_round)
+            assert wanted.exact(channel, a) == np.clip(scaled[0] + zero_point, -128, 127)
+
+
+def test_two_roundings_of_a_signed_result_are_written_down() -> None:
+    ends = np.array([-9000]), np.array([9000])
+    scales = Scales(np.array([1610612737]), np.array([36]), True)
+    found = exact_requant.solve(DoubleRounded.of(scales, np.array([3]), ends, 5, (-128, 127)))
+    assert found.double_round and found.offset.tolist() == [3]
+    # Of a result that is never below its zero point, one offset is right.
+    positive = exact_requant.solve(DoubleRounded.of(scales, np.array([3]), ends, -128, (-128, 127)))
+    assert positive.narrow and not positive.double_round

@@ -2,9 +2,11 @@
 
 from collections import Counter
 from math import prod
+from pathlib import Path
 
 import planted
 import pytest
+from tosa.networks import network
 
 import htvm
 from htvm.backend.c.program import read_program
@@ -88,3 +90,14 @@ def test_missing_wait_is_an_error_with_the_node(monkeypatch: pytest.MonkeyPatch)
 
 def test_what_is_neither_is_said() -> None:
     assert Accumulator(3, 17).said(4, 5) == "the accumulator is 17; stage 'integer' makes 3 of it, which is neither"
+
+
+def test_first_wrong_tensor_of_a_tosa_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Layers have their channels first, tensors of tosa last: each is compared in the layer's order."""
+    (tmp_path / "net.mlir").write_text(network("residual").text())
+    assert htvm.verify(tmp_path / "net.mlir").exact
+    planted.wrong_shift(monkeypatch)
+    found = htvm.verify(tmp_path / "net.mlir").diverging
+    assert found.summary.startswith("add") and found.node == found.tensor
+    line = int(found.node.removeprefix("line_"))
+    assert "tosa.clamp" in network("residual").text().split("\n")[line - 1]
