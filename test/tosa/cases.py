@@ -69,6 +69,15 @@ def conv2d_two_readers(f: Function) -> str:
 
 
 @case
+def conv2d_i16(f: Function) -> str:
+    """Biases and accumulators have 48 bits."""
+    x = f.op("reshape", [WIDE, f.sizes([1, 1, 2, 3])], (1, 1, 2, 3), "i16")
+    sums, _ = f.conv2d(x, 4, (1, 2), pad=(0, 0, 1, 0))
+    pairs = [(int(m), 38) for m in f.random.integers(1 << 14, 1 << 15, 4)]
+    return f.rescale(sums, pairs, "i16", double=False, wide=False)
+
+
+@case
 def fully_connected(f: Function) -> str:
     flat = f.op("reshape", [VECTOR, f.sizes([1, 1, 1, 12])], (1, 1, 1, 12), "i8")
     sums, reach = f.conv2d(flat, 7, (1, 1), zero=3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -110,8 +111,27 @@ def literal(op: ir.OpView | ir.Operation) -> np.ndarray | None:
     if held.is_splat:
         number = ir.IntegerAttr(held.get_splat_value()).value
         return np.full(shape, number, np.int64)
-    found = np.array(held)
-    return found.astype(np.int64).reshape(shape)
+    if isinstance(element, ir.IntegerType) and element.width not in NUMPY_WIDTHS:
+        return _unusual(str(held), element.width).reshape(shape)
+    return np.array(held).astype(np.int64).reshape(shape)
+
+
+NUMPY_WIDTHS = (1, 8, 16, 32, 64)
+"""Of integers that MLIR gives to numpy."""
+
+
+def _unusual(text: str, width: int) -> np.ndarray:
+    """Return the integers of a constant whose width numpy has not, such as the biases of 48 bits of convolutions of 16.
+
+    MLIR gives them as text alone: a list, or the bytes of many.
+    """
+    if stored := re.match(r'dense<"0x([0-9A-F]+)">', text):
+        size, data = -(-width // 8), bytes.fromhex(stored[1])
+        pieces = (data[start : start + size] for start in range(0, len(data), size))
+        return np.array([int.from_bytes(piece, "little", signed=True) for piece in pieces], np.int64)
+    return np.array(
+        [int(number) for number in re.findall(r"-?\d+", text.rpartition(">")[0].rpartition(">")[0])], np.int64
+    )
 
 
 def constant(value: ir.Value) -> np.ndarray | None:

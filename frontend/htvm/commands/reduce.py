@@ -43,6 +43,21 @@ def add_arguments(to: argparse.ArgumentParser) -> None:
     add_output(to, "what was found")
 
 
+def refuse_modules(model: str) -> None:
+    """Raise CompileError for what is no ONNX file: only these are cut."""
+    from htvm.diagnostics import CompileError
+    from htvm.driver import opened
+
+    source = opened(model)
+    if source.kind != "ONNX file":
+        raise CompileError(
+            [
+                f"{source.label}: is a {source.kind}, expected an ONNX file: only these are cut smaller; `htvm verify` "
+                "names the first tensor of it that is wrong, if one is"
+            ]
+        )
+
+
 def run(arguments: argparse.Namespace) -> int:
 
     from htvm import driver
@@ -55,6 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
     given = Arrays(arguments.inputs) if arguments.inputs else None
     with model_warnings(), tables.status("looking for a failure") as tell:
         options = options_of(arguments)
+        refuse_modules(arguments.model)
         reduction = Reduction(arguments.target, options, arguments.cc, tell)
         driver.lower(arguments.model, arguments.target, "imported", options)  # refuses what is no model
         seeds = range(arguments.seed, arguments.seed + RANDOM_SAMPLES)
