@@ -117,7 +117,10 @@ class MemoryPlan:
 
 @dataclass(frozen=True)
 class BufferPlan:
-    """A buffer. first, last: the steps between which it is needed, both included. strides: in elements."""
+    """A buffer. first, last: the steps between which it is needed, both included. strides: in elements.
+
+    A map in blocks of channels has one axis more: image, block, channel of the block, row, column.
+    """
 
     name: str
     kind: BufferKind

@@ -45,6 +45,7 @@ def report(program: Program, soc: Soc, versions: Mapping[str, str]) -> Report:
 def buffer_plan(buffer: Place) -> BufferPlan:
     """Describe a buffer."""
     value = buffer.values[0]
+    shape, strides = values.axes(value)
     return BufferPlan(
         name=buffer.name,
         kind=buffer.kind,
@@ -52,8 +53,8 @@ def buffer_plan(buffer: Place) -> BufferPlan:
         offset=buffer.offset,
         bytes=values.size_bytes(value),
         dtype=values.element_type(value).numpy,
-        shape=values.shape(value),
-        strides=values.strides(value),
+        shape=shape,
+        strides=strides,
         first=buffer.first,
         last=buffer.last,
     )

@@ -12,7 +12,7 @@ from mlir import ir
 from mlir.dialects.memref import ReinterpretCastOp
 from numpy.typing import NDArray
 
-from htvm.dialects import accel
+from htvm.dialects import accel, blocked_layout
 from htvm.dialects.copies import merge_axes
 
 RANK = 4
@@ -73,6 +73,22 @@ def shape(value: ir.Value) -> tuple[int, ...]:
 def strides(value: ir.Value) -> tuple[int, ...]:
     """Return the elements between neighbours along each axis."""
     return tuple(memref(value).get_strides_and_offset()[0])
+
+
+def axes(value: ir.Value) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return sizes and strides of the axes of a buffer; one in blocks of channels has an axis of blocks, the second."""
+    block = blocked_layout.block_of(value.type)
+    if block is None:
+        return shape(value), strides(value)
+    images, channels, height, width = shape(value)
+    pixels = height * width
+    return (images, channels // block, block, height, width), (
+        channels * pixels,
+        pixels * block,
+        1,
+        width * block,
+        block,
+    )
 
 
 def memory_of(value: ir.Value) -> str:

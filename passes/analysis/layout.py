@@ -3,7 +3,8 @@
 The axes of a value keep their logical order (N, C, H, W) from import to C. Their physical order is, on a
 tensor, the encoding, a permutation such as `affine_map<(n, c, h, w) -> (n, h, w, c)>`, outermost axis first;
 on a memref, the strides. No encoding means row-major, and where it makes no difference a layout is always
-written as row-major.
+written as row-major. Layout.BLOCKED is a map with five results instead, on both:
+`affine_map<(n, c, h, w) -> (n, c floordiv 16, h, w, c mod 16)>`; only accelerators read and write it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from collections.abc import Sequence
 from math import prod
 
 from mlir import ir
+
+from htvm.dialects.blocked_layout import block_of
 
 NHWC = (0, 2, 3, 1)
 """N, H, W, C: the physical order of axes, outermost first."""
@@ -38,6 +41,8 @@ def same_places(one: ir.Type, other: ir.Type) -> bool:
     sizes = ir.ShapedType(one).shape
     if sizes != ir.ShapedType(other).shape:
         return False
+    if block_of(one) or block_of(other):
+        return block_of(one) == block_of(other)
     steps = zip(sizes, strides(one), strides(other), strict=True)
     return all(a == b for size, a, b in steps if size > 1)
 
@@ -55,7 +60,9 @@ def is_row_major(value_type: ir.Type) -> bool:
 
 
 def is_permutation(value_type: ir.Type) -> bool:
-    """Say whether a type's layout is one of ours: none, or on a tensor a permutation of its axes."""
+    """Say whether a type's layout is one of ours: none, or on a tensor a permutation of its axes, or blocks."""
+    if block_of(value_type):
+        return True
     if not isinstance(value_type, ir.RankedTensorType) or value_type.encoding is None:
         return True
     if not isinstance(value_type.encoding, ir.AffineMapAttr):
@@ -77,8 +84,10 @@ def with_axes(tensor_type: ir.RankedTensorType, axes: Sequence[int]) -> ir.Ranke
 def memref(value_type: ir.Type, memory: str) -> ir.MemRefType:
     """Return the memref type that holds a ranked tensor, with its layout, in a memory."""
     tensor_type = ir.RankedTensorType(value_type)
-    layout = None if is_row_major(tensor_type) else ir.StridedLayoutAttr.get(0, list(strides(tensor_type)))
     space = ir.StringAttr.get(memory)
+    if block_of(tensor_type):
+        return ir.MemRefType.get(tensor_type.shape, tensor_type.element_type, tensor_type.encoding, space)
+    layout = None if is_row_major(tensor_type) else ir.StridedLayoutAttr.get(0, list(strides(tensor_type)))
     return ir.MemRefType.get(tensor_type.shape, tensor_type.element_type, layout, space)
 
 

@@ -25,9 +25,10 @@ from mlir.dialects import func
 
 from htvm.backend.targets.engines import launches
 from htvm.backend.targets.engines.host import CYCLES_PER_NCHW
-from htvm.backend.targets.jobs import Job, JobKind, Layout
+from htvm.backend.targets.jobs import Job, JobKind, Layout, has_form
 from htvm.backend.targets.soc import Accelerator, Soc
 from htvm.dialects import accel
+from htvm.dialects.accel import FormKind
 
 from . import activations, conversion, layout
 from .ways import Way, copy_cycles, price
@@ -77,6 +78,7 @@ class Placing:
         default_factory=dict[tuple[ir.Value, Way], "cp_model.IntVar"]
     )
     nhwc: dict[ir.Value, cp_model.IntVar] = field(default_factory=dict[ir.Value, "cp_model.IntVar"])
+    blocked: dict[ir.Value, cp_model.IntVar] = field(default_factory=dict[ir.Value, "cp_model.IntVar"])
     converts: dict[tuple[ir.Value, Layout], cp_model.IntVar] = field(
         default_factory=dict[tuple[ir.Value, Layout], "cp_model.IntVar"]
     )
@@ -95,6 +97,7 @@ class Placing:
         for value in self.values:
             self.transfer(value)
             self.layout(value)
+            self.layout_in_blocks(value)
         for output, way in self.runs:
             if isinstance(way.engine, Accelerator):
                 self.layout_by(output, way, way.engine)
@@ -108,7 +111,8 @@ class Placing:
             raise AssertionError(f"no placement: {solver.status_name(status)}")
         return Placement(
             {output: way for (output, way), flag in self.runs.items() if solver.value(flag)},
-            {value: Layout.NHWC if solver.value(flag) else Layout.NCHW for value, flag in self.nhwc.items()},
+            {value: Layout.NHWC if solver.value(flag) else Layout.NCHW for value, flag in self.nhwc.items()}
+            | {value: Layout.BLOCKED for value, flag in self.blocked.items() if solver.value(flag)},
             frozenset(value for (value, _), flag in self.converts.items() if solver.value(flag)),
             sum(solver.value(cost) for cost in self.costs),
             status == cp_model.OPTIMAL,
@@ -228,10 +232,28 @@ class Placing:
                 self.model.add(self.nhwc[output] == int(written[0] == Layout.NHWC)).only_enforce_if(runs)
             elif output in self.nhwc:
                 self.model.add(self.flag(self.scattered(engine, job)) >= self.nhwc[output] + runs - 1)
-        for value in activations.read_by(layer):
+        for value in activations.read_by(layer) if not way.reads_blocks else ():
             if value in self.nhwc:
                 self.model.add(self.converts[value, Layout.NCHW] >= self.nhwc[value] - wanted + runs - 1)
                 self.model.add(self.converts[value, Layout.NHWC] >= wanted - self.nhwc[value] + runs - 1)
+
+    def layout_in_blocks(self, value: ir.Value) -> None:
+        """Let a map lie in the blocks of channels in which launches make it, if all of its readers read these."""
+        reading = [(reader, way) for reader in self.readers[value] for way in self.candidates[reader]]
+        in_blocks = {way.form.constants[0] for _, way in reading if way.reads_blocks and way.form is not None}
+        if not in_blocks:
+            return
+        blocked = self.model.new_bool_var("")
+        for reader, way in reading:
+            runs = self.runs[reader, way]
+            self.model.add(runs <= blocked if way.reads_blocks else runs + blocked <= 1)
+        made = [way for way in self.candidates.get(value, ()) if in_blocks == {block_made(maker(value), way)}]
+        if value not in self.nhwc or must_be_nchw(value) or not made:
+            self.model.add(blocked == 0)
+            return
+        self.blocked[value] = blocked
+        self.model.add(blocked <= sum(self.runs[value, way] for way in made))
+        self.model.add(self.nhwc[value] + blocked <= 1)
 
     def scattered(self, engine: Accelerator, job: Job) -> int:
         """Return what it takes more to write a map pixel by pixel, if no launch makes all of its channels.
@@ -265,9 +287,18 @@ def layout_read(layer: accel.Layer, engine: Accelerator, job: Job) -> Layout:
     return Layout.NHWC if pixels_are_channels(layer, job) else engine.input.layouts[0]
 
 
+def block_made(layer: accel.Layer, way: Way) -> int | None:
+    """Return the channels that each launch of a layer makes of all, pixel by pixel; None if it makes all or cannot."""
+    if not isinstance(way.engine, Accelerator) or way.form is not None or Layout.NHWC not in way.engine.output.layouts:
+        return None
+    job = way.job(layer)
+    block = way.engine.most_outputs(job)
+    return block if not job.is_element_wise and job.outputs > block > 0 and job.outputs % block == 0 else None
+
+
 def layouts_written(engine: Accelerator, job: Job) -> tuple[Layout, ...]:
-    """Return the layouts in which an accelerator writes the result of a job: in a form, of the launches' own parts."""
-    return engine.output.layouts if job.form is None else (Layout.NCHW,)
+    """Return the layouts in which an accelerator writes the result of a job, blocks left out."""
+    return (Layout.NCHW,) if has_form(job, FormKind.ROWS_AS_CHANNELS) else engine.output.layouts
 
 
 def pixels_are_channels(layer: accel.Layer, job: Job) -> bool:

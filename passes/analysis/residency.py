@@ -17,7 +17,7 @@ from mlir import ir
 from htvm.backend.targets.jobs import Job, Layout
 from htvm.backend.targets.soc import Accelerator, Soc, operands
 from htvm.backend.targets.violations import all_of
-from htvm.dialects import accel
+from htvm.dialects import accel, blocked_layout
 
 from . import activations, htvm_tiling, layout
 from .far_memories import RESERVES, Far, Home
@@ -271,4 +271,6 @@ def whole_job(engine: Accelerator, layer: accel.Layer) -> Job:
 
 def layout_of(value_type: ir.Type) -> Layout:
     """Return the layout of a map; NCHW where both are the same places."""
+    if blocked_layout.block_of(value_type):
+        return Layout.BLOCKED
     return Layout.NCHW if layout.is_row_major(value_type) else Layout.NHWC

@@ -139,6 +139,8 @@ def ranges(size: int, part: int) -> Iterator[Range]:
 
 def input_layout(engine: Accelerator, job: Job) -> Layout:
     """Return the layout of the maps that a job reads: one that is element-wise takes any, and writes the same."""
+    if has_form(job, FormKind.CHANNEL_BLOCKS):
+        return Layout.BLOCKED
     return job.layout if job.is_element_wise else engine.input.layouts[0]
 
 
@@ -201,6 +203,8 @@ def pieces(
 ) -> tuple[int, int]:
     """Return how many runs of bytes, and how long, a part of a map is whose copy lies dense in another memory."""
     rows, columns = part
+    if layout == Layout.BLOCKED:  # a block, or all of them
+        return 1, rows * columns * channels
     if layout != Layout.NCHW:
         if channels != all_channels:
             return rows * columns, channels

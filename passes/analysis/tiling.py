@@ -217,6 +217,8 @@ class Search:
         height, width = self.job.out_size
         resident = self.resident_orders
         one_channel = self.job.has_own_channels and outputs == 1
+        if self.job.layout == Layout.BLOCKED:
+            return (rows, columns) == (height, width) and outputs == self.engine.most_outputs(self.job)
         in_pixels = not self.stores and self.job.layout != Layout.NCHW
         if self.job.has_own_channels and (self.keeps or not self.loads):  # a part of the input has as many channels
             in_pixels = in_pixels or input_layout(self.engine, self.job) != Layout.NCHW

@@ -10,6 +10,7 @@ from htvm.backend.targets.engines import launches
 from htvm.backend.targets.jobs import DESCRIPTOR_WORDS, FORM, Form, Job
 from htvm.backend.targets.soc import Accelerator, Engine, OffersForms, Route, Soc
 from htvm.dialects import accel
+from htvm.dialects.accel import FormKind
 
 from . import activations, layout
 from .tiles import NAME
@@ -34,6 +35,11 @@ class Way:
 
     engine: Engine
     form: Form | None = None
+
+    @property
+    def reads_blocks(self) -> bool:
+        """Whether a layer's map is read in blocks of channels."""
+        return self.form is not None and self.form.kind == FormKind.CHANNEL_BLOCKS
 
     def job(self, layer: accel.Layer) -> Job:
         """Return a layer as one job of the way's engine, an accelerator."""
@@ -75,10 +81,11 @@ def in_forms(soc: Soc, layer: accel.Layer, engines: Sequence[Engine], legal: Seq
 
 
 def undominated(soc: Soc, layer: accel.Layer, ways: list[Way]) -> list[Way]:
-    """Return the first way, and those of the others that take fewer cycles than all of fewer bytes."""
-    prices = {way: price(soc, layer, way) for way in ways}
-    found, best = ways[:1], inf
-    for way in sorted(ways, key=lambda each: (prices[each].constant_bytes, prices[each].cycles)):
+    """Return the first way, and those of the others that take fewer cycles than all of fewer bytes, or read blocks."""
+    others = [way for way in ways if not way.reads_blocks]
+    prices = {way: price(soc, layer, way) for way in others}
+    found, best = [*ways[:1], *(way for way in ways[1:] if way.reads_blocks)], inf
+    for way in sorted(others, key=lambda each: (prices[each].constant_bytes, prices[each].cycles)):
         if prices[way].cycles < best:
             best = prices[way].cycles
             if way != ways[0]:

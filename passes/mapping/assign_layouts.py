@@ -28,10 +28,10 @@ from mlir import ir
 from mlir.dialects import func
 from mlir.passmanager import ExternalPass
 
-from htvm.backend.targets.jobs import Layout
+from htvm.backend.targets.jobs import Form, Layout
 from htvm.backend.targets.soc import HOST, Accelerator, Soc
-from htvm.dialects import accel, inserted
-from htvm.dialects.accel import Purpose
+from htvm.dialects import accel, blocked_layout, inserted
+from htvm.dialects.accel import FormKind, Purpose
 
 from ..analysis import activations, conversion, layout
 from ..analysis.placement import ROW_MAJOR, Placement, Placing, must_be_nchw, wanted_layout
@@ -121,7 +121,16 @@ def set_layout(values: list[ir.Value], given: Mapping[ir.Value, Layout]) -> None
         if not activations.is_argument(value):
             plain = given[value] != Layout.NHWC if value in given else is_plain
             tensor_type = ir.RankedTensorType(value.type)
+            if given.get(value) == Layout.BLOCKED:
+                value.set_type(blocked_layout.in_blocks(tensor_type, block_read(value)))
+                continue
             value.set_type(layout.with_axes(tensor_type, range(tensor_type.rank) if plain else layout.NHWC))
+
+
+def block_read(value: ir.Value) -> int:
+    """Return the channels of the blocks in which a map is read that lies in blocks."""
+    forms = (Form.of(use.owner) for use in value.uses)
+    return next(form.constants[0] for form in forms if form is not None and form.kind == FormKind.CHANNEL_BLOCKS)
 
 
 def replace_operand(layer: ir.OpView, old: ir.Value, new: ir.Value) -> None:

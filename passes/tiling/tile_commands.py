@@ -13,7 +13,7 @@ from mlir.dialects import memref
 from htvm.backend.targets.engines import launches
 from htvm.backend.targets.jobs import OPERANDS, Job, JobStep, Layout, Place, Range
 from htvm.backend.targets.soc import Accelerator, Soc, operands, sums_bytes
-from htvm.dialects import accel
+from htvm.dialects import accel, blocked_layout
 
 from ..analysis import layout
 from ..analysis.names import Names, identifier
@@ -341,8 +341,13 @@ class Layer:
         wanted = input_layout(self.engine, self.job)
         stops = [each[turn % len(each)] for each in self.in_stops[position]]
         part = self.part(source, self.offsets(tile.channels[0], tile.in_rows[0], tile.in_columns[0]), shape)
-        views = [part, *(dense(each, shape, wanted) for each in (*stops, self.ring(position, turn)))]
-        return chain_of(views, [source, *stops, self.ring(position, turn)])
+        places = (*stops, self.ring(position, turn))
+        if wanted == Layout.BLOCKED:
+            block = accel.present(blocked_layout.block_of(source.type), "blocks")
+            views = [part, *(lambda each=each: blocks_as_rows(each, block, 0, shape) for each in places)]
+        else:
+            views = [part, *(dense(each, shape, wanted) for each in places)]
+        return chain_of(views, [source, *places])
 
     def store(self, tile: Tile, out: ir.Value, number: int) -> Chain:
         """Return the copies that take away what a tile has made in a buffer, dense up to the last."""
@@ -355,6 +360,12 @@ class Layer:
     def input_of(self, tile: Tile, job: Job, part: Range, position: int, turn: int) -> Make:
         """Return what a launch reads: a part of the buffer that was filled, or of the map."""
         shape, first = self.shape(job.channels, job.size), part[0] if self.job.has_own_channels else 0
+        if self.loads[position] and input_layout(self.engine, self.job) == Layout.BLOCKED:
+            block, ring = (
+                accel.present(blocked_layout.block_of(self.inputs[position].type), "blocks"),
+                self.ring(position, turn),
+            )
+            return lambda: blocks_as_rows(ring, block, 0, shape)
         if self.loads[position]:
             wanted = input_layout(self.engine, self.job)
             whole = dense(self.ring(position, turn), self.shape(tile.job.channels, tile.job.size), wanted)
@@ -375,6 +386,8 @@ class Layer:
         """Return what builds a view of a part of a map of the layer, as its job sees it."""
         if pixels_are_channels(self.layer, self.job):
             return lambda: view(pixels_as_channels(value), offsets, shape)()
+        if (block := blocked_layout.block_of(value.type)) is not None:
+            return lambda: blocks_as_rows(value, block, offsets[1] // block, shape)
         return view(value, offsets, shape)
 
     def shape(self, channels: int, size: tuple[int, int]) -> list[int]:
@@ -426,6 +439,20 @@ def pixels_as_channels(value: ir.Value) -> ir.Value:
     return cast(value, [1, height * width, 1, channels], [height * width * channels, channels, channels, 1])
 
 
+def blocks_as_rows(value: ir.Value, block: int, first: int, shape: Sequence[int]) -> ir.Value:
+    """Return blocks of a map [1, C, H, W] from `first` on as a map [1, block, blocks, H W], at the insertion point.
+
+    shape: that of all these blocks, [1, channels, H, W]; of one alone it is what is returned.
+    """
+    _, channels, height, width = shape
+    pixels, count = height * width, channels // block
+    whole = channels * pixels
+    if count == 1:
+        steps = [whole, 1, width * block, block]
+        return cast(value, [1, block, height, width], steps, first * block * pixels)
+    return cast(value, [1, block, count, pixels], [whole, 1, pixels * block, block], first * block * pixels)
+
+
 def dense(value: ir.Value, shape: Sequence[int], wanted: Layout) -> Make:
     """Return what builds a map of a shape, in a layout, at the start of a buffer of bytes."""
 
@@ -438,11 +465,11 @@ def dense(value: ir.Value, shape: Sequence[int], wanted: Layout) -> Make:
     return make
 
 
-def cast(value: ir.Value, shape: Sequence[int], steps: Sequence[int]) -> ir.Value:
-    """Return the start of a value's memory as a map of another shape and other strides, at the insertion point."""
-    kind = strided(ir.MemRefType(value.type), shape, steps, 0)
+def cast(value: ir.Value, shape: Sequence[int], steps: Sequence[int], start: int = 0) -> ir.Value:
+    """Return a value's memory from element `start` on as a map of another shape and strides, at the insertion point."""
+    kind = strided(ir.MemRefType(value.type), shape, steps, start)
     return memref.ReinterpretCastOp(
-        kind, value, [], [], [], static_offsets=[0], static_sizes=list(shape), static_strides=list(steps)
+        kind, value, [], [], [], static_offsets=[start], static_sizes=list(shape), static_strides=list(steps)
     ).result
 
 

@@ -213,6 +213,8 @@ class ArrayEngine:
         A depthwise tile becomes a convolution with a block-diagonal matrix: 16 channels together take fewer steps than
         16 jobs with one channel, which HTVM uses (one useful lane of 16). A 1x1 convolution sees a map as one row.
         """
+        if job.layout == Layout.BLOCKED:  # a tile is a block, or has all channels
+            job = replace(job, layout=Layout.NHWC)
         if job.kind != JobKind.CONV2D:
             return job
         if has_form(job, FormKind.ROWS_AS_CHANNELS):

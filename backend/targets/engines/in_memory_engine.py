@@ -10,7 +10,7 @@ The converter is taken to be ideal. A sum cannot be cut before its converter: it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -22,12 +22,13 @@ from htvm.backend.targets.engines import in_memory_weights, launches, linear_ops
 from htvm.backend.targets.engines.converter_scale import Scale, Scaler
 from htvm.backend.targets.engines.in_memory_weights import COLUMN_STEP
 from htvm.backend.targets.engines.shift_requant import Range, Requant, Shift, Shifter
-from htvm.backend.targets.jobs import Job, Layout
+from htvm.backend.targets.forms import channel_blocks
+from htvm.backend.targets.jobs import Form, Job, JobStep, Layout, has_form
 from htvm.backend.targets.rules import Proof, Rule
 from htvm.backend.targets.soc import CostModel, Operand
-from htvm.backend.targets.violations import AtMost, Interval, Quality, Subject, Value, Violation, Within
+from htvm.backend.targets.violations import AtMost, Described, Interval, Quality, Subject, Value, Violation, Within
 from htvm.dialects import accel
-from htvm.dialects.accel import JobKind
+from htvm.dialects.accel import FormKind, JobKind
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class InMemoryEngine:
     """Analog cells that hold weights of -1, 0 and 1, and a converter that reads their sums.
 
     source: where its limits are known from. ranges: those that its inputs can have. codes: the range of the
-    converter. factors: of scales and offsets.
+    converter. factors: of scales and offsets. blocks: channels of the blocks in which 1x1 convolutions can read maps.
     """
 
     name: str
@@ -51,6 +52,7 @@ class InMemoryEngine:
     factors: Range = (-128, 127)
     clips: tuple[Range, ...] = ((-128, 127), (0, 127), (-64, 63))
     strides: tuple[tuple[int, int], ...] = ((1, 1), (2, 2))
+    blocks: tuple[int, ...] = ()
     largest_pad: int = 3
     largest_shift: int = 31
     output_step: int = COLUMN_STEP
@@ -85,8 +87,25 @@ class InMemoryEngine:
         }
 
     def violations(self, op: rules.Op) -> tuple[Violation, ...]:
-        """Return each rule that an op breaks, with the value found and the one wanted."""
+        """Return each rule that an op breaks, with the value found and the one wanted; in the form that it carries."""
+        form = Form.of(op)
+        if form is not None and form not in self.forms(op):
+            return (Violation(Subject.FORM, Described(str(form)), Quality.OFFERED),)
         return rules.violations(self.rules, op)
+
+    def forms(self, op: rules.Op) -> Sequence[Form]:
+        """Return the other forms of an op that it accepts: 1x1 convolutions of maps in blocks."""
+        if not self.blocks or rules.violations(self.rules, op):
+            return ()
+        job = self.job_in(op, None)
+        found = (form for block in self.blocks for form in channel_blocks.variants(job, block))
+        return [replace(form, outputs=most) for form in found if (most := self._most_in(replace(job, form=form)))]
+
+    def _most_in(self, job: Job) -> int:
+        """Return the most outputs of a launch of a job in a form; 0 if its kernel has too many rows."""
+        lowered = self.lowered(job)
+        fits = lowered.rows_of_weights <= self.rows and max(lowered.pads) <= self.largest_pad
+        return self.most_outputs(job) if fits else 0
 
     @cached_property
     def shifter(self) -> Shifter:
@@ -134,10 +153,14 @@ class InMemoryEngine:
     # What it is given
 
     def job(self, op: ir.Operation | ir.OpView) -> Job:
-        """Return an accepted op as one job."""
+        """Return an accepted op as one job, in the form that it carries."""
+        return self.job_in(op, Form.of(op))
+
+    def job_in(self, op: ir.Operation | ir.OpView, form: Form | None) -> Job:
+        """Return an op as one job in a form that is offered for it; None is the plain one."""
         layer = _convolution(op)
         code, scale = self._code(layer), self._scale(layer)
-        return linear_ops.job(layer, JobKind.MATVEC).having(
+        return replace(linear_ops.job(layer, JobKind.MATVEC), form=form).having(
             shift=code.shift,
             code_low=code.low,
             code_high=code.high,
@@ -151,13 +174,21 @@ class InMemoryEngine:
         fits = [
             columns
             for columns in range(COLUMN_STEP, self.columns + 1, COLUMN_STEP)
-            if in_memory_weights.size_bytes(replace(job, outputs=columns)) <= self.weights.limit_bytes
+            if self.weight_bytes(replace(job, outputs=columns)) <= self.weights.limit_bytes
         ]
         return min(job.outputs, max(fits, default=0))
 
     def lowered(self, job: Job, plain: bool = False) -> Job:
-        """Return the same job: it is what the array computes."""
-        return job
+        """Return the same job, as it is what the array computes; in blocks, the convolution over these."""
+        return channel_blocks.lowered(job) if has_form(job, FormKind.CHANNEL_BLOCKS) else job
+
+    def steps(self, job: Job) -> Sequence[JobStep]:
+        """Return the launches of a tile in a form."""
+        return (launches.one_step(self.lowered(job)),)
+
+    def scratch(self, job: Job) -> Mapping[str, int]:
+        """Return the buffers that the launches of a tile in a form need beside feature maps: none."""
+        return {}
 
     def cycles(self, op: ir.Operation | ir.OpView, cost_model: CostModel | None) -> int:
         """Predict the cycles of an op in as few jobs as there are columns for."""
@@ -165,14 +196,17 @@ class InMemoryEngine:
 
     def weight_bytes(self, job: Job) -> int:
         """Return the bytes of the packed weights and scales of a tile."""
-        return in_memory_weights.size_bytes(job)
+        return in_memory_weights.size_bytes(self.lowered(job))
 
     def pack(self, job: Job, op: ir.Operation | ir.OpView, outputs: tuple[int, int]) -> np.ndarray:
         """Return the packed weights, scales and offsets of a tile."""
         layer, chosen = _convolution(op), slice(*outputs)
         scale = self._scale(layer)
         factors = np.array(scale.scales[chosen]), np.array(scale.offsets[chosen])
-        return in_memory_weights.pack(job, linear_ops.weights(layer)[chosen], *factors)
+        weights = linear_ops.weights(layer)[chosen]
+        if has_form(job, FormKind.CHANNEL_BLOCKS):
+            weights = channel_blocks.matrix(job, weights)
+        return in_memory_weights.pack(self.lowered(job), weights, *factors)
 
     # What it computes
 

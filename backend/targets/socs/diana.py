@@ -140,6 +140,7 @@ SOC = Soc(
             weights=Operand(ANALOG_ARRAY.name, limit_bytes=ANALOG_ARRAY.size_bytes),
             output=Operand(L1.name, layouts=(Layout.NHWC, Layout.NCHW)),  # its post-processor's: an assumption
             base=0x1A120000,
+            blocks=(LANES,),  # those of the digital array's depthwise launches
             source="JSSC 2023; dory-hal; diana-quantlib: Requantizers",
         ),
         HostEngine(),

@@ -15,7 +15,7 @@ from htvm.backend.c.step import Step
 from htvm.backend.c.values import element_type, offset_of, size_bytes
 from htvm.backend.targets.jobs import Job, Layout
 from htvm.backend.targets.soc import HOST
-from htvm.dialects import accel
+from htvm.dialects import accel, blocked_layout
 from htvm.execution.program import Program
 from htvm.runtime.simulator import Host, Interval
 
@@ -140,6 +140,11 @@ def _origin(value: ir.Value) -> tuple[int, ...]:
     """Return the element of a buffer at which a view of it begins."""
     if not isinstance(value.owner, ir.Block) and isinstance(value.owner.opview, memref.SubViewOp):
         return tuple(value.owner.opview.static_offsets)
+    if not isinstance(value.owner, ir.Block) and isinstance(value.owner.opview, memref.ReinterpretCastOp):
+        cast = value.owner.opview
+        if blocked_layout.block_of(cast.source.type):  # of all rows and columns, from a channel on
+            *_, height, width = ir.MemRefType(cast.source.type).shape
+            return (0, cast.static_offsets[0] // (height * width), 0, 0)
     return (0,) * ir.MemRefType(value.type).rank
 
 

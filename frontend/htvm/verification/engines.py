@@ -20,7 +20,8 @@ from mlir import ir
 
 from htvm import dialects
 from htvm.backend.targets.engines import launches
-from htvm.backend.targets.jobs import FORM, OPERANDS, Form, Job, Layout, Place
+from htvm.backend.targets.forms import channel_blocks
+from htvm.backend.targets.jobs import FORM, OPERANDS, Form, Job, Layout, Place, has_form
 from htvm.backend.targets.soc import Accelerator, OffersForms, Soc
 from htvm.dialects import accel
 from htvm.dialects.accel import FormKind
@@ -231,10 +232,11 @@ def computed(engine: Accelerator, layer: accel.Layer, job: Job, tile: Tile, maps
     """Return the bytes that the engine makes of a tile. Raises Wrong."""
     channels, rows, columns = tile.source
     order = (1, 2, 0) if input_layout(engine, job) == Layout.NHWC else (0, 1, 2)
-    inputs = [
-        np.ascontiguousarray(each[slice(*channels), slice(*rows), slice(*columns)].transpose(order)).reshape(-1)
-        for each in maps
-    ]
+    parts = [each[slice(*channels), slice(*rows), slice(*columns)] for each in maps]
+    inputs = [np.ascontiguousarray(each.transpose(order)).reshape(-1) for each in parts]
+    if has_form(job, FormKind.CHANNEL_BLOCKS):
+        blocks = (each.reshape(-1, channel_blocks.block_of(job), *tile.job.size) for each in parts)
+        inputs = [np.ascontiguousarray(each.transpose(0, 2, 3, 1)).reshape(-1) for each in blocks]
     size = asked(lambda: engine.weight_bytes(tile.job))
     weights = np.empty(0, np.uint8)
     if size:
