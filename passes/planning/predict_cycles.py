@@ -19,6 +19,7 @@ Fails    never
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -81,7 +82,7 @@ class Clock:
                 self.end_step()
                 self.begun = step[0]
                 self.time.work(self.soc.host.step_cycles)
-            self.loop_cycles = self.soc.host.loop_cycles if len(step) > MOST_STRAIGHT else 0
+            self.loop_cycles = self.soc.host.loop_cycles if self.calls(step) > MOST_STRAIGHT else 0
             for op in step:
                 self.do(op)
         self.end_step()
@@ -122,6 +123,28 @@ class Clock:
             case _:
                 assert accel.is_layer(op), op.operation.name
                 self.time.work(self.soc.engine(accel.engine(op)).cycles(op, self.soc.cost_model))
+
+    def calls(self, step: Sequence[ir.OpView]) -> int:
+        """Return how many calls a step is in C: a wait for what has been waited for is none."""
+        given, waited = Counter(self.given), Counter(self.waited)
+        ends: dict[ir.Value, tuple[str, int]] = {}
+        count = 0
+        for op in step:
+            if isinstance(op, accel.WaitOp):
+                unit, number = ends[op.token] if op.token in ends else self.ends[op.token][:2]
+                count += number > waited[unit]
+                waited[unit] = max(waited[unit], number)
+                continue
+            count += 1
+            if isinstance(op, accel.CopyOp):
+                route = Route(layout.memory_of(op.source.type), layout.memory_of(op.target.type))
+                unit = self.soc.dma(route).name
+                given[unit] += Runs.of(op).count
+                ends[op.token] = (unit, given[unit])
+            elif isinstance(op, accel.LaunchOp):
+                given[op.engine.value] += 1
+                ends[op.token] = (op.engine.value, given[op.engine.value])
+        return count
 
     def give(self, token: ir.Value, unit: str, count: int, end: int) -> None:
         self.given[unit] += count

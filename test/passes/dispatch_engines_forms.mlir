@@ -38,3 +38,15 @@ func.func @tiled_already(%x: tensor<1x64x5x25xi8>) -> tensor<1x64x5x25xi8> {
   %y = accel.conv2d %x, %w {accel.tiling = #accel.tiling<outputs = 16, rows = 5, columns = 25, loads = true, stores = true>, strides = array<i64: 1, 1>, pads = array<i64: 1, 1, 1, 1>, dilations = array<i64: 1, 1>, groups = 64, requant = #accel.requant<multiplier = [1], offset = [0], shift = [4], min = -128, max = 127>} : (tensor<1x64x5x25xi8>, tensor<64x1x3x3xi8>) -> tensor<1x64x5x25xi8>
   return %y : tensor<1x64x5x25xi8>
 }
+
+// -----
+
+// An average of 25 pixels, which no shift divides by: estimates and their correction.
+// CHECK-LABEL: @average
+func.func @average(%x: tensor<1x64x5x5xi8> {accel.range = array<i64: 0, 127>}) -> tensor<1x64x1x1xi8> {
+  // CHECK: accel.pool2d
+  // CHECK-SAME: accel.form = #accel.form<kind = corrected_average, outputs = 1, rows = 1, constants = [
+  // CHECK-SAME: engine = "digital"
+  %y = accel.pool2d %x {kind = #accel.pool_kind<average>, kernel = array<i64: 5, 5>, strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, counts = array<i64: 25>, requant = #accel.requant<multiplier = [42949673], offset = [12], shift = [30], min = -128, max = 127>} : (tensor<1x64x5x5xi8>) -> tensor<1x64x1x1xi8>
+  return %y : tensor<1x64x1x1xi8>
+}

@@ -28,7 +28,7 @@ import numpy as np
 
 from htvm.backend.targets.engines.shift_requant import INT32, Range, Requant
 from htvm.backend.targets.jobs import Form, Job, JobStep, Place
-from htvm.dialects.accel import FormKind, JobKind
+from htvm.dialects.accel import FormKind, JobKind, Layout
 
 MOST_FACTOR = 127
 """Of a weight; below, weights reach one further."""
@@ -178,7 +178,7 @@ def steps(job: Job) -> Sequence[JobStep]:
     constants = Constants.of(job)
     pixels, width = job.channels, job.size[1]
     rows = len(constants.rows)
-    plain = replace(job, form=None)
+    plain = replace(job, form=None, layout=Layout.NCHW)  # of estimates one row lies behind the other
     x = Place("input")
     copy = replace(plain, kind=JobKind.ADD, outputs=pixels).having(shift=1, low=BYTE[0], high=BYTE[1])
     estimate = replace(plain, outputs=rows).having(shift=constants.shift, low=constants.low, high=constants.high)

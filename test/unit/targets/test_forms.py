@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,12 +14,13 @@ from htvm.backend import targets
 from htvm.backend.targets.engines import array_weights
 from htvm.backend.targets.engines.array_engine import CLIPS, ArrayEngine
 from htvm.backend.targets.engines.shift_requant import Requant
-from htvm.backend.targets.forms import corrected_average, rows_as_channels
+from htvm.backend.targets.forms import channel_blocks, corrected_average, rows_as_channels
 from htvm.backend.targets.jobs import Form, Job
 from htvm.backend.targets.soc import OffersForms
-from htvm.dialects import accel
+from htvm.dialects import accel, blocked_layout
 from htvm.dialects.accel import FormKind, JobKind
 from htvm.dialects.semantics import integers
+from htvm.passes.analysis import layout
 from htvm.verification.engines import EngineCheck, offer
 
 DIANA = targets.load("diana")
@@ -177,7 +179,7 @@ def test_the_launches_of_a_corrected_average_compute_it() -> None:
         (layer,) = accel.layers(module)
         check = EngineCheck("digital")
         offer(DIANA, ARRAY, module, layer, np.random.default_rng(0), check)
-        assert check.is_sound and check.forms == {"corrected_average": 1} and check.compared["pool2d"] == 36
+        assert check.is_sound and check.forms == {"corrected_average": 1} and check.compared["pool2d"] == 72
 
 
 def test_an_average_that_one_launch_computes_has_no_other_form() -> None:
@@ -186,3 +188,41 @@ def test_an_average_that_one_launch_computes_has_no_other_form() -> None:
         module = ir.Module.parse(text, context)
         (layer,) = accel.layers(module)
         assert not ARRAY.violations(layer) and not ARRAY.forms(layer)
+
+
+def test_channel_blocks_are_the_convolution_of_all_channels() -> None:
+    """A map of 5 blocks of 4 channels, each pixel by pixel: the kernel over blocks sums what a 1x1 kernel sums."""
+    rng = np.random.default_rng(0)
+    job = Job(JobKind.MATVEC, 20, 7, (3, 5), (3, 5))
+    for channels in (8, 20):
+        job = replace(job, channels=channels)
+        (form,) = channel_blocks.variants(job, 4)
+        tile = replace(job, form=form)
+        lowered = channel_blocks.lowered(tile)
+        x, weights = rng.integers(-64, 64, (channels, 3, 5)), rng.integers(-1, 2, (7, channels, 1, 1))
+        blocks = x.reshape(-1, 4, 15).transpose(1, 0, 2)  # [channels of a block, blocks, pixels]
+        pads, matrix = list(lowered.pads), channel_blocks.matrix(tile, weights)
+        found = integers.convolve(blocks[None], matrix, lowered.strides, pads, (1, 1))[0]
+        wanted = np.einsum("kc,chw->khw", weights[:, :, 0, 0], x)
+        assert lowered.kernel[0] % 2 and np.array_equal(found.reshape(7, 3, 5), wanted)
+
+
+@pytest.mark.parametrize("other", [
+    {"kernel": (3, 3)}, {"strides": (2, 2)}, {"pads": (1, 0, 0, 0)}, {"channels": 4}, {"channels": 18}, {"groups": 20},
+])  # fmt: skip
+def test_channel_blocks_are_of_1x1_convolutions_of_several_whole_blocks(other: dict[str, Any]) -> None:
+    job = Job(JobKind.MATVEC, 20, 7, (3, 5), (3, 5))
+    assert list(channel_blocks.variants(job, 4))
+    assert not list(channel_blocks.variants(replace(job, **other), 4))
+
+
+def test_types_in_blocks_say_so() -> None:
+    """The map says how many channels a block has, on tensors and on memrefs; others have no blocks."""
+    with dialects.context(), ir.Location.unknown():
+        plain = ir.RankedTensorType.get([1, 32, 3, 5], ir.IntegerType.get_signless(8))
+        blocked = blocked_layout.in_blocks(plain, 16)
+        assert blocked_layout.block_of(blocked) == blocked_layout.block_of(layout.memref(blocked, "l1")) == 16
+        assert blocked_layout.block_of(plain) is None
+        assert blocked_layout.block_of(layout.with_axes(plain, layout.NHWC)) is None
+        assert layout.is_permutation(blocked) and not layout.is_row_major(blocked)
+        assert not layout.same_places(blocked, plain) and layout.same_places(blocked, blocked)
