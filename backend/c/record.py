@@ -222,6 +222,7 @@ class ModelOrigin:
 class Report:
     """What report.json says of a project. memories: those that activations and weights in use are in.
 
+    stack_bytes: what a call of NAME_run takes at most; 0 if that is not known.
     name: of the files and the prefix in C. cost_model: of the target, where it has several. origin: of a project that
     comes from an ONNX file.
     """
@@ -238,6 +239,7 @@ class Report:
     memories: Mapping[str, MemoryPlan]
     constant_bytes: Count
     scratch_bytes: Count
+    stack_bytes: Count = 0
     buffers: tuple[BufferPlan, ...]
     steps: tuple[StepPlan, ...]
     origin: ModelOrigin | None = None

@@ -14,6 +14,7 @@ from htvm.dialects import accel, inserted
 from . import values
 from .buffers import Place, places
 from .commands import root_of
+from .headers import stack_bytes
 from .program import Port, Program
 from .record import BufferPlan, MemoryPlan, OnnxType, PortPlan, Report, Rounding, StepPlan, TiledPlan, TilingPlan
 from .step import Step
@@ -37,6 +38,7 @@ def report(program: Program, soc: Soc, versions: Mapping[str, str]) -> Report:
         },
         constant_bytes=program.shared.constants.size_bytes,
         scratch_bytes=max((step.scratch_bytes for step in program.steps), default=0),
+        stack_bytes=stack_bytes(program.shared.headers),
         buffers=tuple(map(buffer_plan, buffers)),
         steps=tuple(step_plan(step, numbers) for step in program.steps),
     )

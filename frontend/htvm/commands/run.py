@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from htvm.driver import CompiledModel
+    from htvm.execution.metrics import Metrics
     from htvm.execution.program import RunResult
     from htvm.verification.verification import Comparison
 
@@ -162,6 +163,13 @@ def _changes(requant: str, changes: Sequence[Comparison]) -> dict[str, Any]:
     return {"requant": requant, "outputs": outputs}
 
 
+def _stack(cost: Metrics) -> str:
+    """Say what a run takes of the stack: what was used, and what other inputs could use."""
+    if cost.worst_stack_bytes is None:
+        return f"{cost.stack_bytes:,} of stack"
+    return f"at most {cost.worst_stack_bytes:,} of stack ({cost.stack_bytes:,} used)"
+
+
 def _costs(result: RunResult) -> dict[str, str]:
     """Say what one sample cost."""
     from htvm.execution.metrics import metrics
@@ -174,6 +182,6 @@ def _costs(result: RunResult) -> dict[str, str]:
     return {
         "cycles": f"{cost.cycles:,} ({cost.latency_ms:.2f} ms at {cost.clock_hz / 1e6:g} MHz)",
         "instructions": f"{instructions:,}{per_mac}{data}",
-        "RAM": f"{cost.ram_bytes:,} bytes of activations and variables, {cost.stack_bytes:,} of stack",
+        "RAM": f"{cost.ram_bytes:,} bytes of activations and variables, {_stack(cost)}",
         "code": f"{cost.code_bytes:,} bytes, and {cost.rodata_bytes:,} of constants",
     }

@@ -70,7 +70,8 @@ class StartUpMetrics:
 class Metrics:
     """The metrics of a run; counts and cycles are those of one sample, the first.
 
-    ram_bytes: variables and the arena of activations, scratch included. stack_bytes: what was used of the stack.
+    ram_bytes: variables and the arena of activations, scratch included. stack_bytes: what was used of the stack;
+    worst_stack_bytes: what other inputs could use of it at most, None if the code does not tell.
     memories: what the program takes of each, by name. engines: macs are those of the jobs as launched. transfers: 1-D
     copies, by route. energy_uj: of the units in energy_units only, None if no source says what those draw that worked.
     outputs: SHA-256 of each.
@@ -91,6 +92,7 @@ class Metrics:
     ram_bytes: int
     activation_bytes: int
     stack_bytes: int
+    worst_stack_bytes: int | None
     energy_uj: float | None
     energy_units: tuple[str, ...]
     macs: int
@@ -128,6 +130,7 @@ def metrics(record: RunRecord) -> Metrics:
         ram_bytes=sizes.data_bytes + sizes.bss_bytes - footprint.stack_reserve_bytes,
         activation_bytes=report.planned_bytes(soc.arena_memory),
         stack_bytes=execution.stack_bytes,
+        worst_stack_bytes=footprint.worst_stack_bytes,
         energy_uj=sum(energy.values()) if energy else None,
         energy_units=tuple(energy),
         macs=sum(step.macs for step in report.steps),

@@ -20,6 +20,7 @@ from htvm.interface import Port, Samples
 from htvm.project import REPORT, Project, ProjectError
 from htvm.runtime.interrupts import scratch_folder
 from htvm.runtime.simulator import Execution, Host, OutOfCyclesError, SimulationError
+from htvm.runtime.simulator.stack import worst_stack_or_none
 from htvm.runtime.simulator.toolchain import MemoryFull, Sizes, sizes, toolchain
 from htvm.versions import versions
 
@@ -117,6 +118,7 @@ class Program:
             sizes=self.sizes,
             bytes_in={memory.name: self.bytes_in(memory) for memory in self.soc.memories},
             stack_reserve_bytes=self.host.stack_top - self.host.stack_bottom,
+            worst_stack_bytes=worst_stack_or_none(self.host.program, "main"),
         )
         digests = {name: sha256(value.tobytes()).hexdigest() for name, value in outputs.items()}
         return RunRecord(self.project.report, self.soc, execution, footprint, samples, digests, versions(self.cc))

@@ -24,12 +24,14 @@ from htvm.runtime.simulator.toolchain import Sizes
 class Footprint:
     """What a built program takes of its target. bytes_in: of each memory, by name.
 
-    stack_reserve_bytes: of the stack, whatever the program uses of it.
+    stack_reserve_bytes: of the stack, whatever the program uses of it. worst_stack_bytes: what it uses at most,
+    None if its code does not tell.
     """
 
     sizes: Sizes
     bytes_in: Mapping[str, int]
     stack_reserve_bytes: int
+    worst_stack_bytes: int | None
 
 
 @dataclass(frozen=True)

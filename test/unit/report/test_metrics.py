@@ -52,8 +52,8 @@ def test_the_keys_of_metrics_are_those_that_programs_know(result: RunResult) -> 
     found = result.metrics
     assert {
         "model", "target", "samples", "cycles", "clock_hz", "latency_ms", "host", "engines", "transfers", "memories",
-        "code_bytes", "rodata_bytes", "ram_bytes", "activation_bytes", "stack_bytes", "energy_uj", "energy_units",
-        "macs", "layers", "start_up", "outputs", "versions",
+        "code_bytes", "rodata_bytes", "ram_bytes", "activation_bytes", "stack_bytes", "worst_stack_bytes",
+        "energy_uj", "energy_units", "macs", "layers", "start_up", "outputs", "versions",
     } <= set(found)  # fmt: skip
     assert {"instructions", "cycles", "stall_cycles", "wait_cycles"} <= set(found["host"])
     assert {"peak_bytes", "planned_peak_bytes", "capacity_bytes"} <= set(found["memories"]["ram"])
