@@ -104,6 +104,7 @@ constexpr Rule ofOperations[] = {
     {"inexact", "#accel.inexact<..>", isInexact},
     {"inner", "the name alone", isUnit},
     {"inserted", "#accel.inserted<..>", isInserted},
+    {"instructions", "an integer of at least 0", isCount},
     {"lower_bound", "bytes by memory, integers of at least 0", isEach<isCount>},
     {"macs", "an integer of at least 0", isCount},
     {"memory", "the name of a memory (a string)", isName},

@@ -214,8 +214,8 @@ def plans(linear: Linear) -> Iterator[Plan]:
 def depthwise(linear: Linear) -> Iterator[Plan]:
     """Yield the ways to compute a depthwise layer.
 
-    An output of a 3x3 kernel takes 40 instructions (stride 2: 58), and the beginning of a line of them 64. Of four
-    channels in a word it takes 34 (45), a line 34, a channel 60, and a word of the input 8.
+    An output of a 3x3 kernel takes 37 instructions (stride 2: 40), and the beginning of a line of them 64. Of four
+    channels in a word it takes 29 (33), a line 24, a channel 90, and a word of the input 7.
     """
     weight_bytes = linear.weights.nbytes
     yield Plan("depthwise", 30 * linear.taps * linear.outputs, weight_bytes)
@@ -223,13 +223,13 @@ def depthwise(linear: Linear) -> Iterator[Plan]:
         return
     stride, channels = linear.strides[0], linear.batch * len(linear.weights)
     lines = channels * min(linear.size)
-    at_once = (40 if stride == 1 else 58) * linear.outputs + 64 * lines
+    at_once = (37 if stride == 1 else 40) * linear.outputs + 64 * lines
     yield Plan("depthwise_3x3", at_once, weight_bytes)
     words = prod((side - 1) * stride + 3 for side in linear.size)
     is_small = WORD_BYTES * words <= MOST_COPIED * linear.activation_bytes
     if linear.has_words and linear.out_channels == 1 and len(linear.weights) % WORD_BYTES == 0 and is_small:
-        copying = 8 * words * channels // WORD_BYTES
-        instructions = (34 if stride == 1 else 45) * linear.outputs + 34 * lines + 60 * channels + copying
+        copying = 7 * words * channels // WORD_BYTES
+        instructions = (29 if stride == 1 else 33) * linear.outputs + 24 * lines + 90 * channels + copying
         yield Plan("depthwise_words", instructions, weight_bytes, scratch_bytes=WORD_BYTES * words)
 
 

@@ -8,7 +8,8 @@
 Stage    dispatched
 Reads    shapes, layouts, element types and weights; a `kernel` that is there already stays; the module's
          `accel.options`
-Writes   `kernel`, `run`, `skip`, `scratch_bytes` and `accel.data_bytes` of conv2d and dense on the host
+Writes   `kernel`, `run`, `skip`, `scratch_bytes`, `accel.data_bytes` and `accel.instructions`, which is an estimate, of
+         conv2d and dense on the host
 Needs    assign-layouts before it: which windows can be read in place depends on it
 Fails    never
 
@@ -36,6 +37,7 @@ from typing import ClassVar
 from mlir import ir
 from mlir.passmanager import ExternalPass
 
+from htvm.backend.targets.engines.host import INSTRUCTIONS
 from htvm.backend.targets.soc import HOST, Soc
 from htvm.dialects import accel
 
@@ -232,6 +234,8 @@ def write(layer: accel.Layer, plan: Plan) -> None:
     attributes["kernel"] = accel.KernelAttr.get(plan.kernel)
     if plan.data_bytes:
         attributes[DATA_BYTES] = accel.integer(plan.data_bytes)
+    if plan.instructions:
+        attributes[INSTRUCTIONS] = accel.integer(plan.instructions)
     if plan.run is not None:
         attributes["run"] = accel.integer(plan.run)
     if plan.skip is not None:

@@ -23,3 +23,16 @@ func.func @the_first_step_has_what_precedes_it(
   accel.wait %w
   return
 }
+
+// A layer of the host takes what choose-kernels has estimated for its kernel, 1.2 cycles an instruction, and a call.
+// CHECK-LABEL: @a_kernel_is_chosen
+func.func @a_kernel_is_chosen(
+    %x: memref<1x4x4x4xi8, strided<[64, 1, 16, 4]>, "l2"> {accel.offset = 0 : i64},
+    %y: memref<1x4x4x4xi8, strided<[64, 1, 16, 4]>, "l2"> {accel.offset = 64 : i64, accel.result}) {
+  %w = memref.get_global @weights : memref<4x4x1x1xi8, "l2">
+  // CHECK: accel.conv2d
+  // CHECK-SAME: accel.predicted_cycles = 1209
+  accel.conv2d %x, %w into %y {accel.instructions = 1000 : i64, engine = "host", kernel = #accel.kernel<in_place>, strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>, dilations = array<i64: 1, 1>, groups = 1 : i64} : (memref<1x4x4x4xi8, strided<[64, 1, 16, 4]>, "l2">, memref<4x4x1x1xi8, "l2">, memref<1x4x4x4xi8, strided<[64, 1, 16, 4]>, "l2">) -> ()
+  return
+}
+memref.global "private" constant @weights : memref<4x4x1x1xi8, "l2"> = dense<1>

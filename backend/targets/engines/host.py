@@ -12,6 +12,7 @@ from htvm.backend.targets.soc import HOST, CostModel, Host
 from htvm.backend.targets.violations import OneOf, Quality, Subject, Violation
 from htvm.dialects import accel, quantisation
 
+CYCLES_PER_INSTRUCTION = 1.2
 CYCLES_PER_MAC = 2.6
 CYCLES_PER_DEPTHWISE_MAC = 5.5
 CYCLES_PER_MATMUL_MAC = 6
@@ -28,7 +29,11 @@ CYCLES_PER_THRESHOLD = 60
 CYCLES_PER_WEIGHTED_TERM = 30
 """What the host takes, for choosing between engines: MLPerf Tiny's networks on the simulated core, `htvm run`. Products
 of two computed matrices, of which these networks have none, alone: 5.6 to 6.0 for a multiplication of 16x32x16 to
-128x128x128 and of 49 tokens' attention (clang -O3); 8 to 9 where a sum has 8 or 16 products."""
+128x128x128 and of 49 tokens' attention (clang -O3); 8 to 9 where a sum has 8 or 16 products. A multiplication counts
+where the kernel is not chosen yet; afterwards the kernel's estimated instructions do."""
+
+INSTRUCTIONS = "accel.instructions"
+"""Of a linear layer from choose-kernels on: what its kernel takes, by the estimates of linear_kernels.py."""
 
 
 CORE = Host(
@@ -112,11 +117,14 @@ class HostEngine:
         return rules.violations(RULES, layer) if layer.operation.name in RULES else ()
 
     def cycles(self, op: ir.Operation | ir.OpView, cost_model: CostModel | None) -> int:
-        """Estimate from the number of multiplications, or of elements."""
+        """Estimate from the instructions of the kernel chosen, or the number of multiplications, or of elements."""
         layer = op.operation.opview
         assert accel.is_layer(layer), layer.operation.name
         elements = prod(accel.output(layer).type.shape)
         if isinstance(layer, accel.Weighted):
+            instructions = accel.attribute(layer, INSTRUCTIONS, ir.IntegerAttr)
+            if instructions is not None:
+                return round(instructions.value * CYCLES_PER_INSTRUCTION)
             taps = prod(layer.weights.type.shape[1:])
             is_depthwise = isinstance(layer, accel.Conv2dOp) and layer.groups.value > 1
             return round(elements * taps * (CYCLES_PER_DEPTHWISE_MAC if is_depthwise else CYCLES_PER_MAC))
