@@ -51,7 +51,7 @@ def c_source(function: func.FuncOp, name: str) -> str:
         for op in list(operations(copy)):
             if op.name in SHIFTS and str(op.results[0].type) == "i64":
                 without_library(op)
-    run("convert-to-emitc", module)
+    run("canonicalize,convert-to-emitc", module)
     text = plugin.c_text(module.operation)
     if text is None:
         raise NotLowered("MLIR prints no C of it")

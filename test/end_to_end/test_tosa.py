@@ -4,6 +4,9 @@ TOSA's meaning is htvm's own (dialects/semantics/tosa); where Arm's reference mo
 well. The modules are made in test/tosa: operations in many forms, and networks.
 """
 
+import shutil
+import subprocess
+
 import numpy as np
 import pytest
 from mlir import ir
@@ -111,3 +114,13 @@ def test_networks_mean_what_the_reference_model_computes(name, tmp_path):
     for arrays in samples(f, SAMPLES):
         (found,) = reference.outputs(f.text(), arrays, tmp_path)
         assert np.array_equal(found, meant(f, arrays)[0])
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc")
+def test_c_of_called_functions_gives_a_compiler_nothing_to_say(tmp_path):
+    (tmp_path / "net.mlir").write_text(network("attention").text())
+    htvm.compile(tmp_path / "net.mlir", output=tmp_path / "c")
+    warnings = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror"]
+    words = ["gcc", *warnings, "-O2", "-c", "net.c", "-o", "net.o"]
+    done = subprocess.run(words, cwd=tmp_path / "c", capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
