@@ -11,6 +11,8 @@ from mlir import ir
 
 import htvm
 from htvm import dialects, sources
+from htvm.backend import targets
+from htvm.explanation.explanation import explain
 from htvm.passes.pipeline import STAGES
 
 NAME = "layers/conv3x3_s1"
@@ -82,6 +84,12 @@ def test_a_wrong_constant_is_found_in_its_layer(tmp_path: Path) -> None:
 def test_what_only_the_c_computes_has_no_meaning_to_compare_with(stage: str, tmp_path: Path) -> None:
     with pytest.raises(htvm.InputError, match=f"{stage}.mlir: is in stage '{stage}', .* stage 'scheduled' or before"):
         htvm.verify(stage_file(stage, tmp_path))
+
+
+def test_engines_that_are_chosen_are_not_explained(tmp_path: Path) -> None:
+    assert explain(stage_file("integer", tmp_path), targets.load("diana")).decisions
+    with pytest.raises(htvm.CompileError, match="is in stage 'dispatched', expected 'imported' or 'integer'"):
+        explain(stage_file("dispatched", tmp_path), targets.load("diana"))
 
 
 def test_a_module_in_memory_stays_as_it_is() -> None:

@@ -77,7 +77,7 @@ def test_a_wheel_works_in_a_fresh_environment(built: Path, tmp_path: Path) -> No
 
     htvm("htvm", "example")
     assert "C of 'example'" in htvm("htvm", "compile", "example.onnx", "-o", "example_c")
-    assert "class" in htvm("htvm", "run", "example_c", "--inputs", "example.npz")
+    assert "cycles" in htvm("htvm", "run", "example_c", "--inputs", "example.npz")
     htvm("htvm-translate", "--import-onnx", "example.onnx", "-o", "example.mlir")
     assert "exact on target 'rv32'" in htvm("htvm", "verify", "example.mlir")
     htvm("htvm-opt", "example.mlir", "-p", "integer,dispatched,cse", "--target", "diana", "-o", "out.mlir")

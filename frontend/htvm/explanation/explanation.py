@@ -14,11 +14,13 @@ from htvm.backend.targets.jobs import Form
 from htvm.backend.targets.soc import Engine, Soc
 from htvm.backend.targets.violations import Subject, Violation, all_of
 from htvm.backend.targets.violations import text as text_of
+from htvm.diagnostics import CompileError
 from htvm.dialects import accel, inserted
-from htvm.driver import Model, lower, opened
+from htvm.driver import Model, opened
 from htvm.explanation.alternatives import Alternatives, Network, WhatIf, planned
 from htvm.explanation.model_edits.layer_spec import LayerSpec
 from htvm.explanation.model_edits.search import Counterfactual, NoEdit, NothingHelps, Search, weight_bytes
+from htvm.lowering import Pipeline
 from htvm.options import DEFAULTS, CompileOptions
 from htvm.passes.analysis.acceptance import violations
 from htvm.passes.analysis.tiles import NAME as TILING
@@ -159,7 +161,11 @@ def explain(
     options = options.having(**choices)
     soc = options.refined(soc)
     model = source = opened(model)
-    module, _ = lower(source, soc, "scheduled", options)
+    way = Pipeline(source, soc, options=options)
+    if way.entry not in ("imported", "integer"):
+        wanted = "expected 'imported' or 'integer': engines are chosen already"
+        raise CompileError([f"{source.label}: is in stage '{way.entry}', {wanted}"])
+    module = way.to("scheduled")
     types = source.operators(options)
     with module.context:
         layers = [layer for layer in accel.layers(module) if accel.engine(layer) in engines(soc)]
