@@ -140,6 +140,7 @@ class TilingPlan:
 
     blocking: Literal[True] | None = None
     buffers: Size
+    channels: Count | None = None
     columns: Size
     launch_outputs: Count | None = None
     loads: Literal[True] | None = None

@@ -96,6 +96,7 @@ def tiled_plan(layer: ir.OpView) -> TiledPlan | None:
     plan = TilingPlan(
         blocking=tiling.blocking or None,
         buffers=tiling.buffers,
+        channels=tiling.channels or None,
         columns=tiling.columns,
         launch_outputs=tiling.launch_outputs or None,
         loads=tiling.loads or None,

@@ -70,9 +70,10 @@ class Job:
 
     kind: CONV2D, DENSE (one pixel), ADD or MUL (two inputs of one shape), LOOKUP (each element in a table), POOL2D, or
     MATVEC (a convolution whose sums are read by a converter). groups: 1, or the channels for a depthwise layer, which
-    is cut before it is launched. layout: of the output. own: the engine's own fields by name, such as the shift of the
-    sum; job["shift"] is one of them. form: of a layer or a tile that is not computed in the plain one; no lowered
-    job has any.
+    is cut before it is launched. layout: of the output. adds, keeps: whether it adds to the sums that a job before has
+    kept, and whether it keeps its own for one behind, and writes no output. own: the engine's own fields by name, such
+    as the shift of the sum; job["shift"] is one of them. form: of a layer or a tile that is not computed in the plain
+    one; no lowered job has any.
     """
 
     kind: JobKind
@@ -85,6 +86,8 @@ class Job:
     pads: tuple[int, int, int, int] = (0, 0, 0, 0)
     groups: int = 1
     layout: Layout = Layout.NCHW
+    adds: bool = False
+    keeps: bool = False
     own: tuple[tuple[str, int], ...] = ()
     form: Form | None = None
 
@@ -94,7 +97,7 @@ class Job:
 
     @cached_property
     def _hash(self) -> int:
-        sizes = self.channels, self.outputs, self.size, self.out_size, self.groups
+        sizes = self.channels, self.outputs, self.size, self.out_size, self.groups, self.adds, self.keeps
         return hash((self.kind, sizes, self.kernel, self.strides, self.pads, self.layout, self.own))
 
     def having(self, **own: int) -> Job:
@@ -109,6 +112,7 @@ class Job:
         facts = [f"{name} {value}" for name, value in (("channels", self.channels), ("outputs", self.outputs))]
         facts += [f"size {_by(self.size)}", f"out_size {_by(self.out_size)}", f"kernel {_by(self.kernel)}"]
         facts += [f"strides {_by(self.strides)}", f"pads {self.pads}", f"groups {self.groups}", f"layout {self.layout}"]
+        facts += [name for name, is_so in (("adds", self.adds), ("keeps", self.keeps)) if is_so]
         return f"job '{self.kind}' ({', '.join([*facts, *(f'{name} {value}' for name, value in self.own)])})"
 
     @property
@@ -167,6 +171,13 @@ class Job:
         )
         return part, in_rows, in_columns
 
+    def of_channels(self, channels: Range) -> Job:
+        """Return the job that sums up some of the input channels: the first begins sums, the last makes outputs."""
+        if channels == (0, self.channels):
+            return self
+        count = channels[1] - channels[0]
+        return replace(self, channels=count, adds=channels[0] > 0, keeps=channels[1] < self.channels)
+
     def _read(self, wanted: Range, size: int, axis: int, before: int, after: int) -> tuple[Range, Range]:
         """Return the inputs along an axis that some outputs need, and the padding on both sides of them."""
         if wanted == (0, self.out_size[axis]):
@@ -180,8 +191,8 @@ class Job:
         """Return the job's descriptor, DESCRIPTOR_WORDS words. names: the engine's own fields, in its order.
 
         Numbers of 16 bits, the first of two in the lower half of a word: the geometry, the own fields, 0 for those of
-        MOST_OWN that the engine does not have, and the layout; then the addresses of OPERANDS. Raises ValueError for
-        a number that 16 bits do not hold, and for other fields than these.
+        MOST_OWN that the engine does not have, the layout and what is done with sums; then the addresses of OPERANDS.
+        Raises ValueError for a number that 16 bits do not hold, and for other fields than these.
         """
         if problem := self.other_fields(names):
             raise ValueError(problem)
@@ -192,7 +203,8 @@ class Job:
             raise ValueError(f"{self} has a number of {max(geometry)}, expected at most 16 bits")
         if own and not -(1 << 15) <= min(own) <= max(own) < 1 << 15:
             raise ValueError(f"{self} has a field of {max(own, key=abs)}, expected at most 16 bits, signed")
-        numbers = [*geometry, *own, *[0] * (MOST_OWN - len(own)), LAYOUTS.index(self.layout)]
+        sums = self.adds | self.keeps << 1
+        numbers = [*geometry, *own, *[0] * (MOST_OWN - len(own)), LAYOUTS.index(self.layout), sums]
         halves = [number & 0xFFFF for number in (*numbers, *[0] * (len(numbers) % 2))]
         packed = [low | high << 16 for low, high in zip(halves[::2], halves[1::2], strict=True)]
         return [*packed, *(addresses.get(name, 0) for name in OPERANDS)]
@@ -219,6 +231,8 @@ class Job:
             pads=(top, left, bottom, beside),
             groups=groups,
             layout=LAYOUTS[numbers[GEOMETRY + MOST_OWN]],
+            adds=bool(numbers[GEOMETRY + MOST_OWN + 1] & 1),
+            keeps=bool(numbers[GEOMETRY + MOST_OWN + 1] & 2),
         )
         return job.having(**dict(zip(names, own))), dict(zip(OPERANDS, words[-len(OPERANDS) :], strict=True))
 
@@ -242,6 +256,8 @@ class Job:
             pads=self.pads,
             groups=self.groups,
             layout=Layout(self.layout),
+            adds=self.adds,
+            keeps=self.keeps,
             own=ir.DictAttr.get({name: accel.integer(value) for name, value in self.own}) if self.own else None,
         )
 
@@ -262,6 +278,8 @@ class Job:
             pads=(top, left, bottom, beside),
             groups=attribute.groups,
             layout=attribute.layout,
+            adds=attribute.adds,
+            keeps=attribute.keeps,
         )
         own = attribute.own
         return job if own is None else job.having(**{each.name: ir.IntegerAttr(each.attr).value for each in own})
@@ -298,7 +316,7 @@ KINDS, LAYOUTS = tuple(JobKind), tuple(Layout)
 GEOMETRY = 16
 """Numbers of a descriptor before the engine's own fields: kind, channels, outputs, 4 sizes, 4 pads, groups."""
 
-DESCRIPTOR_WORDS = -(-(GEOMETRY + MOST_OWN + 1) // 2) + len(OPERANDS)
+DESCRIPTOR_WORDS = -(-(GEOMETRY + MOST_OWN + 2) // 2) + len(OPERANDS)
 
 
 def _by(size: tuple[int, int]) -> str:

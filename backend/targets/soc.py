@@ -15,7 +15,7 @@ from htvm.dialects.accel import Layout
 if TYPE_CHECKING:
     import numpy as np
 
-    from htvm.backend.targets.jobs import Form, Job, JobStep
+    from htvm.backend.targets.jobs import Form, Job, JobStep, Range
     from htvm.backend.targets.violations import Violation
 
 HOST = "host"
@@ -116,11 +116,15 @@ class Accelerator(Engine, Protocol):
 class KeepsSums(Accelerator, Protocol):
     """An accelerator some of whose jobs keep sums in a memory that others use too, beside their operands.
 
-    sums: where. A launch may overwrite all that it has of them.
+    sums: where. A launch may overwrite all that it has of them. input_step: a layer may be cut at multiples of so many
+    input channels, into jobs that keep their sums and jobs that add to them; 0: it may not.
     """
 
     @property
     def sums(self) -> Operand: ...
+
+    @property
+    def input_step(self) -> int: ...
 
     def sums_bytes(self, job: Job) -> int:
         """Return the bytes of the sums of a tile (not lowered); 0 if it keeps none there."""
@@ -129,7 +133,20 @@ class KeepsSums(Accelerator, Protocol):
     def execute(
         self, job: Job, inputs: Sequence[np.ndarray], weights: np.ndarray, sums: np.ndarray | None = None
     ) -> np.ndarray:
-        """Compute a lowered job as the hardware does, and leave in `sums`, uint8[sums_bytes], what it leaves there."""
+        """Compute a lowered job as the hardware does, and leave in `sums`, uint8[sums_bytes], what it leaves there.
+
+        Of a job that keeps its sums the result is empty.
+        """
+        ...
+
+    def pack(
+        self,
+        job: Job,
+        op: ir.Operation | ir.OpView,
+        outputs: Range,
+        channels: Range | None = None,
+    ) -> np.ndarray:
+        """Return the packed weights of some outputs, and of the input channels that a tile sums up, if not all."""
         ...
 
 
@@ -159,12 +176,16 @@ class OffersForms(Protocol):
 
 @dataclass(frozen=True)
 class Memory:
-    """A memory that software manages. host_visible: whether the host can address it."""
+    """A memory that software manages. host_visible: whether the host can address it.
+
+    row_bytes: what an address of its units counts: operands of jobs begin at multiples of it.
+    """
 
     name: str
     base: int
     size_bytes: int
     host_visible: bool = True
+    row_bytes: int = 1
 
     @property
     def end(self) -> int:

@@ -34,7 +34,7 @@ FACTS: Mapping[str, Any] = {"name": str}
 ACCELERATOR_FACTS: Mapping[str, Any] = {**FACTS, "base": int, "output_step": int, "job_fields": tuple[str, ...]}
 """The members of an engine that are neither methods nor operands, with their types."""
 
-LEAST = {"clock_hz": 1, "size_bytes": 1, "queue_depth": 1, "limit_bytes": 1, "output_step": 1}
+LEAST = {"clock_hz": 1, "size_bytes": 1, "queue_depth": 1, "limit_bytes": 1, "row_bytes": 1, "output_step": 1}
 """What numbers must be at least; others 0."""
 
 
@@ -82,7 +82,10 @@ def _of_part(where: str, part: object, wanted: type) -> Iterator[str]:
     if missing := sorted(name for name in needed if not hasattr(part, name)):
         yield f"{where}: found {_kind(part)} without {', '.join(missing)}, wanted all members of soc.{wanted.__name__}"
         return
-    for name, hint in (ACCELERATOR_FACTS if wanted is Accelerator else FACTS).items():
+    facts = dict(ACCELERATOR_FACTS if wanted is Accelerator else FACTS)
+    if wanted is Accelerator and keeps_sums(part):
+        facts["input_step"] = int
+    for name, hint in facts.items():
         yield from _of_value(f"{where}.{name}", getattr(part, name), hint)
     if wanted is Accelerator:
         for role, operand in cast("dict[str, object]", operands(cast("Accelerator", part))).items():

@@ -94,12 +94,13 @@ LogicalResult InexactAttr::verify(Report report, int64_t count, int64_t channel,
 //===----------------------------------------------------------------------===//
 
 LogicalResult TilingAttr::verify(Report report, int64_t outputs, int64_t rows, int64_t columns, int64_t buffers,
-                                 int64_t launchOutputs, int64_t weightBuffers, bool, bool, bool, bool) {
+                                 int64_t launchOutputs, int64_t weightBuffers, int64_t channels, bool, bool, bool, bool) {
   for (auto [name, size, least] : {std::tuple<StringRef, int64_t, int64_t>{"outputs", outputs, 1},
                                    {"rows", rows, 1},
                                    {"columns", columns, 1},
                                    {"launch_outputs", launchOutputs, 0},
-                                   {"weight_buffers", weightBuffers, 0}})
+                                   {"weight_buffers", weightBuffers, 0},
+                                   {"channels", channels, 0}})
     if (size < least)
       return report() << "tiling '" << name << "' is " << size << ", expected at least " << least;
   if (buffers < 1 || buffers > 2)
@@ -173,7 +174,7 @@ static LogicalResult verifyFields(Report report, DictionaryAttr fields) {
 
 LogicalResult JobAttr::verify(Report report, JobKind kind, int64_t channels, int64_t outputs, DenseI64ArrayAttr size,
                               DenseI64ArrayAttr outSize, DenseI64ArrayAttr kernel, DenseI64ArrayAttr strides,
-                              DenseI64ArrayAttr pads, int64_t groups, Layout, DictionaryAttr fields) {
+                              DenseI64ArrayAttr pads, int64_t groups, Layout, bool adds, bool keeps, DictionaryAttr fields) {
   for (auto [name, number] : {std::pair<StringRef, int64_t>{"channels", channels}, {"outputs", outputs}})
     if (number < 1)
       return report() << "job '" << name << "' is " << number << ", expected at least 1";
@@ -184,6 +185,9 @@ LogicalResult JobAttr::verify(Report report, JobKind kind, int64_t channels, int
   if (groups != 1 && (groups != channels || groups != outputs))
     return report() << "job 'groups' is " << groups << " with " << channels << " channels and " << outputs
                     << " outputs, expected 1, or all three the same";
+  if (groups != 1 && (adds || keeps))
+    return report() << "job 'groups' is " << groups << " with '" << (adds ? "adds" : "keeps")
+                    << "', expected 1: a depthwise layer has no channels to sum";
   for (int axis = 0; axis < 2; ++axis) {
     int64_t windows = (size[axis] + pads[axis] + pads[axis + 2] - kernel[axis]) / strides[axis] + 1;
     if (size[axis] + pads[axis] + pads[axis + 2] < kernel[axis] || windows != outSize[axis])

@@ -186,6 +186,7 @@ def Accel_TilingAttr : Accel_Attr<"Tiling", "tiling"> {
     Accel_OptionalInteger<"output channels of a launch, if a tile has several; 0: one for all">:$launch_outputs,
     Accel_OptionalInteger<"buffers that weights which are fetched again go through in turn; 0: each tile's have their "
                           "own">:$weight_buffers,
+    Accel_OptionalInteger<"input channels of a launch, if those of several are summed; 0: all">:$channels,
     Accel_Flag<"inputs come from another memory">:$loads,
     Accel_Flag<"outputs go to another memory">:$stores,
     Accel_Flag<"output channels are the outer loop">:$outputs_first,
@@ -297,6 +298,8 @@ def Accel_JobAttr : Accel_Attr<"Job", "job"> {
     Accel_Integers<"padding at the top, left, bottom and right">:$pads,
     DefaultValuedParameter<"int64_t", "1", "1, or the channels of a depthwise layer">:$groups,
     DefaultValuedParameter<"::htvm::accel::Layout", "::htvm::accel::Layout::nchw", "how the output lies">:$layout,
+    Accel_Flag<"it adds to the sums that a job before has kept">:$adds,
+    Accel_Flag<"it keeps its sums for a job behind, and writes no output">:$keeps,
     OptionalParameter<"::mlir::DictionaryAttr", "the engine's own fields by name, i64">:$own);
 }
 

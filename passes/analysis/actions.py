@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from mlir import ir
 from mlir.dialects import func, memref
 
+from htvm.backend.targets.jobs import Job
 from htvm.dialects import accel
 
 from . import activations
@@ -23,8 +24,8 @@ class Action:
     """An operation that touches memory, or waits for one that does.
 
     reads, writes: buffers and arguments, whole, though a copy may touch only a part; constants are left out. used:
-    the scratch memory of a layer, the sums of a job. number: its place among the actions. end: the number of the wait,
-    or its own.
+    the scratch memory of a layer, the sums that a job begins; it reads those that it adds to. number: its place among
+    the actions. end: the number of the wait, or its own.
     """
 
     op: ir.OpView
@@ -68,7 +69,8 @@ def _action(op: ir.OpView, index: int, number: dict[ir.Operation, int], count: i
             end = _waited_for(op, number, count)
             weights = [op.weights] if op.weights is not None else []
             sums = (whole(op.sums),) if op.sums is not None else ()
-            return Action(op, index, end, tuple(_memory([*op.inputs, *weights])), (whole(op.out),), sums)
+            read, used = (sums, ()) if Job.of(op.job).adds else ((), sums)
+            return Action(op, index, end, (*_memory([*op.inputs, *weights]), *read), (whole(op.out),), used)
         case _:
             assert accel.is_layer(op), op.operation.name
             read = tuple(dict.fromkeys(map(whole, activations.read_by(op))))

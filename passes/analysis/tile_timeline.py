@@ -137,7 +137,7 @@ class Run:
             self.wait_for_launch()
             self.launched = time.run(engine.name, cycles)
         self.store()
-        self.pending = tile if self.tiling.stores else None
+        self.pending = tile if self.tiling.stores and not tile.job.keeps else None
         if self.tiling.blocking:
             self.wait_for_launch()
             self.store()

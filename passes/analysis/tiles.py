@@ -23,8 +23,8 @@ class Tiling:
     outputs_first: whether output channels are the outer loop. loads, stores: whether inputs come from, and
     outputs go to, another memory. buffers: 2 if a tile's transfers go on while another one is computed.
     launch_outputs: the output channels of a launch, if a tile has several (0: one for all). weight_buffers: those that
-    weights which are fetched again go through in turn (0: each tile's have their own). blocking: the host waits for
-    each command.
+    weights which are fetched again go through in turn (0: each tile's have their own). channels: the input channels of
+    a tile, if tiles add up sums (0: all), which then is the inner loop. blocking: the host waits for each command.
     """
 
     outputs: int
@@ -36,6 +36,7 @@ class Tiling:
     buffers: int = 1
     launch_outputs: int = 0
     weight_buffers: int = 0
+    channels: int = 0
     blocking: bool = False
 
     def launches(self, tile: Job) -> list[Range]:
@@ -51,6 +52,7 @@ class Tiling:
             buffers=self.buffers,
             launch_outputs=self.launch_outputs,
             weight_buffers=self.weight_buffers,
+            channels=self.channels,
             loads=self.loads,
             stores=self.stores,
             outputs_first=self.outputs_first,
@@ -83,7 +85,9 @@ class Tiling:
         return Tiling(**sizes, **flags)
 
 
-SMALLEST = {"outputs": 1, "rows": 1, "columns": 1, "buffers": 1, "launch_outputs": 0, "weight_buffers": 0}
+SMALLEST = {
+    "outputs": 1, "rows": 1, "columns": 1, "buffers": 1, "launch_outputs": 0, "weight_buffers": 0, "channels": 0,
+}  # fmt: skip
 MOST = {"buffers": 2, "weight_buffers": 2}
 FLAGS = ("loads", "stores", "outputs_first", "blocking")
 """The fields of a tiling in its attribute: numbers, with the smallest and the largest that each can be, and what is or
@@ -106,7 +110,8 @@ class Tile:
     @property
     def weights(self) -> tuple[Range, ...]:
         """What of the layer its weights are for: equal for tiles that share them. Rows as channels have their own."""
-        return (self.outputs, self.rows) if has_form(self.job, FormKind.ROWS_AS_CHANNELS) else (self.outputs,)
+        rows = has_form(self.job, FormKind.ROWS_AS_CHANNELS)
+        return (self.outputs, self.rows) if rows else (self.outputs, self.channels)
 
     @property
     def source(self) -> tuple[Range, Range, Range]:
@@ -114,10 +119,14 @@ class Tile:
         return self.channels, self.in_rows, self.in_columns
 
     @staticmethod
-    def of(job: Job, outputs: Range, rows: Range, columns: Range) -> Tile:
+    def of(job: Job, outputs: Range, rows: Range, columns: Range, channels: Range | None = None) -> Tile:
+        """Return the tile of a part of the output; channels: those of the input that it sums up, if not all."""
         part, in_rows, in_columns = job.tile(outputs, rows, columns)
-        channels = outputs if job.has_own_channels else (0, job.channels)
-        return Tile(part, outputs, rows, columns, channels, in_rows, in_columns)
+        if channels is not None:
+            part = part.of_channels(channels)
+        elif job.has_own_channels:
+            channels = outputs
+        return Tile(part, outputs, rows, columns, channels or (0, job.channels), in_rows, in_columns)
 
 
 def tiles(job: Job, tiling: Tiling) -> Iterator[Tile]:
@@ -129,7 +138,13 @@ def tiles(job: Job, tiling: Tiling) -> Iterator[Tile]:
         pairs = [(k, place) for k in outputs for place in places]
     else:
         pairs = [(k, place) for place in places for k in outputs]
-    return (Tile.of(job, k, rows, columns) for k, (rows, columns) in pairs)
+    summed = list(channel_ranges(job, tiling.channels))
+    return (Tile.of(job, k, rows, columns, c) for k, (rows, columns) in pairs for c in summed)
+
+
+def channel_ranges(job: Job, channels: int) -> Iterator[Range | None]:
+    """Yield the input channels that each of the tiles sums up which follow each other; None: all that it has."""
+    return ranges(job.channels, channels) if channels else iter((None,))
 
 
 def ranges(size: int, part: int) -> Iterator[Range]:
@@ -151,11 +166,11 @@ def different(job: Job, tiling: Tiling) -> list[Tile]:
 
 def tile_counts(job: Job, tiling: Tiling) -> tuple[tuple[Tile, int], ...]:
     """Return a tile of each different job of a tiling, and how many there are."""
-    return counts_of_sizes(job, tiling.outputs, tiling.rows, tiling.columns)
+    return counts_of_sizes(job, tiling.outputs, tiling.rows, tiling.columns, tiling.channels)
 
 
 @lru_cache(maxsize=65536)
-def counts_of_sizes(job: Job, outputs: int, rows: int, columns: int) -> tuple[tuple[Tile, int], ...]:
+def counts_of_sizes(job: Job, outputs: int, rows: int, columns: int, channels: int = 0) -> tuple[tuple[Tile, int], ...]:
     """Return the tile counts of all tilings with these sizes: in whatever order, with however many buffers."""
     first: dict[Job, Tile] = {}
     counts: Counter[Job] = Counter()
@@ -163,10 +178,16 @@ def counts_of_sizes(job: Job, outputs: int, rows: int, columns: int) -> tuple[tu
     for k, ks in counted(job.outputs, outputs, 0):
         for r, rs in along_rows:
             for c, cs in along_columns:
-                tile = Tile.of(job, k, r, c)
-                first.setdefault(tile.job, tile)
-                counts[tile.job] += ks * rs * cs
+                for summed, times in counted_channels(job, channels):
+                    tile = Tile.of(job, k, r, c, summed)
+                    first.setdefault(tile.job, tile)
+                    counts[tile.job] += ks * rs * cs * times
     return tuple((first[part], counts[part]) for part in first)
+
+
+def counted_channels(job: Job, channels: int) -> list[tuple[Range | None, int]]:
+    """Return ranges of the input channels that tiles sum up, and how many each stands for: the ends differ."""
+    return [(each, times) for each, times in counted(job.channels, channels, 1)] if channels else [(None, 1)]
 
 
 def counted_along(job: Job, axis: int, part: int) -> list[tuple[Range, int]]:

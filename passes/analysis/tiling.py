@@ -19,13 +19,26 @@ from functools import cached_property
 
 from htvm.backend.targets.engines import launches
 from htvm.backend.targets.jobs import Job, Layout, Range
-from htvm.backend.targets.soc import Accelerator, Route, Soc, operands, sums_bytes
-from htvm.backend.targets.violations import AtMost, Bytes, Described, MapIn, PartOf, Subject, Violation
+from htvm.backend.targets.soc import Accelerator, Route, Soc, keeps_sums, operands, sums_bytes
+from htvm.backend.targets.violations import AtMost, Bytes, Described, MapIn, OneOf, PartOf, Subject, Violation
 
 from .layout import aligned
 from .program_size import written
 from .tile_timeline import Cost, Hop, Run
-from .tiles import Tile, Tiling, balanced, different, input_layout, pieces, ranges, tile_counts, tile_shapes, tiles
+from .tiles import (
+    Tile,
+    Tiling,
+    balanced,
+    channel_ranges,
+    counted,
+    different,
+    input_layout,
+    pieces,
+    ranges,
+    tile_counts,
+    tile_shapes,
+    tiles,
+)
 
 WEIGHTS_AHEAD = 2
 """How many tasks ahead weights are fetched: one is computed, one waits, and the transfer engine has work."""
@@ -110,10 +123,13 @@ class Search:
 
     def code_bytes(self, tiling: Tiling) -> int:
         """Return what the code of a layer's commands takes at most."""
-        turns = tiling.buffers if tiling.loads or tiling.stores else 1
+        job, turns = self.job, tiling.buffers if tiling.loads or tiling.stores else 1
         weight_turns, ends = (2, 2 + 2 * WEIGHTS_AHEAD) if self.fetches_weights else (turns, 2)
         shapes = tile_shapes(self.job, tiling.outputs, tiling.rows, tiling.columns)
         outputs = written(shapes[0], max(turns, weight_turns), ends)
+        if tiling.channels:
+            summed = ((job.of_channels(c), n) for c, n in counted(job.channels, tiling.channels, 1))
+            outputs *= written(summed, max(turns, weight_turns), ends)
         rows, columns = (written(each, turns, 2) for each in shapes[1:])
         parts = len(tiling.launches(self.job.tile((0, tiling.outputs), *self.whole)[0]))
         if self.job.form is not None:
@@ -132,9 +148,11 @@ class Search:
         """Return what keeps the layer from having a given tiling; None if it can have it."""
         part = tiling.launch_outputs or tiling.outputs
         most = {"outputs": self.job.outputs, "rows": self.job.out_size[0], "columns": self.job.out_size[1]}
-        for name, limit in most.items():
+        for name, limit in (most | {"channels": self.job.channels - 1}).items():
             if getattr(tiling, name) > limit:
                 return Violation(name, getattr(tiling, name), AtMost(limit))
+        if tiling.channels and tiling.channels not in self.channel_sizes:
+            return Violation("channels", tiling.channels, OneOf(tuple(self.channel_sizes)))
         if part > self.engine.most_outputs(self.job):
             return Violation("outputs of a launch", part, AtMost(self.engine.most_outputs(self.job)))
         for name, found, wanted, inside in (
@@ -195,6 +213,16 @@ class Search:
         """Return the bytes of the weights that are fetched for the launches of a tile."""
         return sum(map(self.engine.weight_bytes, self.launched(job, tiling))) if self.fetches_weights else 0
 
+    @cached_property
+    def channel_sizes(self) -> list[int]:
+        """The input channels of a tile that sums can be added up of; 0: all, the only one where none can."""
+        engine, job = self.engine, self.job
+        step = engine.input_step if keeps_sums(engine) and not job.has_own_channels else 0
+        if not step or ((self.keeps or not self.loads) and input_layout(self.engine, job) != Layout.NCHW):
+            return [0]  # channels of a map that lies whole there pixel by pixel are not dense
+        sizes = {-(-size // step) * step for size in balanced(job.channels)}
+        return [0, *sorted((size for size in sizes if size < job.channels), reverse=True)]
+
     def allows(self, outputs: int, rows: int, columns: int) -> bool:
         """Say whether tiles of these sizes can be cut out and run, whatever memory they take."""
         height, width = self.job.out_size
@@ -231,12 +259,14 @@ class Search:
     def fitting(self) -> Iterator[Tiling]:
         """Yield the tilings that the layer allows and whose buffers fit, fewest tiles first."""
         for k, r, c in self.sizes():
-            several = k < self.job.outputs or (r, c) != self.job.out_size
+            several = k < self.job.outputs or (r, c) != self.job.out_size or len(self.channel_sizes) > 1
             for outputs_first in (True, False) if several else (True,):
                 for buffers in (2, 1) if several and (self.loads or self.stores) else (1,):
                     tiling = Tiling(k, r, c, self.loads, self.stores, outputs_first, buffers)
-                    if self.fits(tiling):
-                        yield tiling
+                    for channels in self.channel_sizes:
+                        cut = replace(tiling, channels=channels) if channels else tiling
+                        if self.fits(cut):
+                            yield cut
 
     def sizes(self) -> Iterator[tuple[int, int, int]]:
         """Yield the different sizes of tiles that can be cut out; that of the form, if the layer has one."""
@@ -275,7 +305,12 @@ class Search:
             return next((Tiling(*each, self.loads, self.stores) for each in self.sizes()), None)
         pixels = [(r, c) for r in sorted({1, height}) for c in sorted({1, width})]
         fewest = {(r, c): [k for k in self.output_sizes if self.allows(k, r, c)][-1:] for r, c in pixels}
-        found = [Tiling(k, r, c, self.loads, self.stores) for (r, c), sizes in fewest.items() for k in sizes]
+        found = [
+            Tiling(k, r, c, self.loads, self.stores, channels=channels)
+            for (r, c), sizes in fewest.items()
+            for k in sizes
+            for channels in {0, self.channel_sizes[-1]}
+        ]
         return min(found, key=lambda each: sum(self.needed_bytes(each).values()), default=None)
 
     def fits(self, tiling: Tiling) -> bool:
@@ -375,7 +410,7 @@ class Search:
         """Return the tiles whose input is loaded, and how often: not again where the tile before has read the same."""
         if not tiling.loads:
             return ()
-        if not self.job.has_own_channels and (
+        if not (self.job.has_own_channels or tiling.channels) and (
             not tiling.outputs_first or (tiling.rows, tiling.columns) == self.job.out_size
         ):
             every = tile_counts(self.job, replace(tiling, outputs=self.job.outputs))
@@ -387,22 +422,22 @@ class Search:
         """Return a tile for all that share their weights, each once."""
         if self.job.form is not None:
             return list(tiles(self.job, tiling))
-        return [Tile.of(self.job, k, *self.whole) for k in ranges(self.job.outputs, tiling.outputs)]
+        every = ranges(self.job.outputs, tiling.outputs)
+        return [Tile.of(self.job, k, *self.whole, c) for k in every for c in channel_ranges(self.job, tiling.channels)]
 
     def keeps_weights(self, tiling: Tiling) -> bool:
         """Say whether the weights of all tiles fit the weight memory together, so that each is fetched once."""
-        parts = self.with_weights(tiling)
-        size = sum(aligned(self.cost(tile, tiling).weight_bytes) for tile in parts)
+        size = sum(aligned(self.weights_of(tile.job, tiling)) for tile in self.with_weights(tiling))
         return not tiling.blocking and size <= self.room_for_weights(tiling)
 
     def with_buffers(self, tiling: Tiling) -> Tiling:
         """Return a tiling that says how many buffers its weights go through, if they are fetched again."""
         places = -(-self.job.out_size[0] // tiling.rows) * -(-self.job.out_size[1] // tiling.columns)
-        once = tiling.outputs_first or places == 1 or tiling.outputs >= self.job.outputs or self.job.form is not None
+        one_place = tiling.outputs_first or tiling.outputs >= self.job.outputs or self.job.form is not None
+        once = places == 1 or (one_place and not tiling.channels)
         if tiling.weight_buffers or not self.fetches_weights or once or self.keeps_weights(tiling):
             return tiling
-        parts = self.with_weights(tiling)
-        sizes = [aligned(self.cost(tile, tiling).weight_bytes) for tile in parts] * 2
+        sizes = [aligned(self.weights_of(tile.job, tiling)) for tile in self.with_weights(tiling)] * 2
         two_fit = max(sizes[::2]) + max(sizes[1::2]) <= self.room_for_weights(tiling)
         return replace(tiling, weight_buffers=2 if two_fit else 1)
 
@@ -440,7 +475,7 @@ class Search:
                 for step in launches.steps(engine, part, self.plain)
             ),
             load=Hop.chain(self.soc, self.load_path, load, 0),
-            store=Hop.chain(self.soc, self.store_path, store, len(self.store_path) - 1),
+            store=() if job.keeps else Hop.chain(self.soc, self.store_path, store, len(self.store_path) - 1),
             weights=Hop.chain(self.soc, self.weights_path, (1, weight_bytes), 0) if weight_bytes else (),
             weight_bytes=weight_bytes,
         )

@@ -19,6 +19,7 @@ Fails    on a memory too small for its arena and its constants, with what is liv
 
 from collections import defaultdict
 from dataclasses import dataclass
+from math import lcm
 from typing import ClassVar
 
 from mlir import ir
@@ -56,7 +57,7 @@ class PlanMemory:
                         function.location.emit_error(no_memory(memory, lives, self.target))
                         this_pass.signal_pass_failure()
                         return
-                    plan = Plan.of(function, lives)
+                    plan = Plan.of(function, lives, lcm(layout.ALIGNMENT_BYTES, memories[memory].row_bytes))
                     plan.write_offsets()
                     largest[memory] = max(largest.get(memory, plan), plan, key=lambda each: each.packing.peak)
 
@@ -78,9 +79,9 @@ class Plan:
     peak: int
 
     @staticmethod
-    def of(function: func.FuncOp, lives: list[Lifetime]) -> "Plan":
-        """Pack lifetimes, all in one memory."""
-        items = [Item(layout.aligned(life.size_bytes), life.first, life.last) for life in lives]
+    def of(function: func.FuncOp, lives: list[Lifetime], alignment: int = layout.ALIGNMENT_BYTES) -> "Plan":
+        """Pack lifetimes, all in one memory. Sizes are rounded up to multiples of `alignment`, so that offsets are."""
+        items = [Item(-(-life.size_bytes // alignment) * alignment, life.first, life.last) for life in lives]
         trails = overlaps(function, lives)
         peak, _ = max(loads(items, trails), key=lambda load: load[1])
         return Plan(function, lives, pack(items, trails), peak)

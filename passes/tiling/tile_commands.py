@@ -12,7 +12,7 @@ from mlir.dialects import memref
 
 from htvm.backend.targets.engines import launches
 from htvm.backend.targets.jobs import OPERANDS, Job, JobStep, Layout, Place, Range
-from htvm.backend.targets.soc import Accelerator, Soc, operands, sums_bytes
+from htvm.backend.targets.soc import Accelerator, Soc, keeps_sums, operands, sums_bytes
 from htvm.dialects import accel, blocked_layout
 
 from ..analysis import layout
@@ -262,7 +262,10 @@ class Layer:
     def packed_part(self, tile: Tile, part: Range) -> np.ndarray:
         first = tile.outputs[0]
         job = self.launched(tile, part)
-        return self.engine.pack(job, self.layer, (first + part[0], first + part[1]))
+        outputs = first + part[0], first + part[1]
+        if keeps_sums(self.engine) and self.tiling.channels:
+            return self.engine.pack(job, self.layer, outputs, tile.channels)
+        return self.engine.pack(job, self.layer, outputs)
 
     def launch_bytes(self, tile: Tile) -> list[int]:
         """Return the bytes of the weights of each launch of a tile, in order."""
@@ -279,8 +282,8 @@ class Layer:
 
     def tasks(self) -> Iterator[Task]:
         there: tuple[Range, ...] | None = None
-        turn = -1
-        for number, (tile, (place, is_fetched)) in enumerate(zip(self.tiles, self.fetch(), strict=True)):
+        turn, number = -1, 0
+        for tile, (place, is_fetched) in zip(self.tiles, self.fetch(), strict=True):
             weights: Chain = ()
             if place is not None and is_fetched:
                 packed = self.weights[tile.weights]
@@ -290,12 +293,13 @@ class Layer:
                 there, turn = tile.source, turn + 1
                 loads = [self.load(tile, i, turn) for i in self.positions if self.loads[i]]
             yield self.task(tile, place, weights, loads, turn, number)
+            number += not tile.job.keeps
 
     def task(
         self, tile: Tile, place: ir.Value | None, weights: Chain, loads: list[Chain], turn: int, number: int
     ) -> Task:
         out = self.out_buffers[number % len(self.out_buffers)] if self.out_buffers else None
-        stores = [] if out is None else [self.store(tile, out, number)]
+        stores = [] if out is None or tile.job.keeps else [self.store(tile, out, number)]
         given: list[Launch] = []
         for part in self.tiling.launches(tile.job):
             job = self.launched(tile, part)

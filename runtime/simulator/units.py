@@ -250,9 +250,10 @@ class AcceleratorUnit(Unit):
         inputs, weight_bytes = len(reads), engine.weight_bytes(job)
         if weight_bytes:
             reads.append(self.operand("weights", addresses, engine.weights.memory, weight_bytes))
-        writes = [self.operand("output", addresses, engine.output.memory, job.output_bytes)]
+        outputs = [] if job.keeps else [self.operand("output", addresses, engine.output.memory, job.output_bytes)]
+        sums: list[Region] = []
         if keeps_sums(engine) and (kept := engine.sums_bytes(job)):
-            writes.append(self.operand("sums", addresses, engine.sums.memory, kept))
+            sums.append(self.operand("sums", addresses, engine.sums.memory, kept))
         interval = Interval(
             unit=self.name,
             start_cycle=now,
@@ -263,10 +264,13 @@ class AcceleratorUnit(Unit):
         )
 
         def compute(operands: Sequence[bytes]) -> list[bytes]:
-            kept = [self.units.memories.read(region) for region in writes[1:]]
+            kept = [self.units.memories.read(region) for region in sums]
             return self.result(job, operands[:inputs], b"".join(operands[inputs:]), *kept)
 
-        self.give(Work(interval, reads, writes, compute, self.end_first), now)
+        work = Work(interval, reads, (*outputs, *sums), compute, self.end_first)
+        if job.adds and (missing := next(filter(None, map(self.units.memories.unwritten, sums)), None)):
+            raise SimulationError(f"{work} adds to {sums[0]}, but nobody has written {missing} in this run")
+        self.give(work, now)
 
     def descriptor(self, address: int) -> tuple[Job, Mapping[str, int]]:
         """Read a job and its operands' addresses."""
@@ -287,6 +291,10 @@ class AcceleratorUnit(Unit):
         region = self.region(f"{name} of", addresses[name], size_bytes, writable=name in ("sums", "output"))
         if region.memory.name != memory:
             raise SimulationError(f"'{self.name}' is given {name} in {region}, expected memory '{memory}'")
+        if region.first % (row := region.memory.row_bytes):
+            raise SimulationError(
+                f"'{self.name}' is given {name} in {region}, expected the start of a row of {row} bytes"
+            )
         return region
 
     def result(self, job: Job, inputs: Sequence[bytes], weights: bytes, sums: bytes = b"") -> list[bytes]:
@@ -300,5 +308,6 @@ class AcceleratorUnit(Unit):
                 output = self.engine.execute(job, arrays, packed)
         except (ValueError, ArithmeticError) as error:
             raise SimulationError(f"'{self.name}' cannot run {job}: {error}") from error
-        assert output.dtype == np.uint8 and output.size == job.output_bytes, f"'{self.name}' has made {output.shape}"
-        return [output.tobytes(), kept.tobytes()] if sums else [output.tobytes()]
+        size = 0 if job.keeps else job.output_bytes
+        assert output.dtype == np.uint8 and output.size == size, f"'{self.name}' has made {output.shape}"
+        return [*([] if job.keeps else [output.tobytes()]), *([kept.tobytes()] if sums else [])]

@@ -108,6 +108,25 @@ module attributes {accel.arena = {ram = 80 : i64}, accel.lower_bound = {ram = 80
 
 // -----
 
+// Sums that a job adds to must still be there: those of another one lie where they were.
+// PLANNED: error: stage 'planned': node 'part 2' reads 's' at acc 0 to 64, overwritten by node 'other' with 'o' at acc 32 to 96
+module attributes {accel.arena = {acc = 128 : i64}, accel.lower_bound = {acc = 112 : i64}, accel.capacity = {acc = 128 : i64}} {
+  func.func @sums(%x: memref<1x16xi8, "acc"> {accel.name = "x", accel.offset = 96 : i64},
+                  %y: memref<1x16xi8, "acc"> {accel.name = "y", accel.offset = 112 : i64, accel.result}) attributes {accel.order = #accel.optimality<optimal>} {
+    %s = accel.buffer "s" at 0 : memref<64xi8, "acc">
+    %o = accel.buffer "o" at 32 : memref<64xi8, "acc">
+    %0 = accel.launch "npu" %x sums %s into %y {job = #accel.job<kind = dense, channels = 16, outputs = 16, size = [1, 1], out_size = [1, 1], kernel = [1, 1], strides = [1, 1], pads = [0, 0, 0, 0], keeps = true>} : (memref<1x16xi8, "acc">, memref<64xi8, "acc">, memref<1x16xi8, "acc">) -> !accel.token loc("part 1")
+    accel.wait %0
+    %1 = accel.launch "npu" %x sums %o into %y {job = #accel.job<kind = dense, channels = 16, outputs = 16, size = [1, 1], out_size = [1, 1], kernel = [1, 1], strides = [1, 1], pads = [0, 0, 0, 0]>} : (memref<1x16xi8, "acc">, memref<64xi8, "acc">, memref<1x16xi8, "acc">) -> !accel.token loc("other")
+    accel.wait %1
+    %2 = accel.launch "npu" %x sums %s into %y {job = #accel.job<kind = dense, channels = 16, outputs = 16, size = [1, 1], out_size = [1, 1], kernel = [1, 1], strides = [1, 1], pads = [0, 0, 0, 0], adds = true>} : (memref<1x16xi8, "acc">, memref<64xi8, "acc">, memref<1x16xi8, "acc">) -> !accel.token loc("part 2")
+    accel.wait %2
+    return
+  }
+}
+
+// -----
+
 // PLANNED: error: stage 'planned': the arena of 'ram' has 8 bytes, expected from 4 (its lower bound) to 4 (its capacity)
 module attributes {accel.arena = {ram = 8 : i64}, accel.lower_bound = {ram = 4 : i64}, accel.capacity = {ram = 4 : i64}} {
   func.func @does_not_fit(%x: memref<4xi8, "ram"> {accel.offset = 0 : i64}) attributes {accel.order = #accel.optimality<optimal>} {

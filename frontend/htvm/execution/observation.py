@@ -66,7 +66,7 @@ def observed(
         places = [place for place, op in enumerate(operations) if isinstance(op, accel.LaunchOp)]
         for job, made in ended:
             following = operations[places[numbers[id(job)]] :]
-            if not _is_scratch(following[0]):
+            if makes_output(following[0]) and not _is_scratch(following[0]):
                 found.append(_tile(following, steps[job.step], made))
     return sorted(found, key=lambda each: each.step.number)
 
@@ -89,6 +89,12 @@ def _jobs_observed(host: Host, ended: list[tuple[Interval, bytes]]) -> Generator
 def _jobs(timeline: Sequence[Interval]) -> list[Interval]:
     """Return the jobs among copies and jobs."""
     return [each for each in timeline if each.route is None]
+
+
+def makes_output(launch: ir.OpView) -> bool:
+    """Say whether a job makes a part of a map; else it keeps sums for another one."""
+    assert isinstance(launch, accel.LaunchOp), launch.operation.name
+    return not Job.of(launch.job).keeps
 
 
 def _operations(module: ir.Module) -> list[ir.OpView]:

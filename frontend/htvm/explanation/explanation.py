@@ -326,6 +326,8 @@ def lines(one: Decision) -> Iterator[str]:
         yield f"  form       {one.form}"
     if one.tiling:
         sizes = ", ".join(f"{one.tiling[name]} {name}" for name in ("outputs", "rows", "columns"))
+        if one.tiling.get("channels"):
+            sizes += f", sums of {one.tiling['channels']} input channels at a time"
         stays = f"; its result stays in {one.memory}" if one.memory else ""
         yield f"  tiles      {sizes}{stays}"
     if one.kernel:

@@ -22,7 +22,7 @@ from htvm import dialects
 from htvm.backend.targets.engines import launches
 from htvm.backend.targets.forms import channel_blocks
 from htvm.backend.targets.jobs import FORM, OPERANDS, Form, Job, Layout, Place, has_form
-from htvm.backend.targets.soc import Accelerator, OffersForms, Soc
+from htvm.backend.targets.soc import Accelerator, OffersForms, Soc, keeps_sums, sums_bytes
 from htvm.dialects import accel
 from htvm.dialects.accel import FormKind
 from htvm.dialects.semantics import interpreter, value_ranges
@@ -165,8 +165,11 @@ def spread(search: Search) -> Iterator[Tiling]:
     """Yield tilings: the largest tile first, then the smallest, then others in between."""
     every = list(search.sizes())
     picked = dict.fromkeys(round(share * (len(every) - 1)) for share in (0, 1, 0.5, 0.25, 0.75))
-    for index in picked if every else ():
-        yield Tiling(*every[index], loads=True, stores=True)
+    cuts = [channels for channels in search.channel_sizes if channels]
+    for number, index in enumerate(picked if every else ()):
+        # Every other one is cut along input channels too, where the engine adds up sums.
+        channels = cuts[number // 2 % len(cuts)] if cuts and number % 2 == 0 else 0
+        yield Tiling(*every[index], loads=True, stores=True, channels=channels)
 
 
 def samples(layer: accel.Layer, rng: np.random.Generator) -> Iterator[list[np.ndarray]]:
@@ -206,9 +209,15 @@ def together(
     """Return the result of a layer [K, rows, columns] from the tiles of a tiling. Raises Wrong."""
     result = np.zeros((job.outputs, *job.out_size), np.int64)
     maps = [as_job_sees(layer, job, array) for array in given]
+    sums = np.empty(0, np.uint8)
     for tile in tiles(job, tiling):
         counts[name] += 1
-        part = computed(engine, layer, job, tile, maps)
+        size = asked(lambda: sums_bytes(engine, tile.job))  # noqa: B023  (it is called here)
+        if not tile.job.adds:
+            sums = np.full(size, 0xA5, np.uint8)
+        part = computed(engine, layer, job, tile, maps, sums)
+        if tile.job.keeps:
+            continue
         values = part.view(np.uint8 if is_unsigned(accel.output(layer)) else np.int8)
         (rows, columns), outputs = tile.job.out_size, tile.job.outputs
         laid_out = (
@@ -228,8 +237,10 @@ def as_job_sees(layer: accel.Layer, job: Job, array: np.ndarray) -> np.ndarray:
     return stored.reshape(job.channels, *job.size)
 
 
-def computed(engine: Accelerator, layer: accel.Layer, job: Job, tile: Tile, maps: Sequence[np.ndarray]) -> np.ndarray:
-    """Return the bytes that the engine makes of a tile. Raises Wrong."""
+def computed(
+    engine: Accelerator, layer: accel.Layer, job: Job, tile: Tile, maps: Sequence[np.ndarray], sums: np.ndarray
+) -> np.ndarray:
+    """Return the bytes that the engine makes of a tile. sums: what it keeps in memory, and adds to. Raises Wrong."""
     channels, rows, columns = tile.source
     order = (1, 2, 0) if input_layout(engine, job) == Layout.NHWC else (0, 1, 2)
     parts = [each[slice(*channels), slice(*rows), slice(*columns)] for each in maps]
@@ -240,7 +251,7 @@ def computed(engine: Accelerator, layer: accel.Layer, job: Job, tile: Tile, maps
     size = asked(lambda: engine.weight_bytes(tile.job))
     weights = np.empty(0, np.uint8)
     if size:
-        packed = asked(lambda: engine.pack(tile.job, layer, tile.outputs))
+        packed = asked(lambda: packed_weights(engine, layer, tile))
         weights = bytes_of("pack", packed, size, "weight_bytes says")
     scratch = asked(lambda: launches.scratch(engine, tile.job))
     made = np.zeros(tile.job.output_bytes, np.uint8)
@@ -248,7 +259,9 @@ def computed(engine: Accelerator, layer: accel.Layer, job: Job, tile: Tile, maps
     buffers |= {"output": made, **dict(zip(OPERANDS, inputs))}
     for step in asked(lambda: launches.steps(engine, tile.job)):
         one, rest = asked(lambda step=step: engine.weight_bytes(step.job if tile.job.form else tile.job)), step.job
-        result = launched(engine, rest, [read(buffers, each, rest.input_bytes) for each in step.inputs], weights[:one])
+        result = launched(
+            engine, rest, [read(buffers, each, rest.input_bytes) for each in step.inputs], weights[:one], sums
+        )
         buffers[step.output.buffer][step.output.offset_bytes :][: result.size] = result
         weights = weights[one:]
     return made
@@ -259,13 +272,31 @@ def read(buffers: Mapping[str, np.ndarray], place: Place, size_bytes: int) -> np
     return buffers[place.buffer][place.offset_bytes :][:size_bytes]
 
 
-def launched(engine: Accelerator, lowered: Job, inputs: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
+def launched(
+    engine: Accelerator, lowered: Job, inputs: Sequence[np.ndarray], weights: np.ndarray, sums: np.ndarray
+) -> np.ndarray:
     """Return the bytes that the engine makes in one launch. Raises Wrong."""
     words = asked(lambda: lowered.words({}, engine.job_fields))
     if asked(lambda: Job.of_words(words, engine.job_fields))[0] != lowered:
         raise Wrong(f"{lowered} is not what its descriptor says")
-    made = asked(lambda: engine.execute(lowered, inputs, weights))
-    return bytes_of("execute", made, lowered.output_bytes, "expected")
+    made = asked(lambda: executed(engine, lowered, inputs, weights, sums))
+    return bytes_of("execute", made, 0 if lowered.keeps else lowered.output_bytes, "expected")
+
+
+def packed_weights(engine: Accelerator, layer: accel.Layer, tile: Tile) -> np.ndarray:
+    """Return the packed weights of a tile."""
+    if keeps_sums(engine) and (tile.job.adds or tile.job.keeps):
+        return engine.pack(tile.job, layer, tile.outputs, tile.channels)
+    return engine.pack(tile.job, layer, tile.outputs)
+
+
+def executed(
+    engine: Accelerator, job: Job, inputs: Sequence[np.ndarray], weights: np.ndarray, sums: np.ndarray
+) -> np.ndarray:
+    """Return what an engine makes of a lowered job."""
+    if keeps_sums(engine) and sums.size:
+        return engine.execute(job, inputs, weights, sums)
+    return engine.execute(job, inputs, weights)
 
 
 def first_difference(found: np.ndarray, wanted: np.ndarray) -> str | None:
@@ -281,7 +312,9 @@ def first_difference(found: np.ndarray, wanted: np.ndarray) -> str | None:
 
 
 def tiled(tiling: Tiling, job: Job) -> str:
-    return f"tiles of {tiling.outputs} outputs, {tiling.rows} rows, {tiling.columns} columns, output {job.layout}"
+    channels = f", {tiling.channels} input channels" if tiling.channels else ""
+    size = f"{tiling.outputs} outputs, {tiling.rows} rows, {tiling.columns} columns{channels}"
+    return f"tiles of {size}, output {job.layout}"
 
 
 def described(layer: accel.Layer) -> str:

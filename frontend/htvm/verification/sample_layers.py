@@ -99,7 +99,7 @@ class Layer:
 
     def conv2d(self, is_depthwise: bool = False) -> str:
         rng = self.rng
-        channels, outputs = rng.choice((1, 3, 8, 16, 17, 40)), rng.choice((1, 5, 16, 32, 33, 48))
+        channels, outputs = rng.choice((1, 3, 8, 16, 17, 32, 40, 64)), rng.choice((1, 5, 16, 32, 33, 48))
         outputs = channels if is_depthwise else outputs
         size = [rng.randint(1, 14) for _ in range(2)]
         kernel, pads, stride, out = self.window(size)
@@ -130,7 +130,7 @@ class Layer:
         return kernel, pads, stride, out
 
     def dense(self) -> str:
-        channels, outputs = self.rng.choice((1, 16, 30, 64, 300)), self.rng.choice((1, 10, 16, 33, 130))
+        channels, outputs = self.rng.choice((1, 16, 30, 64, 300)), self.rng.choice((1, 10, 16, 33, 64, 130))
         requant = self.requant(outputs, channels)
         return self.module("dense", [(1, channels)], self.weights((outputs, channels)), requant, (1, outputs))
 

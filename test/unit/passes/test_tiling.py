@@ -3,7 +3,7 @@
 import random
 from collections import Counter
 from dataclasses import replace
-from itertools import product
+from itertools import pairwise, product
 from math import prod
 from pathlib import Path
 
@@ -91,6 +91,26 @@ def test_tiles_are_counted_without_looking_at_each() -> None:
         tiling = Tiling(rng.randint(1, 5), rng.randint(1, job.out_size[0]), rng.randint(1, job.out_size[1]))
         counted = {tile.job: count for tile, count in tile_counts(job, tiling)}
         assert counted == Counter(tile.job for tile in tiles(job, tiling)), (job, tiling)
+
+
+def test_parts_of_the_channels_are_counted_and_are_all_of_them() -> None:
+    rng = random.Random(2)
+    for _ in range(60):
+        job = conv(rng, rng.choice((1, 3)), rng.choice((1, 2)), largest=20)
+        job = replace(job, channels=rng.randint(2, 40), groups=1)
+        height, width = job.out_size
+        tiling = Tiling(
+            rng.randint(1, 5), rng.randint(1, height), rng.randint(1, width), channels=rng.randint(1, job.channels - 1)
+        )
+        every = list(tiles(job, tiling))
+        assert {tile.job: count for tile, count in tile_counts(job, tiling)} == Counter(tile.job for tile in every)
+        assert sum(tile.job.macs for tile in every) == job.macs
+        for tile in every:
+            assert (tile.job.adds, tile.job.keeps) == (tile.channels[0] > 0, tile.channels[1] < job.channels)
+        for one, other in pairwise(every):
+            if one.job.keeps:
+                assert (one.outputs, one.rows, one.columns) == (other.outputs, other.rows, other.columns)
+                assert other.job.adds and one.channels[1] == other.channels[0]
 
 
 def test_padding_that_reaches_into_three_tiles_is_counted() -> None:

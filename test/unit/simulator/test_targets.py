@@ -1,13 +1,12 @@
 """Finding targets by name and by file."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from small_soc import Adder
+from small_soc import Adder, Summer
 
 from htvm.backend import targets
-from htvm.backend.targets.jobs import Job
 from htvm.backend.targets.soc import Dma, Host, Memory, Operand, Route, Soc
 from htvm.backend.targets.validation import validate
 
@@ -145,14 +144,6 @@ class HalfAnArray:
     name, input, weights, violations, cycles, job = "npu", "l1", "l9", None, None, None
 
 
-@dataclass(frozen=True)
-class AdderWithSums(Adder):
-    sums: Operand = Operand("l9", elements=("i32",))
-
-    def sums_bytes(self, job: Job) -> int:
-        return 4 * job.outputs
-
-
 def test_an_engine_that_keeps_sums_says_where_and_how_many():
     diana = targets.load("diana")
 
@@ -161,8 +152,9 @@ def test_an_engine_that_keeps_sums_says_where_and_how_many():
 
     memories = (*diana.memories, Memory("weights", base=0x7000_0000, size_bytes=256, host_visible=False))
     for engine, wanted in (
-        (WithoutBytes(), "engines[0]: found WithoutBytes without sums_bytes, wanted all members of soc.Accelerator"),
-        (AdderWithSums(), "sums of engine 'adder', memory: found 'l9', wanted one of "),
+        (WithoutBytes(), "engines[0]: found WithoutBytes without input_step, sums_bytes, wanted all members"),
+        (Summer(input_step=-1), "engines[0].input_step: found -1, wanted 0 at least"),
+        (Summer(sums=Operand("l9")), "sums of engine 'adder', memory: found 'l9', wanted one of "),
     ):
         found = validate(replace(diana, engines=(engine,), memories=memories))
         assert any(each.startswith(wanted) for each in found), found

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_soc import ADDER, ADDER_FIELDS, DMA, L1, WEIGHTS, build_host, small_soc
+from small_soc import ADDER, ADDER_FIELDS, DMA, L1, WEIGHTS, Summer, build_host, small_soc
 
 from htvm.backend.targets import registers
 from htvm.backend.targets.jobs import Job, JobKind
@@ -39,6 +39,7 @@ int main(void) {{ htvm_step_0(); htvm_step_1(); return 0; }}
 
 SUM = Job(JobKind.ADD, channels=1, outputs=1, size=(8, 8), out_size=(8, 8)).having(shift=0, low=-128, high=127)
 BIAS = Job(JobKind.CONV2D, channels=2, outputs=2, size=(4, 8), out_size=(4, 8)).having(shift=0, low=-128, high=127)
+PIXEL = Job(JobKind.DENSE, channels=4, outputs=1, size=(1, 1), out_size=(1, 1)).having(shift=0, low=-128, high=127)
 SUM_PLACES = {"input": L1, "rhs": L1 + 64, "output": L1 + 128}
 
 
@@ -55,6 +56,10 @@ CONSTANTS = "\n".join(
         descriptor("dense", replace(BIAS, kind=JobKind.DENSE), {"input": L1, "weights": WEIGHTS, "output": L1 + 192}),
         descriptor("in_place", SUM, SUM_PLACES | {"output": L1 + 32}),
         descriptor("in_l2", SUM, SUM_PLACES | {"output": 0x1C000000 + 480 * 1024}),
+        descriptor("begins", replace(PIXEL, keeps=True), {"input": L1, "sums": L1 + 512}),
+        descriptor("goes_on", replace(PIXEL, adds=True, keeps=True), {"input": L1 + 4, "sums": L1 + 512}),
+        descriptor("ends", replace(PIXEL, adds=True), {"input": L1 + 8, "sums": L1 + 512, "output": L1 + 128}),
+        descriptor("over_itself", PIXEL, {"input": L1, "sums": L1 + 512, "output": L1 + 513}),
         "const uint32_t nonsense[40] = {77};",
     ]
 )
@@ -113,6 +118,44 @@ def test_copies_and_jobs_compute_and_take_their_time(build):
     assert copied.end_cycle < added.start_cycle < added.end_cycle < returned.start_cycle
     assert returned.end_cycle < execution.cycles
     assert execution.wait_cycles > 0.9 * (228 + 1064 + 164)
+
+
+LAUNCH = "htvm_launch(ADDER, {}); htvm_wait(ADDER, 1); htvm_reset(ADDER);"
+SUMS = FETCH + LAUNCH.format("begins") + LAUNCH.format("goes_on")
+SUMMER = small_soc(engines=(*small_soc().engines[:1], Summer()))
+
+
+def test_sums_stay_over_launches(build):
+    """A job that keeps its sums writes no result, though its descriptor has a place for one at 0."""
+    host = build(SUMS, LAUNCH.format("ends") + "htvm_copy(DMA, AT(OUT), L1 + 128, 1); htvm_wait(DMA, 1);", SUMMER)
+    values = data(3, 1024)
+    _, output = run(host, values.tobytes())
+    assert output[0] == int(values[:12].sum(dtype=np.int64)) & 0xFF
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        (
+            FETCH,
+            "htvm_launch(ADDER, ends);",
+            "step 1: 'dense' of step 1 (adder) adds to l1[512:516], but nobody has written l1[512:516] in this run",
+        ),
+        (
+            FETCH,
+            "htvm_launch(ADDER, begins); htvm_copy(DMA, L1 + 514, AT(IN), 8);",
+            "step 1: 'copy l2_to_l1' of step 1 (dma) writes l1[514:522], while 'dense' of step 1 (adder) writes "
+            "l1[512:516]",
+        ),
+        (
+            FETCH,
+            "htvm_launch(ADDER, over_itself);",
+            "step 1: 'dense' of step 1 (adder) writes l1[513:514], of which it writes l1[512:516] too",
+        ),
+    ],
+)
+def test_sums_are_nobody_elses(build, first: str, second: str, expected: str) -> None:
+    assert problem(build(first, second, SUMMER))[: len(expected)] == expected
 
 
 def test_weights_come_from_the_engines_own_memory(build):

@@ -27,7 +27,7 @@ from htvm.backend.targets.engines.ne16.state import State
 from htvm.backend.targets.engines.ne16.two_jobs import TwoJobs
 from htvm.backend.targets.engines.ne16.weights import MOST_BITS
 from htvm.backend.targets.engines.shift_requant import Requant
-from htvm.backend.targets.jobs import Job
+from htvm.backend.targets.jobs import Job, Range
 from htvm.backend.targets.rules import Proof, Rule
 from htvm.backend.targets.soc import CostModel, Operand
 from htvm.backend.targets.violations import (
@@ -62,6 +62,7 @@ class Ne16Engine:
     output: Operand
     base: int
     output_step: int = 8
+    input_step: int = 0
     job_fields: tuple[str, ...] = ("bits", "offset", "pad_value", "linear", "requant")
 
     # What it accepts
@@ -137,10 +138,10 @@ class Ne16Engine:
         """Return the bytes of what the first jobs of a launch leave to the second."""
         return launch.sums_bytes(job)
 
-    def pack(self, job: Job, op: ir.Operation | ir.OpView, outputs: tuple[int, int]) -> np.ndarray:
+    def pack(self, job: Job, op: ir.Operation | ir.OpView, outputs: Range, channels: Range | None = None) -> np.ndarray:
         """Return the weights and other constants of some outputs."""
         layer, chosen = linear(op), slice(*outputs)
-        weights = linear_ops.weights(layer)[chosen] - job["offset"]
+        weights = linear_ops.weights(layer)[chosen, slice(*channels or (None,))] - job["offset"]
         of_weights = launch.tile_of(job).layout(launch.mode_of(job)).pack(weights.reshape(job.outputs, -1, *job.kernel))
         return Places.of(job).packed(of_weights, *accepted(layer).of_channels(chosen).packed())
 
