@@ -34,7 +34,7 @@ KERNELS_BYTES = 32 << 10
 DESCRIPTORS = 32
 """Descriptors of jobs that a layer has, about, if they do not take more than is kept for buffers."""
 
-RESERVES = (8, 4, 2)
+RESERVES = (16, 8, 4, 2)
 """The parts of the host's memory, one of so many, that are tried for buffers of what passes through: smallest first."""
 
 

@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import lcm
 
 from mlir import ir
 from mlir.dialects import func
 
+from htvm.backend.targets.soc import Memory
 from htvm.dialects import accel
 
 from . import activations, layout
 from .actions import actions, whole
-from .packing import Trail
+from .packing import Item, Trail
 from .trails import trails
 
 
@@ -56,6 +58,12 @@ def lifetimes(function: func.FuncOp) -> list[Lifetime]:
             used = uses[op.memref]
             found.append(Lifetime(op.memref, op.name.value, layout.size_bytes(op.memref.type), min(used), max(used)))
     return found
+
+
+def packed_items(lives: Sequence[Lifetime], memory: Memory) -> list[Item]:
+    """Return lifetimes in a memory as items to be packed: sizes are multiples of its rows, so that offsets are."""
+    alignment = lcm(layout.ALIGNMENT_BYTES, memory.row_bytes)
+    return [Item(-(-life.size_bytes // alignment) * alignment, life.first, life.last) for life in lives]
 
 
 def overlaps(function: func.FuncOp, lives: Sequence[Lifetime]) -> dict[tuple[int, int], Trail]:

@@ -20,6 +20,9 @@ from math import ceil, gcd, lcm
 SOLVER_LIMIT = 10.0
 """What the solver may spend, in its deterministic time; a unit is about a second."""
 
+MOST_SOLVED = 200
+"""Items; the solver's model grows with their square."""
+
 
 @dataclass(frozen=True)
 class Trail:
@@ -73,12 +76,16 @@ class Packing:
         return self.peak == self.lower_bound
 
 
-def pack(items: Sequence[Item], trails: Trails, limit: float = SOLVER_LIMIT) -> Packing:
-    """Return the best packing that was found. Offsets are sums of sizes, so they keep any common alignment."""
+def pack(items: Sequence[Item], trails: Trails, limit: float = SOLVER_LIMIT, enough: int = 0) -> Packing:
+    """Return the best packing that was found. Offsets are sums of sizes, so they keep any common alignment.
+
+    enough: units that are there for the taking; of very many items no better packing is looked for, if they fit these.
+    """
     bound = max((load for _, load in loads(items, trails)), default=0)
     offsets = min((_greedy(items, trails, order) for order in _orders(items)), key=lambda o: _peak(items, o))
     packing = Packing(offsets, _peak(items, offsets), bound)
-    return packing if packing.is_optimal else _solve(items, trails, packing, limit)
+    is_enough = len(items) > MOST_SOLVED and packing.peak <= enough
+    return packing if packing.is_optimal or is_enough else _solve(items, trails, packing, limit)
 
 
 def fits(items: Sequence[Item], size: int) -> bool:

@@ -43,6 +43,9 @@ from .tiles import (
 WEIGHTS_AHEAD = 2
 """How many tasks ahead weights are fetched: one is computed, one waits, and the transfer engine has work."""
 
+MOST_TILES = 20_000
+"""How many tiles go through a timeline before the fastest tiling so far is taken: many can have one bound."""
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -87,6 +90,7 @@ class Search:
     def best(self, objective: str = "latency") -> Choice | None:
         """Return the tiling of least latency, or the fastest of those of least energy or memory; None if none fits.
 
+        Of tilings whose bounds do not tell them apart, only the first are compared (MOST_TILES).
         Energy is the engine's: what it draws while it works is what is known. Memory is what buffers take. Tilings of
         more code than there is room for are left out, unless all are: then those of least code count.
         """
@@ -98,10 +102,12 @@ class Search:
         bounded = ((self.bound(each), order, each) for order, each in enumerate(found))
         bounds = sorted(bounded, key=lambda each: each[:2])
         best: tuple[int, Tiling] | None = None
+        seen = 0
         for bound, _, tiling in bounds:
-            if best is not None and bound >= best[0]:
+            if best is not None and (bound >= best[0] or seen > MOST_TILES):
                 break
             cycles = self.cycles(tiling)
+            seen += sum(times for _, times in tile_counts(self.job, tiling))
             if best is None or cycles < best[0]:
                 best = (cycles, tiling)
         return None if best is None else Choice(self.with_buffers(best[1]), best[0], bounds[0][0])
@@ -134,7 +140,8 @@ class Search:
         parts = len(tiling.launches(self.job.tile((0, tiling.outputs), *self.whole)[0]))
         if self.job.form is not None:
             parts *= len(launches.steps(self.engine, Tile.of(self.job, (0, 1), *self.whole).job))
-        copied = [self.inputs * tiling.loads, int(tiling.stores), int(self.fetches_weights)]
+        copied = [self.inputs * tiling.loads * len(self.load_path), tiling.stores * len(self.store_path)]
+        copied.append(self.fetches_weights * len(self.weights_path))
         calls = 2 * written([("launch", parts)], 1, 2) + sum(each + 1 for each in copied if each)  # each with its wait
         return outputs * rows * columns * calls * self.soc.host.call_bytes
 

@@ -19,7 +19,6 @@ Fails    on a memory too small for its arena and its constants, with what is liv
 
 from collections import defaultdict
 from dataclasses import dataclass
-from math import lcm
 from typing import ClassVar
 
 from mlir import ir
@@ -34,8 +33,8 @@ from htvm.dialects import accel
 from ..analysis import activations, layout
 from ..analysis.actions import actions
 from ..analysis.linear_kernels import DATA_BYTES
-from ..analysis.liveness import Lifetime, lifetimes, overlaps
-from ..analysis.packing import Item, Packing, loads, pack
+from ..analysis.liveness import Lifetime, lifetimes, overlaps, packed_items
+from ..analysis.packing import Packing, loads, pack
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ class PlanMemory:
                         function.location.emit_error(no_memory(memory, lives, self.target))
                         this_pass.signal_pass_failure()
                         return
-                    plan = Plan.of(function, lives, lcm(layout.ALIGNMENT_BYTES, memories[memory].row_bytes))
+                    plan = Plan.of(function, lives, memories[memory])
                     plan.write_offsets()
                     largest[memory] = max(largest.get(memory, plan), plan, key=lambda each: each.packing.peak)
 
@@ -70,6 +69,41 @@ class PlanMemory:
 
 
 @dataclass(frozen=True)
+class PlanMemory:
+    """Pack what is live into as few bytes as possible and write down where everything is."""
+
+    name: ClassVar[str] = "plan-memory"
+    stages: ClassVar[tuple[str, ...]] = ("tiled",)
+
+    target: Soc
+
+    def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
+        with module.location:
+            memories = {memory.name: memory for memory in self.target.memories}
+            largest: dict[str, Plan] = {}
+            for function in accel.functions(module):
+                for memory, lives in by_memory(function).items():
+                    if memory not in memories:
+                        function.location.emit_error(no_memory(memory, lives, self.target))
+                        this_pass.signal_pass_failure()
+                        return
+                    plan = Plan.of(function, lives, memories[memory])
+                    plan.write_offsets()
+                    largest[memory] = max(largest.get(memory, plan), plan, key=lambda each: each.packing.peak)
+
+            write_summary(module, largest, memories)
+            too_small = {each.memory: each for each in shortages(module, self.target)}
+            for name, plan in largest.items():
+                if name in too_small:
+                    plan.peak_layer.location.emit_error(does_not_fit(self.target, too_small[name], plan))
+                    this_pass.signal_pass_failure()
+
+    def free_bytes(self, memory: Memory) -> int:
+        """Return the bytes of a memory that nothing else can use: of one that the host does not reach, all."""
+        return 0 if memory.host_visible else memory.size_bytes
+
+
+@dataclass(frozen=True)
 class Plan:
     """The arena of one memory for one function. `peak` is the number of the action at which most is live."""
 
@@ -79,12 +113,12 @@ class Plan:
     peak: int
 
     @staticmethod
-    def of(function: func.FuncOp, lives: list[Lifetime], alignment: int = layout.ALIGNMENT_BYTES) -> "Plan":
-        """Pack lifetimes, all in one memory. Sizes are rounded up to multiples of `alignment`, so that offsets are."""
-        items = [Item(-(-life.size_bytes // alignment) * alignment, life.first, life.last) for life in lives]
+    def of(function: func.FuncOp, lives: list[Lifetime], memory: Memory) -> "Plan":
+        """Pack lifetimes, all in one memory; of one that the host does not reach nothing else can use what is free."""
+        items = packed_items(lives, memory)
         trails = overlaps(function, lives)
         peak, _ = max(loads(items, trails), key=lambda load: load[1])
-        return Plan(function, lives, pack(items, trails), peak)
+        return Plan(function, lives, pack(items, trails, enough=0 if memory.host_visible else memory.size_bytes), peak)
 
     @property
     def peak_layer(self) -> ir.OpView:

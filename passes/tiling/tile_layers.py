@@ -33,7 +33,7 @@ from htvm.backend.targets.soc import Soc, operands
 from htvm.dialects import accel
 
 from ..analysis import activations, layout, packing
-from ..analysis.liveness import lifetimes
+from ..analysis.liveness import lifetimes, packed_items
 from ..analysis.tiles import NAME, Tiling
 from .schedule import Item, Schedule, Work
 from .tile_commands import Copy, Packed, tasks
@@ -131,14 +131,11 @@ class TileLayers:
         lives = [life for life in lifetimes(function) if layout.memory_of(life.value.type) in inside]
         return all(
             packing.fits(
-                [
-                    packing.Item(layout.aligned(life.size_bytes), life.first, life.last)
-                    for life in lives
-                    if layout.memory_of(life.value.type) == memory
-                ],
-                self.target.memory(memory).size_bytes,
+                packed_items([life for life in lives if layout.memory_of(life.value.type) == memory.name], memory),
+                memory.size_bytes,
             )
-            for memory in sorted(inside)
+            for memory in self.target.memories
+            if memory.name in inside
         )
 
 

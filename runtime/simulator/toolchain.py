@@ -31,7 +31,10 @@ class BuildError(Exception):
 
 @dataclass(frozen=True)
 class Part:
-    """A function, constant or variable: the section that it is in, `.text`, `.rodata` and so on, and its size."""
+    """A function, constant or variable: the section that it is in, and its size.
+
+    section: `.text`, `.rodata` and so on; `.far.NAME` for a constant in that far memory.
+    """
 
     name: str
     section: str
@@ -124,8 +127,9 @@ def parts_of(object_file: Path) -> list[Part]:
             assert isinstance(table, SymbolTableSection), "said by its type"
             for symbol in table.iter_symbols():
                 if symbol["st_size"] and isinstance(symbol["st_shndx"], int):
-                    section = elf.get_section(symbol["st_shndx"]).name
-                    found.append(Part(symbol.name, f".{section.split('.')[1]}", symbol["st_size"]))
+                    kind, *more = elf.get_section(symbol["st_shndx"]).name.split(".")[1:]
+                    section = f".far.{more[0]}" if kind == "far" else f".{kind}"
+                    found.append(Part(symbol.name, section, symbol["st_size"]))
     return found
 
 

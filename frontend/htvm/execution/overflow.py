@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from htvm.backend.c.constants import far_section
 from htvm.backend.c.emit import LISTED
 from htvm.backend.targets.shortage import Shortage
 from htvm.backend.targets.soc import HOST, STACK_BYTES, Soc
@@ -51,6 +52,8 @@ def memory_full(shortage: Shortage, full: MemoryFull, project: Project, soc: Soc
 def placed(section: str, soc: Soc) -> str:
     """Return the memory that a section goes to, as link.ld has it."""
     constants = soc.constants_in
+    if section.startswith(far := far_section("")):
+        return section.removeprefix(far)
     return {".rodata": constants, ".srodata": constants, ".arena": soc.arena_memory}.get(section, soc.program_memory)
 
 
