@@ -98,7 +98,7 @@ class Job:
     @cached_property
     def _hash(self) -> int:
         sizes = self.channels, self.outputs, self.size, self.out_size, self.groups, self.adds, self.keeps
-        return hash((self.kind, sizes, self.kernel, self.strides, self.pads, self.layout, self.own))
+        return hash((self.kind, sizes, self.kernel, self.strides, self.pads, self.layout, self.form, self.own))
 
     def having(self, **own: int) -> Job:
         """Return the job with the engine's own fields, sorted by name: jobs that say the same are equal."""

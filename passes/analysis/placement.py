@@ -92,7 +92,8 @@ class Placing:
             for way in ways:
                 takes = price(self.soc, maker(output), way)
                 self.runs[output, way] = self.flag(takes.cycles)
-                used.append(takes.constant_bytes * self.runs[output, way])
+                if not (isinstance(way.engine, Accelerator) and self.soc.far_memories):  # whose weights could be far
+                    used.append(takes.constant_bytes * self.runs[output, way])
             self.model.add_exactly_one(self.runs[output, way] for way in ways)
         for value in self.values:
             self.transfer(value)

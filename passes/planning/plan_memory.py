@@ -69,41 +69,6 @@ class PlanMemory:
 
 
 @dataclass(frozen=True)
-class PlanMemory:
-    """Pack what is live into as few bytes as possible and write down where everything is."""
-
-    name: ClassVar[str] = "plan-memory"
-    stages: ClassVar[tuple[str, ...]] = ("tiled",)
-
-    target: Soc
-
-    def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
-        with module.location:
-            memories = {memory.name: memory for memory in self.target.memories}
-            largest: dict[str, Plan] = {}
-            for function in accel.functions(module):
-                for memory, lives in by_memory(function).items():
-                    if memory not in memories:
-                        function.location.emit_error(no_memory(memory, lives, self.target))
-                        this_pass.signal_pass_failure()
-                        return
-                    plan = Plan.of(function, lives, memories[memory])
-                    plan.write_offsets()
-                    largest[memory] = max(largest.get(memory, plan), plan, key=lambda each: each.packing.peak)
-
-            write_summary(module, largest, memories)
-            too_small = {each.memory: each for each in shortages(module, self.target)}
-            for name, plan in largest.items():
-                if name in too_small:
-                    plan.peak_layer.location.emit_error(does_not_fit(self.target, too_small[name], plan))
-                    this_pass.signal_pass_failure()
-
-    def free_bytes(self, memory: Memory) -> int:
-        """Return the bytes of a memory that nothing else can use: of one that the host does not reach, all."""
-        return 0 if memory.host_visible else memory.size_bytes
-
-
-@dataclass(frozen=True)
 class Plan:
     """The arena of one memory for one function. `peak` is the number of the action at which most is live."""
 
