@@ -169,7 +169,7 @@ class Schedule:
         """Fetch the weights of the next tasks that have some, as far as their memory has room without a wait."""
         start = bisect_left(self.weighted, self.number, key=lambda each: each[0])
         for number, task, chain in self.weighted[start : start + WEIGHTS_AHEAD + 1]:
-            if task.tiling.blocking or not self.may_bring(number, chain[-1]):
+            if task.tiling.blocking or not all(self.may_bring(number, copy) for copy in reversed(chain)):
                 break
             self.bring(number, task, chain)
         for number, task, chain in self.weighted[start : start + WEIGHTS_ON_THE_WAY]:
