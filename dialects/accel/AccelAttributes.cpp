@@ -67,7 +67,10 @@ LogicalResult RequantAttr::verify(Report report, DenseI64ArrayAttr multiplier, D
   if (failed(verifyTogether(report, {{"numerator", numerator}, {"divisor", divisor}, {"rest", rest}})))
     return failure();
   if (doubleRound && (narrow || tieBelow || divisor))
-    return report() << "requant has 'double_round' beside '" << (narrow ? "narrow" : tieBelow ? "tie_below" : "divisor")
+    return report() << "requant has 'double_round' beside '"
+                    << (narrow     ? "narrow"
+                        : tieBelow ? "tie_below"
+                                   : "divisor")
                     << "', expected it alone";
   if (doubleRound && failed(verifyEach(report, "requant 'shift'", shift, 1, 62)))
     return failure();
@@ -94,7 +97,8 @@ LogicalResult InexactAttr::verify(Report report, int64_t count, int64_t channel,
 //===----------------------------------------------------------------------===//
 
 LogicalResult TilingAttr::verify(Report report, int64_t outputs, int64_t rows, int64_t columns, int64_t buffers,
-                                 int64_t launchOutputs, int64_t weightBuffers, int64_t channels, bool, bool, bool, bool) {
+                                 int64_t launchOutputs, int64_t weightBuffers, int64_t channels, bool, bool, bool,
+                                 bool) {
   for (auto [name, size, least] : {std::tuple<StringRef, int64_t, int64_t>{"outputs", outputs, 1},
                                    {"rows", rows, 1},
                                    {"columns", columns, 1},
@@ -174,7 +178,8 @@ static LogicalResult verifyFields(Report report, DictionaryAttr fields) {
 
 LogicalResult JobAttr::verify(Report report, JobKind kind, int64_t channels, int64_t outputs, DenseI64ArrayAttr size,
                               DenseI64ArrayAttr outSize, DenseI64ArrayAttr kernel, DenseI64ArrayAttr strides,
-                              DenseI64ArrayAttr pads, int64_t groups, Layout, bool adds, bool keeps, DictionaryAttr fields) {
+                              DenseI64ArrayAttr pads, int64_t groups, Layout, bool adds, bool keeps,
+                              DictionaryAttr fields) {
   for (auto [name, number] : {std::pair<StringRef, int64_t>{"channels", channels}, {"outputs", outputs}})
     if (number < 1)
       return report() << "job '" << name << "' is " << number << ", expected at least 1";

@@ -99,6 +99,7 @@ constexpr Rule ofOperations[] = {
     {"channels_first", "the name alone", isUnit},
     {"capacity", "bytes by memory, integers of at least 0", isEach<isCount>},
     {"arena", "bytes by memory, integers of at least 0", isEach<isCount>},
+    {"arena_room", "bytes by memory, integers of at least 0", isEach<isCount>},
     {"data_bytes", "an integer of at least 0", isCount},
     {"form", "#accel.form<..>", isForm},
     {"inexact", "#accel.inexact<..>", isInexact},
@@ -119,6 +120,7 @@ constexpr Rule ofOperations[] = {
     {"range", "array<i64> of the lowest and the highest integer", isRange},
     {"shape", "array<i64> of sizes of at least 1", isShape},
     {"tiling", "#accel.tiling<..>", isTiling},
+    {"weights_memory", "the name of a memory (a string)", isName},
     // What version 0.1 wrote; dialects/modules.py makes #accel.options and #accel.inserted of it.
     {"constants", "bytes (an integer of at least 0) or a factor (f64 above 0)", isBudget},
     {"mapping", "\"default\" or \"htvm\"; #accel.options has it now", isWord<Mapping, symbolizeMapping>},

@@ -500,8 +500,9 @@ def Accel_LaunchOp : Accel_Op<"launch",
     %t = accel.launch "digital" %x weights %w into %y {job = #accel.job<kind = conv2d, ..>} : (memref<..>, memref<..>, memref<..>)
     ```
   }];
+  // `sums` comes last: bytecode of version 0.1 has the others alone.
   let arguments = (ins StrAttr:$engine, Variadic<Accel_MemRef>:$inputs, Optional<Accel_MemRef>:$weights,
-                       Optional<Accel_MemRef>:$sums, Accel_MemRef:$out, Accel_Job:$job);
+                       Accel_MemRef:$out, Optional<Accel_MemRef>:$sums, Accel_Job:$job);
   let results = (outs Accel_Token:$token);
   let assemblyFormat = [{
     $engine $inputs (`weights` $weights^)? (`sums` $sums^)? `into` $out attr-dict `:` functional-type(operands, results)

@@ -60,7 +60,9 @@ def network(function: func.FuncOp, layers: list[accel.Layer]) -> Network:
         Task(
             operands=frozenset(number[value] for value in activations.read_by(layer)),
             result=number[accel.output(layer)],
-            shared_bytes={number[value]: size for value, size in shared_bytes(layer, trails(layer)).items()},
+            shared_bytes={
+                number[value]: size for value, size in shared_bytes(layer, trails(layer)).items() if value in number
+            },
             scratch_bytes=activations.scratch_bytes(layer),
         )
         for layer in layers

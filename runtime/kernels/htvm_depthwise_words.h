@@ -18,8 +18,8 @@ HTVM_KERNEL int32_t htvm_window_reach(int32_t outputs, int32_t stride) { return 
 
 /* Copy a map of four channels into the scratch memory, whose padding is there already. Columns are `step` bytes apart
  * there, rows a word. */
-HTVM_KERNEL void htvm_copy_four_channels(const htvm_depthwise_layer *layer, int32_t rows, int32_t columns, int32_t step,
-                                         const unsigned char *x, unsigned char *scratch)
+HTVM_KERNEL void htvm_copy_four_channels(const htvm_depthwise_layer *layer, int32_t rows, int32_t columns,
+                                         int32_t step, const unsigned char *x, unsigned char *scratch)
 {
     const int32_t inside = htvm_min(layer->in_width, columns - layer->pad_left);
     const int32_t x_h = layer->x_h, x_w = layer->x_w;
@@ -70,7 +70,8 @@ HTVM_KERNEL void htvm_depthwise_words(const htvm_depthwise_layer *layer, int32_t
     }
     for (int32_t k = 0; k < layer->channels; k++) {
         if ((k & 3) == 0) {
-            htvm_copy_four_channels(layer, rows, columns, step, (const unsigned char *)x + k, (unsigned char *)scratch);
+            htvm_copy_four_channels(layer, rows, columns, step, (const unsigned char *)x + k,
+                                    (unsigned char *)scratch);
         }
         htvm_column w0 = htvm_column_weights(weights, w_type, 0, weight_shift);
         htvm_column w1 = htvm_column_weights(weights, w_type, 1, weight_shift);

@@ -79,7 +79,8 @@ def test_figures_are_as_good_as_promised(network, mode):
 @pytest.mark.parametrize("network", measure.SKIPPING)
 @pytest.mark.parametrize("mode", measure.ZEROS_MODES)
 def test_figures_without_zeros_are_those_of_today(mode, network):
-    written = [row for row in table(None) if row[:2] == (network, mode)]
+    rows = (row for row in table(None) if len(row) == len(measure.ZEROS_HEADS))
+    written = [row for row in rows if row[:2] == (network, mode)]
     if not written:
         pytest.skip(f"the figures are not of {measure.compiler(None)}")
     assert [measure.zeros_row(network, None, mode)] == written

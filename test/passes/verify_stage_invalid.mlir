@@ -115,11 +115,11 @@ module attributes {accel.arena = {acc = 128 : i64}, accel.lower_bound = {acc = 1
                   %y: memref<1x16xi8, "acc"> {accel.name = "y", accel.offset = 112 : i64, accel.result}) attributes {accel.order = #accel.optimality<optimal>} {
     %s = accel.buffer "s" at 0 : memref<64xi8, "acc">
     %o = accel.buffer "o" at 32 : memref<64xi8, "acc">
-    %0 = accel.launch "npu" %x sums %s into %y {job = #accel.job<kind = dense, channels = 16, outputs = 16, size = [1, 1], out_size = [1, 1], kernel = [1, 1], strides = [1, 1], pads = [0, 0, 0, 0], keeps = true>} : (memref<1x16xi8, "acc">, memref<64xi8, "acc">, memref<1x16xi8, "acc">) -> !accel.token loc("part 1")
+    %0 = accel.launch "npu" %x sums %s into %y {job = #accel.job<kind = dense, channels = 16, outputs = 16, size = [1, 1], out_size = [1, 1], kernel = [1, 1], strides = [1, 1], pads = [0, 0, 0, 0], keeps = true>} : (memref<1x16xi8, "acc">, memref<1x16xi8, "acc">, memref<64xi8, "acc">) -> !accel.token loc("part 1")
     accel.wait %0
-    %1 = accel.launch "npu" %x sums %o into %y {job = #accel.job<kind = dense, channels = 16, outputs = 16, size = [1, 1], out_size = [1, 1], kernel = [1, 1], strides = [1, 1], pads = [0, 0, 0, 0]>} : (memref<1x16xi8, "acc">, memref<64xi8, "acc">, memref<1x16xi8, "acc">) -> !accel.token loc("other")
+    %1 = accel.launch "npu" %x sums %o into %y {job = #accel.job<kind = dense, channels = 16, outputs = 16, size = [1, 1], out_size = [1, 1], kernel = [1, 1], strides = [1, 1], pads = [0, 0, 0, 0]>} : (memref<1x16xi8, "acc">, memref<1x16xi8, "acc">, memref<64xi8, "acc">) -> !accel.token loc("other")
     accel.wait %1
-    %2 = accel.launch "npu" %x sums %s into %y {job = #accel.job<kind = dense, channels = 16, outputs = 16, size = [1, 1], out_size = [1, 1], kernel = [1, 1], strides = [1, 1], pads = [0, 0, 0, 0], adds = true>} : (memref<1x16xi8, "acc">, memref<64xi8, "acc">, memref<1x16xi8, "acc">) -> !accel.token loc("part 2")
+    %2 = accel.launch "npu" %x sums %s into %y {job = #accel.job<kind = dense, channels = 16, outputs = 16, size = [1, 1], out_size = [1, 1], kernel = [1, 1], strides = [1, 1], pads = [0, 0, 0, 0], adds = true>} : (memref<1x16xi8, "acc">, memref<1x16xi8, "acc">, memref<64xi8, "acc">) -> !accel.token loc("part 2")
     accel.wait %2
     return
   }

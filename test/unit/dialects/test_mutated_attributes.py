@@ -121,7 +121,7 @@ def test_each_attribute_of_each_operation_has_its_kind() -> None:
             refused(text[:start] + changed + text[match.end() :], f"{operation}: {name}")
 
 
-NAMES = ("accel.memory", "accel.name", "accel.op")
+NAMES = ("accel.memory", "accel.name", "accel.op", "accel.weights_memory")
 """Attributes that passes write whose value is a name."""
 
 
@@ -138,7 +138,7 @@ def test_each_attribute_that_passes_write_has_its_kind() -> None:
         begins = match.end() + len(" = ") if text.startswith(" = ", match.end()) else None
         end = match.end() if begins is None else _end(text, begins)
         for other in (STRING, NUMBER, "[1]", "{a = [1]}", "@symbol", "1.0 : f32"):
-            if name in ("name", "memory") and other == STRING:
+            if name in ("name", "memory", "weights_memory") and other == STRING:
                 continue
             is_count = begins is not None and re.match(r"\d+ : i64", text[begins:])
             if other == NUMBER and (is_count or name == "zero_point"):

@@ -19,6 +19,7 @@ def row(weights: np.ndarray, skip: int | None = None) -> dict[tuple[str, int | N
         dilations=(1, 1),
         is_inside=True,
         fits_depthwise_3x3=False,
+        has_words=False,
         x=(1, 0, 0),
         activation_bytes=sum(weights.shape),
         skip=skip,

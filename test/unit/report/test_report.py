@@ -127,8 +127,8 @@ def test_engines_transfers_and_weights_of_an_accelerator_are_shown() -> None:
 def test_the_share_of_accelerators_and_what_would_bring_more_there() -> None:
     compiled = htvm.compile(MODELS / "mlperf_tiny" / "ds_cnn.onnx", "diana")
     share = offload(compiled)
-    assert share == Offload(layers=0, all_layers=12, macs=0, all_macs=2_656_768, pow2=(10, 12))
-    assert str(share) == "0 of 12 layers, 0.0 % of the MACs, run on accelerators; with --requant pow2 10 of 12 layers"
+    assert share == Offload(layers=1, all_layers=12, macs=8_000, all_macs=2_664_768, pow2=(11, 12))
+    assert str(share) == "1 of 12 layers, 0.3 % of the MACs, run on accelerators; with --requant pow2 11 of 12 layers"
     digital = htvm.compile(MODELS / "htvm" / "resnet8_digital.onnx", "diana")
     found = offload_of(digital.project.report, digital.soc)
     assert found and found.pow2 is None and 0 < found.layers <= found.all_layers and 0.9 < found.macs / found.all_macs
