@@ -220,7 +220,11 @@ def _instance(own: type[registry.Pass], options: str, target: Soc | None) -> reg
         if target is None and fields["target"].default is dataclasses.MISSING:
             raise PipelineError(f"pass '{own.name}' needs a target: give --target")
         values["target"] = target
-    for option in options.strip("{}").split():
+    text = options.strip("{}")
+    for after_comma in re.findall(r",\s*([\w-]+)=", text):
+        if after_comma.replace("-", "_") in fields:
+            raise PipelineError(f"pass '{own.name}': a comma comes before option '{after_comma}', expected a space")
+    for option in text.split():
         key, _, value = option.partition("=")
         key = key.replace("-", "_")
         if key not in fields or key == "target":

@@ -15,8 +15,10 @@ import os
 import pkgutil
 import re
 import sys
+import typing
 from collections.abc import Iterator
 from dataclasses import Field, fields, is_dataclass
+from enum import Enum
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -32,6 +34,9 @@ PHASE_FOLDERS = ("tosa", "imported", "integer", "mapping", "tiling", "planning",
 """The folders of passes, in the order of the pipeline."""
 
 ENTRY_POINT_GROUP = "htvm.passes"
+
+OPTION_TYPES = (bool, int, float, str, Path, Enum)
+"""What an option can be: its text in a pipeline says its value, one word."""
 
 PASS_NAME = re.compile(r"[a-z][a-z0-9]*([.-][a-z0-9]+)*")
 
@@ -195,6 +200,26 @@ def _problems(item: object) -> Iterator[str]:
     named = cast("tuple[object, ...]", stages) if isinstance(stages, tuple) else (None,)
     if any(each not in STAGES for each in named):
         yield f"class '{item.__name__}': stages is {stages!r}, expected a tuple of some of {', '.join(STAGES)}"
+    if is_dataclass(item):
+        yield from _unreadable(item)
+
+
+def _unreadable(own: type[Any]) -> Iterator[str]:
+    """Yield which fields of a pass are no options, because no word of a pipeline can be their value."""
+    what = f"pass '{getattr(own, 'name', own.__name__)}'"
+    try:
+        kinds = typing.get_type_hints(own)
+    except NameError as error:
+        yield f"{what}: the type of a field is unknown: {error}"
+        return
+    for field in fields(own):
+        kind = kinds[field.name]
+        # A generic such as tuple[str, ...] counts as a class in Python 3.10.
+        is_class = isinstance(kind, type) and typing.get_origin(kind) is None
+        if field.name != "target" and field.init and not (is_class and issubclass(kind, OPTION_TYPES)):
+            found = kind.__name__ if is_class else str(kind)
+            wanted = "bool, int, float, str, pathlib.Path or a subclass of enum.Enum"
+            yield f"{what}: option '{field.name}' has type '{found}', which is not read from text; expected {wanted}"
 
 
 def origin(name: str) -> str | None:

@@ -124,7 +124,8 @@ def chosen(module: ir.Module, name: str | None) -> func.FuncOp:
     if not functions:
         raise ValueError("no function of the module has operations of accel")
     if name is None and len(functions) > 1:
-        raise ValueError(f"the module has {len(functions)} functions, {', '.join(functions)}: name one (--function)")
+        found = f"the module has {len(functions)} functions, {', '.join(functions)}"
+        raise ValueError(f"{found}: name one with function= (--function)")
     if name is not None and name not in functions:
         raise ValueError(f"the module has no function '{name}', expected one of {', '.join(functions)}")
     return functions[name or next(iter(functions))]

@@ -71,3 +71,8 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
     module, _, inner = _MODULE_OF[name].partition(":")
     return getattr(importlib.import_module(f"htvm.{module}"), inner or name)
+
+
+def __dir__() -> list[str]:
+    """Name what is public, although most of it is not imported yet."""
+    return sorted({*globals(), *_MODULE_OF})

@@ -15,7 +15,12 @@ def amalgamate(compiled: CompiledModel) -> dict[str, str]:
 
     The C includes NAME.h, the headers of C itself and, for a target with accelerators, the target's own. Compilers of
     C99 and of C++20 take it; in C++ the names that it defines have C's linkage.
+
+    Raises TypeError for what is not compiled.
     """
+    if not hasattr(compiled, "project"):
+        found = type(compiled).__name__
+        raise TypeError(f"amalgamate takes what htvm.compile returns, a CompiledModel; found {found}")
     name, sources = compiled.project.report.name, compiled.project.sources
     own = f"{name}.h"
     text = _inlined(sources[f"{name}.c"], sources, {own})

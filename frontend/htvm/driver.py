@@ -62,6 +62,9 @@ class CompiledModel:
     options: CompileOptions = DEFAULTS
     refitted: str | None = None
 
+    def __repr__(self) -> str:
+        return f"CompiledModel({self.project.report.name!r}, target={self.soc.name!r}, files={len(self.project.files)})"
+
     @property
     def files(self) -> dict[str, str]:
         """The text of each file of the project, by name; nothing is written."""

@@ -61,6 +61,9 @@ class Pipeline:
         self.source = opened(model)
         self.texts: dict[str, str] = {}
         self._kept = {*keep_stages, "integer"} if self.options.refits else set(keep_stages)
+        if INPUT in self.options.passes and isinstance(self.source, OnnxSource):
+            rule = f"passes at '{INPUT}' are for modules of MLIR, and this is ONNX: put them at 'imported' or later"
+            raise CompileError([f"{self.source.label}: {rule}"])
         context = self.source.context
         check_passes(self.options, self.soc, context)
         with problems_of(self.source.label, context):

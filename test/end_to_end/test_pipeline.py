@@ -163,6 +163,19 @@ def test_a_pass_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         htvm.compile(models.path(NAME), passes={"integer": "count-layers{limit=0}"})
 
 
+def test_passes_before_a_module_is_htvms_are_not_for_onnx() -> None:
+    with pytest.raises(htvm.CompileError, match="passes at 'input' are for modules of MLIR, and this is ONNX"):
+        htvm.compile(models.path(NAME), passes={"input": "cse"})
+
+
+def test_a_model_that_is_not_compiled_is_not_amalgamated() -> None:
+    with pytest.raises(TypeError, match="takes what htvm.compile returns, a CompiledModel; found Module"):
+        htvm.amalgamate(parsed(TWO))  # pyright: ignore[reportArgumentType]
+    compiled = htvm.compile(parsed(TWO), function="two")
+    assert repr(compiled).startswith("CompiledModel('two', target='rv32', files=")
+    assert set(htvm.__all__) <= set(dir(htvm))
+
+
 def test_a_name_that_is_taken_is_refused() -> None:
     @dataclass(frozen=True)
     class Integerize:
@@ -175,7 +188,7 @@ def test_a_name_that_is_taken_is_refused() -> None:
 
 
 def test_one_of_several_functions_is_compiled_alone() -> None:
-    with pytest.raises(htvm.CompileError, match="has 2 functions, one, two: name one"):
+    with pytest.raises(htvm.CompileError, match="has 2 functions, one, two: name one with function="):
         htvm.compile(parsed(TWO))
     compiled = htvm.compile(parsed(TWO), function="two")
     assert compiled.project.report.name == "two" and htvm.verify(compiled).exact

@@ -19,6 +19,8 @@
 // RUN: %python %S/Inputs/exits_with.py 2 htvm-opt %s --load-pass-plugin=%t.bad.py 2>&1 | FileCheck %s --check-prefix=BAD
 // RUN: echo "class P: name = 'integerize'" > %t.plain.py
 // RUN: %python %S/Inputs/exits_with.py 2 htvm-opt %s --load-pass-plugin=%t.plain.py 2>&1 | FileCheck %s --check-prefix=PLAIN
+// RUN: %python %S/Inputs/exits_with.py 2 htvm-opt %s --load-pass-plugin=%S/Inputs/unreadable_option.py 2>&1 | FileCheck %s --check-prefix=UNREADABLE
+// RUN: not htvm-opt %s -p 'verify-stage{stage=integer,stage=tiled}' 2>&1 | FileCheck %s --check-prefix=COMMA
 
 // A dialect in a library, as for mlir-opt.
 // RUN: htvm-opt %s --load-dialect-plugin=%plugin | FileCheck %s --check-prefix=DIALECT
@@ -27,7 +29,7 @@
 // CHECK: module attributes {mine.layers = 1 : i64}
 // LIST: {{^}}  count-layers {{ *}}Write how many layers there are, and refuse more than a limit. ({{.*}}own_passes.py)
 // LIST-NEXT: {limit=int} (default: 8)
-// LIMIT: htvm_opt_plugins.mlir:[[#@LINE+20]]:8: error: layer 1, expected at most 0
+// LIMIT: htvm_opt_plugins.mlir:[[#@LINE+22]]:8: error: layer 1, expected at most 0
 // LIMIT: htvm_opt_plugins.mlir: error: pass 'count-layers{limit=0}' failed
 // SILENT: htvm_opt_plugins.mlir: error: pass 'silent' failed
 // ORDER: error: the module is in stage 'integer'; pass 'needs-order' takes stage 'scheduled': -p dispatched,scheduled,needs-order
@@ -43,6 +45,8 @@
 // MISSING: --load-pass-plugin: {{.*}}.none.py: no such file
 // BAD: --load-pass-plugin: {{.*}}.bad.py{{.*}}SyntaxError
 // PLAIN: --load-pass-plugin: {{.*}}.plain.py: class 'P': is no dataclass
+// UNREADABLE: unreadable_option.py: pass 'keeps-some': option 'limit' has type 'int | None', which is not read from text; expected bool, int
+// COMMA: pass 'verify-stage': a comma comes before option 'stage', expected a space
 // DIALECT: accel.pool2d
 // NOLIB: --load-dialect-plugin: {{.*}}htvm_opt_plugins.mlir: is no plug-in for MLIR
 
