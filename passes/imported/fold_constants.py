@@ -1,10 +1,10 @@
 """fold-constants: what is computed from constants alone is a constant.
 
-    %w = quant.scast %integers : (tensor<4xi8>) -> tensor<4x!quant.uniform<i8:f32, 0.5>>
-    %1 = accel.sigmoid %w : (tensor<4x!quant..>) -> tensor<4xf32>
+    %w = quant.scast %integers : tensor<4xi8> to tensor<4x!quant.uniform<i8:f32, 0.5>>
+    %1 = accel.sigmoid %w : (tensor<4x!quant.uniform<i8:f32, 0.5>>) -> tensor<4xf32>
     %2 = accel.quantize %1 : (tensor<4xf32>) -> tensor<4x!quant.uniform<i8:f32, 0.01>>
     ==>
-    %2 = quant.scast %others : (tensor<4xi8>) -> tensor<4x!quant.uniform<i8:f32, 0.01>>
+    %2 = quant.scast %others : tensor<4xi8> to tensor<4x!quant.uniform<i8:f32, 0.01>>
 
 Stage    imported -> imported
 Reads    operations whose operands are all constants
