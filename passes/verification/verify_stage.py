@@ -9,7 +9,8 @@ Needs    nothing
 Fails    on every broken promise, with the value found and the value wanted
 
     imported     values are quantised or real (f32)
-    integer      values are i8, ui8, i16, ui16 or i32; no layer on real numbers is left
+    integer      values are i8, ui8, i16, ui16 or i32; no layer on real numbers is left; linear layers without
+                 requant give their accumulators, i32
     dispatched   and every layer has an engine, linear ones of the host a kernel; layouts are permutations; what must be
                  row-major is
     scheduled    and every function says how good its order is
@@ -43,6 +44,7 @@ Check = Callable[[func.FuncOp], Iterator[Problem]]
 
 
 INTEGER_TYPES = ("i8", "ui8", "i16", "ui16", "i32")
+ACCUMULATOR_TYPE = "i32"
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,14 @@ def integers(function: func.FuncOp) -> Iterator[Problem]:
             element = str(ir.ShapedType(value.type).element_type)
             if element not in INTEGER_TYPES:
                 yield layer, f"{name(layer)} has elements {element}, expected {', '.join(INTEGER_TYPES)}"
+
+
+def accumulators(function: func.FuncOp) -> Iterator[Problem]:
+    for layer in activations.layers(function):
+        if isinstance(layer, accel.Conv2dOp | accel.DenseOp | accel.MatMulOp) and layer.requant is None:
+            element = str(ir.ShapedType(accel.output(layer).type).element_type)
+            if element != ACCUMULATOR_TYPE:
+                yield layer, f"{name(layer)} without requant has a result of {element}, expected {ACCUMULATOR_TYPE}"
 
 
 def engines(function: func.FuncOp) -> Iterator[Problem]:
@@ -197,8 +207,9 @@ def fits(function: func.FuncOp) -> Iterator[Problem]:
 
 
 IMPORTED = (only_operations("arith.constant", "quant.scast", "func.return"), quantised_or_real)
-INTEGER = (only_operations("arith.constant", "func.return"), integers)
-DISPATCHED = (*INTEGER, engines, kernels, layouts)
+ON_INTEGERS = (only_operations("arith.constant", "func.return"), integers)
+INTEGER = (*ON_INTEGERS, accumulators)
+DISPATCHED = (*ON_INTEGERS, engines, kernels, layouts)
 SCHEDULED = (*DISPATCHED, order)
 VIEWS = ("memref.subview", "memref.reinterpret_cast")
 ON_MEMORY = ("accel.buffer", "memref.get_global", *VIEWS, "accel.copy", "accel.launch", "accel.wait")

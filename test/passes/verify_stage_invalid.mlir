@@ -1,4 +1,5 @@
 // RUN: not htvm-opt %s -p 'verify-stage{stage=imported}' --split-input-file 2>&1 | FileCheck %s --check-prefix=IMPORTED
+// RUN: not htvm-opt %s -p 'verify-stage{stage=integer}' --split-input-file 2>&1 | FileCheck %s --check-prefix=INTEGER
 // RUN: not htvm-opt %s -p 'verify-stage{stage=scheduled}' --split-input-file 2>&1 | FileCheck %s --check-prefix=SCHEDULED
 // RUN: not htvm-opt %s -p 'verify-stage{stage=planned}' --split-input-file 2>&1 | FileCheck %s --check-prefix=PLANNED
 // RUN: not htvm-opt %s -p 'verify-stage{stage=done}' 2>&1 | FileCheck %s --check-prefix=STAGE
@@ -29,6 +30,15 @@ func.func @real(%x: tensor<4xi8>, %r: tensor<4xf32>) -> tensor<4xi8> {
   %y = accel.relu %x : (tensor<4xi8>) -> tensor<4xi8>
   %z = accel.add %y, %r : (tensor<4xi8>, tensor<4xf32>) -> tensor<4xi8>
   return %z : tensor<4xi8>
+}
+
+// -----
+
+// An accumulator has 32 bits: what a narrower result would be, nobody has said.
+// INTEGER: error: stage 'integer': 'accel.matmul' without requant has a result of i8, expected i32
+func.func @narrow_sums(%a: tensor<2x4xi8>, %b: tensor<4x2xi8>) -> tensor<2x2xi8> {
+  %y = accel.matmul %a, %b : (tensor<2x4xi8>, tensor<4x2xi8>) -> tensor<2x2xi8>
+  return %y : tensor<2x2xi8>
 }
 
 // -----
