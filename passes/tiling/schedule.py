@@ -169,21 +169,27 @@ class Schedule:
         """Fetch the weights of the next tasks that have some, as far as their memory has room without a wait."""
         start = bisect_left(self.weighted, self.number, key=lambda each: each[0])
         for number, task, chain in self.weighted[start : start + WEIGHTS_AHEAD + 1]:
-            if task.tiling.blocking or not all(self.may_bring(number, copy) for copy in reversed(chain)):
+            if task.tiling.blocking or not self.may_bring(number, chain):
                 break
             self.bring(number, task, chain)
         for number, task, chain in self.weighted[start : start + WEIGHTS_ON_THE_WAY]:
             for copy in chain[:-1]:
-                if task.tiling.blocking or not self.may_bring(number, copy):
+                if task.tiling.blocking or not self.may_bring(number, (copy,)):
                     return
                 self.bring(number, task, (copy,))
 
-    def may_bring(self, number: int, copy: Copy) -> bool:
+    def may_bring(self, number: int, chain: Chain) -> bool:
         """Say whether what a task needs can be copied now, without a wait; if so its room is taken from now on."""
-        if copy in self.brought:
-            return True
-        place = copy.writes
-        return not self.is_needed(place, number) and self.has_room(place) and self.reserve(place, number)
+        places = [copy.writes for copy in chain if copy not in self.brought]
+        if not all(self.is_free(place, number) for place in places):
+            return False
+        for place in places:
+            self.reserve(place, number)
+        return True
+
+    def is_free(self, place: ir.Value, number: int) -> bool:
+        """Say whether a buffer of item `number` has room now, and until then beside all that runs."""
+        return not self.is_needed(place, number) and self.has_room(place) and self.leaves_room(place, number)
 
     def is_needed(self, buffer: ir.Value, number: int) -> bool:
         """Say whether a task before `number` works on a buffer, which other weights must not reach before."""
@@ -314,17 +320,20 @@ class Schedule:
                 self.wait(same[0])
             self.held[value] = layout.aligned(layout.size_bytes(value.type))
 
-    def reserve(self, value: ir.Value, number: int) -> bool:
-        """Take room for a buffer before item `number`, from now on; say whether all that runs until then leaves it."""
+    def leaves_room(self, value: ir.Value, number: int) -> bool:
+        """Say whether all that runs before item `number` leaves room for a buffer."""
         if value in self.held:
             return True
         memory, size = layout.memory_of(value.type), layout.aligned(layout.size_bytes(value.type))
         there = self.reserved[memory]
-        if max(there[self.number : number], default=0) + size > self.ahead * self.rooms[memory]:
-            return False
-        for index in range(self.number, number):
-            there[index] += size
-        return True
+        return max(there[self.number : number], default=0) + size <= self.ahead * self.rooms[memory]
+
+    def reserve(self, value: ir.Value, number: int) -> None:
+        """Take room for a buffer before item `number`, from now on."""
+        if value not in self.held:
+            there = self.reserved[layout.memory_of(value.type)]
+            for index in range(self.number, number):
+                there[index] += layout.aligned(layout.size_bytes(value.type))
 
     def is_over(self, command: Pending) -> bool:
         return any(self.last_touch.get(value, -1) < self.number for value in (*command.reads, *command.writes))
