@@ -33,6 +33,8 @@ OPTIONS_ATTRIBUTE = "accel.options"
 PLAN_ATTRIBUTE = "accel.plan"
 """A module's attribute with what layers are pinned to: a list of PinAttr (passes/mapping/pin_layers.py)."""
 
+MEMORY = "accel.memory"
+"""Attribute of a layer on an accelerator: the memory that what it makes is in, if that is not the host's."""
 WEIGHTS_MEMORY = "accel.weights_memory"
 """Attribute of a layer on an accelerator: the far memory that its weights are in."""
 ARENA_ROOM = "accel.arena_room"

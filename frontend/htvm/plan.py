@@ -48,7 +48,7 @@ def entry_of(name: tuple[str, str, int], layer: accel.Layer) -> dict[str, Any]:
     node, op, number = name
     entry: dict[str, Any] = {"node": node, "op": op} | ({"number": number} if number > 1 else {})
     entry["engine"] = accel.engine(layer)
-    if (memory := accel.attribute(layer, "accel.memory", ir.StringAttr)) is not None:
+    if (memory := accel.attribute(layer, accel.MEMORY, ir.StringAttr)) is not None:
         entry["memory"] = memory.value
     if (form := Form.of(layer)) is not None:
         constants = {"constants": list(form.constants)} if form.constants else {}

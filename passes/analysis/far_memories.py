@@ -19,7 +19,7 @@ from mlir import ir
 
 from htvm.backend.targets.engines import launches
 from htvm.backend.targets.jobs import DESCRIPTOR_WORDS
-from htvm.backend.targets.soc import HOST, STACK_BYTES, Memory, Soc
+from htvm.backend.targets.soc import HOST, STACK_BYTES, Accelerator, Memory, Soc
 from htvm.dialects import accel
 
 from . import activations, layout
@@ -144,7 +144,7 @@ class Home:
 
     def loads(self, far: Far) -> list[int]:
         """Return the bytes of maps and scratch that are in the memory while each layer runs."""
-        loads = [scratch_bytes(layer) for layer in self.layers]
+        loads = [layout.aligned(activations.scratch_bytes(layer)) for layer in self.layers]
         for value, (first, last) in self.lives.items():
             if value not in far.maps:
                 for number in range(first, min(last + 1, len(loads))):
@@ -169,36 +169,28 @@ class Home:
                 reader = use.owner.opview
                 is_layer = accel.is_layer(reader)
                 last = max(last, number[accel.output(reader)] if is_layer else len(self.layers))
-                outside = outside or not is_layer or accel.output(reader) not in self.outputs
+                outside = outside or not is_layer or accel.output(reader) not in self.engines
             if outside:
                 found[value] = (max(first, 0), last)
         return found
 
     @cached_property
-    def outputs(self) -> frozenset[ir.Value]:
-        """What accelerators make."""
-        return frozenset(one.output for one in self.placed)
+    def engines(self) -> dict[ir.Value, Accelerator]:
+        """The accelerators of layers, by what these make."""
+        return {one.output: one.engine for one in self.placed}
 
     def is_movable(self, value: ir.Value) -> bool:
         """Say whether only accelerators make and read a map, in memories of their own."""
-        makers = [one for one in self.placed if one.output == value]
-        readers = [use.owner.opview for use in value.uses]
-        if not makers or value in self.resident or makers[0].engine.output.memory == self.memory.name:
+        home, maker = self.memory.name, self.engines.get(value)
+        if value in self.resident or maker is None or maker.output.memory == home:
             return False
-        inside = {one.output: one.engine.input.memory for one in self.placed}
-        return all(
-            accel.is_layer(each) and inside.get(accel.output(each), self.memory.name) != self.memory.name
-            for each in readers
-        )
+        readers = [use.owner.opview for use in value.uses]
+        engines = [self.engines.get(accel.output(each)) if accel.is_layer(each) else None for each in readers]
+        return all(each is not None and each.input.memory != home for each in engines)
 
 
 def by_size(value: ir.Value) -> int:
     return layout.size_bytes(value.type)
-
-
-def scratch_bytes(layer: accel.Layer) -> int:
-    size = accel.attribute(layer, "scratch_bytes", ir.IntegerAttr)
-    return 0 if size is None else layout.aligned(size.value)
 
 
 def host_constant_bytes(layer: accel.Layer) -> int:

@@ -56,10 +56,6 @@ class Cost:
         return sum(self.launches)
 
 
-SOURCE_AXES = 3
-"""Of what a tile reads of its input: channels, rows and columns. Weights are for fewer."""
-
-
 class Run:
     """The tiles of a layer going through a timeline."""
 
@@ -74,19 +70,21 @@ class Run:
         self.ready = self.launched = 0
         self.stored: list[int] = []
         self.pending: Tile | None = None
-        self.staged: dict[tuple[Range, ...], int] = {}
+        self.weights_come: dict[tuple[Range, ...], int] = {}
+        self.input_comes: dict[tuple[Range, ...], int] = {}
         self.leaving: tuple[int, tuple[Hop, ...]] | None = None
 
-    def stage(self, tile: Tile) -> None:
-        """Bring the weights and the input of a tile from far memories to the last one before the engine's."""
+    def bring_on_the_way(self, tile: Tile) -> None:
+        """Bring the weights and the input of a tile from far memories to the last one before the engine's.
+
+        Weights are kept there until the layer has ended, an input until the next one comes.
+        """
         cost = self.search.cost(tile, self.tiling)
-        if len(cost.weights) > 1 and tile.weights not in self.staged:
-            self.staged[tile.weights] = self.through(cost.weights[:-1])
-        if self.tiling.loads and len(cost.load) > 1 and tile.source not in self.staged:
-            weights = {key: end for key, end in self.staged.items() if len(key) < SOURCE_AXES}
-            self.staged = weights  # only these are kept
+        if len(cost.weights) > 1 and tile.weights not in self.weights_come:
+            self.weights_come[tile.weights] = self.through(cost.weights[:-1])
+        if self.tiling.loads and len(cost.load) > 1 and tile.source not in self.input_comes:
             for _ in range(self.search.inputs):
-                self.staged[tile.source] = self.through(cost.load[:-1])
+                self.input_comes = {tile.source: self.through(cost.load[:-1])}
 
     def through(self, hops: Sequence[Hop]) -> int:
         """Copy from hop to hop; return when the last one ends."""
@@ -107,12 +105,12 @@ class Run:
             if sum(self.held) > self.room:
                 self.wait_for_launch()
             if len(cost.weights) > 1:
-                time.wait(self.staged[tile.weights])
+                time.wait(self.weights_come[tile.weights])
             self.ready = self.through(cost.weights[-1:])
         if self.tiling.loads and tile.source != self.source:
             self.source = tile.source
             if len(cost.load) > 1:
-                time.wait(self.staged[tile.source])
+                time.wait(self.input_comes[tile.source])
             for _ in range(search.inputs):
                 self.ready = self.through(cost.load[-1:])
 

@@ -331,17 +331,15 @@ class Search:
         if self.shares_memory and self.fetches_weights:  # else the launch's limit is all there is
             needed[self.engine.weights.memory] += aligned(self.weights_of_a_tile(tiling))
         if self.fetches_weights and len(self.weights_path) > 1:
-            staged = self.staged_weights(tiling)
+            size_bytes = self.weights_on_the_way(tiling)
             for route in self.weights_path[:-1]:
-                needed[route.target] += staged
+                needed[route.target] += size_bytes
         return needed
 
-    def staged_weights(self, tiling: Tiling) -> int:
+    def weights_on_the_way(self, tiling: Tiling) -> int:
         """Return what weights take in a memory that they pass through: a tile's if each is fetched once, else all."""
-        parts = [Tile.of(self.job, k, *self.whole) for k in ranges(self.job.outputs, tiling.outputs)]
-        sizes = sorted(aligned(self.weights_of(part.job, tiling)) for part in parts)
-        places = -(-self.job.out_size[0] // tiling.rows) * -(-self.job.out_size[1] // tiling.columns)
-        return sum(sizes[-1:] if tiling.outputs_first or places == 1 else sizes)
+        sizes = [aligned(self.weights_of(tile.job, tiling)) for tile in self.with_weights(tiling)]
+        return max(sizes) if self.fetches_once(tiling) else sum(sizes)
 
     def map_bytes(self, tiling: Tiling) -> Counter[str]:
         """Return what the buffers of maps and sums take of each memory, beside maps there: the largest of each."""
@@ -439,14 +437,18 @@ class Search:
 
     def with_buffers(self, tiling: Tiling) -> Tiling:
         """Return a tiling that says how many buffers its weights go through, if they are fetched again."""
-        places = -(-self.job.out_size[0] // tiling.rows) * -(-self.job.out_size[1] // tiling.columns)
-        one_place = tiling.outputs_first or tiling.outputs >= self.job.outputs or self.job.form is not None
-        once = places == 1 or (one_place and not tiling.channels)
-        if tiling.weight_buffers or not self.fetches_weights or once or self.keeps_weights(tiling):
+        once = self.fetches_once(tiling) or self.keeps_weights(tiling)
+        if tiling.weight_buffers or not self.fetches_weights or once:
             return tiling
         sizes = [aligned(self.weights_of(tile.job, tiling)) for tile in self.with_weights(tiling)] * 2
         two_fit = max(sizes[::2]) + max(sizes[1::2]) <= self.room_for_weights(tiling)
         return replace(tiling, weight_buffers=2 if two_fit else 1)
+
+    def fetches_once(self, tiling: Tiling) -> bool:
+        """Say whether no weights are fetched again because of the order of the tiles."""
+        places = -(-self.job.out_size[0] // tiling.rows) * -(-self.job.out_size[1] // tiling.columns)
+        one_place = tiling.outputs_first or tiling.outputs >= self.job.outputs or self.job.form is not None
+        return places == 1 or (one_place and not tiling.channels)
 
     @cached_property
     def weights_path(self) -> tuple[Route, ...]:
@@ -491,14 +493,14 @@ class Search:
         """Predict the time of a layer, from its first command to the end of its last, other layers left out."""
         run = Run(self, tiling)
         all_tiles = list(tiles(self.job, tiling))
-        run.stage(all_tiles[0])
+        run.bring_on_the_way(all_tiles[0])
         run.load(all_tiles[0])
         for tile in all_tiles[1:2]:
-            run.stage(tile)
+            run.bring_on_the_way(tile)
         for number, tile in enumerate(all_tiles):
             run.launch(tile)
             if number + 1 < len(all_tiles):
                 run.load(all_tiles[number + 1])
             if number + 2 < len(all_tiles):
-                run.stage(all_tiles[number + 2])
+                run.bring_on_the_way(all_tiles[number + 2])
         return run.finish()

@@ -41,7 +41,6 @@ from ..analysis import activations, tiles
 from ..analysis.residency import DoesNotFit, Residency
 from ..analysis.tiling import Choice
 
-MEMORY = "accel.memory"
 PREDICTED = "accel.predicted"
 
 
@@ -73,10 +72,10 @@ class ChooseTilings:
                 for value in residency.resident:
                     layer = layer_of[value]
                     memory = self.target.accelerator(accel.engine(layer)).output.memory
-                    layer.operation.attributes[MEMORY] = ir.StringAttr.get(memory)
+                    layer.operation.attributes[accel.MEMORY] = ir.StringAttr.get(memory)
                     self.transfer_for_others(layer, memory)
                 for value, memory in residency.far.maps.items():
-                    layer_of[value].operation.attributes[MEMORY] = ir.StringAttr.get(memory)
+                    layer_of[value].operation.attributes[accel.MEMORY] = ir.StringAttr.get(memory)
                 for value, memory in residency.far.weights.items():
                     layer_of[value].operation.attributes[accel.WEIGHTS_MEMORY] = ir.StringAttr.get(memory)
                 if residency.far:

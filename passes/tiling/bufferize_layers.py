@@ -114,7 +114,7 @@ def is_view(layer: accel.Layer) -> TypeIs[accel.TransposeOp | accel.ReshapeOp]:
     if not isinstance(layer, accel.TransposeOp | accel.ReshapeOp) or not activations.is_argument(layer.input):
         return False
     result = accel.output(layer)
-    if activations.is_returned(result) or accel.attribute(layer, "accel.memory", ir.StringAttr) is not None:
+    if activations.is_returned(result) or accel.attribute(layer, accel.MEMORY, ir.StringAttr) is not None:
         return False
     if isinstance(layer, accel.TransposeOp):
         return layout.same_bytes(list(layer.permutation), layer.input.type, result.type)
@@ -174,18 +174,18 @@ def move_results_to_arguments(function: func.FuncOp, memory: str) -> list[ir.Blo
 
 def scratch(layer: accel.Layer, memory: str) -> list[ir.Value]:
     """Return a new buffer of the bytes that the layer's kernel needs beside its operands; nothing if none."""
-    size_bytes = accel.attribute(layer, "scratch_bytes", ir.IntegerAttr)
-    if size_bytes is None:
+    size_bytes = activations.scratch_bytes(layer)
+    if not size_bytes:
         return []
     i8 = ir.IntegerType.get_signless(8)
-    memref_type = ir.MemRefType.get([size_bytes.value], i8, memory_space=ir.StringAttr.get(memory))
+    memref_type = ir.MemRefType.get([size_bytes], i8, memory_space=ir.StringAttr.get(memory))
     return [accel.BufferOp(memref_type, f"{accel.node(layer)} scratch").memref]
 
 
 def write_into(layer: accel.Layer, operands: list[ir.Value], scratch: list[ir.Value], destination: ir.Value) -> None:
     """Make the same layer on memrefs, writing `destination`, at the insertion point."""
     attributes = dict(layer.operation.attributes.items())
-    attributes.pop("accel.memory", None)
+    attributes.pop(accel.MEMORY, None)
     segments = attributes.get("operandSegmentSizes")
     if segments is not None:
         sizes = [
@@ -200,7 +200,7 @@ def write_into(layer: accel.Layer, operands: list[ir.Value], scratch: list[ir.Va
 
 def memory_of(layer: accel.Layer, target: Soc) -> str:
     """Return the memory that a layer's result is in: the host's, if choose-tilings has not named another."""
-    memory = accel.attribute(layer, "accel.memory", ir.StringAttr)
+    memory = accel.attribute(layer, accel.MEMORY, ir.StringAttr)
     return target.arena_memory if memory is None else memory.value
 
 

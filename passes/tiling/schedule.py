@@ -68,8 +68,7 @@ class Schedule:
     """The commands of a function while they are written, at the insertion point.
 
     rooms: the bytes that buffers and maps may take of each memory. ahead: the part of them that what is fetched ahead
-    may fill. unsent: what still has to be copied out, with the
-    number of its item. brought: copies that were given.
+    may fill. unsent: what still has to be copied out, with the number of its item. brought: copies that were given.
     """
 
     soc: Soc

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import onnx
 from architectures import Network
 
@@ -40,9 +39,3 @@ def resnet_18(size: int = 224, classes: int = 1000) -> onnx.ModelProto:
             shortcut = x if stride == 1 and width == channels else net.same(x, width, channels, size=1, stride=stride)
             x, width = net.relu(net.node("Add", shortcut, y)), channels
     return net.model(net.dense(net.flat(net.node("GlobalAveragePool", x)), 512, classes))
-
-
-def sample(model: onnx.ModelProto, seed: int = 0) -> np.ndarray:
-    """Return an input of a model: float32 of its shape."""
-    shape = [each.dim_value for each in model.graph.input[0].type.tensor_type.shape.dim]
-    return np.random.default_rng(seed).normal(0, 1, shape).astype(np.float32)

@@ -211,10 +211,15 @@ def planned_in_random_tiles(text: str, soc: Soc, seed: int) -> ir.Module:
     return module
 
 
+def built(module: ir.Module, soc: Soc) -> Program:
+    """Return a planned module as a program for the simulated target."""
+    emitted = emit_c(module, soc)
+    return Program(Project(emitted.sources, emitted.report), soc)
+
+
 def simulated(module: ir.Module, soc: Soc, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Return what a planned module's C computes on the simulated target. Raises SimulationError."""
-    emitted = emit_c(module, soc)
-    program = Program(Project(emitted.sources, emitted.report), soc)
+    program = built(module, soc)
     program.run_one(inputs)
     return {port.name: program.output(port) for port in program.project.outputs}
 

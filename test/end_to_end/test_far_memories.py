@@ -1,17 +1,22 @@
-"""Random networks whose maps and weights the host's memory is too small for: in far memories, executed exactly."""
+"""Networks whose maps and weights the host's memory is too small for: in far memories, executed exactly."""
 
 import random
 import re
 from pathlib import Path
 
 import numpy as np
+import pytest
+from large_networks import mobilenet_v2
 from mlir import ir
-from shift_networks import Network, meant, planned, random_input, simulated
+from quantised import Form, quantised
+from shift_networks import Network, built, meant, planned, random_input, simulated
 
+import htvm
 from htvm.backend import targets
 from htvm.backend.targets.shortage import DoesNotFit
 from htvm.backend.targets.soc import Soc
 from htvm.dialects import accel
+from htvm.interface import Samples
 from htvm.passes.analysis import layout
 from htvm.passes.planning.plan_memory import constant_bytes
 
@@ -69,6 +74,28 @@ def test_random_networks_are_exact_where_memory_is_short() -> None:
     far = [check(seed, share) for seed in SEEDS for share in SHARES]
     assert {("weights", "flash"), ("map", "l3")} <= set().union(*far)
     assert sum(bool(each) for each in far) >= len(far) // 2, "most fit"
+
+
+@pytest.mark.parametrize("seed", [3, 6, 8])  # a map, weights, weights of several layers
+def test_they_take_what_was_predicted(seed: int) -> None:
+    text = chain(seed)
+    soc = squeezed(text, SHARES[0])
+    inputs, program = random_input(text, seed), built(planned(text, soc), soc)
+    far, near = program.run_one(inputs), built(planned(text, FAR), FAR).run_one(inputs)
+    predicted = sum(step.predicted_cycles or 0 for step in program.project.steps)
+    assert predicted == pytest.approx(sum(step.cycles for step in far.steps), rel=0.1)
+    assert far.cycles > near.cycles, "half a byte in a cycle is slow"
+
+
+@pytest.mark.slow
+def test_a_network_larger_than_l2_is_exact_on_gap9() -> None:
+    model = quantised(mobilenet_v2(96, 100), Form("QDQ", "QInt8", per_channel=True))
+    compiled = htvm.compile(model, targets.load("gap9"), requant="pow2")
+    samples = Samples.of(compiled.project.inputs, compiled.project.random_inputs(0))
+    result, wanted = compiled.program.run(samples), compiled.meant(samples)
+    for name, values in result.outputs.items():
+        np.testing.assert_array_equal(values, wanted[name])
+    assert result.execution.routes["flash_to_l2"].bytes > 1 << 20
 
 
 if __name__ == "__main__":

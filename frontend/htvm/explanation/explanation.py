@@ -257,7 +257,7 @@ def kernel_size(layer: accel.Layer) -> tuple[int, ...]:
 def decision(layer: accel.Layer, soc: Soc, refits: bool, types: Mapping[str, str]) -> Decision:
     kernel = layer.operation.attributes.get("kernel")  # sizes, of a pool
     tiling = accel.attribute(layer, TILING, accel.TilingAttr)
-    memory = accel.attribute(layer, "accel.memory", ir.StringAttr)
+    memory = accel.attribute(layer, accel.MEMORY, ir.StringAttr)
     skips = accel.attribute(layer, "skip", ir.IntegerAttr)
     form = Form.of(layer)
     nodes = accel.nodes(layer)
@@ -328,8 +328,9 @@ def lines(one: Decision) -> Iterator[str]:
         sizes = ", ".join(f"{one.tiling[name]} {name}" for name in ("outputs", "rows", "columns"))
         if one.tiling.get("channels"):
             sizes += f", sums of {one.tiling['channels']} input channels at a time"
-        stays = f"; its result stays in {one.memory}" if one.memory else ""
-        yield f"  tiles      {sizes}{stays}"
+        verb = "goes to" if one.tiling.get("stores") else "stays in"
+        place = f"; its result {verb} {one.memory}" if one.memory else ""
+        yield f"  tiles      {sizes}{place}"
     if one.kernel:
         skips = f"; skips inputs of {one.skips}, so its time depends on the data" if one.skips is not None else ""
         yield f"  kernel     {one.kernel}{skips}"

@@ -78,6 +78,14 @@ def test_a_faster_engine_that_is_not_chosen_has_what_the_network_would_take() ->
     assert explanation.with_alternatives(one, lambda *_: "asked", pins) == one
 
 
+def test_a_result_stays_in_a_memory_or_goes_to_one() -> None:
+    one = decisions("htvm/layers/dense_16x128")["dense"]
+    stays = replace(one, memory="l1", tiling={**one.tiling, "stores": False})
+    goes = replace(one, memory="l3", tiling={**one.tiling, "stores": True})
+    for each, wanted in ((stays, "stays in l1"), (goes, "goes to l3")):
+        assert any(line.endswith(f"; its result {wanted}") for line in explanation.lines(each))
+
+
 def test_where_a_memory_would_be_full_it_says_so_and_who_would_leave() -> None:
     model, soc = MODELS / "mlperf_tiny" / "mobilenet_v1.onnx", targets.load("diana").with_memory("l2", 410 * 1024)
     found = explanation.explain(model, soc, "dwconv11", requant="pow2")
