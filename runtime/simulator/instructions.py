@@ -53,7 +53,9 @@ def decode_word(word: int, size: int) -> Instruction:
         offset |= bits(word, *((8 + k, 1 + k) for k in range(4)))
         return Instruction(BRANCH, "branch", size, 0, (rs1, rs2), signed(offset, 13), funct3=funct3)
     if opcode == 0x6F:
-        return Instruction(JAL, "jal", size, rd, ())
+        offset = bits(word, (31, 20), (20, 11), *((12 + k, 12 + k) for k in range(8)))
+        offset |= bits(word, *((21 + k, 1 + k) for k in range(10)))
+        return Instruction(JAL, "jal", size, rd, (), signed(offset, 21))
     if opcode == 0x67 and funct3 == 0:
         return Instruction(JALR, "jalr", size, rd, (rs1,), imm)
     if opcode == 0x33 and funct7 == 1:
@@ -68,7 +70,7 @@ def decode_word(word: int, size: int) -> Instruction:
     elif opcode == 0x13:
         return Instruction(ALU, ALU_IMMEDIATE[funct3], size, rd, (rs1,), imm)
     elif opcode in (0x37, 0x17):
-        return Instruction(ALU, "lui" if opcode == 0x37 else "auipc", size, rd, ())
+        return Instruction(ALU, "lui" if opcode == 0x37 else "auipc", size, rd, (), signed(word >> 12 << 12, 32))
     elif opcode == 0x73 and funct3 & 3:
         return Instruction(CSR, "csr", size, rd, (rs1,) if funct3 < 4 else (), csr=word >> 20)
     elif opcode == 0x0F and funct3 < 2:
@@ -108,8 +110,11 @@ def expand(half: int) -> int:
     if quadrant == 1:
         if funct3 == 0:  # c.addi, c.nop
             return immediate(0x13, rd, 0, rd, imm6)
-        if funct3 in (1, 5):  # c.jal, c.j: the model needs no target
-            return 0x6F | (1 if funct3 == 1 else 0) << 7
+        if funct3 in (1, 5):  # c.jal, c.j
+            offset = bits(
+                half, (12, 11), (11, 4), (10, 9), (9, 8), (8, 10), (7, 6), (6, 7), (5, 3), (4, 2), (3, 1), (2, 5)
+            )
+            return jump(1 if funct3 == 1 else 0, signed(offset, 12))
         if funct3 == 2:  # c.li
             return immediate(0x13, rd, 0, 0, imm6)
         if funct3 == 3 and rd == 2:  # c.addi16sp
@@ -171,6 +176,12 @@ def register(rd: int, funct3: int, rs1: int, rs2: int, funct7: int) -> int:
 def store_word(rs1: int, rs2: int, offset: int) -> int:
     """Encode sw."""
     return (offset >> 5) << 25 | rs2 << 20 | rs1 << 15 | 2 << 12 | (offset & 31) << 7 | 0x23
+
+
+def jump(rd: int, offset: int) -> int:
+    """Encode jal."""
+    word = bits(offset, (20, 31), (11, 20), *((12 + k, 12 + k) for k in range(8))) | rd << 7 | 0x6F
+    return word | bits(offset, *((1 + k, 21 + k) for k in range(10)))
 
 
 def branch_zero(rs1: int, funct3: int, offset: int) -> int:

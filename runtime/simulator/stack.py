@@ -10,16 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from htvm.runtime.simulator.error import SimulationError
-from htvm.runtime.simulator.instructions import (
-    BRANCH,
-    JAL,
-    JALR,
-    IllegalInstruction,
-    Instruction,
-    bits,
-    decode,
-    signed,
-)
+from htvm.runtime.simulator.instructions import BRANCH, JAL, JALR, IllegalInstruction, Instruction, decode
 from htvm.runtime.simulator.program import Program
 
 RETURN_ADDRESS, STACK_POINTER = 1, 2
@@ -66,33 +57,23 @@ class _Calls:
         pending = [(entry, 0)]
         while pending:
             address, depth = pending.pop()
-            while seen.get(address, -1) < depth:
-                seen[address] = depth
-                code, instruction = self._at(address)
-                after = address + instruction.size
-                if instruction.rd == STACK_POINTER:
-                    depth = self._moved(address, instruction, depth)
-                    worst = max(worst, depth)
-                match instruction.kind:
-                    case k if k == BRANCH:
-                        pending.append((address + instruction.imm, depth))
-                    case k if k == JAL:
-                        to = address + _jump(code)
-                        if instruction.rd == 0:
-                            after = to
-                        else:
-                            worst = max(worst, depth + self.worst(to))
-                    case k if k == JALR:
-                        to = self._computed(address, instruction)
-                        if instruction.rd == 0:
-                            if to is None:
-                                break
-                            after = to
-                        elif to is not None:
-                            worst = max(worst, depth + self.worst(to))
-                    case _:
-                        pass
-                address = after
+            if seen.get(address, -1) >= depth:
+                continue
+            seen[address] = depth
+            instruction = self._at(address)
+            if instruction.rd == STACK_POINTER:
+                depth = self._moved(address, instruction, depth)
+                worst = max(worst, depth)
+            following = [address + instruction.size]
+            if instruction.kind == BRANCH:
+                following.append(address + instruction.imm)
+            elif instruction.kind in (JAL, JALR):
+                target = self._target(address, instruction)
+                if target is None or instruction.rd == 0:
+                    following = [] if target is None else [target]
+                else:
+                    worst = max(worst, depth + self.worst(target))
+            pending += ((each, depth) for each in following)
         return worst
 
     def _moved(self, address: int, instruction: Instruction, depth: int) -> int:
@@ -100,37 +81,31 @@ class _Calls:
             raise UnknownStack(f"{self.program.place(address)} computes its frame")
         return depth - instruction.imm
 
-    def _computed(self, address: int, instruction: Instruction) -> int | None:
-        """Return where a jump through a register goes that the instruction before has loaded; None for a return."""
-        (register,) = instruction.reads
+    def _target(self, address: int, jump: Instruction) -> int | None:
+        """Return where a jump goes; None for a return.
+
+        Raises UnknownStack for a jump through a register that the instruction before has not loaded.
+        """
+        if jump.kind == JAL:
+            return address + jump.imm
+        (register,) = jump.reads
         try:
-            code, before = self._at(address - 4)
-        except UnknownStack:
-            code, before = 0, None
+            before = self._at(address - 4)
+        except UnknownStack:  # the middle of an instruction, or no code
+            before = None
         if before is not None and before.name == "auipc" and before.rd == register:
-            return (address - 4 + signed(code >> 12 << 12, 32) + instruction.imm) & 0xFFFFFFFF
-        if instruction.rd == 0 and register == RETURN_ADDRESS:
+            return (address - 4 + before.imm + jump.imm) & 0xFFFFFFFF
+        if jump.rd == 0 and register == RETURN_ADDRESS:
             return None
         raise UnknownStack(f"{self.program.place(address)} calls a computed address")
 
-    def _at(self, address: int) -> tuple[int, Instruction]:
+    def _at(self, address: int) -> Instruction:
         for segment in self.program.segments:
             at = address - segment.address
             if segment.executable and 0 <= at < len(segment.data):
                 code = int.from_bytes(segment.data[at : at + 4], "little")
                 try:
-                    return code, decode(code if code & 3 == 3 else code & 0xFFFF)
+                    return decode(code if code & 3 == 3 else code & 0xFFFF)
                 except IllegalInstruction as error:
                     raise UnknownStack(f"{self.program.place(address)} has {error}") from error
         raise UnknownStack(f"{address:#x} is outside the code")
-
-
-def _jump(code: int) -> int:
-    """Return the distance of a jal, c.jal or c.j."""
-    if code & 3 == 3:
-        high, low = (31, 20), (20, 11)
-        return signed(
-            bits(code, high, low, *((12 + k, 12 + k) for k in range(8)), *((21 + k, 1 + k) for k in range(10))), 21
-        )
-    moves = ((12, 11), (11, 4), (10, 9), (9, 8), (8, 10), (7, 6), (6, 7), (5, 3), (4, 2), (3, 1), (2, 5))
-    return signed(bits(code, *moves), 12)
