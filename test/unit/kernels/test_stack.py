@@ -1,5 +1,6 @@
 """Kernels take no more of the stack than backend/c/headers.py says, whatever their form; and how that is found."""
 
+import re
 from pathlib import Path
 
 import native
@@ -13,48 +14,68 @@ from htvm.runtime.simulator.program import read_program
 from htvm.runtime.simulator.stack import UnknownStack, worst_stack_bytes
 from htvm.runtime.simulator.toolchain import toolchain
 
-FORMS = ("RAW", "NARROW", "NARROW_EACH", "WIDE", "HALF_EVEN", "CORRECTED")
+ENUM = re.search(r"typedef enum \{(.*?)\} htvm_output;", (native.KERNELS / "htvm_requant.h").read_text(), re.DOTALL)
+assert ENUM is not None
+FORMS = tuple(re.findall(r"^ +HTVM_(\w+),", ENUM[1], re.MULTILINE))
 COMPILERS = [None, *([RISCV_GCC] if machine().riscv_gcc else [])]
 SOC = targets.load("rv32")
+
+
+WEIGHTED = (
+    ("conv2d", "CONV2D({{}}, {weighted})"),
+    ("conv2d", "ROW({{}}, {weighted})"),
+    ("depthwise", "DEPTHWISE({{}}, {weighted})"),
+    ("depthwise", "DEPTHWISE3X3({{}}, 1, {weighted})"),
+    ("depthwise", "DEPTHWISE3X3({{}}, 2, {weighted})"),
+    ("matmul", "MATMUL({{}}, {weighted})"),
+    ("elementwise", "ADD({{}}, {weighted})"),
+    ("elementwise", "MULTIPLY({{}}, {weighted})"),
+    ("pool2d", "POOL2D_SUM({{}}, {x}, {end})"),
+)
+"""Kernels of each form, for inputs of 8 and of 16 bits: header, and macro with arguments."""
+
+ON_BYTES = (
+    ("packed", "PACKED({{}}, HTVM_INT8, {end}, pack_windows)"),
+    ("winograd", "WINOGRAD({{}}, HTVM_INT8, {end}, winograd_blocks)"),
+    ("paired_row", "PAIRED_ROW({{}}, HTVM_WORDS, 0, HTVM_INT8, {end})"),
+    ("paired_row", "PAIRED_ROW({{}}, HTVM_QUADS, 1, HTVM_INT8, {end})"),
+    ("sparse_row", "SPARSE_ROW({{}}, HTVM_INT8, {end})"),
+    ("depthwise_words", "DEPTHWISE_WORDS({{}}, 1, HTVM_INT8, HTVM_INT8, {end})"),
+    ("depthwise_words", "DEPTHWISE_WORDS({{}}, 2, HTVM_INT8, HTVM_INT8, {end})"),
+    ("pool2d_words", "POOL2D_SUM_WORDS({{}}, HTVM_SIGNED, {end})"),
+    ("pool2d_words", "POOL2D_SUM_WORDS({{}}, HTVM_HALF, {end})"),
+    ("pool2d_words", "POOL2D_SUM_WORDS({{}}, HTVM_UNSIGNED, {end})"),
+)
+"""Kernels of each form, for inputs of 8 bits alone."""
+
+WITHOUT_FORM = (
+    ("argmax", "ARGMAX({{}}, {x}, HTVM_INT32)"),
+    ("elementwise", "LOOKUP({{}}, HTVM_INT8, {x}, 1)"),
+    ("elementwise", "COPY({{}}, {x})"),
+    ("elementwise", "FILL({{}}, {x})"),
+    ("elementwise", "EXTREME({{}}, {x}, 1)"),
+    ("pool2d", "POOL2D_EXTREME({{}}, {x}, HTVM_MAXIMUM)"),
+    ("layer_norm", "LAYER_NORM({{}}, {x}, {x})"),
+    ("softmax", "SOFTMAX({{}}, {x}, {x})"),
+    ("real", "THRESHOLD({{}}, HTVM_INT32, {x})"),
+    ("real", "WEIGHTED_SUM({{}}, 4, 0, {x}, {x}, {x}, {x}, {x})"),
+    ("real", "WEIGHTED_SUM({{}}, 4, 1, {x}, {x}, {x}, {x}, {x})"),
+)
+"""Kernels that do not requantise."""
 
 
 def kernels(forms):
     """Yield the header of each kind of kernel, and its macro with arguments but the name."""
     for form in forms:
-        y = "HTVM_INT32" if form == "RAW" else "HTVM_INT8"
+        end = f"{'HTVM_INT32' if form == 'RAW' else 'HTVM_INT8'}, HTVM_{form}"
         for x in ("HTVM_INT8", "HTVM_INT16"):
-            weighted = f"{x}, HTVM_INT8, {y}, HTVM_{form}"
-            yield "htvm_conv2d.h", f"CONV2D({{}}, {weighted})"
-            yield "htvm_conv2d.h", f"ROW({{}}, {weighted})"
-            yield "htvm_depthwise.h", f"DEPTHWISE({{}}, {weighted})"
-            yield "htvm_matmul.h", f"MATMUL({{}}, {weighted})"
-            yield "htvm_elementwise.h", f"ADD({{}}, {weighted})"
-            yield "htvm_elementwise.h", f"MULTIPLY({{}}, {weighted})"
-            yield "htvm_pool2d.h", f"POOL2D_SUM({{}}, {x}, {y}, HTVM_{form})"
-            for stride in (1, 2):
-                yield "htvm_depthwise.h", f"DEPTHWISE3X3({{}}, {stride}, {weighted})"
-        types = f"HTVM_INT8, {y}, HTVM_{form}"
-        yield "htvm_packed.h", f"PACKED({{}}, {types}, pack_windows)"
-        yield "htvm_winograd.h", f"WINOGRAD({{}}, {types}, winograd_blocks)"
-        yield "htvm_paired_row.h", f"PAIRED_ROW({{}}, HTVM_WORDS, 0, {types})"
-        yield "htvm_paired_row.h", f"PAIRED_ROW({{}}, HTVM_QUADS, 1, {types})"
-        yield "htvm_sparse_row.h", f"SPARSE_ROW({{}}, {types})"
-        for stride in (1, 2):
-            yield "htvm_depthwise_words.h", f"DEPTHWISE_WORDS({{}}, {stride}, HTVM_INT8, {types})"
-        for held in ("SIGNED", "HALF", "UNSIGNED"):
-            yield "htvm_pool2d_words.h", f"POOL2D_SUM_WORDS({{}}, HTVM_{held}, {y}, HTVM_{form})"
-    for kind in ("HTVM_INT8", "HTVM_INT16"):
-        yield "htvm_argmax.h", f"ARGMAX({{}}, {kind}, HTVM_INT32)"
-        yield "htvm_elementwise.h", f"LOOKUP({{}}, HTVM_INT8, {kind}, 1)"
-        yield "htvm_elementwise.h", f"COPY({{}}, {kind})"
-        yield "htvm_elementwise.h", f"FILL({{}}, {kind})"
-        yield "htvm_elementwise.h", f"EXTREME({{}}, {kind}, 1)"
-        yield "htvm_pool2d.h", f"POOL2D_EXTREME({{}}, {kind}, HTVM_MAXIMUM)"
-        yield "htvm_layer_norm.h", f"LAYER_NORM({{}}, {kind}, {kind})"
-        yield "htvm_softmax.h", f"SOFTMAX({{}}, {kind}, {kind})"
-        yield "htvm_real.h", f"THRESHOLD({{}}, HTVM_INT32, {kind})"
-        for even in (0, 1):
-            yield "htvm_real.h", f"WEIGHTED_SUM({{}}, 4, {even}, {kind}, {kind}, {kind}, {kind}, {kind})"
+            for header, macro in WEIGHTED:
+                yield f"htvm_{header}.h", macro.format(x=x, end=end, weighted=f"{x}, HTVM_INT8, {end}")
+        for header, macro in ON_BYTES:
+            yield f"htvm_{header}.h", macro.format(end=end)
+    for x in ("HTVM_INT8", "HTVM_INT16"):
+        for header, macro in WITHOUT_FORM:
+            yield f"htvm_{header}.h", macro.format(x=x)
 
 
 def linked(source: str, assembly: str, folder: Path, cc: str | None, level: str):
