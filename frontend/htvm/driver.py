@@ -20,7 +20,7 @@ from htvm.interface import Samples
 from htvm.lowering import Pipeline, advance, label, lower, opened, problems_of, text
 from htvm.options import DEFAULTS, CompileOptions
 from htvm.project import Project
-from htvm.reproduction import emission_error
+from htvm.run_passes import emission_error
 from htvm.sources import Model, OnnxModel, OnnxSource, Source, interpreted
 
 if TYPE_CHECKING:

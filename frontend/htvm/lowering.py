@@ -28,7 +28,7 @@ from htvm.passes.analysis import activations
 from htvm.passes.analysis.stages import STAGES, stage_of
 from htvm.passes.planning.plan_memory import shortages
 from htvm.plan import attribute as plan_attribute
-from htvm.reproduction import FailedPassError, run_passes
+from htvm.run_passes import FailedPassError, run_passes
 from htvm.sources import INPUT, Model, OnnxSource, Source, source_of
 
 if TYPE_CHECKING:

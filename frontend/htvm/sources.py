@@ -39,7 +39,7 @@ from htvm.origin import name, tensor, with_origin
 from htvm.passes.analysis.stages import STAGES, stage_of
 from htvm.project import Project
 from htvm.reference import evaluate
-from htvm.reproduction import run_passes
+from htvm.run_passes import run_passes
 
 INPUT = "input"
 """What a module is called, among stages, before it is one of htvm's."""

@@ -70,7 +70,7 @@ def _users_mistakes() -> tuple[type[Exception], ...]:
 
 def _fail_inside(command: str, error: Exception) -> NoReturn:
     """Tell of a bug of ours."""
-    from htvm.reproduction import InternalError, described
+    from htvm.run_passes import InternalError, described
 
     message = str(error) if isinstance(error, InternalError) else described(error)
     print(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from htvm.diagnostics import Diagnostic
     from htvm.passes import pipeline
-    from htvm.reproduction import Progress
+    from htvm.run_passes import Progress
 
 EXAMPLES = """\
 examples:
@@ -154,8 +154,7 @@ def _run(arguments: argparse.Namespace, made: argparse.ArgumentParser) -> int:
         usage_error("htvm-opt", f"{name} is bytecode, which has no comments and no parts")
     if arguments.emit_bytecode and arguments.split_input_file:
         usage_error("htvm-opt", "--emit-bytecode writes one module, and --split-input-file makes several")
-    whole = arguments.split_input_file and isinstance(content, str)
-    parts = list(_split(content)) if whole and isinstance(content, str) else [content]
+    parts = [*_split(content)] if arguments.split_input_file and isinstance(content, str) else [content]
     printed: list[str | bytes] = []
     failed = False
     for part in parts:
@@ -185,11 +184,11 @@ def _write(path: str, printed: Sequence[str | bytes]) -> None:
     if len(texts) == len(printed):
         write_text(path, "// -----\n\n".join(texts))
         return
-    for content in printed:
-        if path == "-":
-            sys.stdout.buffer.write(content if isinstance(content, bytes) else content.encode())
-        else:
-            write_file(path, content if isinstance(content, bytes) else content.encode())
+    (module,) = (each for each in printed if isinstance(each, bytes))  # --emit-bytecode takes one module
+    if path == "-":
+        sys.stdout.buffer.write(module)
+    else:
+        write_file(path, module)
 
 
 def _reproduced(content: str | bytes, name: str, arguments: argparse.Namespace, made: argparse.ArgumentParser) -> str:
@@ -249,7 +248,7 @@ class _Watch:
     progress: Progress = field(init=False)
 
     def __post_init__(self) -> None:
-        from htvm.reproduction import Progress
+        from htvm.run_passes import Progress
 
         self.progress = Progress()
 
@@ -267,10 +266,10 @@ def _transform(content: str | bytes, name: str, arguments: argparse.Namespace) -
     """Parse a module, run the passes and print it."""
     from mlir import ir
 
-    from htvm import reproduction
     from htvm.diagnostics import collected
     from htvm.dialects import modules
     from htvm.passes import pipeline
+    from htvm.run_passes import FailedPassError, InternalError, PassError, run_manager
 
     context = _context(arguments)
     passes = ",".join(arguments.passes)
@@ -297,13 +296,13 @@ def _transform(content: str | bytes, name: str, arguments: argparse.Namespace) -
     with collected(context) as diagnostics, context, ir.Location.unknown():
         try:
             module = modules.parse(content, context)
-            reproduction.run(manager, module, watch.progress, arguments.target, name)
-        except reproduction.FailedPassError as error:
+            run_manager(manager, module, watch.progress, arguments.target, name)
+        except FailedPassError as error:
             _save_reproducer(watch.progress, arguments)
             return _Outcome(diagnostics=diagnostics, failed_pass=str(error.element))
         except ir.MLIRError:
             return _Outcome(diagnostics=diagnostics)
-        except (reproduction.InternalError, reproduction.PassError):
+        except (InternalError, PassError):
             _save_reproducer(watch.progress, arguments)
             raise
         return _Outcome(_output(module, arguments), diagnostics)
@@ -323,7 +322,7 @@ def _output(module: ir.Module, arguments: argparse.Namespace) -> str | bytes:
 def _save_reproducer(progress: Progress, arguments: argparse.Namespace) -> None:
     """Write the module before the pass that failed, and the pass, to the file that was asked for."""
     from htvm.reproducers import Reproducer
-    from htvm.reproduction import arguments_of
+    from htvm.run_passes import arguments_of
 
     path, element, before = arguments.mlir_pass_pipeline_crash_reproducer, progress.element, progress.before
     if path is None or element is None or before is None:

@@ -25,7 +25,7 @@ from htvm.execution.program import Program
 from htvm.interface import InputError, Samples
 from htvm.options import DEFAULTS, CompileOptions
 from htvm.reference import UnsupportedOperators, evaluate
-from htvm.reproduction import InternalError
+from htvm.run_passes import InternalError
 from htvm.runtime.interrupts import scratch_folder
 from htvm.runtime.simulator import SimulationError
 from htvm.runtime.simulator.toolchain import BuildError

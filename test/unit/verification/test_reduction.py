@@ -11,7 +11,7 @@ import pytest
 import htvm
 from htvm.backend import targets
 from htvm.commands import htvm as command
-from htvm.reproduction import InternalError
+from htvm.run_passes import InternalError
 from htvm.verification.reduction import WRONG, Reduction, failing_case
 
 SOC = targets.load("rv32")

@@ -1,4 +1,4 @@
-"""When a pass fails: the module before it goes into a file, and one line of shell repeats it.
+"""Runs passes. When one fails, the module before it goes into a file, and one line of shell repeats it.
 
 A pass that reports a diagnostic has found a mistake of the user's model. A pass of htvm's that raises has a bug;
 whoever looks for it needs the module as the pass got it, and nothing of the model's way there. A pass from outside that
@@ -69,10 +69,10 @@ def run_passes(passes: str, module: ir.Module, soc: Soc | None, model: str) -> N
     Diagnostics of passes come as the pass manager gives them, with a FailedPassError. Raises PipelineError.
     """
     progress = Progress()
-    run(pipeline.build(passes, soc, module.context, progress.observe), module, progress, soc, model)
+    run_manager(pipeline.build(passes, soc, module.context, progress.observe), module, progress, soc, model)
 
 
-def run(manager: PassManager, module: ir.Module, progress: Progress, soc: Soc | None, model: str) -> None:
+def run_manager(manager: PassManager, module: ir.Module, progress: Progress, soc: Soc | None, model: str) -> None:
     """Run a pass manager that `progress` observes; raises what `run_passes` does."""
     heard: list[ir.DiagnosticSeverity] = []
 

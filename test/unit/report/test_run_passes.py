@@ -13,7 +13,7 @@ from htvm.commands import htvm_opt, htvm_translate
 from htvm.passes.mapping.order_layers import OrderLayers
 from htvm.passes.planning.plan_memory import PlanMemory
 from htvm.passes.verification.verify_stage import VerifyStage
-from htvm.reproduction import InternalError
+from htvm.run_passes import InternalError
 
 MODEL = Path(__file__).parents[2] / "inputs" / "models" / "mlperf_tiny" / "toyadmos.onnx"
 
