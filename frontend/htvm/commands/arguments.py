@@ -342,9 +342,20 @@ def _shape(text: str) -> tuple[str, tuple[int, ...]]:
 
 def read_text(path: str) -> tuple[str, str]:
     """Return a file's text and the name to call it by; '-' is standard input. Raises InputError if it is no text."""
-    name = "<stdin>" if path == "-" else path
-    content = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+    content, name = _read(path)
     return _decoded(content, name), name
+
+
+def read_module(path: str) -> tuple[str | bytes, str]:
+    """Return text or bytecode of MLIR and the name to call it by. Raises InputError if it is neither."""
+    from htvm.dialects.modules import BYTECODE
+
+    content, name = _read(path)
+    return content if content.startswith(BYTECODE) else _decoded(content, name), name
+
+
+def _read(path: str) -> tuple[bytes, str]:
+    return (sys.stdin.buffer.read(), "<stdin>") if path == "-" else (Path(path).read_bytes(), path)
 
 
 def _decoded(content: bytes, name: str) -> str:
@@ -354,18 +365,6 @@ def _decoded(content: bytes, name: str) -> str:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise InputError(f"{name}: is no text: byte {error.start:,} is {content[error.start]:#04x}") from None
-
-
-def read_module(path: str) -> tuple[str | bytes, str]:
-    """Return text or bytecode of MLIR and the name to call it by. Raises InputError if it is neither."""
-    from htvm.dialects.modules import BYTECODE
-
-    if path != "-":
-        with open(path, "rb") as file:
-            begins = file.read(len(BYTECODE))
-        return (Path(path).read_bytes(), path) if begins == BYTECODE else read_text(path)
-    content = sys.stdin.buffer.read()
-    return (content, "<stdin>") if content.startswith(BYTECODE) else (_decoded(content, "<stdin>"), "<stdin>")
 
 
 def write_text(path: str, text: str) -> None:
