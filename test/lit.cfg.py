@@ -4,12 +4,11 @@ Tools are those of the Python that runs lit: htvm's own, and MLIR's and LLVM's f
 """
 
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import lit.formats
 
-from htvm import dialects
+from htvm import dialects, lit_config
 
 sys.path.append(str(Path(__file__).parent))
 import warm_commands  # noqa: E402
@@ -20,9 +19,7 @@ config.test_format = lit.formats.ShTest(execute_external=False)  # noqa: F821
 config.test_source_root = Path(__file__).parent  # noqa: F821
 config.excludes = ["inputs", "Inputs", "unit", "end_to_end"]  # noqa: F821
 
-folders = [warm_commands.folder(), Path(sys.executable).parent]  # htvm, htvm-opt, htvm-translate; lit itself
-for package in ("mlir", "llvm"):  # mlir-opt; FileCheck, not
-    folders += [Path(place) / "bin" for place in find_spec(package).submodule_search_locations]
+folders = [warm_commands.folder(), *lit_config.tool_folders()]
 config.environment["PATH"] = ":".join(map(str, [*folders, config.environment["PATH"]]))  # noqa: F821
 
 config.substitutions += [  # noqa: F821
