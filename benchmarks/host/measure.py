@@ -24,7 +24,6 @@ import onnx
 from onnx import numpy_helper
 
 import htvm
-from htvm.backend import targets
 from htvm.execution.program import Program
 from htvm.interface import Samples
 from htvm.options import SPEED, CompileOptions
@@ -105,15 +104,19 @@ HEADS = ("network", "mode", "level", "instructions", "cycles", "per MAC", "RAM",
 TVM_HEADS = ("network", "level", "TVM's best variant", "its instructions", "least cycles", "htvm/TVM instr.", "cycles")
 
 
+def compiled_in(mode: str, model: Path | onnx.ModelProto) -> htvm.CompiledModel:
+    """Compile a network in a mode, for the memory that the mode is for."""
+    options = MODES[mode]
+    return htvm.compile(model, baseline.large_host() if options.constants else "rv32", options=options)
+
+
 def measure(model: Path, cc: str | None, level: str, mode: str = DEFAULT, zeros: bool = True) -> Figures:
     """Compile a network of MLPerf Tiny, run it on a golden's input and count. Raises ValueError if it is not exact.
 
     zeros: as the network makes them; else biases are so large that no dense layer makes any.
     """
-    options = MODES[mode]
-    soc = baseline.large_host() if options.constants else targets.load("rv32")
-    compiled = htvm.compile(model if zeros else without_zeros(onnx.load(model)), soc, options=options)
-    program = Program(compiled.project, soc, cc, level=level)
+    compiled = compiled_in(mode, model if zeros else without_zeros(onnx.load(model)))
+    program = Program(compiled.project, compiled.soc, cc, level=level)
     golden = np.load(min((model.parent / "golden").glob(f"{model.stem}_?.npz")))
     (port,) = compiled.project.inputs
     inputs = {port.name: golden[port.name]}

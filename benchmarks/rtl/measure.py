@@ -20,16 +20,14 @@ from pathlib import Path
 
 import numpy as np
 
-import htvm
-from htvm.backend import targets
 from htvm.driver import CompiledModel
 from htvm.execution.program import Program
 from htvm.interface import Samples
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from host.measure import DEFAULT, MODES  # noqa: E402
-from tvm_baseline.baseline import CACHE, MODELS, NETWORKS, digest, large_host  # noqa: E402
+from host.measure import DEFAULT, MODES, compiled_in  # noqa: E402
+from tvm_baseline.baseline import CACHE, MODELS, NETWORKS, digest  # noqa: E402
 
 HERE = Path(__file__).parent
 PACKAGE = "pythondata-cpu-cv32e40p==1.0.1.post1909"  # the RTL of upstream's commit 360d272
@@ -129,11 +127,9 @@ def inputs_of(compiled: CompiledModel, model: Path) -> dict[str, np.ndarray]:
 
 def compare(model: Path, cc: str | None, level: str, mode: str) -> bool:
     """Run a network on both, print what each took, and say whether they agree."""
-    options = MODES[mode]
-    soc = large_host() if options.constants else targets.load("rv32")
-    compiled = htvm.compile(model, soc, options=options)
+    compiled = compiled_in(mode, model)
     inputs = inputs_of(compiled, model)
-    program = Program(compiled.project, soc, cc, level=level)
+    program = Program(compiled.project, compiled.soc, cc, level=level)
     result = program.run(Samples.of(compiled.project.inputs, inputs))
     execution = result.execution
     rtl = on_rtl(program, inputs, result.outputs)
