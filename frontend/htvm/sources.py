@@ -249,17 +249,22 @@ class ModuleSource:
         return module
 
     @cached_property
-    def _entries(self) -> dict[Hashable, ir.Module]:
+    def _made(self) -> dict[Hashable, ir.Module]:
         return {}
 
-    def _entry(self, options: CompileOptions = DEFAULTS) -> ir.Module:
-        """Return the module as htvm first has it. It is made once: nothing changes it."""
-        context, shapes = self.context, tuple((name, tuple(each)) for name, each in options.shapes.items())
-        key = (options.passes.get(INPUT), options.function, shapes, options.tflite_rounding)
-        if key not in self._entries:
+    def _once(self, options: CompileOptions, make: Callable[[ir.Context, CompileOptions], ir.Module]) -> ir.Module:
+        """Return what `module` or `prepared` makes. It is made once for the options it reads: nothing changes it."""
+        shapes = tuple((name, tuple(each)) for name, each in options.shapes.items())
+        key = (make.__name__, options.passes.get(INPUT), options.function, shapes, options.tflite_rounding)
+        if key not in self._made:
+            context = self.context
             with context, ir.Location.name(self.label):
-                self._entries[key] = self.module(context, options)
-        return self._entries[key]
+                self._made[key] = make(context, options)
+        return self._made[key]
+
+    def _entry(self, options: CompileOptions = DEFAULTS) -> ir.Module:
+        """Return the module as htvm first has it."""
+        return self._once(options, self.module)
 
     def meaning(self, samples: Samples, project: Project, options: CompileOptions) -> dict[str, np.ndarray]:
         of_front_end = self._of_front_end(options)
@@ -275,7 +280,7 @@ class ModuleSource:
 
     def _of_front_end(self, options: CompileOptions) -> tuple[ir.Module, FrontEnd] | None:
         """Return the module that a front end has prepared, and which one; None for a module of htvm's own."""
-        prepared = self.prepared(self.context, options)
+        prepared = self._once(options, self.prepared)
         front_end = front_end_of(dialects_of(prepared.operation))
         return None if front_end is None else (prepared, front_end)
 
