@@ -47,14 +47,13 @@ class ConvertTosaToAccel:
 
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
         for function in functions(module):
-            plan = Plan.of(function)
             if problems := list(refused(function)):
                 for op, problem in problems:
                     op.location.emit_error(f"'{op.name}' {problem}")
                 this_pass.signal_pass_failure()
                 continue
             with function.location:
-                rewrite(function, plan)
+                rewrite(function, Plan.of(function))
                 describe_interface(function)
 
 

@@ -16,3 +16,19 @@ func.func @open_shape(%x: tensor<?x4xi32>) -> tensor<?x4xi32> {
   %0 = tosa.abs %x : (tensor<?x4xi32>) -> tensor<?x4xi32>
   return %0 : tensor<?x4xi32>
 }
+
+// -----
+
+// Control flow with several results: no function that is called gives more than one.
+// CHECK: convert_tosa_to_accel_invalid.mlir:[[#@LINE+2]]:10: error: 'tosa.while_loop' has 2 results, expected one
+func.func @two_results(%x: tensor<4xi32>) -> tensor<4xi32> {
+  %0:2 = "tosa.while_loop"(%x, %x) ({
+  ^bb0(%a: tensor<4xi32>, %b: tensor<4xi32>):
+    %c = "tosa.const"() <{values = dense<true> : tensor<i1>}> : () -> tensor<i1>
+    tosa.yield %c : tensor<i1>
+  }, {
+  ^bb0(%a: tensor<4xi32>, %b: tensor<4xi32>):
+    tosa.yield %a, %b : tensor<4xi32>, tensor<4xi32>
+  }) : (tensor<4xi32>, tensor<4xi32>) -> (tensor<4xi32>, tensor<4xi32>)
+  return %0#0 : tensor<4xi32>
+}
