@@ -142,7 +142,7 @@ def rewrite(function: func.FuncOp, plan: Plan) -> None:
     last = {name: op for op, name in names.items()}
     with ir.InsertionPoint(terminator):
         for op in (each.operation for each in ops):
-            before = list(block.operations)[-2]
+            start = len(block.operations) - 1
             if (found := plan.matches.get(op)) is not None:
                 with location_of(found.covered, names):
                     made, form = found.build(builder)
@@ -152,13 +152,13 @@ def rewrite(function: func.FuncOp, plan: Plan) -> None:
             else:
                 continue
             builder.set(op.results[0], made, form)
-            mark(since(before, terminator), made, form, is_whole=last[names[op]] == op)
+            mark(layers_from(block, start), made, form, is_whole=last[names[op]] == op)
         for place, value in enumerate(list(terminator.operation.operands)):
-            before = list(block.operations)[-2]
+            start = len(block.operations) - 1
             source = producer(value)
             with ir.Location.name(names[source.op]) if source is not None else terminator.location:
                 returned = builder.read(value)
-            mark(since(before, terminator), returned, Form.PLAIN, is_whole=False)
+            mark(layers_from(block, start), returned, Form.PLAIN, is_whole=False)
             terminator.operation.operands[place] = returned
     for op in reversed(ops):
         if not any(True for result in op.operation.results for _ in users(result)):
@@ -170,24 +170,19 @@ def location_of(ops: Sequence[ir.Operation], names: Mapping[ir.Operation, str]) 
     return ir.Location.fused([ir.Location.name(name) for name in dict.fromkeys(names[op] for op in reversed(ops))])
 
 
-def since(before: ir.OpView, end: ir.OpView) -> list[ir.OpView]:
-    """Return the layers between two operations of a block."""
-    found: list[ir.OpView] = []
-    op = end
-    for op in reversed(list(accel.present(end.operation.parent, "parent").regions[0].blocks[0].operations)[:-1]):
-        if op == before:
-            break
-        found.append(op)
-    return [each for each in found if accel.is_layer(each)]
+def layers_from(block: ir.Block, start: int) -> list[accel.Layer]:
+    """Return the layers of a block from a place on, without its terminator, the last one first."""
+    places = range(len(block.operations) - 2, start - 1, -1)
+    return [op for op in (block.operations[place] for place in places) if accel.is_layer(op)]
 
 
-def mark(layers: Sequence[ir.OpView], made: ir.Value, form: Form, is_whole: bool) -> None:
+def mark(layers: Sequence[accel.Layer], made: ir.Value, form: Form, is_whole: bool) -> None:
     """Say of layers which ones make a tensor of the model, and which of these have its channels first."""
     whole = {made} if is_whole else set[ir.Value]()
     for layer in layers:  # the last one comes first
         if isinstance(layer, accel.ReshapeOp) and accel.output(layer) in whole:
             whole.add(layer.input)
-        if not accel.is_layer(layer) or accel.output(layer) not in whole:
+        if accel.output(layer) not in whole:
             layer.attributes[accel.INNER_ATTRIBUTE] = ir.UnitAttr.get()
         elif form is Form.FIRST:
             layer.attributes["accel.channels_first"] = ir.UnitAttr.get()
