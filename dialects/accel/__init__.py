@@ -114,7 +114,7 @@ def is_network(function: func.FuncOp) -> bool:
     if any(op.operation.name.startswith("accel.") for op in function.body.blocks[0]):
         return True
     attributes = function.operation.attributes
-    if "sym_visibility" in attributes and ir.StringAttr(attributes["sym_visibility"]).value == "private":
+    if is_private(function):
         return any(_within(op.operation) for op in function.body.blocks[0])
     if any(name.startswith("accel.") for name in attributes):
         return True
@@ -122,6 +122,12 @@ def is_network(function: func.FuncOp) -> bool:
     if any(each.name.startswith("accel.") for entries in lists for entry in entries for each in ir.DictAttr(entry)):
         return True
     return any(_within(op.operation) for op in function.body.blocks[0])
+
+
+def is_private(function: func.FuncOp) -> bool:
+    """Say whether only the module itself may call a function."""
+    attributes = function.operation.attributes
+    return "sym_visibility" in attributes and ir.StringAttr(attributes["sym_visibility"]).value == "private"
 
 
 def _within(op: ir.Operation) -> bool:

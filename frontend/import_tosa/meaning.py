@@ -9,9 +9,10 @@ from mlir import ir
 
 from htvm.dialects import accel
 from htvm.dialects.semantics import tosa
+from htvm.dialects.semantics.tosa.functions import input_names, networks, output_names
 from htvm.dialects.semantics.tosa.windows import FIRST
 
-from .module import TosaError, input_names, networks, output_names
+from .module import TosaError
 
 
 def meaning(module: ir.Module, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

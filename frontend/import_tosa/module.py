@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from mlir import ir
 from mlir.dialects import func
 from mlir.passmanager import PassManager
 
-from htvm.dialects.semantics.tosa.reading import is_tosa, literal
+from htvm.dialects.semantics.tosa.functions import input_names, networks
+from htvm.dialects.semantics.tosa.reading import literal, users
 
 
 class TosaError(ValueError):
@@ -25,41 +26,6 @@ def prepare(module: ir.Module, shapes: Mapping[str, Sequence[int]], tflite_round
         set_shapes(function, shapes)
         if tflite_rounding:
             round_once(function)
-
-
-def networks(module: ir.Module) -> list[func.FuncOp]:
-    """Return the functions with operations of tosa that are no other function's."""
-    found: list[func.FuncOp] = []
-    for op in module.body:
-        if isinstance(op, func.FuncOp) and not op.is_external:
-            is_private = "sym_visibility" in op.attributes and "private" in str(op.attributes["sym_visibility"])
-            if not is_private and any(is_tosa(each) for each in op.body.blocks[0]):
-                found.append(op)
-    return found
-
-
-def input_names(function: func.FuncOp) -> list[str]:
-    """Return what a function's inputs are called: by attributes of the accel dialect, or TensorFlow's, or arg0, .."""
-    return _names(function, "arg_attrs", "inputs", "arg", len(function.arguments))
-
-
-def output_names(function: func.FuncOp) -> list[str]:
-    """Return the same for the results."""
-    return _names(function, "res_attrs", "outputs", "result", len(function.type.results))
-
-
-def _names(function: func.FuncOp, key: str, entry: str, otherwise: str, count: int) -> list[str]:
-    names = [f"{otherwise}{number}" for number in range(count)]
-    attributes = function.attributes
-    if "tf.entry_function" in attributes:
-        stated = ir.DictAttr(attributes["tf.entry_function"])
-        listed = str(ir.StringAttr(stated[entry]).value).split(",") if entry in stated else []
-        names[: len(listed)] = listed[:count]
-    if key in attributes:
-        for number, each in enumerate(map(ir.DictAttr, ir.ArrayAttr(attributes[key]))):
-            if "accel.name" in each:
-                names[number] = ir.StringAttr(each["accel.name"]).value
-    return names
 
 
 def set_shapes(function: func.FuncOp, shapes: Mapping[str, Sequence[int]]) -> None:
@@ -129,7 +95,7 @@ def round_once(function: func.FuncOp) -> None:
     for op in function.body.blocks[0]:
         if op.operation.name != "tosa.conv2d" or not is_matrix(op.operation.operands[1]):
             continue
-        for reader in _readers(op.operation.results[0]):
+        for reader in users(op.operation.results[0]):
             if reader.name == "tosa.rescale" and "DOUBLE_ROUND" in str(reader.attributes["rounding_mode"]):
                 with function.context:
                     reader.attributes["rounding_mode"] = ir.Attribute.parse("#tosa.rounding_mode<SINGLE_ROUND>")
@@ -143,8 +109,3 @@ def is_matrix(weights: ir.Value) -> bool:
     matrix = source.operands[0]
     is_constant = not isinstance(matrix.owner, ir.Block) and literal(matrix.owner) is not None
     return is_constant and ir.ShapedType(matrix.type).rank == 2
-
-
-def _readers(value: ir.Value) -> Iterator[ir.Operation]:
-    for use in value.uses:
-        yield use.owner.operation

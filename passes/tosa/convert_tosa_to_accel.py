@@ -29,6 +29,7 @@ from mlir.passmanager import ExternalPass
 
 from htvm.dialects import accel
 from htvm.dialects.semantics.tosa.elements import limits
+from htvm.dialects.semantics.tosa.functions import input_names, networks, output_names
 from htvm.dialects.semantics.tosa.names import names_of
 from htvm.dialects.semantics.tosa.reading import bits, constant, is_tosa, users
 
@@ -46,7 +47,7 @@ class ConvertTosaToAccel:
     stages: ClassVar[tuple[str, ...]] = ()
 
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
-        for function in functions(module):
+        for function in networks(module):
             if problems := list(refused(function)):
                 for op, problem in problems:
                     op.location.emit_error(f"'{op.name}' {problem}")
@@ -55,17 +56,6 @@ class ConvertTosaToAccel:
             with function.location:
                 rewrite(function, Plan.of(function))
                 describe_interface(function)
-
-
-def functions(module: ir.Operation) -> list[func.FuncOp]:
-    """Return the functions of a module that have operations of tosa, but for those that layers call."""
-    found = [op for op in module.regions[0].blocks[0] if isinstance(op, func.FuncOp) and not op.is_external]
-    return [each for each in found if not is_private(each) and any(is_tosa(op) for op in each.body.blocks[0])]
-
-
-def is_private(function: func.FuncOp) -> bool:
-    attributes = function.operation.attributes
-    return "sym_visibility" in attributes and ir.StringAttr(attributes["sym_visibility"]).value == "private"
 
 
 @dataclass
@@ -198,31 +188,19 @@ def called(function: func.FuncOp, outlined: Outlined, builder: Builder, symbols:
 
 def describe_interface(function: func.FuncOp) -> None:
     """Give arguments and results their names, their types outside, and their ranges."""
-    stated = entry_names(function)
     terminator = list(function.body.blocks[0].operations)[-1]
     sides = (
-        ("arg_attrs", "arg", list(function.body.blocks[0].arguments), stated[0]),
-        ("res_attrs", "result", list(terminator.operation.operands), stated[1]),
+        ("arg_attrs", list(function.body.blocks[0].arguments), input_names(function)),
+        ("res_attrs", list(terminator.operation.operands), output_names(function)),
     )
-    for key, otherwise, values, names in sides:
+    for key, values, names in sides:
         known = list(ir.ArrayAttr(function.attributes[key])) if key in function.attributes else []
         described: list[ir.Attribute] = []
-        for number, value in enumerate(values):
+        for number, (value, name) in enumerate(zip(values, names)):
             facts = {each.name: each.attr for each in ir.DictAttr(known[number])} if known else {}
             width = bits(value) or 32
-            name = names[number] if number < len(names) else f"{otherwise}{number}"
             facts.setdefault("accel.name", ir.StringAttr.get(name))
             facts.setdefault("accel.interface", ir.StringAttr.get(f"int{width}"))
             facts.setdefault("accel.range", ir.DenseI64ArrayAttr.get(limits(width)))
             described.append(ir.DictAttr.get(facts))
         function.attributes[key] = ir.ArrayAttr.get(described)
-
-
-def entry_names(function: func.FuncOp) -> tuple[list[str], list[str]]:
-    """Return the names of inputs and outputs that TensorFlow's converters write on a function; none without."""
-    name = "tf.entry_function"
-    if name not in function.attributes:
-        return [], []
-    entry = ir.DictAttr(function.attributes[name])
-    found = [str(ir.StringAttr(entry[key]).value).split(",") if key in entry else [] for key in ("inputs", "outputs")]
-    return found[0], found[1]

@@ -104,3 +104,16 @@ func.func @pad_and_slice_are_taken_in(%x: tensor<1x6x6x1xi8>) -> tensor<1x3x3x1x
   %2 = tosa.conv2d %1, %w, %b, %xz, %z8 {acc_type = i32, dilation = array<i64: 1, 1>, pad = array<i64: 0, 0, 0, 0>, stride = array<i64: 2, 2>} : (tensor<1x6x6x1xi8>, tensor<1x2x2x1xi8>, tensor<1xi32>, tensor<1xi8>, tensor<1xi8>) -> tensor<1x3x3x1xi32>
   return %2 : tensor<1x3x3x1xi32>
 }
+
+// -----
+
+// Arguments and results have the names that TensorFlow's converters write; a name of their own counts more.
+// CHECK-LABEL: @names_of_tensorflow
+// CHECK-SAME: accel.name = "image"
+// CHECK-SAME: accel.name = "mine"
+// CHECK-SAME: accel.name = "score"
+func.func @names_of_tensorflow(%x: tensor<4xi8>, %y: tensor<4xi8> {accel.name = "mine"}) -> tensor<4xi8>
+    attributes {tf.entry_function = {inputs = "image,mask", outputs = "score"}} {
+  %0 = tosa.maximum %x, %y : (tensor<4xi8>, tensor<4xi8>) -> tensor<4xi8>
+  return %0 : tensor<4xi8>
+}
