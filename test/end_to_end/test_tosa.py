@@ -89,7 +89,7 @@ def test_operation_alone_is_computed_exactly(name, tmp_path):
 def test_converted_module_means_the_same(name, tmp_path):
     f = cases([name])
     (tmp_path / "case.mlir").write_text(f.text())
-    module = source_of(tmp_path / "case.mlir")._entry
+    module = source_of(tmp_path / "case.mlir")._entry()
     for arrays in samples(f, 3):
         with module.context:
             found = interpret(module, named(arrays))

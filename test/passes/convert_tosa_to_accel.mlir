@@ -117,3 +117,18 @@ func.func @names_of_tensorflow(%x: tensor<4xi8>, %y: tensor<4xi8> {accel.name = 
   %0 = tosa.maximum %x, %y : (tensor<4xi8>, tensor<4xi8>) -> tensor<4xi8>
   return %0 : tensor<4xi8>
 }
+
+// -----
+
+// An expression of one value whose constants differ along an axis is a table for each index of that.
+// CHECK-LABEL: @expression_is_a_table_by_channel
+// CHECK: %[[TABLE:.*]] = arith.constant {{.*}} : tensor<2x256xi8>
+// CHECK: accel.lookup %{{.*}}, %[[TABLE]] {axis = 1 : i64, lowest = -128 : i64}
+func.func @expression_is_a_table_by_channel(%x: tensor<3x2xi8>) -> tensor<3x2xi8> {
+  %c = "tosa.const"() <{values = dense<[[5, -9]]> : tensor<1x2xi32>}> : () -> tensor<1x2xi32>
+  %0 = tosa.cast %x : (tensor<3x2xi8>) -> tensor<3x2xi32>
+  %1 = tosa.add %0, %c : (tensor<3x2xi32>, tensor<1x2xi32>) -> tensor<3x2xi32>
+  %2 = tosa.clamp %1 {min_val = -100 : i32, max_val = 100 : i32} : (tensor<3x2xi32>) -> tensor<3x2xi32>
+  %3 = tosa.cast %2 : (tensor<3x2xi32>) -> tensor<3x2xi8>
+  return %3 : tensor<3x2xi8>
+}

@@ -222,6 +222,22 @@ case_of("table_i8", lambda f: f.op("table", [MAP, f.const(f.random.integers(-128
 
 
 @case
+def expression_by_channel(f: Function) -> str:
+    """Constants that differ along the last axis, as those of an affine map of each channel do."""
+    moved = f.op("add", [widened(f, MAP), f.const([[[[1, -20, 300, 4]]]], "i32")], (1, 6, 5, 4), "i32")
+    return f.rescale(moved, (1 << 30, 31))
+
+
+@case
+def expression_by_row(f: Function) -> str:
+    """Constants that differ along an axis that is not the last."""
+    moved = f.op(
+        "sub", [f.const([[[[k]] for k in (7, -1, 90, 0, -128, 3)]], "i32"), widened(f, MAP)], (1, 6, 5, 4), "i32"
+    )
+    return f.rescale(moved, (1 << 30, 30), out_zero=4)
+
+
+@case
 def table_i16(f: Function) -> str:
     entries = np.clip(np.cumsum(f.random.integers(-300, 300, 513)), -32768, 32767)
     return f.op("table", [WIDE, f.const(entries, "i16")], (1, 6), "i32")

@@ -9,7 +9,7 @@ from mlir import ir
 
 from htvm.dialects.semantics import tosa_scaling
 
-from .reading import TosaOp, bits, meaning, wrapped
+from .reading import TosaOp, bits, meaning, scalar, wrapped
 
 Arrays = np.ndarray
 
@@ -83,7 +83,7 @@ def arithmetic_right_shift(op: TosaOp, a: Arrays, b: Arrays) -> Arrays:
 
 @meaning("mul")
 def mul(op: TosaOp, a: Arrays, b: Arrays, shift: Arrays) -> Arrays:
-    amount = int(shift.reshape(-1)[0])
+    amount = scalar(shift)
     product = a * b
     return (product + (1 << amount - 1)) >> amount if amount else product
 
@@ -91,7 +91,7 @@ def mul(op: TosaOp, a: Arrays, b: Arrays, shift: Arrays) -> Arrays:
 @meaning("negate")
 def negate(op: TosaOp, x: Arrays, in_zero: Arrays, out_zero: Arrays) -> Arrays:
     width = width_of(op.result)
-    found = int(out_zero.reshape(-1)[0]) - (x - int(in_zero.reshape(-1)[0]))
+    found = scalar(out_zero) - (x - scalar(in_zero))
     return np.clip(found, *limits(width)) if width < 32 else found
 
 
@@ -143,5 +143,5 @@ def rescale(op: TosaOp, x: Arrays, multiplier: Arrays, shift: Arrays, in_zero: A
 
 def zero_point(numbers: Arrays, width: int, unsigned: bool) -> int:
     """Return a zero point, of unsigned integers if it is one of such."""
-    number = int(numbers.reshape(-1)[0])
+    number = scalar(numbers)
     return number & ((1 << width) - 1) if unsigned else number

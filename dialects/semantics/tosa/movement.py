@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .reading import TosaOp, meaning
+from .reading import TosaOp, meaning, scalar
 
 Arrays = np.ndarray
 
@@ -38,7 +38,7 @@ def concat(op: TosaOp, *parts: Arrays) -> Arrays:
 @meaning("pad")
 def pad(op: TosaOp, x: Arrays, amounts: Arrays, value: Arrays) -> Arrays:
     pairs = amounts.reshape(-1, 2).tolist()
-    return np.pad(x, pairs, constant_values=int(value.reshape(-1)[0]))
+    return np.pad(x, pairs, constant_values=scalar(value))
 
 
 @meaning("reverse")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -142,13 +142,24 @@ def constant(value: ir.Value) -> np.ndarray | None:
     found = literal(op)
     if found is not None or not is_tosa(op) or op.name.removeprefix(PREFIX) not in MEANINGS:
         return found
-    operands: list[np.ndarray] = []
-    for operand in op.operands:
-        numbers = constant(operand)
+    operands = constants(op.operands)
+    return evaluate(op, operands) if operands else None
+
+
+def constants(values: Iterable[ir.Value]) -> list[np.ndarray] | None:
+    """Return the integers of values that are all computed from constants alone; None where one is not."""
+    found: list[np.ndarray] = []
+    for value in values:
+        numbers = constant(value)
         if numbers is None:
             return None
-        operands.append(numbers)
-    return evaluate(op, operands) if operands else None
+        found.append(numbers)
+    return found
+
+
+def scalar(numbers: np.ndarray) -> int:
+    """Return the integer of a constant that has one element, such as a zero point."""
+    return int(numbers.reshape(-1)[0])
 
 
 def present(value: ir.Value, what: str) -> np.ndarray:

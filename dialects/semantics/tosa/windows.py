@@ -9,16 +9,12 @@ import numpy as np
 from htvm.dialects.semantics import integers, tosa_scaling
 
 from .elements import limits, width_of
-from .reading import TosaOp, meaning
+from .reading import TosaOp, meaning, scalar
 
 Arrays = np.ndarray
 FIRST = (0, 3, 1, 2)
 LAST = (0, 2, 3, 1)
 """Permutations that move channels."""
-
-
-def _point(numbers: Arrays) -> int:
-    return int(numbers.reshape(-1)[0])
 
 
 def onnx_pads(pads: Sequence[int]) -> list[int]:
@@ -38,8 +34,8 @@ def conv2d(op: TosaOp, x: Arrays, w: Arrays, bias: Arrays, x_zero: Arrays, w_zer
     kernels = depthwise_kernels(w) if op.name == "depthwise_conv2d" else w.transpose(FIRST)
     groups = x.shape[3] if op.name == "depthwise_conv2d" else 1
     pads, strides, dilations = onnx_pads(op.numbers("pad")), op.numbers("stride"), op.numbers("dilation")
-    image = x.transpose(FIRST) - _point(x_zero)
-    sums = integers.convolve(image, kernels - _point(w_zero), strides, pads, dilations, groups, 0)
+    image = x.transpose(FIRST) - scalar(x_zero)
+    sums = integers.convolve(image, kernels - scalar(w_zero), strides, pads, dilations, groups, 0)
     return sums.transpose(LAST) + bias.reshape(-1)
 
 
@@ -51,7 +47,7 @@ def transpose_conv2d(op: TosaOp, x: Arrays, w: Arrays, bias: Arrays, x_zero: Arr
     batch, height, width, _ = x.shape
     outputs, rows, columns, _ = w.shape
     full = np.zeros((batch, (height - 1) * down + rows, (width - 1) * across + columns, outputs), np.int64)
-    image, kernels = x - _point(x_zero), w - _point(w_zero)
+    image, kernels = x - scalar(x_zero), w - scalar(w_zero)
     for r in range(rows):
         for s in range(columns):
             part = np.einsum("nhwc,kc->nhwk", image, kernels[:, r, s])
@@ -64,7 +60,7 @@ def transpose_conv2d(op: TosaOp, x: Arrays, w: Arrays, bias: Arrays, x_zero: Arr
 
 @meaning("matmul")
 def matmul(op: TosaOp, a: Arrays, b: Arrays, a_zero: Arrays, b_zero: Arrays) -> Arrays:
-    return np.matmul(a - _point(a_zero), b - _point(b_zero))
+    return np.matmul(a - scalar(a_zero), b - scalar(b_zero))
 
 
 @meaning("max_pool2d")
@@ -77,12 +73,12 @@ def max_pool2d(op: TosaOp, x: Arrays) -> Arrays:
 def avg_pool2d(op: TosaOp, x: Arrays, x_zero: Arrays, y_zero: Arrays) -> Arrays:
     """Sums are scaled by the reciprocal of how many elements of the window lie inside the map."""
     kernel, strides, pads = op.numbers("kernel"), op.numbers("stride"), onnx_pads(op.numbers("pad"))
-    image = x.transpose(FIRST) - _point(x_zero)
+    image = x.transpose(FIRST) - scalar(x_zero)
     sums = integers.window_sums(image, kernel, strides, pads).transpose(LAST)
     counts = integers.window_counts(image.shape[2:], kernel, strides, pads)[None, :, :, None]
     multiplier, shift = reciprocals(counts)
     scaled = tosa_scaling.apply_scale(sums, multiplier, shift, double_round=False)
-    return np.clip(scaled + _point(y_zero), *limits(width_of(op.result)))
+    return np.clip(scaled + scalar(y_zero), *limits(width_of(op.result)))
 
 
 def reciprocals(counts: Arrays) -> tuple[Arrays, Arrays]:

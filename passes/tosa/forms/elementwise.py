@@ -12,7 +12,7 @@ from mlir import ir
 from htvm.dialects import accel, quantisation
 from htvm.dialects.semantics import tosa_scaling
 from htvm.dialects.semantics.tosa.elements import BINARY, UNARY
-from htvm.dialects.semantics.tosa.reading import TosaOp, bits, constant, evaluate
+from htvm.dialects.semantics.tosa.reading import TosaOp, bits, constant, evaluate, present
 
 from ...analysis import exact_add, exact_requant
 from ...analysis.exact_add import Sum
@@ -32,6 +32,7 @@ from .matching import (
     producer,
     range_of,
     requantised,
+    requantised_result,
     shape_of,
 )
 from .reductions import mean
@@ -75,7 +76,8 @@ class Expression:
                 if operand in values:
                     operands.append(values[operand])
                 else:
-                    operands.append(_along(operand, axis, rank) if _is_element(op, place) else stated(operand))
+                    held = present(operand, "operand")
+                    operands.append(_along(held, axis, rank) if _is_element(op, place) else held)
             values[op.results[0]] = _on_rows(op, operands, axis == rank - 1)
         found = np.broadcast_to(values[self.ops[-1].results[0]], (size, len(numbers)))
         return found[:1] if (found == found[:1]).all() else found
@@ -124,17 +126,10 @@ def _is_element(op: ir.Operation, place: int) -> bool:
     )
 
 
-def _along(operand: ir.Value, axis: int, rank: int) -> np.ndarray:
+def _along(numbers: np.ndarray, axis: int, rank: int) -> np.ndarray:
     """Return a constant as a column: one number for each index of an axis, or for all."""
-    numbers = constant(operand)
-    assert numbers is not None
     numbers = numbers.reshape([1] * (rank - numbers.ndim) + list(numbers.shape))
     return np.moveaxis(numbers, axis, 0).reshape(numbers.shape[axis], -1)[:, :1]
-
-
-def stated(value: ir.Value) -> np.ndarray:
-    """Return the integers of a constant."""
-    return accel.present(constant(value), "constant")
 
 
 def _on_rows(op: ir.Operation, operands: Sequence[np.ndarray], is_last: bool) -> np.ndarray:
@@ -142,34 +137,6 @@ def _on_rows(op: ir.Operation, operands: Sequence[np.ndarray], is_last: bool) ->
     if op.name == "tosa.rescale" and TosaOp(op).flag("per_channel") and is_last:
         return evaluate(op, [operands[0].T, *operands[1:]]).T
     return evaluate(op, operands)
-
-
-@matches(*ONE_VALUE)
-def table(op: TosaOp) -> Match | None:
-    """Any function of one value of 8 or 16 bits."""
-    if (bits(op.result) or 0) not in (8, 16, 32) or is_layer(op):
-        return None
-    found = Expression.of(op)
-    axis = None if found is None else found.axis()
-    if found is None or axis is None:
-        return None
-    expression, width, along = found, bits(op.result) or 0, axis
-
-    def build(b: Builder) -> Built:
-        form = b.form_of(expression.leaf)
-        x = b.read(expression.leaf, form)
-        low, high = range_of(x)
-        numbers = np.arange(low, high + 1)
-        entries = expression.entries(numbers, along)
-        is_same = width == bits(expression.leaf) and (entries == numbers).all()
-        if is_same:
-            return x, form
-        result = integer_tensor(axes(form, op.shape), width)
-        place = None if len(entries) == 1 else axis_in(form, along)
-        held = quantisation.integers((entries[0] if place is None else entries).astype(f"i{width // 8}"))
-        return accel.output(accel.LookupOp(result, x, held, lowest=low, axis=place)), form
-
-    return Match([expression.leaf], build, expression.ops, light=True)
 
 
 # Two values
@@ -231,15 +198,13 @@ def scaled(values: np.ndarray, asked: Requantised) -> np.ndarray:
 
 def operands_of(op: TosaOp, *names: str) -> tuple[Requantised, TosaOp, Line, Line] | None:
     """Return a rescale, the operation of two values that it scales, and the rescales of these; None for others."""
-    asked = requantised(op)
-    before = None if asked is None else producer(asked.source)
-    if asked is None or before is None or before.name not in names or not has_one_user(asked.source):
+    if (pair := requantised_result(op, *names)) is None:
         return None
+    asked, before = pair
     if (bits(op.result) or 0) not in (8, 16) or len(asked.scales.multiplier) != 1:
         return None
     a, b = (Line.of(each) for each in before.operands[:2])
-    constants = [constant(line.leaf) is not None for line in (a, b)]
-    if any(constants) or bits(a.leaf) != 8 or bits(b.leaf) != 8:
+    if any(constant(line.leaf) is not None for line in (a, b)) or bits(a.leaf) != 8 or bits(b.leaf) != 8:
         return None
     return asked, before, a, b
 
@@ -293,7 +258,8 @@ def _solved(op: ir.Operation, wanted: RescaledSum) -> exact_add.AddRequant | Non
         wanted.sign,
     )
     if key not in _SUMS:
-        _SUMS.clear() if len(_SUMS) > 256 else None
+        if len(_SUMS) > 256:
+            _SUMS.clear()
         _SUMS[key] = exact_add.solve(wanted)
     return _SUMS[key]
 
@@ -346,6 +312,34 @@ def extreme_of_rescaled(op: TosaOp) -> Match | None:
         return made, form
 
     return Match((a.leaf, b.leaf), build, (*a.ops, *b.ops, before.op, *asked.covered))
+
+
+@matches(*ONE_VALUE)
+def table(op: TosaOp) -> Match | None:
+    """Any function of one value of 8 or 16 bits. Comes after the layers of `is_layer`, which take in a rescale."""
+    if (bits(op.result) or 0) not in (8, 16, 32):
+        return None
+    found = Expression.of(op)
+    axis = None if found is None else found.axis()
+    if found is None or axis is None:
+        return None
+    expression, width, along = found, bits(op.result) or 0, axis
+
+    def build(b: Builder) -> Built:
+        form = b.form_of(expression.leaf)
+        x = b.read(expression.leaf, form)
+        low, high = range_of(x)
+        numbers = np.arange(low, high + 1)
+        entries = expression.entries(numbers, along)
+        is_same = width == bits(expression.leaf) and (entries == numbers).all()
+        if is_same:
+            return x, form
+        result = integer_tensor(axes(form, op.shape), width)
+        place = None if len(entries) == 1 else axis_in(form, along)
+        held = quantisation.integers((entries[0] if place is None else entries).astype(f"i{width // 8}"))
+        return accel.output(accel.LookupOp(result, x, held, lowest=low, axis=place)), form
+
+    return Match([expression.leaf], build, expression.ops, light=True)
 
 
 @matches("maximum", "minimum")

@@ -9,8 +9,9 @@ import numpy as np
 from mlir import ir
 
 from htvm.dialects import accel, quantisation
+from htvm.dialects.semantics import value_ranges
 from htvm.dialects.semantics.tosa.elements import limits
-from htvm.dialects.semantics.tosa.reading import TosaOp, bits, constant
+from htvm.dialects.semantics.tosa.reading import TosaOp, bits, constant, constants, scalar
 from htvm.dialects.semantics.tosa.windows import FIRST, depthwise_kernels, onnx_pads
 
 from ...analysis import exact_requant
@@ -29,7 +30,7 @@ from .matching import (
     matches,
     producer,
     range_of,
-    requantised,
+    requantised_result,
     reshaped,
     shape_of,
 )
@@ -59,17 +60,17 @@ class Convolution:
     def of(op: TosaOp) -> Convolution | None:
         """Read a convolution; None where weights, bias or zero points are computed."""
         image = op.operands[0]
-        numbers = [constant(each) for each in op.operands[1:]]
-        if op.name not in CONVOLUTIONS or any(each is None for each in numbers):
+        numbers = constants(op.operands[1:])
+        if numbers is None:
             return None
-        weights, bias, zero, weights_zero = (each for each in numbers if each is not None)
+        weights, bias, zero, weights_zero = numbers
         is_depthwise = op.name == "depthwise_conv2d"
         kernels = depthwise_kernels(weights) if is_depthwise else weights.transpose(FIRST)
-        kernels = kernels - int(weights_zero.reshape(-1)[0])
+        kernels = kernels - scalar(weights_zero)
         pads = onnx_pads(op.numbers("pad"))
         groups = shape_of(image)[3] if is_depthwise else 1
         bias = np.broadcast_to(bias.reshape(-1), len(kernels))
-        point = int(zero.reshape(-1)[0])
+        point = scalar(zero)
         image, pads, around = around_image(op, image, pads, point, kernels.shape[2:])
         return Convolution(op, image, kernels, bias, point, pads, groups, (*around, op.op))
 
@@ -82,9 +83,7 @@ class Convolution:
     def sums(self, inputs: Range) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the smallest and the largest sum of products of each channel, and what is added to all of them."""
         low, high = (min(inputs[0], self.zero), max(inputs[1], self.zero)) if any(self.pads) else inputs
-        rows = self.weights.reshape(len(self.weights), -1)
-        ends = np.minimum(rows * low, rows * high).sum(1), np.maximum(rows * low, rows * high).sum(1)
-        return *ends, self.bias - self.zero * rows.sum(1)
+        return *value_ranges.sums(self.weights, (low, high)), self.bias - self.zero * self.weights.sum((1, 2, 3))
 
     def layer(self, b: Builder, width: int, attributes: dict[str, ir.Attribute], bias: np.ndarray | None) -> ir.Value:
         """Build the layer; its result has channels first."""
@@ -127,17 +126,16 @@ def around_image(
     top, left, bottom, right = pads
     while (before := producer(image)) is not None and has_one_user(image):
         if before.name == "pad":
-            amounts, value = (constant(each) for each in before.operands[1:])
-            if amounts is None or value is None or int(value.reshape(-1)[0]) != zero:
+            numbers = constants(before.operands[1:])
+            if numbers is None or scalar(numbers[1]) != zero:
                 break
-            (*_, n), (up, down), (before_column, after_column), (*_, c) = amounts.reshape(4, 2).tolist()
-            if n or c or amounts.reshape(4, 2)[[0, 3]].any():
+            of_batch, (up, down), (before_column, after_column), of_channels = numbers[0].reshape(4, 2).tolist()
+            if any((*of_batch, *of_channels)):
                 break
             top, bottom, left, right = top + up, bottom + down, left + before_column, right + after_column
         elif before.name == "slice" and not (bottom or right):
-            start, size = (constant(each) for each in before.operands[1:])
-            whole = shape_of(before.operands[0])
-            if start is None or size is None or start.any() or size.tolist()[3] != whole[3] or size[0] != whole[0]:
+            numbers, whole = constants(before.operands[1:]), shape_of(before.operands[0])
+            if numbers is None or numbers[0].any() or numbers[1][0] != whole[0] or numbers[1][3] != whole[3]:
                 break
             reads = [
                 (extent + first - ((length - 1) * dilation + 1)) // stride + 1
@@ -157,10 +155,9 @@ def around_image(
 @matches("rescale", "clamp")
 def convolution(op: TosaOp) -> Match | None:
     """A rescaled convolution; without one, its accumulators are a tensor of 32 bits."""
-    asked = requantised(op)
-    before = None if asked is None else producer(asked.source)
-    if asked is None or before is None or before.name not in CONVOLUTIONS or not has_one_user(asked.source):
+    if (pair := requantised_result(op, *CONVOLUTIONS)) is None:
         return None
+    asked, before = pair
     found = Convolution.of(before)
     width = bits(op.result) or 0
     if found is None or width not in (8, 16) or not accumulates(found):
@@ -202,16 +199,15 @@ def accumulates(found: Convolution) -> bool:
 @matches("rescale", "clamp")
 def product_of_matrices(op: TosaOp) -> Match | None:
     """A rescaled tosa.matmul of two values that are computed."""
-    asked = requantised(op)
-    before = None if asked is None else producer(asked.source)
-    if asked is None or before is None or before.name != "matmul" or not has_one_user(asked.source):
+    if (pair := requantised_result(op, "matmul")) is None:
         return None
+    asked, before = pair
     a, b, *points = before.operands
-    zeros = [constant(each) for each in points]
+    zeros = constants(points)
     width = bits(op.result) or 0
-    if any(each is None for each in zeros) or width not in (8, 16) or len(asked.scales.multiplier) != 1:
+    if zeros is None or width not in (8, 16) or len(asked.scales.multiplier) != 1:
         return None
-    left, right = (int(each.reshape(-1)[0]) for each in zeros if each is not None)
+    left, right = map(scalar, zeros)
     if bits(a) != 8 or bits(b) != 8 or (constant(a) is not None and constant(b) is not None):
         return None
 

@@ -11,7 +11,7 @@ from mlir import ir
 from htvm.dialects import accel, quantisation
 from htvm.dialects.semantics import value_ranges
 from htvm.dialects.semantics.tosa.elements import limits, width_of, zero_point
-from htvm.dialects.semantics.tosa.reading import TosaOp, bits, constant, is_tosa, users
+from htvm.dialects.semantics.tosa.reading import TosaOp, bits, constant, constants, is_tosa, users
 from htvm.dialects.semantics.tosa.windows import FIRST, LAST
 from htvm.dialects.text_enum import TextEnum
 
@@ -118,10 +118,10 @@ def requantised(op: TosaOp) -> Requantised | None:
     if op.name != "rescale" or op.flag("input_unsigned") or op.flag("output_unsigned"):
         return None
     source, *rest = op.operands
-    numbers = [constant(each) for each in rest]
-    if any(each is None for each in numbers):
+    numbers = constants(rest)
+    if numbers is None:
         return None
-    multiplier, shift, in_zero, out_zero = (each.reshape(-1) for each in numbers if each is not None)
+    multiplier, shift, in_zero, out_zero = (each.reshape(-1) for each in numbers)
     width = width_of(op.result)
     low, high = limits(width)
     for bound in bounds:
@@ -134,6 +134,15 @@ def requantised(op: TosaOp) -> Requantised | None:
     in_width = width_of(source)
     points = zero_point(in_zero, in_width, False), zero_point(out_zero, width, False)
     return Requantised(source, scales, *points, (low, high), tuple(reversed(covered)))
+
+
+def requantised_result(op: TosaOp, *names: str) -> tuple[Requantised, TosaOp] | None:
+    """Return what a rescale asks for, and the operation of one of some names that it alone reads; None for others."""
+    asked = requantised(op)
+    before = None if asked is None else producer(asked.source)
+    if asked is None or before is None or before.name not in names or not has_one_user(asked.source):
+        return None
+    return asked, before
 
 
 # Building

@@ -9,7 +9,7 @@ from mlir import ir
 
 from htvm.dialects import accel
 from htvm.dialects.semantics.tosa.movement import permutation, resize_places
-from htvm.dialects.semantics.tosa.reading import TosaOp, bits, constant
+from htvm.dialects.semantics.tosa.reading import TosaOp, bits, constant, constants, scalar
 from htvm.dialects.semantics.tosa.windows import FIRST, LAST
 
 from .matching import (
@@ -96,10 +96,10 @@ def in_either_form(op: TosaOp, inputs: Sequence[ir.Value], build: Callable[[Buil
 @matches("slice")
 def slice_(op: TosaOp) -> Match | None:
     x, *rest = op.operands
-    start, size = (constant(each) for each in rest)
-    if not moves_integers(op) or start is None or size is None:
+    numbers = constants(rest)
+    if not moves_integers(op) or numbers is None:
         return None
-    parts = {axis: np.arange(int(a), int(a + n)) for axis, (a, n) in enumerate(zip(start, size))}
+    parts = {axis: np.arange(int(a), int(a + n)) for axis, (a, n) in enumerate(zip(*numbers))}
     return taken(op, x, parts)
 
 
@@ -134,10 +134,10 @@ def gather(op: TosaOp) -> Match | None:
 def resize(op: TosaOp) -> Match | None:
     """To the nearest element."""
     x, *rest = op.operands
-    numbers = [constant(each) for each in rest]
-    if not moves_integers(op) or op.word("mode") != "NEAREST_NEIGHBOR" or any(each is None for each in numbers):
+    numbers = constants(rest)
+    if not moves_integers(op) or op.word("mode") != "NEAREST_NEIGHBOR" or numbers is None:
         return None
-    scale, offset, _ = (each for each in numbers if each is not None)
+    scale, offset, _ = numbers
     chosen: dict[int, np.ndarray] = {}
     for axis in (0, 1):
         before, behind, unit = resize_places(op, shape_of(x)[1 + axis], axis, scale, offset)
@@ -164,11 +164,12 @@ def concat(op: TosaOp) -> Match | None:
 @matches("pad")
 def pad(op: TosaOp) -> Match | None:
     x, *rest = op.operands
-    amounts, value = (constant(each) for each in rest)
-    if not moves_integers(op) or amounts is None or value is None:
+    numbers = constants(rest)
+    if not moves_integers(op) or numbers is None:
         return None
+    amounts, value = numbers
     low, high = amounts.reshape(-1, 2).T.tolist()
-    filler = float(int(value.reshape(-1)[0]))
+    filler = float(scalar(value))
 
     def build(b: Builder, form: Form) -> ir.Value:
         source = b.read(x, form)

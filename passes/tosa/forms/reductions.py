@@ -8,7 +8,7 @@ from mlir import ir
 from htvm.dialects import accel
 from htvm.dialects.semantics import integers
 from htvm.dialects.semantics.tosa.elements import limits
-from htvm.dialects.semantics.tosa.reading import TosaOp, bits, constant
+from htvm.dialects.semantics.tosa.reading import TosaOp, bits, constants, scalar
 from htvm.dialects.semantics.tosa.windows import onnx_pads, reciprocals
 
 from ...analysis import exact_requant
@@ -52,11 +52,11 @@ def max_pool2d(op: TosaOp) -> Match | None:
 def avg_pool2d(op: TosaOp) -> Match | None:
     """A sum per window; each number of elements inside has the constants of its reciprocal."""
     x, *points = op.operands
-    zeros = [constant(each) for each in points]
+    zeros = constants(points)
     width = bits(x) or 0
-    if width not in (8, 16) or any(each is None for each in zeros):
+    if width not in (8, 16) or zeros is None:
         return None
-    x_zero, y_zero = (int(each.reshape(-1)[0]) for each in zeros if each is not None)
+    x_zero, y_zero = map(scalar, zeros)
     kernel, strides, pads = op.numbers("kernel"), op.numbers("stride"), onnx_pads(op.numbers("pad"))
     if kernel[0] * kernel[1] > 1 << 15:
         return None
