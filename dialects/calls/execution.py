@@ -13,6 +13,7 @@ from mlir.execution_engine import ExecutionEngine
 from mlir.passmanager import PassManager
 
 from .lowering import is_lowered, lower
+from .parameters import parameters
 
 TO_LLVM = (
     "convert-scf-to-cf,convert-cf-to-llvm,convert-math-to-llvm,convert-arith-to-llvm,"
@@ -30,7 +31,7 @@ def execute(function: func.FuncOp, inputs: Sequence[np.ndarray]) -> np.ndarray:
 
 
 class _Compiled:
-    """A function in machine code. arrays: those beside its inputs: the output, intermediate results, constants."""
+    """A function in machine code."""
 
     def __init__(self, text: str, name: str):
         self.name = name
@@ -42,39 +43,23 @@ class _Compiled:
             (found,) = (op for op in module.body if isinstance(op, func.FuncOp))
             if not is_lowered(found):
                 found = lower(found)
-            facts = [ir.DictAttr(each) for each in found.arg_attrs]
-            memrefs = [ir.MemRefType(argument.type) for argument in found.arguments]
-            self.types = [_dtype(memref.element_type) for memref in memrefs]
-            self.shapes = [tuple(memref.shape) for memref in memrefs]
-            self.constants = {
-                place: np.broadcast_to(np.array(each["accel.constant"]).astype(self.types[place]), self.shapes[place])
-                for place, each in enumerate(facts)
-                if "accel.constant" in each
-            }
-            own = [place for place, each in enumerate(facts) if not len(each)]
-            self.output = own[-1]
+            self.parameters = parameters(found)
             found.attributes["sym_visibility"] = ir.StringAttr.get("public")
-            found.attributes["arg_attrs"] = ir.ArrayAttr.get([ir.DictAttr.get({}) for _ in facts])
+            found.attributes["arg_attrs"] = ir.ArrayAttr.get([ir.DictAttr.get({}) for _ in self.parameters])
             PassManager.parse(f"builtin.module({TO_LLVM})").run(module.operation)
             self.engine = ExecutionEngine(module, opt_level=1)
 
     def __call__(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
         arrays = [
-            np.array(self.constants[place]) if place in self.constants else np.zeros(shape, kind)
-            for place, (shape, kind) in enumerate(zip(self.shapes, self.types))
+            np.zeros(each.size, each.numpy) if each.constant is None else np.array(each.constant)
+            for each in self.parameters
         ]
         for place, given in enumerate(inputs):
-            arrays[place] = given.reshape(-1).astype(self.types[place])
+            arrays[place] = given.reshape(-1).astype(self.parameters[place].numpy)
         pointers = [ctypes.c_void_p(array.ctypes.data) for array in arrays]
         packed = (ctypes.c_void_p * len(pointers))(*(ctypes.addressof(each) for each in pointers))
         ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self.engine.raw_lookup(self.name))(packed)
-        return arrays[self.output].astype(np.int64)
+        return arrays[len(inputs)].astype(np.int64)
 
 
 _compiled = lru_cache(maxsize=64)(_Compiled)
-
-
-def _dtype(element: ir.Type) -> np.dtype[np.int64]:
-    """Return the type of elements in memory."""
-    width = ir.IntegerType(element).width if isinstance(element, ir.IntegerType) else 64
-    return np.dtype(f"i{max(1, width // 8)}")

@@ -270,15 +270,3 @@ def offsets(allocations: Sequence[Allocation]) -> list[int]:
             place = max(place, -(-end // ALIGNMENT_BYTES) * ALIGNMENT_BYTES)
         placed[index] = place
     return [placed[index] for index in range(len(allocations))]
-
-
-def scratch_bytes(function: func.FuncOp) -> int:
-    """Return the bytes that a lowered function needs for its intermediate results."""
-    sizes = [0]
-    for argument, facts in zip(function.arguments, function.arg_attrs):
-        stated = ir.DictAttr(facts)
-        if "accel.offset" in stated:
-            memref = ir.MemRefType(argument.type)
-            width = ir.IntegerType(memref.element_type).width
-            sizes.append(ir.IntegerAttr(stated["accel.offset"]).value + prod(memref.shape) * max(1, width // 8))
-    return max(sizes)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import numpy as np
 from mlir import ir
 from mlir.dialects import arith, func
 
@@ -12,33 +9,6 @@ from htvm.dialects import plugin
 
 from .errors import NotLowered
 from .lowering import operations, run
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """A parameter of a lowered function in C: a pointer to elements of a type.
-
-    offset: bytes in scratch memory, of an intermediate result; constant: its numbers, of a constant; neither of an
-    input or of the output.
-    """
-
-    type: str
-    offset: int | None = None
-    constant: np.ndarray | None = None
-
-
-def parameters(function: func.FuncOp) -> list[Parameter]:
-    """Return the parameters of a lowered function: inputs, output, intermediate results, constants."""
-    found: list[Parameter] = []
-    for argument, facts in zip(function.arguments, function.arg_attrs):
-        stated, memref = ir.DictAttr(facts), ir.MemRefType(argument.type)
-        width = ir.IntegerType(memref.element_type).width
-        offset = ir.IntegerAttr(stated["accel.offset"]).value if "accel.offset" in stated else None
-        constant: np.ndarray | None = None
-        if "accel.constant" in stated:
-            constant = np.broadcast_to(np.array(stated["accel.constant"]).astype(f"i{width // 8}"), memref.shape)
-        found.append(Parameter(f"int{width}_t", offset, constant))
-    return found
 
 
 def c_source(function: func.FuncOp, name: str) -> str:
