@@ -106,10 +106,8 @@ def load_passes(path: Path) -> None:
 
 def _registration(path: Path, entry: str) -> int:
     """Return the address of what registers the contents of a plug-in."""
-    library()  # has opened MLIR's own library, in which the plug-in looks for symbols
     try:
-        loaded = ctypes.PyDLL(os.fspath(path.resolve()), mode=os.RTLD_NOW)
-        describe = getattr(loaded, entry)
+        describe = getattr(loaded(path.resolve()), entry)
     except (OSError, AttributeError) as error:
         raise LibraryError(
             f"{path}: is no plug-in for MLIR {metadata.version(installed_mlir.BINDINGS)}: {error}"

@@ -15,6 +15,7 @@ from mlir import ir
 from mlir.dialects import func
 
 from htvm import dialects
+from htvm.dialects import accel
 
 from .module import TosaError
 
@@ -74,7 +75,7 @@ def described(tensors: list[Tensor]) -> ir.ArrayAttr:
         facts: dict[str, ir.Attribute] = {"accel.name": ir.StringAttr.get(tensor.name)}
         if tensor.scale is not None and tensor.zero_point is not None:
             facts["accel.scale"] = ir.FloatAttr.get_f64(tensor.scale)
-            facts["accel.zero_point"] = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), tensor.zero_point)
+            facts["accel.zero_point"] = accel.integer(tensor.zero_point)
         found.append(ir.DictAttr.get(facts))
     return ir.ArrayAttr.get(found)
 
