@@ -17,10 +17,9 @@ BYTECODE = b"ML\xefR"
 
 Attributes = ir.OpAttributeMap
 
-CHOICES: Mapping[str, type[accel.RoundingAttr | accel.PoolKindAttr | accel.KernelAttr | accel.FunctionAttr]] = {
+CHOICES: Mapping[str, type[accel.RoundingAttr | accel.PoolKindAttr | accel.FunctionAttr]] = {
     "rounding": accel.RoundingAttr,
     "kind": accel.PoolKindAttr,
-    "kernel": accel.KernelAttr,
     "function": accel.FunctionAttr,
 }
 """Attributes of layers that were words."""
@@ -61,6 +60,8 @@ def upgrade(op: ir.Operation) -> None:
         for name, current in CHOICES.items():
             if name in attributes and isinstance(word := attributes[name], ir.StringAttr):
                 attributes[name] = current.get(word.value)
+        if "kernel" in attributes and isinstance(word := attributes["kernel"], ir.StringAttr):
+            attributes["kernel"] = accel.KernelAttr.get(value=word.value)
         if op.name == "accel.launch" and isinstance(former := attributes["job"], ir.DictAttr):
             attributes["job"] = _job(former)
         _upgrade_inserted(attributes)

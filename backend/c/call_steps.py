@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from htvm.dialects import accel, calls
 
+from .headers import REQUANT
 from .names import identifier
 from .step import Step
 from .syntax import Argument, Pointer
@@ -16,7 +17,7 @@ def call(step: Step, layer: accel.CallOp) -> None:
     function = calls.callee(layer)
     name = f"htvm_called_{identifier(layer.callee.value)}"
     if name not in step.shared.functions:
-        step.shared.headers.add("htvm_requant.h")
+        step.shared.headers.add(REQUANT)
         step.shared.functions[name] = calls.c_source(function, name)
     given = [*(step.reads(value, f"x{number}") for number, value in enumerate(layer.inputs)), step.writes(step.output)]
     scratch = step.scratch() if step.scratch_buffers else None

@@ -1,57 +1,14 @@
-"""Constant data: the order in which kernels want weights and scales, and how it is written in C."""
+"""Constant data, and how it is written in C."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from htvm.dialects.row_weights import UNIT, RowBlock
-
-from .requant import Requant
-from .values import Array
+from htvm.backend.kernels.elements import Array
+from htvm.backend.kernels.requant import Requant
 
 LINE_LENGTH = 112
-BLOCK = 4
-"""Output channels whose weights lie together (htvm_conv2d.h)."""
-SPARSE_BLOCK = 16
-"""The same of htvm_sparse_row.h."""
-
-
-def window_order(weights: Array, groups: int, channels_are_neighbours: bool) -> Array:
-    """Return weights [K, C, R, S] as [group, K, tap], taps in the order in which htvm_packed.h collects a window."""
-    ordered = weights.transpose(0, 2, 3, 1) if channels_are_neighbours else weights
-    return ordered.reshape(groups, len(weights) // groups, -1)
-
-
-def conv2d_weights(weights: Array, groups: int, collected: bool) -> Array:
-    """Return weights [K, C, R, S] in the order of htvm_conv2d.h.
-
-    In blocks of 4 output channels of a group, the last one filled up with zeros: [group][block][r][s][c][4], or
-    [group][block][c][r][s][4] where windows are collected.
-    """
-    k, c, r, s = weights.shape
-    per_group = weights.reshape(groups, k // groups, c, r, s)
-    missing = -per_group.shape[1] % BLOCK
-    padded = np.pad(per_group, [(0, 0), (0, missing), (0, 0), (0, 0), (0, 0)])
-    blocks = padded.reshape(groups, -1, BLOCK, c, r, s)
-    order = (0, 1, 3, 4, 5, 2) if collected else (0, 1, 4, 5, 3, 2)
-    return blocks.transpose(order).reshape(-1)
-
-
-def sparse_weights(weights: Array) -> Array:
-    """Return weights [K, taps] in the order of htvm_sparse_row.h: [block of 16][tap][16], filled up with zeros."""
-    padded = np.pad(weights, [(0, -len(weights) % SPARSE_BLOCK), (0, 0)])
-    return padded.reshape(-1, SPARSE_BLOCK, weights.shape[1]).transpose(0, 2, 1).reshape(-1)
-
-
-def run_lengths(blocks: Sequence[RowBlock]) -> Array:
-    """Return the units of each run, block after block, as htvm_paired_row.h reads them."""
-    return np.array([run // UNIT for block in blocks for run in block.runs], np.uint8)
-
-
-def excess_entries(blocks: Sequence[RowBlock]) -> list[tuple[int, int, int]]:
-    """Return the entries of htvm_excess for each block: a head, and what its runs cannot hold."""
-    return [entry for block in blocks for entry in ((len(block.excess), 0, 0), *block.excess)]
 
 
 @dataclass

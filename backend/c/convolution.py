@@ -3,106 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from math import prod
+from dataclasses import replace
 from typing import TypeAlias
 
+from htvm.backend import kernels
+from htvm.backend.kernels.convolution import Convolution
+from htvm.backend.kernels.elements import Array
+from htvm.backend.kernels.requant import NARROW, NARROW_EACH, Requant
 from htvm.dialects import accel
 
 from . import values
-from .requant import NARROW, NARROW_EACH, Requant
-from .values import Array
 
 Linear: TypeAlias = accel.Weighted
 """A layer that convolves: a dense one is a convolution with a 1x1 kernel."""
 
-CODE_BYTES = {
-    "in_place": 4400,
-    "collected": 4400,
-    "packed": 2300,
-    "winograd": 3200,
-    "row": 1500,
-    "wide_row": 900,
-    "quad_row": 900,
-    "sparse_row": 1600,
-    "depthwise": 1400,
-    "depthwise_3x3": 1400,
-    "depthwise_words": 700,
-}
-"""Code of one more function with other types (gcc -O3), by kernel."""
+
+def convolution_of(layer: Linear) -> Convolution:
+    """Return the geometry of a layer."""
+    return (_of_conv2d(layer) if isinstance(layer, accel.Conv2dOp) else _of_dense(layer)).flat()
 
 
-@dataclass(frozen=True)
-class Convolution:
-    """A conv2d layer, or a dense one: then a map of one row whose pixels are the rows of the matrix.
-
-    channels and out_channels are of one group; x and y are strides of (N, C, H, W).
-    """
-
-    batch: int
-    groups: int
-    channels: int
-    out_channels: int
-    height: int
-    width: int
-    out_height: int
-    out_width: int
-    kernel: tuple[int, int]
-    strides: tuple[int, int]
-    dilations: tuple[int, int]
-    pad_top: int
-    pad_left: int
-    pad_value: int
-    x: tuple[int, ...]
-    y: tuple[int, ...]
-
-    @staticmethod
-    def of(layer: Linear) -> Convolution:
-        return (_of_conv2d(layer) if isinstance(layer, accel.Conv2dOp) else _of_dense(layer))._flat()
-
-    def _flat(self) -> Convolution:
-        """Return the same layer with its map as one row, if it has a 1x1 kernel and walks along memory."""
-        whole = (self.height, self.width) == (self.out_height, self.out_width)
-        in_line = self.x[2] == self.width * self.x[3] and self.y[2] == self.out_width * self.y[3]
-        if self.kernel != (1, 1) or self.strides != (1, 1) or not whole or not in_line:
-            return self
-        pixels = self.height * self.width
-        return replace(self, height=1, width=pixels, out_height=1, out_width=pixels)
-
-    def transposed(self) -> Convolution:
-        """Return the layer with rows and columns exchanged: the same sums, if the weights [.., R, S] are, too."""
-        n, c, h, w = range(4)
-        return replace(
-            self,
-            height=self.width,
-            width=self.height,
-            out_height=self.out_width,
-            out_width=self.out_height,
-            kernel=(self.kernel[1], self.kernel[0]),
-            strides=(self.strides[1], self.strides[0]),
-            dilations=(self.dilations[1], self.dilations[0]),
-            pad_top=self.pad_left,
-            pad_left=self.pad_top,
-            x=tuple(self.x[axis] for axis in (n, c, w, h)),
-            y=tuple(self.y[axis] for axis in (n, c, w, h)),
-        )
-
-    @property
-    def macs(self) -> int:
-        outputs = self.batch * self.groups * self.out_channels * self.out_height * self.out_width
-        return outputs * self.channels * prod(self.kernel)
-
-    @property
-    def taps(self) -> int:
-        """Elements of a window."""
-        return self.channels * prod(self.kernel)
-
-    @property
-    def is_depthwise(self) -> bool:
-        return self.groups > 1 and self.channels == 1
-
-
-def kernel_of(layer: Linear) -> accel.Kernel:
+def kernel_of(layer: Linear) -> str:
     """Return the kernel that computes a layer. Raises ValueError if the module does not name one."""
     if layer.kernel is None:
         raise ValueError(f"node '{accel.node(layer)}' has no kernel, expected choose-kernels to have named one")
@@ -127,7 +48,10 @@ def forms(layers: Iterable[Linear]) -> dict[Linear, Requant]:
     for (kernel, *_), found in alike.items():
         shared = {layer: requant for layer, requant in found.items() if requant.form == NARROW}
         shift_bytes = 4 * sum(values.shape(layer.weights)[0] for layer in shared)
-        if any(requant.form == NARROW_EACH for requant in found.values()) and shift_bytes < CODE_BYTES[kernel]:
+        if (
+            any(requant.form == NARROW_EACH for requant in found.values())
+            and shift_bytes < kernels.found(kernel).code_bytes
+        ):
             found |= {layer: replace(requant, form=NARROW_EACH) for layer, requant in shared.items()}
         chosen |= found
     return chosen

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from htvm.backend.kernels.fields import Field
+from htvm.backend.kernels.requant import CORRECTED, Requant, requant_fields
 from htvm.dialects import accel
 
 from . import values
-from .requant import CORRECTED, Requant
-from .step import Loop, Step, loops_over, requant_fields
-from .syntax import Field
+from .headers import ELEMENTWISE
+from .step import Loop, Step, loops_over
 from .values import element_type, shape, strides
 from .writers import writes
 
@@ -28,7 +29,7 @@ def _binary(
 def add(step: Step, layer: accel.AddOp) -> None:
     requant = Requant.of(layer)
     types = (element_type(value) for value in (layer.lhs, layer.rhs, step.output))
-    kernel = step.kernel("htvm_elementwise.h", "ADD", *types, requant.form)
+    kernel = step.kernel(ELEMENTWISE, "ADD", *types, requant.form)
     a, b, y = step.reads(layer.lhs, "a"), step.reads(layer.rhs, "b"), step.writes(step.output)
     inner, outer = _binary(step, layer)
     fields: dict[str, Field] = {
@@ -48,7 +49,7 @@ def add(step: Step, layer: accel.AddOp) -> None:
 def multiply(step: Step, layer: accel.MulOp) -> None:
     requant = Requant.of(layer)
     types = (element_type(value) for value in (layer.lhs, layer.rhs, step.output))
-    kernel = step.kernel("htvm_elementwise.h", "MULTIPLY", *types, requant.form)
+    kernel = step.kernel(ELEMENTWISE, "MULTIPLY", *types, requant.form)
     a, b, y = step.reads(layer.lhs, "a"), step.reads(layer.rhs, "b"), step.writes(step.output)
     inner, outer = _binary(step, layer)
     fields: dict[str, Field] = {
@@ -63,7 +64,7 @@ def multiply(step: Step, layer: accel.MulOp) -> None:
 @writes(accel.MaximumOp, accel.MinimumOp)
 def extreme(step: Step, layer: accel.MaximumOp | accel.MinimumOp) -> None:
     maximum = int(isinstance(layer, accel.MaximumOp))
-    kernel = step.kernel("htvm_elementwise.h", "EXTREME", element_type(step.output), maximum)
+    kernel = step.kernel(ELEMENTWISE, "EXTREME", element_type(step.output), maximum)
     a, b, y = step.reads(layer.lhs, "a"), step.reads(layer.rhs, "b"), step.writes(step.output)
     inner, outer = _binary(step, layer)
     address = step.struct("htvm_binary_shape", "shape", inner)
@@ -84,6 +85,6 @@ def lookup(step: Step, layer: accel.LookupOp) -> None:
     inner, outer = values.inner_and_outer(*(list(zip(*each.values(), strict=True)) or [(), (), ()]))
     size, x_steps, y_steps = inner
     neighbours = int(x_steps[-1] == y_steps[-1] == 1)
-    kernel = step.kernel("htvm_elementwise.h", "LOOKUP", x_type, y_type, neighbours)
+    kernel = step.kernel(ELEMENTWISE, "LOOKUP", x_type, y_type, neighbours)
     address = step.struct("htvm_unary_shape", "shape", {"size": size, "x": x_steps, "y": y_steps})
     step.call_in_loops(loops + loops_over(outer, x, y), kernel, address, x, entries, layer.lowest.value, y)

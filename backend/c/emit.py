@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 from mlir import ir
 
+from htvm.backend.kernels import KernelSpec, folder
 from htvm.backend.targets.shortage import DoesNotFit, Shortage
 from htvm.backend.targets.soc import STACK_BYTES, Soc
 
@@ -91,10 +92,23 @@ def versions() -> dict[str, str]:
 
 
 def kernels(program: Program) -> dict[str, str]:
-    """Return the kernel headers that the program includes, directly or through another."""
-    folder = resources.files("htvm.runtime") / "kernels"
-    names = headers.with_included(program.shared.headers | {headers.ELEMENT})
-    return {name: (folder / name).read_text(encoding="utf-8") for name in names}
+    """Return the headers and sources of the kernels that the program calls, and what they include.
+
+    Raises ValueError where two kernels from outside have different files of one name.
+    """
+    used = program.shared.foreign
+    reserved = {f"{program.name}.h", f"{program.name}.c", "main.c", "start.S"}
+    owners: dict[str, KernelSpec] = {}
+    for spec in used:
+        for name in (spec.header, *spec.headers, *spec.sources):
+            other = owners.setdefault(name, spec)
+            if folder(other) != folder(spec):
+                raise ValueError(f"kernels '{other.name}' and '{spec.name}' both have a file '{name}'; rename one")
+            if name in reserved or headers.is_own(name):
+                raise ValueError(f"kernel '{spec.name}' has a file '{name}', which is one of htvm's; rename it")
+    folders = {name: folder(spec) for name, spec in owners.items()}
+    extra = [name for spec in used for name in (*spec.headers, *spec.sources)]
+    return headers.with_included([*program.shared.headers, headers.ELEMENT, *extra], folders)
 
 
 def far_constants(program: Program, soc: Soc) -> dict[str, int]:
@@ -150,7 +164,7 @@ def header(program: Program) -> str:
         f"#define {prefix}_ARENA_BYTES {program.arena.peak_bytes}\n"
         f"#define {prefix}_ARENA_ALIGNMENT {ARENA_ALIGNMENT}\n",
         f"/* The most stack that a call of {program.name}_run takes, by gcc 12 or clang 22 at -O2 or -O3. */\n"
-        f"#define {prefix}_STACK_BYTES {headers.stack_bytes(program.shared.headers)}\n",
+        f"#define {prefix}_STACK_BYTES {program.shared.stack_bytes}\n",
         *(port_text(prefix, port) for port in program.ports),
         '#ifdef __cplusplus\nextern "C" {\n#endif\n',
         f"/* {parameter_docs(program)} */\n{prototype(program)};\n",

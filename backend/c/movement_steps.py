@@ -6,12 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from htvm.backend.kernels.elements import Array, ElementType
 from htvm.dialects import accel
 
 from . import values
+from .headers import ELEMENTWISE
 from .step import Loop, Step, loops_over
 from .syntax import ConstPointer, Entry, Pointer, Stride
-from .values import Array, ElementType, element_type, shape, strides
+from .values import element_type, shape, strides
 from .writers import writes
 
 
@@ -25,7 +27,7 @@ def copy(
     kind: ElementType | None = None,
 ) -> None:
     """Copy elements of the output's type, or of `kind`, inside `loops`; axes: sizes, strides of x, strides of y."""
-    kernel = step.kernel("htvm_elementwise.h", "COPY", kind or element_type(step.output))
+    kernel = step.kernel(ELEMENTWISE, "COPY", kind or element_type(step.output))
     inner, outer = values.inner_and_outer(*axes)
     address = step.struct("htvm_unary_shape", name, dict(zip(("size", "x", "y"), longest_last(inner), strict=True)))
     step.call_in_loops([*loops, *loops_over(outer, x, y)], kernel, address, x, y)
@@ -56,7 +58,7 @@ def pad(step: Step, layer: accel.PadOp) -> None:
     kept = [size + min(a, 0) + min(b, 0) for size, a, b in zip(shape(layer.input), low, high, strict=True)]
     to = sum(max(a, 0) * stride for a, stride in zip(low, y_steps, strict=True))
     first = sum(max(-a, 0) * stride for a, stride in zip(low, x_steps, strict=True))
-    fill = step.kernel("htvm_elementwise.h", "FILL", element_type(step.output))
+    fill = step.kernel(ELEMENTWISE, "FILL", element_type(step.output))
     step.call(fill, int(np.prod(shape(step.output))), int(layer.value.value), y)
     if min(kept) > 0:
         axes = kept, x_steps, y_steps

@@ -11,6 +11,7 @@ import numpy as np
 from mlir import ir
 from mlir.dialects import func
 
+from htvm.backend.kernels.elements import ElementType
 from htvm.backend.targets.soc import Soc
 from htvm.dialects import accel
 
@@ -21,7 +22,6 @@ from .names import identifier, project_name
 from .record import ChannelPlan
 from .step import Shared, Step
 from .syntax import ArenaAddress, Declaration, Pointer
-from .values import ElementType
 
 Address: TypeAlias = Pointer | ArenaAddress
 """Where an argument of a step is: a parameter of the network's function, or a buffer in the arena."""

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
+from htvm.backend.kernels.elements import ELEMENT_TYPES, ElementType
 from htvm.dialects import accel
 
 from . import values
+from .headers import Header
 from .step import Loop, Step, loops_over
 from .syntax import NULL
-from .values import ELEMENT_TYPES, ElementType, element_type, shape, strides
+from .values import element_type, shape, strides
 from .writers import writes
 
-HEADER = "htvm_real.h"
+HEADER = Header("htvm_real.h", 352)
 MOST_TERMS = 4
 """Inputs of htvm_weighted_sum."""
 

@@ -13,10 +13,10 @@ from typing import Annotated, Literal, TypeAlias
 
 import numpy as np
 
+from htvm.backend.kernels.elements import Stored
 from htvm.dialects.accel import FormKind
 
 from .schema import INLINE, Matching, Problem, Within
-from .values import Stored
 
 GENERATOR = "htvm"
 """Marks a folder as written by htvm, so that it may be written again."""
@@ -180,7 +180,7 @@ class StepPlan:
     name, nodes: the ONNX node that names it, and all that it computes. reads, writes: numbers of buffers. weight_bytes:
     its constants, as the model has them, or packed for an accelerator. skips: the input element that costs no
     multiplication, of a step whose time depends on the data. inserted: what a step is for that no node of the ONNX file
-    asks for.
+    asks for. kernel: what computes it, if that is a kernel from outside.
     """
 
     name: str
@@ -191,6 +191,7 @@ class StepPlan:
     macs: Count
     skips: Int32 | None = None
     inserted: str | None = None
+    kernel: str | None = None
     shape: Shape
     scratch_bytes: Count
     weight_bytes: Count
@@ -224,6 +225,7 @@ class Report:
     """What report.json says of a project. memories: those that activations and weights in use are in.
 
     stack_bytes: what a call of NAME_run takes at most; 0 if that is not known.
+    source_flags: options of the compiler for sources of kernels from outside, by file.
     name: of the files and the prefix in C. cost_model: of the target, where it has several. origin: of a project that
     comes from an ONNX file.
     """
@@ -243,6 +245,7 @@ class Report:
     stack_bytes: Count = 0
     buffers: tuple[BufferPlan, ...]
     steps: tuple[StepPlan, ...]
+    source_flags: Mapping[str, tuple[str, ...]] | None = None
     origin: ModelOrigin | None = None
 
     def planned_bytes(self, memory: str) -> int:

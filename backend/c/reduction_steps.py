@@ -7,15 +7,23 @@ from fractions import Fraction
 import numpy as np
 from mlir import ir
 
+from htvm.backend.kernels.fields import Field
+from htvm.backend.kernels.requant import Requant, requant_fields
 from htvm.backend.targets.engines.host import MOST_IN_WORDS, is_half
 from htvm.dialects import accel
 from htvm.dialects.copies import merge_axes
 
-from .requant import Requant
-from .step import Step, is_argument, loops_over, requant_fields
-from .syntax import Field
+from .headers import Header
+from .step import Step, is_argument, loops_over
 from .values import element_type, shape, strides, whole
 from .writers import writes
+
+POOL2D, POOL2D_WORDS = Header("htvm_pool2d.h", 112), Header("htvm_pool2d_words.h", 192)
+ARGMAX, LAYER_NORM, SOFTMAX = (
+    Header("htvm_argmax.h", 32),
+    Header("htvm_layer_norm.h", 784),
+    Header("htvm_softmax.h", 128),
+)
 
 
 @writes(accel.Pool2dOp)
@@ -26,16 +34,16 @@ def pool2d(step: Step, layer: accel.Pool2dOp) -> None:
     batch, fields = shape(layer.input)[0], _window_fields(step, layer)
     extreme = {accel.PoolKind.MAX: "MAXIMUM", accel.PoolKind.MIN: "MINIMUM"}.get(layer.kind.value)
     if extreme:
-        kernel = step.kernel("htvm_pool2d.h", "POOL2D_EXTREME", x_type, extreme)
+        kernel = step.kernel(POOL2D, "POOL2D_EXTREME", x_type, extreme)
         address = step.struct("htvm_pool2d_layer", "layer", fields)
         step.call_for_each(batch, kernel, steps, address, x, y)
         return
     requant, counts = Requant.of(layer), np.array(list(accel.present(layer.counts, "counts")), np.int32)
     types = y_type, requant.form
     if has_words(layer):
-        kernel = step.kernel("htvm_pool2d_words.h", "POOL2D_SUM_WORDS", bytes_of(layer), *types)
+        kernel = step.kernel(POOL2D_WORDS, "POOL2D_SUM_WORDS", bytes_of(layer), *types)
     else:
-        kernel = step.kernel("htvm_pool2d.h", "POOL2D_SUM", x_type, *types)
+        kernel = step.kernel(POOL2D, "POOL2D_SUM", x_type, *types)
     address = step.struct("htvm_pool2d_layer", "layer", fields | {"requant": requant_fields(requant)})
     arrays = step.array("counts", "int32_t", counts), step.scales(requant, counts.size)
     step.call_for_each(batch, kernel, steps, address, x, *arrays, y)
@@ -91,7 +99,7 @@ def _around(step: Step, layer: accel.ArgMaxOp | accel.SoftmaxOp) -> tuple[dict[s
 
 @writes(accel.ArgMaxOp)
 def argmax(step: Step, layer: accel.ArgMaxOp) -> None:
-    kernel = step.kernel("htvm_argmax.h", "ARGMAX", element_type(layer.input), element_type(step.output))
+    kernel = step.kernel(ARGMAX, "ARGMAX", element_type(layer.input), element_type(step.output))
     x, y = step.reads(layer.input, "x"), step.writes(step.output)
     inner, outer = _around(step, layer)
     fields: dict[str, Field] = inner | {"smallest last": (int(layer.smallest), int(layer.last))}
@@ -128,7 +136,7 @@ def layer_norm(step: Step, layer: accel.LayerNormOp) -> None:
         "zero_point min max": limits(layer),
     }
     types = element_type(layer.input), element_type(step.output)
-    kernel = step.kernel("htvm_layer_norm.h", "LAYER_NORM", *types)
+    kernel = step.kernel(LAYER_NORM, "LAYER_NORM", *types)
     x, y = step.reads(layer.input, "x"), step.writes(step.output)
     address = step.struct("htvm_layer_norm_layer", "layer", fields)
     step.call_in_loops(
@@ -168,7 +176,7 @@ def softmax(step: Step, layer: accel.SoftmaxOp) -> None:
         ),
         "zero_point min max": limits(layer),
     }
-    kernel = step.kernel("htvm_softmax.h", "SOFTMAX", element_type(layer.input), element_type(step.output))
+    kernel = step.kernel(SOFTMAX, "SOFTMAX", element_type(layer.input), element_type(step.output))
     x, y = step.reads(layer.input, "x"), step.writes(step.output)
     address = step.struct("htvm_softmax_layer", "layer", fields)
     step.call_in_loops(loops_over(outer, x, y), kernel, address, x, step.array("table", "uint64_t", table), y)

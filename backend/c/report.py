@@ -14,7 +14,6 @@ from htvm.dialects import accel, inserted
 from . import values
 from .buffers import Place, places
 from .commands import root_of
-from .headers import stack_bytes
 from .program import Port, Program
 from .record import BufferPlan, MemoryPlan, OnnxType, PortPlan, Report, Rounding, StepPlan, TiledPlan, TilingPlan
 from .step import Step
@@ -38,9 +37,10 @@ def report(program: Program, soc: Soc, versions: Mapping[str, str]) -> Report:
         },
         constant_bytes=program.shared.constants.size_bytes,
         scratch_bytes=max((step.scratch_bytes for step in program.steps), default=0),
-        stack_bytes=stack_bytes(program.shared.headers),
+        stack_bytes=program.shared.stack_bytes,
         buffers=tuple(map(buffer_plan, buffers)),
         steps=tuple(step_plan(step, numbers) for step in program.steps),
+        source_flags=program.shared.source_flags or None,
     )
 
 
@@ -77,6 +77,7 @@ def step_plan(step: Step, numbers: Mapping[ir.Value, int]) -> StepPlan:
         macs=step.macs,
         skips=step.skips,
         inserted=inserted.text(step.layer),
+        kernel=step.foreign_kernel,
         shape=step.shape,
         scratch_bytes=step.scratch_bytes,
         weight_bytes=sum(step.shared.data[name].nbytes for name in constants),

@@ -12,21 +12,24 @@ from dataclasses import dataclass, field
 from mlir import ir
 from mlir.dialects import func
 
+from htvm.backend.kernels.elements import Array, ElementType
+from htvm.backend.kernels.fields import Fields
+from htvm.backend.kernels.requant import Requant
+from htvm.backend.kernels.spec import KernelCall, KernelSpec, Macro
 from htvm.backend.targets.soc import HOST
 from htvm.dialects import accel
 
 from . import values
 from .constants import Constants
 from .convolution import Linear
-from .requant import CORRECTED, DOUBLE_ROUND, HALF_EVEN, NARROW_EACH, Requant
+from .headers import STEPS_STACK_BYTES, Header
 from .syntax import (
     AddressOf,
     Argument,
     Call,
     Declaration,
-    Field,
-    Fields,
     KernelFunction,
+    KernelWrapper,
     Loops,
     Move,
     Pointer,
@@ -35,7 +38,7 @@ from .syntax import (
     StructConstant,
 )
 from .unit_calls import Command
-from .values import Array, ElementType, element_type, shape
+from .values import element_type, shape
 
 
 @dataclass(frozen=True)
@@ -43,16 +46,42 @@ class Shared:
     """What the steps of one program share.
 
     data, far: the numbers of each constant of the module, and the far memory of those that are in one. kernels: the
-    kernel functions, by name. functions: others, as C.
+    kernel functions, by name. used: the descriptions of those of linear layers. functions: others, as C.
+    kernel_stack_bytes: the most that a kernel takes of the stack, by header.
     """
 
     constants: Constants
     data: Mapping[str, Array]
     far: Mapping[str, str]
     forms: Mapping[Linear, Requant]
-    kernels: dict[str, KernelFunction] = field(default_factory=dict[str, KernelFunction])
+    kernels: dict[str, KernelFunction | KernelWrapper] = field(
+        default_factory=dict[str, "KernelFunction | KernelWrapper"]
+    )
+    used: dict[str, KernelSpec] = field(default_factory=dict[str, KernelSpec])
     headers: set[str] = field(default_factory=set[str])
     functions: dict[str, str] = field(default_factory=dict[str, str])
+    kernel_stack_bytes: dict[str, int] = field(default_factory=dict[str, int])
+
+    @property
+    def foreign(self) -> list[KernelSpec]:
+        """The kernels from outside that are called."""
+        return [spec for spec in self.used.values() if spec.origin]
+
+    @property
+    def source_flags(self) -> dict[str, tuple[str, ...]]:
+        """Options of the compiler for sources of kernels from outside, by file."""
+        return {name: spec.flags for spec in self.foreign for name in spec.sources if spec.flags}
+
+    @property
+    def stack_bytes(self) -> int:
+        """The most stack that a run of the network takes."""
+        return STEPS_STACK_BYTES + max(self.kernel_stack_bytes.values(), default=0)
+
+    def add(self, header: Header) -> None:
+        """Include a header whose kernels are called."""
+        self.headers.add(header.name)
+        known = self.kernel_stack_bytes.get(header.name, 0)
+        self.kernel_stack_bytes[header.name] = max(known, header.stack_bytes)
 
 
 @dataclass(frozen=True)
@@ -74,6 +103,7 @@ class Step:
     parameters: for each activation its declaration, by value. body: statements. calls: what follows them, given to
     other units. scratch_bytes: of the arena, while the step runs. held: buffers in memories that the host does not
     address. packed: the constants that have the weights of its jobs.
+    kernel_spec: the kernel of a linear layer.
     """
 
     number: int
@@ -87,6 +117,7 @@ class Step:
     calls: list[Command] = field(default_factory=list[Command])
     held: dict[ir.Value, None] = field(default_factory=dict[ir.Value, None])
     packed: set[str] = field(default_factory=set[str])
+    kernel_spec: KernelSpec | None = None
 
     @property
     def output(self) -> ir.Value:
@@ -121,6 +152,11 @@ class Step:
         """The input element that the kernel does not multiply, so that its time depends on the data; None if none."""
         skip = accel.attribute(self.layer, "skip", ir.IntegerAttr)
         return skip.value if skip is not None else None
+
+    @property
+    def foreign_kernel(self) -> str | None:
+        """The kernel from outside that computes the layer; None if htvm's own does, or an accelerator."""
+        return self.kernel_spec.name if self.kernel_spec is not None and self.kernel_spec.origin else None
 
     @property
     def scratch_buffers(self) -> list[ir.Value]:
@@ -184,7 +220,7 @@ class Step:
     def scales(self, requant: Requant, channels: int) -> Pointer:
         return Pointer(self.shared.constants.scales(f"step_{self.number}_scales", requant, channels))
 
-    def kernel(self, header: str, kind: str, *arguments: ElementType | str | int, more: Sequence[str] = ()) -> str:
+    def kernel(self, header: Header, kind: str, *arguments: ElementType | str | int, more: Sequence[str] = ()) -> str:
         """Return the name of the function that the macro HTVM_DEFINE_<kind> of a kernel header makes.
 
         arguments: of the macro; a string X is the enumerator HTVM_X. more: functions that follow from the others, and
@@ -192,9 +228,25 @@ class Step:
         """
         words = [x.short if isinstance(x, ElementType) else str(x).lower() for x in arguments]
         name = "_".join(["htvm_run", kind.lower(), *words])
-        self.shared.headers.add(header)
+        self.shared.add(header)
         self.shared.kernels[name] = KernelFunction(kind, name, (*map(_macro_argument, arguments), *more))
         return name
+
+    def kernel_of(self, spec: KernelSpec, call: KernelCall, output: str) -> str:
+        """Return the name of the function that computes a layer by a kernel's call. output: the requantisation form."""
+        self.shared.used[spec.name] = self.kernel_spec = spec
+        if call.macro is None:
+            types = call.types
+            name = "_".join(["htvm_run", spec.name, *(each.short for each in types), output.lower()])
+            self.shared.add(Header(spec.header, spec.stack_bytes))
+            self.shared.kernels[name] = KernelWrapper(name, spec.function, tuple(each.c for each in types), output)
+            return name
+        helpers = [self.defined(spec, helper) for helper in call.helpers]
+        return self.defined(spec, call.macro, helpers)
+
+    def defined(self, spec: KernelSpec, macro: Macro, more: Sequence[str] = ()) -> str:
+        """Return the name of the function that a macro of a kernel's header makes."""
+        return self.kernel(Header(spec.header, spec.stack_bytes), macro.kind, *macro.arguments, more=more)
 
     def struct(self, c_type: str, name: str, fields: Fields) -> AddressOf:
         """Define a constant struct in the function; return its address."""
@@ -244,18 +296,6 @@ def is_result(argument: ir.BlockArgument) -> bool:
     """Say whether an argument of the network's function is an output of the network."""
     function = argument.owner.owner
     return isinstance(function, func.FuncOp) and "accel.result" in ir.DictAttr(function.arg_attrs[argument.arg_number])
-
-
-def requant_fields(requant: Requant) -> Fields:
-    fields: dict[str, Field] = {
-        "pre_shift shift": (requant.pre_shift, requant.layer_shift),
-        "min max": (requant.min, requant.max),
-    }
-    if requant.form in (NARROW_EACH, DOUBLE_ROUND):
-        fields["zero_point"] = requant.zero_point
-    if requant.form in (HALF_EVEN, CORRECTED):
-        fields["zero_point tie_below"] = (requant.zero_point, requant.tie_below)
-    return fields
 
 
 def dimensions(sizes: Sequence[int]) -> str:

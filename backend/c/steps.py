@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from mlir import ir
 
 from htvm.backend.targets.jobs import Job
@@ -32,6 +34,8 @@ def write_step(number: int, layer: accel.Layer, shared: Shared) -> Step:
     WRITERS[type(layer)](step, layer)
     read = ", ".join(dimensions(shape(value)) for value, declaration in step.parameters.items() if declaration.is_const)
     step.summary = f"{layer.operation.name.removeprefix('accel.')} {read} -> {dimensions(shape(step.output))}"
+    if step.kernel_spec is not None and step.foreign_kernel:
+        step.summary += f", kernel {step.foreign_kernel} of {Path(step.kernel_spec.origin).name}"
     if step.skips is not None:
         step.summary += f", skips inputs of {step.skips}"
     return step

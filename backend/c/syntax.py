@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TypeAlias
+
+from htvm.backend.kernels.fields import Fields
 
 INDENT = "    "
 
@@ -126,15 +128,6 @@ class Loops:
         return f"{''.join(heads)}{{\n{INDENT}{self.call}\n}}"
 
 
-Number: TypeAlias = int | str
-"""A number of an initialiser; as text if it has a suffix."""
-
-Field: TypeAlias = "Number | Sequence[Number] | Mapping[str, Field]"
-
-Fields: TypeAlias = Mapping[str, Field]
-"""The fields of a struct. A key may name several, "x_c x_h", whose values are a sequence."""
-
-
 @dataclass(frozen=True)
 class StructConstant:
     """A constant struct in a function."""
@@ -200,3 +193,24 @@ class KernelFunction:
 
     def __str__(self) -> str:
         return f"HTVM_DEFINE_{self.kind}({', '.join([self.name, *self.arguments])})"
+
+
+@dataclass(frozen=True)
+class KernelWrapper:
+    """A function that calls that of a kernel, which is inlined if its header says so.
+
+    types: of input, weights and output. output: the requantisation form.
+    """
+
+    name: str
+    function: str
+    types: tuple[str, str, str]
+    output: str
+
+    def __str__(self) -> str:
+        x, w, y = self.types
+        return (
+            f"HTVM_SHARED void {self.name}(const htvm_conv2d_layer *layer, const {x} *x, const {w} *weights,\n"
+            f"    const void *scales, void *scratch, {y} *y)\n{{\n"
+            f"    {self.function}(layer, x, weights, scales, scratch, y, HTVM_{self.output});\n}}"
+        )

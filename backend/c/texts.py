@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from htvm.backend.targets.soc import Soc
 
 from .names import comment_text
@@ -19,13 +21,13 @@ LD = $(CROSS)ld -m elf32lriscv
 OPTIMIZE ?= -O3
 CFLAGS = -march={march} -mabi={mabi} -std=c99 -ffreestanding $(OPTIMIZE) -Wall -Wextra -Wconversion
 
-OBJECTS = start.o main.o {name}.o
+OBJECTS = start.o main.o {name}.o{objects}
 
 {name}.elf: $(OBJECTS) link.ld
 \t$(LD) -T link.ld -o $@ $(OBJECTS)
 
-main.o {name}.o: $(wildcard *.h)
-
+main.o {name}.o{objects}: $(wildcard *.h)
+{flags}
 %.o: %.c
 \t$(CC) $(CFLAGS) -c -o $@ $<
 
@@ -39,7 +41,11 @@ clean:
 
 
 def makefile(program: Program, soc: Soc) -> str:
-    return MAKEFILE.format(name=program.name, march=soc.host.march, mabi=soc.host.mabi)
+    sources = [name for spec in program.shared.foreign for name in spec.sources]
+    objects = "".join(f" {Path(name).stem}.o" for name in dict.fromkeys(sources))
+    own_flags = program.shared.source_flags.items()
+    flags = "".join(f"{Path(name).stem}.o: CFLAGS += {' '.join(each)}\n" for name, each in own_flags)
+    return MAKEFILE.format(name=program.name, march=soc.host.march, mabi=soc.host.mabi, objects=objects, flags=flags)
 
 
 def readme(program: Program, soc: Soc) -> str:

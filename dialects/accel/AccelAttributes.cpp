@@ -8,12 +8,20 @@
 
 #include "mlir/Dialect/Quant/IR/QuantTypes.h"
 #include "mlir/IR/DialectImplementation.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
 using namespace htvm::accel;
 
 #include "AccelEnums.cpp.inc"
+
+/// Parse and print the name of a kernel, a bare word.
+static ParseResult parseKernelName(AsmParser &parser, std::string &name) {
+  return parser.parseKeywordOrString(&name);
+}
+
+static void printKernelName(AsmPrinter &printer, StringRef name) { printer.printKeywordOrString(name); }
 
 #define GET_ATTRDEF_CLASSES
 #include "AccelAttributes.cpp.inc"
@@ -45,6 +53,14 @@ static LogicalResult verifyTogether(Report report, ArrayRef<std::pair<StringRef,
   for (const auto &[name, numbers] : arrays)
     if (!numbers)
       return report() << "requant has '" << present->first << "' without '" << name << "'";
+  return success();
+}
+
+LogicalResult KernelAttr::verify(Report report, StringRef name) {
+  auto isSmallLetter = [](char each) { return each >= 'a' && each <= 'z'; };
+  if (name.empty() || !isSmallLetter(name.front()) ||
+      !llvm::all_of(name, [&](char each) { return isSmallLetter(each) || llvm::isDigit(each) || each == '_'; }))
+    return report() << "kernel is '" << name << "', expected small letters, digits and underscores, a letter first";
   return success();
 }
 
@@ -125,7 +141,7 @@ LogicalResult PredictedAttr::verify(Report report, int64_t cycles, int64_t bound
 }
 
 LogicalResult PinAttr::verify(Report report, StringRef node, StringRef op, int64_t number, StringRef, TilingAttr,
-                              FormAttr) {
+                              FormAttr, StringRef) {
   if (node.empty() || op.empty())
     return report() << "pin has node \"" << node << "\" and op \"" << op << "\", expected the names of both";
   if (number < 1)

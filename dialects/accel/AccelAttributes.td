@@ -65,27 +65,23 @@ def Accel_FunctionEnum : Accel_Enum<"Function", "function of one number", [
 def Accel_FunctionAttr : Accel_EnumAttr<Accel_FunctionEnum, "function">;
 def Accel_Function : Accel_Choice<Accel_FunctionAttr>;
 
-/// How the host computes a linear layer (choose-kernels):
-///   in_place       windows are read where they are, one multiplication for each
-///   collected      windows of two pixels are copied together first
-///   packed         windows of six pixels are collected, two pixels share a multiplication
-///   winograd       tiles of 4x4 outputs of a 3x3 kernel, with a quarter of the multiplications
-///   row            as in_place, for one row times a matrix
-///   wide_row       one row, two channels share a multiplication; their weights are words
-///   quad_row       one row, two channels share a multiplication; their weights are bytes
-///   sparse_row     one row, whose inputs equal to `skip` are not multiplied
-///   depthwise      one input channel for each output channel, any kernel
-///   depthwise_3x3  as depthwise, for the kernels that htvm_depthwise.h names
-///   depthwise_words  as depthwise_3x3, on a copy of four channels at a time
-/// `run` is of kernel "packed": how many taps are added up before the sums of two pixels are taken apart, 0 if that
-/// differs from place to place. dialects/packed_weights.py says what it promises, and row_weights.py what "wide_row" and
-/// "quad_row" do. `skip` is of kernel "sparse_row", and may be of these two: the input element that is not multiplied.
-/// `scratch_bytes` is what the kernel needs beside its operands; from stage 'tiled' on the operand `scratch` has it.
-def Accel_KernelEnum : Accel_Enum<"Kernel", "the host's kernel for a linear layer", [
-    "in_place", "collected", "packed", "winograd", "row", "wide_row", "quad_row", "sparse_row", "depthwise",
-    "depthwise_3x3", "depthwise_words"]>;
-def Accel_KernelAttr : Accel_EnumAttr<Accel_KernelEnum, "kernel">;
-def Accel_Kernel : Accel_Choice<Accel_KernelAttr>;
+/// The host's kernel for a linear layer (choose-kernels). Which kernels there are, and what each takes of `run`, `skip` and
+/// `scratch_bytes`, their descriptions say (htvm.backend.kernels); from stage 'tiled' on the operand `scratch` has the
+/// scratch memory. The former form, the name as a string, is read too (dialects/modules.py).
+def Accel_KernelAttr : AttrDef<Accel_Dialect, "Kernel"> {
+  let mnemonic = "kernel";
+  let summary = "The host's kernel for a linear layer, by its name";
+  let parameters = (ins StringRefParameter<"the name: small letters, digits and underscores">:$value);
+  let genVerifyDecl = 1;
+  let assemblyFormat = "`<` custom<KernelName>($value) `>`";
+}
+def Accel_Kernel : Attr<CPred<"::llvm::isa<::htvm::accel::KernelAttr, ::mlir::StringAttr>($_self)">,
+    "the host's kernel for a linear layer"> {
+  AttrDef current = Accel_KernelAttr;
+  let storageType = "::mlir::Attribute";
+  let returnType = "::mlir::Attribute";
+  let convertFromStorage = "$_self";
+}
 
 def Accel_OptimalityEnum : Accel_Enum<"Optimality", "whether a decision is proved to be the best", ["optimal", "bounded"]>;
 def Accel_OptimalityAttr : Accel_EnumAttr<Accel_OptimalityEnum, "optimality">;
@@ -232,7 +228,8 @@ def Accel_PinAttr : Accel_Attr<"Pin", "pin"> {
     DefaultValuedParameter<"int64_t", "1", "which of the layers with both, from 1">:$number,
     StringRefParameter<"the engine that runs it; empty: any", "\"\"">:$engine,
     OptionalParameter<"TilingAttr", "its tiling">:$tiling,
-    OptionalParameter<"FormAttr", "the form in which an engine computes it; with a tiling and without a form, the plain one">:$form);
+    OptionalParameter<"FormAttr", "the form in which an engine computes it; with a tiling and without a form, the plain one">:$form,
+    StringRefParameter<"the host's kernel for it; empty: any", "\"\"">:$kernel);
 }
 
 def Accel_OptionsAttr : Accel_Attr<"Options", "options"> {

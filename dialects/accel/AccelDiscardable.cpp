@@ -82,6 +82,11 @@ bool isPlan(Attribute value) {
   return pins && llvm::all_of(pins, [](Attribute pin) { return isa<PinAttr, DictionaryAttr>(pin); });
 }
 
+bool isNames(Attribute value) {
+  auto names = dyn_cast<ArrayAttr>(value);
+  return names && llvm::all_of(names, isName);
+}
+
 /// Two types, that before and that behind a layer of refit-scales: what #accel.inserted has now.
 bool isScales(Attribute value) {
   auto types = dyn_cast<ArrayAttr>(value);
@@ -106,6 +111,7 @@ constexpr Rule ofOperations[] = {
     {"inner", "the name alone", isUnit},
     {"inserted", "#accel.inserted<..>", isInserted},
     {"instructions", "an integer of at least 0", isCount},
+    {"kernels", "an array of names (strings)", isNames},
     {"lower_bound", "bytes by memory, integers of at least 0", isEach<isCount>},
     {"macs", "an integer of at least 0", isCount},
     {"memory", "the name of a memory (a string)", isName},
@@ -113,6 +119,7 @@ constexpr Rule ofOperations[] = {
     {"options", "#accel.options<..>", isOptions},
     {"order", "#accel.optimality<optimal> or <bounded>", isChoice<OptimalityAttr>},
     {"peak", "nodes by memory, strings", isEach<isString>},
+    {"pinned_kernel", "the name of a kernel (a string)", isName},
     {"placement", "#accel.optimality<optimal> or <bounded>", isChoice<OptimalityAttr>},
     {"plan", "an array of #accel.pin<..>", isPlan},
     {"predicted", "#accel.predicted<..>", isPrediction},

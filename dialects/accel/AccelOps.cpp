@@ -247,19 +247,12 @@ static LogicalResult verifyScratch(Layer layer) {
   return success();
 }
 
-/// Check how the host computes a linear layer: `run` belongs to kernel "packed", `skip` to kernels of one row, scratch
-/// memory has `scratch_bytes`.
+/// Check how the host computes a linear layer: what is said of a kernel needs one, and scratch memory has
+/// `scratch_bytes`. Which kernels take which of these, verify-stage checks: kernels are described outside of the dialect.
 template <typename Layer>
 static LogicalResult verifyKernel(Layer layer) {
-  std::optional<Kernel> kernel = chosen<KernelAttr>(layer.getKernel().value_or(Attribute()));
-  bool isPacked = kernel == Kernel::packed;
-  if (isPacked != layer.getRun().has_value())
-    return layer.emitOpError() << "has "
-                               << (isPacked ? "kernel 'packed' without 'run'" : "'run' without kernel 'packed'");
-  if (kernel == Kernel::sparse_row && !layer.getSkip())
-    return layer.emitOpError("has kernel 'sparse_row' without 'skip'");
-  if (layer.getSkip() && kernel != Kernel::sparse_row && kernel != Kernel::quad_row && kernel != Kernel::wide_row)
-    return layer.emitOpError("has 'skip' without kernel 'sparse_row', 'quad_row' or 'wide_row'");
+  if (!layer.getKernel() && (layer.getRun() || layer.getSkip()))
+    return layer.emitOpError() << "has '" << (layer.getRun() ? "run" : "skip") << "' without 'kernel'";
   return verifyScratch(layer);
 }
 

@@ -33,6 +33,12 @@ OPTIONS_ATTRIBUTE = "accel.options"
 PLAN_ATTRIBUTE = "accel.plan"
 """A module's attribute with what layers are pinned to: a list of PinAttr (passes/mapping/pin_layers.py)."""
 
+KERNELS_ATTRIBUTE = "accel.kernels"
+"""A module's attribute with the names of kernels from outside that may compute its layers: a list of strings."""
+
+PINNED_KERNEL = "accel.pinned_kernel"
+"""Attribute of a layer before choose-kernels: the name of the kernel that a plan wants for it."""
+
 MEMORY = "accel.memory"
 """Attribute of a layer on an accelerator: the memory that what it makes is in, if that is not the host's."""
 WEIGHTS_MEMORY = "accel.weights_memory"
@@ -77,6 +83,12 @@ def budget(module: ir.Module | ir.Operation) -> ir.FloatAttr | ir.IntegerAttr | 
     """Return what constants of the host's kernels may take: a factor of the weights, or bytes; None if it is open."""
     stated = options(module).constants
     return stated if isinstance(stated, ir.FloatAttr | ir.IntegerAttr) else None
+
+
+def kernels(module: ir.Module | ir.Operation) -> list[str]:
+    """Return the names of the kernels from outside that may compute layers of a module."""
+    stated = attribute(module, KERNELS_ATTRIBUTE, ir.ArrayAttr)
+    return [] if stated is None else [ir.StringAttr(name).value for name in stated]
 
 
 def layers(module: ir.Module | ir.Operation) -> Iterator[Layer]:

@@ -9,14 +9,14 @@ compiled = way.compiled()         # the rest of the way, and C
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Generator
+from collections.abc import Collection, Generator, Sequence
 from contextlib import contextmanager
 from math import log2
 from typing import TYPE_CHECKING, Any
 
 from mlir import ir
 
-from htvm.backend import targets
+from htvm.backend import kernels, targets
 from htvm.backend.targets.shortage import DoesNotFit
 from htvm.backend.targets.soc import Soc
 from htvm.diagnostics import CompileError, collected
@@ -53,8 +53,8 @@ class Pipeline:
     ) -> None:
         """Read a model. target, options, choices: as `htvm.compile` takes them.
 
-        Raises CompileError with all problems of the model, ValueError for an unknown target or choice, and TypeError
-        for a choice of no field.
+        Raises CompileError with all problems of the model, ValueError for an unknown target, choice or kernel,
+        and TypeError for a choice of no field.
         """
         self.options = options.having(**choices)
         self.soc = self.options.refined(target if isinstance(target, Soc) else targets.load(target))
@@ -66,9 +66,10 @@ class Pipeline:
             raise CompileError([f"{self.source.label}: {rule}"])
         context = self.source.context
         check_passes(self.options, self.soc, context)
+        names = kernels.register(self.options.kernels)
         with problems_of(self.source.label, context):
             self.module = self.source.module(context, self.options)
-            write_options(self.module, self.options)
+            write_options(self.module, self.options, names)
             self.entry = stage_of(self.module) or STAGES[0]
             if self.options.refits and self.entry != "imported":
                 wanted = "expected 'imported', where scales can still change"
@@ -167,8 +168,11 @@ def check_passes(options: CompileOptions, soc: Soc, context: ir.Context) -> None
         pipeline.build(passes, soc, context)
 
 
-def write_options(module: ir.Module, options: CompileOptions) -> None:
-    """Write what passes read of the options as attributes of a module, in the current context."""
+def write_options(module: ir.Module, options: CompileOptions, kernel_names: Sequence[str] = ()) -> None:
+    """Write what passes read of the options as attributes of a module, in the current context.
+
+    kernel_names: the kernels from outside that choose-kernels may choose.
+    """
     attributes = module.operation.attributes
     names = ("objective", "requant", "mapping", "constants")
     if any(getattr(options, name) != getattr(DEFAULTS, name) for name in names):
@@ -178,6 +182,9 @@ def write_options(module: ir.Module, options: CompileOptions) -> None:
             mapping=accel.Mapping(options.mapping),
             constants=None if options.constants is None else constants_attribute(options.constants),
         )
+    if kernel_names:
+        names = [ir.StringAttr.get(name) for name in kernel_names]
+        attributes[accel.KERNELS_ATTRIBUTE] = ir.ArrayAttr.get(names)
     if options.plan:
         attributes[accel.PLAN_ATTRIBUTE] = plan_attribute(options.plan)
 

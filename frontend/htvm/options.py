@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 if TYPE_CHECKING:
+    from htvm.backend.kernels import KernelSpec
     from htvm.backend.targets.soc import Soc
     from htvm.plan import Entry
 
@@ -92,6 +93,7 @@ class CompileOptions:
     shapes: of inputs with axes of no fixed size, by input, such as {"input": (1, 3, 32, 32)}.
     passes: more passes, as a textual pipeline, by the stage behind which they run, such as {"integer": "count-layers"};
         "input" is the module as it came in, before htvm looks for its own operations there.
+    kernels: kernels of one's own for the host: paths of Python files that describe some, or htvm.kernels.KernelSpec.
     function: of a module, the one to compile, alone; None for the only one that is htvm's.
 
     Raises ValueError for a choice that there is not.
@@ -110,6 +112,7 @@ class CompileOptions:
     input_types: Mapping[str, str] = field(default_factory=dict[str, str])
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict[str, Sequence[int]])
     passes: Mapping[str, str] = field(default_factory=dict[str, str])
+    kernels: Sequence[str | KernelSpec] = ()
     function: str | None = None
 
     def __post_init__(self) -> None:
@@ -132,8 +135,9 @@ class CompileOptions:
             changes["constants"] = former_budget(changes.pop("optimize"))
         if isinstance(constants := changes.get("constants"), str):
             changes["constants"] = ConstantBudget.parse(constants)
-        if "engines" in changes:
-            changes["engines"] = tuple(changes["engines"] or ())
+        for name in ("engines", "kernels"):
+            if name in changes:
+                changes[name] = tuple(changes[name] or ())
         known = {each.name for each in fields(self)}
         if unknown := sorted(set(changes) - known):
             raise TypeError(f"there is no option '{unknown[0]}'; options are {', '.join(sorted(known))}")
@@ -152,6 +156,12 @@ class CompileOptions:
             soc = soc.with_memory(name, size_bytes)
         return soc
 
+    @property
+    def kernel_files(self) -> list[str]:
+        """The files that describe the kernels, each once."""
+        paths = [str(getattr(each, "origin", each)) for each in self.kernels]
+        return list(dict.fromkeys(paths))
+
     def facts(self) -> dict[str, Any]:
         """Return the fields that are not their defaults as JSON has them, but for the plan."""
         found = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "plan"}
@@ -161,6 +171,8 @@ class CompileOptions:
             changed["engines"] = list(self.engines)
         if self.constants is not None:
             changed["constants"] = str(self.constants)
+        if self.kernels:
+            changed["kernels"] = self.kernel_files
         if self.shapes:
             changed["shapes"] = {name: list(sizes) for name, sizes in self.shapes.items()}
         return found | changed
@@ -168,7 +180,7 @@ class CompileOptions:
     @classmethod
     def of_facts(cls, facts: Mapping[str, object]) -> CompileOptions:
         """Return the options that `facts` gave. Raises ValueError that names the field, what was found and wanted."""
-        kinds = {"engines": list, "memory": dict, "input_types": dict, "shapes": dict, "passes": dict}
+        kinds = {"engines": list, "kernels": list, "memory": dict, "input_types": dict, "shapes": dict, "passes": dict}
         for name, value in facts.items():
             wanted = bool if name == "tflite_rounding" else kinds.get(name, str)
             if name == "plan" or name not in {each.name for each in fields(cls)}:
@@ -199,6 +211,7 @@ class CompileOptions:
         for name, sizes in self.shapes.items():
             words += ["--shape", f"{name}={'x'.join(map(str, sizes))}"]
         words += [word for stage, each in self.passes.items() for word in ("--passes", f"{stage}={each}")]
+        words += [word for path in self.kernel_files for word in ("--kernels", path)]
         if self.function is not None:
             words += ["--function", self.function]
         return words
@@ -216,6 +229,7 @@ DEFAULTS = CompileOptions()
 
 _WANTED = {
     "engines": "a list of names",
+    "kernels": "a list of paths",
     "tflite_rounding": "true or false",
     "memory": "bytes by memory",
     "input_types": "texts by input",

@@ -6,11 +6,13 @@
 
 options: how the model was compiled, as far as that is not the default (options.py); given again, they hold where the
 command line has none of its own. node, op: a layer, by the first of its ONNX nodes and its operation; with "number": 2,
-the second of these. engine: what runs it. form: in which way, if that is not the plain one, with the size of its tiles:
-{"kind": "rows_as_channels", "outputs": 12, "rows": 5}. tiling: of a layer on an accelerator, as choose-tilings writes
-it. memory: where its result stays; it follows from the tilings and is not read. Layers are in the order of execution;
-what only changes layouts follows from them. Given again, an entry pins what it has: leave out entries, or `tiling`,
-`form` or `engine` of one, for the compiler to decide; a tiling without a form is one of the plain form.
+the second of these. engine: what runs it. kernel: of a linear layer on the host, its kernel; a plan that is saved has
+those from outside, and may be given htvm's own. form: in which way, if that is not the plain one, with the size of its
+tiles: {"kind": "rows_as_channels", "outputs": 12, "rows": 5}. tiling: of a layer on an accelerator, as choose-tilings
+writes it. memory: where its result stays; it follows from the tilings and is not read. Layers are in the order of
+execution; what only changes layouts follows from them. Given again, an entry pins what it has: leave out entries, or
+`tiling`, `form`, `kernel` or `engine` of one, for the compiler to decide; a tiling without a form is one of the plain
+form.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from typing import Any
 
 from mlir import ir
 
+from htvm.backend import kernels
 from htvm.backend.c.schema import Json
 from htvm.backend.targets.jobs import Form
 from htvm.diagnostics import CompileError
@@ -48,6 +51,9 @@ def entry_of(name: tuple[str, str, int], layer: accel.Layer) -> dict[str, Any]:
     node, op, number = name
     entry: dict[str, Any] = {"node": node, "op": op} | ({"number": number} if number > 1 else {})
     entry["engine"] = accel.engine(layer)
+    kernel = layer.kernel if isinstance(layer, accel.Conv2dOp | accel.DenseOp) else None
+    if kernel is not None and kernel.value not in kernels.own():
+        entry["kernel"] = kernel.value
     if (memory := accel.attribute(layer, accel.MEMORY, ir.StringAttr)) is not None:
         entry["memory"] = memory.value
     if (form := Form.of(layer)) is not None:
@@ -120,6 +126,8 @@ def wrong(entry: Json) -> str | None:
         return f"found {reprlib.repr(entry)}, expected an object with 'node' and 'op'"
     if not isinstance(entry.get("engine", ""), str):
         return f"engine is {reprlib.repr(entry['engine'])}, expected a name"
+    if not isinstance(entry.get("kernel", ""), str):
+        return f"kernel is {reprlib.repr(entry['kernel'])}, expected a name"
     number = entry.get("number", 1)
     if not isinstance(number, int):
         wanted = "expected which of the layers with this node and operation, from 1"
@@ -177,7 +185,13 @@ def _pin(entry: Entry) -> accel.PinAttr:
         form = form_of(entry["form"]).attribute() if "form" in entry else None
         number, engine = entry.get("number", 1), entry.get("engine", "")
         return accel.PinAttr.get(
-            node=entry["node"], op=entry["op"], number=number, engine=engine, tiling=tiling, form=form
+            node=entry["node"],
+            op=entry["op"],
+            number=number,
+            engine=engine,
+            tiling=tiling,
+            form=form,
+            kernel=entry.get("kernel", ""),
         )
     except ValueError as error:
         raise ValueError(f"the plan's entry for {entry['op']} '{entry['node']}': {error}") from None

@@ -15,38 +15,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from math import ceil, gcd, lcm
+from math import ceil, gcd
+
+from htvm.backend.kernels.trails import Trail
 
 SOLVER_LIMIT = 10.0
 """What the solver may spend, in its deterministic time; a unit is about a second."""
 
 MOST_SOLVED = 200
 """Items; the solver's model grows with their square."""
-
-
-@dataclass(frozen=True)
-class Trail:
-    """An output may begin `distance` units before an operand, or more by some `multiple`; if that is 0, not more."""
-
-    distance: int
-    multiple: int = 1
-
-    def allows(self, gap: int) -> bool:
-        """Say whether the output may begin `gap` units before the operand."""
-        more = gap - self.distance
-        return more == 0 if self.multiple == 0 else more >= 0 and more % self.multiple == 0
-
-    def aligned(self, alignment: int) -> Trail:
-        """Return the trail whose gaps are those multiples of `alignment` that this one allows."""
-        if self.multiple == 0:
-            return self
-        step = lcm(self.multiple, alignment)
-        gaps = range(self.distance, self.distance + step)
-        return Trail(next(gap for gap in gaps if gap % alignment == 0 and self.allows(gap)), step)
-
-    def saved(self, operand_size: int, output_size: int) -> int:
-        """Return by how much both together can be smaller than apart."""
-        return max(0, operand_size + output_size - max(output_size, self.distance + operand_size))
 
 
 IN_PLACE = Trail(0, 0)

@@ -7,11 +7,12 @@
 
 Stage    dispatched
 Reads    shapes, layouts, element types and weights; a `kernel` that is there already stays; the module's
-         `accel.options`
+         `accel.options`, and in `accel.kernels` the kernels from outside that it may choose; the
+         `accel.pinned_kernel` of layers
 Writes   `kernel`, `run`, `skip`, `scratch_bytes`, `accel.data_bytes` and `accel.instructions`, which is an estimate, of
          conv2d and dense on the host
 Needs    assign-layouts before it: which windows can be read in place depends on it
-Fails    never
+Fails    where a plan wants a kernel that there is not, or that does not compute the layer
 
 Each layer begins with the smallest estimate of instructions among the kernels that take it, that add at most a tenth to
 its weights, and that need no more scratch memory than it has inputs and outputs. Then constants are traded for
@@ -24,7 +25,7 @@ With the objective "memory" only what keeps the peak of activations as small as 
 
 One row times a matrix may skip inputs that are 0, which is what a relu makes of about half of them. Its time then
 depends on the data. It does so only if without any 0 it would take at most a fifth more than the best that never skips.
-The estimates and how they were made are in analysis/linear_kernels.py.
+The estimates and how they were made are in the kernels' descriptions (backend/kernels).
 """
 
 from __future__ import annotations
@@ -37,12 +38,15 @@ from typing import ClassVar
 from mlir import ir
 from mlir.passmanager import ExternalPass
 
+from htvm.backend import kernels
+from htvm.backend.kernels.scalar import BLOCK
+from htvm.backend.kernels.spec import KernelSpec, Linear, Plan
 from htvm.backend.targets.engines.host import INSTRUCTIONS
 from htvm.backend.targets.soc import HOST, Soc
 from htvm.dialects import accel
 
 from ..analysis import activations, layout, linear_kernels, working_set
-from ..analysis.linear_kernels import DATA_BYTES, Linear, Plan
+from ..analysis.linear_kernels import DATA_BYTES
 
 MOST_DATA = 1.6
 """Bytes of constants for each byte of all weights, where the module has no budget."""
@@ -64,10 +68,6 @@ CODE_BYTES = 32 << 10
 
 FREE_DATA_BYTES = 64
 """Constants that no layer is refused."""
-
-BLOCK = 4
-"""Output channels whose weights lie together for kernel "collected" (htvm_conv2d.h)."""
-
 
 Plans = dict[accel.Conv2dOp | accel.DenseOp, list[Plan]]
 """The plans that each layer can have."""
@@ -94,7 +94,19 @@ class ChooseKernels:
                     write(layer, ordered_when_running(layer))
             open_layers = [layer for layer in layers if layer.kernel is None]
             linears = {layer: linear_kernels.read(layer) for layer in open_layers}
-            plans: Plans = {layer: allowed_plans(linear) for layer, linear in linears.items()}
+            candidates = kernels.candidates(accel.kernels(module))
+            plans: Plans = {}
+            for layer, linear in linears.items():
+                pinned = accel.attribute(layer, accel.PINNED_KERNEL, ir.StringAttr)
+                plans[layer] = (
+                    allowed_plans(linear, candidates) if pinned is None else pinned_plans(linear, pinned.value)
+                )
+                if not plans[layer]:
+                    assert pinned is not None, "general kernels compute every layer"
+                    layer.operation.location.emit_error(not_for(linear, pinned.value))
+                    this_pass.signal_pass_failure()
+            if not all(plans.values()):
+                return
             if accel.objective(module) == accel.Objective.MEMORY:
                 plans = within_least_peak(module, plans)
             choices = [Choice.of(linear, plans[layer]) for layer, linear in linears.items()]
@@ -138,10 +150,28 @@ class Choice:
         return Choice(modest, faster, linear.weights.nbytes, linear.activation_bytes)
 
 
-def allowed_plans(linear: Linear) -> list[Plan]:
-    """Return the plans of a layer that need no more scratch memory than it has inputs and outputs."""
-    first, *others = linear_kernels.plans(linear)  # the first one needs nothing extra
-    return [first, *(plan for plan in others if plan.scratch_bytes <= linear.activation_bytes)]
+def allowed_plans(linear: Linear, candidates: Sequence[KernelSpec]) -> list[Plan]:
+    """Return the plans of a layer that need no more scratch memory than it has inputs and outputs, general ones first.
+
+    A kernel that computes every layer may need more.
+    """
+    ordered = sorted(candidates, key=lambda kernel: not kernel.is_general)
+    found = ((kernel, plan) for kernel in ordered for plan in kernel.plans_of(linear))
+    return [plan for kernel, plan in found if kernel.is_general or plan.scratch_bytes <= linear.activation_bytes]
+
+
+def pinned_plans(linear: Linear, kernel: str) -> list[Plan]:
+    """Return the plans of the kernel that a plan wants for a layer: none if it does not compute it."""
+    every = kernels.known()
+    return every[kernel].plans_of(linear) if kernel in every else []
+
+
+def not_for(linear: Linear, kernel: str) -> str:
+    """Say why a layer does not get the kernel that a plan wants for it."""
+    if kernel not in kernels.known():
+        return kernels.unknown(kernel)
+    reasons = "".join(f"\n  {reason}" for reason in kernels.found(kernel).why_not(linear))
+    return f"kernel '{kernel}', which the plan wants, does not compute this layer{reasons}"
 
 
 def modest_of(plans: Sequence[Plan], weight_bytes: int) -> Plan:
@@ -231,7 +261,9 @@ def ordered_when_running(layer: accel.Weighted) -> Plan:
 
 def write(layer: accel.Layer, plan: Plan) -> None:
     attributes = layer.operation.attributes
-    attributes["kernel"] = accel.KernelAttr.get(plan.kernel)
+    if accel.PINNED_KERNEL in attributes:
+        del attributes[accel.PINNED_KERNEL]
+    attributes["kernel"] = accel.KernelAttr.get(value=plan.kernel)
     if plan.data_bytes:
         attributes[DATA_BYTES] = accel.integer(plan.data_bytes)
     if plan.instructions:

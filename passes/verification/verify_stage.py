@@ -30,6 +30,8 @@ from mlir import ir
 from mlir.dialects import func, quant
 from mlir.passmanager import ExternalPass
 
+from htvm.backend import kernels as backend_kernels
+from htvm.backend.kernels import KernelSpec
 from htvm.backend.targets.soc import HOST, Soc
 from htvm.dialects import accel
 
@@ -126,8 +128,23 @@ def engines(function: func.FuncOp) -> Iterator[Problem]:
 def kernels(function: func.FuncOp) -> Iterator[Problem]:
     for layer in activations.layers(function):
         is_linear = isinstance(layer, accel.Conv2dOp | accel.DenseOp)
-        if is_linear and accel.engine(layer) == HOST and layer.kernel is None:
+        if not is_linear or accel.engine(layer) != HOST:
+            continue
+        if layer.kernel is None:
             yield layer, f"{name(layer)} on the host has no kernel, expected choose-kernels to have named one"
+        elif layer.kernel.value not in backend_kernels.known():
+            yield layer, f"{name(layer)}: {backend_kernels.unknown(layer.kernel.value)}"
+        else:
+            yield from plan_of(layer, backend_kernels.found(layer.kernel.value))
+
+
+def plan_of(layer: accel.Conv2dOp | accel.DenseOp, kernel: KernelSpec) -> Iterator[Problem]:
+    """Check that a layer has the attributes that its kernel wants, and no others."""
+    for attribute, wanted in (("run", kernel.run), ("skip", kernel.skip)):
+        is_there = attribute in layer.operation.attributes
+        if wanted is not None and wanted != is_there:
+            said = f"has no '{attribute}', which it wants" if wanted else f"has '{attribute}', which it does not take"
+            yield layer, f"{name(layer)} with kernel '{kernel.name}' {said}"
 
 
 def of_target(function: func.FuncOp, stage: str, target: Soc | None) -> Iterator[Problem]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 
 from elftools.elf.constants import SH_FLAGS
 from elftools.elf.elffile import ELFFile
@@ -56,8 +57,17 @@ class Toolchain:
     compile_command: tuple[str, ...]
     link_command: tuple[str, ...]
 
-    def build(self, sources: Sequence[Path], script: Path, elf: Path, options: Sequence[str] = ("-O3",)) -> str:
+    def build(
+        self,
+        sources: Sequence[Path],
+        script: Path,
+        elf: Path,
+        options: Sequence[str] = ("-O3",),
+        own_options: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    ) -> str:
         """Compile C and assembly and link them as `script` says; return the warnings.
+
+        own_options: more options for some sources, by the name of the file.
 
         Raises BuildError, MemoryFull if that is why.
         """
@@ -66,7 +76,8 @@ class Toolchain:
             run = partial(run_tool, scratch=folder)
             objects = [Path(folder, f"{number}.o") for number in range(len(sources))]
             for source, object_file in zip(sources, objects, strict=True):
-                command = [*self.compile_command, *options, "-c", str(source), "-o", str(object_file)]
+                more = own_options.get(source.name, ())
+                command = [*self.compile_command, *options, *more, "-c", str(source), "-o", str(object_file)]
                 warnings += run(command, f"cannot compile {source}")
             command = [*self.link_command, *map(str, objects), "-T", str(script), "-o", str(elf)]
             try:

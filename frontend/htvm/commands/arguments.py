@@ -170,6 +170,7 @@ def add_compilation(to: argparse.ArgumentParser) -> None:
         metavar="STAGE=P,..",
         help="more passes behind a stage, such as integer=my-pass,cse; 'input' is a module as it came; may be repeated",
     )
+    add_kernels(to)
     to.add_argument("--function", metavar="F", help="of a module with several functions, the one to compile")
     to.add_argument("--plan", metavar="P.json", help="pin layers to the engines and tiles of a plan; see --save-plan")
 
@@ -178,6 +179,23 @@ def add_pass_plugins(to: argparse.ArgumentParser) -> None:
     """Add --load-pass-plugin, which loads passes when it is read."""
     help = "a Python file with passes of your own, or a library with passes for MLIR; may be repeated"
     to.add_argument("--load-pass-plugin", action="append", type=_pass_plugin, default=[], metavar="F.py", help=help)
+
+
+def add_kernels(to: argparse.ArgumentParser) -> None:
+    """Add --kernels, a list of files whose kernels are known once they are read."""
+    help = "a Python file that describes kernels of your own for the host (docs/tutorials/kernels.md); may be repeated"
+    to.add_argument("--kernels", action="append", type=kernel_file, default=[], metavar="F.py", help=help)
+
+
+def kernel_file(path: str) -> str:
+    """Return the path of a file whose kernels have been loaded."""
+    from htvm.backend import kernels
+
+    try:
+        kernels.load(path)
+    except kernels.KernelError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return path
 
 
 def _pass_plugin(path: str) -> str:
@@ -226,6 +244,7 @@ def options_of(arguments: argparse.Namespace) -> CompileOptions:
         print("warning: --optimize is deprecated: give --constants", file=sys.stderr)
     former = SPEED if arguments.optimize == "speed" else None
     chosen |= {"passes": given["passes"] or None, "function": given["function"]}
+    chosen["kernels"] = given["kernels"] or None
     chosen |= {name: given[name] for name in CHOICES} | {"constants": arguments.constants or former}
     chosen["tflite_rounding"] = arguments.tflite_rounding or None
     planned = plan.read(arguments.plan) if arguments.plan else DEFAULTS

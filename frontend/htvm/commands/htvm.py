@@ -36,6 +36,8 @@ SUBCOMMANDS = {
     "targets": "list the machines that can be compiled for",
     "ops": "list the operators that can be compiled, and what each engine asks of them",
     "test-engine": "try whether an accelerator that a target describes is what it says",
+    "test-kernel": "test a kernel of your own for the host, and measure it beside htvm's",
+    "fit-cost": "fit the cost of a kernel of your own to what it takes on the simulator",
     "completion": "print what makes a shell complete htvm's commands",
 }
 

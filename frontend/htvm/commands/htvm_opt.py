@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from htvm.commands.arguments import add_pass_plugins, add_target, parser, read_module, settle, write_text
+from htvm.commands.arguments import add_kernels, add_pass_plugins, add_target, parser, read_module, settle, write_text
 from htvm.commands.failures import failing_politely, usage_error
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--pass-pipeline", action="append", dest="passes", metavar="builtin.module(..)", help="as in mlir-opt")
     add_target(made, help="the machine that passes may ask about")
     add_pass_plugins(made)
+    add_kernels(made)
     add(
         "--load-dialect-plugin",
         action="append",
@@ -296,6 +297,8 @@ def _transform(content: str | bytes, name: str, arguments: argparse.Namespace) -
     with collected(context) as diagnostics, context, ir.Location.unknown():
         try:
             module = modules.parse(content, context)
+            if arguments.kernels:
+                add_kernel_names(module, arguments.kernels)
             run_manager(manager, module, watch.progress, arguments.target, name)
         except FailedPassError as error:
             _save_reproducer(watch.progress, arguments)
@@ -306,6 +309,18 @@ def _transform(content: str | bytes, name: str, arguments: argparse.Namespace) -
             _save_reproducer(watch.progress, arguments)
             raise
         return _Outcome(_output(module, arguments), diagnostics)
+
+
+def add_kernel_names(module: ir.Module, paths: Sequence[str]) -> None:
+    """Let choose-kernels choose the kernels of files as well."""
+    from mlir import ir
+
+    from htvm.backend import kernels
+    from htvm.dialects import accel
+
+    names = dict.fromkeys([*accel.kernels(module), *kernels.register(paths)])
+    attributes = module.operation.attributes
+    attributes[accel.KERNELS_ATTRIBUTE] = ir.ArrayAttr.get([ir.StringAttr.get(name) for name in names])
 
 
 def _output(module: ir.Module, arguments: argparse.Namespace) -> str | bytes:

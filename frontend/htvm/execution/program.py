@@ -89,7 +89,8 @@ class Program:
             elf = place / f"{project.report.name}.elf"
             sources = sorted(path for path in place.iterdir() if path.suffix in (".c", ".S"))
             try:
-                toolchain(soc.host, cc).build(sources, place / "link.ld", elf, (level,))
+                flags = project.report.source_flags or {}
+                toolchain(soc.host, cc).build(sources, place / "link.ld", elf, (level,), flags)
             except MemoryFull as full:
                 raise too_large(full, project, soc) from None
             self.sizes: Sizes = sizes(elf)

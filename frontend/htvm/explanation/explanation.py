@@ -10,6 +10,7 @@ from typing import Any
 
 from mlir import ir
 
+from htvm.backend import kernels
 from htvm.backend.targets.jobs import Form
 from htvm.backend.targets.soc import Engine, Soc
 from htvm.backend.targets.violations import Subject, Violation, all_of
@@ -281,6 +282,12 @@ def decision(layer: accel.Layer, soc: Soc, refits: bool, types: Mapping[str, str
     )
 
 
+def origin_of(kernel: str) -> str:
+    """Say which file a kernel from outside is from; nothing of htvm's own."""
+    spec = kernels.known().get(kernel)
+    return f" of {spec.origin}" if spec is not None and spec.origin else ""
+
+
 def candidate(layer: accel.Layer, engine: Engine, soc: Soc, refits: bool) -> Candidate:
     """Return the price of an engine for a layer, or the rules that it violates and what would help."""
     broken = tuple(violations(soc, engine, layer))
@@ -333,7 +340,7 @@ def lines(one: Decision) -> Iterator[str]:
         yield f"  tiles      {sizes}{place}"
     if one.kernel:
         skips = f"; skips inputs of {one.skips}, so its time depends on the data" if one.skips is not None else ""
-        yield f"  kernel     {one.kernel}{skips}"
+        yield f"  kernel     {one.kernel}{origin_of(one.kernel)}{skips}"
     for each in sorted(one.candidates, key=lambda each: (each.cycles is None, each.cycles or 0)):
         chosen = " (chosen)" if each.engine == one.engine else ""
         if each.cycles is not None:

@@ -4,8 +4,9 @@ import re
 
 import numpy as np
 
-from htvm.backend.c.constants import Constants, conv2d_weights
-from htvm.backend.c.requant import Requant
+from htvm.backend.c.constants import Constants
+from htvm.backend.kernels.requant import Requant
+from htvm.backend.kernels.scalar import conv2d_weights
 
 
 def test_weights_in_blocks_of_four_channels():

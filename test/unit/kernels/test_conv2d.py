@@ -7,7 +7,8 @@ import reference
 from native import Case
 from scaling import limits_of, random_scaling
 
-from htvm.backend.c.constants import conv2d_weights, window_order
+from htvm.backend.kernels.built_in.packed import window_order
+from htvm.backend.kernels.scalar import conv2d_weights
 from htvm.dialects import packed_weights
 
 NCHW, NHWC = (0, 1, 2, 3), (0, 2, 3, 1)

@@ -7,8 +7,10 @@ from native import Case
 from scaling import limits_of, random_scaling
 from test_conv2d import random_array
 
-from htvm.backend.c.constants import conv2d_weights, excess_entries, run_lengths, sparse_weights
-from htvm.backend.c.requant import Requant
+from htvm.backend.kernels.built_in.paired_row import excess_entries, run_lengths
+from htvm.backend.kernels.built_in.sparse_row import sparse_weights
+from htvm.backend.kernels.requant import Requant
+from htvm.backend.kernels.scalar import conv2d_weights
 from htvm.dialects import row_weights
 
 EXCESS = np.dtype([("tap", "<u2"), ("channel", "u1"), ("weight", "i1")])

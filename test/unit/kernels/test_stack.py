@@ -1,4 +1,4 @@
-"""Kernels take no more of the stack than backend/c/headers.py says, whatever their form; and how that is found."""
+"""Kernels take no more of the stack than their descriptions say, whatever their form; and how that is found."""
 
 import re
 from pathlib import Path
@@ -7,9 +7,10 @@ import native
 import pytest
 from machine import RISCV_GCC, machine
 
+from htvm.backend import kernels as kernels_of_htvm
 from htvm.backend import targets
+from htvm.backend.c import elementwise_steps, headers, linear_steps, real_steps, reduction_steps
 from htvm.backend.c.emit import start_up
-from htvm.backend.c.headers import STACK_BYTES
 from htvm.runtime.simulator.program import read_program
 from htvm.runtime.simulator.stack import UnknownStack, worst_stack_bytes
 from htvm.runtime.simulator.toolchain import toolchain
@@ -19,6 +20,17 @@ assert ENUM is not None
 FORMS = tuple(re.findall(r"^ +HTVM_(\w+),", ENUM[1], re.MULTILINE))
 COMPILERS = [None, *([RISCV_GCC] if machine().riscv_gcc else [])]
 SOC = targets.load("rv32")
+
+OTHER_HEADERS = [
+    item
+    for module in (elementwise_steps, linear_steps, real_steps, reduction_steps)
+    for item in vars(module).values()
+    if isinstance(item, headers.Header)
+]
+STACK_BYTES = {each.header: each.stack_bytes for each in kernels_of_htvm.own().values()} | {
+    each.name: each.stack_bytes for each in OTHER_HEADERS
+}
+"""The most that a call takes of the stack, by header."""
 
 
 WEIGHTED = (

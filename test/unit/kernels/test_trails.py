@@ -9,10 +9,11 @@ import reference
 from native import Case
 from scaling import limits_of, random_scaling
 
-from htvm.backend.c.constants import conv2d_weights, window_order
+from htvm.backend import kernels
+from htvm.backend.kernels.built_in.packed import window_order
+from htvm.backend.kernels.scalar import conv2d_weights
+from htvm.backend.kernels.trails import Trail, Walk
 from htvm.dialects import packed_weights, winograd_weights
-from htvm.passes.analysis.packing import Trail
-from htvm.passes.analysis.trails import Walk, trail_of
 
 KERNELS = ("packed", "winograd", "collected", "in_place", "depthwise_3x3", "depthwise_words")
 POISON = 0x5A
@@ -62,7 +63,6 @@ def trailing_case(kernel: str, seed: int) -> tuple[Case, Walk]:
     y_memory, y_strides = native.laid_out(expected, NHWC)
     out_size = acc.shape[2:]
     walk = Walk(
-        kernel,
         groups,
         (groups * channels, groups * outputs),
         size,
@@ -76,7 +76,7 @@ def trailing_case(kernel: str, seed: int) -> tuple[Case, Walk]:
         1,
         expected.itemsize,
     )
-    along_columns = is_depthwise and out_size[0] > out_size[1]  # as backend/c/linear_steps.py does it
+    along_columns = is_depthwise and out_size[0] > out_size[1]  # as depthwise_call does it
     turn = (lambda pair: tuple(pair)[::-1]) if along_columns else tuple
     if along_columns:
         weights = np.swapaxes(weights, 2, 3)
@@ -158,7 +158,10 @@ def overlapped(case: Case, gap: int) -> Case:
 
 def known(kernel: str, count: int) -> list[tuple[Case, Trail]]:
     """Return random cases of a kernel that may overlap, and how."""
-    found = [(case, trail_of(walk)) for case, walk in (trailing_case(kernel, seed) for seed in range(count))]
+    found = [
+        (case, kernels.found(kernel).trail_of(walk))
+        for case, walk in (trailing_case(kernel, seed) for seed in range(count))
+    ]
     return [(case, trail) for case, trail in found if trail is not None]
 
 
@@ -204,6 +207,6 @@ def channels_of(case: Case):
 def test_distances_of_a_feature_map_of_48_by_48(kernel, stride, distance):
     groups, out = (8, 48 // stride) if kernel.startswith("depthwise") else (1, 48 // stride)
     x, y = (1, 48 * 8, 8), (1, out * 8, 8)
-    walk = Walk(kernel, groups, (8, 8), (48, 48), (out, out), (3, 3), (stride, stride), (1, 1), (1, 1), x, y)
-    trail = trail_of(walk)
+    walk = Walk(groups, (8, 8), (48, 48), (out, out), (3, 3), (stride, stride), (1, 1), (1, 1), x, y)
+    trail = kernels.found(kernel).trail_of(walk)
     assert trail is not None and trail.distance == distance

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from htvm.passes.analysis.linear_kernels import Linear, Plan, plans
+from htvm.backend import kernels
+from htvm.backend.kernels import Linear, Plan
 
 
 def row(weights: np.ndarray, skip: int | None = None) -> dict[tuple[str, int | None], Plan]:
@@ -24,7 +25,7 @@ def row(weights: np.ndarray, skip: int | None = None) -> dict[tuple[str, int | N
         activation_bytes=sum(weights.shape),
         skip=skip,
     )
-    return {(plan.kernel, plan.skip): plan for plan in plans(linear)}
+    return {(plan.kernel, plan.skip): plan for each in kernels.own().values() for plan in each.plans_of(linear)}
 
 
 def test_skipping_costs_little_where_nothing_is_skipped_and_saves_much_where_half_is():

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from htvm.backend.c import linear_steps
 from htvm.backend.c.commands import Commands
-from htvm.backend.c.convolution import Convolution
-from htvm.backend.c.requant import Requant
+from htvm.backend.kernels.convolution import Convolution
+from htvm.backend.kernels.requant import Requant
 from htvm.backend.targets.engines.array_engine import ArrayEngine
 from htvm.dialects import accel
 from htvm.passes.planning.plan_memory import PlanMemory
@@ -29,13 +30,13 @@ def wrong_shift(patch: pytest.MonkeyPatch) -> None:
 
 def off_by_one(patch: pytest.MonkeyPatch) -> None:
     """The C of a convolution with stride 2 reads windows one row too low."""
-    right = Convolution.of
+    right = linear_steps.convolution_of
 
     def of(layer: object) -> Convolution:
         found = right(layer)
         return dataclasses.replace(found, pad_top=found.pad_top - 1) if found.strides == (2, 2) else found
 
-    patch.setattr(Convolution, "of", staticmethod(of))
+    patch.setattr(linear_steps, "convolution_of", of)
 
 
 def crash(patch: pytest.MonkeyPatch) -> None:

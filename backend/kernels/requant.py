@@ -9,6 +9,8 @@ from mlir import ir
 
 from htvm.dialects import accel
 
+from .fields import Field, Fields
+
 RAW, NARROW, NARROW_EACH, WIDE, HALF_EVEN = "RAW", "NARROW", "NARROW_EACH", "WIDE", "HALF_EVEN"
 CORRECTED, DOUBLE_ROUND = "CORRECTED", "DOUBLE_ROUND"
 
@@ -118,3 +120,15 @@ def _wrapped(numbers: np.ndarray, bits: int) -> np.ndarray:
     """Return numbers modulo 2^bits, as signed ones."""
     unused = 64 - bits
     return numbers << unused >> unused
+
+
+def requant_fields(requant: Requant) -> Fields:
+    fields: dict[str, Field] = {
+        "pre_shift shift": (requant.pre_shift, requant.layer_shift),
+        "min max": (requant.min, requant.max),
+    }
+    if requant.form in (NARROW_EACH, DOUBLE_ROUND):
+        fields["zero_point"] = requant.zero_point
+    if requant.form in (HALF_EVEN, CORRECTED):
+        fields["zero_point tie_below"] = (requant.zero_point, requant.tie_below)
+    return fields

@@ -1,0 +1,1 @@
+"""htvm's own kernels, one file for each, or for those that share a header."""

@@ -1,0 +1,41 @@
+"""Kernel "in_place": windows are read where they are, one multiplication for each product."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ..scalar import CODE_BYTES, STACK_BYTES, conv2d_call, scalar_blocks, scalar_tap
+from ..spec import KernelSpec, Linear, Plan, is_depthwise
+from ..trails import Trail, Walk, in_steps
+
+
+def plans(linear: Linear) -> Iterator[Plan]:
+    """Yield blocks of 8 outputs, 10 instructions for a row of a window."""
+    if is_depthwise(linear) or not linear.windows_are_rows:
+        return
+    rows = linear.weights.shape[2]
+    instructions = scalar_blocks(linear) * (scalar_tap(linear) * linear.taps + 10 * rows) + 12 * linear.outputs
+    yield Plan("in_place", instructions, linear.weights.nbytes)
+
+
+def pairs(walk: Walk) -> np.ndarray:
+    """Return steps of two pixels that hold every pair of neighbours, whichever pixel of a row a pair begins at."""
+    return np.broadcast_to(np.arange(walk.out_size[0])[:, None], walk.out_size)
+
+
+def trail(walk: Walk) -> Trail | None:
+    """Return the trail: all of a pair of pixels is read again for each block of channels."""
+    return in_steps(walk, pairs(walk), is_held=True)
+
+
+KERNEL = KernelSpec(
+    name="in_place",
+    header="htvm_conv2d.h",
+    plans=plans,
+    call=lambda site: conv2d_call(site, is_collected=False),
+    trail=trail,
+    code_bytes=CODE_BYTES,
+    stack_bytes=STACK_BYTES,
+)

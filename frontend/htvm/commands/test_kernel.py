@@ -1,0 +1,107 @@
+"""htvm test-kernel: is a kernel of the host what its description says, and is it faster than htvm's own?"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from htvm.commands.arguments import add_cc, add_output, add_seed, count, kernel_file, say, write_json
+from htvm.commands.failures import usage_error
+
+if TYPE_CHECKING:
+    from htvm.verification.kernels import KernelCheck
+
+EXAMPLES = """\
+examples:
+  htvm test-kernel my_kernels.py                                   random layers that the kernels compute
+  htvm test-kernel my_kernels.py --shapes 16x8x8:32x3x3+1          a layer CxHxW:KxRxS[/stride][+pad][@groups]
+
+Each layer is computed with random inputs and with inputs at their limits, in unaligned buffers, over its own input
+where the description has a trail, with poison in scratch memory; on the simulator, and natively under sanitizers where
+all sources are C. Results are compared with what the layer means. The exit status is 1 if something is wrong, or if
+the kernel computes no layer.
+"""
+
+LAYERS = 16
+PROBLEMS = 5
+"""How many are printed; --json has all."""
+
+
+def add_arguments(to: argparse.ArgumentParser) -> None:
+    to.add_argument("file", type=kernel_file, metavar="FILE", help="a Python file that describes kernels")
+    to.add_argument("--kernel", metavar="NAME", help="only this one of its kernels")
+    to.add_argument("--shapes", nargs="+", default=[], metavar="S", help="layers to test with, in place of random ones")
+    to.add_argument("--layers", type=count, default=LAYERS, metavar="N", help=f"random layers (default: {LAYERS})")
+    add_seed(to)
+    add_cc(to)
+    add_output(to, "what was found")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from htvm.backend import kernels
+    from htvm.verification.kernel_layers import parse_shape
+    from htvm.verification.kernels import check_kernel
+
+    checks: list[KernelCheck] = []
+    for name in chosen(arguments, "htvm test-kernel"):
+        spec = kernels.found(name)
+        types = spec.types or ("i8", "i8", "i8")
+        try:
+            named = [parse_shape(text, types) for text in arguments.shapes]
+        except ValueError as error:
+            usage_error("htvm test-kernel", f"--shapes: {error}")
+        checks.append(check_kernel(spec, arguments.layers, arguments.seed, named, arguments.cc))
+    write_json(arguments.json, {"kernels": [asdict(check) | {"sound": check.is_sound} for check in checks]})
+    for check in checks:
+        say(arguments, text(check))
+    return 0 if all(check.is_sound for check in checks) else 1
+
+
+def chosen(arguments: argparse.Namespace, command: str) -> list[str]:
+    """Return the names of the file's kernels, or the one that --kernel names."""
+    from htvm.backend import kernels
+
+    names = kernels.load(arguments.file)
+    if arguments.kernel is None:
+        return list(names)
+    if arguments.kernel not in names:
+        usage_error(command, f"{arguments.file} has no kernel '{arguments.kernel}', expected one of {', '.join(names)}")
+    return [arguments.kernel]
+
+
+def text(check: KernelCheck) -> str:
+    """Return what was found about a kernel, for people."""
+    verdict = "NOT as it says" if check.problems else "as it says" if check.layers else "not tried"
+    lines = [f"{check.kernel}: {verdict}"]
+    if check.layers:
+        lines.append(f"  {check.layers} layers, {check.compared:,} values compared on the simulator; {check.native}")
+    elif not check.problems:
+        lines.append("  no layer was accepted; --shapes names some. Others were refused because:")
+        lines += [f"    {reason}" for reason in check.refused[:PROBLEMS]]
+    lines += [f"  {problem}" for problem in check.problems[:PROBLEMS]]
+    if len(check.problems) > PROBLEMS:
+        lines.append(f"  and {len(check.problems) - PROBLEMS} more")
+    return "\n".join([*lines, *table(check)])
+
+
+def table(check: KernelCheck) -> list[str]:
+    """Return the lines of a table: what each layer takes per multiplication, beside htvm's own kernel."""
+    if not check.measured:
+        return []
+    width = max(len(each.layer) for each in check.measured)
+    head = ("instr./MAC", "cycles/MAC", "htvm's own", "instr./MAC", "cycles/MAC", "speed", "predicted")
+    lines = [f"  {'layer':{width}}  " + "  ".join(f"{each:>10}" for each in head)]
+    for each in check.measured:
+        numbers = (
+            f"{each.instructions / each.macs:.2f}",
+            f"{each.cycles / each.macs:.2f}",
+            each.own_kernel[:13],
+            f"{each.own_instructions / each.macs:.2f}",
+            f"{each.own_cycles / each.macs:.2f}",
+            f"{each.own_cycles / each.cycles:.2f}x",
+            f"{100 * (each.predicted / each.instructions - 1):+.0f} %",
+        )
+        lines.append(f"  {each.layer:{width}}  " + "  ".join(f"{each:>10}" for each in numbers))
+    cycles, own = (sum(getattr(each, name) for each in check.measured) for name in ("cycles", "own_cycles"))
+    return [*lines, f"  all of them: {own / cycles:.2f} times as fast as htvm's own; predicted: of instructions"]

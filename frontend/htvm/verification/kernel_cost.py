@@ -1,0 +1,42 @@
+"""The cost of a kernel as a formula, fitted to layers that were measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from htvm.verification.kernels import Measured
+
+TERMS = ("macs", "outputs", "batch * layer.pixels", "batch")
+"""What the formula sums over: properties of htvm.kernels.Linear."""
+
+
+@dataclass(frozen=True)
+class FittedCost:
+    """factors: of each of TERMS. largest_error: the largest relative one."""
+
+    factors: tuple[float, ...]
+    largest_error: float
+
+    def __str__(self) -> str:
+        """Return the field of a description."""
+        parts = [f"{factor:.3g} * layer.{term}" for factor, term in zip(self.factors, TERMS) if factor >= 0.005]
+        return f"cost=lambda layer: {' + '.join(parts) or '0'},"
+
+
+def fit(measured: Sequence[Measured]) -> FittedCost:
+    """Fit instructions as a sum over TERMS with factors of at least 0, least squares of relative errors."""
+    terms = np.array([each.terms for each in measured], float)
+    wanted = np.array([each.instructions for each in measured], float)
+    rows, ones = terms / wanted[:, None], np.ones(len(wanted))
+    used = list(range(len(TERMS)))
+    factors = np.zeros(len(TERMS))
+    while used:
+        solved = np.linalg.lstsq(rows[:, used], ones, rcond=None)[0]
+        if solved.min() >= 0:
+            factors[used] = solved
+            break
+        del used[int(solved.argmin())]
+    return FittedCost(tuple(map(float, factors)), float(np.abs(rows @ factors - 1).max()))
