@@ -18,7 +18,7 @@ from .convolution import Linear, convolution_of, kernel_of, weights_4d
 from .headers import ELEMENTWISE, Header
 from .movement_steps import copy
 from .step import Loop, Step
-from .syntax import NULL, Argument, Pointer
+from .syntax import NULL, Argument
 from .values import element_type, shape, strides
 from .writers import writes
 
@@ -40,9 +40,10 @@ def linear(step: Step, layer: Linear) -> None:
         requant = step.shared.forms[layer]
     step.macs = conv.macs
     spec = kernels.found(kernel_of(layer))
-    types = (element_type(value) for value in (layer.input, layer.weights, step.output))
+    x_type, w_type, y_type = (element_type(value) for value in (layer.input, layer.weights, step.output))
     run, skip = (each.value if each is not None else None for each in (layer.run, layer.skip))
-    call = spec.call_of(Site(conv, weights, requant, *types, run, skip, bool(step.scratch_buffers)))
+    has_scratch = bool(step.scratch_buffers)
+    call = spec.call_of(Site(conv, weights, requant, x_type, w_type, y_type, run, skip, has_scratch))
     function = step.kernel_of(spec, call, requant.form)
     x, y = step.reads(layer.input, "x"), step.writes(step.output)
     address = step.struct(call.struct, "layer", call.fields)
@@ -86,7 +87,7 @@ def _computed_weights(step: Step, layer: Linear, conv: Convolution, requant: Req
     step.call_for_each(conv.batch, kernel, {x: conv.x[0], y: conv.y[0]}, address, x, *arrays, y)
 
 
-def _written(step: Step, data: ConstantArray) -> Pointer | str:
+def _written(step: Step, data: ConstantArray) -> Argument:
     """Define a constant array of a kernel and return it; NULL if it is empty."""
     if data.struct_bytes:
         assert isinstance(data.numbers, list), "structs are rows of their fields"

@@ -236,10 +236,10 @@ class Step:
         """Return the name of the function that computes a layer by a kernel's call. output: the requantisation form."""
         self.shared.used[spec.name] = self.kernel_spec = spec
         if call.macro is None:
-            types = call.types
+            types = accel.present(call.types, "types")
             name = "_".join(["htvm_run", spec.name, *(each.short for each in types), output.lower()])
             self.shared.add(Header(spec.header, spec.stack_bytes))
-            self.shared.kernels[name] = KernelWrapper(name, spec.function, tuple(each.c for each in types), output)
+            self.shared.kernels[name] = KernelWrapper(name, spec.function, (types[0].c, types[1].c, types[2].c), output)
             return name
         helpers = [self.defined(spec, helper) for helper in call.helpers]
         return self.defined(spec, call.macro, helpers)

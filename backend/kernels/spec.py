@@ -190,7 +190,7 @@ class KernelCall:
     requant: Requant
     struct: str = "htvm_conv2d_layer"
     macro: Macro | None = None
-    types: tuple[ElementType, ...] = ()
+    types: tuple[ElementType, ElementType, ElementType] | None = None
     helpers: tuple[Macro, ...] = ()
     window: Window = Window.NONE
 

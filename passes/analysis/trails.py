@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from mlir import ir
 
-from htvm.backend import kernels
+import htvm.backend.kernels as kernels
 from htvm.backend.kernels.trails import Trail, Walk
 from htvm.backend.targets.soc import HOST
 from htvm.dialects import accel

@@ -38,7 +38,7 @@ from typing import ClassVar
 from mlir import ir
 from mlir.passmanager import ExternalPass
 
-from htvm.backend import kernels
+import htvm.backend.kernels as kernels
 from htvm.backend.kernels.scalar import BLOCK
 from htvm.backend.kernels.spec import KernelSpec, Linear, Plan
 from htvm.backend.targets.engines.host import INSTRUCTIONS

@@ -30,7 +30,7 @@ from mlir import ir
 from mlir.dialects import func, quant
 from mlir.passmanager import ExternalPass
 
-from htvm.backend import kernels as backend_kernels
+import htvm.backend.kernels as backend_kernels
 from htvm.backend.kernels import KernelSpec
 from htvm.backend.targets.soc import HOST, Soc
 from htvm.dialects import accel

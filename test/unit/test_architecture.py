@@ -49,7 +49,7 @@ LIBRARY = {
 MAY_IMPORT = {
     "dialects": set(),
     "backend.targets": {"dialects"},
-    "backend.kernels": {"dialects", "runtime"},
+    "backend.kernels": {"dialects"},
     "passes": {"dialects", "backend.targets", "backend.kernels"},
     "import_onnx": {"dialects"},
     "import_tosa": {"dialects"},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
@@ -152,8 +152,8 @@ class LayerSample:
         taps = prod(self.window) * self.channels // self.groups
         spread = 5500 * max(1, round(taps**0.5))  # of a sum of products of random bytes
         shift = 32 + max(0, (spread // 80).bit_length() - 1)
-        form = rng.choice(("narrow", "narrow", "each", "wide", "even"))
-        count = 1 if form in ("narrow", "even") else self.outputs
+        form = rng.choice(("narrow", "narrow", "narrow", "each", "each", "wide"))
+        count = 1 if form == "narrow" else self.outputs
         multipliers = [rng.randrange(1 << 30, 1 << 31) for _ in range(self.outputs)]
         shifts = [shift + (form != "narrow") * rng.randint(0, 1) for _ in range(count)]
         offsets = [rng.randint(-spread, spread) for _ in range(self.outputs)]
@@ -199,7 +199,9 @@ def parse_shape(text: str, types: tuple[str, str, str]) -> LayerSample:
         raise ValueError(f"'{text}' is no layer, expected CxHxW:KxRxS[/stride][+pad][@groups], such as 16x8x8:32x3x3+1")
     c, h, w, k, r, s = (int(each) for each in found.groups()[:6])
     stride, pad, groups = (int(each) if each else default for each, default in zip(found.groups()[6:], (1, 0, 1)))
-    sample = LayerSample("conv2d", c, k, (h, w), (r, s), (stride, stride), pads=(pad,) * 4, groups=groups, types=types)
+    sample = LayerSample(
+        "conv2d", c, k, (h, w), (r, s), (stride, stride), pads=(pad, pad, pad, pad), groups=groups, types=types, seed=1
+    )
     if min(c, h, w, k, r, s, stride, groups) < 1 or c % groups or k % groups or min(sample.out_size) < 1:
         raise ValueError(f"'{text}' is no layer: sizes must be at least 1, windows fit, groups divide C and K")
     return sample
@@ -247,7 +249,7 @@ def candidates(spec: KernelSpec, seed: int) -> Iterator[LayerSample]:
                 rng.choice((1, 1, 1, 1, 2, 3)),
                 types,
             )
-        sample = LayerSample(**{**vars(sample), "seed": seed * MOST_TRIES + number})
+        sample = replace(sample, seed=seed * MOST_TRIES + number)
         fits = min(sample.out_size) >= 1 and sample.channels % sample.groups == 0 == sample.outputs % sample.groups
         if fits and sample.macs <= MOST_MACS:
             yield sample

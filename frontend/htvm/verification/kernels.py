@@ -28,6 +28,7 @@ from htvm.diagnostics import CompileError
 from htvm.dialects import accel
 from htvm.dialects.semantics.interpreter import interpret
 from htvm.lowering import Pipeline
+from htvm.options import DEFAULTS
 from htvm.passes.analysis import linear_kernels
 from htvm.passes.analysis.trails import walk_of
 from htvm.project import Project
@@ -190,8 +191,9 @@ class Tested:
             {"node": f"layer_{number}", "op": sample.op, "kernel": spec.name} if spec else {}
             for number, sample in enumerate(samples)
         ]
-        options = {"kernels": [spec], "plan": pins} if spec is not None and spec.origin else {}
-        way = Pipeline(self.integer, self.soc, **options)
+        is_foreign = spec is not None and bool(spec.origin)
+        options = DEFAULTS.having(kernels=[spec], plan=pins) if is_foreign else DEFAULTS
+        way = Pipeline(self.integer, self.soc, options=options)
         scheduled = way.to("scheduled")
         facts: dict[int, tuple[Linear, Trail | None, int]] = {}
         self.kernel_names: dict[int, str] = {}
@@ -202,8 +204,9 @@ class Tested:
                     number = int(node.removeprefix("layer_"))
                     kernel = accel.present(layer.kernel, "kernel").value
                     self.kernel_names[number] = kernel
-                    is_map = isinstance(layer, accel.Conv2dOp) and layer.input.type.shape[0] == 1
-                    trail = kernels.found(kernel).trail_of(walk_of(layer)) if is_map and spec is not None else None
+                    trail = None
+                    if isinstance(layer, accel.Conv2dOp) and layer.input.type.shape[0] == 1 and spec is not None:
+                        trail = kernels.found(kernel).trail_of(walk_of(layer))
                     estimate = accel.attribute(layer, INSTRUCTIONS, ir.IntegerAttr)
                     facts[number] = (linear_kernels.read(layer), trail, estimate.value if estimate else 0)
         self.project: Project = way.compiled().project
