@@ -73,8 +73,13 @@ class Linear:
 
     @property
     def is_pointwise(self) -> bool:
-        """Whether each pixel is a row of neighbouring channels times the matrix of all weights."""
-        return self.window == self.strides == (1, 1) and self.is_inside and self.groups == 1 and self.x[0] == 1
+        """Whether each pixel is a row of neighbouring channels times the matrix of all weights.
+
+        Pixels follow each other in both feature maps: in C the layer has one row, with all pixels.
+        """
+        in_line = self.x[1] == self.in_size[1] * self.x[2] and self.y[1] == self.size[1] * self.y[2]
+        is_plain = self.window == self.strides == (1, 1) and self.is_inside and self.groups == 1
+        return self.op == "conv2d" and is_plain and self.x[0] == 1 and in_line
 
     @property
     def taps(self) -> int:
