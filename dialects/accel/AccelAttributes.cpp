@@ -17,9 +17,7 @@ using namespace htvm::accel;
 #include "AccelEnums.cpp.inc"
 
 /// Parse and print the name of a kernel, a bare word.
-static ParseResult parseKernelName(AsmParser &parser, std::string &name) {
-  return parser.parseKeywordOrString(&name);
-}
+static ParseResult parseKernelName(AsmParser &parser, std::string &name) { return parser.parseKeywordOrString(&name); }
 
 static void printKernelName(AsmPrinter &printer, StringRef name) { printer.printKeywordOrString(name); }
 

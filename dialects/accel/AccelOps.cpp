@@ -248,7 +248,8 @@ static LogicalResult verifyScratch(Layer layer) {
 }
 
 /// Check how the host computes a linear layer: what is said of a kernel needs one, and scratch memory has
-/// `scratch_bytes`. Which kernels take which of these, verify-stage checks: kernels are described outside of the dialect.
+/// `scratch_bytes`. Which kernels take which of these, verify-stage checks: kernels are described outside of the
+/// dialect.
 template <typename Layer>
 static LogicalResult verifyKernel(Layer layer) {
   if (!layer.getKernel() && (layer.getRun() || layer.getSkip()))

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 
 from htvm.commands.arguments import add_cc, add_output, add_seed, count, kernel_file, say, write_json
-from htvm.commands.test_kernel import chosen
+from htvm.commands.test_kernel import chosen, shapes
 
 EXAMPLES = """\
 examples:
   htvm fit-cost my_kernels.py                    a formula for the field `cost` of each kernel
   htvm fit-cost my_kernels.py --layers 40        from more layers
+  htvm fit-cost my_kernels.py --shapes 8x48x48:16x1x1 16x24x24:32x1x1      from those that matter
 
-The formula gives instructions: a sum over products, outputs, pixels and images, each times a number of at least 0, such
-that relative errors are small. The layers are those of test-kernel; the exit status is 1 if the kernel is wrong.
+The formula is a sum over products, outputs, pixels and images, each times a number of at least 0, such that relative
+errors are small; and that times what the estimates of htvm's own kernels are of the truth for the same layers, so that
+choose-kernels compares alike. The layers are those of test-kernel; the exit status is 1 if the kernel is wrong.
 """
 
 LAYERS = 24
@@ -22,6 +25,7 @@ LAYERS = 24
 def add_arguments(to: argparse.ArgumentParser) -> None:
     to.add_argument("file", type=kernel_file, metavar="FILE", help="a Python file that describes kernels")
     to.add_argument("--kernel", metavar="NAME", help="only this one of its kernels")
+    to.add_argument("--shapes", nargs="+", default=[], metavar="S", help="layers to fit to, in place of random ones")
     to.add_argument("--layers", type=count, default=LAYERS, metavar="N", help=f"random layers (default: {LAYERS})")
     add_seed(to)
     add_cc(to)
@@ -37,13 +41,20 @@ def run(arguments: argparse.Namespace) -> int:
     found: dict[str, object] = {}
     is_sound = True
     for name in chosen(arguments, "htvm fit-cost"):
-        check = check_kernel(kernels.found(name), arguments.layers, arguments.seed, cc=arguments.cc)
+        spec = kernels.found(name)
+        check = check_kernel(
+            spec, arguments.layers, arguments.seed, shapes(arguments, spec, "htvm fit-cost"), arguments.cc
+        )
         if not check.is_sound:
             is_sound = False
             say(arguments, text(check))
             continue
         cost = fit(check.measured)
-        found[name] = {"factors": cost.factors, "largest_error": cost.largest_error, "layers": check.layers}
-        say(arguments, f"{name}: of {check.layers} layers, at most {100 * cost.largest_error:.0f} % off\n    {cost}")
+        found[name] = asdict(cost) | {"layers": check.layers}
+        say(
+            arguments,
+            f"{name}: of {check.layers} layers, at most {100 * cost.largest_error:.0f} % off\n    {cost}\n"
+            f"  times {cost.scale:.2f}: the estimates of htvm's own kernels for them, as a share of what they take",
+        )
     write_json(arguments.json, found)
     return 0 if is_sound else 1

@@ -10,6 +10,8 @@ from htvm.commands.arguments import add_cc, add_output, add_seed, count, kernel_
 from htvm.commands.failures import usage_error
 
 if TYPE_CHECKING:
+    from htvm.backend.kernels import KernelSpec
+    from htvm.verification.kernel_layers import LayerSample
     from htvm.verification.kernels import KernelCheck
 
 EXAMPLES = """\
@@ -40,22 +42,27 @@ def add_arguments(to: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from htvm.backend import kernels
-    from htvm.verification.kernel_layers import parse_shape
     from htvm.verification.kernels import check_kernel
 
     checks: list[KernelCheck] = []
     for name in chosen(arguments, "htvm test-kernel"):
         spec = kernels.found(name)
-        types = spec.types or ("i8", "i8", "i8")
-        try:
-            named = [parse_shape(text, types) for text in arguments.shapes]
-        except ValueError as error:
-            usage_error("htvm test-kernel", f"--shapes: {error}")
+        named = shapes(arguments, spec, "htvm test-kernel")
         checks.append(check_kernel(spec, arguments.layers, arguments.seed, named, arguments.cc))
     write_json(arguments.json, {"kernels": [asdict(check) | {"sound": check.is_sound} for check in checks]})
     for check in checks:
         say(arguments, text(check))
     return 0 if all(check.is_sound for check in checks) else 1
+
+
+def shapes(arguments: argparse.Namespace, spec: KernelSpec, command: str) -> list[LayerSample]:
+    """Return the layers that --shapes names."""
+    from htvm.verification.kernel_layers import parse_shape
+
+    try:
+        return [parse_shape(text, spec.types or ("i8", "i8", "i8")) for text in arguments.shapes]
+    except ValueError as error:
+        usage_error(command, f"--shapes: {error}")
 
 
 def chosen(arguments: argparse.Namespace, command: str) -> list[str]:

@@ -15,10 +15,15 @@ TERMS = ("macs", "outputs", "batch * layer.pixels", "batch")
 
 @dataclass(frozen=True)
 class FittedCost:
-    """factors: of each of TERMS. largest_error: the largest relative one."""
+    """factors: of TERMS, times `scale`. largest_error: the largest relative one.
+
+    scale: the estimates of htvm's own kernels for the same layers, as a share of what those take: with it
+    choose-kernels compares alike.
+    """
 
     factors: tuple[float, ...]
     largest_error: float
+    scale: float
 
     def __str__(self) -> str:
         """Return the field of a description."""
@@ -39,4 +44,7 @@ def fit(measured: Sequence[Measured]) -> FittedCost:
             factors[used] = solved
             break
         del used[int(solved.argmin())]
-    return FittedCost(tuple(map(float, factors)), float(np.abs(rows @ factors - 1).max()))
+    error = float(np.abs(rows @ factors - 1).max())
+    shares = [each.own_predicted / each.own_instructions for each in measured]
+    scale = float(np.exp(np.mean(np.log(shares))))
+    return FittedCost(tuple(map(float, scale * factors)), error, scale)

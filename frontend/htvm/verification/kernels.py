@@ -69,7 +69,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a layer takes on the simulator: by the kernel, by htvm's own, and by the kernel's estimate.
+    """What a layer takes on the simulator: by the kernel and by htvm's own; and their estimates of instructions.
 
     terms: its products, outputs, pixels and images.
     """
@@ -81,6 +81,7 @@ class Measured:
     own_kernel: str
     own_instructions: int
     own_cycles: int
+    own_predicted: int
     predicted: int
     terms: tuple[int, int, int, int]
 
@@ -171,6 +172,7 @@ def measured(tested: Tested, own: Tested) -> Iterator[Measured]:
             own.kernel_names[case.number],
             theirs.instructions,
             theirs.cycles,
+            others[case.number].predicted,
             case.predicted,
             (linear.macs, linear.outputs, linear.batch * linear.pixels, linear.batch),
         )
