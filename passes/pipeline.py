@@ -46,6 +46,8 @@ PHASES: dict[str, tuple[str, ...]] = {
         "verify-stage{stage=integer}",
     ),
     "dispatched": (
+        "unsign-integers",
+        "split-rounding",  # after it: engines are asked, which must see the types that they read
         "fuse-converters",
         "convert-lut-to-depthwise",
         "transpose-spatial-dims",

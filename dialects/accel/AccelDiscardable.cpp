@@ -102,6 +102,7 @@ bool isEach(Attribute value) {
 /// Of operations: layers, launches, functions, the module.
 constexpr Rule ofOperations[] = {
     {"channels_first", "the name alone", isUnit},
+    {"unsigned", "the name alone", isUnit},
     {"capacity", "bytes by memory, integers of at least 0", isEach<isCount>},
     {"arena", "bytes by memory, integers of at least 0", isEach<isCount>},
     {"arena_room", "bytes by memory, integers of at least 0", isEach<isCount>},

@@ -48,6 +48,11 @@ ARENA_ROOM = "accel.arena_room"
 INNER_ATTRIBUTE = "accel.inner"
 """On a layer, and on the first launch of it: what it makes is not, or not in this shape, a tensor of the ONNX file."""
 
+CHANNELS_FIRST_ATTRIBUTE = "accel.channels_first"
+"""On a layer: what it makes is a tensor of the model [N, H, W, C] with its channels first."""
+UNSIGNED_ATTRIBUTE = "accel.unsigned"
+"""On a layer, and on the first launch of it: what it makes is a tensor of the model with 128 added to each integer."""
+
 
 EXTREMES = (PoolKind.MAX, PoolKind.MIN)
 """Pools that choose one of the elements of a window."""

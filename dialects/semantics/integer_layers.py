@@ -91,6 +91,8 @@ def shift_and_clamp(scaled: np.ndarray, requant: accel.RequantAttr, shift: np.nd
 
 def fit(array: np.ndarray, bits: int, what: str) -> np.ndarray:
     """Return `array` as int64. Raises OverflowError, which calls it `what`, if `bits` bits do not hold it."""
+    if bits == 64 and array.dtype != object:
+        return array.astype(np.int64)  # NumPy 2.1.3 may crash where it compares these with 2^63
     limit = 1 << (bits - 1)
     outside = array[(array < -limit) | (array >= limit)]
     if outside.size:

@@ -33,7 +33,8 @@ def values(module: ir.Module, inputs: Mapping[str, np.ndarray], converted: ir.Mo
         found[names[op]] = result
 
     _run(module, inputs, observe)
-    first = {accel.node(layer) for layer in accel.layers(converted) if "accel.channels_first" in layer.attributes}
+    moved = (layer for layer in accel.layers(converted) if accel.CHANNELS_FIRST_ATTRIBUTE in layer.attributes)
+    first = set(map(accel.node, moved))
     return {name: each.transpose(FIRST) if name in first and each.ndim == 4 else each for name, each in found.items()}
 
 

@@ -25,6 +25,12 @@ SOLVER_LIMIT = 10.0
 MOST_SOLVED = 200
 """Items; the solver's model grows with their square."""
 
+MANY = 128
+"""Items of which better orders are looked for, before the solver is asked: it seldom ends with more."""
+
+ROUNDS = 8
+"""Of looking for a better order."""
+
 
 IN_PLACE = Trail(0, 0)
 Trails = Mapping[tuple[int, int], Trail]
@@ -61,6 +67,8 @@ def pack(items: Sequence[Item], trails: Trails, limit: float = SOLVER_LIMIT, eno
     bound = max((load for _, load in loads(items, trails)), default=0)
     offsets = min((_greedy(items, trails, order) for order in _orders(items)), key=lambda o: _peak(items, o))
     packing = Packing(offsets, _peak(items, offsets), bound)
+    if len(items) > MANY and not packing.is_optimal:
+        packing = _reordered(items, trails, packing)
     is_enough = len(items) > MOST_SOLVED and packing.peak <= enough
     return packing if packing.is_optimal or is_enough else _solve(items, trails, packing, limit)
 
@@ -125,6 +133,22 @@ def _greedy(items: Sequence[Item], trails: Trails, order: Sequence[int]) -> tupl
             if offset >= 0 and all(_fits(items, trails, number, offset, other, placed[other]) for other in met)
         )
     return tuple(placed[number] for number in range(len(items)))
+
+
+def _reordered(items: Sequence[Item], trails: Trails, seed: Packing) -> Packing:
+    """Return a packing from orders in which what reached furthest up is placed earlier; `seed` if none is better."""
+    best = seed
+    for order in _orders(items):
+        for _ in range(ROUNDS):
+            offsets = _greedy(items, trails, order)
+            peak = _peak(items, offsets)
+            best = min(best, Packing(offsets, peak, seed.lower_bound), key=lambda each: each.peak)
+            if best.is_optimal:
+                return best
+            for number in [each for each in order if offsets[each] + items[each].size == peak]:
+                place = order.index(number)
+                order.insert(place // 2, order.pop(place))
+    return best
 
 
 def _fits(items: Sequence[Item], trails: Trails, number: int, offset: int, other: int, other_offset: int) -> bool:

@@ -385,7 +385,7 @@ def describe(launch: accel.LaunchOp, task: Task) -> None:
     attributes["accel.op"] = ir.StringAttr.get(layer.name)
     attributes["accel.shape"] = ir.DenseI64ArrayAttr.get(list(shape))
     attributes["accel.macs"] = accel.integer(task.whole.macs)
-    for name in (NAME, FORM, "accel.predicted", accel.INNER_ATTRIBUTE, inserted.ATTRIBUTE):
+    for name in (NAME, FORM, "accel.predicted", accel.INNER_ATTRIBUTE, accel.UNSIGNED_ATTRIBUTE, inserted.ATTRIBUTE):
         if name in layer.attributes:
             attributes[name] = layer.attributes[name]
 

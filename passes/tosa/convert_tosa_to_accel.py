@@ -175,7 +175,7 @@ def mark(layers: Sequence[accel.Layer], made: ir.Value, form: Form, is_whole: bo
         if accel.output(layer) not in whole:
             layer.attributes[accel.INNER_ATTRIBUTE] = ir.UnitAttr.get()
         elif form is Form.FIRST:
-            layer.attributes["accel.channels_first"] = ir.UnitAttr.get()
+            layer.attributes[accel.CHANNELS_FIRST_ATTRIBUTE] = ir.UnitAttr.get()
 
 
 def called(function: func.FuncOp, outlined: Outlined, builder: Builder, symbols: Names) -> ir.Value:

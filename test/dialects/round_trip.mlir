@@ -210,7 +210,7 @@ module attributes {accel.options = #accel.options<objective = energy, requant = 
   func.func @notes(%x: tensor<4xi8> {accel.interface = "float32", accel.name = "x", accel.axis = 1 : i64, accel.nearest, accel.offset = 0 : i64, accel.offsets = array<f64: 0.0, 1.0>, accel.scales = array<f64: 0.5, 0.25>, accel.range = array<i64: -128, 127>, accel.rounding = #accel.rounding<floor>, accel.scale = 0.5 : f64, accel.zero_point = 3 : i64, accel.result}) -> tensor<4xi8>
       attributes {accel.order = #accel.optimality<optimal>, accel.placement = #accel.optimality<bounded>} {
     // CHECK: accel.inserted = #accel.inserted<purpose = refit_scales, before = !quant.uniform<i8:f32, 5.000000e-01:3>, after = !quant.uniform<i8:f32, 5.000000e-01:3>>
-    %y = accel.reshape %x {accel.data_bytes = 4 : i64, accel.inexact = #accel.inexact<count = 1, channel = 0, accumulator = 7>, accel.inner, accel.channels_first,
+    %y = accel.reshape %x {accel.data_bytes = 4 : i64, accel.inexact = #accel.inexact<count = 1, channel = 0, accumulator = 7>, accel.inner, accel.channels_first, accel.unsigned,
                            accel.inserted = #accel.inserted<purpose = refit_scales, before = !q, after = !q>, accel.macs = 0 : i64, accel.memory = "ram", accel.weights_memory = "flash", accel.instructions = 9 : i64,
                            accel.form = #accel.form<kind = rows_as_channels, outputs = 4, rows = 5>, accel.op = "accel.conv2d",
                            accel.predicted = #accel.predicted<cycles = 3, bound = 2>, accel.predicted_cycles = 3 : i64, accel.range = array<i64: 0, 1>, accel.shape = array<i64: 4>,

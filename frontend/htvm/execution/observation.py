@@ -117,7 +117,7 @@ def _tile(operations: Sequence[ir.OpView], step: Step, made: bytes) -> Observati
     launch, *following = operations
     assert isinstance(launch, accel.LaunchOp), launch.operation.name
     job = Job.of(launch.job)
-    array = np.frombuffer(made, np.int8)
+    array = np.frombuffer(made, np.dtype(element_type(launch.out).numpy).newbyteorder("<"))
     if job.layout == Layout.NHWC:
         array = array.reshape(*job.out_size, job.outputs).transpose(2, 0, 1)
     shape = launch.out.type.shape

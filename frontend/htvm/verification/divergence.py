@@ -9,6 +9,7 @@ from itertools import groupby
 import numpy as np
 
 from htvm.backend.c.program import read_program
+from htvm.dialects import accel
 from htvm.dialects.semantics.real import Real
 from htvm.driver import CompiledModel
 from htvm.execution.observation import Observation, observed
@@ -62,6 +63,8 @@ def first_divergence(compiled: CompiledModel, program: Program, sample: Mapping[
         wanted = None if name is None else _integers(meant[name])
         if name is None or wanted is None:
             continue
+        if accel.UNSIGNED_ATTRIBUTE in step.layer.operation.attributes:
+            wanted = wanted + 128
         tiles = list(parts)
         found = _assembled(tiles, wanted)
         if found is None:
