@@ -240,6 +240,8 @@ class ModuleSource:
         if INPUT in options.passes:
             run_passes(options.passes[INPUT], module, None, self.label)
         front_end = front_end_of(dialects_of(module.operation))
+        if front_end is not None and options.function is not None:
+            _leave(module, options.function)
         if front_end is not None and front_end.prepare is not None:
             try:
                 with context:
@@ -406,6 +408,15 @@ def _choose(module: ir.Module, name: str | None, label: str) -> None:
     ]
     if problems:
         raise ModelError(problems)
+
+
+def _leave(module: ir.Module, name: str) -> None:
+    """Leave one function and those that are private in a module of a front end, if it has one of that name."""
+    functions = [op for op in module.body.operations if isinstance(op, func.FuncOp)]
+    if any(each.name.value == name for each in functions):
+        for each in functions:
+            if each.name.value != name and not accel.is_private(each):
+                each.operation.erase()
 
 
 def _calls(module: ir.Module) -> list[tuple[str, str]]:

@@ -1,12 +1,17 @@
 """A module of tosa made ready: sizes of open inputs, and the rounding of fully connected layers."""
 
+from pathlib import Path
+
 import pytest
 from mlir import ir
 from tosa.text import Function
 
 from htvm import dialects
+from htvm.dialects.accel import present
 from htvm.dialects.semantics.tosa.reading import literal
 from htvm.import_tosa import TosaError, prepare
+from htvm.options import CompileOptions
+from htvm.sources import ModuleSource, source_of
 
 
 def layers(matrix: bool) -> Function:
@@ -76,3 +81,13 @@ def test_sizes_that_a_reshape_leaves_open_are_stated() -> None:
     (function,) = module.body.operations
     (reshape,) = (op for op in function.body.blocks[0] if op.operation.name == "tosa.reshape")
     assert literal(reshape.operation.operands[1].owner).tolist() == [3, 4]
+
+
+def test_one_of_several_functions_is_what_the_module_means(tmp_path: Path) -> None:
+    first, second = (f"func.func @{name}{OPEN.partition('@net')[2]}" for name in ("first", "second"))
+    (tmp_path / "two.mlir").write_text(first.replace("tosa.identity", "tosa.abs") + second)
+    source = source_of(tmp_path / "two.mlir")
+    assert isinstance(source, ModuleSource)
+    options = CompileOptions(function="second", shapes={"image": (1, 2, 4)})
+    prepared, _ = present(source._of_front_end(options), "a module of tosa")
+    assert "@first" not in str(prepared) and "tensor<1x2x4xi8>" in str(prepared)
