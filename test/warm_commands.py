@@ -34,7 +34,7 @@ IMPORTED = (
     "htvm.verification.verification",
     "htvm.backend.c",
     "htvm.runtime.simulator.toolchain",
-    "ortools.sat.python.cp_model",
+    "htvm.passes.analysis.constraint_program",
 )
 
 # Only what the interpreter starts with anyway is imported; with -I -S that takes 10 ms.

@@ -30,10 +30,13 @@ class Conversion:
 def fastest(soc: Soc, value: ir.Value, wanted: Layout) -> Conversion:
     """Return the fastest way from a map in one layout to the same in `wanted`, the other one."""
     ways = [Conversion(HOST, CYCLES_PER_MOVED * layout.size_bytes(value.type))]
+    engines = [each for each in soc.accelerators if each.input.layouts[0] != wanted and wanted in each.output.layouts]
+    if not engines:
+        return ways[0]
     with behind(value), ir.Location.unknown():
         layer = convolution(value, value.type)
-    for engine in soc.accelerators:
-        if engine.input.layouts[0] != wanted and wanted in engine.output.layouts and not violations(soc, engine, layer):
+    for engine in engines:
+        if not violations(soc, engine, layer):
             ways.append(Conversion(engine.name, engine.cycles(layer, soc.cost_model)))
     scaling.erase(layer)
     return min(ways, key=lambda way: way.cycles)

@@ -161,34 +161,34 @@ def _fits(items: Sequence[Item], trails: Trails, number: int, offset: int, other
 
 def _solve(items: Sequence[Item], trails: Trails, seed: Packing, limit: float) -> Packing:
     """Look for a packing better than `seed`, down to its lower bound."""
-    from ortools.sat.python import cp_model  # slow to load, and seldom needed
+    from .constraint_program import ConstraintProgram, IntVar  # slow to load, and seldom needed
 
     numbers = [number for trail in trails.values() for number in (trail.distance, trail.multiple)]
     unit = reduce(gcd, [*(item.size for item in items), *numbers])
-    model = cp_model.CpModel()
-    peak = model.new_int_var(-(-seed.lower_bound // unit), seed.peak // unit, "peak")
-    starts: list[cp_model.IntVar] = []
-    exact: list[cp_model.IntVar] = []
+    model = ConstraintProgram()
+    peak = model.integer(-(-seed.lower_bound // unit), seed.peak // unit)
+    starts: list[IntVar] = []
+    exact: list[IntVar] = []
     for number, item in enumerate(items):
-        start = model.new_int_var(0, (seed.peak - item.size) // unit, f"start{number}")
+        start = model.integer(0, (seed.peak - item.size) // unit)
         model.add(start + item.size // unit <= peak)
-        model.add_hint(start, seed.offsets[number] // unit)
+        model.hint(start, seed.offsets[number] // unit)
         starts.append(start)
     for i, one in enumerate(items):
         for j in range(i + 1, len(items)):
             if not _meet(one, items[j]):
                 continue
-            below, above = model.new_bool_var(f"{i} below {j}"), model.new_bool_var(f"{i} above {j}")
+            below, above = model.boolean(), model.boolean()
             model.add(starts[i] + one.size // unit <= starts[j]).only_enforce_if(below)
             model.add(starts[j] + items[j].size // unit <= starts[i]).only_enforce_if(above)
             ways = [below, above]
             for read, made in ((i, j), (j, i)):
                 if (read, made) in trails:
                     trail = trails[read, made]
-                    over = model.new_bool_var(f"{made} over {read}")
+                    over = model.boolean()
                     gap = starts[read] - starts[made] - trail.distance // unit
                     if trail.multiple > unit:
-                        times = model.new_int_var(0, seed.peak // trail.multiple, "")
+                        times = model.integer(0, seed.peak // trail.multiple)
                         model.add(gap == trail.multiple // unit * times).only_enforce_if(over)
                     elif trail.multiple:
                         model.add(gap >= 0).only_enforce_if(over)
@@ -196,18 +196,13 @@ def _solve(items: Sequence[Item], trails: Trails, seed: Packing, limit: float) -
                         model.add(gap == 0).only_enforce_if(over)
                         exact.append(over)
                     ways.append(over)
-            model.add_at_least_one(ways)
+            model.at_least_one(ways)
     scale = len(exact) + 1  # of equals, the one in which most is worked on in place: a reshape in place is no copy
     model.minimize(scale * peak - sum(exact))
 
-    solver = cp_model.CpSolver()
-    solver.parameters.num_workers = 1
-    solver.parameters.random_seed = 0
-    solver.parameters.max_deterministic_time = limit
-    solver.parameters.catch_sigint_signal = False  # it would end the search, but not the process
-    status = solver.solve(model)
-    bound = max(seed.lower_bound, unit * ceil(solver.best_objective_bound / scale - 1e-6))
-    if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
+    solution = model.solve(limit)
+    bound = max(seed.lower_bound, unit * ceil(solution.bound / scale - 1e-6))
+    if not solution.is_found:
         return Packing(seed.offsets, seed.peak, min(bound, seed.peak))
-    offsets = tuple(unit * solver.value(start) for start in starts)
+    offsets = tuple(unit * solution.value(start) for start in starts)
     return Packing(offsets, _peak(items, offsets), bound)

@@ -14,7 +14,7 @@ What runs at the same time is not taken into account.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
@@ -29,12 +29,13 @@ from htvm.backend.targets.jobs import Job, JobKind, Layout, has_form
 from htvm.backend.targets.soc import Accelerator, Soc
 from htvm.dialects import accel
 from htvm.dialects.accel import FormKind
+from htvm.dialects.semantics import value_ranges
 
 from . import activations, conversion, layout
 from .ways import Way, copy_cycles, price
 
 if TYPE_CHECKING:
-    from ortools.sat.python import cp_model
+    from .constraint_program import ConstraintProgram, Expression, IntVar
 
 SOLVER_LIMIT = 10.0
 """What the solver may spend, in its deterministic time, so that the result is the same on every machine. A unit is
@@ -59,10 +60,10 @@ class Placement:
     is_optimal: bool
 
 
-def empty_model() -> cp_model.CpModel:
-    from ortools.sat.python import cp_model  # slow to load, and a machine of one engine needs none
+def empty_model() -> ConstraintProgram:
+    from .constraint_program import ConstraintProgram  # slow to load, and a machine of one engine needs none
 
-    return cp_model.CpModel()
+    return ConstraintProgram()
 
 
 @dataclass
@@ -72,29 +73,25 @@ class Placing:
     soc: Soc
     function: func.FuncOp
     candidates: Mapping[ir.Value, Sequence[Way]]
-    model: cp_model.CpModel = field(default_factory=empty_model)
-    costs: list[cp_model.LinearExprT] = field(default_factory=list["cp_model.LinearExprT"])
-    runs: dict[tuple[ir.Value, Way], cp_model.IntVar] = field(
-        default_factory=dict[tuple[ir.Value, Way], "cp_model.IntVar"]
-    )
-    nhwc: dict[ir.Value, cp_model.IntVar] = field(default_factory=dict[ir.Value, "cp_model.IntVar"])
-    blocked: dict[ir.Value, cp_model.IntVar] = field(default_factory=dict[ir.Value, "cp_model.IntVar"])
-    converts: dict[tuple[ir.Value, Layout], cp_model.IntVar] = field(
-        default_factory=dict[tuple[ir.Value, Layout], "cp_model.IntVar"]
-    )
+    model: ConstraintProgram = field(default_factory=empty_model)
+    costs: list[Expression] = field(default_factory=list["Expression"])
+    runs: dict[tuple[ir.Value, Way], IntVar] = field(default_factory=dict[tuple[ir.Value, Way], "IntVar"])
+    nhwc: dict[ir.Value, IntVar] = field(default_factory=dict[ir.Value, "IntVar"])
+    blocked: dict[ir.Value, IntVar] = field(default_factory=dict[ir.Value, "IntVar"])
+    converts: dict[tuple[ir.Value, Layout], IntVar] = field(default_factory=dict[tuple[ir.Value, Layout], "IntVar"])
+
+    conversions: dict[Hashable, int] = field(default_factory=dict[Hashable, int])
 
     def solve(self) -> Placement:
         """Return the placement of least cost."""
-        from ortools.sat.python import cp_model
-
-        used: list[cp_model.LinearExprT] = []
+        used: list[Expression] = []
         for output, ways in self.candidates.items():
             for way in ways:
                 takes = price(self.soc, maker(output), way)
                 self.runs[output, way] = self.flag(takes.cycles)
                 if not (isinstance(way.engine, Accelerator) and self.soc.far_memories):  # whose weights could be far
                     used.append(takes.constant_bytes * self.runs[output, way])
-            self.model.add_exactly_one(self.runs[output, way] for way in ways)
+            self.model.exactly_one(self.runs[output, way] for way in ways)
         for value in self.values:
             self.transfer(value)
             self.layout(value)
@@ -103,25 +100,21 @@ class Placing:
             if isinstance(way.engine, Accelerator):
                 self.layout_by(output, way, way.engine)
         self.model.minimize(sum(self.costs) + CYCLES_PER_MISSING_BYTE * self.missing_bytes(used))
-        solver = cp_model.CpSolver()
-        solver.parameters.num_workers, solver.parameters.random_seed = 1, 0
-        solver.parameters.max_deterministic_time = SOLVER_LIMIT
-        solver.parameters.catch_sigint_signal = False  # it would end the search, but not the process
-        status = solver.solve(self.model)
-        if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
-            raise AssertionError(f"no placement: {solver.status_name(status)}")
+        solution = self.model.solve(SOLVER_LIMIT)
+        if not solution.is_found:
+            raise AssertionError(f"no placement: {solution.status}")
         return Placement(
-            {output: way for (output, way), flag in self.runs.items() if solver.value(flag)},
-            {value: Layout.NHWC if solver.value(flag) else Layout.NCHW for value, flag in self.nhwc.items()}
-            | {value: Layout.BLOCKED for value, flag in self.blocked.items() if solver.value(flag)},
-            frozenset(value for (value, _), flag in self.converts.items() if solver.value(flag)),
-            sum(solver.value(cost) for cost in self.costs),
-            status == cp_model.OPTIMAL,
+            {output: way for (output, way), flag in self.runs.items() if solution.value(flag)},
+            {value: Layout.NHWC if solution.value(flag) else Layout.NCHW for value, flag in self.nhwc.items()}
+            | {value: Layout.BLOCKED for value, flag in self.blocked.items() if solution.value(flag)},
+            frozenset(value for (value, _), flag in self.converts.items() if solution.value(flag)),
+            sum(solution.value(cost) for cost in self.costs),
+            solution.is_optimal,
         )
 
-    def flag(self, cycles: int = 0) -> cp_model.IntVar:
+    def flag(self, cycles: int = 0) -> IntVar:
         """Return a yes or no, where yes costs something."""
-        made = self.model.new_bool_var("")
+        made = self.model.boolean()
         if cycles:
             self.costs.append(cycles * made)
         return made
@@ -144,7 +137,7 @@ class Placing:
     def returned(self) -> frozenset[ir.Value]:
         return frozenset(self.function.body.blocks[0].operations[-1].operands)
 
-    def missing_bytes(self, used: Sequence[cp_model.LinearExprT]) -> cp_model.IntVar:
+    def missing_bytes(self, used: Sequence[Expression]) -> IntVar:
         """Return what constants need beyond the room that inputs, outputs and maps that no accelerator can keep leave.
 
         used: the bytes of constants of each way, if it is chosen. Where something is missing, plan-memory says so.
@@ -153,7 +146,7 @@ class Placing:
         room = memory.size_bytes - MARGIN_BYTES
         if memory.name == self.soc.arena_memory:
             room -= self.most_outside()
-        missing = self.model.new_int_var(0, 1 << 40, "")
+        missing = self.model.integer(0, 1 << 40)
         self.model.add(missing >= sum(used) - room)
         return missing
 
@@ -181,7 +174,11 @@ class Placing:
         """Return what a copy takes; nothing within a memory."""
         return copy_cycles(self.soc, source, target, size_bytes)
 
-    def on(self, output: ir.Value, role: Literal["input", "output"], memory: str) -> cp_model.LinearExprT:
+    def moves(self, source: str, target: str, value: ir.Value) -> IntVar:
+        """Return whether a map is copied from one memory to another."""
+        return self.flag(self.copy(source, target, layout.size_bytes(value.type)))
+
+    def on(self, output: ir.Value, role: Literal["input", "output"], memory: str) -> Expression:
         """Return whether an accelerator with that operand in a memory runs the layer that makes a map."""
         ways = (each for each in self.candidates[output] if isinstance(each.engine, Accelerator))
         return sum(self.runs[output, way] for way in ways if getattr(way.engine, role).memory == memory)
@@ -191,13 +188,13 @@ class Placing:
 
         Between the memories of two accelerators it goes by the host's.
         """
-        size, home = layout.size_bytes(value.type), self.soc.arena_memory
+        home = self.soc.arena_memory
         reads = {engine.input.memory for engine in self.soc.accelerators}
         writes = {engine.output.memory for engine in self.soc.accelerators}
         for inside in sorted((reads | writes) - {home}):
             made = 0 if activations.is_argument(value) else self.on(value, "output", inside)
-            store = self.flag(self.copy(inside, home, size) if inside in writes else 0)
-            load = self.flag(self.copy(home, inside, size) if inside in reads else 0)
+            store = self.moves(inside, home, value) if inside in writes else self.flag()
+            load = self.moves(home, inside, value) if inside in reads else self.flag()
             for reader in self.readers[value]:
                 self.model.add(store >= made - self.on(reader, "input", inside))
                 self.model.add(load >= self.on(reader, "input", inside) - made)
@@ -209,14 +206,21 @@ class Placing:
         if not has_two_layouts(value.type):
             return
         self.nhwc[value] = self.flag()
-        for other in Layout:
-            self.converts[value, other] = self.flag(conversion.fastest(self.soc, value, other).cycles)
+        for other in (Layout.NCHW, Layout.NHWC):
+            self.converts[value, other] = self.flag(self.conversion_cycles(value, other))
         if is_made_nchw(value):
             self.model.add(self.nhwc[value] == 0)
         elif is_read_nchw(value):
             self.model.add(self.converts[value, Layout.NCHW] >= self.nhwc[value])
         elif any(isinstance(maker(reader), accel.Pool2dOp) for reader in self.readers[value]):
             self.costs.append(round(CYCLES_PER_NCHW * layout.size_bytes(value.type)) * ~self.nhwc[value])
+
+    def conversion_cycles(self, value: ir.Value, wanted: Layout) -> int:
+        """Return the cycles of the fastest conversion of a map, which are the same for all of its type and range."""
+        key = value.type, value_ranges.held(value), wanted
+        if key not in self.conversions:
+            self.conversions[key] = conversion.fastest(self.soc, value, wanted).cycles
+        return self.conversions[key]
 
     def layout_by(self, output: ir.Value, way: Way, engine: Accelerator) -> None:
         """Let maps have the layouts that an accelerator reads and writes, if it computes a layer in a way."""
@@ -232,7 +236,7 @@ class Placing:
             if output in self.nhwc and len(written) == 1:
                 self.model.add(self.nhwc[output] == int(written[0] == Layout.NHWC)).only_enforce_if(runs)
             elif output in self.nhwc:
-                self.model.add(self.flag(self.scattered(engine, job)) >= self.nhwc[output] + runs - 1)
+                self.model.add(self.scatters(output, self.scattered(engine, job)) >= self.nhwc[output] + runs - 1)
         for value in activations.read_by(layer) if not way.reads_blocks else ():
             if value in self.nhwc:
                 self.model.add(self.converts[value, Layout.NCHW] >= self.nhwc[value] - wanted + runs - 1)
@@ -244,7 +248,7 @@ class Placing:
         in_blocks = {way.form.constants[0] for _, way in reading if way.reads_blocks and way.form is not None}
         if not in_blocks:
             return
-        blocked = self.model.new_bool_var("")
+        blocked = self.model.boolean()
         for reader, way in reading:
             runs = self.runs[reader, way]
             self.model.add(runs <= blocked if way.reads_blocks else runs + blocked <= 1)
@@ -255,6 +259,10 @@ class Placing:
         self.blocked[value] = blocked
         self.model.add(blocked <= sum(self.runs[value, way] for way in made))
         self.model.add(self.nhwc[value] + blocked <= 1)
+
+    def scatters(self, output: ir.Value, cycles: int) -> IntVar:
+        """Return whether an accelerator writes a map pixel by pixel, which takes so much more."""
+        return self.flag(cycles)
 
     def scattered(self, engine: Accelerator, job: Job) -> int:
         """Return what it takes more to write a map pixel by pixel, if no launch makes all of its channels.

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, inf
+from itertools import pairwise
+from math import ceil, inf, prod
+
+import numpy as np
 
 from htvm.backend.targets.engines import launches
 from htvm.backend.targets.jobs import DESCRIPTOR_WORDS, FORM, Form, Job
 from htvm.backend.targets.soc import Accelerator, Engine, OffersForms, Route, Soc
-from htvm.dialects import accel
+from htvm.dialects import accel, quantisation
 from htvm.dialects.accel import FormKind
 
 from . import activations, layout
@@ -22,6 +25,11 @@ HOST_DATA = 1.1
 SCALE_BYTES = 8
 """Of each output channel of a linear layer on the host."""
 
+
+WINOGRAD_LEAST, HOST_LEAST = 0.9, 1.42
+"""Cycles on the host of each multiplication by a weight that is not 0: of a kernel of 3x3 with strides of 1, and of
+others. The fastest take 0.99 and 1.42: Winograd's F(4x4, 3x3), and several products in one multiplication.
+"""
 
 TILES_PER_MEMORY = 4
 """About how many tiles there are for each fill of an engine's memory, where feature maps do not stay there: those of
@@ -51,10 +59,26 @@ class Way:
 
 @dataclass(frozen=True)
 class Price:
-    """What a way takes: cycles, transfers of feature maps left out, and about how many bytes of constants."""
+    """What a way takes: cycles, transfers of feature maps left out, and about how many bytes of constants.
+
+    least: what every tiling of it takes at least.
+    """
 
     cycles: int
     constant_bytes: int
+    least: Least
+
+
+@dataclass(frozen=True)
+class Least:
+    """What a way takes at least, in cycles: of its engine, of the transfer engine that brings weights, and of the host
+    beside it, which gives commands; and the bytes of its weights, other constants left out.
+    """
+
+    work: int
+    fetch: int
+    given: int
+    weight_bytes: int
 
 
 def named(soc: Soc, layer: accel.Layer, engine: str) -> Way:
@@ -74,10 +98,14 @@ def in_forms(soc: Soc, layer: accel.Layer, engines: Sequence[Engine], legal: Seq
     found: list[Way] = []
     for engine in engines:
         own = [Way(engine)] if engine in legal else []
-        if isinstance(engine, OffersForms):
-            own += [way for form in engine.forms(layer) if fits(soc, layer, way := Way(engine, form))]
-        found += undominated(soc, layer, own)
+        found += undominated(soc, layer, [*own, *other_forms(soc, layer, engine)])
     return found
+
+
+def other_forms(soc: Soc, layer: accel.Layer, engine: Engine) -> list[Way]:
+    """Return the ways in which an engine computes a layer beside the plain one."""
+    forms = engine.forms(layer) if isinstance(engine, OffersForms) else ()
+    return [way for form in forms if fits(soc, layer, way := Way(engine, form))]
 
 
 def undominated(soc: Soc, layer: accel.Layer, ways: list[Way]) -> list[Way]:
@@ -110,24 +138,60 @@ def price(soc: Soc, layer: accel.Layer, way: Way) -> Price:
     engine = way.engine
     if not isinstance(engine, Accelerator):
         constants = [value for value in layer.operation.operands if activations.is_constant(value)]
-        size = ceil(HOST_DATA * sum(layout.size_bytes(value.type) for value in constants))
+        weight_bytes = sum(layout.size_bytes(value.type) for value in constants)
+        size = ceil(HOST_DATA * weight_bytes)
         if isinstance(layer, accel.Weighted):
             size += SCALE_BYTES * layer.weights.type.shape[0]
-        return Price(engine.cycles(layer, soc.cost_model), size)
-    job, model, host = way.job(layer), soc.figures, soc.host
+        cycles = engine.cycles(layer, soc.cost_model)
+        return Price(cycles, size, Least(min(cycles, least_on_host(layer, cycles)), 0, 0, weight_bytes))
+    job, host = way.job(layer), soc.host
     parts = launches.fewest(engine, job)
-    sizes = [engine.weight_bytes(part) for part in parts]
-    works = [launches.work(engine, part, model) for part in parts]
-    count = sum(len(launches.steps(engine, part)) for part in parts)
-    fetches = [copy_cycles(soc, soc.constants_in, engine.weights.memory, size) if size else 0 for size in sizes]
-    late = fetches[0] + sum(max(fetch - work, 0) for fetch, work in zip(fetches[1:], works))
+    costs = {part: LaunchCost.of(soc, engine, part) for part in set(parts)}
+    taken = [costs[part] for part in parts]
+    count = sum(each.steps for each in taken)
+    late = taken[0].fetch + sum(max(each.fetch - before.work, 0) for before, each in pairwise(taken))
     given = (count - 1) * (host.launch_cycles + host.wait_cycles)
     room = soc.memory(engine.input.memory).size_bytes
     maps = job.input_bytes + job.output_bytes
     tiles = 1 if 2 * maps <= room else -(-TILES_PER_MEMORY * maps // room)
     descriptors = 4 * DESCRIPTOR_WORDS * tiles * count
-    work = sum(works) if way.form else engine.cycles(layer, model)
-    return Price(work + late + given, sum(sizes) + descriptors)
+    work = sum(each.work for each in taken)
+    weight_bytes = sum(each.weight_bytes for each in taken)
+    least = Least(work, sum(each.fetch for each in taken), count * host.launch_cycles, weight_bytes)
+    return Price(work + late + given, weight_bytes + descriptors, least)
+
+
+def least_on_host(layer: accel.Layer, cycles: int) -> int:
+    """Return what no kernel takes less than: of a layer with constant weights, its kernel is not chosen yet."""
+    if not isinstance(layer, accel.Weighted):
+        return cycles
+    macs = prod(accel.output(layer).type.shape) * prod(layer.weights.type.shape[1:])
+    weights = quantisation.stored(layer.weights)
+    share = 1.0 if weights is None else np.count_nonzero(weights) / max(weights.size, 1)
+    match layer:
+        case accel.Conv2dOp() if list(layer.weights.type.shape[2:]) == [3, 3] and list(layer.strides) == [1, 1]:
+            per_mac = WINOGRAD_LEAST if layer.groups.value == 1 else HOST_LEAST
+        case _:
+            per_mac = HOST_LEAST
+    return int(per_mac * share * macs)
+
+
+@dataclass(frozen=True)
+class LaunchCost:
+    """The cycles of a launch, those of its weights' transfer, its jobs, and the bytes of its weights."""
+
+    work: int
+    fetch: int
+    steps: int
+    weight_bytes: int
+
+    @staticmethod
+    def of(soc: Soc, engine: Accelerator, part: Job) -> LaunchCost:
+        size = engine.weight_bytes(part)
+        steps = launches.steps(engine, part)
+        work = sum(soc.figures.job_cycles(engine.name, step.job) for step in steps)
+        fetch = copy_cycles(soc, soc.constants_in, engine.weights.memory, size) if size else 0
+        return LaunchCost(work, fetch, len(steps), size)
 
 
 def copy_cycles(soc: Soc, source: str, target: str, size_bytes: int) -> int:

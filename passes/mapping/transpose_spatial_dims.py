@@ -55,7 +55,7 @@ class TransposeSpatialDims:
         with module.location:
             for function in accel.functions(module):
                 for layers in together(function):
-                    if any(is_accelerated(self.target, layer) for layer in layers):
+                    if not all(map(is_symmetric, layers)) and any(is_accelerated(self.target, each) for each in layers):
                         self.turn(layers)
 
     def turn(self, layers: Sequence[accel.Layer]) -> None:
@@ -181,6 +181,20 @@ def is_turnable(layer: accel.Layer) -> bool:
             return layer.axis is None or layer.axis.value < 2
         case _:
             return False
+
+
+def is_symmetric(layer: accel.Layer) -> bool:
+    """Say whether a layer is as large and reads as far along rows as along columns: turned it takes as many cycles."""
+    attributes = layer.operation.attributes
+    pairs = [list(ir.DenseI64ArrayAttr(attributes[name])) for name in PAIRS if name in attributes]
+    if "pads" in attributes:
+        top, left, bottom, right = ir.DenseI64ArrayAttr(attributes["pads"])
+        pairs += [[top, left], [bottom, right]]
+    values = [*activations.read_by(layer), accel.output(layer)]
+    if isinstance(layer, accel.Conv2dOp):
+        values.append(layer.weights)
+    pairs += [list(ir.ShapedType(value.type).shape[2:]) for value in values]
+    return all(one == other for one, other in pairs)
 
 
 def turned_type(value_type: ir.Type) -> ir.RankedTensorType:

@@ -67,14 +67,15 @@ class Pending:
 class Schedule:
     """The commands of a function while they are written, at the insertion point.
 
-    rooms: the bytes that buffers and maps may take of each memory. ahead: the part of them that what is fetched ahead
-    may fill. unsent: what still has to be copied out, with the number of its item. brought: copies that were given.
+    rooms: the bytes that buffers and maps may take of each memory. ahead: the part of one that what is fetched ahead
+    may fill; all, where none is given. unsent: what still has to be copied out, with the number of its item. brought:
+    copies that were given.
     """
 
     soc: Soc
     items: Sequence[Item]
     rooms: Mapping[str, int]
-    ahead: float = 1.0
+    ahead: Mapping[str, float] = field(default_factory=dict[str, float])
     pending: list[Pending] = field(default_factory=list[Pending])
     held: dict[ir.Value, int] = field(default_factory=dict[ir.Value, int])
     brought: set[Copy] = field(default_factory=set[Copy])
@@ -325,7 +326,7 @@ class Schedule:
             return True
         memory, size = layout.memory_of(value.type), layout.aligned(layout.size_bytes(value.type))
         there = self.reserved[memory]
-        return max(there[self.number : number], default=0) + size <= self.ahead * self.rooms[memory]
+        return max(there[self.number : number], default=0) + size <= self.ahead.get(memory, 1.0) * self.rooms[memory]
 
     def reserve(self, value: ir.Value, number: int) -> None:
         """Take room for a buffer before item `number`, from now on."""

@@ -23,6 +23,7 @@ Fails    on a layer on an accelerator without a tiling, or whose tiling does not
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 from mlir import ir
@@ -36,7 +37,7 @@ from ..analysis import activations, layout, packing
 from ..analysis.liveness import lifetimes, packed_items
 from ..analysis.tiles import NAME, Tiling
 from .schedule import Item, Schedule, Work
-from .tile_commands import Copy, Packed, tasks
+from .tile_commands import Copy, Packed, Task, tasks
 
 AHEAD = (1.0, 0.875, 0.75, 0.0)
 """The parts of a memory that what is fetched ahead may fill: a smaller one if lifetimes then cannot be packed."""
@@ -111,32 +112,38 @@ class TileLayers:
             layer.operation.erase()
 
     def schedule(self, function: func.FuncOp, items: list[Item]) -> None:
-        """Write the commands of all items; less is fetched ahead where the accelerators' memories have no room."""
+        """Write the commands of all items; less is fetched ahead into an accelerator's memory that has no room."""
         rooms, block = self.rooms(function), function.body.blocks[0]
         own = {item.op.operation for item in items if isinstance(item, Work)}
         there = {op.operation for op in block} - own
-        for ahead in AHEAD:
+        fetched = {
+            layout.memory_of(copy.writes.type) for item in items if isinstance(item, Task) for copy in item.weights
+        }
+        level = dict.fromkeys(fetched & self.memories_of_engines, 0)
+        while True:
             with ir.InsertionPoint(block.operations[-1]):
-                Schedule(self.target, items, rooms, ahead).write()
-            if ahead == AHEAD[-1] or self.can_be_packed(function):
+                Schedule(self.target, items, rooms, {memory: AHEAD[each] for memory, each in level.items()}).write()
+            lower = [memory for memory, each in level.items() if each + 1 < len(AHEAD)]
+            full = [memory for memory in lower if not self.can_be_packed(function, memory)]
+            if not full:
                 return
+            for memory in full:
+                level[memory] += 1
             for op in reversed(list(block)):
                 if op.operation not in there and op.operation not in own:
                     op.operation.erase()
 
-    def can_be_packed(self, function: func.FuncOp) -> bool:
-        """Say whether the buffers in the accelerators' memories fit them."""
+    @cached_property
+    def memories_of_engines(self) -> frozenset[str]:
+        """The memories of accelerators, those of the host left out."""
         inside = {operand.memory for engine in self.target.accelerators for operand in operands(engine).values()}
-        inside -= {self.target.arena_memory, self.target.constants_in}
-        lives = [life for life in lifetimes(function) if layout.memory_of(life.value.type) in inside]
-        return all(
-            packing.fits(
-                packed_items([life for life in lives if layout.memory_of(life.value.type) == memory.name], memory),
-                memory.size_bytes,
-            )
-            for memory in self.target.memories
-            if memory.name in inside
-        )
+        return frozenset(inside - {self.target.arena_memory, self.target.constants_in})
+
+    def can_be_packed(self, function: func.FuncOp, name: str) -> bool:
+        """Say whether the buffers in a memory fit it."""
+        memory = self.target.memory(name)
+        lives = [life for life in lifetimes(function) if layout.memory_of(life.value.type) == name]
+        return packing.fits(packed_items(lives, memory), memory.size_bytes)
 
 
 def work(layer: accel.Layer) -> Work:

@@ -143,7 +143,7 @@ class ArrayEngine:
 
     def _weights_fit(self, job: Job) -> bool:
         """Say whether the weights of each launch of a layer fit the weight memory."""
-        return max(map(self.weight_bytes, launches.fewest(self, job))) <= self.weights.limit_bytes
+        return max(map(self.weight_bytes, set(launches.fewest(self, job)))) <= self.weights.limit_bytes
 
     @cached_property
     def shifter(self) -> Shifter:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from htvm.backend.targets.jobs import Job, JobStep, Place, Range
@@ -9,14 +10,24 @@ from htvm.backend.targets.soc import Accelerator, CostModel, OffersForms
 
 
 def fewest(engine: Accelerator, job: Job) -> list[Job]:
-    """Return a layer as the fewest jobs (not lowered) that its engine's weight memory, or its form, allows."""
+    """Return a layer as the fewest jobs (not lowered) that its engine's weight memory, or its form, allows.
+
+    Launches that do the same are one object, so that what is asked of jobs is asked once.
+    """
     height, width = job.out_size
     rows = job.form.rows if job.form else height
-    return [
-        job.tile(outputs, (first, min(first + rows, height)), (0, width))[0]
-        for outputs in _parts(job.outputs, engine.most_outputs(job))
-        for first in range(0, height, rows)
-    ]
+    places = [(first, min(first + rows, height)) for first in range(0, height, rows)]
+    outputs = _parts(job.outputs, engine.most_outputs(job))
+    of_outputs = {
+        count: _shared([job.tile((0, count), place, (0, width))[0] for place in places])
+        for count in {last - first for first, last in outputs}
+    }
+    return [part for first, last in outputs for part in of_outputs[last - first]]
+
+
+def _shared(parts: Sequence[Job]) -> list[Job]:
+    first: dict[Job, Job] = {}
+    return [first.setdefault(part, part) for part in parts]
 
 
 def _parts(count: int, most: int) -> list[Range]:
@@ -51,4 +62,4 @@ def work(engine: Accelerator, tile: Job, cost_model: CostModel, plain: bool = Fa
 def cycles(engine: Accelerator, job: Job, cost_model: CostModel | None) -> int:
     """Return the cycles of a layer in the fewest launches, one after the other, weights and maps being in place."""
     assert cost_model is not None, "validated: a target with accelerators has a cost model"
-    return sum(work(engine, part, cost_model) for part in fewest(engine, job))
+    return sum(count * work(engine, part, cost_model) for part, count in Counter(fewest(engine, job)).items())

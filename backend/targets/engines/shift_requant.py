@@ -180,7 +180,7 @@ def _solve(shifter: Shifter, requant: Requant, first: tuple[int, ...], last: tup
         if (places[:, 0] > ends[0]).any() or (places[:, -1] <= ends[1]).any():
             continue  # an output beyond the clip is reached
         outputs, places = outputs[1:-1], places[:, 1:-1]
-        for shift in range(shifter.largest_shift + 1):
+        for shift in fitting_shifts(outputs, places[0], (ends[0][0], ends[1][0]), shifter.largest_shift + 1):
             least, most = bias_bounds(places, outputs << shift, *ends)
             least, most = _within(least, most, shifter.biases, *ends)
             if (least <= most).all():
@@ -215,6 +215,9 @@ def violation(shifter: Shifter, requant: Requant, ends: tuple[np.ndarray, np.nda
     """Return what of a requantisation no shift does."""
     outputs = np.arange(requant.low + 1, requant.high + 1)
     places = requant.places(outputs, *ends)
+    for channel, (row, *own) in enumerate(zip(places, *ends)):
+        if not fitting_shifts(outputs, row, (own[0], own[1]), SHIFTS):
+            return _scale_violation(shifter, requant, channel, len(places))
     bounds = [bias_bounds(places, outputs << shift, *ends) for shift in range(SHIFTS)]
     fits = np.array([least <= most for least, most in bounds])  # [shift, channel]
     one = [shift for shift in range(len(fits)) if fits[shift].all()]
@@ -229,15 +232,24 @@ def violation(shifter: Shifter, requant: Requant, ends: tuple[np.ndarray, np.nda
         return clip_violation(requant, shifter.clips)
     if one:
         return Violation(Subject.SHIFT, one[0], wanted_shift)
-    if not fits.any(0).all():
-        channel = int(np.flatnonzero(~fits.any(0))[0])
-        ratio = float(requant.slopes(len(fits[0]))[channel])
-        if ratio <= 1 and frexp(ratio)[0] == 0.5:
-            return Violation(Subject.ROUNDING, OfOutput(Quality.TIES_TO_EVEN, channel), Quality.ROUNDED_DOWN)
-        return Violation(Subject.SCALE, OfOutput(ratio, channel), PowerOfTwo(shifter.largest_shift))
     shifts = [int(np.flatnonzero(column)[0]) for column in fits.T]
     other = next((c for c, shift in enumerate(shifts) if shift != shifts[0]), 0)
     return Violation(Subject.SHIFT, Both(OfOutput(shifts[0], 0), OfOutput(shifts[other], other)), wanted_shift)
+
+
+def fitting_shifts(outputs: np.ndarray, places: np.ndarray, ends: Range, count: int) -> list[int]:
+    """Return the shifts below `count` for which a channel has a bias. places: of its outputs; ends: accumulators."""
+    multiples = outputs << np.arange(count)[:, None]
+    least, most = bias_bounds(np.broadcast_to(places, multiples.shape), multiples, *(np.array([end]) for end in ends))
+    return [int(shift) for shift in np.flatnonzero(least <= most)]
+
+
+def _scale_violation(shifter: Shifter, requant: Requant, channel: int, channels: int) -> Violation:
+    """Return a violation of a channel whose scale or rounding no shift has."""
+    ratio = float(requant.slopes(channels)[channel])
+    if ratio <= 1 and frexp(ratio)[0] == 0.5:
+        return Violation(Subject.ROUNDING, OfOutput(Quality.TIES_TO_EVEN, channel), Quality.ROUNDED_DOWN)
+    return Violation(Subject.SCALE, OfOutput(ratio, channel), PowerOfTwo(shifter.largest_shift))
 
 
 def clip_violation(requant: Requant, clips: Sequence[Range]) -> Violation:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from htvm.commands.arguments import add_cc, add_compilation, add_max_cycles, add_output, add_seed, add_target, say
@@ -38,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     from htvm.arrays import Arrays
     from htvm.backend.files import write_file
     from htvm.execution.program import Program
-    from htvm.explanation.explanation import Decision, explain
+    from htvm.explanation.explanation import explain
     from htvm.explanation.offload import offload, offload_of
     from htvm.import_onnx.model import readable
     from htvm.interface import Samples
@@ -47,9 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     given = Arrays(arguments.inputs) if arguments.inputs else None
     compiled, project, soc = subject(arguments, [given] if given else [])
-    decisions: Sequence[Decision] = ()
-    if compiled is not None:
-        decisions = explain(compiled.source, soc, options=compiled.options).decisions
+    explained = None if compiled is None else explain(compiled.source, soc, options=compiled.options)
     with about(arguments.inputs or "random inputs"):
         samples = Samples.of(project.inputs, project.random_inputs(arguments.seed) if given is None else given)
     program = Program(project, soc, arguments.cc, max_cycles=arguments.max_cycles)
@@ -57,7 +54,8 @@ def run(arguments: argparse.Namespace) -> int:
     output = Path(arguments.output or f"{project.report.name}.html")
     invocation = ["htvm", *map(readable, sys.argv[1:])]
     share = offload_of(project.report, soc) if compiled is None else offload(compiled)
-    shown = facts(project, soc, result, invocation, decisions, share)
+    decisions, bound = (explained.decisions, explained.bound) if explained else ((), None)
+    shown = facts(project, soc, result, invocation, decisions, share, bound)
     text = page(shown).encode("utf-8")
     write_file(output, text)
     say(arguments, f"{output}: {len(text):,} bytes")

@@ -19,6 +19,7 @@ from htvm.diagnostics import CompileError
 from htvm.dialects import accel, inserted
 from htvm.driver import Model, opened
 from htvm.explanation.alternatives import Alternatives, Network, WhatIf, planned
+from htvm.explanation.bound import Bound, bound
 from htvm.explanation.model_edits.layer_spec import LayerSpec
 from htvm.explanation.model_edits.search import Counterfactual, NoEdit, NothingHelps, Search, weight_bytes
 from htvm.lowering import Pipeline
@@ -137,10 +138,11 @@ class Decision:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Decisions, and the whole network that they are for."""
+    """Decisions, and the whole network that they are for. bound: on its cycles, where all layers are asked about."""
 
     decisions: tuple[Decision, ...]
     network: Network
+    bound: Bound | None = None
 
 
 def explain(
@@ -187,7 +189,9 @@ def explain(
             return f"--node {one.node} says what it would take"
         return alternatives.what_if((one.node, one.op), engine)
 
-    return Explanation(tuple(with_alternatives(each, ask, options.plan) for each in decisions), now)
+    is_whole = node is None and op is None and now.problem is None
+    limit = bound(source, soc, options, now.all_cycles) if is_whole else None
+    return Explanation(tuple(with_alternatives(each, ask, options.plan) for each in decisions), now, limit)
 
 
 def with_alternatives(
@@ -307,7 +311,8 @@ def candidate(layer: accel.Layer, engine: Engine, soc: Soc, refits: bool) -> Can
 def text(found: Explanation, soc: Soc) -> str:
     """Return decisions as a terminal shows them: each layer, then all of them in a few lines."""
     shown = [line for each in found.decisions for line in lines(each)]
-    return "\n".join([*shown, "", *summary(found.decisions, soc), *whole(found.network)])
+    bounds = [found.bound.text()] if found.bound else []
+    return "\n".join([*shown, "", *summary(found.decisions, soc), *whole(found.network), *bounds])
 
 
 def head(one: Decision) -> str:

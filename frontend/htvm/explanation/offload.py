@@ -9,8 +9,11 @@ from dataclasses import dataclass, replace
 from htvm.backend.c.record import Report, StepPlan
 from htvm.backend.targets.soc import Soc
 from htvm.diagnostics import CompileError
-from htvm.driver import CompiledModel, Model, compile
+from htvm.dialects import accel, inserted
+from htvm.driver import CompiledModel, Model
+from htvm.lowering import Pipeline
 from htvm.options import CompileOptions
+from htvm.passes.analysis import activations
 
 
 @dataclass(frozen=True)
@@ -55,12 +58,19 @@ def _macs(steps: Iterable[StepPlan]) -> int:
 
 
 def _with_pow2(model: Model, soc: Soc, options: CompileOptions, without: int) -> tuple[int, int] | None:
-    """Return the layers on accelerators, and all, if scales become powers of two; None if they are no more."""
+    """Return the layers on accelerators, and all, if scales become powers of two; None if they are no more.
+
+    Engines are chosen, and no more than that: whether memory suffices is said by the compilation that was asked for.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            compiled = compile(model, soc, options=replace(options, requant="pow2", plan=()))
+            module = Pipeline(model, soc, options=replace(options, requant="pow2", plan=())).to("dispatched")
     except CompileError:
         return None
-    found = offload_of(compiled.project.report, soc)
-    return (found.layers, found.all_layers) if found and found.layers > without else None
+    names = {engine.name for engine in soc.accelerators}
+    layers = [each for function in accel.functions(module) for each in activations.layers(function)]
+    own = [each for each in layers if inserted.purpose(each) is None and not isinstance(each, accel.ReshapeOp)]
+    engines = [accel.engine(each) for each in own]
+    there = sum(engine in names for engine in engines)
+    return (there, len(engines)) if there > without else None

@@ -16,6 +16,7 @@ from htvm.execution.metrics import LayerMetrics, Metrics, layer_metrics, metrics
 from htvm.execution.program import RunResult
 from htvm.execution.record import RunRecord, StepRecord
 from htvm.execution.trace import Slice, slices
+from htvm.explanation.bound import Bound
 from htvm.explanation.explanation import Decision, summary
 from htvm.explanation.offload import Offload
 from htvm.project import Project
@@ -133,11 +134,12 @@ def facts(
     invocation: Sequence[str],
     decisions: Sequence[Decision] = (),
     share: Offload | None = None,
+    bound: Bound | None = None,
 ) -> PageFacts:
     """Return everything that is shown; invocation: the words of the command, to repeat it.
 
     decisions: what htvm explain says of each layer; none for a project whose model is not at hand.
-    share: how much runs on accelerators, None for a target that has none.
+    share: how much runs on accelerators, bound: on the cycles; None for a target that has none.
     """
     record = result.record
     timeline = slices(record)
@@ -156,7 +158,7 @@ def facts(
         memories=_memories(record, spans),
         layers=tuple(_layer(step, has_routes=bool(record.execution.routes)) for step in record.steps),
         decisions=tuple(each.facts() for each in decisions),
-        decision_summary=tuple(line.strip() for line in summary(decisions, soc)) if decisions else (),
+        decision_summary=_summary(decisions, soc, bound),
         origin=_provenance(project, result, invocation),
     )
 
@@ -169,6 +171,12 @@ def _spans(timeline: Sequence[Slice]) -> dict[int, Span]:
             first, last = spans.get(each.step, (each.start_cycle, each.end_cycle))
             spans[each.step] = min(first, each.start_cycle), max(last, each.end_cycle)
     return spans
+
+
+def _summary(decisions: Sequence[Decision], soc: Soc, bound: Bound | None) -> tuple[str, ...]:
+    """Return what htvm explain says of all layers together, a line each."""
+    lines = summary(decisions, soc) if decisions else []
+    return tuple(line.strip() for line in [*lines, *(bound.text().splitlines() if bound else [])])
 
 
 def _in_columns(timeline: Sequence[Slice]) -> SliceColumns:

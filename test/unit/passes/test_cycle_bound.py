@@ -1,0 +1,59 @@
+"""No mapping that is chosen, whatever it is chosen for, is faster than the bound."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+import htvm
+from htvm.backend import targets
+from htvm.explanation.bound import Bound, bound, predicted
+
+sys.path.append(str(Path(__file__).parents[2] / "end_to_end"))
+import models  # noqa: E402
+
+SLOW = ("htvm/resnet8_digital", "htvm/mobilenet_v1_mixed", "htvm/mobilenet_v1_digital", "mlperf_tiny/ds_cnn")
+
+
+def bound_of(network: str, cost_model: str = "match", **choices: object) -> Bound:
+    soc = targets.load("diana").with_cost_model(cost_model)
+    compiled = htvm.compile(models.path(network), soc, **choices)
+    found = bound(compiled.source, compiled.soc, compiled.options, predicted(compiled.project.report))
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("network", "cost_model"),
+    [
+        ("htvm/dae_mixed", "match"),
+        ("htvm/ds_cnn_mixed", "match"),
+        ("htvm/resnet8_mixed", "odimo"),
+        *(pytest.param(name, model, marks=pytest.mark.slow) for name in SLOW for model in ("match", "odimo")),
+    ],
+)
+def test_no_mapping_is_faster(network: str, cost_model: str) -> None:
+    found = bound_of(network, cost_model)
+    other = bound_of(network, cost_model, mapping="htvm")
+    assert 0 < found.in_flight <= found.in_turn <= found.predicted
+    assert (found.in_flight, found.in_turn) == (other.in_flight, other.in_turn), "of every mapping, not of the chosen"
+    assert other.predicted >= found.in_turn
+
+
+def test_fewer_engines_take_no_less() -> None:
+    every, some = bound_of("htvm/resnet8_mixed"), bound_of("htvm/resnet8_mixed", engines=("host", "digital"))
+    assert every.in_flight <= some.in_flight
+    assert every.in_turn <= some.in_turn
+
+
+def test_what_it_is_made_of() -> None:
+    found = bound_of("htvm/resnet8_mixed")
+    assert max(each.cycles for each in found.units) >= found.in_flight
+    assert found.units[0].unit in found.text()
+    assert not found.is_proven
+    assert found.gap > 0
+
+
+def test_a_machine_of_one_engine_has_no_choice() -> None:
+    compiled = htvm.compile(models.path("mlperf_tiny/toyadmos"), "rv32")
+    assert bound(compiled.source, compiled.soc, compiled.options, predicted(compiled.project.report)) is None

@@ -1,0 +1,32 @@
+"""What tile-layers fetches ahead where an accelerator's memory has no room."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+import htvm
+from htvm.backend import targets
+from htvm.passes.analysis import packing
+
+sys.path.append(str(Path(__file__).parents[2] / "end_to_end"))
+import models  # noqa: E402
+
+
+def test_one_full_memory_leaves_the_others_their_weights_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    # diana's weights are in memories of their own: whether feature maps can be packed changes nothing there.
+    soc = targets.load("diana")
+    model = models.path("htvm/resnet8_digital")
+    wanted = str(htvm.Pipeline(model, soc).to("tiled"))
+    fits = packing.fits
+    l1_bytes = soc.memory("l1").size_bytes
+    monkeypatch.setattr(packing, "fits", lambda items, size: size != l1_bytes and fits(items, size))
+    assert str(htvm.Pipeline(model, soc).to("tiled")) == wanted
+
+
+def test_less_is_fetched_ahead_into_the_memory_without_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    soc = targets.load("diana")
+    model = models.path("htvm/resnet8_digital")
+    wanted = str(htvm.Pipeline(model, soc).to("tiled"))
+    monkeypatch.setattr(packing, "fits", lambda items, size: False)
+    assert str(htvm.Pipeline(model, soc).to("tiled")) != wanted
