@@ -87,6 +87,14 @@ class ArenaMemory:
 
 
 @dataclass(frozen=True)
+class Order:
+    """Whether no order of the layers is known to need less memory at once, and bytes that none needs less than."""
+
+    is_optimal: bool
+    lower_bound_bytes: int
+
+
+@dataclass(frozen=True)
 class Program:
     """A network as C: `ports` are its inputs, then its outputs; `calls` has the argument of each step's parameters.
 
@@ -102,6 +110,7 @@ class Program:
     calls: tuple[tuple[Address, ...], ...]
     shared: Shared
     commands: Commands
+    order: Order | None
 
     @property
     def arena(self) -> ArenaMemory:
@@ -153,7 +162,25 @@ def read_program(module: ir.Module, soc: Soc, name: str | None = None) -> Progra
     commands = Commands(soc)
     written = write_steps(ops, shared, commands)
     calls = tuple(tuple(places[values.whole(value)] for value in step.parameters) for step in written)
-    return Program(project_name(model), model, ports, memories, soc.arena_memory, written, calls, shared, commands)
+    return Program(
+        project_name(model),
+        model,
+        ports,
+        memories,
+        soc.arena_memory,
+        written,
+        calls,
+        shared,
+        commands,
+        _order(function),
+    )
+
+
+def _order(function: func.FuncOp) -> Order | None:
+    """Return what is known of the order of the layers; None of a module that order-layers has not been through."""
+    order = accel.attribute(function, accel.ORDER, accel.OptimalityAttr)
+    least = accel.attribute(function, accel.ORDER_BOUND, ir.IntegerAttr)
+    return Order(order.value == accel.Optimality.OPTIMAL, least.value) if order and least else None
 
 
 def is_work(op: ir.OpView) -> bool:

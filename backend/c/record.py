@@ -116,6 +116,17 @@ class MemoryPlan:
 
 
 @dataclass(frozen=True)
+class OrderPlan:
+    """The order of the layers: whether no other needs less memory at once, and bytes that none needs less than.
+
+    Sizes are those of feature maps, without alignment, of all memories together.
+    """
+
+    optimal: bool
+    lower_bound_bytes: Count
+
+
+@dataclass(frozen=True)
 class BufferPlan:
     """A buffer. first, last: the steps between which it is needed, both included. strides: in elements.
 
@@ -246,6 +257,7 @@ class Report:
     buffers: tuple[BufferPlan, ...]
     steps: tuple[StepPlan, ...]
     source_flags: Mapping[str, tuple[str, ...]] | None = None
+    order: OrderPlan | None = None
     origin: ModelOrigin | None = None
 
     def planned_bytes(self, memory: str) -> int:

@@ -15,7 +15,18 @@ from . import values
 from .buffers import Place, places
 from .commands import root_of
 from .program import Port, Program
-from .record import BufferPlan, MemoryPlan, OnnxType, PortPlan, Report, Rounding, StepPlan, TiledPlan, TilingPlan
+from .record import (
+    BufferPlan,
+    MemoryPlan,
+    OnnxType,
+    OrderPlan,
+    PortPlan,
+    Report,
+    Rounding,
+    StepPlan,
+    TiledPlan,
+    TilingPlan,
+)
 from .step import Step
 
 
@@ -41,6 +52,7 @@ def report(program: Program, soc: Soc, versions: Mapping[str, str]) -> Report:
         buffers=tuple(map(buffer_plan, buffers)),
         steps=tuple(step_plan(step, numbers) for step in program.steps),
         source_flags=program.shared.source_flags or None,
+        order=OrderPlan(program.order.is_optimal, program.order.lower_bound_bytes) if program.order else None,
     )
 
 

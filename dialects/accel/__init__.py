@@ -45,6 +45,8 @@ WEIGHTS_MEMORY = "accel.weights_memory"
 """Attribute of a layer on an accelerator: the far memory that its weights are in."""
 ARENA_ROOM = "accel.arena_room"
 """Attribute of a module: the bytes that constants leave of a memory to its arena, where some are in a far one."""
+ORDER, ORDER_BOUND = "accel.order", "accel.order_bound"
+"""Attributes of a function: whether no order of its layers needs less memory, and bytes that none needs less than."""
 INNER_ATTRIBUTE = "accel.inner"
 """On a layer, and on the first launch of it: what it makes is not, or not in this shape, a tensor of the ONNX file."""
 

@@ -8,16 +8,20 @@ task whose result may lie over an operand takes as much less as both share, when
 The search walks the sets of finished tasks, depth first, and gives up a path whose peak passes a limit. The
 limit starts at the largest single task, which no order avoids, and rises to the next peak that was seen until
 an order exists: that one is optimal. The sets number about one per task in a chain with residual branches,
-and 2^n for n parallel branches; so the search stops after a number of sets and says so.
+and 2^n for n parallel branches; so the search stops after a number of sets, and the limit reached is a bound on every
+order. Then the best order is taken that a beam finds: it extends the sets of least peak, a fixed number at a time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 SEARCH_LIMIT_SETS = 50_000
 """Sets of finished tasks that are looked at before the search gives up; about a second."""
+
+BEAM_WIDTH = 50
+"""Sets of finished tasks that the beam extends at a time."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +50,16 @@ class Network:
 
 @dataclass(frozen=True)
 class Order:
-    """Task numbers in order of execution, their peak, and whether no order has a smaller one."""
+    """Task numbers in order of execution, their peak, and a bound that no order's peak is below."""
 
     sequence: tuple[int, ...]
     peak_bytes: int
-    is_optimal: bool
+    lower_bound_bytes: int
+
+    @property
+    def is_optimal(self) -> bool:
+        """Whether no order has a smaller peak."""
+        return self.peak_bytes <= self.lower_bound_bytes
 
 
 def best_order(network: Network, limit_sets: int = SEARCH_LIMIT_SETS) -> Order:
@@ -62,15 +71,13 @@ def best_order(network: Network, limit_sets: int = SEARCH_LIMIT_SETS) -> Order:
     limit = memory.least()
     while limit < source_peak:
         found = search.within(limit)
-        if search.is_exhausted:
-            # A short look ahead finds good orders where the exact search finds none in time.
-            candidates = [source, memory.follow(memory.cheapest)]
-            best = min(candidates, key=memory.peak)
-            return Order(best, memory.peak(best), is_optimal=False)
         if found is not None:
-            return Order(found, limit, is_optimal=True)
+            return Order(found, limit, limit)
+        if search.is_exhausted:
+            best = min(source, memory.beam(), key=memory.peak)
+            return Order(best, memory.peak(best), limit)
         limit = search.next_limit
-    return Order(source, source_peak, is_optimal=True)
+    return Order(source, source_peak, source_peak)
 
 
 class _Memory:
@@ -125,20 +132,41 @@ class _Memory:
             done |= 1 << number
         return peak
 
-    def follow(self, choose: Callable[[int, int], int]) -> tuple[int, ...]:
-        """Return the order in which `choose(done, live)` gives each next task."""
-        done, live = 0, self.at_start - self.unread
-        sequence: list[int] = []
-        while done != self.everything:
-            number = choose(done, live)
-            _, live = self.step(done, live, number)
-            done |= 1 << number
-            sequence.append(number)
-        return tuple(sequence)
+    def beam(self, width: int = BEAM_WIDTH) -> tuple[int, ...]:
+        """Return an order of small peak: of all sets that one task more makes, those of least peak are kept.
 
-    def cheapest(self, done: int, live: int) -> int:
-        """Return the ready task that leaves the least memory live, the first in source order of equals."""
-        return min(self.ready(done), key=lambda number: (self.step(done, live, number)[::-1], number))
+        Of equal peaks the set that leaves least memory live is better, then the one that was found first.
+        """
+        following: list[list[int]] = [[] for _ in self.tasks]
+        for number, needed in enumerate(self.needs):
+            for other in range(len(self.tasks)):
+                if needed >> other & 1:
+                    following[other].append(number)
+        states = [_State(0, self.at_start - self.unread, self.at_start, tuple(self.ready(0)), ())]
+        for _ in self.tasks:
+            best: dict[int, _State] = {}
+            for state in states:
+                for number in state.ready:
+                    during, live = self.step(state.done, state.live, number)
+                    done = state.done | 1 << number
+                    peak, known = max(state.peak, during), best.get(done)
+                    if known is None or peak < known.peak:
+                        begun = [each for each in following[number] if self.needs[each] & ~done == 0]
+                        ready = (*(each for each in state.ready if each != number), *begun)
+                        best[done] = _State(done, live, peak, ready, (*state.sequence, number))
+            states = sorted(best.values(), key=lambda state: (state.peak, state.live))[:width]
+        return states[0].sequence
+
+
+@dataclass(frozen=True)
+class _State:
+    """A set of finished tasks, as a bit mask, in the order of least peak found. live: bytes after it."""
+
+    done: int
+    live: int
+    peak: int
+    ready: tuple[int, ...]
+    sequence: tuple[int, ...]
 
 
 def _shared(task: Task, dying: Sequence[int]) -> int:

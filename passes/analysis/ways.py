@@ -162,7 +162,12 @@ def price(soc: Soc, layer: accel.Layer, way: Way) -> Price:
 
 
 def least_on_host(layer: accel.Layer, cycles: int) -> int:
-    """Return what no kernel takes less than: of a layer with constant weights, its kernel is not chosen yet."""
+    """Return what no kernel takes less than: of a layer with constant weights, its kernel is not chosen yet.
+
+    A reshape may stay where its input is.
+    """
+    if isinstance(layer, accel.ReshapeOp):
+        return 0
     if not isinstance(layer, accel.Weighted):
         return cycles
     macs = prod(accel.output(layer).type.shape) * prod(layer.weights.type.shape[1:])

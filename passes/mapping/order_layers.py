@@ -11,7 +11,8 @@ Stage    dispatched -> scheduled
 Reads    sizes and uses of values; scratch memory, and how far a layer's output may lie over its input, which its kernel
          decides
 Writes   the order of the layers in each function's block, which stays as it was where nothing is gained; the
-         function's attribute `accel.order`: "optimal", or "bounded" where the graph is too wide to be sure
+         function's attribute `accel.order`: "optimal", or "bounded" where the graph is too wide to be sure; and
+         `accel.order_bound`, bytes that no order needs less than
 Needs    assign-layouts before it: a layer works in place only between equal layouts; choose-kernels
 Fails    never
 """
@@ -46,7 +47,8 @@ class OrderLayers:
                     end = function.body.blocks[0].operations[-1]
                     for number in order.sequence:
                         layers[number].operation.move_before(end.operation)
-                function.attributes["accel.order"] = accel.OptimalityAttr.get(
+                function.attributes[accel.ORDER_BOUND] = accel.integer(order.lower_bound_bytes)
+                function.attributes[accel.ORDER] = accel.OptimalityAttr.get(
                     accel.Optimality.OPTIMAL if order.is_optimal else accel.Optimality.BOUNDED
                 )
 

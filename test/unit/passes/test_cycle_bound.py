@@ -40,6 +40,11 @@ def test_no_mapping_is_faster(network: str, cost_model: str) -> None:
     assert other.predicted >= found.in_turn
 
 
+def test_layers_that_passes_insert_are_in_the_bound() -> None:
+    found = bound_of("mlperf_tiny/ds_cnn", requant="pow2")
+    assert found.in_turn <= found.predicted
+
+
 def test_fewer_engines_take_no_less() -> None:
     every, some = bound_of("htvm/resnet8_mixed"), bound_of("htvm/resnet8_mixed", engines=("host", "digital"))
     assert every.in_flight <= some.in_flight

@@ -103,3 +103,29 @@ def test_a_wide_graph_is_given_up_with_an_order_no_worse_than_the_source() -> No
 def test_an_input_that_nobody_reads_takes_memory_only_at_the_beginning() -> None:
     network = Network([Task(frozenset({0}), 2)], [1, 10, 20], frozenset({0, 1}), frozenset({2}))
     assert best_order(network).peak_bytes == 21
+
+
+def wide_network(seed: int, branches: int) -> Network:
+    """Branches of four layers from one input that are summed at last: 5^branches sets of finished tasks."""
+    rng = random.Random(seed)
+    sizes, tasks, ends = [8], [], []
+    for _ in range(branches):
+        value = 0
+        for _ in range(4):
+            sizes.append(rng.randint(1, 60))
+            tasks.append(Task(frozenset({value}), len(sizes) - 1))
+            value = len(sizes) - 1
+        ends.append(value)
+    sizes.append(4)
+    tasks.append(Task(frozenset(ends), len(sizes) - 1))
+    return Network(tasks, sizes, frozenset({0}), frozenset({len(sizes) - 1}))
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_graph_too_wide_to_be_sure_has_a_bound_and_a_good_order(seed: int) -> None:
+    network = wide_network(seed, branches=10)
+    found = best_order(network, limit_sets=500)
+    sure = best_order(network, limit_sets=10_000)
+    assert found.peak_bytes == peak(network, found.sequence)
+    assert found.lower_bound_bytes <= sure.lower_bound_bytes <= sure.peak_bytes <= found.peak_bytes
+    assert found.peak_bytes <= 1.25 * sure.lower_bound_bytes
