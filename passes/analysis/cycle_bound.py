@@ -23,7 +23,7 @@ from mlir import ir
 from mlir.dialects import func
 
 from htvm.backend.targets.jobs import Layout
-from htvm.backend.targets.soc import HOST, Accelerator, Route, Soc
+from htvm.backend.targets.soc import HOST, Route, Soc
 from htvm.dialects import accel
 
 from . import activations, layout
@@ -128,10 +128,10 @@ class Bounding(Placing):
             runs = self.runs[output, way]
             self.work[way.engine.name].append(each.work * runs)
             self.work[HOST].append(each.given * runs)
-            if isinstance(way.engine, Accelerator):
-                self.layout_by(output, way, way.engine)
+            if way.accelerator is not None:
+                self.layout_by(output, way, way.accelerator)
                 if each.fetch:
-                    route = Route(self.soc.constants_in, way.engine.weights.memory)
+                    route = Route(self.soc.constants_in, way.accelerator.weights.memory)
                     self.work[self.soc.dma(route).name].append(each.fetch * runs)
         self.limit(least)
         last = self.model.integer(0, 1 << 40)

@@ -89,7 +89,7 @@ class Placing:
             for way in ways:
                 takes = price(self.soc, maker(output), way)
                 self.runs[output, way] = self.flag(takes.cycles)
-                if not (isinstance(way.engine, Accelerator) and self.soc.far_memories):  # whose weights could be far
+                if not (way.accelerator and self.soc.far_memories):  # whose weights could be far
                     used.append(takes.constant_bytes * self.runs[output, way])
             self.model.exactly_one(self.runs[output, way] for way in ways)
         for value in self.values:
@@ -97,8 +97,8 @@ class Placing:
             self.layout(value)
             self.layout_in_blocks(value)
         for output, way in self.runs:
-            if isinstance(way.engine, Accelerator):
-                self.layout_by(output, way, way.engine)
+            if way.accelerator is not None:
+                self.layout_by(output, way, way.accelerator)
         self.model.minimize(sum(self.costs) + CYCLES_PER_MISSING_BYTE * self.missing_bytes(used))
         solution = self.model.solve(SOLVER_LIMIT)
         if not solution.is_found:
@@ -163,7 +163,7 @@ class Placing:
 
     def is_outside(self, value: ir.Value) -> bool:
         """Say whether a map is one of the function's, made by the host alone, or too large to stay with another."""
-        engines = [each.engine for each in self.candidates.get(value, ()) if isinstance(each.engine, Accelerator)]
+        engines = [each.accelerator for each in self.candidates.get(value, ()) if each.accelerator]
         if value in self.returned or not engines:
             return True
         return 2 * layout.size_bytes(value.type) > max(
@@ -180,8 +180,8 @@ class Placing:
 
     def on(self, output: ir.Value, role: Literal["input", "output"], memory: str) -> Expression:
         """Return whether an accelerator with that operand in a memory runs the layer that makes a map."""
-        ways = (each for each in self.candidates[output] if isinstance(each.engine, Accelerator))
-        return sum(self.runs[output, way] for way in ways if getattr(way.engine, role).memory == memory)
+        ways = (each for each in self.candidates[output] if each.accelerator)
+        return sum(self.runs[output, way] for way in ways if getattr(way.accelerator, role).memory == memory)
 
     def transfer(self, value: ir.Value) -> None:
         """Let a map be copied where it is made in one memory and read in another.
@@ -298,10 +298,11 @@ def layout_read(layer: accel.Layer, engine: Accelerator, job: Job) -> Layout:
 
 def block_made(layer: accel.Layer, way: Way) -> int | None:
     """Return the channels that each launch of a layer makes of all, pixel by pixel; None if it makes all or cannot."""
-    if not isinstance(way.engine, Accelerator) or way.form is not None or Layout.NHWC not in way.engine.output.layouts:
+    engine = way.accelerator
+    if engine is None or way.form is not None or Layout.NHWC not in engine.output.layouts:
         return None
     job = way.job(layer)
-    block = way.engine.most_outputs(job)
+    block = engine.most_outputs(job)
     return block if not job.is_element_wise and job.outputs > block > 0 and job.outputs % block == 0 else None
 
 

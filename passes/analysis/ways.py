@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 from math import ceil, inf, prod
 
@@ -39,10 +40,16 @@ inputs and outputs, two buffers each.
 
 @dataclass(frozen=True)
 class Way:
-    """An engine that computes a layer, and the form in which it does; None is the plain one."""
+    """An engine that computes a layer, and the form in which it does; None is the plain one. jobs: those asked for."""
 
     engine: Engine
     form: Form | None = None
+    jobs: dict[accel.Layer, Job] = field(default_factory=dict["accel.Layer", Job], compare=False, repr=False)
+
+    @cached_property
+    def accelerator(self) -> Accelerator | None:
+        """The engine, if it is an accelerator: asked once, as what a protocol asks of an object takes a while."""
+        return self.engine if isinstance(self.engine, Accelerator) else None
 
     @property
     def reads_blocks(self) -> bool:
@@ -51,10 +58,13 @@ class Way:
 
     def job(self, layer: accel.Layer) -> Job:
         """Return a layer as one job of the way's engine, an accelerator."""
-        if isinstance(self.engine, OffersForms):
-            return self.engine.job_in(layer, self.form)
-        assert isinstance(self.engine, Accelerator) and self.form is None, self
-        return self.engine.job(layer)
+        if layer not in self.jobs:
+            if isinstance(self.engine, OffersForms):
+                self.jobs[layer] = self.engine.job_in(layer, self.form)
+            else:
+                assert self.accelerator is not None and self.form is None, self
+                self.jobs[layer] = self.accelerator.job(layer)
+        return self.jobs[layer]
 
 
 @dataclass(frozen=True)
@@ -123,9 +133,9 @@ def undominated(soc: Soc, layer: accel.Layer, ways: list[Way]) -> list[Way]:
 
 def fits(soc: Soc, layer: accel.Layer, way: Way) -> bool:
     """Say whether the tiles of a form fit the memories of its engine."""
-    assert isinstance(way.engine, Accelerator), way.engine
+    assert way.accelerator is not None, way.engine
     budgets = {memory.name: memory.size_bytes for memory in soc.memories}
-    search = Search(soc, way.engine, way.job(layer), soc.arena_memory, budgets, loads=True, stores=True)
+    search = Search(soc, way.accelerator, way.job(layer), soc.arena_memory, budgets, loads=True, stores=True)
     return not search.too_large()
 
 
@@ -135,14 +145,14 @@ def price(soc: Soc, layer: accel.Layer, way: Way) -> Price:
     On an accelerator, with the transfer of its weights: those of the first launch, and of each other what the transfer
     takes longer than the launch before, meanwhile.
     """
-    engine = way.engine
-    if not isinstance(engine, Accelerator):
+    engine = way.accelerator
+    if engine is None:
         constants = [value for value in layer.operation.operands if activations.is_constant(value)]
         weight_bytes = sum(layout.size_bytes(value.type) for value in constants)
         size = ceil(HOST_DATA * weight_bytes)
         if isinstance(layer, accel.Weighted):
             size += SCALE_BYTES * layer.weights.type.shape[0]
-        cycles = engine.cycles(layer, soc.cost_model)
+        cycles = way.engine.cycles(layer, soc.cost_model)
         return Price(cycles, size, Least(min(cycles, least_on_host(layer, cycles)), 0, 0, weight_bytes))
     job, host = way.job(layer), soc.host
     parts = launches.fewest(engine, job)
