@@ -76,3 +76,12 @@ def test_intermediate_results_share_memory_as_their_lifetimes_allow() -> None:
                     assert at + a.size_bytes <= other or other + b.size_bytes <= at
         alive = max(sum(each.size_bytes + 7 for each in made if each.first <= t <= each.last) for t in range(30))
         assert max(at + each.size_bytes for at, each in zip(found, made)) <= 1.5 * alive
+
+
+def test_operations_of_a_function_are_counted_in_its_loops() -> None:
+    module, doubled = function(DOUBLED)
+    on_tensors = calls.operations(doubled)
+    assert on_tensors == 4 * 8 + 4, "the operation on tensors, and the sum of each element"
+    lowered = calls.lower(doubled)
+    assert calls.operations(lowered) == 1 + 4 * 3, "the loop; load, sum and store of each element"
+    del module
