@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from math import prod
 
 from mlir import ir
@@ -28,14 +29,19 @@ class Runs:
 
     @staticmethod
     def of(op: accel.CopyOp) -> Runs:
-        """Return the runs of a copy between two memrefs of one shape."""
+        """Return the runs of a copy."""
         source, target = ir.MemRefType(op.source.type), ir.MemRefType(op.target.type)
-        size = ir.IntegerType(source.element_type).width // 8
-        steps = (each.get_strides_and_offset()[0] for each in (source, target))
-        axes = merge_axes(source.shape, *steps)
+        steps = (tuple(each.get_strides_and_offset()[0]) for each in (source, target))
+        return Runs.between(tuple(source.shape), *steps, ir.IntegerType(source.element_type).width // 8)
+
+    @staticmethod
+    @cache
+    def between(shape: tuple[int, ...], source: tuple[int, ...], target: tuple[int, ...], size_bytes: int) -> Runs:
+        """Return the runs of a copy of a shape. source, target: the elements from one to the next along each axis."""
+        axes = merge_axes(shape, source, target)
         is_dense = bool(axes) and axes[-1][1:] == (1, 1)
-        loops = tuple((count, a * size, b * size) for count, a, b in (axes[:-1] if is_dense else axes))
-        return Runs(loops, axes[-1][0] * size if is_dense else size)
+        loops = tuple((count, a * size_bytes, b * size_bytes) for count, a, b in (axes[:-1] if is_dense else axes))
+        return Runs(loops, axes[-1][0] * size_bytes if is_dense else size_bytes)
 
 
 def merge_axes(sizes: Sequence[int], *tensors: Sequence[int]) -> list[tuple[int, ...]]:

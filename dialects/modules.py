@@ -1,12 +1,13 @@
 """Modules of MLIR, read from text or bytecode: the one place where htvm does so.
 
 What version 0.1 wrote is read as well (docs/versions.md): a word in quotes where a choice has an attribute of its own
-now, a dictionary for a job or for an entry of a plan, four attributes of the module for its options.
+now, a dictionary for a job or for an entry of a plan, four attributes of the module for its options; commands that are
+in no step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from mlir import ir
 
@@ -38,6 +39,8 @@ def parse(content: str | bytes, context: ir.Context) -> ir.Module:
             except (ValueError, TypeError, KeyError) as error:
                 op.location.emit_error(f"'{op.name}' has attributes of an earlier htvm that none wrote: {error}")
                 raise ir.MLIRError("cannot read the module", []) from None
+        for function in accel.functions(module):
+            _upgrade_steps(function.body.blocks[0])
     return module
 
 
@@ -75,6 +78,49 @@ def upgrade(op: ir.Operation) -> None:
                 attributes[name] = ir.ArrayAttr.get([_of_value(ir.DictAttr(each)) for each in values])
     elif op.name == "builtin.module":
         _upgrade_options(attributes)
+
+
+def _upgrade_steps(block: ir.Block) -> None:
+    """Put the layers and commands of a function into steps, if commands are in none.
+
+    A step began with a layer of the host, or with a launch that said what its layer was.
+    """
+    if not any(isinstance(op, accel.LaunchOp) and "accel.shape" in op.operation.attributes for op in block):
+        return
+    groups: list[list[ir.OpView]] = [[]]
+    begun = False
+    for op in block:
+        if not accel.is_layer(op) and not isinstance(op, accel.Command):
+            continue
+        if accel.is_layer(op) or "accel.shape" in op.operation.attributes:
+            groups += [[]] if begun else []
+            begun = True
+        groups[-1].append(op)
+    with ir.InsertionPoint(block.operations[-1]):
+        for group in groups:
+            _make_step(group)
+
+
+def _make_step(ops: Sequence[ir.OpView]) -> None:
+    """Put layers and commands that follow each other into a step, at the insertion point."""
+    own = {op.operation for op in ops}
+    tokens = [op.token for op in ops if isinstance(op, accel.CopyOp | accel.LaunchOp)]
+    given = [token for token in tokens if any(use.owner.operation not in own for use in token.uses)]
+    first = next(op for op in ops if accel.is_layer(op) or "accel.shape" in op.operation.attributes)
+    step = accel.StepOp([token.type for token in given], loc=first.location)
+    if isinstance(first, accel.LaunchOp):
+        step.engine = first.engine
+        for name in [name for name in first.operation.attributes if name.startswith("accel.")]:
+            step.operation.attributes[name] = first.operation.attributes[name]
+            del first.operation.attributes[name]
+    for token, result in zip(given, step.tokens, strict=True):
+        for use in list(token.uses):
+            if use.owner.operation not in own:
+                use.owner.operation.operands[use.operand_number] = result
+    with ir.InsertionPoint(step.body.blocks.append()) as point:
+        for op in ops:
+            point.insert(op.operation.detach_from_parent())
+        accel.YieldOp(given, loc=first.location)
 
 
 def _upgrade_inserted(attributes: Attributes) -> None:

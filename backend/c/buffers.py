@@ -73,4 +73,4 @@ def reshapes_in_place(program: Program) -> Iterator[tuple[ir.Value, ir.Value]]:
 def operations(program: Program) -> Iterator[ir.OpView]:
     """Yield the operations of the network's function; a network without inputs and outputs has none."""
     if program.ports and isinstance(block := program.ports[0].value.owner, ir.Block):
-        yield from block
+        yield from accel.nested(block)

@@ -7,40 +7,55 @@ offset that the plan gives. A token is how many commands its unit has been given
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from mlir import ir
-from mlir.dialects import memref
+from mlir.dialects import memref, scf
 
 from htvm.backend.targets.jobs import OPERANDS, Job
 from htvm.backend.targets.soc import Route, Soc
 from htvm.backend.targets.soc import operands as operands_of
 from htvm.dialects import accel
 from htvm.dialects.copies import Runs
+from htvm.dialects.execution import constant_of
+from htvm.dialects.indices import Linear, linear
 
 from . import headers, values
-from .calls import Text, most_straight
 from .step import Step
-from .unit_calls import Command, MemoryBase, Place, PointerBase, call
+from .unit_calls import Call, CallLoop, Command, MemoryBase, Place, PointerBase, call
+
+
+@dataclass(frozen=True)
+class Count:
+    """A command: how many its unit was given up to it, itself included."""
+
+    unit: str
+    number: Linear
+
+    def at(self, indices: Mapping[ir.Value, int]) -> Count:
+        """Return what it is for values of some indices."""
+        return replace(self, number=self.number.at(indices))
 
 
 @dataclass
 class Commands:
     """The commands of a program, in order.
 
-    given, waited: how many each unit was given, and how many have ended. loaded: the constant that each buffer holds.
+    given, waited: how many each unit was given, and how many have ended. counts: what each token stands for. loaded:
+    the constant that each buffer holds. loops: those around what is written.
     """
 
     soc: Soc
-    given: Counter[str] = field(default_factory=Counter[str])
+    given: dict[str, Linear] = field(default_factory=dict[str, Linear])
     waited: Counter[str] = field(default_factory=Counter[str])
-    counts: dict[ir.Value, tuple[str, int]] = field(default_factory=dict[ir.Value, tuple[str, int]])
+    counts: dict[ir.Value, Count] = field(default_factory=dict["ir.Value", "Count"])
     memories: dict[str, MemoryBase] = field(default_factory=dict[str, MemoryBase])
     loaded: dict[ir.Value, str] = field(default_factory=dict[ir.Value, str])
+    loops: list[CallLoop] = field(default_factory=list[CallLoop])
 
-    def write(self, op: accel.Command, step: Step) -> None:
-        """Add the calls of an operation to a step."""
+    def write(self, op: ir.OpView, step: Step) -> None:
+        """Add the calls of a command, or of a loop of them, to a step."""
         step.shared.headers.add(headers.SOC)
         match op:
             case accel.CopyOp():
@@ -48,24 +63,22 @@ class Commands:
             case accel.LaunchOp():
                 self.launch(op, step)
             case accel.WaitOp():
-                unit, count = self.counts[op.token]
-                if count > self.waited[unit]:
-                    self.waited[unit] = count
-                    step.calls.append(call("htvm_wait", unit_name(unit), count))
-            case _:
+                self.wait(op, step)
+            case scf.ForOp():
+                self.loop(op, step)
+            case _ if isinstance(op, accel.Command):
                 raise ValueError(f"'{op.operation.name}' is no command that the C can give")
+            case _:
+                pass
 
     def copy(self, op: accel.CopyOp, step: Step) -> None:
         """Add the copy of a map: its runs, up to two loops of them in one call."""
         source, target, runs = op.source, op.target, Runs.of(op)
-        dma = self.soc.dma(Route(values.memory_of(source), values.memory_of(target))).name
         to, from_ = self.place(target, step), self.place(source, step)
         root = root_of(source)[0]
         if constant := self.loaded.get(root) or values.global_name(root):
             self.loaded[root_of(target)[0]] = constant
-        self.given[dma] += runs.count
-        self.counts[op.token] = (dma, self.given[dma])
-        step.calls += copies(unit_name(dma), to, from_, list(runs.loops), runs.bytes)
+        step.calls += copies(unit_name(self.give(op)), to, from_, list(runs.loops), runs.bytes)
 
     def launch(self, op: accel.LaunchOp, step: Step) -> None:
         """Add a launch of a job, with the places of its operands."""
@@ -88,9 +101,120 @@ class Commands:
             for name in OPERANDS
         ]
         words = tuple(job.words({}, names)[: -len(OPERANDS)])
-        step.calls.append(call("htvm_launch", unit_name(engine), *places, job=words))
-        self.given[engine] += 1
-        self.counts[op.token] = (engine, self.given[engine])
+        step.calls.append(call("htvm_launch", unit_name(self.give(op)), *places, job=words))
+
+    def wait(self, op: accel.WaitOp, step: Step) -> None:
+        """Add a wait, unless what it is for has been waited for."""
+        found = self.count_of(op.token)
+        if found is None:
+            return
+        last = found.number.at({loop.index: loop.times - 1 for loop in self.loops}).constant
+        if self.loops or last > self.waited[found.unit]:
+            self.waited[found.unit] = max(self.waited[found.unit], last)
+            step.calls.append(call("htvm_wait", unit_name(found.unit), found.number))
+
+    def loop(self, op: scf.ForOp, step: Step) -> None:
+        """Add a loop."""
+        lower, upper, by = bounds(op)
+        if (lower, by) != (0, 1):
+            raise ValueError(f"a loop goes from {lower} by {by}, expected from 0 by 1")
+        if not self.loops:
+            self.given = self.number(op, self.given)
+        calls: list[Call] = []
+        self.loops.append(CallLoop(op.induction_variable, upper, calls))
+        outside, step.calls = step.calls, calls
+        for inner in op.body:
+            self.write(inner, step)
+        step.calls = outside
+        step.calls.append(self.loops.pop())
+
+    # How many commands there have been
+
+    def give(self, op: accel.CopyOp | accel.LaunchOp) -> str:
+        """Count a command, if that was not done for the whole loop that it is in; return its unit."""
+        unit, count = self.command(op)
+        if not self.loops:
+            self.given[unit] = self.given.get(unit, Linear(0)) + count
+            self.counts[op.token] = Count(unit, self.given[unit])
+        return unit
+
+    def command(self, op: accel.CopyOp | accel.LaunchOp) -> tuple[str, int]:
+        """Return the unit of a command, and how many it is of them: a copy one for each run."""
+        if isinstance(op, accel.LaunchOp):
+            return op.engine.value, 1
+        route = Route(values.memory_of(op.source), values.memory_of(op.target))
+        return self.soc.dma(route).name, Runs.of(op).count
+
+    def number(self, loop: scf.ForOp, given: Mapping[str, Linear]) -> dict[str, Linear]:
+        """Count the commands in a loop, whatever its index; return how many there are behind it."""
+        _, times, _ = bounds(loop)
+        each = self.given_in(loop.body)
+        inside = dict(given) | {
+            unit: given.get(unit, Linear(0)) + Linear(0, ((loop.induction_variable, count),))
+            for unit, count in each.items()
+        }
+        for op in loop.body:
+            if isinstance(op, accel.CopyOp | accel.LaunchOp):
+                unit, count = self.command(op)
+                inside[unit] += count
+                self.counts[op.token] = Count(unit, inside[unit])
+            elif isinstance(op, scf.ForOp):
+                inside = self.number(op, inside)
+        return dict(given) | {unit: given.get(unit, Linear(0)) + times * count for unit, count in each.items()}
+
+    def given_in(self, block: ir.Block) -> Counter[str]:
+        """Return how many commands each unit is given in a block."""
+        found: Counter[str] = Counter()
+        for op in block:
+            if isinstance(op, accel.CopyOp | accel.LaunchOp):
+                unit, count = self.command(op)
+                found[unit] += count
+            elif isinstance(op, scf.ForOp):
+                _, times, _ = bounds(op)
+                found += Counter({unit: times * count for unit, count in self.given_in(op.body).items()})
+        return found
+
+    def count_of(self, token: ir.Value) -> Count | None:
+        """Return what a token stands for; None for that of nothing. Raises ValueError if that depends on more."""
+        if token not in self.counts:
+            found = self.traced(token)
+            if found is None:
+                return None
+            self.counts[token] = found
+        return self.counts[token]
+
+    def traced(self, token: ir.Value) -> Count | None:
+        """Return what a token stands for that a loop or a step takes or gives."""
+        owner = token.owner
+        if isinstance(owner, ir.Block):
+            loop = owner.owner
+            assert isinstance(loop, scf.ForOp)
+            return self.carried(loop, ir.BlockArgument(token).arg_number - 1)
+        number = ir.OpResult(token).result_number
+        match op := owner.opview:
+            case accel.StepOp():
+                *_, end = op.body.blocks[0]
+                return self.count_of(end.operands[number])
+            case scf.ForOp():
+                *_, end = op.body
+                _, times, _ = bounds(op)
+                found = self.count_of(end.operands[number])
+                return found and found.at({op.induction_variable: times - 1})
+            case _:
+                return None  # accel.ready
+
+    def carried(self, loop: scf.ForOp, place: int) -> Count | None:
+        """Return what a token stands for that a loop takes, each time round: what it gave the time before."""
+        *_, end = loop.body
+        index, given = loop.induction_variable, end.operands[place]
+        first = self.count_of(list(loop.operands)[3 + place])
+        if given == loop.inner_iter_args[place]:
+            return first
+        found = self.count_of(given)
+        before = found and replace(found, number=found.number + -dict(found.number.steps).get(index, 0))
+        if first is not None and (before is None or first != before.at({index: 0})):
+            raise ValueError("a token that a loop takes is not of the same command each time round")
+        return before
 
     def place(self, value: ir.Value, step: Step) -> Place:
         """Return where a map or a part of one is."""
@@ -121,14 +245,7 @@ class Commands:
         root, offset = root_of(value)
         memory = self.soc.memory(values.memory_of(value))
         base = self.memories.setdefault(memory.name, MemoryBase(memory_name(memory.name), memory.base))
-        return Place(base, values.offset_of(buffer_of(root)) + offset)
-
-    def finish(self, steps: Sequence[Step]) -> None:
-        """Write the calls that steps have been given."""
-        straight = most_straight([len(step.calls) for step in steps], self.soc)
-        for step in steps:
-            step.body += Text(step, straight).write()
-            step.calls.clear()
+        return Place(base, offset + values.offset_of(buffer_of(root)))
 
     def definitions(self) -> str:
         """Return the macros that the calls use: units and memories by name."""
@@ -159,13 +276,37 @@ def copies(dma: str, to: Place, from_: Place, loops: Sequence[tuple[int, int, in
                 yield from copies(dma, to + index * to_step, from_ + index * from_step, rest, run)
 
 
-def root_of(value: ir.Value) -> tuple[ir.Value, int]:
+def bounds(loop: scf.ForOp) -> tuple[int, int, int]:
+    """Return from where to where a loop goes, and by how much."""
+    lower, upper, by = (constant_of(each) for each in list(loop.operands)[:3])
+    return lower, upper, by
+
+
+def root_of(value: ir.Value) -> tuple[ir.Value, Linear]:
     """Return the buffer, argument or constant that a value is a view of, and where in it the view begins, in bytes."""
-    _, offset = values.memref(value).get_strides_and_offset()
-    size = values.element_type(value).size_bytes
+    offset = start_of(value) * values.element_type(value).size_bytes
     while isinstance(view := defining(value), memref.SubViewOp | memref.ReinterpretCastOp):
         value = view.source
-    return value, offset * size
+    return value, offset
+
+
+def start_of(value: ir.Value) -> Linear:
+    """Return where a view begins, in elements from the beginning of what it is a view of."""
+    _, known = values.memref(value).get_strides_and_offset()
+    unknown = ir.ShapedType.get_dynamic_stride_or_offset()
+    if known != unknown:
+        return Linear(known)
+    match view := defining(value):
+        case memref.ReinterpretCastOp():
+            start, steps = Linear(0), [1]
+        case memref.SubViewOp():
+            start, steps = start_of(view.source), values.strides(view.source)
+        case _:
+            raise ValueError(f"a map of '{value.type}' begins where nobody says")
+    given = iter(view.offsets)
+    for offset, step in zip(view.static_offsets, steps, strict=True):
+        start += (linear(next(given)) if offset == unknown else Linear(offset)) * step
+    return start
 
 
 def defining(value: ir.Value) -> ir.OpView | None:

@@ -9,19 +9,20 @@ from typing import TypeAlias
 
 import numpy as np
 from mlir import ir
-from mlir.dialects import func
+from mlir.dialects import func, scf
 
 from htvm.backend.kernels.elements import ElementType
 from htvm.backend.targets.soc import Soc
 from htvm.dialects import accel
 
 from . import convolution, steps, values
+from .calls import Text
 from .commands import Commands
 from .constants import Constants
 from .names import identifier, project_name
 from .record import ChannelPlan
 from .step import Shared, Step
-from .syntax import ArenaAddress, Declaration, Pointer
+from .syntax import ArenaAddress, Declaration, Pointer, Statement
 
 Address: TypeAlias = Pointer | ArenaAddress
 """Where an argument of a step is: a parameter of the network's function, or a buffer in the arena."""
@@ -155,12 +156,11 @@ def read_program(module: ir.Module, soc: Soc, name: str | None = None) -> Progra
     memories_of = {op.sym_name.value: values.memory_in(ir.MemRefType(op.type_.value)) for op in constants}
     far_memories = {memory.name for memory in soc.far_memories}
     far = {name: memory for name, memory in memories_of.items() if memory in far_memories}
-    ops = [op for op in function.body.blocks[0] if is_work(op) and not _is_nothing(op, places)]
-    layers = [op for op in ops if accel.is_layer(op)]
-    linear = [layer for layer in layers if isinstance(layer, accel.Weighted)]
+    groups = list(_groups(function, places))
+    linear = [layer for group in groups for layer in group.layers if isinstance(layer, accel.Weighted)]
     shared = Shared(Constants(), data, far, convolution.forms(linear))
     commands = Commands(soc)
-    written = write_steps(ops, shared, commands)
+    written = write_steps(groups, shared, commands)
     calls = tuple(tuple(places[values.whole(value)] for value in step.parameters) for step in written)
     return Program(
         project_name(model),
@@ -183,46 +183,58 @@ def _order(function: func.FuncOp) -> Order | None:
     return Order(order.value == accel.Optimality.OPTIMAL, least.value) if order and least else None
 
 
-def is_work(op: ir.OpView) -> bool:
-    """Say whether an operation becomes C."""
-    return accel.is_layer(op) or isinstance(op, accel.Command)
+@dataclass(frozen=True)
+class Group:
+    """What becomes one C function: a layer of the host, or a step. ops: layers, commands and loops, in order."""
+
+    step: accel.StepOp | None
+    ops: tuple[ir.OpView, ...]
+
+    @property
+    def layers(self) -> list[accel.Layer]:
+        return [op for op in self.ops if accel.is_layer(op)]
 
 
-def as_command(op: ir.OpView) -> accel.Command:
-    """Return an operation that is a command."""
-    assert isinstance(op, accel.Command)
-    return op
+def _groups(function: func.FuncOp, places: Mapping[ir.Value, Address]) -> Iterator[Group]:
+    """Yield the steps of a function. Raises ValueError for a command that is in none."""
+    for op in function.body.blocks[0]:
+        if isinstance(op, accel.StepOp):
+            yield Group(op, tuple(each for each in op.body.blocks[0] if not _is_nothing(each, places)))
+        elif isinstance(op, accel.Command | scf.ForOp):
+            raise ValueError(f"'{op.operation.name}' is in no step, expected one of 'accel.step' around it")
+        elif accel.is_layer(op) and not _is_nothing(op, places):
+            yield Group(None, (op,))
 
 
-def write_steps(ops: Sequence[ir.OpView], shared: Shared, commands: Commands) -> tuple[Step, ...]:
-    """Return one step per layer, in order.
-
-    A step begins with a layer of the host, or with the first launch of one on an accelerator. Copies and waits
-    belong to the step that has begun, those before all others to the first one.
-    """
-    written: list[Step] = []
-    before: list[accel.Command] = []
-    for op in ops:
-        if accel.is_layer(op):
-            written.append(steps.write_step(len(written), op, shared))
-        elif isinstance(op, accel.LaunchOp) and "accel.shape" in op.operation.attributes:
-            written.append(steps.accelerated_step(len(written), op, shared))
-        command = None if accel.is_layer(op) else as_command(op)
-        if not written and command is not None:
-            before.append(command)
+def write_steps(groups: Sequence[Group], shared: Shared, commands: Commands) -> tuple[Step, ...]:
+    """Return a step for each group with a layer. What the others do belongs to the one before, or to the first."""
+    written: list[Text] = []
+    early: list[ir.OpView] = []
+    for group in groups:
+        kernel: list[Statement] = []
+        if group.layers:
+            step = steps.write_step(len(written), group.layers[0], shared, group.step)
+        elif group.step is not None and group.step.engine is not None:
+            step = steps.accelerated_step(len(written), group.step, shared)
+        else:
+            step = None
+        if step is not None:
+            kernel[:], step.body = step.body, []
+            written.append(Text(step))
+        if not written:
+            early += group.ops
             continue
-        if before:
-            first, body = written[0], written[0].body
-            first.body = []
-            for earlier in before:
-                commands.write(earlier, first)
-            commands.finish([first])
-            first.body += body
-            before = []
-        if command is not None:
-            commands.write(command, written[-1])
-    commands.finish(written)
-    return tuple(written)
+        text = written[-1]
+        for op in [*early, *group.ops]:
+            if accel.is_layer(op):
+                text.flush()
+                text.step.body += kernel
+            else:
+                commands.write(op, text.step)
+        early = []
+    for text in written:
+        text.flush()
+    return tuple(text.step for text in written)
 
 
 def _memories(module: ir.Module) -> tuple[ArenaMemory, ...]:

@@ -79,7 +79,7 @@ def step_plan(step: Step, numbers: Mapping[ir.Value, int]) -> StepPlan:
     named = (values.global_name(value) for value in step.layer.operation.operands)
     constants = {name for name in named if name is not None} | step.packed
     own = [root_of(step.output)[0], *step.scratch_buffers]
-    predicted = accel.attribute(step.layer, "accel.predicted_cycles", ir.IntegerAttr)
+    predicted = accel.attribute(step.within or step.layer, "accel.predicted_cycles", ir.IntegerAttr)
     return StepPlan(
         name=step.node,
         nodes=tuple(accel.nodes(step.layer)),

@@ -37,7 +37,7 @@ from .syntax import (
     Stride,
     StructConstant,
 )
-from .unit_calls import Command
+from .unit_calls import Call as UnitCall
 from .values import element_type, shape
 
 
@@ -100,21 +100,23 @@ class Loop:
 class Step:
     """A step being written.
 
-    parameters: for each activation its declaration, by value. body: statements. calls: what follows them, given to
-    other units. scratch_bytes: of the arena, while the step runs. held: buffers in memories that the host does not
-    address. packed: the constants that have the weights of its jobs.
+    layer: that of the host, or the operation that has the commands of one on an accelerator. within: the operation
+    that the step is, if it is not a layer alone. parameters: for each activation its declaration, by value. body:
+    statements. calls: what follows them, given to other units. scratch_bytes: of the arena, while the step runs. held:
+    buffers in memories that the host does not address. packed: the constants that have the weights of its jobs.
     kernel_spec: the kernel of a linear layer.
     """
 
     number: int
-    layer: accel.Layer | accel.LaunchOp
+    layer: accel.Layer | accel.StepOp
     shared: Shared
+    within: accel.StepOp | None = None
     summary: str = ""
     macs: int = 0
     scratch_bytes: int = 0
     parameters: dict[ir.Value, Declaration] = field(default_factory=dict[ir.Value, Declaration])
     body: list[Statement] = field(default_factory=list[Statement])
-    calls: list[Command] = field(default_factory=list[Command])
+    calls: list[UnitCall] = field(default_factory=list[UnitCall])
     held: dict[ir.Value, None] = field(default_factory=dict[ir.Value, None])
     packed: set[str] = field(default_factory=set[str])
     kernel_spec: KernelSpec | None = None
@@ -122,7 +124,7 @@ class Step:
     @property
     def output(self) -> ir.Value:
         """What the step makes; of a layer on an accelerator, what its first job does."""
-        return self.layer.out if isinstance(self.layer, accel.LaunchOp) else accel.output(self.layer)
+        return first_launch(self.layer).out if isinstance(self.layer, accel.StepOp) else accel.output(self.layer)
 
     @property
     def op(self) -> str:
@@ -286,6 +288,14 @@ def _macro_argument(argument: ElementType | str | int) -> str:
     if isinstance(argument, ElementType):
         return argument.enumerator
     return f"HTVM_{argument}" if isinstance(argument, str) else str(argument)
+
+
+def first_launch(step: accel.StepOp) -> accel.LaunchOp:
+    """Return the first job of a step. Raises ValueError if it has none."""
+    for op in accel.nested(step.body.blocks[0]):
+        if isinstance(op, accel.LaunchOp):
+            return op
+    raise ValueError(f"step '{accel.node(step)}' of engine '{step.engine}' launches no job")
 
 
 def is_argument(value: ir.Value) -> bool:

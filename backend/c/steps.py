@@ -10,7 +10,7 @@ from htvm.backend.targets.jobs import Job
 from htvm.dialects import accel
 
 from . import call_steps, elementwise_steps, linear_steps, movement_steps, real_steps, reduction_steps
-from .step import Shared, Step, dimensions
+from .step import Shared, Step, dimensions, first_launch
 from .values import shape
 from .writers import WRITERS
 
@@ -18,19 +18,19 @@ OF_WRITERS = (call_steps, elementwise_steps, linear_steps, movement_steps, real_
 """The files whose functions are writers; they are registered when these are imported."""
 
 
-def accelerated_step(number: int, launch: accel.LaunchOp, shared: Shared) -> Step:
-    """Return the step of a layer on an accelerator, which `launch` begins; its commands are still to be added."""
-    step = Step(number, launch, shared)
-    job = Job.of(launch.job)
-    step.macs = accel.present(accel.attribute(launch, "accel.macs", ir.IntegerAttr), "accel.macs").value
+def accelerated_step(number: int, op: accel.StepOp, shared: Shared) -> Step:
+    """Return the step of a layer on an accelerator; its commands are still to be added."""
+    step = Step(number, op, shared, op)
+    job = Job.of(first_launch(op).job)
+    step.macs = accel.present(accel.attribute(op, "accel.macs", ir.IntegerAttr), "accel.macs").value
     step.summary = f"{step.op} -> {dimensions(step.shape)} on {step.engine}"
     step.summary += f", kernel {dimensions(job.kernel)}" if job.kernel != (1, 1) else ""
     return step
 
 
-def write_step(number: int, layer: accel.Layer, shared: Shared) -> Step:
-    """Return the step that computes one layer."""
-    step = Step(number, layer, shared)
+def write_step(number: int, layer: accel.Layer, shared: Shared, within: accel.StepOp | None) -> Step:
+    """Return the step that computes a layer of the host. within: the operation around it, if there is one."""
+    step = Step(number, layer, shared, within)
     WRITERS[type(layer)](step, layer)
     read = ", ".join(dimensions(shape(value)) for value, declaration in step.parameters.items() if declaration.is_const)
     step.summary = f"{layer.operation.name.removeprefix('accel.')} {read} -> {dimensions(shape(step.output))}"

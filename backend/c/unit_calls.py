@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from .loops import Single
+from mlir import ir
+
+from htvm.dialects.indices import Linear
+
 from .syntax import Pointer
 
 
@@ -35,38 +39,48 @@ Base: TypeAlias = MemoryBase | PointerBase
 
 @dataclass(frozen=True)
 class Place:
-    """Where something is: bytes from a base."""
+    """Where something is: bytes from a base, or a number alone."""
 
-    base: Base
-    offset_bytes: int
+    base: Base | None
+    offset: Linear
 
     def __add__(self, size_bytes: int) -> Place:
-        return replace(self, offset_bytes=self.offset_bytes + size_bytes)
+        return replace(self, offset=self.offset + size_bytes)
 
 
 @dataclass(frozen=True)
-class UnitCall:
-    """What calls have in common that may become one in a loop: all but numbers.
-
-    bases: what each number is added to, None for nothing. job: of a launch, what its descriptor has before addresses.
-    """
+class Command:
+    """A call that gives a unit a command, or waits. job: of a launch, what its descriptor has before addresses."""
 
     function: str
     unit: str
-    bases: tuple[Base | None, ...]
+    places: tuple[Place, ...]
     job: tuple[int, ...] = ()
 
     @property
     def is_placed_late(self) -> bool:
         """Whether a job has an operand whose address only the program knows, not its descriptor."""
-        return bool(self.job) and any(isinstance(base, PointerBase) for base in self.bases)
+        return any(isinstance(each.base, PointerBase) or each.offset.steps for each in self.places)
 
 
-Command: TypeAlias = Single[UnitCall]
+@dataclass(frozen=True)
+class CallLoop:
+    """A loop around calls: its index, from 0 on, and how often it goes round."""
+
+    index: ir.Value
+    times: int
+    body: Sequence[Call]
 
 
-def call(function: str, unit: str, *arguments: Place | int, job: tuple[int, ...] = ()) -> Command:
-    """Return a call as a command that loops.py knows."""
-    bases = tuple(each.base if isinstance(each, Place) else None for each in arguments)
-    numbers = tuple(each.offset_bytes if isinstance(each, Place) else each for each in arguments)
-    return Single(UnitCall(function, unit, bases, job), numbers)
+Call: TypeAlias = "Command | CallLoop"
+
+
+def call(function: str, unit: str, *arguments: Place | Linear | int, job: tuple[int, ...] = ()) -> Command:
+    """Return a call."""
+    return Command(function, unit, tuple(map(_place, arguments)), job)
+
+
+def _place(argument: Place | Linear | int) -> Place:
+    if isinstance(argument, Place):
+        return argument
+    return Place(None, argument if isinstance(argument, Linear) else Linear(argument))

@@ -817,5 +817,15 @@ void WaitOp::getEffects(SmallVectorImpl<SideEffects::EffectInstance<MemoryEffect
   effects.emplace_back(MemoryEffects::Write::get(), SideEffects::DefaultResource::get());
 }
 
+LogicalResult StepOp::verify() {
+  auto yield = dyn_cast<YieldOp>(getBody().front().getTerminator());
+  if (!yield)
+    return emitOpError("does not end with 'accel.yield'");
+  if (yield.getTokens().size() != getTokens().size())
+    return emitOpError() << "yields " << yield.getTokens().size() << " tokens, expected " << getTokens().size()
+                         << ": one for each result";
+  return success();
+}
+
 #define GET_OP_CLASSES
 #include "AccelOps.cpp.inc"

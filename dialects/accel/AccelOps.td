@@ -13,6 +13,7 @@ include "mlir/IR/CommonAttrConstraints.td"
 include "mlir/IR/CommonTypeConstraints.td"
 include "mlir/IR/AttrTypeBase.td"
 include "mlir/IR/OpAsmInterface.td"
+include "mlir/Interfaces/ControlFlowInterfaces.td"
 include "mlir/Interfaces/SideEffectInterfaces.td"
 
 //===----------------------------------------------------------------------===//
@@ -471,15 +472,15 @@ def Accel_Token : TypeDef<Accel_Dialect, "Token"> {
 def Accel_CopyOp : Accel_Op<"copy", [Accel_Command, DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
   let summary = "Start to copy a piece of memory into another memory";
   let description = [{
-    Stage tiled on. The copy runs while later operations do, until its token is waited for: before that nobody
+    Stage tiled on. The copy runs while later operations do, until it has been waited for: before that nobody
     reads or writes the target, and nobody writes the source. Source and target have one shape; each may be strided
-    (a `memref.subview` of a larger map).
+    (a `memref.subview` of a larger map). `engine` is the transfer engine, which does copies one after the other.
 
     ```mlir
     %t = accel.copy %x to %tile : memref<1x16x8x32xi8, strided<[16384, 1024, 32, 1]>, "l2"> to memref<1x16x8x32xi8, "l1">
     ```
   }];
-  let arguments = (ins Accel_MemRef:$source, Accel_MemRef:$target);
+  let arguments = (ins Accel_MemRef:$source, Accel_MemRef:$target, OptionalAttr<StrAttr>:$engine);
   let results = (outs Accel_Token:$token);
   let assemblyFormat = "$source `to` $target attr-dict `:` type($source) `to` type($target)";
   let hasVerifier = 1;
@@ -491,7 +492,7 @@ def Accel_LaunchOp : Accel_Op<"launch",
   let description = [{
     Stage tiled on. The engine computes a layer, or a tile of one, from operands in its own memories; `job` is what the
     target's description of the engine made of it (backend/targets/jobs.py). The job runs while later operations do,
-    until its token is waited for. An engine runs one job at a time: whoever launches the next has waited.
+    until it has been waited for. An engine runs one job at a time: whoever launches the next has waited.
 
     `sums` is where an engine that keeps sums in memory has them: the job may overwrite all of it, and a job that adds to
     sums of an earlier one reads them there.
@@ -511,9 +512,48 @@ def Accel_LaunchOp : Accel_Op<"launch",
 }
 
 def Accel_WaitOp : Accel_Op<"wait", [Accel_Command, DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
-  let summary = "Wait for a copy or a launch to end";
+  let summary = "Wait for a copy or a launch to end, and so for all that its engine was given before";
   let arguments = (ins Accel_Token:$token);
   let assemblyFormat = "$token attr-dict";
+}
+
+def Accel_ReadyOp : Accel_Op<"ready", [Pure]> {
+  let summary = "The token of nothing: who waits for it goes on at once";
+  let description = [{
+    What a loop takes the first time for a token that it gives itself from then on.
+  }];
+  let results = (outs Accel_Token:$token);
+  let assemblyFormat = "attr-dict";
+}
+
+def Accel_StepOp : Accel_Op<"step", [RecursiveMemoryEffects, SingleBlock]> {
+  let summary = "All that the host does while it runs a layer: one function of the generated C";
+  let description = [{
+    Stage tiled on, on targets with accelerators. The body has the copies, launches and waits of the layer's tiles, in
+    `scf.for` loops where there are many, or a layer of the host; and what is given for later layers meanwhile. Tokens
+    that later steps wait for are results. Of a layer on an accelerator the step says what it was (`accel.op`,
+    `accel.shape`, `accel.macs`, its tiling, what was predicted); each command has the location of the layer it serves.
+
+    ```mlir
+    %t = accel.step "digital" -> !accel.token attributes {accel.op = "accel.conv2d", ..} {
+      %c = accel.copy %x to %tile ..
+      accel.wait %c
+      %l = accel.launch "digital" %tile into %y ..
+      accel.yield %l
+    }
+    ```
+  }];
+  let arguments = (ins OptionalAttr<StrAttr>:$engine);
+  let results = (outs Variadic<Accel_Token>:$tokens);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = "($engine^)? (`->` type($tokens)^)? attr-dict-with-keyword $body";
+  let hasVerifier = 1;
+}
+
+def Accel_YieldOp : Accel_Op<"yield", [Pure, ReturnLike, Terminator, HasParent<"StepOp">]> {
+  let summary = "The tokens that a step gives to later ones";
+  let arguments = (ins Variadic<Accel_Token>:$tokens);
+  let assemblyFormat = "($tokens^)? attr-dict";
 }
 
 #endif // ACCEL_OPS_TD

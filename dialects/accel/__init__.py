@@ -12,7 +12,7 @@ from mlir import ir
 from mlir.dialects import func, memref
 
 from ._accel_ops_gen import *  # noqa: F403
-from ._accel_ops_gen import ClampOp, Pool2dOp, TakeOp
+from ._accel_ops_gen import ClampOp, Pool2dOp, StepOp, TakeOp
 from ._attributes import *  # noqa: F403
 from ._attributes import Mapping, Numbers, Objective, OptionsAttr, PoolKind, Rounding, RoundingAttr, TilingAttr
 
@@ -101,7 +101,25 @@ def kernels(module: ir.Module | ir.Operation) -> list[str]:
 def layers(module: ir.Module | ir.Operation) -> Iterator[Layer]:
     """Yield the layers of every function of a module, in order."""
     for function in functions(module):
-        yield from (op for op in function.body.blocks[0] if is_layer(op))
+        yield from (op for op in operations(function) if is_layer(op))
+
+
+def operations(function: func.FuncOp) -> Iterator[ir.OpView]:
+    """Yield the operations of a function in order; those of each step in its place."""
+    for op in function.body.blocks[0]:
+        if isinstance(op, StepOp):
+            yield from op.body.blocks[0]
+        else:
+            yield op
+
+
+def nested(block: ir.Block) -> Iterator[ir.OpView]:
+    """Yield the operations of a block in order, each before those in its regions."""
+    for op in block:
+        yield op
+        for region in op.operation.regions:
+            for inner in region.blocks:
+                yield from nested(inner)
 
 
 def is_layer(op: ir.OpView) -> TypeIs[Layer]:

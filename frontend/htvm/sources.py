@@ -395,7 +395,7 @@ def _choose(module: ir.Module, name: str | None, label: str) -> None:
         if name not in networks:
             raise ModelError([f"{label}: function is '{name}', expected one with layers: {', '.join(networks)}"])
         (chosen,) = (each for each in accel.functions(module) if each.name.value == name)
-        called = {each.callee.value for each in chosen.body.blocks[0] if isinstance(each, accel.CallOp)}
+        called = {each.callee.value for each in accel.operations(chosen) if isinstance(each, accel.CallOp)}
         for op in list(module.body.operations):
             if isinstance(op, func.FuncOp) and op.name.value not in (name, *called):
                 op.erase()

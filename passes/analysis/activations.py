@@ -10,7 +10,7 @@ from htvm.dialects import accel
 
 def layers(function: func.FuncOp) -> Iterator[accel.Layer]:
     """Yield the layers of one function, in order."""
-    yield from (op for op in function.body.blocks[0] if accel.is_layer(op))
+    yield from (op for op in accel.operations(function) if accel.is_layer(op))
 
 
 def read_by(layer: accel.Layer) -> list[ir.Value]:

@@ -21,7 +21,7 @@ class Lifetime:
     """A buffer or an argument of the function, needed while the actions first..last run, both included.
 
     Actions are numbered from 0 in order of execution. An input is there before the first one (-1), a result is
-    needed after the last one. A copy or launch needs its memory until it is waited for.
+    needed after the last one. A copy or launch needs its memory until it is waited for, in a loop until that ends.
     """
 
     value: ir.Value
@@ -40,8 +40,8 @@ def lifetimes(function: func.FuncOp) -> list[Lifetime]:
     all_actions = actions(function)
     uses: dict[ir.Value, list[int]] = {}
     for action in all_actions:
-        for value in action.touches:
-            uses.setdefault(value, []).extend([action.number, action.end])
+        for value in action.touched.all:
+            uses.setdefault(value, []).extend([action.begin, action.end])
 
     found: list[Lifetime] = []
     attributes_of_arguments = activations.attributes_of_arguments(function)

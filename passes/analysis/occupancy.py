@@ -11,9 +11,10 @@ from mlir import ir
 from mlir.dialects import func
 
 from htvm.dialects import accel
+from htvm.dialects.execution import Outline, Outstanding
 
 from . import activations, layout
-from .actions import Action, actions, whole
+from .actions import touched_by, whole
 from .trails import trails
 
 
@@ -82,25 +83,25 @@ def conflicts(function: func.FuncOp) -> Iterator[Conflict]:
 
     for value in inputs:
         take(places[value], "")
-    ending: dict[int, list[Action]] = {}
-    for action in actions(function):
-        layer, node = action.op, accel.node(action.op)
-        for ended in ending.pop(action.number, []):  # what a copy or launch uses is its own until it has ended
-            for value in ended.touches:
-                yield from missing(ended.op, places[value])
-        for value in action.used:
+    outline, outstanding = Outline.of(function), Outstanding()
+    touched = [touched_by(action.op) for action in outline.actions]
+    for event in outline.steady():
+        layer, own = event.action.op, touched[event.action.number]
+        node = accel.node(layer)
+        for ended in outstanding.see(event):  # what a copy or launch uses is its own until it has ended
+            for value in touched[ended.action.number].all:
+                yield from missing(ended.action.op, places[value])
+        for value in own.used:
             take(places[value], node)
-        for value in action.reads:
+        for value in own.reads:
             yield from missing(layer, places[value])
-            for output in map(places.__getitem__, action.writes):
+            for output in map(places.__getitem__, own.writes):
                 if places[value].overlaps(output) and not _may_replace(layer, places[value], output):
                     yield Conflict(layer, places[value], output, node)
-        for value in action.writes:
+        for value in own.writes:
             take(places[value], node)
-        for value in action.used:
+        for value in own.used:
             yield from missing(layer, places[value])
-        if action.end != action.number:
-            ending.setdefault(action.end, []).append(action)
     for value in results:
         yield from missing(None, places[value])
 

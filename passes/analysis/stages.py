@@ -45,7 +45,7 @@ def possible_stages(function: func.FuncOp) -> tuple[str, ...]:
         return ("imported",)
     if "accel.placement" in function.attributes:
         return ("dispatched",)
-    layers = [op for op in function.body.blocks[0] if accel.is_layer(op)]
+    layers = [op for op in accel.operations(function) if accel.is_layer(op)]
     return ("integer", "dispatched") if all(layer.engine is not None for layer in layers) else ("integer",)
 
 

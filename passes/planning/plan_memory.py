@@ -29,6 +29,7 @@ from htvm.backend.targets.jobs import DESCRIPTOR_WORDS
 from htvm.backend.targets.shortage import Shortage
 from htvm.backend.targets.soc import Memory, Soc
 from htvm.dialects import accel
+from htvm.dialects.execution import Outline
 
 from ..analysis import activations, layout
 from ..analysis.actions import actions
@@ -116,8 +117,8 @@ def constant_bytes(module: ir.Operation, target: Soc) -> dict[str, int]:
     A program needs no fewer descriptors; how many more it has, for jobs in several places, is known when it is written.
     """
     found: dict[str, int] = defaultdict(int)
-    commands = [op for function in accel.functions(module) for op in function.body.blocks[0]]
-    jobs = {op.job for op in commands if isinstance(op, accel.LaunchOp)}
+    done = (action.op for function in accel.functions(module) for action in Outline.of(function).actions)
+    jobs = {op.job for op in done if isinstance(op, accel.LaunchOp)}
     found[target.constants_in] += 4 * DESCRIPTOR_WORDS * len(jobs)
     weights = weight_bytes(module)
     for op in accel.constants(module):

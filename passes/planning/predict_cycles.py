@@ -1,40 +1,45 @@
 """predict-cycles: say what each step of the program will take.
 
-    accel.conv2d %x, %w into %y {engine = "host", ..}
-    %u = accel.launch "npu" %input weights %weights into %output {accel.shape = .., ..}
+    accel.step {
+      accel.conv2d %x, %w into %y {engine = "host", ..}
+      ..
     ==>
-    accel.conv2d %x, %w into %y {accel.predicted_cycles = 48210 : i64, engine = "host", ..}
-    %u = accel.launch "npu" %input weights %weights into %output {accel.predicted_cycles = 9412 : i64, ..}
+    accel.step attributes {accel.predicted_cycles = 48210 : i64} {
+      accel.conv2d %x, %w into %y {engine = "host", ..}
+      ..
 
-A step is what the generated C has a function for: it begins with a layer of the host, or with the first launch of one
-on an accelerator, and ends where the next begins; what comes before the first belongs to that. Copies that a step
-gives for later ones, and waits for what earlier ones gave, are its own. So this is what the host's clock will show,
-where `accel.predicted` (choose-tilings) is what a layer takes alone. On a machine without other units nothing is said.
+A step is what the generated C has a function for. Copies that a step gives for later ones, and waits for what earlier
+ones gave, are its own. So this is what the host's clock will show, where `accel.predicted` (choose-tilings) is what a
+layer takes alone. A layer of the host that is in no step is one, and has the attribute itself. On a machine whose host
+has no cost model nothing is said.
 
 Stage    planned
 Reads    the order of layers, copies, launches and waits; the target's engines, cost model and host
-Writes   `accel.predicted_cycles` of each layer of the host and of each first launch
+Writes   `accel.predicted_cycles` of each step
 Needs    plan-memory before it: a reshape that stays in its place is no step
 Fails    never
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, TypeVar, cast
 
 from mlir import ir
 from mlir.dialects import func
 from mlir.passmanager import ExternalPass
 
 from htvm.backend.targets.jobs import Job
-from htvm.backend.targets.soc import MOST_STRAIGHT, Route, Soc
+from htvm.backend.targets.soc import Route, Soc
 from htvm.dialects import accel
 from htvm.dialects.copies import Runs
+from htvm.dialects.execution import Event, Outline
 
 from ..analysis import activations, layout, occupancy
-from ..analysis.actions import is_action, whole
+from ..analysis.actions import whole
 from ..analysis.timeline import Timeline
+
+T = TypeVar("T")
 
 PREDICTED_CYCLES = "accel.predicted_cycles"
 
@@ -58,97 +63,73 @@ class PredictCycles:
 
 @dataclass
 class Clock:
-    """A function being gone through. begun: the first operation of the step that has begun, at the cycle `start`.
-
-    loop_cycles: what each launch of the step takes more, where commands are loops.
-    """
+    """A function being gone through. begun: the step that has begun, at the cycle `start`."""
 
     soc: Soc
     function: func.FuncOp
-    begun: ir.OpView | None = None
+    begun: ir.Operation | None = None
     start: int = 0
-    loop_cycles: int = 0
     given: Counter[str] = field(default_factory=Counter[str])
     waited: Counter[str] = field(default_factory=Counter[str])
-    ends: dict[ir.Value, tuple[str, int, int]] = field(default_factory=dict[ir.Value, tuple[str, int, int]])
+    ends: dict[int, tuple[str, int, int]] = field(default_factory=dict[int, tuple[str, int, int]])
+    known: dict[int, object] = field(default_factory=dict[int, object])
 
     def __post_init__(self) -> None:
         self.time, self.places = Timeline(self.soc), occupancy.regions(self.function)
 
     def run(self) -> None:
         """Write what each step takes."""
-        for step in self.steps():
-            if begins_step(step[0]):
+        outline = Outline.of(self.function)
+        owners = [(action.op if action.step is None else action.step).operation for action in outline.actions]
+        nothing = {owner for owner, action in zip(owners, outline.actions) if self.stays(action.op)}
+        for event in outline.run():
+            owner = owners[event.action.number]
+            if owner not in nothing and (self.begun is None or owner != self.begun):
                 self.end_step()
-                self.begun = step[0]
+                self.begun = owner
                 self.time.work(self.soc.host.step_cycles)
-            self.loop_cycles = self.soc.host.loop_cycles if self.calls(step) > MOST_STRAIGHT else 0
-            for op in step:
-                self.do(op)
+            self.do(event)
         self.end_step()
-
-    def steps(self) -> list[list[ir.OpView]]:
-        """Return what happens in each step, and before all of them if something does."""
-        found: list[list[ir.OpView]] = []
-        for op in filter(is_action, self.function.body.blocks[0]):
-            if not self.stays(op):
-                if begins_step(op) or not found:
-                    found.append([])
-                found[-1].append(op)
-        return found
 
     def end_step(self) -> None:
         if self.begun is not None:
             cycles = accel.integer(self.time.now - self.start)
-            self.begun.operation.attributes[PREDICTED_CYCLES] = cycles
+            self.begun.attributes[PREDICTED_CYCLES] = cycles
             self.start = self.time.now
 
-    def do(self, op: ir.OpView) -> None:
-        """Let an operation take its time. A wait for what has been waited for is none."""
-        match op:
+    def do(self, event: Event) -> None:
+        """Let an action take its time. A wait for what has been waited for is none."""
+        match op := event.action.op:
             case accel.CopyOp():
-                route = Route(layout.memory_of(op.source.type), layout.memory_of(op.target.type))
-                runs = Runs.of(op)
+                route, runs = self.once(event, lambda: (route_of(op), Runs.of(op)))
                 end = self.time.copy(route, runs.count, runs.bytes)
-                self.give(op.token, self.soc.dma(route).name, runs.count, end)
+                self.give(event, self.soc.dma(route).name, runs.count, end)
             case accel.LaunchOp():
-                self.time.work(self.loop_cycles)
-                end = self.time.launch(op.engine.value, Job.of(op.job))
-                self.give(op.token, op.engine.value, 1, end)
+                if event.action.loop is not None:
+                    self.time.work(self.soc.host.loop_cycles)
+                job = self.once(event, lambda: Job.of(op.job))
+                end = self.time.launch(op.engine.value, job)
+                self.give(event, op.engine.value, 1, end)
             case accel.WaitOp():
-                unit, number, end = self.ends[op.token]
+                unit, number, end = self.ends[event.waited] if event.waited is not None else ("", 0, 0)
                 if number > self.waited[unit]:
                     self.waited[unit] = number
                     self.time.wait(end)
             case _:
-                assert accel.is_layer(op), op.operation.name
-                self.time.work(self.soc.engine(accel.engine(op)).cycles(op, self.soc.cost_model))
+                if not self.stays(op):
+                    assert accel.is_layer(op), op.operation.name
+                    self.time.work(self.soc.engine(accel.engine(op)).cycles(op, self.soc.cost_model))
 
-    def calls(self, step: Sequence[ir.OpView]) -> int:
-        """Return how many calls a step is in C: a wait for what has been waited for is none."""
-        given, waited = Counter(self.given), Counter(self.waited)
-        ends: dict[ir.Value, tuple[str, int]] = {}
-        count = 0
-        for op in step:
-            if isinstance(op, accel.WaitOp):
-                unit, number = ends[op.token] if op.token in ends else self.ends[op.token][:2]
-                count += number > waited[unit]
-                waited[unit] = max(waited[unit], number)
-                continue
-            count += 1
-            if isinstance(op, accel.CopyOp):
-                route = Route(layout.memory_of(op.source.type), layout.memory_of(op.target.type))
-                unit = self.soc.dma(route).name
-                given[unit] += Runs.of(op).count
-                ends[op.token] = (unit, given[unit])
-            elif isinstance(op, accel.LaunchOp):
-                given[op.engine.value] += 1
-                ends[op.token] = (op.engine.value, given[op.engine.value])
-        return count
+    def once(self, event: Event, read: Callable[[], T]) -> T:
+        """Return what is read of an operation the first time that it happens."""
+        number = event.action.number
+        if number not in self.known:
+            self.known[number] = read()
+        return cast(T, self.known[number])
 
-    def give(self, token: ir.Value, unit: str, count: int, end: int) -> None:
+    def give(self, event: Event, unit: str, count: int, end: int) -> None:
         self.given[unit] += count
-        self.ends[token] = (unit, self.given[unit], end)
+        self.ends[event.number] = (unit, self.given[unit], end)
 
     def stays(self, op: ir.OpView) -> bool:
         """Say whether an operation is a reshape whose result is in the place of its input."""
@@ -159,5 +140,6 @@ class Clock:
         return op.input == accel.output(op) or (not is_argument and source.begin == target.begin)
 
 
-def begins_step(op: ir.OpView) -> bool:
-    return accel.is_layer(op) or (isinstance(op, accel.LaunchOp) and "accel.shape" in op.operation.attributes)
+def route_of(op: accel.CopyOp) -> Route:
+    """Return the memories between which a copy is."""
+    return Route(layout.memory_of(op.source.type), layout.memory_of(op.target.type))

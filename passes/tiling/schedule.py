@@ -14,20 +14,19 @@ before its launch; which order is chosen decides how much overlaps:
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
 from mlir import ir
 
-from htvm.backend.targets.jobs import FORM
 from htvm.backend.targets.soc import Route, Soc
-from htvm.dialects import accel, inserted
+from htvm.dialects import accel
 
 from ..analysis import activations, layout
-from ..analysis.tiles import NAME
 from ..analysis.tiling import WEIGHTS_AHEAD
-from .tile_commands import Chain, Copy, Task
+from .tile_commands import Chain, Copy, Launch, Task
 
 WEIGHTS_ON_THE_WAY = 8
 """For how many of the next tasks with weights these come from a far memory, as far as there is room on their way."""
@@ -35,9 +34,9 @@ WEIGHTS_ON_THE_WAY = 8
 
 @dataclass(frozen=True)
 class Work:
-    """A layer that the host runs, or a copy of a whole map (`unit`: the transfer engine), with what it touches."""
+    """A layer that the host runs, or a copy of a whole map, with what it touches."""
 
-    op: ir.OpView
+    op: accel.Layer
     reads: frozenset[ir.Value]
     writes: frozenset[ir.Value]
     copy: Copy | None = None
@@ -46,16 +45,48 @@ class Work:
 Item = Task | Work
 
 
+@dataclass(frozen=True, eq=False)
+class Given:
+    """A command that a unit is given, for a layer. place: how many the unit was given before."""
+
+    unit: str
+    place: int
+    command: Copy | Launch
+    layer: accel.Layer
+
+
+@dataclass(frozen=True)
+class Wait:
+    """A wait for a command of a unit, `behind` others that it was given since, and so for all that came before."""
+
+    unit: str
+    behind: int
+    layer: accel.Layer
+
+
+Entry = Given | Wait | Work
+
+
 @dataclass
+class Trace:
+    """What the host does, in order, while it runs a layer: that of a task, or one of its own."""
+
+    item: Item
+    entries: list[Entry] = field(default_factory=list[Entry])
+
+
+@dataclass(eq=False)
 class Pending:
     """A command that nobody has waited for yet. item: the number of the item that it belongs to."""
 
-    token: ir.Value
-    unit: str
+    given: Given
     reads: frozenset[ir.Value]
     writes: frozenset[ir.Value]
     item: int
-    location: ir.Location
+
+    @property
+    def unit(self) -> str:
+        return self.given.unit
 
     def meets(self, reads: Iterable[ir.Value], writes: Iterable[ir.Value]) -> bool:
         return not self.writes.isdisjoint(reads) or any(
@@ -65,11 +96,12 @@ class Pending:
 
 @dataclass
 class Schedule:
-    """The commands of a function while they are written, at the insertion point.
+    """The commands of a function while they are decided.
 
-    rooms: the bytes that buffers and maps may take of each memory. ahead: the part of one that what is fetched ahead
-    may fill; all, where none is given. unsent: what still has to be copied out, with the number of its item. brought:
-    copies that were given.
+    traces: what they are so far, step by step. counts: how many commands each unit was given. rooms: the bytes that
+    buffers and maps may take of each memory. ahead: the part of one that what is fetched ahead may fill; all, where
+    none is given. unsent: what still has to be copied out, with the number of its item. brought: copies that were
+    given.
     """
 
     soc: Soc
@@ -80,6 +112,8 @@ class Schedule:
     held: dict[ir.Value, int] = field(default_factory=dict[ir.Value, int])
     brought: set[Copy] = field(default_factory=set[Copy])
     begun: set[ir.Value] = field(default_factory=set[ir.Value])
+    traces: list[Trace] = field(default_factory=list[Trace])
+    counts: Counter[str] = field(default_factory=Counter[str])
     unsent: list[tuple[int, Task, Chain]] = field(default_factory=list[tuple[int, Task, Chain]])
     number: int = 0
 
@@ -97,17 +131,27 @@ class Schedule:
         self.last_touch = {value: n for n, item in enumerate(self.items) for value in touched_by(item)}
         self.reserved = reserved_bytes(self.items, self.first_of)
 
-    def write(self) -> None:
-        """Write all commands and waits, before the end of the function."""
+    def run(self) -> list[Trace]:
+        """Return all commands and waits, step by step.
+
+        A step begins with a layer of the host, or with the first launch of one on an accelerator; what comes before the
+        first belongs to that.
+        """
+        before = Trace(self.items[0])
+        self.traces = [before]
         for number, item in enumerate(self.items):
             self.number = number
             if isinstance(item, Task):
-                self.run(item)
+                self.tile(item)
             else:
                 self.work(item)
         self.send_all()
         while self.pending:
             self.wait(self.pending[0])
+        if len(self.traces) > 1:
+            self.traces[1].entries[:0] = before.entries
+            del self.traces[0]
+        return self.traces
 
     # Items
 
@@ -116,15 +160,14 @@ class Schedule:
         self.send_all()
         if item.copy is not None:
             self.hold(touched_by(item))
-            self.copy(item.copy, self.number, item.op.location)
+            self.copy(item.copy, self.number, item.op)
             return
         self.fetch_ahead()
         self.wait_for_memory(item.reads, item.writes)
         self.hold(touched_by(item))
-        ip = ir.InsertionPoint.current
-        ip.insert(item.op.operation.detach_from_parent())
+        self.traces.append(Trace(item, [item]))
 
-    def run(self, task: Task) -> None:
+    def tile(self, task: Task) -> None:
         """Run a tile: fetch what is missing, launch, send away what the tile before has made, fetch ahead."""
         blocking = task.tiling.blocking
         if not blocking:
@@ -139,20 +182,10 @@ class Schedule:
             self.hold([*task.reads, *task.writes])
             self.wait_for(pending for pending in list(self.pending) if pending.unit == task.engine.name)
             self.wait_for_memory(task.reads, task.writes)
-            with task.layer.location:
-                op = accel.LaunchOp(
-                    token_type(),
-                    task.engine.name,
-                    [make() for make in launch.inputs],
-                    launch.output(),
-                    launch.job.attribute(),
-                    weights=launch.weights() if launch.weights else None,
-                    sums=launch.sums() if launch.sums else None,
-                )
             if accel.output(task.layer) not in self.begun:
                 self.begun.add(accel.output(task.layer))
-                describe(op, task)
-            self.give(op.token, task.engine.name, task.reads, task.writes, self.number, task.layer.location)
+                self.traces.append(Trace(task))
+            self.give(launch, task.engine.name, task.reads, task.writes, self.number, task.layer)
         self.send_next()
         self.unsent += [(self.number, task, chain) for chain in task.stores]
         if blocking:
@@ -204,7 +237,7 @@ class Schedule:
             if any(copy.reads == store.writes for store in self.unsent_copies()):
                 self.send_all()
             self.hold([copy.writes])
-            self.copy(copy, number, task.layer.location)
+            self.copy(copy, number, task.layer)
             if task.tiling.blocking:
                 self.wait_for(list(self.pending))
 
@@ -249,7 +282,7 @@ class Schedule:
             self.hold([copy.writes])
             place = next((place for place, each in enumerate(self.unsent) if each is unsent), None)
             if place is not None:  # else it had to be sent for room
-                self.copy(copy, number, task.layer.location)
+                self.copy(copy, number, task.layer)
                 self.unsent[place : place + 1] = [(number, task, tuple(rest))] if rest else []
 
     def send_all(self) -> None:
@@ -257,26 +290,27 @@ class Schedule:
         while self.unsent:
             self.send_next()
 
-    def copy(self, copy: Copy, number: int, location: ir.Location) -> None:
+    def copy(self, copy: Copy, number: int, layer: accel.Layer) -> None:
         dma = self.soc.dma(Route(layout.memory_of(copy.reads.type), layout.memory_of(copy.writes.type)))
         reads, writes = activations_of([copy.reads]), activations_of([copy.writes])
         self.wait_for_memory(reads, writes, dma.name)
-        with location:
-            op = accel.CopyOp(token_type(), copy.source(), copy.target())
-        self.give(op.token, dma.name, reads, writes, number, location)
+        self.give(copy, dma.name, reads, writes, number, layer)
 
     # Waits
 
     def give(
         self,
-        token: ir.Value,
+        command: Copy | Launch,
         unit: str,
         reads: frozenset[ir.Value],
         writes: frozenset[ir.Value],
         item: int,
-        location: ir.Location,
+        layer: accel.Layer,
     ) -> None:
-        self.pending.append(Pending(token, unit, reads, writes, item, location))
+        given = Given(unit, self.counts[unit], command, layer)
+        self.counts[unit] += 1
+        self.traces[-1].entries.append(given)
+        self.pending.append(Pending(given, reads, writes, item))
 
     def wait_for_memory(self, reads: Iterable[ir.Value], writes: Iterable[ir.Value], unit: str = "") -> None:
         """Wait for the commands of other units that would meet a command in memory."""
@@ -294,13 +328,11 @@ class Schedule:
                 self.wait(each)
 
     def wait(self, command: Pending) -> None:
-        """Wait for a command; those that its unit was given before have ended with it, and take no time."""
+        """Wait for a command; those that its unit was given before have ended with it."""
+        given = command.given
+        self.traces[-1].entries.append(Wait(given.unit, self.counts[given.unit] - 1 - given.place, given.layer))
         index = self.pending.index(command)
-        before = [each for each in self.pending[: index + 1] if each.unit == command.unit]
-        for each in reversed(before):
-            with each.location:
-                accel.WaitOp(each.token)
-            self.pending.remove(each)
+        self.pending[: index + 1] = [each for each in self.pending[:index] if each.unit != given.unit]
 
     # Memory
 
@@ -377,23 +409,6 @@ def reserved_bytes(items: Sequence[Item], first_of: Sequence[int]) -> dict[str, 
             changes[first] += size
             changes[last + 1] -= size
     return {memory: list(accumulate(changes)) for memory, changes in steps.items()}
-
-
-def describe(launch: accel.LaunchOp, task: Task) -> None:
-    """Let the first launch of a layer say what the layer was."""
-    layer, attributes = task.layer.operation, launch.operation.attributes
-    shape = accel.output(task.layer).type.shape
-    attributes["accel.op"] = ir.StringAttr.get(layer.name)
-    attributes["accel.shape"] = ir.DenseI64ArrayAttr.get(list(shape))
-    attributes["accel.macs"] = accel.integer(task.whole.macs)
-    for name in (NAME, FORM, "accel.predicted", accel.INNER_ATTRIBUTE, accel.UNSIGNED_ATTRIBUTE, inserted.ATTRIBUTE):
-        if name in layer.attributes:
-            attributes[name] = layer.attributes[name]
-
-
-def token_type() -> ir.Type:
-    """Return the type of what a copy or launch gives, in the current context."""
-    return ir.Type.parse("!accel.token")
 
 
 def touched_by(item: Item) -> list[ir.Value]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 
@@ -20,19 +20,23 @@ from ..analysis.names import Names, identifier
 from ..analysis.placement import pixels_are_channels
 from ..analysis.residency import whole_job
 from ..analysis.tiles import Tile, Tiling, input_layout, tiles
-
-Make = Callable[[], ir.Value]
-"""Builds a view of a map at the insertion point."""
+from .views import View, blocks_as_rows, dense, pixels_as_channels
 
 
 @dataclass(frozen=True, eq=False)
 class Copy:
-    """A transfer: views of the source and of the target, and the maps or buffers that they are views of."""
+    """A transfer between views of two maps, buffers or globals."""
 
-    source: Make
-    target: Make
-    reads: ir.Value
-    writes: ir.Value
+    source: View
+    target: View
+
+    @property
+    def reads(self) -> ir.Value:
+        return self.source.source
+
+    @property
+    def writes(self) -> ir.Value:
+        return self.target.source
 
 
 Chain = tuple[Copy, ...]
@@ -44,10 +48,10 @@ class Launch:
     """A job, lowered, and the views it works on."""
 
     job: Job
-    inputs: Sequence[Make]
-    weights: Make | None
-    sums: Make | None
-    output: Make
+    inputs: Sequence[View]
+    weights: View | None
+    sums: View | None
+    output: View
 
 
 @dataclass(frozen=True)
@@ -90,8 +94,8 @@ class Weights:
         """Return the copy that brings them to the start of a buffer: the next one after those before."""
         target = part_of(buffer, 0, self.size_bytes)
         if self.before:
-            return Copy(self.before[-1].target, target, self.before[-1].writes, buffer)
-        return Copy(part_of(self.everything, self.offset, self.size_bytes), target, self.everything, buffer)
+            return Copy(self.before[-1].target, target)
+        return Copy(part_of(self.everything, self.offset, self.size_bytes), target)
 
     def through(self, buffers: Sequence[ir.Value]) -> Weights:
         """Return the same weights on their way through buffers."""
@@ -100,7 +104,7 @@ class Weights:
             on_the_way = replace(on_the_way, before=(*on_the_way.before, on_the_way.copy(buffer)))
         return on_the_way
 
-    def of_launch(self, index: int, buffer: ir.Value | None) -> Make | None:
+    def of_launch(self, index: int, buffer: ir.Value | None) -> View | None:
         """Return those of a launch, in a buffer; where there is none, in the global. None if it has no weights."""
         before = sum(self.sizes[:index])
         if self.sizes[index] == 0:
@@ -141,6 +145,7 @@ class Layer:
     def __init__(self, layer: accel.Layer, engine: Accelerator, soc: Soc, packed: Packed, plain: bool) -> None:
         self.layer, self.engine, self.soc, self.plain = layer, engine, soc, plain
         self.tiling = Tiling.of_layer(layer)
+        self.jobs: dict[tuple[Job, Range], Job] = {}
         self.job = whole_job(engine, layer)
         self.tiles = list(tiles(self.job, self.tiling))
         self.inputs: list[ir.Value] = list(layer.operation.operands)[: self.job.inputs]
@@ -278,7 +283,10 @@ class Layer:
 
     def launched(self, tile: Tile, part: Range) -> Job:
         """Return the job of some of a tile's output channels, not lowered."""
-        return tile.job.tile(part, (0, tile.job.out_size[0]), (0, tile.job.out_size[1]))[0]
+        key = tile.job, part
+        if key not in self.jobs:
+            self.jobs[key] = tile.job.tile(part, (0, tile.job.out_size[0]), (0, tile.job.out_size[1]))[0]
+        return self.jobs[key]
 
     def tasks(self) -> Iterator[Task]:
         there: tuple[Range, ...] | None = None
@@ -329,7 +337,7 @@ class Layer:
             frozenset(made),
         )
 
-    def place(self, place: Place, size_bytes: int, views: Mapping[str, Make]) -> Make:
+    def place(self, place: Place, size_bytes: int, views: Mapping[str, View]) -> View:
         """Return what a launch reads or writes at a place. views: of the tile's operands, each whole."""
         if place.buffer in self.scratch:
             return part_of(self.scratch[place.buffer], place.offset_bytes, size_bytes)
@@ -348,10 +356,10 @@ class Layer:
         places = (*stops, self.ring(position, turn))
         if wanted == Layout.BLOCKED:
             block = accel.present(blocked_layout.block_of(source.type), "blocks")
-            views = [part, *(lambda each=each: blocks_as_rows(each, block, 0, shape) for each in places)]
+            views = [part, *(blocks_as_rows(each, block, 0, shape) for each in places)]
         else:
             views = [part, *(dense(each, shape, wanted) for each in places)]
-        return chain_of(views, [source, *places])
+        return chain_of(views)
 
     def store(self, tile: Tile, out: ir.Value, number: int) -> Chain:
         """Return the copies that take away what a tile has made in a buffer, dense up to the last."""
@@ -359,9 +367,9 @@ class Layer:
         stops = [each[number % len(each)] for each in self.out_stops]
         part = self.part(self.output, self.offsets(tile.outputs[0], tile.rows[0], tile.columns[0]), shape)
         views = [*(dense(each, shape, self.job.layout) for each in (out, *stops)), part]
-        return chain_of(views, [out, *stops, self.output])
+        return chain_of(views)
 
-    def input_of(self, tile: Tile, job: Job, part: Range, position: int, turn: int) -> Make:
+    def input_of(self, tile: Tile, job: Job, part: Range, position: int, turn: int) -> View:
         """Return what a launch reads: a part of the buffer that was filled, or of the map."""
         shape, first = self.shape(job.channels, job.size), part[0] if self.job.has_own_channels else 0
         if self.loads[position] and input_layout(self.engine, self.job) == Layout.BLOCKED:
@@ -369,30 +377,30 @@ class Layer:
                 accel.present(blocked_layout.block_of(self.inputs[position].type), "blocks"),
                 self.ring(position, turn),
             )
-            return lambda: blocks_as_rows(ring, block, 0, shape)
+            return blocks_as_rows(ring, block, 0, shape)
         if self.loads[position]:
             wanted = input_layout(self.engine, self.job)
             whole = dense(self.ring(position, turn), self.shape(tile.job.channels, tile.job.size), wanted)
-            return lambda: view(whole(), self.offsets(first, 0, 0), shape)()
+            return whole.part(self.offsets(first, 0, 0), shape)
         return self.part(
             self.inputs[position], self.offsets(tile.channels[0] + first, tile.in_rows[0], tile.in_columns[0]), shape
         )
 
-    def output_of(self, tile: Tile, job: Job, part: Range, out: ir.Value | None) -> Make:
+    def output_of(self, tile: Tile, job: Job, part: Range, out: ir.Value | None) -> View:
         """Return what a launch writes: a part of a buffer, or of the map."""
         shape = self.shape(job.outputs, job.out_size)
         if out is not None:
             whole = dense(out, self.shape(tile.job.outputs, tile.job.out_size), self.job.layout)
-            return lambda: view(whole(), self.offsets(part[0], 0, 0), shape)()
+            return whole.part(self.offsets(part[0], 0, 0), shape)
         return self.part(self.output, self.offsets(tile.outputs[0] + part[0], tile.rows[0], tile.columns[0]), shape)
 
-    def part(self, value: ir.Value, offsets: Sequence[int], shape: Sequence[int]) -> Make:
-        """Return what builds a view of a part of a map of the layer, as its job sees it."""
+    def part(self, value: ir.Value, offsets: Sequence[int], shape: Sequence[int]) -> View:
+        """Return a part of a map of the layer, as its job sees it."""
         if pixels_are_channels(self.layer, self.job):
-            return lambda: view(pixels_as_channels(value), offsets, shape)()
+            return pixels_as_channels(value).part(offsets, shape)
         if (block := blocked_layout.block_of(value.type)) is not None:
-            return lambda: blocks_as_rows(value, block, offsets[1] // block, shape)
-        return view(value, offsets, shape)
+            return blocks_as_rows(value, block, offsets[1] // block, shape)
+        return View(value).part(offsets, shape)
 
     def shape(self, channels: int, size: tuple[int, int]) -> list[int]:
         """Return the shape of a part of a map: [N, C, H, W], or [N, C] of a dense layer."""
@@ -402,9 +410,9 @@ class Layer:
         return [0, channel, row, column][: self.output.type.rank]
 
 
-def chain_of(views: Sequence[Make], places: Sequence[ir.Value]) -> Chain:
-    """Return the copies from each view to the next; places are the maps and buffers that they are views of."""
-    return tuple(Copy(*ends, *values) for ends, values in zip(pairwise(views), pairwise(places), strict=True))
+def chain_of(views: Sequence[View]) -> Chain:
+    """Return the copies from each view to the next."""
+    return tuple(Copy(*ends) for ends in pairwise(views))
 
 
 def buffer(name: str, size_bytes: int, memory: str, element: ir.Type | None = None) -> ir.Value:
@@ -414,70 +422,6 @@ def buffer(name: str, size_bytes: int, memory: str, element: ir.Type | None = No
     return accel.BufferOp(kind, name).memref
 
 
-def part_of(value: ir.Value, offset: int, size_bytes: int) -> Make:
-    """Return what builds a view of some bytes of a buffer or global."""
-    return view(value, [offset], [size_bytes])
-
-
-def view(value: ir.Value, offsets: Sequence[int], shape: Sequence[int]) -> Make:
-    """Return what builds a view of a part of a map; the map itself if that is all of it."""
-
-    def make() -> ir.Value:
-        kind = ir.MemRefType(value.type)
-        if list(shape) == kind.shape:
-            return value
-        steps, first = kind.get_strides_and_offset()
-        start = first + sum(offset * step for offset, step in zip(offsets, steps, strict=True))
-        part = strided(kind, shape, steps, start)
-        return memref.SubViewOp(
-            part, value, [], [], [], static_offsets=list(offsets), static_sizes=list(shape),
-            static_strides=[1] * len(shape),
-        ).result  # fmt: skip
-
-    return make
-
-
-def pixels_as_channels(value: ir.Value) -> ir.Value:
-    """Return the map [1, H W, 1, C] that a map [1, C, H, W] is which lies pixel by pixel, at the insertion point."""
-    _, channels, height, width = ir.MemRefType(value.type).shape
-    return cast(value, [1, height * width, 1, channels], [height * width * channels, channels, channels, 1])
-
-
-def blocks_as_rows(value: ir.Value, block: int, first: int, shape: Sequence[int]) -> ir.Value:
-    """Return blocks of a map [1, C, H, W] from `first` on as a map [1, block, blocks, H W], at the insertion point.
-
-    shape: that of all these blocks, [1, channels, H, W]; of one alone it is what is returned.
-    """
-    _, channels, height, width = shape
-    pixels, count = height * width, channels // block
-    whole = channels * pixels
-    if count == 1:
-        steps = [whole, 1, width * block, block]
-        return cast(value, [1, block, height, width], steps, first * block * pixels)
-    return cast(value, [1, block, count, pixels], [whole, 1, pixels * block, block], first * block * pixels)
-
-
-def dense(value: ir.Value, shape: Sequence[int], wanted: Layout) -> Make:
-    """Return what builds a map of a shape, in a layout, at the start of a buffer of bytes."""
-
-    def make() -> ir.Value:
-        is_nchw = wanted == Layout.NCHW or len(shape) != len(layout.NHWC)
-        axes = range(len(shape)) if is_nchw else layout.NHWC
-        plain = ir.RankedTensorType.get(list(shape), ir.MemRefType(value.type).element_type)
-        return cast(value, shape, layout.strides(layout.with_axes(plain, axes)))
-
-    return make
-
-
-def cast(value: ir.Value, shape: Sequence[int], steps: Sequence[int], start: int = 0) -> ir.Value:
-    """Return a value's memory from element `start` on as a map of another shape and strides, at the insertion point."""
-    kind = strided(ir.MemRefType(value.type), shape, steps, start)
-    return memref.ReinterpretCastOp(
-        kind, value, [], [], [], static_offsets=[start], static_sizes=list(shape), static_strides=list(steps)
-    ).result
-
-
-def strided(kind: ir.MemRefType, shape: Sequence[int], steps: Sequence[int], start: int) -> ir.MemRefType:
-    """Return the type of a part of a memref: of another shape, with strides `steps`, from element `start` on."""
-    strides = ir.StridedLayoutAttr.get(start, list(steps))
-    return ir.MemRefType.get(list(shape), kind.element_type, strides, kind.memory_space)
+def part_of(value: ir.Value, offset: int, size_bytes: int) -> View:
+    """Return some bytes of a buffer or global."""
+    return View(value).part([offset], [size_bytes])

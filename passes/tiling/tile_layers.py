@@ -21,7 +21,7 @@ Needs    bufferize-layers before it: layers write memrefs; choose-tilings before
 Fails    on a layer on an accelerator without a tiling, or whose tiling does not say what passes through
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -30,14 +30,19 @@ from mlir import ir
 from mlir.dialects import func, memref
 from mlir.passmanager import ExternalPass
 
-from htvm.backend.targets.soc import Soc, operands
+from htvm.backend.targets.soc import MOST_STRAIGHT, Soc, operands
 from htvm.dialects import accel
 
 from ..analysis import activations, layout, packing
 from ..analysis.liveness import lifetimes, packed_items
 from ..analysis.tiles import NAME, Tiling
-from .schedule import Item, Schedule, Work
+from .schedule import Item, Schedule, Trace, Work
 from .tile_commands import Copy, Packed, Task, tasks
+from .views import View
+from .write_steps import Writer, calls
+
+STRAIGHT = (MOST_STRAIGHT, 64, 32, 16, 0)
+"""The most calls of a step that are given one after the other, the first for which all of these have room."""
 
 AHEAD = (1.0, 0.875, 0.75, 0.0)
 """The parts of a memory that what is fetched ahead may fill: a smaller one if lifetimes then cannot be packed."""
@@ -112,26 +117,40 @@ class TileLayers:
             layer.operation.erase()
 
     def schedule(self, function: func.FuncOp, items: list[Item]) -> None:
-        """Write the commands of all items; less is fetched ahead into an accelerator's memory that has no room."""
+        """Write the steps of all items; less is fetched ahead into an accelerator's memory that has no room."""
         rooms, block = self.rooms(function), function.body.blocks[0]
-        own = {item.op.operation for item in items if isinstance(item, Work)}
-        there = {op.operation for op in block} - own
         fetched = {
             layout.memory_of(copy.writes.type) for item in items if isinstance(item, Task) for copy in item.weights
         }
         level = dict.fromkeys(fetched & self.memories_of_engines, 0)
         while True:
+            ahead = {memory: AHEAD[each] for memory, each in level.items()}
+            traces = Schedule(self.target, items, rooms, ahead).run()
             with ir.InsertionPoint(block.operations[-1]):
-                Schedule(self.target, items, rooms, {memory: AHEAD[each] for memory, each in level.items()}).write()
+                Writer(self.straight(traces)).write(traces)
             lower = [memory for memory, each in level.items() if each + 1 < len(AHEAD)]
             full = [memory for memory in lower if not self.can_be_packed(function, memory)]
             if not full:
                 return
             for memory in full:
                 level[memory] += 1
+            with ir.InsertionPoint(block.operations[-1]):
+                for item in items:
+                    if isinstance(item, Work) and item.copy is None:
+                        ir.InsertionPoint.current.insert(item.op.operation.detach_from_parent())
             for op in reversed(list(block)):
-                if op.operation not in there and op.operation not in own:
+                if isinstance(op, accel.StepOp):
                     op.operation.erase()
+
+    def straight(self, traces: Sequence[Trace]) -> int:
+        """Return how many calls a step may have one after the other: in loops they take less code, and more cycles."""
+        counts = [sum(map(calls, trace.entries)) for trace in traces]
+        return next(
+            most
+            for most in STRAIGHT
+            if sum(each for each in counts if each <= most) * self.target.host.call_bytes
+            <= self.target.calls_room_bytes
+        )
 
     @cached_property
     def memories_of_engines(self) -> frozenset[str]:
@@ -153,7 +172,7 @@ def work(layer: accel.Layer) -> Work:
     copy = None
     if isinstance(layer, accel.TransferOp):
         source, target = layer.input, accel.output(layer)
-        copy = Copy(lambda: source, lambda: target, source, target)
+        copy = Copy(View(source), View(target))
     return Work(layer, reads, writes, copy)
 
 

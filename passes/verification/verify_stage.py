@@ -87,6 +87,21 @@ def only_operations(*known: str) -> Check:
     return check
 
 
+def steps(function: func.FuncOp) -> Iterator[Problem]:
+    """Check what steps hold, and that commands are in steps."""
+    for op in function.body.blocks[0]:
+        if isinstance(op, accel.Command):
+            yield op, f"found {name(op)} in no step, expected it in an 'accel.step'"
+        elif isinstance(op, accel.StepOp):
+            for inner in accel.nested(op.body.blocks[0]):
+                is_work = accel.is_layer(inner) or isinstance(inner, accel.Command)
+                if not is_work and inner.operation.name not in IN_STEPS:
+                    expected = ", ".join(IN_STEPS)
+                    yield inner, f"found {name(inner)} in a step, expected layers, commands and {expected}"
+            if len([inner for inner in op.body.blocks[0] if accel.is_layer(inner)]) > 1:
+                yield op, "a step has several layers of the host, expected one at most"
+
+
 def quantised_or_real(function: func.FuncOp) -> Iterator[Problem]:
     for layer in activations.layers(function):
         for value in values(layer):
@@ -186,9 +201,9 @@ def memrefs(function: func.FuncOp) -> Iterator[Problem]:
     for value in function.arguments:
         if not is_placed(value.type):
             yield function, f"an argument is a '{value.type}', expected a memref in a named memory"
-    for op in function.body.blocks[0]:
+    for op in accel.nested(function.body.blocks[0]):
         for value in values(op):
-            if not is_placed(value.type) and not is_token(value):
+            if not is_placed(value.type) and not is_token(value) and not isinstance(value.type, ir.IndexType):
                 yield op, f"{name(op)} has a value of '{value.type}', expected a memref in a named memory"
 
 
@@ -229,8 +244,11 @@ INTEGER = (*ON_INTEGERS, accumulators)
 DISPATCHED = (*ON_INTEGERS, engines, kernels, layouts)
 SCHEDULED = (*DISPATCHED, order)
 VIEWS = ("memref.subview", "memref.reinterpret_cast")
-ON_MEMORY = ("accel.buffer", "memref.get_global", *VIEWS, "accel.copy", "accel.launch", "accel.wait")
+ON_MEMORY = ("accel.buffer", "memref.get_global", *VIEWS, "accel.step")
+LOOPS = ("scf.for", "scf.yield", "affine.apply", "arith.constant")
+IN_STEPS = (*VIEWS, *LOOPS, "accel.ready", "accel.yield")
 TILED = (
+    steps,
     only_operations(*ON_MEMORY, "func.return"),
     integers,
     engines,

@@ -43,7 +43,7 @@ def sized(soc: Soc, sizes: dict[str, int]) -> Soc:
 def jobs(compiled: htvm.CompiledModel) -> list[Job]:
     """Return the jobs of a network in the order of its launches."""
     (function,) = accel.functions(compiled.module)
-    return [Job.of(op.job) for op in function.body.blocks[0] if isinstance(op, accel.LaunchOp)]
+    return [Job.of(op.job) for op in accel.nested(function.body.blocks[0]) if isinstance(op, accel.LaunchOp)]
 
 
 @pytest.mark.parametrize(

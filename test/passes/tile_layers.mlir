@@ -12,14 +12,16 @@ func.func @one_tile(%x: memref<1x4x8x8xi8, "ram">, %y: memref<1x4x8x8xi8, "ram">
   // CHECK-DAG: %[[IN:.*]] = accel.buffer "one input" : memref<256xi8, "l1">
   // CHECK-DAG: %[[OUT:.*]] = accel.buffer "one output" : memref<256xi8, "l1">
   // CHECK-DAG: %[[WEIGHTS:.*]] = accel.buffer "one weights" : memref<128xi8, "weights">
+  // CHECK: accel.step "npu" attributes {accel.macs = 1024
+  // CHECK-SAME: accel.op = "accel.conv2d", accel.predicted = #accel.predicted<cycles = 2, bound = 1>, accel.shape = array<i64: 1, 4, 8, 8>
   // CHECK: %[[T:.*]] = accel.copy %{{.*}} to %[[WEIGHTS]]
   // CHECK: %[[IN_MAP:.*]] = memref.reinterpret_cast %[[IN]] to offset: [0], sizes: [1, 4, 8, 8]
   // CHECK: %[[U:.*]] = accel.copy %arg0 to %[[IN_MAP]]
-  // CHECK: accel.wait %[[U]]
-  // CHECK: accel.wait %[[T]]
+  // CHECK-SAME: engine = "load"
+  // A transfer engine does its copies in order: the wait for the second is one for both.
+  // CHECK-NEXT: accel.wait %[[U]]
+  // CHECK-NOT: accel.wait %[[T]]
   // CHECK: %[[V:.*]] = accel.launch "npu" %{{.*}} weights %[[WEIGHTS]] into
-  // CHECK-SAME: accel.macs = 1024
-  // CHECK-SAME: accel.op = "accel.conv2d", accel.predicted = #accel.predicted<cycles = 2, bound = 1>, accel.shape = array<i64: 1, 4, 8, 8>
   // CHECK-SAME: job = #accel.job<kind = conv2d, channels = 4, outputs = 4, size = [1, 64], out_size = [1, 64], kernel = [1, 1], strides = [1, 1], pads = [0, 0, 0, 0], own = {high = 127 : i64, low = -128 : i64, shift = 4 : i64}>
   // CHECK: accel.wait %[[V]]
   // CHECK: %[[S:.*]] = accel.copy %{{.*}} to %arg1
@@ -65,10 +67,12 @@ func.func @two_tiles(%x: memref<1x4x8x8xi8, "ram">, %y: memref<1x4x8x8xi8, "ram"
 func.func @stays(%x: memref<1x4x8x8xi8, "ram">, %y: memref<1x4x8x8xi8, "ram"> {accel.result}, %z: memref<1x4x4x4xi8, "ram"> {accel.result}) {
   // CHECK: %[[A:.*]] = accel.buffer "first" : memref<1x4x8x8xi8, "l1">
   %a = accel.buffer "first" : memref<1x4x8x8xi8, "l1">
-  // CHECK: %[[T:.*]] = accel.launch "npu" {{.*}} into %[[A]]
+  // CHECK: %[[T:.*]] = accel.step "npu"
+  // CHECK: %[[L:.*]] = accel.launch "npu" {{.*}} into %[[A]]
+  // CHECK-NEXT: accel.yield %[[L]]
   accel.add %x, %x into %a {engine = "npu", accel.tiling = #accel.tiling<outputs = 4, rows = 8, columns = 8, loads = true, outputs_first = true>, requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127>} : (memref<1x4x8x8xi8, "ram">, memref<1x4x8x8xi8, "ram">, memref<1x4x8x8xi8, "l1">) -> () loc("first")
-  // CHECK-NOT: accel.wait
-  // CHECK: accel.pool2d %arg0 into %arg2
+  // CHECK: accel.step {
+  // CHECK-NEXT: accel.pool2d %arg0 into %arg2
   accel.pool2d %x into %z {engine = "host", kind = #accel.pool_kind<max>, kernel = array<i64: 2, 2>, strides = array<i64: 2, 2>, pads = array<i64: 0, 0, 0, 0>} : (memref<1x4x8x8xi8, "ram">, memref<1x4x4x4xi8, "ram">) -> () loc("pool")
   // CHECK-NEXT: accel.wait %[[T]]
   // CHECK: accel.launch "npu" %[[A]], %[[A]] into
@@ -86,8 +90,9 @@ func.func @copy(%x: memref<1x4x8x8xi8, "ram">, %z: memref<1x4x4x4xi8, "ram"> {ac
   %b = accel.buffer "copy" : memref<1x4x8x8xi8, "ram">
   // CHECK: %[[T:.*]] = accel.launch
   // CHECK: accel.wait %[[T]]
-  // CHECK-NEXT: %[[C:.*]] = accel.copy %{{.*}} to %[[B:.*]] : memref<1x4x8x8xi8, "l1"> to memref<1x4x8x8xi8, "ram">
+  // CHECK-NEXT: %[[C:.*]] = accel.copy %{{.*}} to %[[B:.*]] {engine = "store"} : memref<1x4x8x8xi8, "l1"> to memref<1x4x8x8xi8, "ram">
   // CHECK-NEXT: accel.wait %[[C]]
+  // CHECK: accel.step {
   // CHECK-NEXT: accel.pool2d %[[B]]
   accel.transfer %a into %b {engine = "store"} : (memref<1x4x8x8xi8, "l1">, memref<1x4x8x8xi8, "ram">) -> () loc("copy")
   accel.pool2d %b into %z {engine = "host", kind = #accel.pool_kind<max>, kernel = array<i64: 2, 2>, strides = array<i64: 2, 2>, pads = array<i64: 0, 0, 0, 0>} : (memref<1x4x8x8xi8, "ram">, memref<1x4x4x4xi8, "ram">) -> () loc("pool")
@@ -131,7 +136,7 @@ func.func @blocking(%x: memref<1x4x8x8xi8, "ram">, %y: memref<1x4x8x8xi8, "ram">
   // CHECK-NEXT: accel.wait %[[C]]
   // CHECK: %[[D:.*]] = accel.copy
   // CHECK-NEXT: accel.wait %[[D]]
-  // CHECK-NEXT: return
+  // CHECK-NEXT: accel.yield
   accel.add %x, %x into %y {engine = "npu", accel.tiling = #accel.tiling<outputs = 4, rows = 8, columns = 8, loads = true, stores = true, outputs_first = true, blocking = true>, requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127>} : (memref<1x4x8x8xi8, "ram">, memref<1x4x8x8xi8, "ram">, memref<1x4x8x8xi8, "ram">) -> () loc("sum")
   return
 }
@@ -150,5 +155,27 @@ func.func @sent_for_its_room(%x: memref<1x16x1x75xi8, "ram">, %y: memref<1x16x1x
   // CHECK: accel.launch "npu"
   accel.add %x, %x into %y {engine = "npu", accel.tiling = #accel.tiling<outputs = 16, rows = 1, columns = 75, loads = true, stores = true, outputs_first = true>, requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127>} : (memref<1x16x1x75xi8, "ram">, memref<1x16x1x75xi8, "ram">, memref<1x16x1x75xi8, "ram">) -> () loc("first")
   accel.add %x, %x into %z {engine = "npu", accel.tiling = #accel.tiling<outputs = 16, rows = 1, columns = 75, loads = true, stores = true, outputs_first = true>, requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127>} : (memref<1x16x1x75xi8, "ram">, memref<1x16x1x75xi8, "ram">, memref<1x16x1x75xi8, "ram">) -> () loc("second")
+  return
+}
+
+// -----
+
+// 300 tiles of a row each: what repeats is a loop, of two tiles since two buffers take turns. The first tile is in front
+// of it, the last behind it.
+// CHECK-LABEL: @many_tiles
+func.func @many_tiles(%x: memref<1x4x300x8xi8, "ram">, %y: memref<1x4x300x8xi8, "ram"> {accel.result}) {
+  // CHECK: %[[A:.*]] = accel.buffer "rows input"
+  // CHECK: %[[B:.*]] = accel.buffer "rows input"
+  // CHECK: accel.step "npu"
+  // CHECK: accel.launch "npu"
+  // CHECK: scf.for %[[I:.*]] = %c0{{.*}} to %c149
+  // CHECK: accel.launch "npu"
+  // CHECK: affine.apply #{{.*}}(%[[I]])
+  // CHECK: accel.launch "npu"
+  // CHECK-NOT: accel.launch
+  // CHECK: {{^ *}}}
+  // CHECK: accel.launch "npu"
+  // CHECK: accel.yield
+  accel.add %x, %x into %y {engine = "npu", accel.tiling = #accel.tiling<outputs = 4, rows = 1, columns = 8, buffers = 2, loads = true, stores = true, outputs_first = true>, requant = #accel.requant<multiplier = [1, 1], offset = [0], shift = [1], min = -128, max = 127>} : (memref<1x4x300x8xi8, "ram">, memref<1x4x300x8xi8, "ram">, memref<1x4x300x8xi8, "ram">) -> () loc("rows")
   return
 }

@@ -16,7 +16,7 @@ func.func @integer_too_early(%x: tensor<4xi8>) -> tensor<4xi8> {
 
 // IMPORTED: error: stage 'imported': found 'arith.addi', expected layers and arith.constant, quant.scast, func.return
 // SCHEDULED: error: stage 'scheduled': found 'arith.addi', expected layers and arith.constant, func.return
-// PLANNED: error: stage 'planned': found 'arith.addi', expected layers and accel.buffer, memref.get_global, memref.subview, memref.reinterpret_cast, accel.copy, accel.launch, accel.wait, func.return
+// PLANNED: error: stage 'planned': found 'arith.addi', expected layers and accel.buffer, memref.get_global, memref.subview, memref.reinterpret_cast, accel.step, func.return
 func.func @other_operation(%x: tensor<4xi8> {accel.name = "x"}) -> tensor<4xi8> {
   %y = arith.addi %x, %x : tensor<4xi8>
   return %y : tensor<4xi8>
@@ -125,12 +125,15 @@ module attributes {accel.arena = {acc = 128 : i64}, accel.lower_bound = {acc = 1
                   %y: memref<1x16xi8, "acc"> {accel.name = "y", accel.offset = 112 : i64, accel.result}) attributes {accel.order = #accel.optimality<optimal>} {
     %s = accel.buffer "s" at 0 : memref<64xi8, "acc">
     %o = accel.buffer "o" at 32 : memref<64xi8, "acc">
-    %0 = accel.launch "npu" %x sums %s into %y {job = #accel.job<kind = dense, channels = 16, outputs = 16, size = [1, 1], out_size = [1, 1], kernel = [1, 1], strides = [1, 1], pads = [0, 0, 0, 0], keeps = true>} : (memref<1x16xi8, "acc">, memref<1x16xi8, "acc">, memref<64xi8, "acc">) -> !accel.token loc("part 1")
-    accel.wait %0
-    %1 = accel.launch "npu" %x sums %o into %y {job = #accel.job<kind = dense, channels = 16, outputs = 16, size = [1, 1], out_size = [1, 1], kernel = [1, 1], strides = [1, 1], pads = [0, 0, 0, 0]>} : (memref<1x16xi8, "acc">, memref<1x16xi8, "acc">, memref<64xi8, "acc">) -> !accel.token loc("other")
-    accel.wait %1
-    %2 = accel.launch "npu" %x sums %s into %y {job = #accel.job<kind = dense, channels = 16, outputs = 16, size = [1, 1], out_size = [1, 1], kernel = [1, 1], strides = [1, 1], pads = [0, 0, 0, 0], adds = true>} : (memref<1x16xi8, "acc">, memref<1x16xi8, "acc">, memref<64xi8, "acc">) -> !accel.token loc("part 2")
-    accel.wait %2
+    accel.step "npu" {
+      %0 = accel.launch "npu" %x sums %s into %y {job = #accel.job<kind = dense, channels = 16, outputs = 16, size = [1, 1], out_size = [1, 1], kernel = [1, 1], strides = [1, 1], pads = [0, 0, 0, 0], keeps = true>} : (memref<1x16xi8, "acc">, memref<1x16xi8, "acc">, memref<64xi8, "acc">) -> !accel.token loc("part 1")
+      accel.wait %0
+      %1 = accel.launch "npu" %x sums %o into %y {job = #accel.job<kind = dense, channels = 16, outputs = 16, size = [1, 1], out_size = [1, 1], kernel = [1, 1], strides = [1, 1], pads = [0, 0, 0, 0]>} : (memref<1x16xi8, "acc">, memref<1x16xi8, "acc">, memref<64xi8, "acc">) -> !accel.token loc("other")
+      accel.wait %1
+      %2 = accel.launch "npu" %x sums %s into %y {job = #accel.job<kind = dense, channels = 16, outputs = 16, size = [1, 1], out_size = [1, 1], kernel = [1, 1], strides = [1, 1], pads = [0, 0, 0, 0], adds = true>} : (memref<1x16xi8, "acc">, memref<1x16xi8, "acc">, memref<64xi8, "acc">) -> !accel.token loc("part 2")
+      accel.wait %2
+      accel.yield
+    }
     return
   }
 }
@@ -140,6 +143,30 @@ module attributes {accel.arena = {acc = 128 : i64}, accel.lower_bound = {acc = 1
 // PLANNED: error: stage 'planned': the arena of 'ram' has 8 bytes, expected from 4 (its lower bound) to 4 (its capacity)
 module attributes {accel.arena = {ram = 8 : i64}, accel.lower_bound = {ram = 4 : i64}, accel.capacity = {ram = 4 : i64}} {
   func.func @does_not_fit(%x: memref<4xi8, "ram"> {accel.offset = 0 : i64}) attributes {accel.order = #accel.optimality<optimal>} {
+    return
+  }
+}
+
+// -----
+
+// Commands are in steps, and nothing else is but loops and what computes their offsets.
+// PLANNED: error: stage 'planned': found 'accel.copy' in no step, expected it in an 'accel.step'
+// PLANNED: error: stage 'planned': found 'arith.addi' in a step, expected layers, commands and memref.subview, memref.reinterpret_cast, scf.for, scf.yield, affine.apply, arith.constant, accel.ready, accel.yield
+// PLANNED: error: stage 'planned': a step has several layers of the host, expected one at most
+module {
+  func.func @steps(%x: memref<4x4xi8, "ram"> {accel.offset = 0 : i64}, %y: memref<4x4xi8, "l1"> {accel.offset = 0 : i64, accel.result}) attributes {accel.order = #accel.optimality<optimal>} {
+    %t = accel.copy %x to %y : memref<4x4xi8, "ram"> to memref<4x4xi8, "l1">
+    accel.step {
+      %c = arith.constant 1 : index
+      %d = arith.addi %c, %c : index
+      accel.wait %t
+      accel.yield
+    }
+    accel.step {
+      accel.transpose %x into %x {engine = "host", permutation = array<i64: 1, 0>} : (memref<4x4xi8, "ram">, memref<4x4xi8, "ram">) -> ()
+      accel.transpose %x into %x {engine = "host", permutation = array<i64: 1, 0>} : (memref<4x4xi8, "ram">, memref<4x4xi8, "ram">) -> ()
+      accel.yield
+    }
     return
   }
 }

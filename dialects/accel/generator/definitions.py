@@ -165,6 +165,7 @@ class Operation:
     results: tuple[Member, ...]
     is_layer: bool
     families: tuple[str, ...]
+    regions: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -252,7 +253,8 @@ class Definitions:
         traits = [self.records[each["def"]] for each in record["traits"]]
         families = tuple(each["trait"] for each in traits if "Accel_Family" in each["!superclasses"])
         cpp, summary = name.removeprefix("Accel_"), record["summary"]
-        return Operation(cpp, record["opName"], summary, members, results, is_layer, families)
+        regions = tuple(region for _, region in record["regions"]["args"])
+        return Operation(cpp, record["opName"], summary, members, results, is_layer, families, regions)
 
     def _family(self, name: str) -> Family:
         record = self.records[name]
@@ -268,6 +270,8 @@ class Definitions:
             return Member(name, python, accepted, is_optional, False, python == "bool")
         is_optional, is_variadic = "Optional" in kinds, "Variadic" in kinds
         of_type = TYPES.get(record["baseType"]["def"] if is_optional or is_variadic else type_["def"], "")
+        if is_variadic and is_result:
+            return Member(name, f"ir.OpResultList{of_type}", "Sequence[ir.Type]", False, False)
         if is_variadic:
             return Member(name, f"ir.OpOperandList{of_type}", "Sequence[_Value]", False, True)
         if is_result:

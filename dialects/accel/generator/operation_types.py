@@ -61,6 +61,8 @@ def _operation(one: Operation) -> str:
         if each.name in of_base:
             continue
         lines += ["    @property", f"    def {each.name}(self) -> {_maybe(each.python, each.is_optional)}: ..."]
+    for name in one.regions:
+        lines += ["    @property", f"    def {name}(self) -> ir.Region: ..."]
     return "\n".join([*lines, "", *(_function(one) if one.is_layer else ())])
 
 

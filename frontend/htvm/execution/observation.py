@@ -16,6 +16,8 @@ from htvm.backend.c.values import element_type, offset_of, size_bytes
 from htvm.backend.targets.jobs import Job, Layout
 from htvm.backend.targets.soc import HOST
 from htvm.dialects import accel, blocked_layout
+from htvm.dialects.execution import Outline
+from htvm.dialects.indices import linear
 from htvm.execution.program import Program
 from htvm.runtime.simulator import Host, Interval
 
@@ -62,12 +64,12 @@ def observed(
         look(steps[-1])
     if host.units:
         numbers = {id(each): number for number, each in enumerate(_jobs(host.units.timeline))}
-        operations = _operations(module)
-        places = [place for place, op in enumerate(operations) if isinstance(op, accel.LaunchOp)]
+        events = _events(module)
+        places = [place for place, event in enumerate(events) if isinstance(event.op, accel.LaunchOp)]
         for job, made in ended:
-            following = operations[places[numbers[id(job)]] :]
-            if makes_output(following[0]) and not _is_scratch(following[0]):
-                found.append(_tile(following, steps[job.step], made))
+            place = places[numbers[id(job)]]
+            if makes_output(events[place].op) and not _is_scratch(events[place].op):
+                found.append(_tile(events, place, steps[job.step], made))
     return sorted(found, key=lambda each: each.step.number)
 
 
@@ -97,10 +99,18 @@ def makes_output(launch: ir.OpView) -> bool:
     return not Job.of(launch.job).keeps
 
 
-def _operations(module: ir.Module) -> list[ir.OpView]:
-    """Return the operations of the network's function, in the order of execution."""
+@dataclass(frozen=True)
+class _Event:
+    """A command or a layer when it happens. indices: of the loops around it."""
+
+    op: ir.OpView
+    indices: Mapping[ir.Value, int]
+
+
+def _events(module: ir.Module) -> list[_Event]:
+    """Return what the network's function does, in the order of execution."""
     (function,) = accel.functions(module)
-    return list(function.body.blocks[0])
+    return [_Event(event.action.op, dict(event.indices)) for event in Outline.of(function).run()]
 
 
 def _is_scratch(launch: ir.OpView) -> bool:
@@ -109,30 +119,32 @@ def _is_scratch(launch: ir.OpView) -> bool:
     return launch.out.type.rank == 1
 
 
-def _tile(operations: Sequence[ir.OpView], step: Step, made: bytes) -> Observation:
+def _tile(events: Sequence[_Event], place: int, step: Step, made: bytes) -> Observation:
     """Return what a job has made: a part of the buffer that it writes, or of that to which a copy takes it.
 
-    operations: the launch of the job, and what follows it.
+    place: of the job's launch among the events.
     """
-    launch, *following = operations
+    launch = events[place].op
     assert isinstance(launch, accel.LaunchOp), launch.operation.name
     job = Job.of(launch.job)
     array = np.frombuffer(made, np.dtype(element_type(launch.out).numpy).newbyteorder("<"))
     if job.layout == Layout.NHWC:
         array = array.reshape(*job.out_size, job.outputs).transpose(2, 0, 1)
     shape = launch.out.type.shape
-    return Observation(step, array.reshape(shape), _origin(_destination(launch, following)))
+    return Observation(step, array.reshape(shape), _origin(*_destination(events, place)))
 
 
-def _destination(launch: accel.LaunchOp, following: Sequence[ir.OpView]) -> ir.Value:
+def _destination(events: Sequence[_Event], place: int) -> tuple[ir.Value, Mapping[ir.Value, int]]:
     """Return where a tile ends: where it is made, or where the first copy of that buffer goes after it."""
+    launch = events[place].op
+    assert isinstance(launch, accel.LaunchOp), launch.operation.name
     root = _root(launch.out)
-    for op in following:
-        if isinstance(op, accel.LaunchOp) and _root(op.out) == root:
+    for event in events[place + 1 :]:
+        if isinstance(event.op, accel.LaunchOp) and _root(event.op.out) == root:
             break  # made anew: the tile was not copied
-        if isinstance(op, accel.CopyOp) and _root(op.source) == root:
-            return op.target
-    return launch.out
+        if isinstance(event.op, accel.CopyOp) and _root(event.op.source) == root:
+            return event.op.target, event.indices
+    return launch.out, events[place].indices
 
 
 def _root(value: ir.Value) -> ir.Value:
@@ -142,16 +154,33 @@ def _root(value: ir.Value) -> ir.Value:
     return value
 
 
-def _origin(value: ir.Value) -> tuple[int, ...]:
-    """Return the element of a buffer at which a view of it begins."""
-    if not isinstance(value.owner, ir.Block) and isinstance(value.owner.opview, memref.SubViewOp):
-        return tuple(value.owner.opview.static_offsets)
-    if not isinstance(value.owner, ir.Block) and isinstance(value.owner.opview, memref.ReinterpretCastOp):
-        cast = value.owner.opview
-        if blocked_layout.block_of(cast.source.type):  # of all rows and columns, from a channel on
-            *_, height, width = ir.MemRefType(cast.source.type).shape
-            return (0, cast.static_offsets[0] // (height * width), 0, 0)
-    return (0,) * ir.MemRefType(value.type).rank
+def _origin(value: ir.Value, indices: Mapping[ir.Value, int]) -> tuple[int, ...]:
+    """Return the element of a buffer at which a view of it begins, for values of the indices of loops."""
+    view = accel.producer(value)
+    if isinstance(view, memref.SubViewOp):
+        return _offsets(view, indices)
+    if not isinstance(view, memref.ReinterpretCastOp):
+        return (0,) * ir.MemRefType(value.type).rank
+    (first,), whole = _offsets(view, indices), ir.MemRefType(view.source.type)
+    if blocked_layout.block_of(whole):
+        *_, height, width = whole.shape
+        return (0, first // (height * width), 0, 0)  # all rows and columns, from a channel on
+    if whole.rank != ir.MemRefType(value.type).rank:
+        return (0,) * ir.MemRefType(value.type).rank  # a buffer of bytes, from its beginning
+    steps, _ = whole.get_strides_and_offset()
+    origin = [0] * whole.rank
+    for axis in sorted(range(whole.rank), key=lambda each: -steps[each]):
+        origin[axis], first = divmod(first, steps[axis])
+    return tuple(origin)
+
+
+def _offsets(view: memref.SubViewOp | memref.ReinterpretCastOp, indices: Mapping[ir.Value, int]) -> tuple[int, ...]:
+    """Return the offsets of a view."""
+    unknown = ir.ShapedType.get_dynamic_stride_or_offset()
+    given = iter(view.offsets)
+    return tuple(
+        linear(next(given)).at(indices).constant if offset == unknown else offset for offset in view.static_offsets
+    )
 
 
 VIEWS = (memref.SubViewOp, memref.ReinterpretCastOp)

@@ -20,12 +20,12 @@ JOB = (
 SOURCE = 'memref<1x4x8x8xi8, "ram">'
 FOUR = 'memref<4xi8, "l1">'
 LAYER = 'accel.op = "accel.add", accel.shape = array<i64: 1, 1, 2, 2>, accel.macs = 0'
-"""What the first launch of a layer says: a step of the program begins there."""
+"""What a step says of its layer."""
 
 
-def launch(operand: str, kind: str = FOUR, more: str = "", job: str = JOB) -> str:
+def launch(operand: str, kind: str = FOUR, job: str = JOB) -> str:
     types = f"({kind}, {kind}, {kind}) -> !accel.token"
-    return f'accel.launch "npu" {operand}, {operand} into {operand} {{{more}{job}}} : {types}'
+    return f'accel.launch "npu" {operand}, {operand} into {operand} {{{job}}} : {types}'
 
 
 def c_of(body: str, source: str = SOURCE) -> str:
@@ -36,9 +36,12 @@ def c_of(body: str, source: str = SOURCE) -> str:
       func.func @f(%x: {source} {{accel.offset = 0, accel.name = "x", accel.result}}) {{
         %b = accel.buffer "b" at 16 : memref<256xi8, "l1">
         %a = accel.buffer "a" at 300 : {FOUR}
-        %first = {launch("%a", more=LAYER + ", ")}
-        accel.wait %first
-        {body}
+        accel.step "npu" attributes {{{LAYER}}} {{
+          %first = {launch("%a")}
+          accel.wait %first
+          {body}
+          accel.yield
+        }}
         return
       }}
     }}"""
@@ -113,49 +116,86 @@ def test_a_wait_for_what_has_been_waited_for_is_no_call() -> None:
     assert found == ["htvm_launch(UNIT_NPU, step_0_job_0);", "htvm_wait(UNIT_NPU, 2);"]
 
 
-def moving(count: int, jobs: Sequence[str] = (JOB,)) -> str:
-    """Return `count` launches, each waited for, on %c: the first on its first 4 bytes, the next 8 bytes on.
+def loop(times: int, jobs: Sequence[str] = (JOB,), waits: str = "accel.wait %t{number}") -> str:
+    """Return a loop of launches, one for each job, on 4 bytes of %c: the next is 8 bytes on, also the next time round.
 
-    jobs: what they do, in turn.
+    Tokens of the last job go round: %before is that of the time before.
     """
-    body = [f'%c = accel.buffer "c" at 400 : memref<{8 * count}xi8, "l1">']
-    for number in range(count):
-        part = f'memref<4xi8, strided<[1], offset: {8 * number}>, "l1">'
+    size = 8 * times * len(jobs)
+    part = 'memref<4xi8, strided<[1], offset: ?>, "l1">'
+    body = [
+        f'%c = accel.buffer "c" at 400 : memref<{size}xi8, "l1">',
+        "%c0 = arith.constant 0 : index",
+        "%c1 = arith.constant 1 : index",
+        f"%n = arith.constant {times} : index",
+        "%r = accel.ready",
+        "%last = scf.for %i = %c0 to %n step %c1 iter_args(%before = %r) -> (!accel.token) {",
+    ]
+    for number, job in enumerate(jobs):
         body += [
-            f'%p{number} = memref.subview %c[{8 * number}] [4] [1] : memref<{8 * count}xi8, "l1"> to {part}',
-            f"%t{number} = {launch(f'%p{number}', part, job=jobs[number % len(jobs)])}",
-            f"accel.wait %t{number}",
+            f"%o{number} = affine.apply affine_map<(d0) -> (d0 * {8 * len(jobs)} + {8 * number})>(%i)",
+            f'%p{number} = memref.subview %c[%o{number}] [4] [1] : memref<{size}xi8, "l1"> to {part}',
+            f"%t{number} = {launch(f'%p{number}', part, job=job)}",
+            waits.format(number=number),
         ]
-    return "\n".join(body)
+    return "\n".join([*body, f"scf.yield %t{len(jobs) - 1} : !accel.token", "}"])
 
 
-def test_few_calls_stand_one_after_the_other() -> None:
-    found = calls(c_of(moving(60)))
-    assert len(found) == 120 and found[-1] == "htvm_wait(UNIT_NPU, 61);"
+def step(text: str) -> list[str]:
+    """Return the lines of the step."""
+    return text[text.index("HTVM_SHARED void htvm_step_0") : text.index("void f_run")].splitlines()[2:-2]
 
 
-def test_many_calls_are_a_loop_and_a_job_that_moves_is_copied_before() -> None:
-    text = c_of(moving(100))
-    step = text[text.index("HTVM_SHARED void htvm_step_0") : text.index("void f_run")]
+def test_a_job_that_moves_in_a_loop_is_copied_before() -> None:
     places = "MEMORY_L1 + 400 + i0 * 8, MEMORY_L1 + 400 + i0 * 8, 0, 0, MEMORY_L1 + 400 + i0 * 8"
-    assert step.splitlines()[2:-2] == [
+    assert step(c_of(loop(100) + "\naccel.wait %last")) == [
         "    uint32_t job[HTVM_JOB_WORDS];",
         "    htvm_launch(UNIT_NPU, step_0_job_0);",
+        "    htvm_wait(UNIT_NPU, 1);",
         "    htvm_copy_job(job, step_0_job_1);",
         "    for (uint32_t i0 = 0, n0 = htvm_times(100); i0 < n0; ++i0) {",
-        "        htvm_wait(UNIT_NPU, 1 + i0);",
         f"        htvm_launch_at(UNIT_NPU, job, {places});",
+        "        htvm_wait(UNIT_NPU, 2 + i0);",
         "    }",
-        "    htvm_wait(UNIT_NPU, 101);",
     ]
 
 
+def test_a_token_that_goes_round_is_that_of_the_time_before() -> None:
+    found = calls(c_of(loop(100, waits="accel.wait %before") + "\naccel.wait %last"))
+    assert found[2:] == ["htvm_wait(UNIT_NPU, 1 + i0);", "htvm_wait(UNIT_NPU, 101);"]
+
+
+def test_a_token_of_another_command_each_time_round_is_an_error() -> None:
+    swapped = loop(100, waits="accel.wait %before").replace("iter_args(%before = %r)", "iter_args(%before = %early)")
+    with pytest.raises(ValueError, match="not of the same command each time round"):
+        c_of(f"%early = {launch('%a')}\n%more = {launch('%a')}\n{swapped}")
+
+
 def test_jobs_that_take_turns_are_each_copied_in_the_loop() -> None:
-    text = c_of(moving(200, (JOB, JOB.replace("shift = 0", "shift = 1"))))
-    loop = text[text.index("    for (uint32_t i0") : text.index("void f_run")]
-    copied = [line.strip() for line in loop.splitlines() if "htvm_copy_job" in line or "htvm_launch_at" in line]
+    lines = step(c_of(loop(100, (JOB, JOB.replace("shift = 0", "shift = 1")))))
+    copied = [line.strip() for line in lines if "htvm_copy_job" in line or "htvm_launch_at" in line]
     assert [line.split("(")[0] for line in copied] == ["htvm_copy_job", "htvm_launch_at"] * 2
     assert copied[0] != copied[2] and "+ i0 * 16" in copied[1]
+
+
+def test_loops_in_loops_count_commands_of_all_times_round() -> None:
+    inner = loop(3, (JOB, JOB)).splitlines()
+    at = next(number for number, line in enumerate(inner) if "scf.for" in line)
+    nest = [*inner[:at], "scf.for %k = %c0 to %n step %c1 {", *inner[at:], "}"]
+    found = calls(c_of("\n".join([*nest, f"%after = {launch('%a')}", "accel.wait %after"])))
+    assert "htvm_wait(UNIT_NPU, 3 + i0 * 6 + i1 * 2);" in found
+    assert found[-1] == "htvm_wait(UNIT_NPU, 20);"
+
+
+@pytest.mark.parametrize(("bounds", "wanted"), [("%c1 to %n step %c1", "from 1 by 1"), ("%c0 to %n step %n", "by 100")])
+def test_a_loop_with_other_bounds_is_an_error(bounds: str, wanted: str) -> None:
+    with pytest.raises(ValueError, match=wanted):
+        c_of(loop(100).replace("%c0 to %n step %c1", bounds))
+
+
+def test_a_command_in_no_step_is_an_error() -> None:
+    with pytest.raises(ValueError, match="'accel.launch' is in no step"):
+        c_of(f"accel.yield\n}}\n%late = {launch('%a')}\naccel.step {{\naccel.wait %late")
 
 
 def test_the_header_knows_how_long_a_descriptor_is() -> None:

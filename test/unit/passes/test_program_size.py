@@ -9,7 +9,6 @@ from mlir import ir
 
 import htvm
 from htvm.backend import targets
-from htvm.backend.c import calls
 from htvm.backend.targets.soc import Soc
 from htvm.dialects import accel
 from htvm.driver import lower
@@ -18,6 +17,7 @@ from htvm.passes.analysis import activations
 from htvm.passes.analysis.program_size import written
 from htvm.passes.analysis.residency import Residency
 from htvm.passes.analysis.tiles import Tiling
+from htvm.passes.tiling import tile_layers
 
 sys.path.append(str(Path(__file__).parents[2] / "end_to_end"))
 import models  # noqa: E402
@@ -65,7 +65,7 @@ def test_what_follows_each_other_alike_is_written_once(shapes: list, period: int
     ],
 )
 def test_no_more_calls_are_written_than_are_counted(name: str, sizes: list, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calls, "STRAIGHT", (0,))
+    monkeypatch.setattr(tile_layers, "STRAIGHT", (0,))
     found = residency(f"htvm/layers/{name}", DIANA)
     (one,) = found.placed
     with found.module.context:

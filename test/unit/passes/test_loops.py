@@ -5,7 +5,7 @@ from itertools import product
 
 import pytest
 
-from htvm.backend.c.loops import Repeat, Single, Term, rolled, unrolled
+from htvm.passes.tiling.loops import Repeat, Single, Term, rolled, unrolled
 
 
 def singles(terms: list[Term]) -> int:
