@@ -67,10 +67,12 @@ def pack(items: Sequence[Item], trails: Trails, limit: float = SOLVER_LIMIT, eno
     bound = max((load for _, load in loads(items, trails)), default=0)
     offsets = min((_greedy(items, trails, order) for order in _orders(items)), key=lambda o: _peak(items, o))
     packing = Packing(offsets, _peak(items, offsets), bound)
-    if len(items) > MANY and not packing.is_optimal:
-        packing = _reordered(items, trails, packing)
     is_enough = len(items) > MOST_SOLVED and packing.peak <= enough
-    return packing if packing.is_optimal or is_enough else _solve(items, trails, packing, limit)
+    if packing.is_optimal or is_enough:
+        return packing
+    if len(items) > MANY and (packing := _reordered(items, trails, packing)).is_optimal:
+        return packing
+    return _solve(items, trails, packing, limit)
 
 
 def fits(items: Sequence[Item], size: int) -> bool:
