@@ -1,0 +1,150 @@
+"""Kernels from outside: their descriptions, where they are chosen, and what test-kernel finds."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import htvm
+from htvm.backend import kernels
+from htvm.backend.kernels import KernelError, KernelSpec
+from htvm.commands.test_kernel import text
+from htvm.verification.kernel_cost import fit
+from htvm.verification.kernel_layers import parse_shape
+from htvm.verification.kernels import Measured, check_kernel
+
+MODELS = Path(__file__).parents[2] / "inputs" / "models" / "mlperf_tiny"
+SHAPES = [parse_shape(shape, ("i8", "i8", "i8")) for shape in ("8x5x5:4x1x1", "4x3x3:8x1x1")]
+
+DOT = """\
+#ifndef DOT_H
+#define DOT_H
+#include "htvm_conv2d.h"
+HTVM_KERNEL void dot(const htvm_conv2d_layer *layer, const int8_t *x, const int8_t *weights, const void *scales,
+                     void *scratch, int8_t *y, htvm_output output)
+{
+    (void)scratch;
+    for (int32_t p = 0; p < layer->out_width; p++) {
+        for (int32_t k = 0; k < layer->out_channels; k++) {
+            int32_t sum = 0;
+            for (int32_t c = 0; c < layer->in_channels; c++) {
+                sum += x[p * layer->x_w + c] * weights[k * layer->in_channels + c];
+            }
+            y[p * layer->y_w + k * layer->y_c] = (int8_t)htvm_requantize(sum, scales, k, output, layer->requant);
+        }
+    }
+}
+#endif
+"""
+DESCRIPTION = """\
+from htvm.kernels import KernelSpec, in_steps, pixels
+
+
+def violations(layer):
+    if not (layer.is_pointwise or layer.op == "dense"):
+        yield "no 1x1 convolution"
+
+
+DOT = KernelSpec(name="dot", header="dot.h", function="dot", violations=violations, cost=lambda layer: layer.macs)
+"""
+
+
+def described(folder: Path, c: str = DOT) -> KernelSpec:
+    (folder / "dot.h").write_text(c)
+    (folder / "dot.py").write_text(DESCRIPTION)
+    (name,) = kernels.load(folder / "dot.py")
+    return kernels.found(name)
+
+
+def test_a_kernel_that_is_right_is_compared_and_measured(tmp_path: Path) -> None:
+    check = check_kernel(described(tmp_path), 0, 0, SHAPES)
+    assert check.is_sound and check.compared > 1000
+    assert [each.layer for each in check.measured] == [str(each) for each in SHAPES]
+    assert all(each.instructions > each.macs for each in check.measured)
+    assert "as it says" in text(check) and "speed" in text(check)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "found"),
+    [
+        ("c < layer->in_channels; c++", "c < layer->in_channels - 1; c++", "accumulator"),
+        ("k < layer->out_channels", "k <= layer->out_channels", "behind its output"),
+        ("(void)scratch;", "((int8_t *)(uintptr_t)x)[3] ^= 1; (void)scratch;", "to its input"),
+        ("p < layer->out_width", "p <= layer->out_width", "behind its output"),
+    ],
+)
+def test_errors_that_were_planted_are_named(right: str, wrong: str, found: str, tmp_path: Path) -> None:
+    check = check_kernel(described(tmp_path, DOT.replace(right, wrong)), 0, 0, SHAPES[:1])
+    assert not check.is_sound
+    assert any(found in problem and "8x5x5:4x1x1" in problem for problem in check.problems), check.problems
+
+
+def test_a_trail_that_promises_too_much_is_found(tmp_path: Path) -> None:
+    wrong = replace(described(tmp_path), trail=lambda walk: kernels.Trail(0))
+    kernels.register([wrong])
+    check = check_kernel(wrong, 0, 0, SHAPES[1:])
+    assert any("output over the input" in problem for problem in check.problems), check.problems
+
+
+def test_it_is_chosen_by_cost_only_where_it_is_asked_for(tmp_path: Path) -> None:
+    described(tmp_path)
+    model = MODELS / "toyadmos.onnx"
+    without = htvm.compile(str(model))
+    assert "dot.h" not in without.files
+    compiled = htvm.compile(str(model), kernels=[str(tmp_path / "dot.py")])
+    named = [step.name for step in compiled.project.report.steps if step.kernel == "dot"]
+    assert named and "kernel dot of dot.py" in compiled.files["toyadmos.c"] and compiled.files["dot.h"] == DOT
+    assert htvm.verify(compiled).exact
+    assert htvm.compile(str(model)).files == without.files
+
+
+def test_a_kernel_that_is_pinned_and_does_not_compute_the_layer_is_refused(tmp_path: Path) -> None:
+    described(tmp_path)
+    plan = [{"node": "conv0", "op": "conv2d", "kernel": "dot"}]
+    with pytest.raises(htvm.CompileError, match="kernel 'dot', which the plan wants, does not compute.*\n.*no 1x1"):
+        htvm.compile(str(MODELS / "resnet8.onnx"), kernels=[str(tmp_path / "dot.py")], plan=plan)
+    with pytest.raises(htvm.CompileError, match="there is no kernel 'unknown'"):
+        htvm.compile(str(MODELS / "resnet8.onnx"), plan=[{**plan[0], "kernel": "unknown"}])
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("DOT = KernelSpec(name='Dot', header='dot.h', function='dot')", "name is 'Dot', expected small letters"),
+        ("DOT = KernelSpec(name='packed', header='dot.h', function='dot')", "htvm has a kernel of this name"),
+        ("DOT = KernelSpec(name='dot', header='other.h', function='dot')", "there is no file '.*other.h'"),
+        ("DOT = KernelSpec(name='dot', header='dot.h')", "has no function"),
+        ("DOT = KernelSpec(name='dot', header='dot.h', function='dot', sources=('dot.o',))", "source 'dot.o'"),
+        ("DOT = KernelSpec(name='dot', header='dot.h', function='dot', ops=('add',))", "ops has 'add'"),
+        ("1 / 0", "broken.py:2: ZeroDivisionError"),
+        ("DOT = 1", "describes no kernel"),
+    ],
+)
+def test_a_wrong_description_is_one_line(line: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "dot.h").write_text(DOT)
+    (tmp_path / "broken.py").write_text(f"from htvm.kernels import KernelSpec\n{line}\n")
+    with pytest.raises(KernelError, match=message) as caught:
+        kernels.load(tmp_path / "broken.py")
+    assert "broken.py" in str(caught.value)
+
+
+def test_a_cost_is_fitted() -> None:
+    layers = [(1000, 10, 5, 1), (500, 100, 50, 1), (4000, 64, 64, 2), (800, 8, 1, 1), (100, 100, 10, 1)]
+    measured = [
+        Measured("", macs, 3 * macs + 20 * outputs, 0, "", 100, 0, 80, 0, (macs, outputs, pixels, images))
+        for macs, outputs, pixels, images in layers
+    ]
+    cost = fit(measured)
+    assert cost.largest_error < 0.01 and cost.scale == pytest.approx(0.8)
+    assert cost.factors == pytest.approx((2.4, 16, 0, 0), abs=0.05)
+
+
+def test_every_kernel_header_has_a_description() -> None:
+    """A header that defines functions is a kernel's, or named by the steps that call it."""
+    from htvm.backend.c import elementwise_steps, headers, linear_steps, real_steps, reduction_steps
+
+    modules = (elementwise_steps, linear_steps, real_steps, reduction_steps)
+    named = {each.name for module in modules for each in vars(module).values() if isinstance(each, headers.Header)}
+    named |= {spec.header for spec in kernels.own().values()}
+    folder = Path(__file__).parents[3] / "runtime" / "kernels"
+    assert {path.name for path in folder.glob("*.h") if "HTVM_DEFINE_" in path.read_text()} == named
