@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import htvm
+from htvm import kernels
 from htvm.backend import targets
 from htvm.backend.targets.soc import Soc
 from htvm.commands.htvm import SUBCOMMANDS, command_line
@@ -47,8 +48,9 @@ def api() -> str:
         "`import htvm` and these names are public: [versions](../versions.md) says what that means. "
         "[MLIR in Python](../integrations/mlir.md) has examples.\n",
     ]
-    for name in htvm.__all__:
-        found = getattr(htvm, name)
+    public = [(name, getattr(htvm, name)) for name in htvm.__all__]
+    public += [(f"kernels.{name}", getattr(kernels, name)) for name in kernels.__all__]
+    for name, found in public:
         parts.append(f"## {name}\n\n{_documented(name, found)}")
         if inspect.isclass(found):
             members = [(key, member) for key, member in vars(found).items() if _is_public(key, member)]
@@ -65,7 +67,12 @@ def _documented(name: str, found: object) -> str:
     """Return the signature of something and its docstring."""
     inner = getattr(found, "__func__", getattr(found, "fget", getattr(found, "func", found)))
     is_error = inspect.isclass(found) and issubclass(found, Exception)
-    signature = "" if is_error or not callable(found) else f"```python\n{name}{inspect.signature(inner)}\n```\n\n"
+    called = (
+        ""
+        if is_error or not callable(found)
+        else re.sub(r"<[^>]*<lambda>.*?>|<function .*?>", "..", str(inspect.signature(inner)))
+    )
+    signature = f"```python\n{name}{called}\n```\n\n" if called else ""
     return f"{signature}```text\n{inspect.getdoc(inner) or ''}\n```\n"
 
 

@@ -232,8 +232,6 @@ class KernelSpec:
     headers: more headers that the project needs.
     flags: options of the compiler for `sources`.
     code_bytes: code of one more function with other types. stack_bytes: the most that a call takes of the stack.
-    intrinsics: `sources` has them for an extension of the instruction set, with portable C of the same meaning: the
-        macro that the compiler defines where the extension is there, such as __riscv_xpulpv2. Empty: none.
     is_general: computes every layer of its kind, whatever scratch memory it takes.
     run, skip: whether a plan has these attributes: always, never or (None) both.
     plans, call: in place of `violations`, `cost`, `pack`, `scratch_bytes` and `function`: several ways in one kernel.
@@ -255,7 +253,6 @@ class KernelSpec:
     flags: tuple[str, ...] = ()
     code_bytes: int = 1000
     stack_bytes: int = 256
-    intrinsics: str = ""
     is_general: bool = False
     run: bool | None = False
     skip: bool | None = False
