@@ -67,11 +67,8 @@ def _documented(name: str, found: object) -> str:
     """Return the signature of something and its docstring."""
     inner = getattr(found, "__func__", getattr(found, "fget", getattr(found, "func", found)))
     is_error = inspect.isclass(found) and issubclass(found, Exception)
-    called = (
-        ""
-        if is_error or not callable(found)
-        else re.sub(r"<[^>]*<lambda>.*?>|<function .*?>", "..", str(inspect.signature(inner)))
-    )
+    called = "" if is_error or not callable(found) else str(inspect.signature(inner))
+    called = re.sub(r"<function (<\w+>|.)*?>", "..", called)  # defaults that are functions, whose addresses change
     signature = f"```python\n{name}{called}\n```\n\n" if called else ""
     return f"{signature}```text\n{inspect.getdoc(inner) or ''}\n```\n"
 

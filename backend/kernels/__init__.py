@@ -22,7 +22,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 
-from .spec import ConstantArray, KernelCall, KernelSpec, Linear, Macro, Plan, Site, Window
+from .spec import ConstantArray, KernelCall, KernelError, KernelSpec, Linear, Macro, Plan, Site, Window
 from .trails import Trail, Walk, in_steps, pixels
 
 __all__ = [
@@ -38,10 +38,6 @@ SOURCES = (".c", ".S")
 
 OPS = ("conv2d", "dense")
 """The operations that kernels compute."""
-
-
-class KernelError(ValueError):
-    """Kernels that cannot be loaded, or that there are not; the message says why."""
 
 
 _registered: dict[str, KernelSpec] = {}
@@ -125,6 +121,11 @@ def register(given: Iterable[str | os.PathLike[str] | KernelSpec]) -> tuple[str,
 def candidates(names: Iterable[str]) -> list[KernelSpec]:
     """Return the kernels that may compute a layer: htvm's own, installed ones, and those that are named."""
     return [*own().values(), *installed().values(), *(found(name) for name in names if name in _registered)]
+
+
+def files() -> list[str]:
+    """Return the files whose kernels were loaded, each once."""
+    return list(dict.fromkeys(spec.origin for spec in _registered.values() if spec.origin))
 
 
 def folder(spec: KernelSpec) -> Path:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from math import prod
+from typing import TypeVar
 
 import numpy as np
 
@@ -205,6 +206,13 @@ def is_depthwise(layer: Linear) -> bool:
     return layer.groups > 1 and layer.in_channels == 1
 
 
+class KernelError(ValueError):
+    """Kernels that cannot be loaded, that there are not, or whose functions fail; the message says why."""
+
+
+T = TypeVar("T")
+
+
 def nothing(_: Linear) -> Iterator[str]:
     """Violate no rule."""
     yield from ()
@@ -269,7 +277,7 @@ class KernelSpec:
         for what, one, wanted in zip(("input", "weights", "output"), found, self.types or found, strict=True):
             if one != wanted:
                 reasons.append(f"{what} is {one}, expected {wanted}")
-        return reasons or [*self.violations(layer)]
+        return reasons or self._asked("violations", lambda: [*self.violations(layer)])
 
     def plans_of(self, layer: Linear) -> list[Plan]:
         """Return the ways in which the kernel computes a layer; none if it does not."""
@@ -277,20 +285,35 @@ class KernelSpec:
             return [*self.plans(layer)]
         if self.why_not(layer):
             return []
-        data_bytes, scratch_bytes = self.pack(layer.weights).nbytes, self.scratch_bytes(layer)
-        return [Plan(self.name, round(self.cost(layer)), data_bytes, scratch_bytes)]
+        packed = self._asked("pack", lambda: np.asarray(self.pack(layer.weights)))
+        if packed.dtype.name not in PACKED_TYPES:
+            wanted = f"expected one of {', '.join(PACKED_TYPES)}"
+            raise KernelError(f"{self.origin}: kernel '{self.name}': pack gives elements of {packed.dtype}, {wanted}")
+        instructions = self._asked("cost", lambda: max(1, round(float(self.cost(layer)))))
+        scratch_bytes = self._asked("scratch_bytes", lambda: int(self.scratch_bytes(layer)))
+        return [Plan(self.name, instructions, packed.nbytes, scratch_bytes)]
+
+    def _asked(self, field_name: str, answer: Callable[[], T]) -> T:
+        """Return what a function of the description answers. Raises KernelError that names it if it fails."""
+        if not self.origin:
+            return answer()
+        try:
+            return answer()
+        except Exception as error:  # whatever a description does
+            what = f"{self.origin}: kernel '{self.name}': {field_name} fails"
+            raise KernelError(f"{what}: {type(error).__name__}: {error}") from error
 
     def trail_of(self, walk: Walk) -> Trail | None:
         """Return the trail of a walk; None if it is not known, or if nothing is gained by it."""
         if min(walk.x_bytes, walk.y_bytes) != 1:  # a compiler may take wider elements of two types to be apart
             return None
-        return self.trail(walk)
+        return self._asked("trail", lambda: self.trail(walk))
 
     def call_of(self, site: Site) -> KernelCall:
         """Return the call of a layer."""
         if self.call is not None:
             return self.call(site)
-        packed = np.ascontiguousarray(self.pack(site.weights)).reshape(-1)
+        packed = np.ascontiguousarray(self._asked("pack", lambda: self.pack(site.weights))).reshape(-1)
         weights = ConstantArray("weights", PACKED_TYPES[packed.dtype.name].c, packed)
         return KernelCall(
             fields=linear_fields(site.conv, site.requant),

@@ -18,7 +18,8 @@ from traceback import extract_tb
 from mlir import ir
 from mlir.passmanager import PassManager
 
-from htvm.backend import targets
+from htvm.backend import kernels, targets
+from htvm.backend.kernels import KernelError
 from htvm.backend.targets.soc import Soc
 from htvm.diagnostics import CompileError
 from htvm.options import of_target
@@ -97,6 +98,8 @@ def failed(error: Exception, progress: Progress, soc: Soc | None, model: str) ->
     """Return what tells that a pass has raised."""
     element = progress.element
     assert element is not None and progress.before is not None, "a pass was begun"
+    if isinstance(error, KernelError):
+        return PassError([f"{model}: {error}"])
     file = saved(progress.before, f"{model}-before-{element.name}")
     line = shlex.join(["htvm-opt", str(file), *arguments_of([element], soc), "-p", str(element)])
     source = registry.origin(element.name) if element.own else None
@@ -110,7 +113,8 @@ def arguments_of(elements: Sequence[pipeline.Element], soc: Soc | None) -> list[
     """Return the arguments with which htvm-opt knows some passes and a target."""
     files = dict.fromkeys(registry.origin(each.name) for each in elements if registry.is_loaded(each.name))
     plugins = [word for file in files if file for word in ("--load-pass-plugin", file)]
-    return [*(_target(soc) if soc is not None else ()), *plugins]
+    own_kernels = [word for file in kernels.files() for word in ("--kernels", file)]
+    return [*(_target(soc) if soc is not None else ()), *plugins, *own_kernels]
 
 
 def emission_error(error: Exception, module: ir.Module, soc: Soc, model: str) -> InternalError:

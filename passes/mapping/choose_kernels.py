@@ -94,6 +94,11 @@ class ChooseKernels:
                     write(layer, ordered_when_running(layer))
             open_layers = [layer for layer in layers if layer.kernel is None]
             linears = {layer: linear_kernels.read(layer) for layer in open_layers}
+            for name in accel.kernels(module):
+                if name not in kernels.known():
+                    module.location.emit_error(kernels.unknown(name))
+                    this_pass.signal_pass_failure()
+                    return
             candidates = kernels.candidates(accel.kernels(module))
             plans: Plans = {}
             for layer, linear in linears.items():

@@ -39,6 +39,7 @@ class LayerMetrics:
     later layers; None on a target without transfers. energy_uj: of the units whose power is known, None if none of them
     worked for it. skips: if not None, inputs of that value are not multiplied, so the time depends on the data.
     inserted: what it is for, of one that no node of the ONNX file asks for.
+    kernel: what computes it, if that is a kernel from outside.
     """
 
     name: str
@@ -55,6 +56,7 @@ class LayerMetrics:
     energy_uj: float | None
     skips: int | None
     inserted: str | None
+    kernel: str | None = None
 
 
 @dataclass(frozen=True)
@@ -162,5 +164,6 @@ def layer_metrics(step: StepRecord, has_routes: bool) -> LayerMetrics:
         transferred_bytes=step.copied_bytes if has_routes else None,
         energy_uj=step.energy_uj,
         skips=plan.skips,
+        kernel=plan.kernel,
         inserted=plan.inserted,
     )

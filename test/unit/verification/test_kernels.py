@@ -1,6 +1,7 @@
 """Kernels from outside: their descriptions, where they are chosen, and what test-kernel finds."""
 
 from dataclasses import replace
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
@@ -148,3 +149,37 @@ def test_every_kernel_header_has_a_description() -> None:
     named |= {spec.header for spec in kernels.own().values()}
     folder = Path(__file__).parents[3] / "runtime" / "kernels"
     assert {path.name for path in folder.glob("*.h") if "HTVM_DEFINE_" in path.read_text()} == named
+
+
+@pytest.mark.parametrize(
+    ("field", "message"),
+    [
+        ("cost=lambda layer: layer.mac", "cost fails: AttributeError"),
+        ("pack=lambda weights: weights / 2", "pack gives elements of float64, expected one of int8"),
+        ("cost=lambda layer: 1, trail=lambda walk: walk.nothing", "trail fails: AttributeError"),
+    ],
+)
+def test_a_description_that_fails_is_named(field: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "dot.h").write_text(DOT)
+    text = DESCRIPTION.replace("cost=lambda layer: layer.macs", field)
+    (tmp_path / "dot.py").write_text(text)
+    with pytest.raises(htvm.CompileError, match=f"dot.py: kernel 'dot': {message}"):
+        htvm.compile(str(MODELS / "ds_cnn.onnx"), kernels=[str(tmp_path / "dot.py")])
+
+
+def test_installed_packages_offer_kernels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "dot.h").write_text(DOT)
+    (tmp_path / "kernels_of_a_package.py").write_text(DESCRIPTION.replace('name="dot"', 'name="offered"'))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    point = EntryPoint("dot", "kernels_of_a_package:DOT", kernels.ENTRY_POINT_GROUP)
+    wrong = EntryPoint("wrong", "kernels_of_a_package:violations", kernels.ENTRY_POINT_GROUP)
+    for points, named in (([point], True), ([wrong], False)):
+        monkeypatch.setattr(kernels, "entry_points", lambda group, points=points: points)
+        kernels.installed.cache_clear()
+        if named:
+            assert kernels.found("offered") in kernels.candidates([])
+        else:
+            with pytest.raises(KernelError, match="entry point 'wrong = .*expected a htvm.kernels.KernelSpec"):
+                kernels.known()
+    monkeypatch.undo()
+    kernels.installed.cache_clear()
