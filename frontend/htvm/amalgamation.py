@@ -16,12 +16,17 @@ def amalgamate(compiled: CompiledModel) -> dict[str, str]:
     The C includes NAME.h, the headers of C itself and, for a target with accelerators, the target's own. Compilers of
     C99 and of C++20 take it; in C++ the names that it defines have C's linkage.
 
-    Raises TypeError for what is not compiled.
+    Raises TypeError for what is not compiled, ValueError for kernels that have sources beside their header.
     """
     if not hasattr(compiled, "project"):
         found = type(compiled).__name__
         raise TypeError(f"amalgamate takes what htvm.compile returns, a CompiledModel; found {found}")
     name, sources = compiled.project.report.name, compiled.project.sources
+    files = {f"{name}.c", "main.c", "start.S"}
+    if apart := [each for each in sources if each.endswith((".c", ".S")) and each not in files]:
+        raise ValueError(
+            f"{name}: kernels from outside have sources of their own, {', '.join(apart)}: take the project"
+        )
     own = f"{name}.h"
     text = _inlined(sources[f"{name}.c"], sources, {own})
     opening, closing = '#ifdef __cplusplus\nextern "C" {\n#endif\n', "#ifdef __cplusplus\n}\n#endif\n"
