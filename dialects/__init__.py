@@ -26,5 +26,10 @@ def context() -> ir.Context:
 
 
 def load(into: ir.Context) -> None:
-    """Load the accel dialect into a context that exists already, such as that of an embedding compiler."""
+    """Load the accel dialect into a context that exists already, such as that of an embedding compiler.
+
+    Raises TypeError for what is no context.
+    """
+    if not isinstance(into, ir.Context):  # pyright: ignore[reportUnnecessaryIsInstance]  (callers need not be typed)
+        raise TypeError(f"the dialect is loaded into a context of MLIR; found {type(into).__name__}")
     plugin.library().htvmLoadAccelDialect(plugin.context_pointer(into))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import dataclasses
 import functools
 import inspect
@@ -74,16 +75,41 @@ def _documented(name: str, found: object) -> str:
 
 
 def dialect() -> str:
-    """Return the reference of the dialect, as mlir-tblgen makes it from the definitions."""
+    """Return the reference of the dialect, as mlir-tblgen makes it from the definitions, with the classes' names."""
     mlir = Path(next(iter(find_spec("mlir").submodule_search_locations)))
     accel = ROOT / "dialects" / "accel"
     command = [mlir / "bin" / "mlir-tblgen", "-gen-dialect-doc", "-dialect=accel"]
     command += ["-I", accel, "-I", mlir / "include", accel / "AccelOps.td"]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    text = re.sub(r" \(::htvm::accel::\w+\)$", "", text.replace("[TOC]\n", ""), flags=re.MULTILINE)
+    text, enums = text.replace("[TOC]\n", "").split("## Enums\n")
+    text = re.sub(r"^(### `accel\.\w+`) \(::htvm::accel::(\w+)\)$", _with_class, text, flags=re.MULTILINE)
+    text = re.sub(r"^(### (\w+Attr))$", _with_class, text, flags=re.MULTILINE)
+    text += "## Enums\n" + re.sub(r"^(### (\w+))$", _with_class, enums, flags=re.MULTILINE)
     text = re.sub(r"^# 'accel' Dialect$", "# The accel dialect", text, flags=re.MULTILINE)
     text = re.sub(r"^```$\n^operation", "```text\noperation", text, flags=re.MULTILINE)
     return re.sub(r"^#### (\w+):$", r"**\1**", text, flags=re.MULTILINE)
+
+
+def _with_class(heading: re.Match[str]) -> str:
+    """Return a heading of the dialect's reference with the names of its class below, and how Python makes one."""
+    shown, name = heading.groups()
+    made = _builders().get(name)
+    builder = f"\n\n```python\n{made}\n```" if made else ""
+    return f"{shown}\n\nIn Python `accel.{name}`, in C++ `htvm::accel::{name}`.{builder}"
+
+
+@functools.cache
+def _builders() -> dict[str, str]:
+    """Return how Python makes an operation or attribute of each class, from the files that are generated."""
+    made: dict[str, str] = {}
+    for file, builder in (("_accel_ops_gen.pyi", "__init__"), ("_attributes.py", "get")):
+        tree = ast.parse((ROOT / "dialects" / "accel" / file).read_text(encoding="utf-8"))
+        for found in (each for each in tree.body if isinstance(each, ast.ClassDef)):
+            for method in (each for each in found.body if isinstance(each, ast.FunctionDef) and each.name == builder):
+                arguments = ast.unparse(method.args).removeprefix("self, ")
+                call = found.name if builder == "__init__" else f"{found.name}.{builder}"
+                made[found.name] = f"accel.{call}({arguments})"
+    return made
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from runpy import run_path
 
 COMMANDS = {"htvm": "htvm", "htvm-opt": "htvm_opt", "htvm-translate": "htvm_translate"}
 """The function of htvm.commands.entry_points that each command calls, as the installed ones do."""
@@ -42,7 +43,7 @@ CLIENT = """\
 #!{python} -IS
 import os, sys
 from _socket import socket, AF_UNIX, SOCK_STREAM, SOL_SOCKET, SCM_RIGHTS
-if {name!r} == "python" and sys.argv[1:] != ["-"]:  # what does not begin with htvm's imports
+if {name!r} == "python" and not sys.argv[1:2] == ["-"] and not "".join(sys.argv[1:2]).endswith(".py"):
     os.execv({python!r}, [{python!r}, *sys.argv[1:]])
 link = socket(AF_UNIX, SOCK_STREAM)
 link.connect({address!r})
@@ -126,11 +127,15 @@ def _answer(link: socket.socket) -> None:
 
 
 def _run(name: str, arguments: Sequence[str]) -> int:
-    """Run a command, or Python's text from standard input."""
+    """Run a command, or Python's text from a file or from standard input."""
     if name in COMMANDS:
         sys.argv = [name, *arguments]
         return getattr(import_module("htvm.commands.entry_points"), COMMANDS[name])()
-    sys.argv = ["-"]
+    sys.argv = [*arguments]
+    if arguments[0] != "-":
+        sys.path.insert(0, str(Path(arguments[0]).resolve().parent))
+        run_path(arguments[0], run_name="__main__")
+        return 0
     exec(compile(sys.stdin.read(), "<stdin>", "exec"), {"__name__": "__main__", "__builtins__": __builtins__})
     return 0
 

@@ -251,9 +251,13 @@ def _by_memory(module: ir.Module, key: str) -> dict[str, int]:
 
 def _ports(function: func.FuncOp) -> Iterator[Port]:
     taken = {"arena", "base"}
+    results = 0
     for argument, attributes in zip(function.arguments, function.arg_attrs, strict=True):
         facts = {entry.name: entry.attr for entry in ir.DictAttr(attributes)}
-        onnx_name = ir.StringAttr(facts["accel.name"]).value if "accel.name" in facts else f"arg{argument.arg_number}"
+        unnamed = f"arg{argument.arg_number}"
+        if "accel.result" in facts:
+            unnamed, results = f"result{results}", results + 1
+        onnx_name = ir.StringAttr(facts["accel.name"]).value if "accel.name" in facts else unnamed
         name = identifier(onnx_name, taken)
         taken.add(name)
         own_type = values.element_type(argument).numpy

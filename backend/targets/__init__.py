@@ -6,6 +6,7 @@ group `htvm.targets` whose value is a `Soc`.
 
 import importlib
 import importlib.util
+import os
 import sys
 from dataclasses import replace
 from importlib.metadata import entry_points
@@ -24,11 +25,15 @@ def names() -> tuple[str, ...]:
     return (*BUILT_IN, *sorted(point.name for point in entry_points(group=ENTRY_POINT_GROUP)))
 
 
-def load(name_or_path: str) -> Soc:
+def load(name_or_path: str | os.PathLike[str]) -> Soc:
     """Return the target of that name, or the one that the Python file of that path exports as SOC.
 
-    Raises ValueError if there is no such target, or if what is there is not a Soc.
+    Raises ValueError if there is no such target, or if what is there is not a Soc; TypeError for what is no text.
     """
+    if not isinstance(name_or_path, str | os.PathLike):  # pyright: ignore[reportUnnecessaryIsInstance]  (callers need not be typed)
+        found = type(name_or_path).__name__
+        raise TypeError(f"a target is a name, the path of a .py file, or a Soc; found {found}")
+    name_or_path = os.fspath(name_or_path)
     if name_or_path in BUILT_IN:
         return checked(importlib.import_module(f"{__name__}.socs.{name_or_path}").SOC, f"target '{name_or_path}'")
     if name_or_path.endswith(".py"):

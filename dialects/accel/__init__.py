@@ -134,6 +134,14 @@ def functions(module: ir.Module | ir.Operation) -> Iterator[func.FuncOp]:
             yield op
 
 
+def update_type(function: func.FuncOp) -> None:
+    """Make a function's type that of its arguments and of the values that it returns; needs a current location."""
+    block = function.body.blocks[0]
+    arguments = [argument.type for argument in block.arguments]
+    returned = [value.type for value in block.operations[len(block.operations) - 1].operands]
+    function.operation.attributes["function_type"] = ir.TypeAttr.get(ir.FunctionType.get(arguments, returned))
+
+
 def constants(module: ir.Module | ir.Operation, function: func.FuncOp | None = None) -> Iterator[memref.GlobalOp]:
     """Yield the globals that a function of htvm's reads, or all of them do; those of others are theirs."""
     readers = functions(module) if function is None else (function,)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from htvm.dialects import load as load_dialect
     from htvm.driver import CompiledModel, compile
     from htvm.execution.program import RunResult
-    from htvm.import_onnx import import_onnx
+    from htvm.import_onnx import ModelError, ModelWarning, import_onnx
     from htvm.integrations.pytorch import from_torch as from_torch  # not in __all__: it needs the extra `torch`
     from htvm.interface import InputError
     from htvm.lowering import Pipeline
@@ -31,6 +31,8 @@ __all__ = [
     "CompileOptions",
     "CompiledModel",
     "InputError",
+    "ModelError",
+    "ModelWarning",
     "Pipeline",
     "RunResult",
     "Verification",
@@ -50,6 +52,8 @@ _MODULE_OF = {
     "CompileOptions": "options",
     "CompiledModel": "driver",
     "InputError": "interface",
+    "ModelError": "import_onnx.errors",
+    "ModelWarning": "import_onnx.errors",
     "Pipeline": "lowering",
     "amalgamate": "amalgamation",
     "compile": "driver",

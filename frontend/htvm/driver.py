@@ -102,7 +102,8 @@ class CompiledModel:
         Raises InputError if the inputs do not fit the network.
         """
         given = self.project.random_inputs(seed) if inputs is None else inputs
-        return self.program.run(Samples.of(self.project.inputs, given))
+        samples = Samples.of(self.project.inputs, given)  # before the program is built, which takes longer
+        return self.program.run(samples)
 
 
 def compile(

@@ -157,6 +157,8 @@ class Samples:
     @staticmethod
     def of(ports: Sequence[Port], given: Mapping[str, np.ndarray]) -> Samples:
         """Take the inputs from what is given. Raises InputError, naming all that are missing or do not fit."""
+        if not isinstance(given, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  (callers need not be typed)
+            raise InputError(f"inputs are a {type(given).__name__}, expected arrays by name")
         problems: list[str] = []
         counts: dict[str, int] = {}
         for port in ports:
@@ -164,6 +166,9 @@ class Samples:
                 found = described(given, port.name)
                 if found is None:
                     raise InputError(f"input '{port.name}' is missing; given: {names_text(given)}")
+                if not hasattr(found, "dtype"):
+                    kind = type(found).__name__
+                    raise InputError(f"input '{port.name}' is a {kind}, expected an array of NumPy of {port.dtype}")
                 counts[port.name] = port.count(found)
             except InputError as error:
                 problems.append(str(error))

@@ -26,7 +26,7 @@ def tool_folders() -> list[Path]:
     for package in ("mlir", "llvm"):
         spec = find_spec(package)
         folders += [Path(place) / "bin" for place in (spec.submodule_search_locations or () if spec else ())]
-    return folders
+    return [folder for folder in folders if folder.is_dir()]
 
 
 def configure(config: Any, name: str, passes: Iterable[str | os.PathLike[str]] = ()) -> None:

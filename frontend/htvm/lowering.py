@@ -56,7 +56,11 @@ class Pipeline:
         Raises CompileError with all problems of the model, ValueError for an unknown target, choice or kernel,
         and TypeError for a choice of no field.
         """
+        if not isinstance(options, CompileOptions):  # pyright: ignore[reportUnnecessaryIsInstance]  (callers need not be typed)
+            raise TypeError(f"options are a {type(options).__name__}, expected CompileOptions")
         self.options = options.having(**choices)
+        if unknown := [stage for stage in keep_stages if stage not in STAGES]:
+            raise ValueError(f"keep_stages: unknown stage '{unknown[0]}', expected some of {', '.join(STAGES)}")
         self.soc = self.options.refined(target if isinstance(target, Soc) else targets.load(target))
         self.source = opened(model)
         self.texts: dict[str, str] = {}
@@ -77,7 +81,7 @@ class Pipeline:
                 raise ModelError([f"{self.source.label}: {which}, {wanted}"])
         with problems_of_passes(self.source.label, self.module, self.soc):
             if not isinstance(self.source, OnnxSource):  # whoever made a module may not know what its stage promises
-                run_passes(f"verify-stage{{stage={self.entry}}}", self.module, self.soc, self.source.label)
+                self._verify(self.entry)
             self._arrived(self.entry)
 
     @property
@@ -100,6 +104,7 @@ class Pipeline:
         if STAGES.index(now) > STAGES.index(stage):
             raise CompileError([f"{self.source.label}: is in stage '{now}', which comes after '{stage}'"])
         with problems_of_passes(self.source.label, self.module, self.soc):
+            self._verify(now)  # the module was the caller's to change
             for reached in STAGES[STAGES.index(now) + 1 : STAGES.index(stage) + 1]:
                 run_passes(reached, self.module, self.soc, self.source.label)
                 self._arrived(reached)
@@ -126,10 +131,16 @@ class Pipeline:
         """Return the module as text that can be read back with nothing lost: the names of the nodes are in it."""
         return text(self.module)
 
+    def _verify(self, stage: str) -> None:
+        """Report what a module lacks of a stage that others than htvm's passes have changed or made."""
+        self.module.operation.verify()
+        run_passes(f"verify-stage{{stage={stage}}}", self.module, self.soc, self.source.label)
+
     def _arrived(self, stage: str) -> None:
         """Run what comes behind a stage, say what is to be said of it, and keep its text."""
         if stage in self.options.passes:
             run_passes(self.options.passes[stage], self.module, self.soc, self.source.label)
+            self._verify(self.stage)
         if stage == "integer":
             warn_of_inexact(self.module, self.source.label)
             warn_of_nearest(self.module, self.source.label)

@@ -12,7 +12,7 @@ import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, Literal, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, cast, get_args
 
 if TYPE_CHECKING:
     from htvm.backend.kernels import KernelSpec
@@ -96,7 +96,7 @@ class CompileOptions:
     kernels: kernels of one's own for the host: paths of Python files that describe some, or htvm.kernels.KernelSpec.
     function: of a module, the one to compile, alone; None for the only one that is htvm's.
 
-    Raises ValueError for a choice that there is not.
+    Raises ValueError for a choice that there is not, and TypeError for a field that holds something else.
     """
 
     objective: Objective = "latency"
@@ -119,6 +119,13 @@ class CompileOptions:
         for name, kind in CHOICES.items():
             if (chosen := getattr(self, name)) not in get_args(kind):
                 raise ValueError(f"{name} is '{chosen}', expected one of {', '.join(get_args(kind))}")
+        for name in ("memory", "input_types", "shapes", "passes"):
+            given = getattr(self, name)
+            if not isinstance(given, Mapping) or not _holds(name, cast("Mapping[str, object]", given)):
+                raise TypeError(f"{name} is {given!r}, expected {_WANTED[name]}")
+        for name in ("engines", "kernels"):
+            if isinstance(given := getattr(self, name), str):
+                raise TypeError(f"{name} is {given!r}, expected {_WANTED[name]}")
 
     @property
     def refits(self) -> bool:
@@ -136,7 +143,7 @@ class CompileOptions:
         if isinstance(constants := changes.get("constants"), str):
             changes["constants"] = ConstantBudget.parse(constants)
         for name in ("engines", "kernels"):
-            if name in changes:
+            if name in changes and not isinstance(changes[name], str):
                 changes[name] = tuple(changes[name] or ())
         known = {each.name for each in fields(self)}
         if unknown := sorted(set(changes) - known):
@@ -225,8 +232,6 @@ CHOICES: Mapping[str, Any] = {
 }
 """The fields that are one of a few words, and these words."""
 
-DEFAULTS = CompileOptions()
-
 _WANTED = {
     "engines": "a list of names",
     "kernels": "a list of paths",
@@ -239,14 +244,20 @@ _WANTED = {
 
 
 def _holds(name: str, value: Any) -> bool:
-    """Say whether a JSON list or object has the elements that a field has."""
-    elements = cast("list[object] | dict[str, object]", value)
-    held = elements if isinstance(elements, list) else list(elements.values())
+    """Say whether a list or a mapping has the elements that a field has."""
+    elements = cast("list[object] | Mapping[str, object]", value)
+    held = [*elements.values()] if isinstance(elements, Mapping) else elements
     if name == "shapes":
-        lists = [cast("list[object]", each) for each in held if isinstance(each, list)]
-        return len(lists) == len(held) and all(type(size) is int for each in lists for size in each)
-    wanted = int if name == "memory" else str
-    return all(type(each) is wanted for each in held)
+        lists = [cast("Sequence[object]", each) for each in held if isinstance(each, list | tuple)]
+        return len(lists) == len(held) and all(_is_size(size) for each in lists for size in each)
+    return all(_is_size(each) if name == "memory" else isinstance(each, str) for each in held)
+
+
+def _is_size(value: object) -> bool:
+    return isinstance(value, SupportsIndex) and not isinstance(value, bool)
+
+
+DEFAULTS = CompileOptions()
 
 
 def former_budget(optimize: str) -> ConstantBudget | None:

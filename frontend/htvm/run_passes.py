@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 import shlex
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from traceback import extract_tb
@@ -101,7 +100,7 @@ def failed(error: Exception, progress: Progress, soc: Soc | None, model: str) ->
     if isinstance(error, KernelError):
         return PassError([f"{model}: {error}"])
     file = saved(progress.before, f"{model}-before-{element.name}")
-    line = shlex.join(["htvm-opt", str(file), *arguments_of([element], soc), "-p", str(element)])
+    line = shlex.join(["htvm-opt", str(file), *arguments_of(element, progress.before, soc), "-p", str(element)])
     source = registry.origin(element.name) if element.own else None
     if source is None:
         return InternalError(error, f"pass '{element}'", model, line)
@@ -109,12 +108,28 @@ def failed(error: Exception, progress: Progress, soc: Soc | None, model: str) ->
     return PassError([problem, f"  to repeat it: {line}"])
 
 
-def arguments_of(elements: Sequence[pipeline.Element], soc: Soc | None) -> list[str]:
-    """Return the arguments with which htvm-opt knows some passes and a target."""
-    files = dict.fromkeys(registry.origin(each.name) for each in elements if registry.is_loaded(each.name))
-    plugins = [word for file in files if file for word in ("--load-pass-plugin", file)]
-    own_kernels = [word for file in kernels.files() for word in ("--kernels", file)]
-    return [*(_target(soc) if soc is not None else ()), *plugins, *own_kernels]
+def arguments_of(element: pipeline.Element, module: ir.Operation, soc: Soc | None) -> list[str]:
+    """Return the arguments with which htvm-opt knows a pass and a target, and reads a module."""
+    words = _target(soc) if soc is not None else []
+    if registry.is_loaded(element.name):
+        words += ["--load-pass-plugin", str(registry.origin(element.name))]
+    words += [word for file in kernels.files() for word in ("--kernels", file)]
+    if _has_unregistered(module):
+        words.append("--allow-unregistered-dialect")
+    return words
+
+
+def _has_unregistered(module: ir.Operation) -> bool:
+    """Say whether operations in a module are of no dialect that its context knows."""
+    found: list[str] = []
+
+    def visit(op: ir.Operation) -> ir.WalkResult:
+        if not module.context.is_registered_operation(op.name):
+            found.append(op.name)
+        return ir.WalkResult.INTERRUPT if found else ir.WalkResult.ADVANCE
+
+    module.walk(visit, ir.WalkOrder.PRE_ORDER)
+    return bool(found)
 
 
 def emission_error(error: Exception, module: ir.Module, soc: Soc, model: str) -> InternalError:

@@ -28,6 +28,7 @@ from mlir.dialects import func
 
 from htvm import dialects, import_tosa
 from htvm.backend.c.record import ModelOrigin
+from htvm.diagnostics import collected
 from htvm.dialects import accel, modules
 from htvm.dialects.semantics.interpreter import interpret
 from htvm.dialects.semantics.real import Real
@@ -36,6 +37,7 @@ from htvm.import_onnx.model import label_of
 from htvm.interface import InputError, Port, Samples
 from htvm.options import DEFAULTS, CompileOptions
 from htvm.origin import name, tensor, with_origin
+from htvm.passes.analysis import activations
 from htvm.passes.analysis.stages import STAGES, stage_of
 from htvm.project import Project
 from htvm.reference import evaluate
@@ -216,7 +218,9 @@ class ModuleSource:
     @property
     def context(self) -> ir.Context:
         if self.own_context is None:
-            return dialects.context()
+            made = dialects.context()
+            made.allow_unregistered_dialects = True  # other functions' operations stay; passes at the input take theirs
+            return made
         dialects.load(self.own_context)
         return self.own_context
 
@@ -230,7 +234,7 @@ class ModuleSource:
         with context:
             _choose(module, options.function, self.label)
             for function in accel.functions(module):
-                _name_interface(function)
+                _name_interface(function, self.label)
                 _name_layers(function)
         return module
 
@@ -328,13 +332,23 @@ class ModuleSource:
 
 
 def source_of(model: Model) -> Source:
-    """Return what a model is, by its type or its file's suffix. Raises ModelError for a file that cannot be read."""
+    """Return what a model is, by its type or its file's suffix.
+
+    Raises ModelError for a file that cannot be read or a module that is not valid, and TypeError for what is no model.
+    """
     if isinstance(model, ir.Module | ir.Operation | ir.OpView):
-        return ModuleSource(_bytecode(model.operation), _label_of(model.operation), model.operation.context)
+        if model.operation.name not in ("builtin.module", "func.func"):
+            raise TypeError(f"a model in MLIR is a module or a function; found an operation '{model.operation.name}'")
+        label = _label_of(model.operation)
+        _verify(model.operation, label)
+        return ModuleSource(_bytecode(model.operation), label, model.operation.context)
     if isinstance(model, onnx.ModelProto):
         return OnnxSource(model)
-    if not isinstance(model, str | os.PathLike):
+    if isinstance(model, OnnxSource | ModuleSource):
         return model
+    if not isinstance(model, str | os.PathLike):
+        found = type(model).__name__
+        raise TypeError(f"a model is a path, an onnx.ModelProto, or a module of MLIR; found {found}")
     path = Path(model)
     reads = {suffix: each.read for each in FRONT_ENDS if each.read for suffix in each.suffixes}
     if path.suffix.lower() not in reads:
@@ -380,6 +394,8 @@ def dialects_of(op: ir.Operation) -> set[str]:
 
 def _nothing_to_compile(found: set[str]) -> str:
     """Say that no function of a module is htvm's, and what would be."""
+    if "accel" in found:
+        return "operations of accel are in no function at the top of the module"
     known = {dialect: each.name for each in FRONT_ENDS for dialect in each.dialects}
     wanted = ", ".join(["accel", *sorted(known)])
     return f"no function has operations of {wanted}; found those of {', '.join(sorted(found - {'builtin'})) or 'none'}"
@@ -436,6 +452,15 @@ def _calls(module: ir.Module) -> list[tuple[str, str]]:
     return found
 
 
+def _verify(op: ir.Operation, label: str) -> None:
+    """Raise ModelError for a module that is not valid: writing one as bytecode may end the process."""
+    with collected(op.context) as found:
+        try:
+            op.verify()
+        except ir.MLIRError:
+            raise ModelError([each.about(label) for each in found if each.severity == "error"]) from None
+
+
 def _bytecode(op: ir.Operation) -> bytes:
     file = io.BytesIO()
     op.write_bytecode(file)
@@ -448,18 +473,27 @@ def _label_of(module: ir.Operation) -> str:
     return named.value if isinstance(named, ir.StringAttr) else "module"
 
 
-def _name_interface(function: func.FuncOp) -> None:
-    """Name the inputs and outputs that have no name: arg0, arg1, .., result0, result1, .."""
+def _name_interface(function: func.FuncOp, label: str) -> None:
+    """Name the inputs and outputs that have no name, arg0, .., result0, ..; those of real numbers are float32.
+
+    Raises ModelError for two inputs, or two outputs, of one name.
+    """
     kind = function.type
     placed = any(isinstance(each, ir.MemRefType) for each in kind.inputs)  # then results are arguments as well
-    for attribute, prefix, count in (
-        ("arg_attrs", "arg", len(kind.inputs)),
-        *((("res_attrs", "result", len(kind.results)),) if not placed else ()),
+    for attribute, prefix, types in (
+        ("arg_attrs", "arg", kind.inputs),
+        *((("res_attrs", "result", kind.results),) if not placed else ()),
     ):
-        given = ir.ArrayAttr(function.attributes[attribute]) if attribute in function.attributes else ()
-        facts = [{each.name: each.attr for each in ir.DictAttr(entry)} for entry in given] or [{} for _ in range(count)]
-        for place, entry in enumerate(facts):
+        facts = activations.attributes_of(function, attribute, len(types))
+        for place, (entry, each) in enumerate(zip(facts, types)):
             entry.setdefault("accel.name", ir.StringAttr.get(f"{prefix}{place}"))
+            if isinstance(each, ir.ShapedType) and isinstance(each.element_type, ir.F32Type):
+                entry.setdefault("accel.interface", ir.StringAttr.get("float32"))
+        names = [ir.StringAttr(entry["accel.name"]).value for entry in facts]
+        if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+            what = "inputs" if attribute == "arg_attrs" else "outputs"
+            of = f"{label}: {what} of '{function.name.value}'"
+            raise ModelError([f'{of}: several have accel.name "{name}", expected one each' for name in twice])
         function.attributes[attribute] = ir.ArrayAttr.get([ir.DictAttr.get(entry) for entry in facts])
 
 

@@ -24,7 +24,6 @@ from math import isinf
 from typing import ClassVar
 
 from mlir import ir
-from mlir.dialects import func
 from mlir.passmanager import ExternalPass
 
 from htvm.dialects import accel
@@ -47,7 +46,7 @@ class FuseEpilogues:
                     fuse(op)
         for function in accel.functions(module):
             with function.location:
-                match_returned_types(function)
+                accel.update_type(function)
 
 
 def fuse(quantize: accel.QuantizeOp) -> None:
@@ -116,11 +115,3 @@ def clamped(q: Quantisation, activation: accel.Bounds, rounding: accel.Rounding)
     lowest = q.lowest if isinf(low) else min(max(rounded(low), q.lowest), q.highest)
     highest = q.highest if isinf(high) else min(max(rounded(high), q.lowest), q.highest)
     return replace(q, lowest=lowest, highest=highest) if lowest < highest else None
-
-
-def match_returned_types(function: func.FuncOp) -> None:
-    """Make a function's result types those of the values it returns."""
-    block = function.body.blocks[0]
-    returned = [value.type for value in block.operations[len(block.operations) - 1].operands]
-    arguments = [argument.type for argument in block.arguments]
-    function.operation.attributes["function_type"] = ir.TypeAttr.get(ir.FunctionType.get(arguments, returned))

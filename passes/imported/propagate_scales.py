@@ -8,7 +8,7 @@
 
 Stage    imported -> imported
 Reads    quantised operands of reshape, transpose, take, concat, max and min pooling; of relu and clamp on demand
-Writes   their result types
+Writes   their result types, and those of functions that return them
 Needs    nothing; before fuse-epilogues, for which a quantize behind such an operation is then a change of scale
 Fails    never: operands of a concat that differ leave its result real
 """
@@ -50,6 +50,9 @@ class PropagateScales:
                 with op.location:
                     shape = ir.RankedTensorType(accel.output(op).type).shape
                     accel.output(op).set_type(quantisation.tensor(shape, q.type()))
+        for function in accel.functions(module):
+            with function.location:
+                accel.update_type(function)  # what is returned may have got a scale
 
 
 def bounded(op: accel.Layer) -> Quantisation | None:

@@ -213,8 +213,7 @@ def finish(
         q = Quantisation.of(argument)
         if q is not None:
             argument.set_type(quantisation.tensor(ir.RankedTensorType(argument.type).shape, q.storage_type()))
-    types = [value.type for value in block.arguments], [value.type for value in terminator.operands]
-    function.operation.attributes["function_type"] = ir.TypeAttr.get(ir.FunctionType.get(*types))
+    accel.update_type(function)
 
 
 def describe_interface(

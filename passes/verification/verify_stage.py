@@ -8,7 +8,7 @@ Writes   nothing
 Needs    nothing
 Fails    on every broken promise, with the value found and the value wanted
 
-    imported     values are quantised or real (f32)
+    imported     values are tensors of at least one element, quantised or real (f32); arguments are quantised
     integer      values are i8, ui8, i16, ui16 or i32; no layer on real numbers is left; linear layers without
                  requant give their accumulators, i32
     dispatched   and every layer has an engine, linear ones of the host a kernel; layouts are permutations; what must be
@@ -47,6 +47,8 @@ Check = Callable[[func.FuncOp], Iterator[Problem]]
 
 INTEGER_TYPES = ("i8", "ui8", "i16", "ui16", "i32")
 ACCUMULATOR_TYPE = "i32"
+STORAGE_TYPES = ("i8", "i16", "i32")
+TENSOR = "a tensor of at least one element"
 
 
 @dataclass(frozen=True)
@@ -102,12 +104,29 @@ def steps(function: func.FuncOp) -> Iterator[Problem]:
                 yield op, "a step has several layers of the host, expected one at most"
 
 
+def tensors(function: func.FuncOp) -> Iterator[Problem]:
+    for value in function.arguments:
+        if not has_elements(value.type):
+            yield function, f"an argument is a '{value.type}', expected {TENSOR}"
+    for op in function.body.blocks[0]:
+        for value in op.operation.results:
+            if not has_elements(value.type):
+                yield op, f"{name(op)} has a value of '{value.type}', expected {TENSOR}"
+
+
 def quantised_or_real(function: func.FuncOp) -> Iterator[Problem]:
+    for value in function.arguments:
+        element = ir.ShapedType(value.type).element_type
+        if not isinstance(element, quant.QuantizedType):
+            yield function, f"an argument has elements {element}, expected a quantised type"
     for layer in activations.layers(function):
         for value in values(layer):
             element = ir.ShapedType(value.type).element_type
             if not isinstance(element, (quant.QuantizedType, ir.F32Type)):
                 yield layer, f"{name(layer)} has elements {element}, expected a quantised type or f32"
+            elif isinstance(element, quant.QuantizedType) and str(element.storage_type) not in STORAGE_TYPES:
+                wanted = ", ".join(STORAGE_TYPES)
+                yield layer, f"{name(layer)} has elements stored as {element.storage_type}, expected {wanted}"
 
 
 def integers(function: func.FuncOp) -> Iterator[Problem]:
@@ -238,8 +257,8 @@ def fits(function: func.FuncOp) -> Iterator[Problem]:
             yield function, f"the arena of '{memory}' has {size:,} bytes, expected {wanted}"
 
 
-IMPORTED = (only_operations("arith.constant", "quant.scast", "func.return"), quantised_or_real)
-ON_INTEGERS = (only_operations("arith.constant", "func.return"), integers)
+IMPORTED = (only_operations("arith.constant", "quant.scast", "func.return"), tensors, quantised_or_real)
+ON_INTEGERS = (only_operations("arith.constant", "func.return"), tensors, integers)
 INTEGER = (*ON_INTEGERS, accumulators)
 DISPATCHED = (*ON_INTEGERS, engines, kernels, layouts)
 SCHEDULED = (*DISPATCHED, order)
@@ -274,6 +293,11 @@ def values(op: ir.OpView) -> list[ir.Value]:
 
 def is_placed(value_type: ir.Type) -> bool:
     return isinstance(value_type, ir.MemRefType) and isinstance(value_type.memory_space, ir.StringAttr)
+
+
+def has_elements(value_type: ir.Type) -> bool:
+    """Say whether a type is a tensor whose shape is known, and no axis of it is empty."""
+    return isinstance(value_type, ir.RankedTensorType) and value_type.has_static_shape and 0 not in value_type.shape
 
 
 def is_token(value: ir.Value) -> bool:

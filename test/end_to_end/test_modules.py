@@ -57,7 +57,12 @@ def test_bytecode_is_told_by_how_it_begins(stage: str, tmp_path: Path) -> None:
     assert htvm.compile(file).project.sources == models.compiled(NAME).project.sources
 
 
-@pytest.mark.parametrize("stage", STAGES[:4])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "stage", ["imported", pytest.param("integer", marks=SLOW), pytest.param("dispatched", marks=SLOW), "scheduled"]
+)
 def test_verify_compares_with_the_interpreter(stage: str, tmp_path: Path) -> None:
     found = htvm.verify(stage_file(stage, tmp_path))
     assert found.exact and found.values == 16 * 32 * 32
@@ -80,7 +85,7 @@ def test_a_wrong_constant_is_found_in_its_layer(tmp_path: Path) -> None:
     assert not found.exact and found.diverging is not None and found.diverging.node == "conv"
 
 
-@pytest.mark.parametrize("stage", ["tiled", "planned"])
+@pytest.mark.parametrize("stage", [pytest.param("tiled", marks=SLOW), "planned"])
 def test_what_only_the_c_computes_has_no_meaning_to_compare_with(stage: str, tmp_path: Path) -> None:
     with pytest.raises(htvm.InputError, match=f"{stage}.mlir: is in stage '{stage}', .* stage 'scheduled' or before"):
         htvm.verify(stage_file(stage, tmp_path))
@@ -110,6 +115,16 @@ def test_functions_of_others_are_left_alone() -> None:
     theirs = [str(op) for op in module.body.operations if "theirs" in str(op.operation.attributes["sym_name"])]
     assert [str(op) for op in compiled.module.body.operations if "theirs" in str(op)] == theirs
     assert htvm.verify(compiled).exact
+
+
+def test_operations_of_dialects_that_nobody_knows_stay_in_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "mixed.mlir"
+    file.write_text(MIXED.replace("arith.addf %x, %x :", '"mine.twice"(%x) {by = 2} : (f32) ->'))
+    compiled = htvm.compile(file)
+    assert str(compiled.module).count('"mine.twice"(%arg0) {by = 2 : i64}') == 2 and htvm.verify(compiled).exact
+    htvm.load_passes(Path(__file__).parents[1] / "tools" / "Inputs" / "own_passes.py")
+    with pytest.raises(htvm.CompileError, match="to repeat it: htvm-opt .* --allow-unregistered-dialect -p raises"):
+        htvm.compile(file, passes={"input": "raises"})
 
 
 def test_a_module_without_layers_says_what_was_found() -> None:

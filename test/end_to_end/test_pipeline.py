@@ -71,14 +71,14 @@ def test_it_stops_at_each_stage_and_the_c_is_the_same() -> None:
 
 def test_what_is_done_to_the_module_counts() -> None:
     """The caller pins the layers to the host by hand, where the fastest engine is another."""
-    way = htvm.Pipeline(models.path("htvm/dae_digital"), "diana")
+    way = htvm.Pipeline(models.path("htvm/layers/aconv_1x1_32x64_s2"), "diana")
     with way.to("integer").context:
         for layer in accel.layers(way.module):
             layer.operation.attributes["engine"] = ir.StringAttr.get("host")
     compiled = way.compiled()
     assert {step.engine for step in compiled.project.steps} == {"host"}
     assert htvm.verify(compiled).exact
-    free = htvm.compile(models.path("htvm/dae_digital"), "diana")
+    free = htvm.compile(models.path("htvm/layers/aconv_1x1_32x64_s2"), "diana")
     assert "host" not in {step.engine for step in free.project.steps}
 
 
@@ -214,7 +214,7 @@ def test_several_functions_go_through_the_stages_together(tmp_path: Path) -> Non
         assert compiled.run(seed=1).outputs["result0"].shape == (1, elements)
 
 
-@pytest.mark.parametrize("target", ["rv32", "diana"])
+@pytest.mark.parametrize("target", [pytest.param("rv32", marks=pytest.mark.slow), "diana"])
 def test_globals_of_others_stay_and_are_no_constants_of_the_c(target: str) -> None:
     theirs = """
         memref.global "private" constant @unused : memref<4xf32> = dense<1.0>
@@ -225,7 +225,7 @@ def test_globals_of_others_stay_and_are_no_constants_of_the_c(target: str) -> No
           return %0 : memref<4xf32>
         }
     """
-    whole = htvm.compile(models.path("htvm/layers/aconv_1x1_64x576"), target, keep_stages=["imported"])
+    whole = htvm.compile(models.path("htvm/layers/aconv_1x1_32x64_s2"), target, keep_stages=["imported"])
     both = parsed(whole.stages["imported"])
     alone = htvm.compile(both, target)
     with both.context:
@@ -241,7 +241,13 @@ def test_globals_of_others_stay_and_are_no_constants_of_the_c(target: str) -> No
 @pytest.mark.skipif(which("gcc") is None or which("g++") is None, reason="no gcc")
 @pytest.mark.parametrize(
     ("name", "target"),
-    [(NAME, "rv32"), ("layers/sigmoid", "rv32"), ("layers/softmax", "rv32"), ("mlperf_tiny/resnet8", "diana")],
+    [
+        (NAME, "rv32"),
+        ("layers/sigmoid", "rv32"),
+        ("layers/softmax", "rv32"),
+        ("htvm/layers/aconv_1x1_32x64_s2", "diana"),
+        pytest.param("mlperf_tiny/resnet8", "diana", marks=pytest.mark.slow),
+    ],
 )
 def test_two_files_are_taken_by_compilers_of_c_and_of_cpp(name: str, target: str, tmp_path: Path) -> None:
     compiled = htvm.compile(models.path(name), target)

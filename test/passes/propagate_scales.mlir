@@ -1,4 +1,5 @@
 // RUN: htvm-opt %s -p propagate-scales --split-input-file | FileCheck %s
+// RUN: htvm-opt %s -p 'propagate-scales{activations=true}' --split-input-file | FileCheck %s --check-prefix=RETURNED
 
 !a = !quant.uniform<i8:f32, 0.5:3>
 
@@ -43,4 +44,13 @@ func.func @pooling(%x: tensor<1x1x2x2x!a>) -> (tensor<1x1x1x1xf32>, tensor<1x1x1
   %1 = accel.pool2d %x {kind = #accel.pool_kind<average>, kernel = array<i64: 2, 2>, strides = array<i64: 1, 1>, pads = array<i64: 0, 0, 0, 0>} : (tensor<1x1x2x2x!a>) -> tensor<1x1x1x1xf32>
   %2 = accel.relu %0 : (tensor<1x1x1x1xf32>) -> tensor<1x1x1x1xf32>
   return %2, %1 : tensor<1x1x1x1xf32>, tensor<1x1x1x1xf32>
+}
+
+// A value that is returned takes the function's type with it.
+// RETURNED-LABEL: func.func @returned
+// RETURNED-SAME: -> (tensor<4x!quant.uniform<i8<0:127>:f32, 5.000000e-01>>, tensor<2x2x!quant.uniform<i8:f32, 5.000000e-01>>)
+func.func @returned(%x: tensor<4x!quant.uniform<i8:f32, 0.5>>) -> (tensor<4xf32>, tensor<2x2xf32>) {
+  %y = accel.relu %x : (tensor<4x!quant.uniform<i8:f32, 0.5>>) -> tensor<4xf32>
+  %z = accel.reshape %x : (tensor<4x!quant.uniform<i8:f32, 0.5>>) -> tensor<2x2xf32>
+  return %y, %z : tensor<4xf32>, tensor<2x2xf32>
 }

@@ -14,6 +14,25 @@ func.func @integer_too_early(%x: tensor<4xi8>) -> tensor<4xi8> {
 
 // -----
 
+// IMPORTED: error: stage 'imported': an argument is a 'i32', expected a tensor of at least one element
+// IMPORTED: error: stage 'imported': 'accel.relu' has a value of 'tensor<0xf32>', expected a tensor of at least one element
+// SCHEDULED: error: stage 'scheduled': an argument is a 'i32', expected a tensor of at least one element
+func.func @no_elements(%x: tensor<0x!quant.uniform<i8:f32, 0.5>>, %n: i32) -> tensor<0xf32> {
+  %y = accel.relu %x : (tensor<0x!quant.uniform<i8:f32, 0.5>>) -> tensor<0xf32>
+  return %y : tensor<0xf32>
+}
+
+// -----
+
+// IMPORTED: error: stage 'imported': an argument has elements f32, expected a quantised type
+// IMPORTED: error: stage 'imported': 'accel.relu' has elements stored as i4, expected i8, i16, i32
+func.func @no_scale(%r: tensor<4xf32>, %x: tensor<4x!quant.uniform<i4:f32, 0.5>>) -> tensor<4xf32> {
+  %y = accel.relu %x : (tensor<4x!quant.uniform<i4:f32, 0.5>>) -> tensor<4xf32>
+  return %y : tensor<4xf32>
+}
+
+// -----
+
 // IMPORTED: error: stage 'imported': found 'arith.addi', expected layers and arith.constant, quant.scast, func.return
 // SCHEDULED: error: stage 'scheduled': found 'arith.addi', expected layers and arith.constant, func.return
 // PLANNED: error: stage 'planned': found 'arith.addi', expected layers and accel.buffer, memref.get_global, memref.subview, memref.reinterpret_cast, accel.step, func.return

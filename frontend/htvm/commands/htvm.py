@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Collection
 from importlib import import_module
@@ -59,6 +60,9 @@ def command_line(commands: Collection[str | None]) -> argparse.ArgumentParser:
     top = parser("htvm", SUMMARY, EXAMPLES)
     top.add_argument("--version", action=Version, nargs=0, help="print the versions of htvm and of what it stands on")
     top.add_argument("--cmake-dir", action=CMakeDir, nargs=0, help="print where find_package(htvm) finds htvm for C++")
+    top.add_argument(
+        "--tool-path", action=ToolPath, nargs=0, help="print folders for PATH, which have FileCheck and not"
+    )
     subparsers = top.add_subparsers(metavar="COMMAND", required=True)
     for name, summary in SUBCOMMANDS.items():
         if name in commands:
@@ -95,4 +99,14 @@ class CMakeDir(argparse.Action):
         from htvm.versions import cmake_dir
 
         print(cmake_dir())
+        raise SystemExit(0)
+
+
+class ToolPath(argparse.Action):
+    """Print the folders of the commands of LLVM and MLIR, and end."""
+
+    def __call__(self, *_: object) -> None:
+        from htvm.lit_config import tool_folders
+
+        print(*tool_folders(), sep=os.pathsep)
         raise SystemExit(0)

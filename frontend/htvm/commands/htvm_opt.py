@@ -205,6 +205,7 @@ def _reproduced(content: str | bytes, name: str, arguments: argparse.Namespace, 
     arguments.passes = [*arguments.passes, reproducer.pipeline]
     arguments.target = arguments.target or stated.target
     arguments.load_dialect_plugin = [*arguments.load_dialect_plugin, *stated.load_dialect_plugin]
+    arguments.allow_unregistered_dialect |= stated.allow_unregistered_dialect
     arguments.verify_each = arguments.verify_each and reproducer.verify_each
     return module
 
@@ -343,7 +344,7 @@ def _save_reproducer(progress: Progress, arguments: argparse.Namespace) -> None:
     if path is None or element is None or before is None:
         return
     plugins = [word for each in arguments.load_dialect_plugin for word in ("--load-dialect-plugin", each)]
-    words = (*arguments_of([element], arguments.target), *plugins)
+    words = (*arguments_of(element, before, arguments.target), *plugins)
     module = before.get_asm(enable_debug_info=True, print_generic_op_form=not arguments.verify_each)
     write_text(path, Reproducer(str(element), words, arguments.verify_each).text(module))
     print(f"htvm-opt: note: reproducer: htvm-opt {shlex.quote(path)} --run-reproducer", file=sys.stderr)

@@ -1,12 +1,15 @@
 """The site: what is made from the code is complete, and Sphinx builds it without a warning."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from machine import machine
+from mlir import ir
 
+from htvm.dialects import accel
 from htvm.passes import registry
 
 ROOT = Path(__file__).parents[3]
@@ -33,6 +36,17 @@ def test_every_pass_and_target_is_on_its_page(pages: object) -> None:
     assert all(f"\n### {name}\n" in text for name in registry.own_passes())
     assert "\n## rv32\n" in pages.all_targets() and "Engine host of rv32" in pages.all_targets()
     assert "## htvm reduce" in pages.commands()
+
+
+@pytest.mark.skipif(not machine().has_sphinx, reason="no Sphinx, and perhaps no definitions of MLIR")
+def test_the_page_of_the_dialect_names_each_class(pages: object) -> None:
+    """Operations, attributes and choices, as Python and C++ call them, with what a builder takes."""
+    text = pages.dialect()
+    public = {name for name, each in vars(accel).items() if isinstance(each, type) and issubclass(each, ir.OpView)}
+    classes = {name for name in public if name.endswith("Op")}
+    named = set(re.findall(r"^In Python `accel\.(\w+)`, in C\+\+ `htvm::accel::\1`\.$", text, re.MULTILINE))
+    assert classes and named > classes | {"RequantAttr", "TilingAttr", "Rounding"}
+    assert "accel.ReluOp(result: ir.Type | None, input: " in text and "accel.RoundingAttr.get(" in text
 
 
 @pytest.mark.skipif(not machine().has_sphinx, reason="no Sphinx")
