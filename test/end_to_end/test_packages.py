@@ -96,6 +96,7 @@ def test_a_wheel_works_in_a_fresh_environment(built: Path, tmp_path: Path) -> No
     if machine().has_mlir_for_cpp:
         page = (ROOT / "docs" / "integrations" / "cpp.md").read_text()
         for name, text in re.findall(r":caption: (\S+)\n\n(.*?)^```$", page, re.MULTILINE | re.DOTALL):
+            (empty / name).parent.mkdir(exist_ok=True)
             (empty / name).write_text(text)
         prefixes = [
             f"-Dhtvm_{name.upper()}_PREFIX={Path(place)}"
@@ -103,6 +104,9 @@ def test_a_wheel_works_in_a_fresh_environment(built: Path, tmp_path: Path) -> No
             for place in find_spec(name).submodule_search_locations
         ]
         found = htvm("htvm", "--cmake-dir").strip()
-        htvm("cmake", "-S", ".", "-B", "build", f"-Dhtvm_DIR={found}", *prefixes)
-        htvm("cmake", "--build", "build")
+        for folder in (".", "in_c", "dialect"):
+            htvm("cmake", "-S", folder, "-B", f"{folder}/build", f"-Dhtvm_DIR={found}", *prefixes)
+            htvm("cmake", "--build", f"{folder}/build")
         assert "C of 'sum'" in htvm("./build/network")
+        assert "C of 'relu'" in htvm("./in_c/build/network")
+        assert "mine.twice" in htvm("htvm-opt", "twice.mlir", "--load-dialect-plugin", "dialect/build/mine.so")

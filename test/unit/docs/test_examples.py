@@ -141,6 +141,7 @@ def test_examples_print_what_the_page_shows(page: Path, tmp_path: Path) -> None:
         (tmp_path / file.name).symlink_to(file)
     for example in examples(page):
         if example.write:
+            (tmp_path / example.write).parent.mkdir(exist_ok=True)
             (tmp_path / example.write).write_text(example.text)
             continue
         done = subprocess.run(
