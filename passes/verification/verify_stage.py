@@ -107,7 +107,7 @@ def steps(function: func.FuncOp) -> Iterator[Problem]:
 def tensors(function: func.FuncOp) -> Iterator[Problem]:
     for value in function.arguments:
         if not has_elements(value.type):
-            yield function, f"an argument is a '{value.type}', expected {TENSOR}"
+            yield function, f"{argument(value, function)} is a '{value.type}', expected {TENSOR}"
     for op in function.body.blocks[0]:
         for value in op.operation.results:
             if not has_elements(value.type):
@@ -118,7 +118,7 @@ def quantised_or_real(function: func.FuncOp) -> Iterator[Problem]:
     for value in function.arguments:
         element = ir.ShapedType(value.type).element_type
         if not isinstance(element, quant.QuantizedType):
-            yield function, f"an argument has elements {element}, expected a quantised type"
+            yield function, f"{argument(value, function)} has elements {element}, expected a quantised type"
     for layer in activations.layers(function):
         for value in values(layer):
             element = ir.ShapedType(value.type).element_type
@@ -219,7 +219,7 @@ def order(function: func.FuncOp) -> Iterator[Problem]:
 def memrefs(function: func.FuncOp) -> Iterator[Problem]:
     for value in function.arguments:
         if not is_placed(value.type):
-            yield function, f"an argument is a '{value.type}', expected a memref in a named memory"
+            yield function, f"{argument(value, function)} is a '{value.type}', expected a memref in a named memory"
     for op in accel.nested(function.body.blocks[0]):
         for value in values(op):
             if not is_placed(value.type) and not is_token(value) and not isinstance(value.type, ir.IndexType):
@@ -311,6 +311,10 @@ def numbers(function: func.FuncOp, name: str) -> dict[str, int]:
 
 def name(op: ir.OpView) -> str:
     return f"'{op.operation.name}'"
+
+
+def argument(value: ir.BlockArgument, function: func.FuncOp) -> str:
+    return f"argument {value.arg_number} of '{function.name.value}'"
 
 
 def place(region: Region) -> str:

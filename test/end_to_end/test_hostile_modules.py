@@ -80,12 +80,12 @@ def test_other_types_are_named(wrong: Callable[[], object], error: type[Exceptio
     [
         (f"func.func private @f({Q}) -> {Q}", "no function has operations of accel"),
         (f"module {{ module {{ {RELU} }} }}", "operations of accel are in no function at the top of the module"),
-        (RELU.replace(f"%x: {Q}", f"%x: {Q}, %n: i32"), "an argument is a 'i32', expected a tensor"),
-        (RELU.replace("1x4x", "0x4x"), "an argument is a 'tensor<0x4x.*, expected a tensor of at least one element"),
+        (RELU.replace(f"%x: {Q}", f"%x: {Q}, %n: i32"), "argument 1 of 'f' is a 'i32', expected a tensor"),
+        (RELU.replace("1x4x", "0x4x"), "argument 0 of 'f' is a 'tensor<0x4x.*, expected a tensor of at"),
         (RELU.replace("i8:f32", "i4:f32"), "node 'relu_0': stage 'imported': .* stored as i4, expected i8, i16, i32"),
         (
             f"func.func @f(%x: {REAL}) -> {REAL} {{ %0 = accel.relu %x : ({REAL}) -> {REAL} return %0 : {REAL} }}",
-            "an argument has elements f32, expected a quantised type",
+            "argument 0 of 'f' has elements f32, expected a quantised type",
         ),
         (RELU.replace(f"%x: {Q}", f"%x: {Q} {{accel.name = \"a\"}}, %y: {Q} {{accel.name = \"a\"}}"),
          "module: inputs of 'f': several have accel.name \"a\", expected one each"),

@@ -14,9 +14,9 @@ func.func @integer_too_early(%x: tensor<4xi8>) -> tensor<4xi8> {
 
 // -----
 
-// IMPORTED: error: stage 'imported': an argument is a 'i32', expected a tensor of at least one element
+// IMPORTED: error: stage 'imported': argument 1 of 'no_elements' is a 'i32', expected a tensor of at least one element
 // IMPORTED: error: stage 'imported': 'accel.relu' has a value of 'tensor<0xf32>', expected a tensor of at least one element
-// SCHEDULED: error: stage 'scheduled': an argument is a 'i32', expected a tensor of at least one element
+// SCHEDULED: error: stage 'scheduled': argument 1 of 'no_elements' is a 'i32', expected a tensor of at least one element
 func.func @no_elements(%x: tensor<0x!quant.uniform<i8:f32, 0.5>>, %n: i32) -> tensor<0xf32> {
   %y = accel.relu %x : (tensor<0x!quant.uniform<i8:f32, 0.5>>) -> tensor<0xf32>
   return %y : tensor<0xf32>
@@ -24,7 +24,7 @@ func.func @no_elements(%x: tensor<0x!quant.uniform<i8:f32, 0.5>>, %n: i32) -> te
 
 // -----
 
-// IMPORTED: error: stage 'imported': an argument has elements f32, expected a quantised type
+// IMPORTED: error: stage 'imported': argument 0 of 'no_scale' has elements f32, expected a quantised type
 // IMPORTED: error: stage 'imported': 'accel.relu' has elements stored as i4, expected i8, i16, i32
 func.func @no_scale(%r: tensor<4xf32>, %x: tensor<4x!quant.uniform<i4:f32, 0.5>>) -> tensor<4xf32> {
   %y = accel.relu %x : (tensor<4x!quant.uniform<i4:f32, 0.5>>) -> tensor<4xf32>
@@ -89,7 +89,7 @@ func.func @main(%x: tensor<4xi8> {accel.name = "x"}) -> tensor<4xi8> {
 
 // -----
 
-// PLANNED: error: stage 'planned': an argument is a 'tensor<4xi8>', expected a memref in a named memory
+// PLANNED: error: stage 'planned': argument 0 of 'tensor_left' is a 'tensor<4xi8>', expected a memref in a named memory
 // PLANNED: error: stage 'planned': 'func.return' has a value of 'tensor<4xi8>', expected a memref in a named memory
 func.func @tensor_left(%x: tensor<4xi8>) -> tensor<4xi8> attributes {accel.order = #accel.optimality<optimal>} {
   return %x : tensor<4xi8>
