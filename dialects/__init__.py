@@ -4,6 +4,8 @@
 and attributes, generated from the definitions in `accel/`.
 """
 
+from __future__ import annotations
+
 from mlir import ir
 from mlir._mlir_libs._mlir import globals as mlir_globals
 from mlir.dialects import arith, func, memref, quant

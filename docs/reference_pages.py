@@ -10,7 +10,7 @@ import inspect
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -52,6 +52,7 @@ def api() -> str:
     public = [(name, getattr(htvm, name)) for name in htvm.__all__]
     public += [(f"kernels.{name}", getattr(kernels, name)) for name in kernels.__all__]
     for name, found in public:
+        found = getattr(found, name) if inspect.ismodule(found) else found  # import_onnx is both
         parts.append(f"## {name}\n\n{_documented(name, found)}")
         if inspect.isclass(found):
             members = [(key, member) for key, member in vars(found).items() if _is_public(key, member)]
@@ -68,10 +69,39 @@ def _documented(name: str, found: object) -> str:
     """Return the signature of something and its docstring."""
     inner = getattr(found, "__func__", getattr(found, "fget", getattr(found, "func", found)))
     is_error = inspect.isclass(found) and issubclass(found, Exception)
-    called = "" if is_error or not callable(found) else str(inspect.signature(inner))
+    is_called = not is_error and not isinstance(found, property | functools.cached_property)
+    called = _signature(name, inner) if is_called else ""
     called = re.sub(r"<function (<\w+>|.)*?>", "..", called)  # defaults that are functions, whose addresses change
-    signature = f"```python\n{name}{called}\n```\n\n" if called else ""
+    signature = f"```python\n{called}\n```\n\n" if called else ""
     return f"{signature}```text\n{inspect.getdoc(inner) or ''}\n```\n"
+
+
+def _signature(name: str, found: Callable[..., object]) -> str:
+    """Return how something is called; defaults that are options without a choice are short."""
+    stated = inspect.signature(found)
+    arguments: list[str] = []
+    for each in stated.parameters.values():
+        if each.kind is each.KEYWORD_ONLY and "*" not in arguments:
+            arguments.append("*")
+        stars = {each.VAR_POSITIONAL: "*", each.VAR_KEYWORD: "**"}.get(each.kind, "")
+        default = "CompileOptions()" if each.default == htvm.CompileOptions() else repr(each.default)
+        kind = "" if each.annotation is each.empty else f": {each.annotation}"
+        arguments.append(f"{stars}{each.name}{kind}" + ("" if each.default is each.empty else f" = {default}"))
+    returned = stated.return_annotation
+    return _call(
+        name,
+        [each for each in arguments if each.partition(":")[0] not in ("self", "cls")],
+        returned if isinstance(returned, str) else "",
+    )
+
+
+def _call(name: str, arguments: Sequence[str], returned: str = "") -> str:
+    """Return a call as it is written, an argument a line where one line is too long."""
+    result = f" -> {returned}" if returned else ""
+    line = f"{name}({', '.join(arguments)}){result}"
+    return (
+        line if len(line) <= 100 else "\n    ".join([f"{name}(", *(f"{each}," for each in arguments)]) + f"\n){result}"
+    )
 
 
 def dialect() -> str:
@@ -106,10 +136,19 @@ def _builders() -> dict[str, str]:
         tree = ast.parse((ROOT / "dialects" / "accel" / file).read_text(encoding="utf-8"))
         for found in (each for each in tree.body if isinstance(each, ast.ClassDef)):
             for method in (each for each in found.body if isinstance(each, ast.FunctionDef) and each.name == builder):
-                arguments = ast.unparse(method.args).removeprefix("self, ")
                 call = found.name if builder == "__init__" else f"{found.name}.{builder}"
-                made[found.name] = f"accel.{call}({arguments})"
+                made[found.name] = _call(f"accel.{call}", _arguments(method.args))
     return made
+
+
+def _arguments(stated: ast.arguments) -> list[str]:
+    """Return the arguments of a builder; those that are given by name come behind a star."""
+    named = [ast.unparse(each) + (f" = {ast.unparse(default)}" if default else "")
+             for each, default in zip(stated.kwonlyargs, stated.kw_defaults)]  # fmt: skip
+    placed = [ast.unparse(each) for each in stated.args if each.arg != "self"]
+    defaults = [""] * (len(placed) - len(stated.defaults)) + [f" = {ast.unparse(each)}" for each in stated.defaults]
+    placed = [argument + default for argument, default in zip(placed, defaults)]
+    return [*placed, *(["*"] if named else []), *named]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,6 +4,8 @@ A target outside this folder is a Python file given by its path, or an installed
 group `htvm.targets` whose value is a `Soc`.
 """
 
+from __future__ import annotations
+
 import importlib
 import importlib.util
 import os

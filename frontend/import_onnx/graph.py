@@ -1,5 +1,7 @@
 """Walk an ONNX graph in order and write each node as accel operations; collect every problem on the way."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Mapping, Sequence
 
