@@ -84,7 +84,11 @@ def _signature(name: str, found: Callable[..., object]) -> str:
         if each.kind is each.KEYWORD_ONLY and "*" not in arguments:
             arguments.append("*")
         stars = {each.VAR_POSITIONAL: "*", each.VAR_KEYWORD: "**"}.get(each.kind, "")
-        default = "CompileOptions()" if each.default == htvm.CompileOptions() else repr(each.default)
+        default = (
+            "CompileOptions()"
+            if each.default == htvm.CompileOptions()
+            else repr(each.default).replace("<factory>", "{}")
+        )
         kind = "" if each.annotation is each.empty else f": {each.annotation}"
         arguments.append(f"{stars}{each.name}{kind}" + ("" if each.default is each.empty else f" = {default}"))
     returned = stated.return_annotation

@@ -109,6 +109,7 @@ def passes() -> dict[str, type[Pass]]:
 def load_passes(path: str | os.PathLike[str]) -> tuple[str, ...]:
     """Load the passes of a Python file and return their names. One that is loaded again takes the former's place.
 
+    A pass of an installed package gives way to a file's: to try a project's sources it need not be uninstalled.
     Raises PluginError for a file that cannot be imported, that has no pass, or one with the name of another's.
     """
     path = Path(path)
@@ -123,7 +124,7 @@ def load_passes(path: str | os.PathLike[str]) -> tuple[str, ...]:
         if not _is_pass(each):
             raise PluginError(f"{path}: {_why_not(each)}")
         place = _files.get(each.name)
-        if each.name in own_passes() or each.name in installed_passes():
+        if each.name in own_passes():
             raise PluginError(f"{path}: there is a pass '{each.name}' already; another name is needed")
         if place not in (None, path.resolve()):
             raise PluginError(f"{path}: there is a pass '{each.name}' already, of {place}; another name is needed")

@@ -87,6 +87,7 @@ def test_a_wheel_works_in_a_fresh_environment(built: Path, tmp_path: Path) -> No
 
     run(empty, binaries / "python", "-m", "pip", "install", "--quiet", "--no-deps", "./mine")
     assert "(my_passes)" in htvm("htvm-opt", "--list-passes")
+    assert "Passed: 1" in htvm("lit", "-v", "mine/test")  # which loads the file that is installed as well
     assert "'example' has" in htvm(
         "bash", "-c", "! htvm compile example.onnx -o c --passes 'integer=count-layers{limit=1}'"
     )

@@ -15,6 +15,7 @@ from mlir.passmanager import ExternalPass
 import htvm
 from htvm import dialects
 from htvm.dialects import accel
+from htvm.passes import registry
 from htvm.passes.pipeline import STAGES, PipelineError
 
 NAME = "layers/conv3x3_s1"
@@ -185,6 +186,21 @@ def test_a_name_that_is_taken_is_refused() -> None:
 
     with pytest.raises(ValueError, match="there is a pass 'integerize' already"):
         htvm.register_pass(Integerize)
+
+
+def test_a_file_takes_the_place_of_an_installed_pass(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A project is tested from its sources while another version of it is installed."""
+    file = tmp_path / "mark.py"
+    file.write_text("from test_pipeline import MarkLayers as Installed\n"
+                    "from dataclasses import dataclass\n"
+                    "@dataclass(frozen=True)\n"
+                    "class MarkLayers(Installed):\n"
+                    "    name = 'mark-installed'\n"
+                    "    def __call__(self, module, this_pass): super().__call__(module, this_pass)\n")  # fmt: skip
+    monkeypatch.setattr(registry, "installed_passes", lambda: {"mark-installed": MarkLayers})
+    assert registry.passes()["mark-installed"] is MarkLayers
+    assert htvm.load_passes(file) == ("mark-installed",)
+    assert registry.origin("mark-installed") == str(file.resolve())
 
 
 def test_one_of_several_functions_is_compiled_alone() -> None:
