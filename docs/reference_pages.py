@@ -52,7 +52,7 @@ def api() -> str:
     public = [(name, getattr(htvm, name)) for name in htvm.__all__]
     public += [(f"kernels.{name}", getattr(kernels, name)) for name in kernels.__all__]
     for name, found in public:
-        found = getattr(found, name) if inspect.ismodule(found) else found  # import_onnx is both
+        found = getattr(found, name, found) if inspect.ismodule(found) else found  # import_onnx is both
         parts.append(f"## {name}\n\n{_documented(name, found)}")
         if inspect.isclass(found):
             members = [(key, member) for key, member in vars(found).items() if _is_public(key, member)]
@@ -69,7 +69,7 @@ def _documented(name: str, found: object) -> str:
     """Return the signature of something and its docstring."""
     inner = getattr(found, "__func__", getattr(found, "fget", getattr(found, "func", found)))
     is_error = inspect.isclass(found) and issubclass(found, Exception)
-    is_called = not is_error and not isinstance(found, property | functools.cached_property)
+    is_called = callable(inner) and not is_error and not isinstance(found, property | functools.cached_property)
     called = _signature(name, inner) if is_called else ""
     called = re.sub(r"<function (<\w+>|.)*?>", "..", called)  # defaults that are functions, whose addresses change
     signature = f"```python\n{called}\n```\n\n" if called else ""
