@@ -215,3 +215,24 @@ func.func @buffer_before_the_memory() {
   %b = accel.buffer "b" at -4 : memref<4xi8, "ram">
   return
 }
+
+// -----
+
+func.func @step_without_an_end() {
+  // expected-error@+1 {{does not end with 'accel.yield'}}
+  "accel.step"() ({
+    %r = accel.ready
+    accel.wait %r
+  }) : () -> ()
+  return
+}
+
+// -----
+
+func.func @step_that_gives_too_few_tokens() {
+  // expected-error@+1 {{yields 0 tokens, expected 1: one for each result}}
+  %t = accel.step -> !accel.token {
+    accel.yield
+  }
+  return
+}

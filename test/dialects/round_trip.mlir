@@ -199,6 +199,38 @@ func.func @accelerator(%x: memref<1x4x8x8xi8, "l1">, %w: memref<640xi8, "weights
   return
 }
 
+// A step holds commands or a layer, and gives the tokens that later ones wait for; loops carry them.
+// CHECK-LABEL: @steps
+func.func @steps(%x: memref<4x8xi8, "ram">, %y: memref<1x8xi8, "l1">) {
+  // CHECK: %[[T:.*]]:2 = accel.step "npu" -> !accel.token, !accel.token attributes {accel.op = "accel.add"} {
+  %t:2 = accel.step "npu" -> !accel.token, !accel.token attributes {accel.op = "accel.add"} {
+    %c0 = arith.constant 0 : index
+    %c1 = arith.constant 1 : index
+    %c4 = arith.constant 4 : index
+    // CHECK: %[[READY:.*]] = accel.ready
+    %r = accel.ready
+    // CHECK: scf.for {{.*}} iter_args(%[[BEFORE:.*]] = %[[READY]]) -> (!accel.token) {
+    %last = scf.for %i = %c0 to %c4 step %c1 iter_args(%before = %r) -> (!accel.token) {
+      // CHECK: accel.wait %[[BEFORE]]
+      accel.wait %before
+      %row = memref.subview %x[%i, 0] [1, 8] [1, 1] : memref<4x8xi8, "ram"> to memref<1x8xi8, strided<[8, 1], offset: ?>, "ram">
+      // CHECK: accel.copy %{{.*}} to %{{.*}} {engine = "load"} :
+      %c = accel.copy %row to %y {engine = "load"} : memref<1x8xi8, strided<[8, 1], offset: ?>, "ram"> to memref<1x8xi8, "l1">
+      scf.yield %c : !accel.token
+    }
+    // CHECK: accel.yield %{{.*}}, %{{.*}}
+    accel.yield %last, %r
+  }
+  // CHECK: accel.step {
+  // CHECK-NEXT: accel.wait %[[T]]#0
+  // CHECK-NEXT: accel.yield
+  accel.step {
+    accel.wait %t#0
+    accel.yield
+  }
+  return
+}
+
 // CHECK-LABEL: module attributes
 // CHECK-SAME: accel.options = #accel.options<objective = energy, requant = pow2, constants = 2.400000e+00 : f64>
 // CHECK-SAME: accel.plan = [#accel.pin<node = "conv1", op = "conv2d", number = 2, engine = "npu", tiling = <outputs = 16, rows = 8, columns = 8, loads = true>>]
