@@ -16,6 +16,7 @@ ATTRIBUTE = "accel.inserted"
 TEXTS = {
     Purpose.CONVERT_LAYOUT: "the layout that the engine of the next layer reads",
     Purpose.COPY_RESULT: "a result of the network that is an input, a constant or another result as well",
+    Purpose.KEEP_ROWS: "the rows that the next patch of rows begins with",
     Purpose.LEGALIZE_CONV: "the squares of four pixels of which one is read with strides 2x2, as channels",
     Purpose.REFIT_SCALES: "for --requant pow2",
     Purpose.SPLIT_CLAMP: "cuts off the sum of the layer before, which an accelerator makes without a clip",

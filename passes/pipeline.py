@@ -61,7 +61,7 @@ PHASES: dict[str, tuple[str, ...]] = {
         "verify-stage{stage=dispatched}",
     ),
     "scheduled": ("order-layers", "choose-tilings", "verify-stage{stage=scheduled}"),
-    "tiled": ("bufferize-layers", "tile-layers", "verify-stage{stage=tiled}"),
+    "tiled": ("bufferize-layers", "tile-layers", "split-patches", "verify-stage{stage=tiled}"),
     "planned": ("plan-memory", "predict-cycles", "verify-stage{stage=planned}"),
 }
 """The passes of each phase; the key is the stage that the phase ends in."""

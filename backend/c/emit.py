@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata, resources
 from math import prod
@@ -233,17 +234,43 @@ def source(program: Program) -> str:
         *([program.commands.definitions()] if program.commands.units else []),
         *program.shared.constants.definitions,
         *program.shared.functions.values(),
-        *(step_text(step) for step in program.steps),
+        *step_texts(program.steps),
         run_text(program),
     ]
     return "\n".join(parts)
 
 
-def step_text(step: Step) -> str:
+def step_texts(steps: Sequence[Step]) -> Iterator[str]:
+    """Yield the functions of all steps. Those that do the same with other memory call one more, which does it."""
+    parts = {step.number: (parameters_text(step), body_text(step)) for step in steps}
+    times = Counter(parts.values())
+    shared: dict[tuple[str, str], str] = {}
+    for step in steps:
+        parameters, body = part = parts[step.number]
+        if times[part] > 1:
+            if part not in shared:
+                shared[part] = name = f"htvm_same_as_{step.number}"
+                head = f"/* What step {step.number} and others do. */\nHTVM_SHARED void {name}({parameters})"
+                yield f"{head}\n{{\n{body}\n}}\n"
+            names = ", ".join(declaration.name for declaration in step.parameters.values())
+            body = f"    {shared[part]}({names});"
+        yield step_text(step, parameters, body)
+
+
+def parameters_text(step: Step) -> str:
+    """Return the parameters of the function of a step."""
+    return ", ".join(map(str, step.parameters.values())) or "void"
+
+
+def body_text(step: Step) -> str:
+    """Return the statements of the function of a step."""
+    lines = [line for statement in step.body for line in str(statement).split("\n")]
+    return "\n".join(f"    {line}" if line else "" for line in lines)
+
+
+def step_text(step: Step, parameters: str, body: str) -> str:
     """Return the function of one step."""
     macs = f", {step.macs:,} MACs" if step.macs else ""
-    parameters = ", ".join(map(str, step.parameters.values())) or "void"
-    body = "\n".join(f"    {line}" if line else "" for statement in step.body for line in str(statement).split("\n"))
     return (
         f"/* Step {step.number}, ONNX {comment_text(step.nodes)}\n * {step.summary}{macs} */\n"
         f"HTVM_SHARED void htvm_step_{step.number}({parameters})\n{{\n{body}\n}}\n"

@@ -161,7 +161,10 @@ def read_program(module: ir.Module, soc: Soc, name: str | None = None) -> Progra
     shared = Shared(Constants(), data, far, convolution.forms(linear))
     commands = Commands(soc)
     written = write_steps(groups, shared, commands)
-    calls = tuple(tuple(places[values.whole(value)] for value in step.parameters) for step in written)
+    calls = tuple(
+        tuple(places[values.whole(value)] + values.elements_before(value) for value in step.parameters)
+        for step in written
+    )
     return Program(
         project_name(model),
         model,
@@ -293,7 +296,8 @@ def _places(function: func.FuncOp) -> Iterator[tuple[ir.Value, ArenaAddress]]:
     """Yield each buffer with its address."""
     for op in function.body.blocks[0]:
         if isinstance(op, accel.BufferOp):
-            yield op.memref, ArenaAddress(values.element_type(op.memref).c, values.offset_of(op))
+            kind = values.element_type(op.memref)
+            yield op.memref, ArenaAddress(kind.c, values.offset_of(op), kind.size_bytes)
 
 
 def _is_nothing(layer: ir.OpView, places: Mapping[ir.Value, Address]) -> bool:

@@ -79,6 +79,7 @@ def step_plan(step: Step, numbers: Mapping[ir.Value, int]) -> StepPlan:
     named = (values.global_name(value) for value in step.layer.operation.operands)
     constants = {name for name in named if name is not None} | step.packed
     own = [root_of(step.output)[0], *step.scratch_buffers]
+    written = [step.output, *own]
     predicted = accel.attribute(step.within or step.layer, "accel.predicted_cycles", ir.IntegerAttr)
     return StepPlan(
         name=step.node,
@@ -93,7 +94,7 @@ def step_plan(step: Step, numbers: Mapping[ir.Value, int]) -> StepPlan:
         shape=step.shape,
         scratch_bytes=step.scratch_bytes,
         weight_bytes=sum(step.shared.data[name].nbytes for name in constants),
-        reads=tuple(numbers[values.whole(value)] for value in step.parameters if value not in own),
+        reads=tuple(dict.fromkeys(numbers[values.whole(value)] for value in step.parameters if value not in written)),
         writes=tuple(numbers[value] for value in own),
         predicted_cycles=predicted.value if predicted is not None else None,
         tiled=tiled_plan(step.layer),

@@ -84,6 +84,11 @@ class ArenaAddress:
     type: str
     offset_bytes: int
 
+    element_bytes: int = 1
+
+    def __add__(self, elements: int) -> ArenaAddress:
+        return replace(self, offset_bytes=self.offset_bytes + elements * self.element_bytes)
+
     def __str__(self) -> str:
         return f"({self.type} *)(base + {self.offset_bytes})"
 

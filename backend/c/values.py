@@ -87,10 +87,15 @@ def global_name(value: ir.Value) -> str | None:
 
 
 def whole(value: ir.Value) -> ir.Value:
-    """Return what a value is a view of, from its first byte on; itself if it is none."""
+    """Return what a value is a view of; itself if it is none."""
     while isinstance(view := accel.producer(value), ReinterpretCastOp):
         value = view.source
     return value
+
+
+def elements_before(value: ir.Value) -> int:
+    """Return how many elements behind the beginning of what it is a view of a value begins."""
+    return memref(value).get_strides_and_offset()[1] if isinstance(accel.producer(value), ReinterpretCastOp) else 0
 
 
 def broadcast_strides(value: ir.Value, to: Sequence[int]) -> tuple[int, ...]:

@@ -241,6 +241,8 @@ class KernelSpec:
     flags: options of the compiler for `sources`.
     code_bytes: code of one more function with other types. stack_bytes: the most that a call takes of the stack.
     is_general: computes every layer of its kind, whatever scratch memory it takes.
+    least_pixels: pixels of a feature map from which on it computes one that has fewer rows, and other padding, in the
+        same way, so that a layer can be cut into patches of rows; None: a layer is never cut.
     run, skip: whether a plan has these attributes: always, never or (None) both.
     plans, call: in place of `violations`, `cost`, `pack`, `scratch_bytes` and `function`: several ways in one kernel.
     origin: the file that describes it; empty for htvm's own.
@@ -262,6 +264,7 @@ class KernelSpec:
     code_bytes: int = 1000
     stack_bytes: int = 256
     is_general: bool = False
+    least_pixels: int | None = None
     run: bool | None = False
     skip: bool | None = False
     plans: Callable[[Linear], Iterable[Plan]] | None = field(default=None)

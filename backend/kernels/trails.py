@@ -18,7 +18,10 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Trail:
-    """An output may begin `distance` units before an operand, or more by some `multiple`; if that is 0, not more."""
+    """An output may begin `distance` units before an operand, or more by some `multiple`; if that is 0, not more.
+
+    A negative distance is behind the operand's beginning: what is read or written is only a part of either.
+    """
 
     distance: int
     multiple: int = 1
@@ -38,7 +41,13 @@ class Trail:
 
     def saved(self, operand_size: int, output_size: int) -> int:
         """Return by how much both together can be smaller than apart."""
-        return max(0, operand_size + output_size - max(output_size, self.distance + operand_size))
+        gap = self.distance if self.multiple == 0 or self.distance >= 0 else self.distance % self.multiple
+        together = max(operand_size, output_size - gap) - min(0, -gap)
+        return max(0, operand_size + output_size - together)
+
+    def of_parts(self, read_at: int, written_at: int) -> Trail:
+        """Return the trail between two items of which a layer reads and writes parts that begin so many units on."""
+        return Trail(self.distance - read_at + written_at, self.multiple)
 
 
 @dataclass(frozen=True)

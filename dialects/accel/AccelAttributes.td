@@ -93,7 +93,7 @@ def Accel_Layout : Accel_Enum<"Layout", "how a feature map lies in a memory: its
     "blocked"]>;
 
 def Accel_Purpose : Accel_Enum<"Purpose", "what a layer was inserted for that no ONNX node asks for", [
-    "convert_layout", "copy_result", "legalize_conv", "refit_scales", "split_clamp", "split_rounding", "transpose_spatial_dims"]>;
+    "convert_layout", "copy_result", "keep_rows", "legalize_conv", "refit_scales", "split_clamp", "split_rounding", "transpose_spatial_dims"]>;
 
 /// Exact ways to compute a layer, beside the plain one (backend/targets/forms):
 ///   rows_as_channels   a depthwise layer whose rows are the channels of a convolution with Toeplitz matrices

@@ -85,7 +85,7 @@ def touched_by(op: ir.OpView) -> Touched:
         case _:
             assert accel.is_layer(op), op.operation.name
             read = tuple(dict.fromkeys(map(whole, activations.read_by(op))))
-            return Touched(read, (accel.output(op),), tuple(activations.scratch_of(op)))
+            return Touched(read, (whole(accel.output(op)),), tuple(activations.scratch_of(op)))
 
 
 def _action(action: execution.Action, end: int) -> Action:

@@ -102,6 +102,13 @@ def size_bytes(value_type: ir.Type) -> int:
     return prod(ir.ShapedType(value_type).shape) * element_bytes(value_type)
 
 
+def offset_bytes(value_type: ir.Type) -> int:
+    """Return how far behind the beginning of a buffer or an argument a view of it begins; 0 for what is none."""
+    if not isinstance(value_type, ir.MemRefType) or block_of(value_type):
+        return 0
+    return value_type.get_strides_and_offset()[1] * element_bytes(value_type)
+
+
 def aligned(size_bytes: int) -> int:
     """Return the bytes to the next multiple of the alignment."""
     return -(-size_bytes // ALIGNMENT_BYTES) * ALIGNMENT_BYTES

@@ -13,7 +13,7 @@ from htvm.dialects import accel
 from . import activations, layout
 from .actions import actions, whole
 from .packing import Item, Trail
-from .trails import trails
+from .trails import trails_of_buffers
 
 
 @dataclass(frozen=True)
@@ -77,11 +77,11 @@ def overlaps(function: func.FuncOp, lives: Sequence[Lifetime]) -> dict[tuple[int
     for action in actions(function):
         if not accel.is_layer(action.op):
             continue
-        made = index.get(accel.output(action.op))
+        made = index.get(whole(accel.output(action.op)))
         if made is None or lives[made].first != action.number:
             continue
-        for value, trail in trails(action.op).items():
-            read = index.get(whole(value))
+        for value, trail in trails_of_buffers(action.op).items():
+            read = index.get(value)
             is_exact = trail.multiple == 0
             if read is None or lives[read].last != action.number or read == made:
                 continue

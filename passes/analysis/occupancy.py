@@ -14,8 +14,8 @@ from htvm.dialects import accel
 from htvm.dialects.execution import Outline, Outstanding
 
 from . import activations, layout
-from .actions import touched_by, whole
-from .trails import trails
+from .actions import touched_by
+from .trails import trails_of_buffers
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def conflicts(function: func.FuncOp) -> Iterator[Conflict]:
 def _may_replace(layer: ir.OpView, source: Region, output: Region) -> bool:
     """Say whether a layer may write its output over `source` while it reads it: behind its reads, or, of two buffers,
     element by element."""
-    found = {whole(value): trail for value, trail in trails(layer).items()} if accel.is_layer(layer) else {}
+    found = trails_of_buffers(layer) if accel.is_layer(layer) else {}
     trail = found.get(source.value)
     if trail is None or not trail.allows(source.begin - output.begin):
         return False

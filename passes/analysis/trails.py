@@ -16,6 +16,7 @@ from htvm.backend.targets.soc import HOST
 from htvm.dialects import accel
 
 from . import activations, in_place, layout
+from .actions import whole
 from .packing import IN_PLACE
 
 
@@ -33,6 +34,15 @@ def trails_by(layer: accel.Layer, kernel: str | None) -> dict[ir.Value, Trail]:
         if trail is not None:
             found[layer.input] = trail
     return found
+
+
+def trails_of_buffers(layer: accel.Layer) -> dict[ir.Value, Trail]:
+    """Return the trails of a layer on memrefs between what its output and its operands are parts of, by the latter."""
+    written_at = layout.offset_bytes(accel.output(layer).type)
+    return {
+        whole(value): trail.of_parts(layout.offset_bytes(value.type), written_at)
+        for value, trail in trails(layer).items()
+    }
 
 
 def shared_bytes(layer: accel.Layer, found: Mapping[ir.Value, Trail]) -> dict[ir.Value, int]:

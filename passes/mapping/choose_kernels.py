@@ -45,7 +45,7 @@ from htvm.backend.targets.engines.host import INSTRUCTIONS
 from htvm.backend.targets.soc import HOST, Soc
 from htvm.dialects import accel
 
-from ..analysis import activations, layout, linear_kernels, working_set
+from ..analysis import activations, layout, linear_kernels, room, working_set
 from ..analysis.linear_kernels import DATA_BYTES
 
 MOST_DATA = 1.6
@@ -69,8 +69,10 @@ CODE_BYTES = 32 << 10
 FREE_DATA_BYTES = 64
 """Constants that no layer is refused."""
 
+Linears = dict[accel.Conv2dOp | accel.DenseOp, Linear]
 Plans = dict[accel.Conv2dOp | accel.DenseOp, list[Plan]]
 """The plans that each layer can have."""
+Chosen = dict[accel.Conv2dOp | accel.DenseOp, Plan]
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ class ChooseKernels:
                 if layer.kernel is None and not activations.is_constant(layer.weights):
                     write(layer, ordered_when_running(layer))
             open_layers = [layer for layer in layers if layer.kernel is None]
-            linears = {layer: linear_kernels.read(layer) for layer in open_layers}
+            linears: Linears = {layer: linear_kernels.read(layer) for layer in open_layers}
             for name in accel.kernels(module):
                 if name not in kernels.known():
                     module.location.emit_error(kernels.unknown(name))
@@ -114,9 +116,28 @@ class ChooseKernels:
                 return
             if accel.objective(module) == accel.Objective.MEMORY:
                 plans = within_least_peak(module, plans)
-            choices = [Choice.of(linear, plans[layer]) for layer, linear in linears.items()]
-            for layer, plan in zip(open_layers, within(self.budget(wanted, choices), choices), strict=True):
+            for layer, plan in self.chosen(module, linears, plans, wanted).items():
                 write(layer, plan)
+
+    def chosen(
+        self, module: ir.Operation, linears: Linears, plans: Plans, wanted: ir.FloatAttr | ir.IntegerAttr | None
+    ) -> Chosen:
+        """Return the plan of each layer: the fastest within the budget, or where activations then find no room, the
+        fastest of those that need less, or where they never do, those that need least, for patches (split-patches)."""
+        fastest = self.within_budget(linears, plans, wanted)
+        if len(self.target.engines) > 1 or has_room(module, self.target, fastest):
+            return fastest
+        leaner = within_least_peak(module, plans)
+        lean = self.within_budget(linears, leaner, wanted)
+        if has_room(module, self.target, lean):
+            return lean
+        modest = {layer: modest_of(found, linears[layer].weights.nbytes) for layer, found in leaner.items()}
+        return modest if has_room(module, self.target, modest) else least_scratch(linears, plans)
+
+    def within_budget(self, linears: Linears, plans: Plans, wanted: ir.FloatAttr | ir.IntegerAttr | None) -> Chosen:
+        """Return the fastest plans within the budget."""
+        choices = [Choice.of(linear, plans[layer]) for layer, linear in linears.items()]
+        return dict(zip(linears, within(self.budget(wanted, choices), choices), strict=True))
 
     def budget(self, wanted: ir.FloatAttr | ir.IntegerAttr | None, choices: Sequence[Choice]) -> Budget:
         """Return what may be spent, by the module's budget or without one."""
@@ -205,6 +226,28 @@ def within_least_peak(module: ir.Operation, plans: Plans) -> Plans:
         layer: [plan for plan, size in zip(found, needs[layer], strict=True) if size <= peak]
         for layer, found in plans.items()
     }
+
+
+def has_room(module: ir.Operation, target: Soc, chosen: Chosen) -> bool:
+    """Say whether activations fit the memory beside constants and code, as far as can be known before planning."""
+    plans: dict[accel.Layer, Plan] = {**chosen}
+    needs = [
+        each.size_bytes(plan.kernel, plan.scratch_bytes) if (plan := plans.get(each.layer)) else each.size_bytes()
+        for function in accel.functions(module)
+        for each in working_set.working_sets(function)
+    ]
+    return max(needs, default=0) <= room.arena_bytes(module, target, sum(plan.data_bytes for plan in chosen.values()))
+
+
+def least_scratch(linears: Linears, plans: Plans) -> Chosen:
+    """Return the plans with the least scratch memory, of those of modest constants that do not take much longer."""
+    found: Chosen = {}
+    for layer, linear in linears.items():
+        modest = modest_of(plans[layer], linear.weights.nbytes)
+        most = MOST_FOR_MEMORY * cost(modest)
+        lean = [plan for plan in plans[layer] if cost(plan) <= most and plan.data_bytes <= modest.data_bytes]
+        found[layer] = min(lean, key=lambda plan: (plan.scratch_bytes, cost(plan)))
+    return found
 
 
 @dataclass(frozen=True)

@@ -91,15 +91,15 @@ def random_network(seed: int) -> tuple[onnx.ModelProto, dict[str, np.ndarray]]:
 def _conv(network: Network, x: str, name: str, scale: np.float32) -> str:
     divisors = [d for d in range(1, network.shape[1] + 1) if network.shape[1] % d == 0]
     groups = int(network.generator.choice(divisors)) if network.generator.random() < 0.3 else 1
-    return _convolution(network, x, name, scale, groups, groups * int(network.generator.integers(1, 9)))
+    return convolution(network, x, name, scale, groups, groups * int(network.generator.integers(1, 9)))
 
 
 def _depthwise(network: Network, x: str, name: str, scale: np.float32) -> str:
     channels = network.shape[1]
-    return _convolution(network, x, name, scale, channels, channels * int(network.generator.integers(1, 3)))
+    return convolution(network, x, name, scale, channels, channels * int(network.generator.integers(1, 3)))
 
 
-def _convolution(network: Network, x: str, name: str, scale: np.float32, groups: int, outputs: int) -> str:
+def convolution(network: Network, x: str, name: str, scale: np.float32, groups: int, outputs: int) -> str:
     generator, (_, channels, height, width) = network.generator, network.shape
     kernel = [int(generator.integers(1, min(5, size + 2) + 1)) for size in (height, width)]
     strides = [int(generator.integers(1, 3)) for _ in kernel]

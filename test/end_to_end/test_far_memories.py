@@ -18,7 +18,7 @@ from htvm.backend.targets.soc import Soc
 from htvm.dialects import accel
 from htvm.interface import Samples
 from htvm.passes.analysis import layout
-from htvm.passes.planning.plan_memory import constant_bytes
+from htvm.passes.analysis.constants import constant_bytes
 
 FAR = targets.load(str(Path(__file__).parents[1] / "passes/targets/far_memory.py"))
 SHARES = (0.8, 0.6)

@@ -31,6 +31,7 @@ def trail(walk: Walk) -> Trail | None:
 
 KERNEL = KernelSpec(
     name="collected",
+    least_pixels=1,
     header="htvm_conv2d.h",
     is_general=True,
     plans=plans,

@@ -55,6 +55,7 @@ def trail_3x3(walk: Walk) -> Trail | None:
 
 KERNEL = KernelSpec(
     name="depthwise",
+    least_pixels=1,
     header="htvm_depthwise.h",
     is_general=True,
     plans=plans,
@@ -65,6 +66,7 @@ KERNEL = KernelSpec(
 
 KERNEL_3X3 = KernelSpec(
     name="depthwise_3x3",
+    least_pixels=1,
     header="htvm_depthwise.h",
     plans=plans_3x3,
     call=lambda site: depthwise_call(site, "DEPTHWISE3X3", has_stride=True),

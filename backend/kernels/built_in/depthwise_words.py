@@ -37,6 +37,7 @@ def trail(walk: Walk) -> Trail | None:
 
 KERNEL = KernelSpec(
     name="depthwise_words",
+    least_pixels=1,
     header="htvm_depthwise_words.h",
     plans=plans,
     call=lambda site: depthwise_call(site, "DEPTHWISE_WORDS", has_stride=True, window=Window.BYTES),

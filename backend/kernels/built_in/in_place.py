@@ -32,6 +32,7 @@ def trail(walk: Walk) -> Trail | None:
 
 KERNEL = KernelSpec(
     name="in_place",
+    least_pixels=1,
     header="htvm_conv2d.h",
     plans=plans,
     call=lambda site: conv2d_call(site, is_collected=False),

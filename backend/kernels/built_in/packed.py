@@ -104,6 +104,7 @@ def trail(walk: Walk) -> Trail | None:
 
 KERNEL = KernelSpec(
     name="packed",
+    least_pixels=PIXELS,
     header="htvm_packed.h",
     run=True,
     plans=plans,

@@ -84,6 +84,7 @@ def trail(walk: Walk) -> Trail | None:
 
 KERNEL = KernelSpec(
     name="winograd",
+    least_pixels=1,
     header="htvm_winograd.h",
     plans=plans,
     call=call,

@@ -15,8 +15,8 @@ from htvm.dialects import accel, inserted
 from htvm.driver import Model, advance, lower
 from htvm.options import CompileOptions
 from htvm.passes import pipeline
+from htvm.passes.analysis.constants import constant_bytes
 from htvm.passes.analysis.placement import MARGIN_BYTES
-from htvm.passes.planning.plan_memory import constant_bytes
 from htvm.passes.planning.predict_cycles import PREDICTED_CYCLES
 from htvm.plan import Entry
 

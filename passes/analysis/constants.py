@@ -1,0 +1,43 @@
+"""How many bytes the constants of a module on memrefs take, by memory."""
+
+from collections import defaultdict
+
+from mlir import ir
+from mlir.dialects import memref
+
+from htvm.backend.targets.jobs import DESCRIPTOR_WORDS
+from htvm.backend.targets.soc import Soc
+from htvm.dialects import accel
+from htvm.dialects.execution import Outline
+
+from . import layout
+from .linear_kernels import DATA_BYTES
+
+
+def constant_bytes(module: ir.Operation, target: Soc) -> dict[str, int]:
+    """Return the bytes of all constants, and of a descriptor of each different job, by memory; 0 for any other memory.
+
+    A program needs no fewer descriptors; how many more it has, for jobs in several places, is known when it is written.
+    """
+    found: dict[str, int] = defaultdict(int)
+    done = (action.op for function in accel.functions(module) for action in Outline.of(function).actions)
+    jobs = {op.job for op in done if isinstance(op, accel.LaunchOp)}
+    found[target.constants_in] += 4 * DESCRIPTOR_WORDS * len(jobs)
+    weights = weight_bytes(module)
+    for op in accel.constants(module):
+        memref_type = op.type_.value
+        size_bytes = weights.get(op.sym_name.value, layout.size_bytes(memref_type))
+        found[layout.memory_of(memref_type)] += layout.aligned(size_bytes)
+    return found
+
+
+def weight_bytes(module: ir.Operation) -> dict[str, int]:
+    """Return the bytes of weights as the kernels have them that choose-kernels chose, by the global's name."""
+    found: dict[str, int] = {}
+    for layer in accel.layers(module):
+        data_bytes = accel.attribute(layer, DATA_BYTES, ir.IntegerAttr)
+        if data_bytes is not None and isinstance(layer, accel.Weighted):
+            source = accel.producer(layer.weights)
+            if isinstance(source, memref.GetGlobalOp):
+                found[source.name.value] = data_bytes.value
+    return found
