@@ -162,7 +162,7 @@ class _Run:
                 self.number += 1
 
     def loop(self, loop: Loop) -> Iterator[Event]:
-        values = [self.tokens.get(first) for _, first, _, _ in loop.carried]
+        values: list[int | None] = [self.tokens.get(first) for _, first, _, _ in loop.carried]
         most = len(loop.carried) + 2 if self.steady else self.most
         for time in range(loop.times if most is None else min(loop.times, most)):
             self.indices[loop.index] = loop.begin + time * loop.step

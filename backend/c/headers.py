@@ -54,10 +54,13 @@ def with_included(names: Iterable[str], folders: Mapping[str, Path]) -> dict[str
         name = pending.pop()
         if name in texts:
             continue
-        own = resources.files("htvm.runtime") / "kernels" / name
-        texts[name] = (folders[name] / name if name in folders else own).read_text(encoding="utf-8")
+        folder = folders.get(name)
+        if folder is None:
+            texts[name] = (resources.files("htvm.runtime") / "kernels" / name).read_text(encoding="utf-8")
+        else:
+            texts[name] = (folder / name).read_text(encoding="utf-8")
         for included in INCLUDE.findall(texts[name]):
-            if name in folders and (folders[name] / included).is_file():
-                folders = {**folders, included: folders[name]}
+            if folder is not None and (folder / included).is_file():
+                folders = {**folders, included: folder}
             pending.append(included)
     return dict(sorted(texts.items()))

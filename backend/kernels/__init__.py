@@ -15,12 +15,13 @@ import os
 import pkgutil
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
+from typing import cast
 
 from .spec import ConstantArray, KernelCall, KernelError, KernelSpec, Linear, Macro, Plan, Site, Window
 from .trails import Trail, Walk, in_steps, pixels
@@ -137,7 +138,7 @@ def _specs(module: ModuleType) -> list[KernelSpec]:
     """Return the kernels that the variables of a module hold, each once."""
     held: list[KernelSpec] = []
     for item in vars(module).values():
-        items = item if isinstance(item, tuple | list) else (item,)
+        items = cast("Sequence[object]", item) if isinstance(item, tuple | list) else (item,)
         held += [each for each in items if isinstance(each, KernelSpec) and each not in held]
     return held
 

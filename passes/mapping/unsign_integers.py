@@ -136,6 +136,7 @@ def unsign(values: Sequence[ir.Value]) -> None:
     for value in values:
         outside = [use for use in value.uses if not (keeps_type(use.owner.opview) and use.owner.results[0] in members)]
         maker = accel.present(accel.producer(value), "defining layer")
+        assert accel.is_layer(maker), maker.operation.name
         value.set_type(without_sign(value.type))
         make_more(maker)
         fixed = [use for use in outside if not can_read(use)]
@@ -207,7 +208,8 @@ def read_more(layer: ir.OpView, place: int) -> None:
     attributes = layer.operation.attributes
     if isinstance(layer, accel.Weighted):
         name = "pad_value" if isinstance(layer, accel.Conv2dOp) else "zero_point"
-        attributes[name] = accel.integer((attributes[name].value if name in attributes else 0) + MORE)
+        before = ir.IntegerAttr(attributes[name]).value if name in attributes else 0
+        attributes[name] = accel.integer(before + MORE)
         weights = accel.present(quantisation.stored(layer.weights), "weights")
         add_to_sums(layer, -MORE * weights.reshape(len(weights), -1).astype(np.int64).sum(1))
     elif isinstance(layer, accel.LookupOp):

@@ -175,7 +175,7 @@ def _spans(timeline: Sequence[Slice]) -> dict[int, Span]:
 
 def _summary(decisions: Sequence[Decision], soc: Soc, bound: Bound | None) -> tuple[str, ...]:
     """Return what htvm explain says of all layers together, a line each."""
-    lines = summary(decisions, soc) if decisions else []
+    lines: list[str] = list(summary(decisions, soc)) if decisions else []
     return tuple(line.strip() for line in [*lines, *(bound.text().splitlines() if bound else [])])
 
 

@@ -176,7 +176,7 @@ def _list(numbers: Sequence[int]) -> str:
 
 def module_text(layers: Sequence[LayerSample]) -> str:
     """Return a module of stage 'integer' in which each layer has an input and an output of its own."""
-    arguments, lines, results, types = [], list[str](), list[str](), list[str]()
+    arguments, lines, results, types = list[str](), list[str](), list[str](), list[str]()
     for number, layer in enumerate(layers):
         own, x, y = layer.operation(number)
         low, high = LIMITS[layer.types[0]]
