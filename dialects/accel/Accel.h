@@ -24,6 +24,12 @@ void addDestinationEffects(
     mlir::Operation *layer, mlir::MutableOperandRange out,
     llvm::SmallVectorImpl<mlir::SideEffects::EffectInstance<mlir::MemoryEffects::Effect>> &effects);
 
+/// Say whether a text can be the name of a kernel: small letters, digits and underscores, a letter first.
+bool isKernelName(llvm::StringRef name);
+
+/// Say whether an attribute is a kernel: #accel.kernel, or the word that it was.
+bool isKernel(mlir::Attribute attribute);
+
 /// Say whether an attribute is a job: #accel.job, or the dictionary that it was.
 bool isJob(mlir::Attribute attribute);
 

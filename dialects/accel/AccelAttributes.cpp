@@ -54,10 +54,19 @@ static LogicalResult verifyTogether(Report report, ArrayRef<std::pair<StringRef,
   return success();
 }
 
-LogicalResult KernelAttr::verify(Report report, StringRef name) {
+bool htvm::accel::isKernelName(StringRef name) {
   auto isSmallLetter = [](char each) { return each >= 'a' && each <= 'z'; };
-  if (name.empty() || !isSmallLetter(name.front()) ||
-      !llvm::all_of(name, [&](char each) { return isSmallLetter(each) || llvm::isDigit(each) || each == '_'; }))
+  return !name.empty() && isSmallLetter(name.front()) &&
+         llvm::all_of(name, [&](char each) { return isSmallLetter(each) || llvm::isDigit(each) || each == '_'; });
+}
+
+bool htvm::accel::isKernel(Attribute attribute) {
+  auto name = dyn_cast<StringAttr>(attribute);
+  return isa<KernelAttr>(attribute) || (name && isKernelName(name));
+}
+
+LogicalResult KernelAttr::verify(Report report, StringRef name) {
+  if (!isKernelName(name))
     return report() << "kernel is '" << name << "', expected small letters, digits and underscores, a letter first";
   return success();
 }

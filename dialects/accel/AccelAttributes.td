@@ -75,7 +75,7 @@ def Accel_KernelAttr : AttrDef<Accel_Dialect, "Kernel"> {
   let genVerifyDecl = 1;
   let assemblyFormat = "`<` custom<KernelName>($value) `>`";
 }
-def Accel_Kernel : Attr<CPred<"::llvm::isa<::htvm::accel::KernelAttr, ::mlir::StringAttr>($_self)">,
+def Accel_Kernel : Attr<CPred<"::htvm::accel::isKernel($_self)">,
     "the host's kernel for a linear layer"> {
   AttrDef current = Accel_KernelAttr;
   let storageType = "::mlir::Attribute";

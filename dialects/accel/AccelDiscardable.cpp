@@ -87,6 +87,8 @@ bool isNames(Attribute value) {
   return names && llvm::all_of(names, isName);
 }
 
+bool isNameOfKernel(Attribute value) { return isString(value) && isKernelName(cast<StringAttr>(value)); }
+
 /// Two types, that before and that behind a layer of refit-scales: what #accel.inserted has now.
 bool isScales(Attribute value) {
   auto types = dyn_cast<ArrayAttr>(value);
@@ -119,8 +121,9 @@ constexpr Rule ofOperations[] = {
     {"op", "the name of a layer's operation (a string), such as \"accel.conv2d\"", isOperationName},
     {"options", "#accel.options<..>", isOptions},
     {"order", "#accel.optimality<optimal> or <bounded>", isChoice<OptimalityAttr>},
+    {"order_bound", "an integer of at least 0", isCount},
     {"peak", "nodes by memory, strings", isEach<isString>},
-    {"pinned_kernel", "the name of a kernel (a string)", isName},
+    {"pinned_kernel", "the name of a kernel (a string)", isNameOfKernel},
     {"placement", "#accel.optimality<optimal> or <bounded>", isChoice<OptimalityAttr>},
     {"plan", "an array of #accel.pin<..>", isPlan},
     {"predicted", "#accel.predicted<..>", isPrediction},

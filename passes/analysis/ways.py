@@ -44,7 +44,7 @@ class Way:
 
     engine: Engine
     form: Form | None = None
-    jobs: dict[accel.Layer, Job] = field(default_factory=dict["accel.Layer", Job], compare=False, repr=False)
+    jobs: dict[accel.Layer, Job] = field(default_factory=dict[accel.Layer, Job], compare=False, repr=False)
 
     @cached_property
     def accelerator(self) -> Accelerator | None:
