@@ -117,19 +117,19 @@ class TileLayers:
             layer.operation.erase()
 
     def schedule(self, function: func.FuncOp, items: list[Item]) -> None:
-        """Write the steps of all items; less is fetched ahead into an accelerator's memory that has no room."""
+        """Write the steps of all items; less is fetched ahead into a memory that has no room."""
         rooms, block = self.rooms(function), function.body.blocks[0]
         fetched = {
             layout.memory_of(copy.writes.type) for item in items if isinstance(item, Task) for copy in item.weights
         }
-        level = dict.fromkeys(fetched & self.memories_of_engines, 0)
+        level = dict.fromkeys(fetched & (self.memories_of_engines | {self.target.arena_memory}), 0)
         while True:
             ahead = {memory: AHEAD[each] for memory, each in level.items()}
             traces = Schedule(self.target, items, rooms, ahead).run()
             with ir.InsertionPoint(block.operations[-1]):
                 Writer(self.straight(traces)).write(traces)
             lower = [memory for memory, each in level.items() if each + 1 < len(AHEAD)]
-            full = [memory for memory in lower if not self.can_be_packed(function, memory)]
+            full = [memory for memory in lower if not self.can_be_packed(function, memory, rooms[memory])]
             if not full:
                 return
             for memory in full:
@@ -158,11 +158,10 @@ class TileLayers:
         inside = {operand.memory for engine in self.target.accelerators for operand in operands(engine).values()}
         return frozenset(inside - {self.target.arena_memory, self.target.constants_in})
 
-    def can_be_packed(self, function: func.FuncOp, name: str) -> bool:
-        """Say whether the buffers in a memory fit it."""
-        memory = self.target.memory(name)
+    def can_be_packed(self, function: func.FuncOp, name: str, room_bytes: int) -> bool:
+        """Say whether the buffers in a memory fit the room there is."""
         lives = [life for life in lifetimes(function) if layout.memory_of(life.value.type) == name]
-        return packing.fits(packed_items(lives, memory), memory.size_bytes)
+        return packing.fits(packed_items(lives, self.target.memory(name)), room_bytes)
 
 
 def work(layer: accel.Layer) -> Work:

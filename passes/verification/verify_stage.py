@@ -120,7 +120,9 @@ def quantised_or_real(function: func.FuncOp) -> Iterator[Problem]:
         if not isinstance(element, quant.QuantizedType):
             yield function, f"{argument(value, function)} has elements {element}, expected a quantised type"
     for layer in activations.layers(function):
-        for value in values(layer):
+        # A table that is looked up is of integers.
+        of_integers = [layer.table] if isinstance(layer, accel.LookupOp) else []
+        for value in (value for value in values(layer) if value not in of_integers):
             element = ir.ShapedType(value.type).element_type
             if not isinstance(element, (quant.QuantizedType, ir.F32Type)):
                 yield layer, f"{name(layer)} has elements {element}, expected a quantised type or f32"

@@ -17,8 +17,8 @@ from shift_networks import (
 )
 
 from htvm.backend import targets
-from htvm.backend.c import calls
 from htvm.backend.targets.soc import Soc
+from htvm.passes.tiling import tile_layers
 
 TINY = targets.load(str(Path(__file__).parents[1] / "passes/targets/tiny_npu.py"))
 DIANA = targets.load("diana")
@@ -56,7 +56,7 @@ def test_random_tiles_are_exact(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_random_tiles_are_exact_as_loops(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calls, "STRAIGHT", (0,))
+    monkeypatch.setattr(tile_layers, "STRAIGHT", (0,))
     test_random_tiles_are_exact(seed)
 
 

@@ -27,7 +27,7 @@ TEXTS = {
 
 OPTIONAL = {
     "cost_model", "outputs[0].source", "steps[0].predicted_cycles", "steps[0].tiling.loads",
-    "steps[0].tiling.stores", "steps[0].tiling.outputs_first", "origin", "stack_bytes",
+    "steps[0].tiling.stores", "steps[0].tiling.outputs_first", "origin", "stack_bytes", "order",
 }  # fmt: skip
 """Keys that a project may lack."""
 

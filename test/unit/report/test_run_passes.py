@@ -74,7 +74,7 @@ def test_the_target_in_the_line_is_the_one_that_was_given(
 
 def test_options_of_the_pass_are_in_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(VerifyStage, "__call__", failing)
-    with pytest.raises(InternalError, match=r"-p 'verify-stage\{stage=integer\}'"):
+    with pytest.raises(InternalError, match=r"-p 'verify-stage\{stage=imported\}'"):
         htvm.compile(MODEL)
 
 
