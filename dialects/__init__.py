@@ -12,6 +12,7 @@ from mlir.dialects import arith, func, memref, quant
 
 from . import plugin
 from .plugin import PLUGIN as PLUGIN
+from .plugin import load_dialect_plugin as load_dialect_plugin
 
 _OTHER_DIALECTS = (arith, func, memref, quant)
 """Loaded here: their types occur in every module."""
@@ -21,9 +22,10 @@ mlir_globals.append_dialect_search_prefix(__name__)
 
 
 def context() -> ir.Context:
-    """Return a new MLIR context with the accel dialect loaded."""
+    """Return a new MLIR context with the accel dialect loaded, and with those of libraries (`load_dialect_plugin`)."""
     made = ir.Context()
     load(made)
+    plugin.add_loaded_dialects(made)
     return made
 
 

@@ -31,6 +31,7 @@ PRINTER = PLUGIN.with_name("libhtvm_emitc.so")
 """MLIR's printer from the emitc dialect to C, which the Python package does not have."""
 
 _taker = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_size_t)
+"""A function that takes a text: where it begins, and its bytes."""
 
 
 @cache
@@ -39,6 +40,8 @@ def library() -> ctypes.PyDLL:
     plugin = loaded(PLUGIN)
     plugin.htvmLoadAccelDialect.argtypes = [ctypes.c_void_p]
     plugin.htvmLoadAccelDialect.restype = None
+    plugin.htvmAvailableDialects.argtypes = [ctypes.c_void_p, _taker]
+    plugin.htvmAvailableDialects.restype = None
     return plugin
 
 
@@ -90,13 +93,44 @@ class _PluginInfo(ctypes.Structure):
 PLUGIN_API_VERSION = 1
 
 
-def load_dialects(path: Path, into: ir.Context) -> None:
-    """Make the dialects of a plug-in known in a context, as mlir-opt's --load-dialect-plugin. Raises LibraryError."""
-    register = ctypes.PYFUNCTYPE(None, ctypes.c_void_p)(_registration(path, "mlirGetDialectPluginInfo"))
+_dialects: dict[Path, int] = {}
+"""What registers the dialects of each library that was loaded."""
+
+
+def load_dialect_plugin(path: str | os.PathLike[str]) -> None:
+    """Let every context that htvm makes from now on know the dialects of a library, as --load-dialect-plugin does.
+
+    Raises LibraryError.
+    """
+    library = Path(path)
+    _dialects[library.resolve()] = _registration(library, "mlirGetDialectPluginInfo")
+
+
+def loaded_dialects() -> tuple[Path, ...]:
+    """Return the libraries whose dialects were loaded."""
+    return tuple(_dialects)
+
+
+def add_loaded_dialects(to: ir.Context) -> None:
+    """Make the dialects of all libraries that were loaded known in a context."""
+    if not _dialects:
+        return
     registry = ir.DialectRegistry()
-    register(_pointer_in(registry._CAPIPtr, REGISTRY))
-    into.append_dialect_registry(registry)
-    into.load_all_available_dialects()
+    for register in _dialects.values():
+        ctypes.PYFUNCTYPE(None, ctypes.c_void_p)(register)(_pointer_in(registry._CAPIPtr, REGISTRY))
+    to.append_dialect_registry(registry)
+    to.load_all_available_dialects()
+
+
+def available_dialects(context: ir.Context) -> list[str]:
+    """Return the names of the dialects that a context can read, in alphabetical order."""
+    names: set[str] = set()
+
+    def take(name: int, length: int) -> None:
+        names.add(ctypes.string_at(name, length).decode())
+
+    library().htvmAvailableDialects(context_pointer(context), _taker(take))
+    return sorted(names)
 
 
 def load_passes(path: Path) -> None:

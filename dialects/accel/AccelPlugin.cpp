@@ -21,3 +21,12 @@ extern "C" LLVM_ATTRIBUTE_VISIBILITY_DEFAULT mlir::DialectPluginLibraryInfo mlir
 extern "C" LLVM_ATTRIBUTE_VISIBILITY_DEFAULT void htvmLoadAccelDialect(MlirContext context) {
   unwrap(context)->getOrLoadDialect<htvm::accel::AccelDialect>();
 }
+
+/// For htvm-opt --show-dialects: hand over the name of each dialect that a context has loaded or can load.
+extern "C" LLVM_ATTRIBUTE_VISIBILITY_DEFAULT void htvmAvailableDialects(MlirContext context,
+                                                                        void (*take)(const char *name, size_t length)) {
+  for (llvm::StringRef name : unwrap(context)->getAvailableDialects())
+    take(name.data(), name.size());
+  for (mlir::Dialect *dialect : unwrap(context)->getLoadedDialects())
+    take(dialect->getNamespace().data(), dialect->getNamespace().size());
+}

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from htvm.backend.targets import load as load_target
     from htvm.diagnostics import CompileError
     from htvm.dialects import load as load_dialect
+    from htvm.dialects import load_dialect_plugin
     from htvm.driver import CompiledModel, compile
     from htvm.execution.program import RunResult
     from htvm.import_onnx import ModelError, ModelWarning, import_onnx
@@ -40,6 +41,7 @@ __all__ = [
     "compile",
     "import_onnx",
     "load_dialect",
+    "load_dialect_plugin",
     "load_passes",
     "load_target",
     "register_pass",
@@ -60,6 +62,7 @@ _MODULE_OF = {
     "from_torch": "integrations.pytorch",
     "import_onnx": "import_onnx",
     "load_dialect": "dialects:load",
+    "load_dialect_plugin": "dialects",
     "load_passes": "passes.registry",
     "load_target": "backend.targets:load",
     "register_pass": "passes.registry",

@@ -161,7 +161,7 @@ def add_compilation(to: argparse.ArgumentParser) -> None:
         help="of TOSA and TFLite: fully connected layers round once, as TFLite's reference kernels do",
     )
     to.add_argument("--optimize", choices=("memory", "speed"), help=f"deprecated; speed: --constants {SPEED}")
-    add_pass_plugins(to)
+    add_plugins(to)
     to.add_argument(
         "--passes",
         action=_OfNames,
@@ -175,10 +175,12 @@ def add_compilation(to: argparse.ArgumentParser) -> None:
     to.add_argument("--plan", metavar="P.json", help="pin layers to the engines and tiles of a plan; see --save-plan")
 
 
-def add_pass_plugins(to: argparse.ArgumentParser) -> None:
-    """Add --load-pass-plugin, which loads passes when it is read."""
+def add_plugins(to: argparse.ArgumentParser) -> None:
+    """Add --load-pass-plugin and --load-dialect-plugin, which load passes and dialects when they are read."""
     help = "a Python file with passes of your own, or a library with passes for MLIR; may be repeated"
     to.add_argument("--load-pass-plugin", action="append", type=_pass_plugin, default=[], metavar="F.py", help=help)
+    help = "a library with dialects for MLIR, as for mlir-opt; may be repeated"
+    to.add_argument("--load-dialect-plugin", action="append", type=_dialects, default=[], metavar="LIB.so", help=help)
 
 
 def add_kernels(to: argparse.ArgumentParser) -> None:
@@ -208,6 +210,16 @@ def _pass_plugin(path: str) -> str:
         else:
             registry.load_passes(path)
     except (registry.PluginError, LibraryError) as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return path
+
+
+def _dialects(path: str) -> str:
+    from htvm.dialects.plugin import LibraryError, load_dialect_plugin
+
+    try:
+        load_dialect_plugin(path)
+    except LibraryError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     return path
 

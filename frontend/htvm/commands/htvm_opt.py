@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from htvm.commands.arguments import add_kernels, add_pass_plugins, add_target, parser, read_module, settle, write_text
+from htvm.commands.arguments import add_kernels, add_plugins, add_target, parser, read_module, settle, write_text
 from htvm.commands.failures import failing_politely, usage_error
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def main() -> int:
         if arguments.list_passes or arguments.show_dialects:
             from htvm.commands import listings
 
-            print(listings.passes() if arguments.list_passes else listings.dialects(_context(arguments)), end="")
+            print(listings.passes() if arguments.list_passes else listings.dialects(), end="")
             return 0
         return _run(arguments, made)
 
@@ -63,15 +63,8 @@ def _parser() -> argparse.ArgumentParser:
     add("-p", dest="passes", action="append", default=[], metavar="PASS|PHASE,..", help="what to run, in order")
     add("--pass-pipeline", action="append", dest="passes", metavar="builtin.module(..)", help="as in mlir-opt")
     add_target(made, help="the machine that passes may ask about")
-    add_pass_plugins(made)
+    add_plugins(made)
     add_kernels(made)
-    add(
-        "--load-dialect-plugin",
-        action="append",
-        default=[],
-        metavar="LIB.so",
-        help="a library with dialects for MLIR, as for mlir-opt; may be repeated",
-    )
     add("--split-input-file", action="store_true", help="treat the parts between lines '// -----' one by one")
     add(
         "--verify-diagnostics",
@@ -204,7 +197,6 @@ def _reproduced(content: str | bytes, name: str, arguments: argparse.Namespace, 
     stated = settle(made.parse_args([*reproducer.arguments]))
     arguments.passes = [*arguments.passes, reproducer.pipeline]
     arguments.target = arguments.target or stated.target
-    arguments.load_dialect_plugin = [*arguments.load_dialect_plugin, *stated.load_dialect_plugin]
     arguments.allow_unregistered_dialect |= stated.allow_unregistered_dialect
     arguments.verify_each = arguments.verify_each and reproducer.verify_each
     return module
@@ -221,23 +213,6 @@ def _split(text: str) -> Iterator[str]:
         else:
             part.append(line)
     yield "\n".join(part)
-
-
-def _context(arguments: argparse.Namespace) -> ir.Context:
-    """Return a context with the dialects that the arguments ask for."""
-    from pathlib import Path
-
-    from htvm import dialects
-    from htvm.dialects.plugin import LibraryError, load_dialects
-
-    context = dialects.context()
-    context.allow_unregistered_dialects = arguments.allow_unregistered_dialect
-    for path in arguments.load_dialect_plugin:
-        try:
-            load_dialects(Path(path), context)
-        except LibraryError as error:
-            usage_error("htvm-opt", f"--load-dialect-plugin: {error}")
-    return context
 
 
 @dataclass
@@ -268,12 +243,14 @@ def _transform(content: str | bytes, name: str, arguments: argparse.Namespace) -
     """Parse a module, run the passes and print it."""
     from mlir import ir
 
+    from htvm import dialects
     from htvm.diagnostics import collected
     from htvm.dialects import modules
     from htvm.passes import pipeline
     from htvm.run_passes import FailedPassError, InternalError, PassError, run_manager
 
-    context = _context(arguments)
+    context = dialects.context()
+    context.allow_unregistered_dialects = arguments.allow_unregistered_dialect
     passes = ",".join(arguments.passes)
     whens = [when.replace("-", "_") for when in DUMPS]
     dumps = {f"print_{when}": getattr(arguments, f"mlir_print_ir_{when}") for when in whens}
@@ -343,8 +320,7 @@ def _save_reproducer(progress: Progress, arguments: argparse.Namespace) -> None:
     path, element, before = arguments.mlir_pass_pipeline_crash_reproducer, progress.element, progress.before
     if path is None or element is None or before is None:
         return
-    plugins = [word for each in arguments.load_dialect_plugin for word in ("--load-dialect-plugin", each)]
-    words = (*arguments_of(element, before, arguments.target), *plugins)
+    words = tuple(arguments_of(element, before, arguments.target))
     module = before.get_asm(enable_debug_info=True, print_generic_op_form=not arguments.verify_each)
     write_text(path, Reproducer(str(element), words, arguments.verify_each).text(module))
     print(f"htvm-opt: note: reproducer: htvm-opt {shlex.quote(path)} --run-reproducer", file=sys.stderr)

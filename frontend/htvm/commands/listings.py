@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import pkgutil
-import re
 import typing
-from pathlib import Path
 
-import mlir.dialects
-from mlir import ir
-
+from htvm.dialects import context, plugin
 from htvm.passes import pipeline, registry
 
 
@@ -44,22 +39,6 @@ def _default(option: dataclasses.Field[typing.Any]) -> str:
     return f" (default: {str(option.default).lower() if isinstance(option.default, bool) else option.default})"
 
 
-def dialects(context: ir.Context) -> str:
-    """Say which dialects a context reads, of those that have classes in Python."""
-    folders = [*map(Path, mlir.dialects.__path__), Path(__file__).parents[1] / "dialects"]
-    candidates = {"accel", "builtin", "quant"}
-    for folder in folders:
-        for module in pkgutil.iter_modules([str(folder)]):
-            file = folder / f"{module.name}.py"
-            if module.name.endswith("_ops_gen") and file.exists():
-                candidates |= set(re.findall(r'DIALECT_NAMESPACE = "(\w+)"', file.read_text(encoding="utf-8")))
-    found = sorted(name for name in candidates if _is_known(name, context))
-    return f"Available Dialects: {', '.join(found)}\n"
-
-
-def _is_known(name: str, context: ir.Context) -> bool:
-    try:
-        context.get_dialect_descriptor(name)
-    except ValueError:
-        return False
-    return True
+def dialects() -> str:
+    """Say which dialects can be read, those of libraries that were loaded among them."""
+    return f"Available Dialects: {', '.join(plugin.available_dialects(context()))}\n"
