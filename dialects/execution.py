@@ -84,13 +84,13 @@ class Outline:
         reader = _Reader()
         return Outline(list(reader.parts(function.body.blocks[0], None, None)), reader.actions)
 
-    def run(self, most: int | None = None) -> Iterator[Event]:
-        """Yield what happens, in order. most: how often a loop goes round at most; else as often as it does."""
-        yield from _Run(most).parts(self.parts)
+    def run(self) -> Iterator[Event]:
+        """Yield what happens, in order."""
+        yield from _Run(is_steady=False).parts(self.parts)
 
     def steady(self) -> Iterator[Event]:
         """Yield what happens in loops until nothing new does: once for each token that is carried, and once more."""
-        yield from _Run(None, steady=True).parts(self.parts)
+        yield from _Run(is_steady=True).parts(self.parts)
 
 
 def is_action(op: ir.OpView) -> bool:
@@ -139,10 +139,13 @@ def constant_of(value: ir.Value) -> int:
 
 
 class _Run:
-    """Goes through parts. tokens: the number of the event that each stands for, None for none."""
+    """Goes through parts. tokens: the number of the event that each stands for, None for none.
 
-    def __init__(self, most: int | None, steady: bool = False) -> None:
-        self.most, self.steady = most, steady
+    is_steady: ends a loop when nothing new happens in it, see `Outline.steady`.
+    """
+
+    def __init__(self, is_steady: bool) -> None:
+        self.is_steady = is_steady
         self.tokens: dict[ir.Value, int | None] = {}
         self.indices: dict[ir.Value, int] = {}
         self.number = 0
@@ -163,8 +166,8 @@ class _Run:
 
     def loop(self, loop: Loop) -> Iterator[Event]:
         values: list[int | None] = [self.tokens.get(first) for _, first, _, _ in loop.carried]
-        most = len(loop.carried) + 2 if self.steady else self.most
-        for time in range(loop.times if most is None else min(loop.times, most)):
+        times = min(loop.times, len(loop.carried) + 2) if self.is_steady else loop.times
+        for time in range(times):
             self.indices[loop.index] = loop.begin + time * loop.step
             self.tokens |= {argument: value for (argument, *_), value in zip(loop.carried, values)}
             yield from self.parts(loop.body)

@@ -222,7 +222,7 @@ def write_steps(groups: Sequence[Group], shared: Shared, commands: Commands) -> 
         else:
             step = None
         if step is not None:
-            kernel[:], step.body = step.body, []
+            kernel, step.body = step.body, []
             written.append(Text(step))
         if not written:
             early += group.ops

@@ -18,7 +18,8 @@ Fails    on every broken promise, with the value found and the value wanted
     planned      and buffers and arguments have offsets, aligned and inside the arena; nobody reads what
                  another layer has overwritten; the arena fits its memory
 
-With a target, engines are the target's, and layers of its accelerators have tilings, and then commands.
+With a target, engines are the target's, layers of its accelerators have tilings, and then commands, and copies go the
+way of their transfer engine.
 """
 
 from collections.abc import Callable, Iterator
@@ -32,8 +33,9 @@ from mlir.passmanager import ExternalPass
 
 import htvm.backend.kernels as backend_kernels
 from htvm.backend.kernels import KernelSpec
-from htvm.backend.targets.soc import HOST, Soc
+from htvm.backend.targets.soc import HOST, Route, Soc
 from htvm.dialects import accel
+from htvm.dialects.execution import Outline
 
 from ..analysis import activations, layout, occupancy
 from ..analysis.occupancy import Conflict, Region
@@ -68,7 +70,11 @@ class VerifyStage:
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
         with module.location:
             functions = list(accel.functions(module))
-            checks: list[Check] = [*CHECKS[self.stage], partial(of_target, stage=self.stage, target=self.target)]
+            checks: list[Check] = [
+                *CHECKS[self.stage],
+                partial(of_target, stage=self.stage, target=self.target),
+                partial(copies, target=self.target),
+            ]
             for check in checks:
                 problems = [problem for function in functions for problem in check(function)]
                 for op, message in problems:
@@ -199,6 +205,25 @@ def of_target(function: func.FuncOp, stage: str, target: Soc | None) -> Iterator
             yield layer, f"{name(layer)} on '{engine}' has no {TILING}, expected choose-tilings to have written one"
         elif engine in accelerators and stage in ("tiled", "planned"):
             yield layer, f"{name(layer)} on '{engine}' is left, expected tile-layers to have made commands of it"
+
+
+def copies(function: func.FuncOp, target: Soc | None) -> Iterator[Problem]:
+    """Check that a target has a route for each copy, and the engine that it names goes there; nothing without one."""
+    if target is None:
+        return
+    for op in (action.op for action in Outline.of(function).actions):
+        if not isinstance(op, accel.CopyOp):
+            continue
+        route = Route(layout.memory_of(op.source.type), layout.memory_of(op.target.type))
+        if route not in target.routes:
+            known = ", ".join(each.name for each in target.routes) or "none"
+            yield (
+                op,
+                f"a copy goes from '{route.source}' to '{route.target}', expected a route of '{target.name}': {known}",
+            )
+        elif op.engine is not None and op.engine.value != target.dma(route).name:
+            wanted = f"expected '{target.dma(route).name}', which goes there"
+            yield op, f"a copy from '{route.source}' to '{route.target}' has engine '{op.engine.value}', {wanted}"
 
 
 def layouts(function: func.FuncOp) -> Iterator[Problem]:

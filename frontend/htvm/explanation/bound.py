@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from htvm.backend import kernels
 from htvm.backend.c.record import Report
 from htvm.backend.targets.soc import Soc
 from htvm.dialects import accel
@@ -95,6 +96,8 @@ def predicted(report: Report) -> int:
 def bound(model: Model, soc: Soc, options: CompileOptions, cycles: int) -> Bound | None:
     """Return bounds for a compiled model; None for a target without accelerators, or a model of a later stage.
 
+    None also where kernels from outside may compute layers: a bound knows the cost of htvm's own only.
+
     cycles: predicted, of the mapping chosen, which pins of a plan may have made slower; the bounds are without pins.
     """
     if not soc.accelerators:
@@ -105,6 +108,8 @@ def bound(model: Model, soc: Soc, options: CompileOptions, cycles: int) -> Bound
         if way.entry not in ("imported", "integer"):
             return None
         way.to("integer")
+        if accel.kernels(way.module) or kernels.installed():
+            return None
         before = PHASES["dispatched"][: PHASES["dispatched"].index(CHOICE)]
         module = way.run(",".join(before))
     with module.operation.location:

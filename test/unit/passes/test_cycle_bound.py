@@ -62,3 +62,14 @@ def test_what_it_is_made_of() -> None:
 def test_a_machine_of_one_engine_has_no_choice() -> None:
     compiled = htvm.compile(models.path("mlperf_tiny/toyadmos"), "rv32")
     assert bound(compiled.source, compiled.soc, compiled.options, predicted(compiled.project.report)) is None
+
+
+def test_kernels_from_outside_have_costs_that_no_bound_knows(tmp_path: Path) -> None:
+    (tmp_path / "own.h").write_text("/* of a kernel that takes no layer */\n")
+    (tmp_path / "own.py").write_text(
+        "from htvm.kernels import KernelSpec\n"
+        "none = lambda layer: ['no layer']\n"
+        "OWN = KernelSpec('own', header='own.h', function='own', violations=none, cost=lambda layer: 1)\n"
+    )
+    compiled = htvm.compile(models.path("htvm/dae_mixed"), "diana", kernels=[str(tmp_path / "own.py")])
+    assert bound(compiled.source, compiled.soc, compiled.options, predicted(compiled.project.report)) is None
