@@ -1,8 +1,8 @@
 """NE16 as an accelerator that layers are dispatched to: what it accepts, what a launch is, what it computes.
 
-It computes conv2d 1x1 and 3x3, depthwise 3x3 and dense on unsigned maps that lie pixel by pixel, with weights of 2 to 8
-bits, and requantises by channel. A launch is a tile (launch.py). Where one job has no exact constants for a layer, two
-have (two_jobs.py), and the launch keeps sums in memory between them.
+It computes conv2d 1x1 and 3x3, depthwise 3x3, dense and sums on unsigned maps that lie pixel by pixel, with weights of
+2 to 8 bits, and requantises by channel. A launch is a tile (launch.py). Where one job has no exact constants for a
+layer, two have (two_jobs.py), and the launch keeps sums in memory between them; so do those of two maps (adding.py).
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from mlir import ir
 from htvm.backend.targets import rules
 from htvm.backend.targets.engines import launches, linear_ops, linear_rules
 from htvm.backend.targets.engines.linear_ops import LinearOp, linear
-from htvm.backend.targets.engines.ne16 import launch, layers, requant, two_jobs
+from htvm.backend.targets.engines.ne16 import adding, finishing, launch, layers, requant, two_jobs
+from htvm.backend.targets.engines.ne16.adding import Sum
 from htvm.backend.targets.engines.ne16.execute import execute
 from htvm.backend.targets.engines.ne16.job import Mode, Sides
-from htvm.backend.targets.engines.ne16.launch import Places
 from htvm.backend.targets.engines.ne16.layers import Layer
 from htvm.backend.targets.engines.ne16.requant import Scaling, Thresholds
 from htvm.backend.targets.engines.ne16.state import State
@@ -31,12 +31,14 @@ from htvm.backend.targets.jobs import Job, Range
 from htvm.backend.targets.rules import Proof, Rule
 from htvm.backend.targets.soc import CostModel, Operand
 from htvm.backend.targets.violations import (
+    Both,
     Described,
     EachSide,
     Interval,
     OneOf,
     Quality,
     Subject,
+    Tensor,
     Value,
     Violation,
     Within,
@@ -49,7 +51,7 @@ SOURCE = "NE16's RTL, measured"
 
 @dataclass(frozen=True)
 class Ne16Engine:
-    """1,296 products of a bit and a byte a cycle, on unsigned maps: conv2d 1x1 and 3x3, depthwise 3x3, dense.
+    """1,296 products of a bit and a byte a cycle, on unsigned maps: conv2d 1x1 and 3x3, depthwise 3x3, dense, add.
 
     y = clip((acc * scale[k] + bias[k]) >> shift[k]), with scales of 8, 16 or 32 bits, or with the wider product of two
     jobs.
@@ -90,22 +92,45 @@ class Ne16Engine:
             Rule(Subject.OUTPUT_CHANNELS, Described("even, if a 3x3 kernel has stride 2"), SOURCE, _odd_outputs_found),
         )  # fmt: skip
         exact = (Proof(Subject.REQUANT, "scales of up to 32 bits, biases, shifts", SOURCE, constants_of),)
+        add = (
+            Rule(Subject.OPERANDS, Described(f"two tensors {self.input.elements[0]} of one image and shape"), SOURCE,
+                 self._operands_found),
+            Rule(Subject.OUTPUT, OneOf(self.output.elements), SOURCE, self._output_found),
+            linear_rules.one_requantisation(),
+            Rule(Subject.CHANNELS, Described(f"a multiple of {self.output_step}"), SOURCE, self._channels_found),
+            Proof(Subject.REQUANT, "factors of 24 bits, one scale of up to 32 bits, bias, shift", SOURCE,
+                  adding.constants_of),
+        )  # fmt: skip
         return {
             accel.Conv2dOp.OPERATION_NAME: (*operands, *window, *exact),
             accel.DenseOp.OPERATION_NAME: (*operands, *exact),
+            accel.AddOp.OPERATION_NAME: add,
         }
 
     def violations(self, op: rules.Op) -> tuple[Violation, ...]:
         """Return each rule that an op breaks, with the value found and the one wanted."""
         return rules.violations(self.rules, op)
 
-    def _output_found(self, op: LinearOp) -> Value | None:
+    def _output_found(self, op: LinearOp | accel.AddOp) -> Value | None:
         return rules.unless_in(linear_ops.element(accel.output(op)), self.output.elements)
+
+    def _operands_found(self, op: accel.AddOp) -> Value | None:
+        lhs, rhs = (Tensor(linear_ops.shape(value), linear_ops.element(value)) for value in (op.lhs, op.rhs))
+        is_right = lhs == rhs and lhs.element in self.input.elements and lhs.shape[0] == 1 and len(lhs.shape) in (2, 4)
+        return None if is_right else Both(lhs, rhs)
+
+    def _channels_found(self, op: accel.AddOp) -> Value | None:
+        channels = linear_ops.add_job(op).channels
+        return channels if channels % self.output_step else None
 
     # What it is given
 
     def job(self, op: ir.Operation | ir.OpView) -> Job:
         """Return an accepted op as one job."""
+        if isinstance(added := op.operation.opview, accel.AddOp):
+            found = _sum_of(added)
+            stated = {"bits": 8 * found.bytes, "requant": launch.encoded(found.scaling.requantisation)}
+            return linear_ops.add_job(added).having(**dict.fromkeys(self.job_fields, 0) | stated)
         layer = linear(op)
         stated, found = layer_of(layer), accepted(layer)
         bits, offset = stated.stored
@@ -132,7 +157,7 @@ class Ne16Engine:
 
     def weight_bytes(self, job: Job) -> int:
         """Return the bytes of a launch's weights and other constants."""
-        return Places.of(job).end
+        return launch.constant_bytes(job)
 
     def sums_bytes(self, job: Job) -> int:
         """Return the bytes of what the first jobs of a launch leave to the second."""
@@ -140,10 +165,12 @@ class Ne16Engine:
 
     def pack(self, job: Job, op: ir.Operation | ir.OpView, outputs: Range, channels: Range | None = None) -> np.ndarray:
         """Return the weights and other constants of some outputs."""
+        if isinstance(added := op.operation.opview, accel.AddOp):
+            return adding.packed(_sum_of(added))
         layer, chosen = linear(op), slice(*outputs)
         weights = linear_ops.weights(layer)[chosen, slice(*channels or (None,))] - job["offset"]
         of_weights = launch.tile_of(job).layout(launch.mode_of(job)).pack(weights.reshape(job.outputs, -1, *job.kernel))
-        return Places.of(job).packed(of_weights, *accepted(layer).of_channels(chosen).packed())
+        return launch.Places.of(job).packed(of_weights, *accepted(layer).of_channels(chosen).packed())
 
     # What it computes
 
@@ -155,12 +182,13 @@ class Ne16Engine:
         Raises UndefinedJob for what the hardware does not define.
         """
         kept = sums if sums is not None else np.zeros(self.sums_bytes(job), np.uint8)
-        parts = weights, inputs[0], kept, np.zeros(job.output_bytes, np.uint8)
-        _, source, between, target = launch.places_of_parts([part.size for part in parts])
-        memory = np.zeros(target + job.output_bytes, np.uint8)
-        for start, part in zip((0, source, between), parts):
+        parts = weights, *inputs, kept, np.zeros(job.output_bytes, np.uint8)
+        places = finishing.places_of_parts([part.size for part in parts])
+        memory = np.zeros(places[-1] + job.output_bytes, np.uint8)
+        for start, part in zip(places, parts):
             memory[start : start + part.size] = part
-        for registers in launch.registers_of(job, source, target, between):
+        source, rhs, between, target = places[1], places[job.inputs], *places[-2:]
+        for registers in launch.registers_of(job, source, target, between, rhs):
             execute(registers, memory, State()).store(memory)  # as SOFT_CLEAR leaves it
         kept[:] = memory[between : between + kept.size]
         return memory[target : target + job.output_bytes]
@@ -185,6 +213,13 @@ def layer_of(op: LinearOp) -> Layer:
         pad_value=op.pad_value.value if is_conv and op.pad_value is not None else 0,
         values=linear_ops.held(op.input),
     )
+
+
+def _sum_of(op: accel.AddOp) -> Sum:
+    """Return the constants of an accepted sum."""
+    found = adding.constants_of(op)
+    assert not isinstance(found, Violation), found
+    return found
 
 
 def constants_of(op: LinearOp) -> Scaling | TwoJobs | Violation:

@@ -12,8 +12,9 @@ about 1.3 cycles for each result of a second job, and 0.75 to pack it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +23,8 @@ from htvm.backend.targets.engines.ne16.job import TILE, Addresses, Blocks, Job, 
 from htvm.backend.targets.engines.ne16.rules import STREAM_IN_CHANNELS as GROUP
 from htvm.backend.targets.engines.ne16.weights import FEWEST_BITS, Layout
 
-GROUP_BYTES = 4 * GROUP
+WORD = 4
+GROUP_BYTES = WORD * GROUP
 """Of the sums of a group; its results are the first 8."""
 
 ZERO_BYTES = 36
@@ -54,6 +56,11 @@ def pixel_bytes(outputs: int) -> int:
 def diagonal() -> np.ndarray:
     """Return the packed weights of packing jobs, uint8[DIAGONAL.size_bytes]."""
     return DIAGONAL.pack(np.eye(GROUP, dtype=np.int64).reshape(GROUP, GROUP, 1, 1))
+
+
+def places_of_parts(sizes: Sequence[int]) -> list[int]:
+    """Return where parts of some bytes begin that lie one after the other, each at a multiple of 4."""
+    return list(accumulate((-(-size // WORD) * WORD for size in sizes), initial=0))[: len(sizes)]
 
 
 class Grid(NamedTuple):
@@ -92,7 +99,7 @@ def second_jobs(
             )
             channels = min(GROUP, outputs - start)
             steps = (0, 0), (step, step * grid.columns)
-            yield _job((1, channels), grid, addresses, *steps, Strides(0, 0, 0), requantisation)
+            yield grid_job((1, channels), grid, addresses, *steps, None, requantisation, stream_in=True)
 
 
 def packing_jobs(
@@ -122,7 +129,8 @@ def packing_jobs(
                 output=to + row * row_bytes + grid.first * to_step,
             )
             strides = (step, in_row), (to_step, to_row)
-            yield _job((channels, channels), grid, addresses, *strides, DIAGONAL.strides, Requantisation(enabled=False))
+            unscaled = Requantisation(enabled=False)
+            yield grid_job((channels, channels), grid, addresses, *strides, DIAGONAL, unscaled)
 
 
 def _grids_of_rows(rows: int, count: int, is_dense: bool) -> Iterator[tuple[int, Grid]]:
@@ -135,24 +143,27 @@ def _grids_of_rows(rows: int, count: int, is_dense: bool) -> Iterator[tuple[int,
     yield from ((row, grid) for row in range(whole, rows) for grid in grids(count))
 
 
-def _job(
+def grid_job(
     channels: tuple[int, int],
     grid: Grid,
     addresses: Addresses,
     input_steps: tuple[int, int],
     output_steps: tuple[int, int],
-    weight_strides: Strides,
+    weights: Layout | None,
     requantisation: Requantisation,
+    output: Width = Width.BITS_8,
+    stream_in: bool = False,
 ) -> Job:
-    """Return a 1x1 job with 8-bit results on a grid of elements; with a requantisation it starts at its output.
+    """Return a 1x1 job on a grid of elements. stream_in: it starts with what is at its output.
 
-    channels: inputs and outputs. input_steps, output_steps: bytes from column to column and from row to row.
+    channels: inputs and outputs. input_steps, output_steps: bytes from column to column and from row to row. weights:
+    how they lie, None for one word of 0 for all.
     """
     rows, columns = Blocks.of(grid.rows, TILE), Blocks.of(grid.columns, TILE)
     inputs, outputs = (Blocks(1, count) for count in channels)
     return Job(
         mode=Mode.CONV1X1,
-        weight_bits=FEWEST_BITS,
+        weight_bits=FEWEST_BITS if weights is None else weights.bits,
         outputs=outputs,
         inputs=inputs,
         rows=rows,
@@ -160,12 +171,12 @@ def _job(
         addresses=addresses,
         input_strides=Strides(*input_steps, 0),
         output_strides=Strides(GROUP_BYTES, *output_steps),
-        weight_strides=weight_strides,
+        weight_strides=Strides(0, 0, 0) if weights is None else weights.strides,
         input_rows=rows.remainder,
         input_columns=columns.remainder,
         requantisation=requantisation,
-        output=Width.BITS_8,
-        stream_in=requantisation.enabled,
+        output=output,
+        stream_in=stream_in,
     )
 
 

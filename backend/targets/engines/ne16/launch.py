@@ -4,6 +4,7 @@ Mostly it is one job. Several are
 
     3x3 with stride 2        one for each 2 x 2 outputs
     requantised in two jobs  for each block of pixels the layer's own, whose sums stay in memory, and what finishes them
+    a sum of two maps        adding.py
 
 The driver gives them one after the other, each behind a SOFT_CLEAR, so that none starts on what another has left.
 Behind the weights of a launch are its other constants, each beginning at a multiple of 4 bytes.
@@ -11,25 +12,24 @@ Behind the weights of a launch are its other constants, each beginning at a mult
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import accumulate
 
 import numpy as np
 
-from htvm.backend.targets.engines.ne16 import cycles, finishing, layers
-from htvm.backend.targets.engines.ne16.finishing import FinishingConstants
+from htvm.backend.targets.engines.ne16 import adding, cycles, finishing, layers
+from htvm.backend.targets.engines.ne16.finishing import FinishingConstants, places_of_parts
 from htvm.backend.targets.engines.ne16.job import REGISTERS, TILE, Mode, Requantisation, Sides, Width
 from htvm.backend.targets.engines.ne16.job import Job as Registers
 from htvm.backend.targets.engines.ne16.layers import Constants, Layer, Map, Span, Tile
 from htvm.backend.targets.engines.ne16.two_jobs import FIRST
 from htvm.backend.targets.jobs import Job
+from htvm.dialects.accel import JobKind
 
 CONFIGURATION_CYCLES = REGISTERS + 3
 """Of a job: its registers, and SOFT_CLEAR, ACQUIRE and TRIGGER, a word in each cycle (measured on the RTL)."""
 
-WORD = 4
 BLOCK_BYTES = 8 << 10
 """Of the sums that a launch keeps, about: fewer leave maps more room, and take more jobs."""
 
@@ -89,11 +89,6 @@ def tile_of(job: Job) -> Layer:
     )
 
 
-def places_of_parts(sizes: Sequence[int]) -> list[int]:
-    """Return where parts of some bytes begin that lie one after the other, each at a multiple of 4."""
-    return list(accumulate((-(-size // WORD) * WORD for size in sizes), initial=0))[: len(sizes)]
-
-
 @dataclass(frozen=True)
 class Places:
     """Where the parts of a launch's constants begin, and the end of the last one.
@@ -151,12 +146,28 @@ def block_size(job: Job) -> tuple[int, int]:
 
 def sums_bytes(job: Job) -> int:
     """Return the bytes of the sums that a launch keeps in memory; 0 if it is requantised in one job."""
+    if job.kind == JobKind.ADD:
+        return adding.sums_bytes(job.output_bytes)
     rows, columns = block_size(job)
     return rows * columns * finishing.pixel_bytes(job.outputs) if is_in_two(job) else 0
 
 
-def registers_of(job: Job, source: int, target: int, sums: int = 0) -> Iterator[Registers]:
-    """Yield the hardware's jobs for a launch whose constants are at 0, its maps and its sums elsewhere."""
+def constant_bytes(job: Job) -> int:
+    """Return the bytes of a launch's weights and other constants."""
+    if job.kind == JobKind.ADD:
+        return adding.Places.of(job["bits"] // 8, decoded(job["requant"])).end
+    return Places.of(job).end
+
+
+def registers_of(job: Job, source: int, target: int, sums: int = 0, rhs: int = 0) -> Iterator[Registers]:
+    """Yield the hardware's jobs for a launch whose constants are at 0, its maps and its sums elsewhere.
+
+    rhs: of a sum, where its second map is.
+    """
+    if job.kind == JobKind.ADD:
+        requantisation = decoded(job["requant"])
+        yield from adding.jobs(job.output_bytes, job["bits"] // 8, requantisation, (source, rhs), sums, target)
+        return
     rows, columns = (Span(0, size) for size in job.out_size)
     if not is_in_two(job):
         yield from _own(job, source, target, rows, columns)
@@ -199,6 +210,8 @@ def _own(job: Job, source: int, target: int, rows: Span, columns: Span) -> Itera
 @lru_cache(maxsize=65536)
 def job_cycles(job: Job) -> int:
     """Return the cycles of a launch: of its jobs, and of configuring each."""
+    if job.kind == JobKind.ADD:
+        return _taken(registers_of(job, 0, 0))
     (rows, columns), size = job.out_size, block_size(job)
     if not is_in_two(job):
         return _own_cycles(job, rows, columns)
