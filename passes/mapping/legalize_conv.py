@@ -7,8 +7,8 @@
     %2 = accel.reshape %1                                                 : tensor<1x4x27x9xi8>
     %y = accel.conv2d %2, %w2 {strides = [1, 1], pads = [0, 0, 0, 0], ..} : (tensor<1x4x27x9xi8>, tensor<64x4x5x3xi8>)
 
-Two ways, both exact. A kernel with an even side gets zeros behind it, and the map as much more padding. Strides of 2
-go into channels: the four pixels of a square become four channels, and half a kernel walks over them one by one; the
+Three ways, all exact. Padding that no window reaches goes, as with strides of 2 often at the bottom and right. A kernel
+with an even side gets zeros behind it, and the map as much more padding. Strides of 2 go into channels: the four pixels of a square become four channels, and half a kernel walks over them one by one; the
 host pads and moves the pixels before.
 
 Stage    integer, before dispatch-engines
@@ -55,7 +55,7 @@ class LegalizeConv:
         with module.location:
             for layer in list(accel.layers(module)):
                 if isinstance(layer, accel.Conv2dOp) and is_plain(layer) and not is_accelerated(self.target, layer):
-                    any(self.replace(layer, way) for way in (zeros_behind, strides_in_channels))
+                    any(self.replace(layer, way) for way in (padding_that_is_read, zeros_behind, strides_in_channels))
 
     def replace(self, layer: accel.Conv2dOp, way: Callable[[accel.Conv2dOp], Made | None]) -> bool:
         """Put new layers in place of one, and say so; leave it if they are not better."""
@@ -93,6 +93,17 @@ def is_plain(layer: accel.Conv2dOp) -> bool:
         and layer.input.type.shape[0] == 1
         and quantisation.stored(layer.weights) is not None
     )
+
+
+def padding_that_is_read(layer: accel.Conv2dOp) -> Made | None:
+    """Return the convolution with the padding that its windows reach; None if it has no more."""
+    top, left, bottom, right = layer.pads
+    weights, rows_and_columns = weights_of(layer), accel.output(layer).type.shape[2:]
+    sizes = zip(layer.input.type.shape[2:], rows_and_columns, weights.shape[2:], layer.strides, (top, left))
+    ends = [max((count - 1) * stride + kernel - before - size, 0) for size, count, kernel, stride, before in sizes]
+    if ends == [bottom, right]:
+        return None
+    return [], convolution(layer, layer.input, weights, list(layer.strides), [top, left, *ends])
 
 
 def zeros_behind(layer: accel.Conv2dOp) -> Made | None:
