@@ -14,6 +14,9 @@ from .step import Loop, Step, loops_over
 from .values import element_type, shape, strides
 from .writers import writes
 
+MOST_NEAR = 16
+"""Elements between neighbours that a lookup's instructions can have in them, so that fewer compute addresses."""
+
 
 def _binary(
     step: Step, layer: accel.AddOp | accel.MulOp | accel.MaximumOp | accel.MinimumOp
@@ -83,8 +86,8 @@ def lookup(step: Step, layer: accel.LookupOp) -> None:
         size, x_step, y_step = each.pop(layer.axis.value)
         loops.append(Loop.of(size, {x: x_step, entries: table.shape[1], y: y_step}))
     inner, outer = values.inner_and_outer(*(list(zip(*each.values(), strict=True)) or [(), (), ()]))
-    size, x_steps, y_steps = inner
-    neighbours = int(x_steps[-1] == y_steps[-1] == 1)
-    kernel = step.kernel(ELEMENTWISE, "LOOKUP", x_type, y_type, neighbours)
+    size, x_steps, y_steps = values.longest_last(inner)
+    near = [int(steps[-1]) if 0 < steps[-1] <= MOST_NEAR else 0 for steps in (x_steps, y_steps)]
+    kernel = step.kernel(ELEMENTWISE, "LOOKUP", x_type, y_type, *near)
     address = step.struct("htvm_unary_shape", "shape", {"size": size, "x": x_steps, "y": y_steps})
     step.call_in_loops(loops + loops_over(outer, x, y), kernel, address, x, entries, layer.lowest.value, y)

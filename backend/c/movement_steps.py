@@ -29,14 +29,10 @@ def copy(
     """Copy elements of the output's type, or of `kind`, inside `loops`; axes: sizes, strides of x, strides of y."""
     kernel = step.kernel(ELEMENTWISE, "COPY", kind or element_type(step.output))
     inner, outer = values.inner_and_outer(*axes)
-    address = step.struct("htvm_unary_shape", name, dict(zip(("size", "x", "y"), longest_last(inner), strict=True)))
+    address = step.struct(
+        "htvm_unary_shape", name, dict(zip(("size", "x", "y"), values.longest_last(inner), strict=True))
+    )
     step.call_in_loops([*loops, *loops_over(outer, x, y)], kernel, address, x, y)
-
-
-def longest_last(columns: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
-    """Return sizes and strides of axes with the longest one last: the fewer rows there are, the fewer begin anew."""
-    axes = sorted(zip(*columns, strict=True), key=lambda axis: axis[0] == max(columns[0]))
-    return list(zip(*axes, strict=True))
 
 
 @writes(accel.ConcatOp)

@@ -115,6 +115,12 @@ def inner_and_outer(
     return list(zip(*[*padding, *inner], strict=True)), outer
 
 
+def longest_last(columns: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """Return sizes and strides of axes with the longest one last: the fewer rows there are, the fewer begin anew."""
+    axes = sorted(zip(*columns, strict=True), key=lambda axis: axis[0] == max(columns[0]))
+    return list(zip(*axes, strict=True))
+
+
 def loop_axes(sizes: Sequence[int], *tensors: Sequence[int], rank: int = RANK) -> list[tuple[int, ...]]:
     """Return the sizes, then each tensor's strides, of `rank` axes that visit all elements.
 

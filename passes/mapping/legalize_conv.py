@@ -8,8 +8,9 @@
     %y = accel.conv2d %2, %w2 {strides = [1, 1], pads = [0, 0, 0, 0], ..} : (tensor<1x4x27x9xi8>, tensor<64x4x5x3xi8>)
 
 Three ways, all exact. Padding that no window reaches goes, as with strides of 2 often at the bottom and right. A kernel
-with an even side gets zeros behind it, and the map as much more padding. Strides of 2 go into channels: the four pixels of a square become four channels, and half a kernel walks over them one by one; the
-host pads and moves the pixels before.
+with an even side gets zeros behind it, and the map as much more padding. Strides of 2 go into channels: the four pixels
+of a square become four channels, and half a kernel walks over them one by one; the host pads and moves the pixels
+before.
 
 Stage    integer, before dispatch-engines
 Reads    convolutions with constant weights in one group; rules and costs of the target's engines

@@ -152,11 +152,12 @@ HTVM_KERNEL void htvm_extreme(const htvm_binary_shape *shape, int maximum, const
     }
 }
 
-/* Replace each element by its entry in a table of y_type. step: 1 if neighbours are so in both tensors, else 0. */
+/* Replace each element by its entry in a table of y_type. x_near, y_near: the distance of neighbours in a tensor, where
+ * a caller knows it, so that it is in the instructions; else 0. */
 HTVM_KERNEL void htvm_lookup(const htvm_unary_shape *shape, const void *x, htvm_type x_type, const void *table,
-                             int32_t lowest, void *y, htvm_type y_type, int32_t step)
+                             int32_t lowest, void *y, htvm_type y_type, int32_t x_near, int32_t y_near)
 {
-    const int32_t x_step = step ? step : shape->x[3], y_step = step ? step : shape->y[3];
+    const int32_t x_step = x_near ? x_near : shape->x[3], y_step = y_near ? y_near : shape->y[3];
 
     HTVM_FOR_EACH_ROW (shape->size) {
         const void *from = htvm_at(x, x_type, htvm_row_start(shape->x, i, j, k));
@@ -246,10 +247,10 @@ HTVM_KERNEL void htvm_fill(int32_t count, int32_t value, void *y, htvm_type type
     {                                                                                                                \
         htvm_extreme(shape, maximum, a, b, y, type);                                                                 \
     }
-#define HTVM_DEFINE_LOOKUP(name, x_type, y_type, step)                                                               \
+#define HTVM_DEFINE_LOOKUP(name, x_type, y_type, x_near, y_near)                                                     \
     HTVM_SHARED void name(const htvm_unary_shape *shape, const void *x, const void *table, int32_t lowest, void *y)  \
     {                                                                                                                \
-        htvm_lookup(shape, x, x_type, table, lowest, y, y_type, step);                                               \
+        htvm_lookup(shape, x, x_type, table, lowest, y, y_type, x_near, y_near);                                     \
     }
 #define HTVM_DEFINE_COPY(name, type)                                                                                 \
     HTVM_SHARED void name(const htvm_unary_shape *shape, const void *x, void *y)                                     \

@@ -137,15 +137,15 @@ def lookup_case(seed: int) -> Case:
     info = np.iinfo(y_type)
     table = generator.integers(info.min, info.max, highest - lowest + 1, y_type, endpoint=True)
     expected = table[x.astype(int) - lowest]
-    step = seed // 3 % 2
-    x_memory, x_strides = native.laid_out(x, (0, 1, 2, 3) if step else (0, 2, 3, 1))
+    x_memory, x_strides = native.laid_out(x, (0, 1, 2, 3) if seed // 3 % 2 else (0, 2, 3, 1))
     y_memory, y_strides = native.laid_out(expected, (0, 1, 2, 3))
-    name = f"lookup_{x_type}_{y_type}_{step}"
+    near = x_strides[3] * (seed // 6 % 2), y_strides[3] * (seed // 12 % 2)
+    name = f"lookup_{x_type}_{y_type}_{near[0]}_{near[1]}"
     struct = native.struct("htvm_unary_shape", {"size": shape, "x": x_strides, "y": y_strides})
     return Case(
         f"lookup {seed}",
         "htvm_elementwise.h",
-        f"HTVM_DEFINE_LOOKUP({name}, {native.ENUMERATORS[x_type]}, {native.ENUMERATORS[y_type]}, {step})",
+        f"HTVM_DEFINE_LOOKUP({name}, {native.ENUMERATORS[x_type]}, {native.ENUMERATORS[y_type]}, {near[0]}, {near[1]})",
         f"    {name}({struct}, x, table, {lowest}, y);",
         {"x": x_memory, "table": table, "y": y_memory * 0},
         y_memory,
