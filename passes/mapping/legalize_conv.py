@@ -7,10 +7,10 @@
     %2 = accel.reshape %1                                                 : tensor<1x4x27x9xi8>
     %y = accel.conv2d %2, %w2 {strides = [1, 1], pads = [0, 0, 0, 0], ..} : (tensor<1x4x27x9xi8>, tensor<64x4x5x3xi8>)
 
-Three ways, all exact. Padding that no window reaches goes, as with strides of 2 often at the bottom and right. A kernel
+Four ways, all exact. Padding that no window reaches goes, as with strides of 2 often at the bottom and right. A kernel
 with an even side gets zeros behind it, and the map as much more padding. Strides of 2 go into channels: the four pixels
 of a square become four channels, and half a kernel walks over them one by one; the host pads and moves the pixels
-before.
+before. Where even that kernel is none, all pixels of a window become channels, and the kernel is 1x1.
 
 Stage    integer, before dispatch-engines
 Reads    convolutions with constant weights in one group; rules and costs of the target's engines
@@ -56,7 +56,7 @@ class LegalizeConv:
         with module.location:
             for layer in list(accel.layers(module)):
                 if isinstance(layer, accel.Conv2dOp) and is_plain(layer) and not is_accelerated(self.target, layer):
-                    any(self.replace(layer, way) for way in (padding_that_is_read, zeros_behind, strides_in_channels))
+                    any(self.replace(layer, way) for way in WAYS)
 
     def replace(self, layer: accel.Conv2dOp, way: Callable[[accel.Conv2dOp], Made | None]) -> bool:
         """Put new layers in place of one, and say so; leave it if they are not better."""
@@ -150,6 +150,50 @@ def strides_in_channels(layer: accel.Conv2dOp) -> Made | None:
     for each in made:
         inserted.mark(each, Purpose.LEGALIZE_CONV)
     return made, conv
+
+
+def windows_in_channels(layer: accel.Conv2dOp) -> Made | None:
+    """Return the convolution with a kernel of 1x1, and what makes channels of its windows; None if it has that one."""
+    weights, element = weights_of(layer), layer.input.type.element_type
+    outputs, channels, height, width = weights.shape
+    if (height, width) == (1, 1):
+        return None
+    (_, _, in_rows, in_columns), (_, _, rows, columns) = layer.input.type.shape, accel.output(layer).type.shape
+    top, left, bottom, right = layer.pads
+    padded = accel.PadOp(
+        quantisation.tensor([1, channels, in_rows + top + bottom, in_columns + left + right], element),
+        layer.input,
+        low=[0, 0, top, left],
+        high=[0, 0, bottom, right],
+        value=float(layer.pad_value.value) if layer.pad_value is not None else 0.0,
+    )
+    down, along = layer.strides
+    read = [[tap + step * place for tap in range(size) for place in range(count)]
+            for size, count, step in ((height, rows, down), (width, columns, along))]  # fmt: skip
+    windows = accel.TakeOp(
+        quantisation.tensor([1, channels, height * rows, width * columns], element),
+        accel.output(padded),
+        ir.ArrayAttr.get([ir.DenseI64ArrayAttr.get(each) for each in ([], [], *read)]),
+    )
+    split = accel.ReshapeOp(
+        quantisation.tensor([channels * height, rows, width, columns], element), accel.output(windows)
+    )
+    moved = accel.TransposeOp(
+        quantisation.tensor([channels * height, width, rows, columns], element),
+        accel.output(split),
+        permutation=[0, 2, 1, 3],
+    )
+    taps = channels * height * width
+    folded = accel.ReshapeOp(quantisation.tensor([1, taps, rows, columns], element), accel.output(moved))
+    conv = convolution(layer, accel.output(folded), weights.reshape(outputs, taps, 1, 1), [1, 1], [0, 0, 0, 0])
+    made: list[accel.Layer] = [padded, windows, split, moved, folded]
+    for each in made:
+        inserted.mark(each, Purpose.LEGALIZE_CONV)
+    return made, conv
+
+
+WAYS = (padding_that_is_read, zeros_behind, strides_in_channels, windows_in_channels)
+"""In this order: the first one that is better than the layer as it is."""
 
 
 def folded_weights(weights: np.ndarray, kernel: list[int]) -> np.ndarray:
