@@ -180,11 +180,6 @@ CASES: dict[tuple[str, str], tuple[str, str, Edit]] = {
         "requantise",
         numbers(c_m128=lambda _: [-64], c_127=lambda _: [63]),
     ),
-    ("aconv_stride_3", "digital"): (
-        "strides (3, 3) -> (2, 2); a result cut off at -128..127, not at -32..31",
-        "retrain",
-        both(attributes(strides=[2, 2]), numbers(c_m32=lambda _: [-128], c_31=lambda _: [127])),
-    ),
 }
 
 
