@@ -23,7 +23,12 @@ def arena_bytes(module: ir.Operation, target: Soc, constants_bytes: int, more_st
     asked = accel.bytes_by_memory(module, accel.ARENA_ROOM)
     if memory.name in asked:
         return asked[memory.name]
-    taken = constants_bytes if target.constants_in == memory.name else 0
-    if target.program_memory == memory.name:
+    return memory.size_bytes - beside_bytes(target, constants_bytes, more_steps)
+
+
+def beside_bytes(target: Soc, constants_bytes: int, more_steps: int = 0) -> int:
+    """Return what constants, code and stack take of the memory of the host's activations."""
+    taken = constants_bytes if target.constants_in == target.arena_memory else 0
+    if target.program_memory == target.arena_memory:
         taken += CODE_BYTES + STACK_BYTES + STEP_BYTES * more_steps
-    return memory.size_bytes - taken
+    return taken

@@ -1,10 +1,14 @@
 """First layers in patches: random networks and ResNet-8 are exact, and need the memory that they are given."""
 
+import json
+import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+import warm_commands
 from onnx import TensorProto, helper
 from random_networks import LAYERS, OPSET, Network, convolution
 
@@ -20,6 +24,7 @@ MULTIPLIER = 4
 """Of channels: rows then begin at words."""
 
 SEEDS = range(50)
+FRONT_SEED = 37
 POISON = 0x5A
 
 
@@ -99,6 +104,38 @@ def test_resnet8_fits_26_kb_and_computes_nothing_twice() -> None:
     )
     golden = np.load(MODELS / "golden" / "resnet8_0.npz")
     check_poisoned(compiled, {"input": golden["input"]}, {"output": golden["output.exact"]})
+
+
+TARGET = """
+from dataclasses import replace
+from htvm import load_target
+
+rv32 = load_target("rv32")
+ram = rv32.memory("ram")
+flash = replace(ram, name="flash", base=ram.base + (1 << 24))
+SOC = replace(rv32, name="board", memories=(ram, flash), program_memory="flash")
+"""
+"""Where code does not count: a step more of so small a network is larger than what it saves."""
+
+
+def test_the_front_of_memory_is_what_smaller_memories_give(tmp_path: Path) -> None:
+    model, inputs = network_of_maps(FRONT_SEED)
+    onnx.save(model, tmp_path / "model.onnx")
+    (tmp_path / "board.py").write_text(TARGET)
+    command = [warm_commands.folder() / "htvm", "explain", "model.onnx", "--target", "board.py", "--memory"]
+    shown = subprocess.run([*command, "--json", "both.json"], cwd=tmp_path, capture_output=True, text=True)
+    both = json.loads((tmp_path / "both.json").read_text())
+    points = both["front"]["points"]
+    whole, *_, last = points
+    assert both["layers"] and both["front"]["memory"] == "ram"
+    for point, line in zip(points, shown.stdout.splitlines()[2:], strict=True):
+        assert line.startswith(f"{point['ram_bytes']:,} ") and f" {point['memory_bytes']} " in line
+    for one, less in pairwise(points):
+        assert less["ram_bytes"] < one["ram_bytes"] and less["cycles"] > one["cycles"]
+    assert whole["patches"] == 0 < last["patches"] and whole["macs"] == last["macs"] > 0
+    least = htvm.compile(model, tmp_path / "board.py", memory={"ram": last["memory_bytes"]})
+    assert least.project.report.memories["ram"].planned_peak_bytes == last["ram_bytes"]
+    check_poisoned(least, inputs, evaluate(model, inputs))
 
 
 if __name__ == "__main__":

@@ -29,11 +29,13 @@ def parser(name: str, summary: str, examples: str) -> argparse.ArgumentParser:
     )
 
 
-def add_target(to: argparse.ArgumentParser, help: str, default: str | None = None) -> None:
-    """Add --target; the argument's value is a Soc."""
+def add_target(
+    to: argparse.ArgumentParser, help: str, default: str | None = None, *, has_memory_front: bool = False
+) -> None:
+    """Add --target; the argument's value is a Soc. has_memory_front: --memory alone asks for the front of RAM."""
     help += ": a name that `htvm targets` lists, or the path of a .py file"
     to.add_argument("--target", type=_target, default=default, metavar="T", help=help)
-    _add_refinement(to)
+    _add_refinement(to, has_memory_front)
 
 
 def add_target_file(to: argparse.ArgumentParser) -> None:
@@ -42,16 +44,21 @@ def add_target_file(to: argparse.ArgumentParser) -> None:
     _add_refinement(to)
 
 
-def _add_refinement(to: argparse.ArgumentParser) -> None:
+def _add_refinement(to: argparse.ArgumentParser, has_memory_front: bool = False) -> None:
     to.add_argument("--engines", metavar="E,..", help="use only these engines of the target, such as host,digital")
     to.add_argument("--cost-model", metavar="C", help="the published figures that predictions and the simulation use")
+    help = "give a memory of the target another size, in bytes, k or m, such as l1=64k; may be repeated"
+    if has_memory_front:
+        to.set_defaults(memory_front=False)
+        help += "; alone, behind MODEL: print how few bytes of activations there can be, and what they cost"
     to.add_argument(
         "--memory",
-        action=_OfNames,
-        type=_memory,
+        action=_MemoryOrFront if has_memory_front else _OfNames,
+        nargs="?" if has_memory_front else None,
+        type=_memory_behind_model if has_memory_front else _memory,
         default={},
         metavar="NAME=SIZE",
-        help="give a memory of the target another size, in bytes, k or m, such as l1=64k; may be repeated",
+        help=help,
     )
 
 
@@ -324,6 +331,22 @@ class _OfNames(argparse.Action):
         setattr(namespace, self.dest, {**getattr(namespace, self.dest), name: said})
 
 
+class _MemoryOrFront(_OfNames):
+    """As _OfNames; without a value it asks for the front of memory."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        if values is None:
+            namespace.memory_front = True
+        else:
+            super().__call__(parser, namespace, values, option_string)
+
+
 def _memory(text: str) -> tuple[str, int]:
     name, equals, size = text.partition("=")
     try:
@@ -332,6 +355,15 @@ def _memory(text: str) -> tuple[str, int]:
         return name, size_of(size)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _memory_behind_model(text: str) -> tuple[str, int]:
+    """As _memory, where the option may have no value and take the model for one."""
+    if "=" not in text:
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is not NAME=SIZE, such as l1=64k; write --memory alone behind MODEL"
+        )
+    return _memory(text)
 
 
 def _command(text: str) -> str:

@@ -1,4 +1,4 @@
-"""htvm explain: which engine runs each layer, and why no other one does."""
+"""htvm explain: which engine runs each layer, and why no other one does; or what less memory costs."""
 
 from __future__ import annotations
 
@@ -15,16 +15,20 @@ examples:
   htvm explain mobilenet_v1.onnx --target diana --op depthwise    those of a kind, whatever they are called
   htvm explain resnet8.onnx --target diana --requant pow2    where it would run with other scales
   htvm explain resnet8.onnx --target diana --json -          the same for programs
+  htvm explain resnet8.onnx --memory                         how few bytes of activations, and what they cost
 
 Cycles are predictions for the layer alone, transfers left out; the choice counts transfers and conversions too. What
 would make an engine take a layer is found by asking its rules again with one to three changes of the model. In
 parentheses is what they ask for: the same numbers written otherwise, to requantise, or to retrain.
+
+With --memory alone each line is a program: bytes of activations, multiplications, predicted cycles, constants. What the
+line says is what htvm compiles where a smaller --memory NAME=SIZE leaves that room. JSON then has both: layers, front.
 """
 
 
 def add_arguments(to: argparse.ArgumentParser) -> None:
     to.add_argument("model", metavar="MODEL", help="a quantised ONNX file")
-    add_target(to, default="rv32", help="the machine to compile for (default: rv32)")
+    add_target(to, default="rv32", help="the machine to compile for (default: rv32)", has_memory_front=True)
     to.add_argument("--node", metavar="NAME", help="only the layers of an ONNX node; 'dwconv*' stands for several")
     to.add_argument(
         "--op",
@@ -37,11 +41,17 @@ def add_arguments(to: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from htvm.explanation import explanation
+    from htvm.explanation.memory_front import memory_front
 
+    options = options_of(arguments)
     with model_warnings():
+        front = memory_front(arguments.model, arguments.target, options) if arguments.memory_front else None
+        if front is not None and not arguments.json:
+            say(arguments, front.text())
+            return 0
         try:
             found = explanation.explain(
-                arguments.model, arguments.target, arguments.node, arguments.op, options=options_of(arguments)
+                arguments.model, arguments.target, arguments.node, arguments.op, options=options
             )
         except explanation.UnknownNodeError as error:
             known = ", ".join(error.args)
@@ -49,6 +59,11 @@ def run(arguments: argparse.Namespace) -> int:
         except explanation.UnknownKindError as error:
             known = ", ".join(error.args)
             usage_error("htvm explain", f"--op: no layer is a '{arguments.op}'; there are {known}")
-    write_json(arguments.json, [each.facts() for each in found.decisions])
+    decisions = [each.facts() for each in found.decisions]
+    if front is not None:
+        write_json(arguments.json, {"layers": decisions, "front": front.facts()})
+        say(arguments, front.text())
+        return 0
+    write_json(arguments.json, decisions)
     say(arguments, explanation.text(found, arguments.target))
     return 0

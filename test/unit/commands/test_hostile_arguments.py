@@ -43,6 +43,12 @@ def test_a_wrong_argument_is_a_line_and_status_2(option: str, value: str, messag
     assert message in done.stderr.splitlines()[-1]
 
 
+def test_memory_alone_in_front_of_the_model_is_a_line_and_status_2() -> None:
+    done = htvm("explain", "--memory", str(DENSE))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[-1].endswith("is not NAME=SIZE, such as l1=64k; write --memory alone behind MODEL")
+
+
 ENTRY = {"node": "dense", "op": "matmul", "engine": "digital", "tiling": {"outputs": 16}}
 HOSTILE = {
     "brackets": ("[" * 100_000, "is no JSON"),
