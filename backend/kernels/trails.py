@@ -20,14 +20,18 @@ import numpy as np
 class Trail:
     """An output may begin `distance` units before an operand, or more by some `multiple`; if that is 0, not more.
 
-    A negative distance is behind the operand's beginning: what is read or written is only a part of either.
+    A negative distance is behind the operand's beginning: what is read or written is only a part of either. most: the
+    largest distance; None if there is none.
     """
 
     distance: int
     multiple: int = 1
+    most: int | None = None
 
     def allows(self, gap: int) -> bool:
         """Say whether the output may begin `gap` units before the operand."""
+        if self.most is not None and gap > self.most:
+            return False
         more = gap - self.distance
         return more == 0 if self.multiple == 0 else more >= 0 and more % self.multiple == 0
 
@@ -36,8 +40,19 @@ class Trail:
         if self.multiple == 0:
             return self
         step = lcm(self.multiple, alignment)
+        unlimited = Trail(self.distance, self.multiple)
         gaps = range(self.distance, self.distance + step)
-        return Trail(next(gap for gap in gaps if gap % alignment == 0 and self.allows(gap)), step)
+        first = next(gap for gap in gaps if gap % alignment == 0 and unlimited.allows(gap))
+        return Trail(first, step, None if self.most is None else self.most // alignment * alignment)
+
+    def also(self, other: Trail) -> Trail | None:
+        """Return the trail of the distances that both allow, without a largest one; None if there are none."""
+        if 0 in (self.multiple, other.multiple):
+            exact, most = (self, other) if self.multiple == 0 else (other, self)
+            return exact if most.allows(exact.distance) else None
+        first, step = max(self.distance, other.distance), lcm(self.multiple, other.multiple)
+        gaps = (gap for gap in range(first, first + step) if self.allows(gap) and other.allows(gap))
+        return next((Trail(gap, step) for gap in gaps), None)
 
     def saved(self, operand_size: int, output_size: int) -> int:
         """Return by how much both together can be smaller than apart."""

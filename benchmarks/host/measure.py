@@ -17,7 +17,9 @@ import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -139,16 +141,15 @@ def measure(model: Path, cc: str | None, level: str, mode: str = DEFAULT, zeros:
         metrics["ram_bytes"],
         metrics["code_bytes"],
         metrics["rodata_bytes"],
-        tuple(
-            Layer(
-                layer["name"],
-                "depthwise" if layer["name"] in depthwise else layer["op"],
-                layer["instructions"],
-                layer["macs"],
-            )
-            for layer in metrics["layers"]
-        ),
+        tuple(merged(layer, depthwise) for layer in groupby(metrics["layers"], key=lambda layer: layer["name"])),
     )
+
+
+def merged(steps: tuple[str, Iterable[dict[str, Any]]], depthwise: set[str]) -> Layer:
+    """Return a layer from its name and its steps: patches of rows are several, of which gcc makes one function."""
+    name, parts = steps[0], list(steps[1])
+    op = "depthwise" if name in depthwise else parts[0]["op"]
+    return Layer(name, op, *(sum(part[what] for part in parts) for what in ("instructions", "macs")))
 
 
 def without_zeros(proto: onnx.ModelProto) -> onnx.ModelProto:

@@ -12,7 +12,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
+import numpy as np
 from mlir import ir
+from numpy.lib.stride_tricks import as_strided
 
 from htvm.dialects.blocked_layout import block_of
 
@@ -107,6 +109,17 @@ def offset_bytes(value_type: ir.Type) -> int:
     if not isinstance(value_type, ir.MemRefType) or block_of(value_type):
         return 0
     return value_type.get_strides_and_offset()[1] * element_bytes(value_type)
+
+
+def bytes_covered(value_type: ir.Type, size_bytes: int) -> np.ndarray:
+    """Return which bytes of a buffer or an argument of so many bytes a view of it covers, [size_bytes] of bool."""
+    if not isinstance(value_type, ir.MemRefType) or block_of(value_type):
+        return np.ones(size_bytes, bool)
+    (steps, offset), element = value_type.get_strides_and_offset(), element_bytes(value_type)
+    covered = np.zeros(size_bytes, bool)
+    shape, strides_bytes = (*value_type.shape, element), (*(step * element for step in steps), 1)
+    as_strided(covered[offset * element :], shape, strides_bytes)[...] = True
+    return covered
 
 
 def aligned(size_bytes: int) -> int:

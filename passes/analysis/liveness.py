@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import lcm
 
+import numpy as np
 from mlir import ir
 from mlir.dialects import func
 
@@ -11,7 +12,7 @@ from htvm.backend.targets.soc import Memory
 from htvm.dialects import accel
 
 from . import activations, layout
-from .actions import actions, whole
+from .actions import Action, actions, whole
 from .packing import Item, Trail
 from .trails import trails_of_buffers
 
@@ -67,24 +68,119 @@ def packed_items(lives: Sequence[Lifetime], memory: Memory) -> list[Item]:
 
 
 def overlaps(function: func.FuncOp, lives: Sequence[Lifetime]) -> dict[tuple[int, int], Trail]:
-    """Return for pairs (i, j) how buffer j may lie over i: the layer that last reads i writes j, which begins there.
+    """Return for pairs (i, j) how buffer j may lie over i while both are needed.
+
+    A map may trail the one that it is computed from (trails.py), also if layers read and write them in parts, as
+    patches do. Scratch memory of a layer may lie where the map that it writes is not written yet, or where the one that
+    it reads is not read any more.
 
     An argument is where the caller says. What trails may lie over an input's place, which is right wherever the input
     is; nothing takes exactly the place of an argument.
     """
     index = {life.value: number for number, life in enumerate(lives)}
+    doing = actions(function)
     found: dict[tuple[int, int], Trail] = {}
-    for action in actions(function):
+    for action in doing:
         if not accel.is_layer(action.op):
             continue
         made = index.get(whole(accel.output(action.op)))
-        if made is None or lives[made].first != action.number:
-            continue
+        scratch = [index[value] for value in action.touched.used if value in index]
         for value, trail in trails_of_buffers(action.op).items():
             read = index.get(value)
-            is_exact = trail.multiple == 0
-            if read is None or lives[read].last != action.number or read == made:
+            if read is None or made is None or read == made or lives[made].first > action.number:
                 continue
-            if not (is_exact and (lives[read].is_argument or lives[made].is_argument)):
-                found[read, made] = trail.aligned(layout.ALIGNMENT_BYTES)
+            is_only = lives[made].first == lives[read].last
+            whole_trail = trail if is_only else _in_parts(lives[read], lives[made], doing)
+            is_exact = trail.multiple == 0
+            if whole_trail and not (is_exact and (lives[read].is_argument or lives[made].is_argument)):
+                found[read, made] = whole_trail.aligned(layout.ALIGNMENT_BYTES)
+        for number in scratch:
+            if made is not None and (ahead := _before_written(lives[made], action, doing)):
+                found[made, number] = ahead
+            for read in {index[value] for value in action.touched.reads if value in index} - {made}:
+                if behind := _behind_read(lives[read], layout.aligned(lives[number].size_bytes), action, doing):
+                    found[read, number] = behind
     return found
+
+
+def _in_parts(read: Lifetime, made: Lifetime, doing: Sequence[Action]) -> Trail | None:
+    """Return the trail of a map over another one of which several layers read and write parts; None if there is none.
+
+    What a layer writes must be behind all that it and later ones read.
+    """
+    if read.last >= len(doing):
+        return None
+    found: Trail | None = None
+    written = None
+    for action in doing[made.first : read.last + 1]:
+        touched = action.touched
+        reads, writes = read.value in touched.reads, made.value in touched.writes
+        if read.value in (*touched.writes, *touched.used) or not _is_alone(action, reads or writes):
+            return None
+        needed = [trails_of_buffers(_layer(action)).get(read.value)] if reads and writes else []
+        if reads and written is not None:
+            needed.append(Trail(written - int(_read_bytes(action, read).argmax())))
+        for trail in needed:
+            found = trail if found is None or trail is None else found.also(trail)
+            if found is None:
+                return None
+        if writes:
+            written = max(written or 0, _written_end(action, made))
+    return found
+
+
+def _before_written(made: Lifetime, at: Action, doing: Sequence[Action]) -> Trail | None:
+    """Return where scratch memory of a layer may lie in the map that it writes: behind all that is written by then."""
+    before = [action for action in doing[made.first : at.number + 1] if made.value in action.touched.writes]
+    if not before or made.first < 0 or not all(_is_alone(action, True) for action in doing[made.first : at.number + 1]):
+        return None
+    written = layout.aligned(max(_written_end(action, made) for action in before))
+    most = layout.aligned(made.size_bytes)
+    return Trail(-most, layout.ALIGNMENT_BYTES, -written) if written < most else None
+
+
+def _behind_read(read: Lifetime, size_bytes: int, at: Action, doing: Sequence[Action]) -> Trail | None:
+    """Return where scratch memory of a layer may lie in a map that it reads: in bytes that neither it nor a later layer
+    reads, the last ones of which there are enough."""
+    later = doing[at.number : read.last + 1]
+    if read.value in activations.read_by(_layer(at)) or read.last >= len(doing):  # all of it is read
+        return None
+    if not all(_is_alone(action, True) and read.value not in action.touched.writes for action in later):
+        return None
+    needed = np.zeros(read.size_bytes + 1, bool)
+    needed[-1] = True
+    for action in later:
+        needed[:-1] |= _read_bytes(action, read)
+    ends = np.flatnonzero(needed)
+    begins = np.concatenate([[0], ends[:-1] + 1])
+    alignment = layout.ALIGNMENT_BYTES
+    for begin, end in zip(begins[::-1].tolist(), ends[::-1].tolist()):
+        least, most = layout.aligned(begin), (end - size_bytes) // alignment * alignment
+        if least <= most:
+            return Trail(-most, alignment, -least)
+    return None
+
+
+def _is_alone(action: Action, is_layer: bool) -> bool:
+    """Say whether an action takes no longer than its turn; is_layer: and computes on the host."""
+    return action.begin == action.end == action.number and (not is_layer or accel.is_layer(action.op))
+
+
+def _layer(action: Action) -> accel.Layer:
+    assert accel.is_layer(action.op), action.op.operation.name
+    return action.op
+
+
+def _read_bytes(action: Action, life: Lifetime) -> np.ndarray:
+    """Return which bytes of a map a layer reads."""
+    parts = [value for value in activations.read_by(_layer(action)) if whole(value) == life.value]
+    found = np.zeros(life.size_bytes, bool)
+    for part in parts:
+        found |= layout.bytes_covered(part.type, life.size_bytes)
+    return found
+
+
+def _written_end(action: Action, life: Lifetime) -> int:
+    """Return the byte behind the last one of a map that a layer writes."""
+    covered = layout.bytes_covered(accel.output(_layer(action)).type, life.size_bytes)
+    return int(np.flatnonzero(covered)[-1]) + 1

@@ -4,9 +4,12 @@ This trusts no lifetime. It does what the machine does: a layer takes the bytes 
 whoever had them, and whoever reads must still have all of its own.
 """
 
-from collections.abc import Iterator
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
 from mlir import ir
 from mlir.dialects import func
 
@@ -14,7 +17,7 @@ from htvm.dialects import accel
 from htvm.dialects.execution import Outline, Outstanding
 
 from . import activations, layout
-from .actions import touched_by
+from .actions import touched_by, whole
 from .trails import trails_of_buffers
 
 
@@ -28,7 +31,7 @@ class Region:
     begin: int
     end: int
 
-    def overlaps(self, other: "Region") -> bool:
+    def overlaps(self, other: Region) -> bool:
         return self.memory == other.memory and self.begin < other.end and other.begin < self.end
 
 
@@ -60,29 +63,17 @@ def regions(function: func.FuncOp) -> dict[ir.Value, Region]:
 
 
 def conflicts(function: func.FuncOp) -> Iterator[Conflict]:
-    """Yield every read of bytes that were taken or never written, in order of execution."""
+    """Yield every read of bytes that were taken or never written, in order of execution.
+
+    Layers on the host touch the bytes that their operands are views of, commands all of a buffer.
+    """
     places = regions(function)
     is_result = ["accel.result" in each for each in activations.attributes_of_arguments(function)]
     inputs = [value for value, is_out in zip(function.arguments, is_result, strict=True) if not is_out]
     results = [value for value, is_out in zip(function.arguments, is_result, strict=True) if is_out]
-    owned: list[Region] = []
-    taken: dict[ir.Value, tuple[Region, str]] = {}
-
-    def take(region: Region, node: str) -> None:
-        """Give a region its bytes; who had any of them has lost its own."""
-        if region in owned:  # another part of it is written
-            return
-        for other in [other for other in owned if other.overlaps(region)]:
-            taken[other.value] = (region, node)
-            owned.remove(other)
-        owned.append(region)
-
-    def missing(layer: ir.OpView | None, region: Region) -> Iterator[Conflict]:
-        if region not in owned:
-            yield Conflict(layer, region, *taken.get(region.value, (None, "")))
-
+    owners = Owners.of(places)
     for value in inputs:
-        take(places[value], "")
+        owners.take(value, slice(None), "")
     outline, outstanding = Outline.of(function), Outstanding()
     touched = [touched_by(action.op) for action in outline.actions]
     for event in outline.steady():
@@ -90,20 +81,84 @@ def conflicts(function: func.FuncOp) -> Iterator[Conflict]:
         node = accel.node(layer)
         for ended in outstanding.see(event):  # what a copy or launch uses is its own until it has ended
             for value in touched[ended.action.number].all:
-                yield from missing(ended.action.op, places[value])
+                yield from owners.missing(ended.action.op, value)
         for value in own.used:
-            take(places[value], node)
+            owners.take(value, slice(None), node)
+        outputs = {value: _part(layer, value, [accel.output(layer)]) for value in own.writes if accel.is_layer(layer)}
         for value in own.reads:
-            yield from missing(layer, places[value])
-            for output in map(places.__getitem__, own.writes):
-                if places[value].overlaps(output) and not _may_replace(layer, places[value], output):
-                    yield Conflict(layer, places[value], output, node)
+            part = _part(layer, value, layer.operands)
+            yield from owners.missing(layer, value, part)
+            for output in own.writes:
+                written = outputs.get(output, slice(None))
+                if _meet(places[value], part, places[output], written) and not _may_replace(
+                    layer, places[value], places[output]
+                ):
+                    yield Conflict(layer, places[value], places[output], node)
         for value in own.writes:
-            take(places[value], node)
+            owners.take(value, outputs.get(value, slice(None)), node)
         for value in own.used:
-            yield from missing(layer, places[value])
+            yield from owners.missing(layer, value)
     for value in results:
-        yield from missing(None, places[value])
+        yield from owners.missing(None, value)
+
+
+Part = np.ndarray | slice
+"""Bytes of a region: which of them, or all."""
+
+
+@dataclass(frozen=True)
+class Owners:
+    """Who has each byte of each memory: numbers of regions, from 1 on; 0: nobody. nodes: by which it was written."""
+
+    places: dict[ir.Value, Region]
+    numbers: dict[ir.Value, int]
+    bytes: dict[str, np.ndarray]
+    nodes: dict[int, tuple[Region, str]]
+
+    @staticmethod
+    def of(places: dict[ir.Value, Region]) -> Owners:
+        sizes: dict[str, int] = {}
+        for region in places.values():
+            sizes[region.memory] = max(sizes.get(region.memory, 0), region.end)
+        arrays = {memory: np.zeros(size, np.int32) for memory, size in sizes.items()}
+        return Owners(places, {value: number for number, value in enumerate(places, 1)}, arrays, {})
+
+    def take(self, value: ir.Value, part: Part, node: str) -> None:
+        """Give a buffer bytes of its place; who had any of them has lost them."""
+        self._of(self.places[value])[part] = self.numbers[value]
+        self.nodes[self.numbers[value]] = (self.places[value], node)
+
+    def missing(self, layer: ir.OpView | None, value: ir.Value, part: Part = slice(None)) -> Iterator[Conflict]:
+        """Yield a conflict if a buffer lacks bytes of its place."""
+        region = self.places[value]
+        had = self._of(region)[part]
+        lost = had[had != self.numbers[value]]
+        if lost.size:
+            yield Conflict(layer, region, *self.nodes.get(int(lost.max()), (None, "")))
+
+    def _of(self, region: Region) -> np.ndarray:
+        return self.bytes[region.memory][region.begin : region.end]
+
+
+def _part(op: ir.OpView, value: ir.Value, operands: Iterable[ir.Value]) -> Part:
+    """Return the bytes of a buffer that an operation touches by some of its operands."""
+    parts = [each for each in operands if whole(each) == value]
+    if not accel.is_layer(op) or value in parts:
+        return slice(None)
+    size_bytes = layout.size_bytes(value.type)
+    return np.any([layout.bytes_covered(each.type, size_bytes) for each in parts], axis=0)
+
+
+def _meet(one: Region, part: Part, other: Region, other_part: Part) -> bool:
+    """Say whether parts of two regions have bytes in common."""
+    if not one.overlaps(other):
+        return False
+    both = range(max(one.begin, other.begin), min(one.end, other.end))
+    found = np.ones(len(both), bool)
+    for region, which in ((one, part), (other, other_part)):
+        if not isinstance(which, slice):
+            found &= which[both.start - region.begin : both.stop - region.begin]
+    return bool(found.any())
 
 
 def _may_replace(layer: ir.OpView, source: Region, output: Region) -> bool:

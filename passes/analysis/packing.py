@@ -84,13 +84,14 @@ def fits(items: Sequence[Item], size: int) -> bool:
 
 def loads(items: Sequence[Item], trails: Trails) -> Iterator[tuple[int, int]]:
     """Yield (time, units needed at it) for each time at which an item begins, in order."""
-    saved: dict[int, int] = {}
-    for (read, made), trail in trails.items():
-        saved[made] = max(saved.get(made, 0), trail.saved(items[read].size, items[made].size))
+    saved = {pair: trail.saved(items[pair[0]].size, items[pair[1]].size) for pair, trail in trails.items()}
     for time in sorted({item.first for item in items}):
-        live = [number for number, item in enumerate(items) if item.first <= time <= item.last]
-        shared = (saved.get(number, 0) for number in live if items[number].first == time)
-        yield time, sum(items[number].size for number in live) - sum(shared)
+        live = {number for number, item in enumerate(items) if item.first <= time <= item.last}
+        shared: dict[int, int] = {}
+        for (read, made), size in saved.items():
+            if read in live and made in live:
+                shared[made] = max(shared.get(made, 0), size)
+        yield time, sum(items[number].size for number in live) - sum(shared.values())
 
 
 def _peak(items: Sequence[Item], offsets: Sequence[int]) -> int:
@@ -122,9 +123,9 @@ def _greedy(items: Sequence[Item], trails: Trails, order: Sequence[int]) -> tupl
         partners: list[int] = []
         for other in met:
             if (other, number) in trails:
-                partners.append(placed[other] - trails[other, number].distance)
+                partners += [placed[other] - gap for gap in _ends(trails[other, number])]
             if (number, other) in trails:
-                partners.append(placed[other] + trails[number, other].distance)
+                partners += [placed[other] + gap for gap in _ends(trails[number, other])]
         same = [
             placed[other] for other in met if IN_PLACE in (trails.get((other, number)), trails.get((number, other)))
         ]
@@ -135,6 +136,11 @@ def _greedy(items: Sequence[Item], trails: Trails, order: Sequence[int]) -> tupl
             if offset >= 0 and all(_fits(items, trails, number, offset, other, placed[other]) for other in met)
         )
     return tuple(placed[number] for number in range(len(items)))
+
+
+def _ends(trail: Trail) -> list[int]:
+    """Return the least and the largest distance of a trail, where there is one."""
+    return [trail.distance] if trail.most is None else [trail.distance, trail.most]
 
 
 def _reordered(items: Sequence[Item], trails: Trails, seed: Packing) -> Packing:
@@ -165,7 +171,7 @@ def _solve(items: Sequence[Item], trails: Trails, seed: Packing, limit: float) -
     """Look for a packing better than `seed`, down to its lower bound."""
     from .constraint_program import ConstraintProgram, IntVar  # slow to load, and seldom needed
 
-    numbers = [number for trail in trails.values() for number in (trail.distance, trail.multiple)]
+    numbers = [number for trail in trails.values() for number in (*_ends(trail), trail.multiple)]
     unit = reduce(gcd, [*(item.size for item in items), *numbers])
     model = ConstraintProgram()
     peak = model.integer(-(-seed.lower_bound // unit), seed.peak // unit)
@@ -197,6 +203,8 @@ def _solve(items: Sequence[Item], trails: Trails, seed: Packing, limit: float) -
                     else:
                         model.add(gap == 0).only_enforce_if(over)
                         exact.append(over)
+                    if trail.most is not None:
+                        model.add(gap <= (trail.most - trail.distance) // unit).only_enforce_if(over)
                     ways.append(over)
             model.at_least_one(ways)
     scale = len(exact) + 1  # of equals, the one in which most is worked on in place: a reshape in place is no copy

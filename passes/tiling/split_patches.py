@@ -16,7 +16,8 @@
     ..
 
 Stage    tiled
-Reads    the layers that a function begins with; what constants leave of the memory (analysis/room.py)
+Reads    the layers that a function begins with; what constants leave of the memory (analysis/room.py); the layer at the
+         peak of the activations
 Writes   these layers, one for each patch of rows, and copies of the rows between two patches; nothing is computed twice
 Needs    bufferize-layers before it; the order of the layers is fixed. A function with commands stays as it is
 Fails    never: what does not fit in patches either is for plan-memory to report
@@ -24,10 +25,15 @@ Fails    never: what does not fit in patches either is for plan-memory to report
 Slices are views, and what later layers read is written where it stays: neither costs a copy. Of all numbers of layers
 and of patches it takes the fewest steps with which the activations fit, or else what lacks least; they are tried on a
 copy of the module, with the memory plan that plan-memory makes. Steps that do the same share their code (backend/c).
+
+Where all fits, a layer at the peak that reads a network's input of several planes is cut if that saves its scratch
+memory: what it collects of the first rows lies where its output is not written yet, of the last ones in a plane's rows
+that are not read any more (analysis/liveness.py). That costs a call, and no copy.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from math import prod
@@ -43,10 +49,15 @@ from htvm.dialects import accel, inserted
 from htvm.dialects.accel import Purpose
 
 from ..analysis import activations, layout, patches, room
+from ..analysis.actions import actions
 from ..analysis.constants import constant_bytes
 from ..analysis.liveness import lifetimes, overlaps, packed_items
 from ..analysis.packing import Item, Trails, loads, pack
 from ..analysis.patches import ROWS, Patches
+from ..analysis.trails import trails
+
+FEW = (2, 3, 4)
+"""The numbers of patches that are tried of a layer for its scratch memory."""
 
 COUNTS = (2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 24, 32)
 """The numbers of patches that are tried."""
@@ -54,7 +65,8 @@ COUNTS = (2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 24, 32)
 
 @dataclass(frozen=True)
 class SplitPatches:
-    """Cut the first layers of each function into patches, if its activations do not fit."""
+    """Cut the first layers of each function into patches, if its activations do not fit; one, if scratch memory then
+    needs no room of its own."""
 
     name: ClassVar[str] = "split-patches"
     stages: ClassVar[tuple[str, ...]] = ("tiled",)
@@ -68,16 +80,24 @@ class SplitPatches:
         with module.location:
             for number, function in enumerate(accel.functions(module)):
                 if may_be_split(function):
-                    cut = (self.layers, self.patches) if self.layers and self.patches else self.cut(module, number)
-                    if cut is not None:
-                        split(function, *cut)
+                    self.split(module, number, function)
 
-    def cut(self, module: ir.Operation, number: int) -> tuple[int, int] | None:
+    def split(self, module: ir.Operation, number: int, function: func.FuncOp) -> None:
+        """Cut a function of a module, where that is asked for or helps."""
+        if self.layers and self.patches:
+            split(function, patches.first_layers(function)[: self.layers], self.patches)
+            return
+        needs = dict(loads(*arena(function, self.target)))
+        if (cut := self.cut(module, number, needs)) is not None:
+            split(function, patches.first_layers(function)[: cut[0]], cut[1])
+        elif (found := self.cut_of_scratch(module, number, needs)) is not None:
+            split(function, [found[0]], found[1])
+
+    def cut(self, module: ir.Operation, number: int, needs: Mapping[int, int]) -> tuple[int, int] | None:
         """Return how many layers of a function of a module become how many patches; None if it fits whole, or if what
-        comes behind the patches does not fit."""
+        comes behind the patches does not fit. needs: bytes by the number of the action that needs them."""
         constants_bytes = constant_bytes(module, self.target)[self.target.constants_in]
         function = list(accel.functions(module))[number]
-        needs = dict(loads(*arena(function, self.target)))
         room_bytes = room.arena_bytes(module, self.target, constants_bytes)
         if max(needs.values(), default=0) <= room_bytes:
             return None
@@ -93,12 +113,45 @@ class SplitPatches:
                 continue
             tried = module.clone()
             copied = list(accel.functions(tried))[number]
-            split(copied, most, count)
+            split(copied, patches.first_layers(copied)[:most], count)
             room_bytes = room.arena_bytes(module, self.target, constants_bytes, more_steps=most * count)
             lacking[most, count] = needed_bytes(copied, self.target, room_bytes) - room_bytes
             if lacking[most, count] <= 0:
                 break
         return min(lacking, key=lambda each: lacking[each], default=None)
+
+    def cut_of_scratch(
+        self, module: ir.Operation, number: int, needs: Mapping[int, int]
+    ) -> tuple[accel.Layer, int] | None:
+        """Return the layer at the peak, and in how many patches its scratch memory needs no room; or None.
+
+        needs: as for `cut`."""
+        function = list(accel.functions(module))[number]
+        peak = max(needs, key=lambda time: needs[time], default=-1)
+        layer = actions(function)[peak].op if peak >= 0 else None
+        if not isinstance(layer, accel.Conv2dOp) or not leaves_room(layer):
+            return None
+        place = list(activations.layers(function)).index(layer)
+        others = max((need for time, need in needs.items() if time != peak), default=0)
+        found: dict[int, int] = {1: needs[peak]}
+        for count in FEW:
+            tried = module.clone()
+            copied = list(accel.functions(tried))[number]
+            split(copied, [list(activations.layers(copied))[place]], count)
+            found[count] = pack(*arena(copied, self.target)).peak
+            if found[count] <= others:
+                break
+        best = min(found, key=lambda count: found[count])
+        return (layer, best) if best > 1 else None
+
+
+def leaves_room(layer: accel.Conv2dOp) -> bool:
+    """Say whether a layer's scratch memory has room before its input, and then between the planes of that."""
+    scratch_bytes = sum(layout.size_bytes(each.type) for each in activations.scratch_of(layer))
+    trail = trails(layer).get(layer.input)
+    has_planes = layer.input.type.shape[1] > 1 != layout.strides(layer.input.type)[1]
+    can_be_cut = has_planes and activations.is_argument(layer.input) and patches.is_cuttable(layer)
+    return can_be_cut and trail is not None and 0 < scratch_bytes <= trail.distance
 
 
 def may_be_split(function: func.FuncOp) -> bool:
@@ -121,9 +174,8 @@ def needed_bytes(function: func.FuncOp, target: Soc, room_bytes: int) -> int:
     return least if least > room_bytes else pack(items, trails).peak
 
 
-def split(function: func.FuncOp, most: int, count: int) -> None:
-    """Rewrite the first layers of a function into patches, unless a kernel takes none so small."""
-    layers = patches.first_layers(function)[:most]
+def split(function: func.FuncOp, layers: Sequence[accel.Layer], count: int) -> None:
+    """Rewrite layers of a function that follow each other into patches, unless a kernel takes none so small."""
     found = Patches.of(layers, count)
     if not layers or found is None:
         return
@@ -139,6 +191,8 @@ def split(function: func.FuncOp, most: int, count: int) -> None:
     for buffer in map(accel.producer, buffers):
         if isinstance(buffer, accel.BufferOp) and not list(buffer.memref.uses):
             buffer.operation.erase()
+    if accel.ORDER_BOUND in function.attributes:  # of layers that are whole
+        del function.attributes[accel.ORDER_BOUND]
 
 
 @dataclass(frozen=True)

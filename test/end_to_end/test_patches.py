@@ -95,17 +95,6 @@ def test_random_networks_in_patches_are_exact(seed: int) -> None:
     check_poisoned(compiled, inputs, evaluate(model, inputs))
 
 
-def test_resnet8_fits_26_kb_and_computes_nothing_twice() -> None:
-    soc = htvm.load_target("rv32").with_memory("ram", 134_600)
-    whole, compiled = htvm.compile(MODELS / "resnet8.onnx"), htvm.compile(MODELS / "resnet8.onnx", soc)
-    assert compiled.project.report.memories["ram"].planned_peak_bytes <= 26_000
-    assert sum(step.macs for step in compiled.project.report.steps) == sum(
-        step.macs for step in whole.project.report.steps
-    )
-    golden = np.load(MODELS / "golden" / "resnet8_0.npz")
-    check_poisoned(compiled, {"input": golden["input"]}, {"output": golden["output.exact"]})
-
-
 TARGET = """
 from dataclasses import replace
 from htvm import load_target
@@ -116,6 +105,30 @@ flash = replace(ram, name="flash", base=ram.base + (1 << 24))
 SOC = replace(rv32, name="board", memories=(ram, flash), program_memory="flash")
 """
 """Where code does not count: a step more of so small a network is larger than what it saves."""
+
+
+@pytest.mark.slow
+def test_resnet8_fits_26_kb_and_computes_nothing_twice(tmp_path: Path) -> None:
+    (tmp_path / "board.py").write_text(TARGET)
+    whole = htvm.compile(MODELS / "resnet8.onnx")
+    compiled = htvm.compile(MODELS / "resnet8.onnx", tmp_path / "board.py", memory={"ram": 26_000})
+    assert compiled.project.report.memories["ram"].planned_peak_bytes <= 26_000
+    assert sum(step.macs for step in compiled.project.report.steps) == sum(
+        step.macs for step in whole.project.report.steps
+    )
+    golden = np.load(MODELS / "golden" / "resnet8_0.npz")
+    check_poisoned(compiled, {"input": golden["input"]}, {"output": golden["output.exact"]})
+
+
+def test_scratch_memory_of_a_first_layer_needs_no_room() -> None:
+    """Where it stands alone at the peak: MobileNetV1's first layer is three patches, and takes no copy."""
+    compiled = htvm.compile(MODELS / "mobilenet_v1.onnx")
+    steps = compiled.project.report.steps
+    assert [step.name for step in steps].count("conv0") == 3 and not any(step.inserted for step in steps[:4])
+    assert compiled.project.report.memories["ram"].planned_peak_bytes <= 37_000
+    golden = np.load(MODELS / "golden" / "mobilenet_v1_0.npz")
+    (given,), (result,) = compiled.project.inputs, compiled.project.outputs
+    check_poisoned(compiled, {given.name: golden[given.name]}, {result.name: golden[f"{result.name}.exact"]})
 
 
 def test_the_front_of_memory_is_what_smaller_memories_give(tmp_path: Path) -> None:
@@ -132,7 +145,7 @@ def test_the_front_of_memory_is_what_smaller_memories_give(tmp_path: Path) -> No
         assert line.startswith(f"{point['ram_bytes']:,} ") and f" {point['memory_bytes']} " in line
     for one, less in pairwise(points):
         assert less["ram_bytes"] < one["ram_bytes"] and less["cycles"] > one["cycles"]
-    assert whole["patches"] == 0 < last["patches"] and whole["macs"] == last["macs"] > 0
+    assert whole["layers"] < 2 <= last["layers"] and whole["macs"] == last["macs"] > 0
     least = htvm.compile(model, tmp_path / "board.py", memory={"ram": last["memory_bytes"]})
     assert least.project.report.memories["ram"].planned_peak_bytes == last["ram_bytes"]
     check_poisoned(least, inputs, evaluate(model, inputs))

@@ -31,8 +31,8 @@ class Point:
     """A program. ram_bytes: of activations, scratch memory, inputs and outputs. constant_bytes: beside them.
 
     memory_bytes: from which size of its memory on it is chosen, or one with fewer cycles; code and stack are estimates.
-    macs: multiplications. cycles: predicted, without start-up. steps: functions of C. layers, patches: how many of the
-    first layers are computed in how many patches of rows; both 0 if none is.
+    macs: multiplications. cycles: predicted, without start-up. steps: functions of C. layers, patches: how many
+    layers are computed in how many patches of rows; both 0 if none is.
     """
 
     ram_bytes: int
@@ -46,7 +46,10 @@ class Point:
 
     @property
     def how(self) -> str:
-        return f"the first {self.layers} layers in {self.patches} patches" if self.patches else "every layer whole"
+        if not self.patches:
+            return "every layer whole"
+        layers = "1 layer" if self.layers == 1 else f"the first {self.layers} layers"
+        return f"{layers} in {self.patches} patches"
 
     def facts(self) -> dict[str, Any]:
         """Return the point as JSON has it."""
@@ -76,7 +79,9 @@ class MemoryFront:
     def text(self) -> str:
         """Return the front as a terminal shows it."""
         first = self.points[0]
-        rows = [("RAM", f"--memory {self.memory}=", "MACs", "cycles predicted", "constants", "steps", "how")]
+        rows: list[tuple[str, ...]] = [
+            ("RAM", f"--memory {self.memory}=", "MACs", "cycles predicted", "constants", "steps", "how")
+        ]
         for each in self.points:
             counts = (each.ram_bytes, each.memory_bytes, each.macs, each.cycles, each.constant_bytes, each.steps)
             percent = 100 * (each.cycles / max(first.cycles, 1) - 1)
