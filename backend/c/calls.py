@@ -63,7 +63,7 @@ class Text:
         function, arguments = command.function, [expression(each, names) for each in command.places]
         if command.job and command.is_placed_late:
             self.copy_job(command.job, names)
-            function, arguments = "htvm_launch_at", ["job", *arguments]
+            function, arguments = f"{function}_at", ["job", *arguments]
         elif command.job:
             arguments = [self.descriptor(command.job, list(map(address, command.places)))]
         self.add(f"{function}({', '.join([command.unit, *arguments])});", names)

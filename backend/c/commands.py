@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from mlir import ir
 from mlir.dialects import memref, scf
 
 from htvm.backend.targets.jobs import OPERANDS, Job
-from htvm.backend.targets.soc import Route, Soc
+from htvm.backend.targets.soc import Route, Soc, is_driven
 from htvm.backend.targets.soc import operands as operands_of
 from htvm.dialects import accel
 from htvm.dialects.copies import Runs
@@ -101,12 +102,16 @@ class Commands:
             for name in OPERANDS
         ]
         words = tuple(job.words({}, names)[: -len(OPERANDS)])
-        step.calls.append(call("htvm_launch", unit_name(self.give(op)), *places, job=words))
+        if is_driven(unit):
+            self.give(op)
+            step.calls.append(call("htvm_drive", step.drives(unit), *places, job=words))
+        else:
+            step.calls.append(call("htvm_launch", unit_name(self.give(op)), *places, job=words))
 
     def wait(self, op: accel.WaitOp, step: Step) -> None:
         """Add a wait, unless what it is for has been waited for."""
         found = self.count_of(op.token)
-        if found is None:
+        if found is None or found.unit in self.driven:
             return
         last = found.number.at({loop.index: loop.times - 1 for loop in self.loops}).constant
         if self.loops or last > self.waited[found.unit]:
@@ -249,16 +254,21 @@ class Commands:
 
     def definitions(self) -> str:
         """Return the macros that the calls use: units and memories by name."""
-        bases = {engine.name: engine.base for engine in self.soc.accelerators}
+        bases = {engine.name: engine.base for engine in self.soc.accelerators if not is_driven(engine)}
         bases |= {dma.name: dma.base for dma in self.soc.dmas}
-        lines = [f"#define {unit_name(unit)} {bases[unit]:#010x}u" for unit in self.given]
+        lines = [f"#define {unit_name(unit)} {bases[unit]:#010x}u" for unit in self.given if unit in bases]
         lines += [f"#define {each.macro} {each.address:#010x}u" for each in self.memories.values()]
         return "/* Registers of the units, and memories that only they address. */\n" + "\n".join(lines) + "\n"
 
     @property
     def units(self) -> list[str]:
-        """The C names of the units that are given commands."""
-        return [unit_name(unit) for unit in self.given]
+        """The C names of the units that are given commands, and count them: not those with a driver."""
+        return [unit_name(unit) for unit in self.given if unit not in self.driven]
+
+    @cached_property
+    def driven(self) -> frozenset[str]:
+        """The accelerators with a driver: what they are given has ended when the call returns."""
+        return frozenset(engine.name for engine in self.soc.accelerators if is_driven(engine))
 
 
 def copies(dma: str, to: Place, from_: Place, loops: Sequence[tuple[int, int, int]], run: int) -> Iterator[Command]:

@@ -35,6 +35,9 @@ REQUANT = "htvm_requant.h"
 ELEMENTWISE = Header("htvm_elementwise.h", 112)
 """Element-wise layers, and copies."""
 
+DRIVER = Header("htvm_driver.h", 208)
+"""Calls of accelerators' drivers: geometry, and the driver's arguments."""
+
 STEPS_STACK_BYTES = 176
 """What NAME_run, a step and the copies of its jobs' descriptors take of the stack, without kernels."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from mlir import ir
 from mlir.dialects import func
@@ -16,13 +17,13 @@ from htvm.backend.kernels.elements import Array, ElementType
 from htvm.backend.kernels.fields import Fields
 from htvm.backend.kernels.requant import Requant
 from htvm.backend.kernels.spec import KernelCall, KernelSpec, Macro
-from htvm.backend.targets.soc import HOST
+from htvm.backend.targets.soc import HOST, Driven
 from htvm.dialects import accel
 
 from . import values
 from .constants import Constants
 from .convolution import Linear
-from .headers import STEPS_STACK_BYTES, Header
+from .headers import DRIVER, STEPS_STACK_BYTES, Header
 from .syntax import (
     AddressOf,
     Argument,
@@ -104,7 +105,7 @@ class Step:
     that the step is, if it is not a layer alone. parameters: for each activation its declaration, by value. body:
     statements. calls: what follows them, given to other units. scratch_bytes: of the arena, while the step runs. held:
     buffers in memories that the host does not address. packed: the constants that have the weights of its jobs.
-    kernel_spec: the kernel of a linear layer.
+    kernel_spec: the kernel of a linear layer, or the driver of its accelerator.
     """
 
     number: int
@@ -157,7 +158,7 @@ class Step:
 
     @property
     def foreign_kernel(self) -> str | None:
-        """The kernel from outside that computes the layer; None if htvm's own does, or an accelerator."""
+        """The kernel or driver from outside that computes the layer; None if htvm's own does, or an accelerator."""
         return self.kernel_spec.name if self.kernel_spec is not None and self.kernel_spec.origin else None
 
     @property
@@ -245,6 +246,17 @@ class Step:
             return name
         helpers = [self.defined(spec, helper) for helper in call.helpers]
         return self.defined(spec, call.macro, helpers)
+
+    def drives(self, engine: Driven) -> str:
+        """Return the name of the function that calls the driver of an accelerator for a job."""
+        spec = engine.driver
+        if self.kernel_spec is None:
+            self.summary += f", driver {spec.name} of {Path(spec.origin).name}"
+        self.shared.used[spec.name] = self.kernel_spec = spec
+        self.shared.add(Header(spec.header, spec.stack_bytes))
+        self.shared.add(DRIVER)
+        self.shared.kernels[engine.function] = KernelFunction("DRIVER", engine.function, engine.macro_arguments)
+        return engine.function
 
     def defined(self, spec: KernelSpec, macro: Macro, more: Sequence[str] = ()) -> str:
         """Return the name of the function that a macro of a kernel's header makes."""

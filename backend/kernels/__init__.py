@@ -28,7 +28,7 @@ from .trails import Trail, Walk, in_steps, pixels
 
 __all__ = [
     "ConstantArray", "KernelCall", "KernelError", "KernelSpec", "Linear", "Macro", "Plan", "Site", "Trail", "Walk",
-    "Window", "found", "in_steps", "installed", "known", "load", "own", "pixels", "register",
+    "Window", "check", "found", "in_steps", "installed", "known", "load", "own", "pixels", "register",
 ]  # fmt: skip
 
 ENTRY_POINT_GROUP = "htvm.kernels"
@@ -67,7 +67,7 @@ def installed() -> dict[str, KernelSpec]:
         if not isinstance(item, KernelSpec):
             raise KernelError(f"{what}: is {item!r}, expected a htvm.kernels.KernelSpec")
         spec = replace(item, origin=item.origin or origin)
-        _check([spec], what)
+        check([spec], what)
         every[spec.name] = spec
     return every
 
@@ -100,7 +100,7 @@ def load(path: str | os.PathLike[str]) -> tuple[str, ...]:
     specs = [replace(spec, origin=spec.origin or str(path)) for spec in _specs(_module(path))]
     if not specs:
         raise KernelError(f"{path}: describes no kernel: no variable holds a htvm.kernels.KernelSpec")
-    _check(specs, str(path))
+    check(specs, str(path))
     for spec in specs:
         _registered[spec.name] = spec
     return tuple(spec.name for spec in specs)
@@ -111,7 +111,7 @@ def register(given: Iterable[str | os.PathLike[str] | KernelSpec]) -> tuple[str,
     names: list[str] = []
     for each in given:
         if isinstance(each, KernelSpec):
-            _check([each], f"kernel '{each.name}'")
+            check([each], f"kernel '{each.name}'")
             _registered[each.name] = each
             names.append(each.name)
         else:
@@ -143,7 +143,7 @@ def _specs(module: ModuleType) -> list[KernelSpec]:
     return held
 
 
-def _check(specs: list[KernelSpec], what: str) -> None:
+def check(specs: list[KernelSpec], what: str) -> None:
     """Raise KernelError with all that is wrong with descriptions."""
     problems = [f"{what}: {problem}" for spec in specs for problem in _problems(spec)]
     names = [spec.name for spec in specs]

@@ -288,13 +288,23 @@ class KernelSpec:
             return [*self.plans(layer)]
         if self.why_not(layer):
             return []
-        packed = self._asked("pack", lambda: np.asarray(self.pack(layer.weights)))
+        return [Plan(self.name, self.estimate(layer), self.packed(layer.weights).nbytes, self.scratch_of(layer))]
+
+    def packed(self, weights: Array) -> Array:
+        """Return weights [K, C, R, S] as the function reads them, one axis. Raises KernelError for another type."""
+        packed = self._asked("pack", lambda: np.ascontiguousarray(self.pack(weights))).reshape(-1)
         if packed.dtype.name not in PACKED_TYPES:
             wanted = f"expected one of {', '.join(PACKED_TYPES)}"
             raise KernelError(f"{self.origin}: kernel '{self.name}': pack gives elements of {packed.dtype}, {wanted}")
-        instructions = self._asked("cost", lambda: max(1, round(float(self.cost(layer)))))
-        scratch_bytes = self._asked("scratch_bytes", lambda: int(self.scratch_bytes(layer)))
-        return [Plan(self.name, instructions, packed.nbytes, scratch_bytes)]
+        return packed
+
+    def estimate(self, layer: Linear) -> int:
+        """Return the cost of a layer, 1 at least."""
+        return self._asked("cost", lambda: max(1, round(float(self.cost(layer)))))
+
+    def scratch_of(self, layer: Linear) -> int:
+        """Return the bytes of the scratch memory of a layer."""
+        return self._asked("scratch_bytes", lambda: int(self.scratch_bytes(layer)))
 
     def _asked(self, field_name: str, answer: Callable[[], T]) -> T:
         """Return what a function of the description answers. Raises KernelError that names it if it fails."""
@@ -316,7 +326,7 @@ class KernelSpec:
         """Return the call of a layer."""
         if self.call is not None:
             return self.call(site)
-        packed = np.ascontiguousarray(self._asked("pack", lambda: self.pack(site.weights))).reshape(-1)
+        packed = self.packed(site.weights)
         weights = ConstantArray("weights", PACKED_TYPES[packed.dtype.name].c, packed)
         return KernelCall(
             fields=linear_fields(site.conv, site.requant),

@@ -15,6 +15,7 @@ from htvm.dialects.accel import Layout
 if TYPE_CHECKING:
     import numpy as np
 
+    from htvm.backend.kernels import KernelSpec
     from htvm.backend.targets.jobs import Form, Job, JobStep, Range
     from htvm.backend.targets.violations import Violation
 
@@ -147,6 +148,27 @@ class KeepsSums(Accelerator, Protocol):
         channels: Range | None = None,
     ) -> np.ndarray:
         """Return the packed weights of some outputs, and of the input channels that a tile sums up, if not all."""
+        ...
+
+
+class Driven(KeepsSums, Protocol):
+    """An accelerator whose jobs are calls of a function of C, its driver (engines/driver_engine.py).
+
+    driver: the description. function, macro_arguments: the function of C that calls it for a job, and what
+    HTVM_DEFINE_DRIVER (htvm_driver.h) takes behind that name. Its registers are the driver's business.
+    """
+
+    @property
+    def driver(self) -> KernelSpec: ...
+
+    @property
+    def function(self) -> str: ...
+
+    @property
+    def macro_arguments(self) -> tuple[str, ...]: ...
+
+    def computes(self, job: Job) -> bool:
+        """Say whether the driver computes a tile, not lowered."""
         ...
 
 
@@ -464,6 +486,11 @@ def operands(engine: Accelerator) -> dict[str, Operand]:
 def keeps_sums(engine: object) -> TypeGuard[KeepsSums]:
     """Say whether an engine is one that keeps sums; validated: it has all members then. Faster than isinstance."""
     return hasattr(engine, "sums")
+
+
+def is_driven(engine: object) -> TypeGuard[Driven]:
+    """Say whether an engine's jobs are calls of a driver."""
+    return hasattr(engine, "driver")
 
 
 def sums_bytes(engine: Accelerator, job: Job) -> int:

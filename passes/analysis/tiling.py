@@ -19,7 +19,7 @@ from functools import cached_property
 
 from htvm.backend.targets.engines import launches
 from htvm.backend.targets.jobs import Job, Layout, Range
-from htvm.backend.targets.soc import Accelerator, Route, Soc, keeps_sums, operands, sums_bytes
+from htvm.backend.targets.soc import Accelerator, Driven, Route, Soc, is_driven, keeps_sums, operands, sums_bytes
 from htvm.backend.targets.violations import AtMost, Bytes, Described, MapIn, OneOf, PartOf, Subject, Violation
 
 from .layout import aligned
@@ -31,6 +31,7 @@ from .tiles import (
     balanced,
     channel_ranges,
     counted,
+    counts_of_sizes,
     different,
     input_layout,
     pieces,
@@ -239,7 +240,13 @@ class Search:
             and 1 <= columns <= width
             and self.is_cut_where_dense(outputs, rows, columns)
             and self.is_cut_inside(rows, columns)
+            and (not is_driven(self.engine) or self.is_computed(self.engine, outputs, rows, columns))
         )
+
+    def is_computed(self, engine: Driven, outputs: int, rows: int, columns: int) -> bool:
+        """Say whether a driver computes each tile of these sizes."""
+        tiles = counts_of_sizes(self.job, outputs, rows, columns)
+        return all(engine.computes(tile.job) for tile, _ in tiles)
 
     def is_cut_inside(self, rows: int, columns: int) -> bool:
         """Say whether every tile reads some of the map: with more padding than kernel one could read only that."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 
 from htvm.backend.targets.jobs import Job
-from htvm.backend.targets.soc import Route, Soc
+from htvm.backend.targets.soc import Route, Soc, is_driven
 
 
 class Timeline:
@@ -45,10 +45,12 @@ class Timeline:
         return self.run(engine, self.soc.figures.job_cycles(engine, job))
 
     def run(self, engine: str, cycles: int) -> int:
-        """Start a job that takes so many cycles; return when it ends."""
+        """Start a job that takes so many cycles; return when it ends. A driver keeps the host until then."""
         self.now += self.soc.host.launch_cycles
         end = max(self.now, self.free_at[engine]) + cycles
         self.free_at[engine] = end
+        if is_driven(self.soc.engine(engine)):
+            self.now = end
         return end
 
     def wait(self, end: int) -> None:

@@ -208,6 +208,12 @@ class Counter:
         account.cycles += cycles
         account.instructions += instructions
 
+    def set(self, cycles: int, instructions: int) -> None:
+        """Make this the run's cycles and instructions so far; the difference is the current step's."""
+        account = self.record.account.contents
+        account.cycles += cycles - self.cycles
+        account.instructions += instructions - self.executed
+
     def step(self) -> int:
         """Return the index of the account charged now: 0 for the start-up, 1 for step 0."""
         offset = ctypes.addressof(self.record.account.contents) - ctypes.addressof(self.accounts)

@@ -27,12 +27,11 @@ from unicorn.riscv_const import UC_RISCV_REG_PC, UC_RISCV_REG_X1, UC_RISCV_REG_X
 from htvm.backend.targets.soc import Soc
 from htvm.runtime.simulator.counter import Counter
 from htvm.runtime.simulator.error import OutOfCyclesError, SimulationError
-from htvm.runtime.simulator.memories import UNDEFINED
+from htvm.runtime.simulator.memories import PAGE_BYTES, UNDEFINED
 from htvm.runtime.simulator.program import DONE, STACK_BOTTOM, STACK_TOP, START, Segment, memory_at, read_program
 from htvm.runtime.simulator.timeline import EngineTotals, Interval, RouteTotals, engine_totals, route_totals
 from htvm.runtime.simulator.units import Units
 
-PAGE_BYTES = 4096  # what Unicorn protects at once
 TRANSLATION_BYTES = 64 << 20  # of translated code; Unicorn's default is 1 GiB of addresses per machine
 DEFAULT_MAX_CYCLES = 1 << 40
 

@@ -1,16 +1,20 @@
 """The memories as transfer engines and accelerators see them: by region, with what is in them."""
 
+import ctypes
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from unicorn import Uc
+from unicorn import UC_PROT_READ, UC_PROT_WRITE, Uc
 
-from htvm.backend.targets.soc import Memory, Soc
+from htvm.backend.targets.soc import Memory, Soc, is_driven, operands
 from htvm.runtime.simulator.error import SimulationError
 from htvm.runtime.simulator.program import Program, memory_at
 
 UNDEFINED = 0xA5
 """What is in memory before anything was written to it."""
+
+PAGE_BYTES = 4096
+"""What Unicorn maps and protects at once."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +41,14 @@ class Region:
 
 
 class Private:
-    """The content of a memory that the host does not reach, and which bytes anybody has written in this run."""
+    """The content of a memory that the host does not reach, and which bytes anybody has written in this run.
 
-    def __init__(self, size_bytes: int) -> None:
-        self.content = bytearray([UNDEFINED]) * size_bytes
+    content: where it lies, if a driver reaches it; what was there is lost.
+    """
+
+    def __init__(self, size_bytes: int, content: bytearray | None = None) -> None:
+        self.content = bytearray(size_bytes) if content is None else content
+        self.content[:] = bytes([UNDEFINED]) * len(self.content)
         self.written = bytearray(size_bytes)
 
 
@@ -51,6 +59,14 @@ class Memories:
         """planned: the bytes, from offset 0, that the program may use of memories that the host does not reach."""
         self.soc, self.machine, self.program, self.planned = soc, machine, program, planned
         self.private: dict[str, Private] = {}
+        self.of_drivers = {name: self.mapped(soc.memory(name)) for name in drivers_memories(soc)}
+
+    def mapped(self, memory: Memory) -> bytearray:
+        """Let the machine reach a memory, for a driver that it executes; return the memory's bytes, in whole pages."""
+        content = bytearray(-(-memory.size_bytes // PAGE_BYTES) * PAGE_BYTES)
+        place = ctypes.addressof(ctypes.c_char.from_buffer(content))
+        self.machine.mem_map_ptr(memory.base, len(content), UC_PROT_READ | UC_PROT_WRITE, place)
+        return content
 
     def begin(self) -> None:
         """Start a run: nobody has written anything to the private memories."""
@@ -60,7 +76,8 @@ class Memories:
         """Return what is in a memory that the host does not reach: constants, if it is a far one."""
         constants = [each for each in self.program.far if memory.base <= each.address < memory.end]
         last = max((each.end - memory.base for each in constants), default=0)
-        private = Private(max(last, min(self.planned.get(memory.name, memory.size_bytes), memory.size_bytes)))
+        size_bytes = max(last, min(self.planned.get(memory.name, memory.size_bytes), memory.size_bytes))
+        private = Private(size_bytes, self.of_drivers.get(memory.name))
         for each in constants:
             first = each.address - memory.base
             private.content[first : first + len(each.data)] = each.data
@@ -123,3 +140,9 @@ class Memories:
             return None
         end = written.find(1, first, region.end)
         return Region(region.memory, first, region.end if end < 0 else end)
+
+
+def drivers_memories(soc: Soc) -> list[str]:
+    """Return the memories that only units reach, of which a driver, which the host executes, is one."""
+    named = [each.memory for engine in soc.accelerators if is_driven(engine) for each in operands(engine).values()]
+    return [name for name in dict.fromkeys(named) if not soc.memory(name).host_visible]

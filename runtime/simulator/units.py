@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from unicorn import Uc, UcError
+from unicorn import UC_HOOK_CODE, Uc, UcError
+from unicorn.riscv_const import UC_RISCV_REG_A0
 
 from htvm.backend.targets import registers
 from htvm.backend.targets.jobs import DESCRIPTOR_WORDS, Job
-from htvm.backend.targets.soc import Accelerator, Dma, Route, Soc, keeps_sums
+from htvm.backend.targets.soc import Accelerator, Dma, Driven, Route, Soc, is_driven, keeps_sums
 from htvm.runtime.simulator.counter import Counter
 from htvm.runtime.simulator.error import SimulationError
-from htvm.runtime.simulator.memories import Memories, Region
+from htvm.runtime.simulator.memories import UNDEFINED, Memories, Region
 from htvm.runtime.simulator.polling import Polling
 from htvm.runtime.simulator.program import Program
 from htvm.runtime.simulator.timeline import Interval
@@ -35,9 +36,12 @@ class Units:
         self.polling = Polling(counter)
         self.units = (
             *(TransferUnit(self, dma) for dma in soc.dmas),
-            *(AcceleratorUnit(self, engine) for engine in soc.accelerators),
+            *(DriverUnit(self, each) if is_driven(each) else AcceleratorUnit(self, each) for each in soc.accelerators),
         )
         for unit in self.units:
+            if isinstance(unit, DriverUnit):
+                unit.watch(machine, program.symbols)
+                continue
             try:
                 machine.mmio_map(unit.base, registers.SIZE_BYTES, unit.on_read, None, unit.on_write, None)
             except UcError:
@@ -311,3 +315,70 @@ class AcceleratorUnit(Unit):
         size = 0 if job.keeps else job.output_bytes
         assert output.dtype == np.uint8 and output.size == size, f"'{self.name}' has made {output.shape}"
         return [*([] if job.keeps else [output.tobytes()]), *([kept.tobytes()] if sums else [])]
+
+
+class DriverUnit(AcceleratorUnit):
+    """An accelerator whose driver the host executes, in no time: a job takes what the cost model says.
+
+    made: what the driver has written of a job's operands. began, before: instructions when it was called, and what the
+    memories held that it reaches beside the host's.
+    """
+
+    def __init__(self, units: Units, engine: Driven) -> None:
+        self.function = engine.function
+        self.made: list[bytes] = []
+        self.began = 0
+        self.before: dict[str, bytes] = {}
+        super().__init__(units, engine)
+
+    def watch(self, machine: Uc, symbols: Mapping[str, int]) -> None:
+        """Have the machine say when the driver begins and ends, if the program calls it."""
+        for name, event in (("begins", self.on_begin), ("ends", self.on_end)):
+            address = symbols.get(f"{self.function}_{name}")
+            if address is not None:
+                machine.hook_add(UC_HOOK_CODE, event, None, address, address)
+
+    def on_begin(self, machine: Uc, *_: object) -> None:
+        """Unicorn's hook before the driver is called."""
+        try:
+            self.units.polling.forget()
+            self.set(registers.JOB, machine.reg_read(UC_RISCV_REG_A0))
+            self.began = self.units.counter.executed
+            self.before = {name: bytes(content) for name, content in self.units.memories.of_drivers.items()}
+        except SimulationError as error:
+            self.units.counter.stop(error)
+
+    def on_end(self, *_: object) -> None:
+        """Unicorn's hook behind the driver's return."""
+        try:
+            self.end_call(self.work[0])
+        except SimulationError as error:
+            self.units.counter.stop(error)
+
+    def end_call(self, work: Work) -> None:
+        """Take what the driver has written, and let the job's cycles pass."""
+        self.check_strays(work)
+        memories, counter = self.units.memories, self.units.counter
+        self.made = [memories.read(region) for region in work.writes]
+        for region in work.writes:
+            if region.memory.host_visible:  # it is there when the job has ended
+                memories.write(region, bytes([UNDEFINED]) * region.size_bytes)
+        counter.set(work.interval.end_cycle, self.began)
+        self.units.polling.wait_cycles[counter.step()] += work.interval.cycles
+        self.units.now()
+
+    def check_strays(self, work: Work) -> None:
+        """Raise SimulationError if the driver has written something else than its output and scratch memory."""
+        for name, before in self.before.items():
+            changed = np.frombuffer(before, np.uint8) != np.frombuffer(self.units.memories.of_drivers[name], np.uint8)
+            for region in work.writes:
+                if region.memory.name == name:
+                    changed[region.first : region.end] = False
+            if (places := np.flatnonzero(changed)).size:
+                first, end = int(places[0]), int(places[-1]) + 1
+                own = ", ".join(map(str, work.writes))
+                raise SimulationError(f"the driver of {work} has written {name}[{first}:{end}], expected {own} only")
+
+    def result(self, job: Job, inputs: Sequence[bytes], weights: bytes, sums: bytes = b"") -> list[bytes]:
+        """Return what the driver has written."""
+        return self.made

@@ -48,7 +48,7 @@ LIBRARY = {
 
 MAY_IMPORT = {
     "dialects": set(),
-    "backend.targets": {"dialects"},
+    "backend.targets": {"dialects", "backend.kernels", "runtime"},
     "backend.kernels": {"dialects"},
     "passes": {"dialects", "backend.targets", "backend.kernels"},
     "import_onnx": {"dialects"},

@@ -1,0 +1,65 @@
+"""A driver compiled for this computer, so that `htvm test-engine` can call it."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from collections.abc import Sequence
+from functools import cache
+from importlib import resources
+
+import numpy as np
+
+import htvm.backend.kernels as kernels
+from htvm.backend.kernels.spec import KernelError, KernelSpec
+from htvm.runtime.interrupts import run_child, scratch_folder
+
+OPTIONS = ("-std=c99", "-O1", "-shared", "-fPIC", "-nostdlib", "-fno-sanitize=undefined")
+
+
+class DriverLibrary:
+    """The function that htvm_driver.h defines for a driver, in this process."""
+
+    def __init__(self, driver: KernelSpec, macro: str, function: str) -> None:
+        """Compile the driver with the clang of `ziglang`. Raises KernelError if it is not C that this computer runs."""
+        what = f"{driver.origin}: driver '{driver.name}'"
+        if assembly := [name for name in driver.sources if not name.endswith(".c")]:
+            raise KernelError(f"{what}: {', '.join(assembly)} is assembly, expected C: only `htvm run` executes that")
+        text = f'#include "{driver.header}"\n#include "htvm_driver.h"\n\n{macro}\n\n'
+        text += f"void htvm_call({PARAMETERS})\n{{\n    {function}(job, x, constants, scratch, y);\n}}\n"
+        with scratch_folder() as folder:
+            for header in (resources.files("htvm.runtime") / "kernels").iterdir():
+                if header.name.endswith(".h"):
+                    (folder / header.name).write_text(header.read_text(encoding="utf-8"), encoding="utf-8")
+            source, library = folder / "call.c", folder / "driver.so"
+            source.write_text(text, encoding="utf-8")
+            own = kernels.folder(driver)
+            files = [str(source), *(str(own / name) for name in driver.sources)]
+            compiler = [
+                sys.executable,
+                "-m",
+                "ziglang",
+                "cc",
+                *OPTIONS,
+                *(flag for flag in driver.flags if not flag.startswith("-m")),
+            ]
+            done = run_child([*compiler, f"-I{own}", f"-I{folder}", *files, "-o", str(library)])
+            if done.returncode:
+                raise KernelError(f"{what}: cannot be compiled for this computer\n{done.stderr.strip()}")
+            self.function = ctypes.CDLL(str(library)).htvm_call
+
+    def call(
+        self, job: Sequence[int], x: np.ndarray, constants: np.ndarray, scratch: np.ndarray, y: np.ndarray
+    ) -> None:
+        """Compute a job. job: its words. Other arrays are bytes; scratch and y are written."""
+        words = np.array(job, np.uint32)
+        self.function(*(ctypes.c_void_p(each.ctypes.data) for each in (words, x, constants, scratch, y)))
+
+
+PARAMETERS = "const uint32_t *job, const void *x, const void *constants, void *scratch, void *y"
+
+
+@cache
+def of(driver: KernelSpec, macro: str, function: str) -> DriverLibrary:
+    """Return the library of a driver, compiled once. macro: what defines `function`."""
+    return DriverLibrary(driver, macro, function)
