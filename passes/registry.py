@@ -7,14 +7,11 @@ are passes: `htvm-opt --load-pass-plugin my_passes.py`, `htvm.load_passes("my_pa
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import importlib.util
 import inspect
 import os
 import pkgutil
 import re
-import sys
 import typing
 from collections.abc import Iterator
 from dataclasses import Field, fields, is_dataclass
@@ -22,11 +19,12 @@ from enum import Enum
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
-from types import ModuleType
 from typing import Any, ClassVar, Protocol, TypeGuard, cast
 
 from mlir import ir
 from mlir.passmanager import ExternalPass
+
+from htvm.dialects import python_files
 
 from .analysis.stages import STAGES
 
@@ -113,7 +111,10 @@ def load_passes(path: str | os.PathLike[str]) -> tuple[str, ...]:
     Raises PluginError for a file that cannot be imported, that has no pass, or one with the name of another's.
     """
     path = Path(path)
-    module = _module(path)
+    try:
+        module = python_files.load(path, "passes")
+    except python_files.LoadError as error:
+        raise PluginError(str(error)) from error
     contents: list[object] = list(module.__dict__.values())
     classes: list[type] = [each for each in contents if isinstance(each, type) and each.__module__ == module.__name__]
     named = [each for each in classes if isinstance(getattr(each, "name", None), str)]
@@ -154,27 +155,6 @@ def register_pass(own: Pass | type[Pass]) -> str:
 def _text(value: object) -> str:
     """Return the value of an option as a pipeline has it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _module(path: Path) -> ModuleType:
-    """Import a Python file under a name that no other has. Raises PluginError."""
-    try:
-        name = f"htvm_pass_plugin_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
-        spec = importlib.util.spec_from_file_location(name, path)
-        if not path.is_file() or spec is None or spec.loader is None:
-            raise PluginError(f"{path}: {'is no Python file' if path.exists() else 'no such file'}")
-        module = sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
-    except PluginError:
-        raise
-    except Exception as error:  # whatever the file does when it is imported
-        place = next((frame.lineno for frame in reversed(_frames(error)) if frame.filename == str(path)), None)
-        raise PluginError(f"{path}{f':{place}' if place else ''}: {type(error).__name__}: {error}") from error
-
-
-def _frames(error: BaseException) -> list[inspect.FrameInfo]:
-    return [*inspect.getinnerframes(error.__traceback__)] if error.__traceback__ else []
 
 
 def _is_pass(item: object) -> TypeGuard[type[Pass]]:

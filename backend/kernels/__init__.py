@@ -7,14 +7,10 @@ value is a KernelSpec, or from files given to `load`, whose variables hold them:
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import importlib.util
-import inspect
 import os
 import pkgutil
 import re
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
@@ -22,6 +18,8 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import cast
+
+from htvm.dialects import python_files
 
 from .spec import ConstantArray, KernelCall, KernelError, KernelSpec, Linear, Macro, Plan, Site, Window
 from .trails import Trail, Walk, in_steps, pixels
@@ -96,8 +94,11 @@ def load(path: str | os.PathLike[str]) -> tuple[str, ...]:
 
     Raises KernelError for a file that cannot be imported, that describes no kernel, or a wrong one.
     """
-    path = Path(path)
-    specs = [replace(spec, origin=spec.origin or str(path)) for spec in _specs(_module(path))]
+    try:
+        module = python_files.load(path, "kernels")
+    except python_files.LoadError as error:
+        raise KernelError(str(error)) from error
+    specs = [replace(spec, origin=spec.origin or str(path)) for spec in _specs(module)]
     if not specs:
         raise KernelError(f"{path}: describes no kernel: no variable holds a htvm.kernels.KernelSpec")
     check(specs, str(path))
@@ -180,23 +181,3 @@ def _problems(spec: KernelSpec) -> Iterator[str]:
             return
         if not (folder(spec) / name).is_file():
             yield f"{what}: there is no file '{folder(spec) / name}'"
-
-
-def _module(path: Path) -> ModuleType:
-    """Import a Python file under a name that no other has. Raises KernelError."""
-    if not path.is_file():
-        raise KernelError(f"{path}: {'is no Python file' if path.exists() else 'no such file'}")
-    name = f"htvm_kernels_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
-    try:
-        spec = importlib.util.spec_from_file_location(name, path)
-        if spec is None or spec.loader is None:
-            raise KernelError(f"{path}: is no Python file")
-        module = sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
-    except KernelError:
-        raise
-    except (Exception, SystemExit) as error:  # whatever the file does when it is imported
-        frames = inspect.getinnerframes(error.__traceback__) if error.__traceback__ else []
-        place = next((f":{frame.lineno}" for frame in reversed(frames) if frame.filename == str(path)), "")
-        raise KernelError(f"{path}{place}: {type(error).__name__}: {error}") from error

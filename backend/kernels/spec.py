@@ -1,7 +1,7 @@
 """The description of a kernel: what it computes, what it costs, how its weights lie, and where its C is.
 
 A file describes one kernel, or few that share a header, in variables that hold a KernelSpec. htvm's own are in
-built_in/; those from outside are loaded by registry.py.
+built_in/; those from outside are loaded by the package (`load`).
 """
 
 from __future__ import annotations
@@ -241,6 +241,7 @@ class KernelSpec:
     flags: options of the compiler for `sources`.
     code_bytes: code of one more function with other types. stack_bytes: the most that a call takes of the stack.
     is_general: computes every layer of its kind, whatever scratch memory it takes.
+    orders_weights: computes convolutions whose weights are computed as well, which are put in its order before.
     least_pixels: pixels of a feature map from which on it computes one that has fewer rows, and other padding, in the
         same way, so that a layer can be cut into patches of rows; None: a layer is never cut.
     run, skip: whether a plan has these attributes: always, never or (None) both.
@@ -264,6 +265,7 @@ class KernelSpec:
     code_bytes: int = 1000
     stack_bytes: int = 256
     is_general: bool = False
+    orders_weights: bool = False
     least_pixels: int | None = None
     run: bool | None = False
     skip: bool | None = False

@@ -7,16 +7,14 @@ group `htvm.targets` whose value is a `Soc`.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import os
-import sys
 from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
-from types import ModuleType
 
 from htvm.backend.targets.soc import Soc
 from htvm.backend.targets.validation import validate
+from htvm.dialects import python_files
 
 BUILT_IN = ("rv32", "diana", "gap9")
 ENTRY_POINT_GROUP = "htvm.targets"
@@ -49,29 +47,12 @@ def load_file(path: Path) -> Soc:
     """Run a target's file and return its SOC. It may import its neighbours, as a script may, at its head."""
     if not path.is_file():
         raise ValueError(f"target file '{path}' does not exist")
-    spec = importlib.util.spec_from_file_location(f"target file {path.stem}", path)  # no name that can be imported
-    assert spec is not None and spec.loader is not None, path
-    module = importlib.util.module_from_spec(spec)
-    folder, before = str(path.resolve().parent), set(sys.modules)
-    sys.path.insert(0, folder)
-    sys.modules[spec.name] = module  # where dataclasses look for names in annotations
     try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        text = " ".join(str(error).split())
-        raise ValueError(f"target file '{path}' fails: {type(error).__name__}: {text}") from error
-    finally:
-        sys.path.remove(folder)
-        for name in set(sys.modules) - before:  # another folder may have neighbours of the same names
-            if is_in(sys.modules[name], folder):
-                del sys.modules[name]
+        module = python_files.load(path, "target")
+    except python_files.LoadError as error:
+        line = f" (line {error.line})" if error.line else ""
+        raise ValueError(f"target file '{path}' fails: {error.reason}{line}") from error
     return replace(checked(getattr(module, "SOC", None), f"target file '{path}'"), file=str(path))
-
-
-def is_in(module: ModuleType, folder: str) -> bool:
-    """Say whether a module's file is in a folder, or below."""
-    file = getattr(module, "__file__", None)
-    return isinstance(file, str) and Path(folder) in Path(file).resolve().parents
 
 
 def checked(found: object, where: str) -> Soc:

@@ -304,7 +304,8 @@ def ordered_when_running(layer: accel.Weighted) -> Plan:
     outputs, *window = layer.weights.type.shape
     weights = -(-outputs // BLOCK) * BLOCK * prod(window) * layout.element_bytes(layer.weights.type)
     windows = 2 * prod(window) * layout.element_bytes(layer.input.type)
-    return Plan("collected", instructions=0, data_bytes=0, scratch_bytes=weights + windows)
+    (kernel,) = (each.name for each in kernels.own().values() if each.orders_weights)
+    return Plan(kernel, instructions=0, data_bytes=0, scratch_bytes=weights + windows)
 
 
 def write(layer: accel.Layer, plan: Plan) -> None:

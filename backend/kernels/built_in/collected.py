@@ -34,6 +34,7 @@ KERNEL = KernelSpec(
     least_pixels=1,
     header="htvm_conv2d.h",
     is_general=True,
+    orders_weights=True,
     plans=plans,
     call=lambda site: conv2d_call(site, is_collected=True),
     trail=trail,

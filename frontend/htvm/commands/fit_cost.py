@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict
 
-from htvm.commands.arguments import add_cc, add_output, add_seed, count, kernel_file, say, write_json
-from htvm.commands.test_kernel import chosen, shapes
+from htvm.commands.arguments import add_output, say, write_json
+from htvm.commands.test_kernel import add_layers, checked, text
 
 EXAMPLES = """\
 examples:
@@ -23,37 +23,25 @@ LAYERS = 24
 
 
 def add_arguments(to: argparse.ArgumentParser) -> None:
-    to.add_argument("file", type=kernel_file, metavar="FILE", help="a Python file that describes kernels")
-    to.add_argument("--kernel", metavar="NAME", help="only this one of its kernels")
-    to.add_argument("--shapes", nargs="+", default=[], metavar="S", help="layers to fit to, in place of random ones")
-    to.add_argument("--layers", type=count, default=LAYERS, metavar="N", help=f"random layers (default: {LAYERS})")
-    add_seed(to)
-    add_cc(to)
+    add_layers(to, "fit to", LAYERS)
     add_output(to, "the numbers")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from htvm.backend import kernels
-    from htvm.commands.test_kernel import text
     from htvm.verification.kernel_cost import fit
-    from htvm.verification.kernels import check_kernel
 
     found: dict[str, object] = {}
     is_sound = True
-    for name in chosen(arguments, "htvm fit-cost"):
-        spec = kernels.found(name)
-        check = check_kernel(
-            spec, arguments.layers, arguments.seed, shapes(arguments, spec, "htvm fit-cost"), arguments.cc
-        )
+    for check in checked(arguments, "htvm fit-cost"):
         if not check.is_sound:
             is_sound = False
             say(arguments, text(check))
             continue
         cost = fit(check.measured)
-        found[name] = asdict(cost) | {"layers": check.layers}
+        found[check.kernel] = asdict(cost) | {"layers": check.layers}
         say(
             arguments,
-            f"{name}: of {check.layers} layers, at most {100 * cost.largest_error:.0f} % off\n    {cost}\n"
+            f"{check.kernel}: of {check.layers} layers, at most {100 * cost.largest_error:.0f} % off\n    {cost}\n"
             f"  times {cost.scale:.2f}: the estimates of htvm's own kernels for them, as a share of what they take",
         )
     write_json(arguments.json, found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -31,28 +32,38 @@ PROBLEMS = 5
 
 
 def add_arguments(to: argparse.ArgumentParser) -> None:
-    to.add_argument("file", type=kernel_file, metavar="FILE", help="a Python file that describes kernels")
-    to.add_argument("--kernel", metavar="NAME", help="only this one of its kernels")
-    to.add_argument("--shapes", nargs="+", default=[], metavar="S", help="layers to test with, in place of random ones")
-    to.add_argument("--layers", type=count, default=LAYERS, metavar="N", help=f"random layers (default: {LAYERS})")
-    add_seed(to)
-    add_cc(to)
+    add_layers(to, "test with", LAYERS)
     add_output(to, "what was found")
 
 
-def run(arguments: argparse.Namespace) -> int:
-    from htvm.backend import kernels
-    from htvm.verification.kernels import check_kernel
+def add_layers(to: argparse.ArgumentParser, purpose: str, layers: int) -> None:
+    """Add the file of kernels, and which of them are tested with which layers. purpose: what the layers are for."""
+    to.add_argument("file", type=kernel_file, metavar="FILE", help="a Python file that describes kernels")
+    to.add_argument("--kernel", metavar="NAME", help="only this one of its kernels")
+    help = f"layers to {purpose}, in place of random ones"
+    to.add_argument("--shapes", nargs="+", default=[], metavar="S", help=help)
+    to.add_argument("--layers", type=count, default=layers, metavar="N", help=f"random layers (default: {layers})")
+    add_seed(to)
+    add_cc(to)
 
-    checks: list[KernelCheck] = []
-    for name in chosen(arguments, "htvm test-kernel"):
-        spec = kernels.found(name)
-        named = shapes(arguments, spec, "htvm test-kernel")
-        checks.append(check_kernel(spec, arguments.layers, arguments.seed, named, arguments.cc))
+
+def run(arguments: argparse.Namespace) -> int:
+    checks = list(checked(arguments, "htvm test-kernel"))
     write_json(arguments.json, {"kernels": [asdict(check) | {"sound": check.is_sound} for check in checks]})
     for check in checks:
         say(arguments, text(check))
     return 0 if all(check.is_sound for check in checks) else 1
+
+
+def checked(arguments: argparse.Namespace, command: str) -> Iterator[KernelCheck]:
+    """Yield what is found about each kernel that the arguments name."""
+    from htvm.backend import kernels
+    from htvm.verification.kernels import check_kernel
+
+    for name in chosen(arguments, command):
+        spec = kernels.found(name)
+        named = shapes(arguments, spec, command)
+        yield check_kernel(spec, arguments.layers, arguments.seed, named, arguments.cc)
 
 
 def shapes(arguments: argparse.Namespace, spec: KernelSpec, command: str) -> list[LayerSample]:
