@@ -42,6 +42,15 @@ STEPS_STACK_BYTES = 176
 """What NAME_run, a step and the copies of its jobs' descriptors take of the stack, without kernels."""
 
 
+def parameters(header: str, kind: str) -> str:
+    """Return the parameters of the functions that HTVM_DEFINE_<kind> of a header of htvm's defines, as C."""
+    text = (resources.files("htvm.runtime") / "kernels" / header).read_text(encoding="utf-8")
+    found = re.search(rf"#define HTVM_DEFINE_{kind}\(name[^)]*\)[\\\s]*HTVM_SHARED void name\(([^)]*)\)", text)
+    if found is None:
+        raise ValueError(f"{header} has no HTVM_DEFINE_{kind} that defines one function")
+    return " ".join(found[1].replace("\\", " ").split())
+
+
 def is_own(name: str) -> bool:
     """Say whether htvm has a header of a name."""
     return (resources.files("htvm.runtime") / "kernels" / name).is_file()

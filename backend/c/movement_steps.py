@@ -37,10 +37,10 @@ def copy(
 
 @writes(accel.ConcatOp)
 def concat(step: Step, layer: accel.ConcatOp) -> None:
+    inputs = [step.reads(value, f"x{number}") for number, value in enumerate(layer.inputs)]
     y, y_steps, axis = step.writes(step.output), strides(step.output), layer.axis.value
     start = 0
-    for number, value in enumerate(layer.inputs):
-        x = step.reads(value, f"x{number}")
+    for number, (value, x) in enumerate(zip(layer.inputs, inputs)):
         copy(step, f"part_{number}", x, y + start * y_steps[axis], (shape(value), strides(value), y_steps))
         start += shape(value)[axis]
 
@@ -54,7 +54,7 @@ def pad(step: Step, layer: accel.PadOp) -> None:
     kept = [size + min(a, 0) + min(b, 0) for size, a, b in zip(shape(layer.input), low, high, strict=True)]
     to = sum(max(a, 0) * stride for a, stride in zip(low, y_steps, strict=True))
     first = sum(max(-a, 0) * stride for a, stride in zip(low, x_steps, strict=True))
-    fill = step.kernel(ELEMENTWISE, "FILL", element_type(step.output))
+    fill = step.own_kernel(ELEMENTWISE, "FILL", element_type(step.output))
     step.call(fill, int(np.prod(shape(step.output))), int(layer.value.value), y)
     if min(kept) > 0:
         axes = kept, x_steps, y_steps

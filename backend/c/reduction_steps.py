@@ -40,7 +40,7 @@ def pool2d(step: Step, layer: accel.Pool2dOp) -> None:
         return
     requant, counts = Requant.of(layer), np.array(list(accel.present(layer.counts, "counts")), np.int32)
     types = y_type, requant.form
-    if has_words(layer):
+    if by_words(step, layer):
         kernel = step.kernel(POOL2D_WORDS, "POOL2D_SUM_WORDS", bytes_of(layer), *types)
     else:
         kernel = step.kernel(POOL2D, "POOL2D_SUM", x_type, *types)
@@ -55,7 +55,7 @@ def _window_fields(step: Step, layer: accel.Pool2dOp) -> dict[str, Field]:
     _, *x_steps = strides(layer.input)
     _, *y_steps = strides(step.output)
     size, kernel, (pad_top, pad_left, _, _) = [height, width], list(layer.kernel), layer.pads
-    if kernel == size and not any(layer.pads) and has_words(layer):
+    if kernel == size and not any(layer.pads) and by_words(step, layer):
         size = kernel = [1, height * width]
     return {
         "channels": channels,
@@ -68,6 +68,11 @@ def _window_fields(step: Step, layer: accel.Pool2dOp) -> dict[str, Field]:
         "x_c x_h x_w": x_steps,
         "y_c y_h y_w": y_steps,
     }
+
+
+def by_words(step: Step, layer: accel.Pool2dOp) -> bool:
+    """Say whether htvm_pool2d_words.h sums a map up; it may be another kernel's to sum up."""
+    return has_words(layer) and step.host_kernel is None
 
 
 def has_words(layer: accel.Pool2dOp) -> bool:

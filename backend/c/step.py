@@ -13,6 +13,7 @@ from pathlib import Path
 from mlir import ir
 from mlir.dialects import func
 
+from htvm.backend import kernels
 from htvm.backend.kernels.elements import Array, ElementType
 from htvm.backend.kernels.fields import Fields
 from htvm.backend.kernels.requant import Requant
@@ -20,7 +21,7 @@ from htvm.backend.kernels.spec import KernelCall, KernelSpec, Macro
 from htvm.backend.targets.soc import HOST, Driven
 from htvm.dialects import accel
 
-from . import values
+from . import headers, values
 from .constants import Constants
 from .convolution import Linear
 from .headers import DRIVER, STEPS_STACK_BYTES, Header
@@ -29,7 +30,9 @@ from .syntax import (
     Argument,
     Call,
     Declaration,
+    Defined,
     KernelFunction,
+    KernelInPlace,
     KernelWrapper,
     Loops,
     Move,
@@ -55,9 +58,7 @@ class Shared:
     data: Mapping[str, Array]
     far: Mapping[str, str]
     forms: Mapping[Linear, Requant]
-    kernels: dict[str, KernelFunction | KernelWrapper] = field(
-        default_factory=dict[str, "KernelFunction | KernelWrapper"]
-    )
+    kernels: dict[str, Defined] = field(default_factory=dict[str, "Defined"])
     used: dict[str, KernelSpec] = field(default_factory=dict[str, KernelSpec])
     headers: set[str] = field(default_factory=set[str])
     functions: dict[str, str] = field(default_factory=dict[str, str])
@@ -224,11 +225,39 @@ class Step:
         return Pointer(self.shared.constants.scales(f"step_{self.number}_scales", requant, channels))
 
     def kernel(self, header: Header, kind: str, *arguments: ElementType | str | int, more: Sequence[str] = ()) -> str:
-        """Return the name of the function that the macro HTVM_DEFINE_<kind> of a kernel header makes.
+        """Return the name of the function that the macro HTVM_DEFINE_<kind> of a kernel header makes, or of the one
+        from outside that takes its place.
 
         arguments: of the macro; a string X is the enumerator HTVM_X. more: functions that follow from the others, and
         are not part of the name.
         """
+        if self.host_kernel is not None:
+            return self.in_place_of(self.host_kernel, header, kind, arguments)
+        return self.own_kernel(header, kind, *arguments, more=more)
+
+    @property
+    def host_kernel(self) -> KernelSpec | None:
+        """The kernel from outside that computes a layer which is neither conv2d nor dense; None if htvm's own does."""
+        named = accel.attribute(self.layer, accel.HOST_KERNEL, ir.StringAttr)
+        return None if named is None else kernels.found(named.value)
+
+    def in_place_of(
+        self, spec: KernelSpec, header: Header, kind: str, arguments: Sequence[ElementType | str | int]
+    ) -> str:
+        """Return the name of the function of a kernel from outside in the place of htvm's own."""
+        constants = tuple(_macro_argument(each) for each in arguments if not isinstance(each, ElementType))
+        name = "_".join(["htvm_run", spec.name, kind, *(each.removeprefix("HTVM_") for each in constants)]).lower()
+        self.shared.used[spec.name] = self.kernel_spec = spec
+        self.shared.headers.add(header.name)
+        self.shared.add(Header(spec.header, spec.stack_bytes))
+        parameters = headers.parameters(header.name, kind)
+        self.shared.kernels[name] = KernelInPlace(name, spec.function, parameters, constants)
+        return name
+
+    def own_kernel(
+        self, header: Header, kind: str, *arguments: ElementType | str | int, more: Sequence[str] = ()
+    ) -> str:
+        """Return the name of the function that a macro of htvm's makes."""
         words = [x.short if isinstance(x, ElementType) else str(x).lower() for x in arguments]
         name = "_".join(["htvm_run", kind.lower(), *words])
         self.shared.add(header)
@@ -260,7 +289,7 @@ class Step:
 
     def defined(self, spec: KernelSpec, macro: Macro, more: Sequence[str] = ()) -> str:
         """Return the name of the function that a macro of a kernel's header makes."""
-        return self.kernel(Header(spec.header, spec.stack_bytes), macro.kind, *macro.arguments, more=more)
+        return self.own_kernel(Header(spec.header, spec.stack_bytes), macro.kind, *macro.arguments, more=more)
 
     def struct(self, c_type: str, name: str, fields: Fields) -> AddressOf:
         """Define a constant struct in the function; return its address."""

@@ -201,6 +201,21 @@ class KernelFunction:
 
 
 @dataclass(frozen=True)
+class KernelInPlace:
+    """A function in the place of one of htvm's: it calls that of a kernel with the same arguments, and some more."""
+
+    name: str
+    function: str
+    parameters: str
+    more: tuple[str, ...]
+
+    def __str__(self) -> str:
+        names = [each.split()[-1].lstrip("*") for each in self.parameters.split(",")]
+        call = f"{self.function}({', '.join([*names, *self.more])});"
+        return f"HTVM_SHARED void {self.name}({self.parameters})\n{{\n{INDENT}{call}\n}}"
+
+
+@dataclass(frozen=True)
 class KernelWrapper:
     """A function that calls that of a kernel, which is inlined if its header says so.
 
@@ -219,3 +234,7 @@ class KernelWrapper:
             f"    const void *scales, void *scratch, {y} *y)\n{{\n"
             f"    {self.function}(layer, x, weights, scales, scratch, y, HTVM_{self.output});\n}}"
         )
+
+
+Defined: TypeAlias = KernelFunction | KernelInPlace | KernelWrapper
+"""The definition of a function that steps call."""

@@ -1,4 +1,4 @@
-"""htvm.backend.kernels: which kernels the host has for conv2d and dense layers, and where they are from.
+"""htvm.backend.kernels: which kernels the host has, and where they are from.
 
 htvm's own: every KernelSpec in a module of built_in/. Others come from entry points in the group `htvm.kernels`, whose
 value is a KernelSpec, or from files given to `load`, whose variables hold them: `htvm compile --kernels my_kernels.py`,
@@ -21,12 +21,28 @@ from typing import cast
 
 from htvm.dialects import python_files
 
-from .spec import ConstantArray, KernelCall, KernelError, KernelSpec, Linear, Macro, Plan, Site, Window
+from .spec import (
+    LINEAR_OPS,
+    OTHER_OPS,
+    ConstantArray,
+    KernelCall,
+    KernelError,
+    KernelSpec,
+    Layer,
+    Linear,
+    Macro,
+    Plan,
+    Site,
+    Tensor,
+    Window,
+    no_scratch,
+)
 from .trails import Trail, Walk, in_steps, pixels
 
 __all__ = [
-    "ConstantArray", "KernelCall", "KernelError", "KernelSpec", "Linear", "Macro", "Plan", "Site", "Trail", "Walk",
-    "Window", "check", "found", "in_steps", "installed", "known", "load", "own", "pixels", "register",
+    "LINEAR_OPS", "OTHER_OPS", "ConstantArray", "KernelCall", "KernelError", "KernelSpec", "Layer", "Linear", "Macro",
+    "Plan", "Site", "Tensor", "Trail", "Walk", "Window", "check", "found", "in_steps", "installed", "known", "load",
+    "own", "pixels", "register",
 ]  # fmt: skip
 
 ENTRY_POINT_GROUP = "htvm.kernels"
@@ -34,10 +50,6 @@ ENTRY_POINT_GROUP = "htvm.kernels"
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 SOURCES = (".c", ".S")
-
-OPS = ("conv2d", "dense")
-"""The operations that kernels compute."""
-
 
 _registered: dict[str, KernelSpec] = {}
 """Kernels from files and programs, by name."""
@@ -163,8 +175,14 @@ def _problems(spec: KernelSpec) -> Iterator[str]:
         yield f"{what}: htvm has a kernel of this name; choose another, such as 'my_{spec.name}'"
     if not spec.function and spec.call is None:
         yield f"{what}: has no function, expected the name of the C function that computes a layer"
-    if wrong := [op for op in spec.ops if op not in OPS]:
-        yield f"{what}: ops has {', '.join(map(repr, wrong))}, expected some of {', '.join(OPS)}"
+    if wrong := [op for op in spec.ops if op not in (*LINEAR_OPS, *OTHER_OPS)]:
+        expected = f"expected some of {', '.join(LINEAR_OPS)}, or some of {', '.join(OTHER_OPS)}"
+        yield f"{what}: ops has {', '.join(map(repr, wrong))}, {expected}"
+    linear = [op for op in spec.ops if op in LINEAR_OPS]
+    if linear and len(linear) < len(spec.ops):
+        yield f"{what}: ops has {', '.join(spec.ops)}, whose functions have other parameters than {linear[0]}'s"
+    if not linear and spec.scratch_bytes is not no_scratch:
+        yield f"{what}: has scratch_bytes, which only conv2d and dense have"
     for name in (spec.header, *spec.headers, *spec.sources):
         if Path(name).name != name:
             yield f"{what}: file '{name}': expected a name alone, of a file beside the description"

@@ -6,11 +6,11 @@ built_in/; those from outside are loaded by the package (`load`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from math import prod
-from typing import TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -19,6 +19,15 @@ from .elements import ELEMENT_TYPES, Array, ElementType
 from .fields import Field, Fields
 from .requant import Requant, requant_fields
 from .trails import Trail, Walk
+
+LINEAR_OPS = ("conv2d", "dense")
+"""The operations that are sums of products with constant weights; conv2d also with groups, or depthwise."""
+
+OTHER_OPS = (
+    "add", "argmax", "concat", "convert_layout", "layer_norm", "lookup", "matmul", "maximum", "minimum", "mul", "pad",
+    "pool2d", "reshape", "softmax", "take", "threshold", "transpose", "weighted_sum",
+)  # fmt: skip
+"""The other operations that the host computes."""
 
 RANGES = {"i8": (-128, 127), "ui8": (0, 255)}
 """The values of inputs of 8 bits, by type."""
@@ -114,6 +123,37 @@ class Linear:
         one_run = channels == 1 or x_c == 1
         gapless = columns == 1 or (x_w == channels and self.dilations[1] == 1)
         return self.groups == 1 and one_run and gapless
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """An activation or constant of a layer. type: MLIR's, such as "i8". strides: in elements."""
+
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    type: str
+
+
+Attribute: TypeAlias = "int | bool | str | tuple[int, ...]"
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer that is neither conv2d nor dense, such as "add" or "pool2d", on tensors.
+
+    attributes: those of the operation that are numbers, lists of them or words, by name ("kind": "max"); "requant" is
+    the form, a name of htvm_output, such as "NARROW".
+    """
+
+    op: str
+    inputs: tuple[Tensor, ...]
+    output: Tensor
+    attributes: Mapping[str, Attribute]
+
+    @property
+    def elements(self) -> int:
+        """Of the output."""
+        return prod(self.output.shape)
 
 
 @dataclass(frozen=True)
@@ -213,14 +253,26 @@ class KernelError(ValueError):
 T = TypeVar("T")
 
 
-def nothing(_: Linear) -> Iterator[str]:
+def nothing(_: Any) -> Iterator[str]:
     """Violate no rule."""
     yield from ()
 
 
+def no_scratch(_: Linear) -> int:
+    """Need no memory."""
+    return 0
+
+
+def ten_instructions(layer: Linear | Layer) -> float:
+    """Guess a cost: for each product, or each element of inputs and output."""
+    if isinstance(layer, Linear):
+        return 10.0 * layer.macs
+    return 10.0 * (layer.elements + sum(prod(each.shape) for each in layer.inputs))
+
+
 @dataclass(frozen=True)
 class KernelSpec:
-    """A kernel of the host for conv2d and dense layers.
+    """A kernel of the host: for conv2d and dense layers, or for layers of other operations.
 
     name: small letters, digits and underscores.
     header: the C header with the function `function`, or with the macro that `call` names.
@@ -229,9 +281,15 @@ class KernelSpec:
                       Y *y, htvm_output output)
         with `scales` and `output` for htvm_requantize (htvm_requant.h). If it is HTVM_KERNEL in the header, it is
         specialised for each value of `output`.
-    ops: the operations of accel that it computes, of "conv2d" and "dense".
-    types: of input, weights and output; None for any that kernels know.
-    violations: yields why the kernel does not compute a layer, beyond `ops` and `types`; a sentence each.
+        Of other operations it takes the place of the function that htvm has: with its arguments, then those of its
+        macro that are no element types, such as the form of requantisation (HTVM_DEFINE_ADD and the like).
+    ops: the operations of accel that it computes: of LINEAR_OPS, or of OTHER_OPS.
+    types: of input, weights and output; None for any that kernels know. Of other operations the first is that of all
+        inputs, the second means nothing.
+    violations: yields why the kernel does not compute a layer, beyond `ops` and `types`; a sentence each. It and `cost`
+        are given a Linear, of other operations a Layer.
+    in_place: of other operations, whether it reads each element before it writes that in its place of the output, so
+        that this may be where an input is.
     cost: estimated instructions for a layer. Right in comparison with the other kernels' is enough.
     pack: weights [K, C, R, S] in the order in which the kernel reads them, of the type that it reads.
     scratch_bytes: memory that the kernel uses beside its operands, aligned to 4 bytes; what it holds before is random.
@@ -252,18 +310,19 @@ class KernelSpec:
     name: str
     header: str
     function: str = ""
-    ops: tuple[str, ...] = ("conv2d", "dense")
+    ops: tuple[str, ...] = LINEAR_OPS
     types: tuple[str, str, str] | None = ("i8", "i8", "i8")
-    violations: Callable[[Linear], Iterable[str]] = nothing
-    cost: Callable[[Linear], float] = lambda layer: 10.0 * layer.macs
+    violations: Callable[[Any], Iterable[str]] = nothing
+    cost: Callable[[Any], float] = ten_instructions
     pack: Callable[[Array], Array] = np.ravel
-    scratch_bytes: Callable[[Linear], int] = lambda _: 0
+    scratch_bytes: Callable[[Linear], int] = no_scratch
     trail: Callable[[Walk], Trail | None] = lambda _: None
     sources: tuple[str, ...] = ()
     headers: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
     code_bytes: int = 1000
     stack_bytes: int = 256
+    in_place: bool = False
     is_general: bool = False
     orders_weights: bool = False
     least_pixels: int | None = None
@@ -273,15 +332,17 @@ class KernelSpec:
     call: Callable[[Site], KernelCall] | None = field(default=None)
     origin: str = ""
 
-    def why_not(self, layer: Linear) -> list[str]:
+    def why_not(self, layer: Linear | Layer) -> list[str]:
         """Return why the kernel does not compute a layer; nothing if it does."""
-        if self.plans is not None:
+        if layer.op not in self.ops:
+            return [f"op is {layer.op}, expected {' or '.join(self.ops)}"]
+        if self.plans is not None and isinstance(layer, Linear):
             return [] if any(True for _ in self.plans(layer)) else ["it has no way to compute such a layer"]
-        reasons = [] if layer.op in self.ops else [f"op is {layer.op}, expected {' or '.join(self.ops)}"]
-        found = (layer.in_type, layer.weights_type, layer.out_type)
-        for what, one, wanted in zip(("input", "weights", "output"), found, self.types or found, strict=True):
-            if one != wanted:
-                reasons.append(f"{what} is {one}, expected {wanted}")
+        reasons = [
+            f"{what} is {one}, expected {wanted}"
+            for what, one, wanted in zip(("input", "weights", "output"), types_of(layer), self.types or (None,) * 3)
+            if wanted is not None and one != wanted and not (what == "weights" and isinstance(layer, Layer))
+        ]
         return reasons or self._asked("violations", lambda: [*self.violations(layer)])
 
     def plans_of(self, layer: Linear) -> list[Plan]:
@@ -300,7 +361,7 @@ class KernelSpec:
             raise KernelError(f"{self.origin}: kernel '{self.name}': pack gives elements of {packed.dtype}, {wanted}")
         return packed
 
-    def estimate(self, layer: Linear) -> int:
+    def estimate(self, layer: Linear | Layer) -> int:
         """Return the cost of a layer, 1 at least."""
         return self._asked("cost", lambda: max(1, round(float(self.cost(layer)))))
 
@@ -337,6 +398,13 @@ class KernelSpec:
             types=(site.x, PACKED_TYPES[packed.dtype.name], site.y),
             window=Window.BYTES if site.has_scratch else Window.NULL,
         )
+
+
+def types_of(layer: Linear | Layer) -> tuple[str, str, str]:
+    """Return the element types of input, weights and output; of a layer with several inputs all that there are."""
+    if isinstance(layer, Linear):
+        return layer.in_type, layer.weights_type, layer.out_type
+    return " and ".join(dict.fromkeys(each.type for each in layer.inputs)), "", layer.output.type
 
 
 PACKED_TYPES = {each.numpy: each for each in ELEMENT_TYPES.values()}

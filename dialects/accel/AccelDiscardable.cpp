@@ -110,6 +110,7 @@ constexpr Rule ofOperations[] = {
     {"arena_room", "bytes by memory, integers of at least 0", isEach<isCount>},
     {"data_bytes", "an integer of at least 0", isCount},
     {"form", "#accel.form<..>", isForm},
+    {"host_kernel", "the name of a kernel (a string)", isNameOfKernel},
     {"inexact", "#accel.inexact<..>", isInexact},
     {"inner", "the name alone", isUnit},
     {"inserted", "#accel.inserted<..>", isInserted},

@@ -39,6 +39,9 @@ KERNELS_ATTRIBUTE = "accel.kernels"
 PINNED_KERNEL = "accel.pinned_kernel"
 """Attribute of a layer before choose-kernels: the name of the kernel that a plan wants for it."""
 
+HOST_KERNEL = "accel.host_kernel"
+"""Attribute of a layer on the host that is neither conv2d nor dense: the kernel from outside that computes it."""
+
 MEMORY = "accel.memory"
 """Attribute of a layer on an accelerator: the memory that what it makes is in, if that is not the host's."""
 WEIGHTS_MEMORY = "accel.weights_memory"

@@ -28,6 +28,9 @@ def trails(layer: accel.Layer) -> dict[ir.Value, Trail]:
 
 def trails_by(layer: accel.Layer, kernel: str | None) -> dict[ir.Value, Trail]:
     """Return the same for a convolution by a kernel that it may not have yet; None if that is not known."""
+    replaced = accel.attribute(layer, accel.HOST_KERNEL, ir.StringAttr)
+    if replaced is not None and not kernels.found(replaced.value).in_place:
+        return {}
     found = dict.fromkeys(in_place.overwritable(layer), IN_PLACE)
     if isinstance(layer, accel.Conv2dOp) and kernel is not None:
         trail = convolution_trail(layer, kernel)

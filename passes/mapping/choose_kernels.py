@@ -10,7 +10,7 @@ Reads    shapes, layouts, element types and weights; a `kernel` that is there al
          `accel.options`, and in `accel.kernels` the kernels from outside that it may choose; the
          `accel.pinned_kernel` of layers
 Writes   `kernel`, `run`, `skip`, `scratch_bytes`, `accel.data_bytes` and `accel.instructions`, which is an estimate, of
-         conv2d and dense on the host
+         conv2d and dense on the host; `accel.host_kernel` of other layers that a kernel from outside computes
 Needs    assign-layouts before it: which windows can be read in place depends on it
 Fails    where a plan wants a kernel that there is not, or that does not compute the layer
 
@@ -40,12 +40,12 @@ from mlir.passmanager import ExternalPass
 
 import htvm.backend.kernels as kernels
 from htvm.backend.kernels.scalar import BLOCK
-from htvm.backend.kernels.spec import KernelSpec, Linear, Plan
-from htvm.backend.targets.engines.host import INSTRUCTIONS
+from htvm.backend.kernels.spec import KernelSpec, Layer, Linear, Plan
+from htvm.backend.targets.engines.host import CYCLES_PER_INSTRUCTION, INSTRUCTIONS, HostEngine
 from htvm.backend.targets.soc import HOST, Soc
 from htvm.dialects import accel
 
-from ..analysis import activations, layout, linear_kernels, room, working_set
+from ..analysis import activations, layout, linear_kernels, other_layers, room, working_set
 from ..analysis.linear_kernels import DATA_BYTES
 
 MOST_DATA = 1.6
@@ -102,6 +102,9 @@ class ChooseKernels:
                     this_pass.signal_pass_failure()
                     return
             candidates = kernels.candidates(accel.kernels(module))
+            if not replace_others(module, candidates):
+                this_pass.signal_pass_failure()
+                return
             plans: Plans = {}
             for layer, linear in linears.items():
                 pinned = accel.attribute(layer, accel.PINNED_KERNEL, ir.StringAttr)
@@ -150,6 +153,38 @@ class ChooseKernels:
         return Budget(min(most_bytes, room_bytes), 0.0 if self.most_data or wanted else LEAST_GAIN)
 
 
+def replace_others(module: ir.Operation, candidates: Sequence[KernelSpec]) -> bool:
+    """Write the kernels from outside of the host's layers that are neither conv2d nor dense; say whether all is well.
+
+    A plan's kernel, or the cheapest of those that compute the layer, if its estimate is below that of the layer.
+    """
+    is_well = True
+    for layer in accel.layers(module):
+        if isinstance(layer, accel.Conv2dOp | accel.DenseOp) or accel.engine(layer) != HOST:
+            continue
+        attributes = layer.operation.attributes
+        pinned = accel.attribute(layer, accel.PINNED_KERNEL, ir.StringAttr)
+        able = [each for each in candidates if each.origin and accel.op_name(layer) in each.ops]
+        if pinned is None and not able:
+            continue
+        facts = other_layers.read(layer)
+        if pinned is not None:
+            del attributes[accel.PINNED_KERNEL]
+            found = kernels.known().get(pinned.value)
+            if found is None or found.why_not(facts):
+                layer.operation.location.emit_error(not_for(facts, pinned.value))
+                is_well = False
+                continue
+        else:
+            costs = {each: each.estimate(facts) for each in able if not each.why_not(facts)}
+            found = min(costs, key=costs.__getitem__, default=None)
+            if found is None or costs[found] * CYCLES_PER_INSTRUCTION >= HostEngine().cycles(layer, None):
+                continue
+        attributes[accel.HOST_KERNEL] = ir.StringAttr.get(found.name)
+        attributes[INSTRUCTIONS] = accel.integer(found.estimate(facts))
+    return is_well
+
+
 @dataclass(frozen=True)
 class Budget:
     """Bytes that the constants of all layers may take, and what each byte more than the least must gain."""
@@ -192,11 +227,11 @@ def pinned_plans(linear: Linear, kernel: str) -> list[Plan]:
     return every[kernel].plans_of(linear) if kernel in every else []
 
 
-def not_for(linear: Linear, kernel: str) -> str:
+def not_for(layer: Linear | Layer, kernel: str) -> str:
     """Say why a layer does not get the kernel that a plan wants for it."""
     if kernel not in kernels.known():
         return kernels.unknown(kernel)
-    reasons = "".join(f"\n  {reason}" for reason in kernels.found(kernel).why_not(linear))
+    reasons = "".join(f"\n  {reason}" for reason in kernels.found(kernel).why_not(layer))
     return f"kernel '{kernel}', which the plan wants, does not compute this layer{reasons}"
 
 

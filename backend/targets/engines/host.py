@@ -34,7 +34,7 @@ of two computed matrices, of which these networks have none, alone: 5.6 to 6.0 f
 where the kernel is not chosen yet; afterwards the kernel's estimated instructions do."""
 
 INSTRUCTIONS = "accel.instructions"
-"""Of a linear layer from choose-kernels on: what its kernel takes, by the estimates of linear_kernels.py."""
+"""Of a layer from choose-kernels on: what its kernel takes, by the kernel's estimate."""
 
 
 CORE = Host(
@@ -122,10 +122,10 @@ class HostEngine:
         layer = op.operation.opview
         assert accel.is_layer(layer), layer.operation.name
         elements = prod(accel.output(layer).type.shape)
+        instructions = accel.attribute(layer, INSTRUCTIONS, ir.IntegerAttr)
+        if instructions is not None:
+            return round(instructions.value * CYCLES_PER_INSTRUCTION)
         if isinstance(layer, accel.Weighted):
-            instructions = accel.attribute(layer, INSTRUCTIONS, ir.IntegerAttr)
-            if instructions is not None:
-                return round(instructions.value * CYCLES_PER_INSTRUCTION)
             taps = prod(layer.weights.type.shape[1:])
             is_depthwise = isinstance(layer, accel.Conv2dOp) and layer.groups.value > 1
             return round(elements * taps * (CYCLES_PER_DEPTHWISE_MAC if is_depthwise else CYCLES_PER_MAC))

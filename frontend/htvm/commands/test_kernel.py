@@ -12,13 +12,14 @@ from htvm.commands.failures import usage_error
 
 if TYPE_CHECKING:
     from htvm.backend.kernels import KernelSpec
-    from htvm.verification.kernel_layers import LayerSample
+    from htvm.verification.kernel_layers import Sample
     from htvm.verification.kernels import KernelCheck
 
 EXAMPLES = """\
 examples:
   htvm test-kernel my_kernels.py                                   random layers that the kernels compute
   htvm test-kernel my_kernels.py --shapes 16x8x8:32x3x3+1          a layer CxHxW:KxRxS[/stride][+pad][@groups]
+  htvm test-kernel my_adds.py --shapes 1x16x32x32                  of another operation: the shape of its first input
 
 Each layer is computed with random inputs and with inputs at their limits, in unaligned buffers, over its own input
 where the description has a trail, with poison in scratch memory; on the simulator, and natively under sanitizers where
@@ -66,12 +67,12 @@ def checked(arguments: argparse.Namespace, command: str) -> Iterator[KernelCheck
         yield check_kernel(spec, arguments.layers, arguments.seed, named, arguments.cc)
 
 
-def shapes(arguments: argparse.Namespace, spec: KernelSpec, command: str) -> list[LayerSample]:
+def shapes(arguments: argparse.Namespace, spec: KernelSpec, command: str) -> list[Sample]:
     """Return the layers that --shapes names."""
-    from htvm.verification.kernel_layers import parse_shape
+    from htvm.verification.kernel_layers import named
 
     try:
-        return [parse_shape(text, spec.types or ("i8", "i8", "i8")) for text in arguments.shapes]
+        return [named(text, spec) for text in arguments.shapes]
     except ValueError as error:
         usage_error(command, f"--shapes: {error}")
 
@@ -108,7 +109,8 @@ def table(check: KernelCheck) -> list[str]:
     if not check.measured:
         return []
     width = max(len(each.layer) for each in check.measured)
-    head = ("instr./MAC", "cycles/MAC", "htvm's own", "instr./MAC", "cycles/MAC", "speed", "predicted")
+    per = check.measured[0].unit
+    head = (f"instr./{per}", f"cycles/{per}", "htvm's own", f"instr./{per}", f"cycles/{per}", "speed", "predicted")
     lines = [f"  {'layer':{width}}  " + "  ".join(f"{each:>10}" for each in head)]
     for each in check.measured:
         numbers = (

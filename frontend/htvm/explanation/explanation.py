@@ -93,8 +93,8 @@ class Decision:
     kinds: what --op calls it: the operation, the operators of its nodes, and "depthwise". kernel_size, strides, groups:
     of what has them. inserted: what it is for, if no node of the ONNX file asks for it. form: in which an accelerator
     computes it, if that is not the plain one (backend/targets/forms). tiling: sizes of its tiles, and memory: where its
-    result stays, of a layer on an accelerator. kernel: what computes a linear layer on the host, and
-    skips: the input element that it does not multiply, so its time depends on the data.
+    result stays, of a layer on an accelerator. kernel: what computes a linear layer on the host,
+    or one from outside, and skips: the input element that it does not multiply, so its time depends on the data.
     """
 
     node: str
@@ -261,6 +261,7 @@ def kernel_size(layer: accel.Layer) -> tuple[int, ...]:
 
 def decision(layer: accel.Layer, soc: Soc, refits: bool, types: Mapping[str, str]) -> Decision:
     kernel = layer.operation.attributes.get("kernel")  # sizes, of a pool
+    replaced = accel.attribute(layer, accel.HOST_KERNEL, ir.StringAttr)
     tiling = accel.attribute(layer, TILING, accel.TilingAttr)
     memory = accel.attribute(layer, accel.MEMORY, ir.StringAttr)
     skips = accel.attribute(layer, "skip", ir.IntegerAttr)
@@ -280,7 +281,7 @@ def decision(layer: accel.Layer, soc: Soc, refits: bool, types: Mapping[str, str
         inserted=inserted.text(layer),
         tiling={} if tiling is None else accel.stated(tiling),
         memory=None if memory is None else memory.value,
-        kernel=kernel.value if isinstance(kernel, accel.KernelAttr) else None,
+        kernel=kernel.value if isinstance(kernel, accel.KernelAttr) else replaced and replaced.value,
         skips=None if skips is None else skips.value,
         form=None if form is None else form.kind.value,
     )

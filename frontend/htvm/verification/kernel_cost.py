@@ -2,42 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from htvm.verification.kernels import Measured
 
-TERMS = ("macs", "outputs", "batch * layer.pixels", "batch")
-"""What the formula sums over: properties of htvm.kernels.Linear."""
-
 
 @dataclass(frozen=True)
 class FittedCost:
-    """factors: of TERMS, times `scale`. largest_error: the largest relative one.
+    """factors: of what the formula sums over, times `scale`. largest_error: the largest relative one.
 
     scale: the estimates of htvm's own kernels for the same layers, as a share of what those take: with it
     choose-kernels compares alike.
     """
 
-    factors: tuple[float, ...]
+    factors: Mapping[str, float]
     largest_error: float
     scale: float
 
     def __str__(self) -> str:
         """Return the field of a description."""
-        parts = [f"{factor:.3g} * layer.{term}" for factor, term in zip(self.factors, TERMS) if factor >= 0.005]
+        used = {term: f"{factor:.3g}" for term, factor in self.factors.items() if factor >= 0.005}
+        parts = [factor if term == "1" else f"{factor} * {term}" for term, factor in used.items()]
         return f"cost=lambda layer: {' + '.join(parts) or '0'},"
 
 
 def fit(measured: Sequence[Measured]) -> FittedCost:
-    """Fit instructions as a sum over TERMS with factors of at least 0, least squares of relative errors."""
-    terms = np.array([each.terms for each in measured], float)
+    """Fit instructions as a sum over the layers' terms with factors of at least 0, least squares of relative errors."""
+    names = list(measured[0].terms)
+    terms = np.array([[each.terms[name] for name in names] for each in measured], float)
     wanted = np.array([each.instructions for each in measured], float)
     rows, ones = terms / wanted[:, None], np.ones(len(wanted))
-    used = list(range(len(TERMS)))
-    factors = np.zeros(len(TERMS))
+    used = list(range(len(names)))
+    factors = np.zeros(len(names))
     while used:
         solved = np.linalg.lstsq(rows[:, used], ones, rcond=None)[0]
         if solved.min() >= 0:
@@ -47,4 +46,4 @@ def fit(measured: Sequence[Measured]) -> FittedCost:
     error = float(np.abs(rows @ factors - 1).max())
     shares = [each.own_predicted / each.own_instructions for each in measured]
     scale = float(np.exp(np.mean(np.log(shares))))
-    return FittedCost(tuple(map(float, scale * factors)), error, scale)
+    return FittedCost(dict(zip(names, map(float, scale * factors))), error, scale)

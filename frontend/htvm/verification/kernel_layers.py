@@ -7,10 +7,13 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import prod
+from typing import TypeAlias
 
 import numpy as np
 
-from htvm.backend.kernels import KernelSpec, Linear
+from htvm.backend.kernels import LINEAR_OPS, KernelSpec, Linear
+from htvm.verification import other_layers
+from htvm.verification.other_layers import OtherSample
 
 MOST_MACS = 150_000
 MOST_TRIES = 4000
@@ -85,7 +88,34 @@ class LayerSample:
         low, high = LIMITS[self.types[0]]
         return random.Random(self.seed).choice((0, low, high, 3)) if any(self.pads) else 0
 
-    def linear(self) -> Linear:
+    @property
+    def input_shapes(self) -> tuple[tuple[int, ...], ...]:
+        if self.op == "dense":
+            return ((self.batch * self.size[1], self.channels),)
+        return ((self.batch, self.channels, *self.size),)
+
+    @property
+    def is_aligned(self) -> bool:
+        """Whether its input is aligned to words."""
+        return self.facts().has_words
+
+    @property
+    def unit(self) -> str:
+        """What the table divides by."""
+        return "MAC"
+
+    def terms(self) -> dict[str, int]:
+        """Return what its cost may depend on: properties of htvm.kernels.Linear."""
+        linear = self.facts()
+        pixels = linear.batch * linear.pixels
+        return {
+            "layer.macs": linear.macs,
+            "layer.outputs": linear.outputs,
+            "layer.batch * layer.pixels": pixels,
+            "layer.batch": linear.batch,
+        }
+
+    def facts(self) -> Linear:
         """Return the facts by which a kernel says whether it computes the layer, channels innermost."""
         taps, (height, width), (rows, columns) = self.window, self.out_size, self.size
         is_dense = self.op == "dense"
@@ -112,8 +142,8 @@ class LayerSample:
             y=(1, 0, 0) if is_dense else (1, width * k, k),
         )
 
-    def operation(self, number: int) -> tuple[list[str], str, str]:
-        """Return the lines of the layer, the type of its input and that of its result, as MLIR has them."""
+    def operation(self, number: int) -> tuple[list[str], list[str], str]:
+        """Return the lines of the layer, the types of its inputs and that of its result, as MLIR has them."""
         (x_type, w_type, y_type), rows = self.types, self.batch * self.size[1]
         is_dense = self.op == "dense"
         x = f"tensor<{rows}x{self.channels}x{x_type}>" if is_dense else (
@@ -134,7 +164,7 @@ class LayerSample:
             ]
         if y_type != "i32":
             attributes.append(self.requant())
-        read, made = (f"%x{number}", f"%y{number}") if is_dense else (f"%a{number}", f"%b{number}")
+        read, made = (f"%x{number}_0", f"%y{number}") if is_dense else (f"%a{number}", f"%b{number}")
         weights_text = f'dense<"0x{weights.tobytes().hex()}"> : {w}'
         said = ", ".join(attributes)
         lines = [
@@ -142,8 +172,8 @@ class LayerSample:
             f'{made} = accel.{self.op} {read}, %w{number} {{{said}}} : ({x}, {w}) -> {y} loc("layer_{number}")',
         ]
         if not is_dense:  # inside of a network, as inputs and outputs of one are row-major
-            lines = [_copy(f"%x{number}", read, x), *lines, _copy(made, f"%y{number}", y)]
-        return lines, x, y
+            lines = [_copy(f"%x{number}_0", read, x), *lines, _copy(made, f"%y{number}", y)]
+        return lines, [x], y
 
     def requant(self) -> str:
         """Return constants of one of the forms that htvm has, such that results differ."""
@@ -174,13 +204,18 @@ def _list(numbers: Sequence[int]) -> str:
     return ", ".join(map(str, numbers))
 
 
-def module_text(layers: Sequence[LayerSample]) -> str:
-    """Return a module of stage 'integer' in which each layer has an input and an output of its own."""
+Sample: TypeAlias = LayerSample | OtherSample
+
+
+def module_text(layers: Sequence[Sample]) -> str:
+    """Return a module of stage 'integer' in which each layer has inputs and an output of its own."""
     arguments, lines, results, types = list[str](), list[str](), list[str](), list[str]()
     for number, layer in enumerate(layers):
-        own, x, y = layer.operation(number)
+        own, x_types, y = layer.operation(number)
         low, high = LIMITS[layer.types[0]]
-        arguments.append(f'%x{number}: {x} {{accel.name = "x{number}", accel.range = array<i64: {low}, {high}>}}')
+        for at, x in enumerate(x_types):
+            held = f'{{accel.name = "x{number}_{at}", accel.range = array<i64: {low}, {high}>}}'
+            arguments.append(f"%x{number}_{at}: {x} {held}")
         lines += own
         results.append(f"%y{number}")
         types.append(y)
@@ -207,12 +242,20 @@ def parse_shape(text: str, types: tuple[str, str, str]) -> LayerSample:
     return sample
 
 
-def accepted(spec: KernelSpec, count: int, seed: int) -> tuple[list[LayerSample], list[str]]:
+def named(text: str, spec: KernelSpec) -> Sample:
+    """Return the layer that a text names for a kernel. Raises ValueError."""
+    if set(spec.ops) & set(LINEAR_OPS):
+        return parse_shape(text, spec.types or ("i8", "i8", "i8"))
+    return other_layers.named(text, spec)
+
+
+def accepted(spec: KernelSpec, count: int, seed: int) -> tuple[list[Sample], list[str]]:
     """Return random layers that a kernel computes, and reasons why it does not compute others."""
-    found: list[LayerSample] = []
+    found: list[Sample] = []
     refused: dict[str, None] = {}
-    for sample in candidates(spec, seed):
-        reasons = spec.why_not(sample.linear())
+    is_linear = bool(set(spec.ops) & set(LINEAR_OPS))
+    for sample in candidates(spec, seed) if is_linear else other_layers.candidates(spec, seed, MOST_TRIES):
+        reasons = spec.why_not(sample.facts())
         refused |= dict.fromkeys(reasons)
         if not reasons:
             found.append(sample)

@@ -21,21 +21,22 @@ from mlir import ir
 from htvm import dialects
 from htvm.backend import kernels, targets
 from htvm.backend.c import write_project
-from htvm.backend.kernels import KernelSpec, Linear, Trail
-from htvm.backend.targets.engines.host import INSTRUCTIONS
+from htvm.backend.kernels import KernelSpec, Trail
+from htvm.backend.targets.engines.host import CYCLES_PER_INSTRUCTION, INSTRUCTIONS, HostEngine
 from htvm.backend.targets.soc import Soc
 from htvm.diagnostics import CompileError
 from htvm.dialects import accel
 from htvm.dialects.semantics.interpreter import interpret
 from htvm.lowering import Pipeline
 from htvm.options import DEFAULTS
-from htvm.passes.analysis import linear_kernels
+from htvm.passes.analysis import in_place, linear_kernels
+from htvm.passes.analysis.packing import IN_PLACE
 from htvm.passes.analysis.trails import walk_of
 from htvm.project import Project
 from htvm.runtime.simulator import SimulationError
 from htvm.runtime.simulator.host import Execution, Host
 from htvm.runtime.simulator.toolchain import BuildError, toolchain
-from htvm.verification.kernel_layers import LIMITS, LayerSample, accepted, module_text
+from htvm.verification.kernel_layers import LIMITS, LayerSample, Sample, accepted, module_text
 
 TARGET = "rv32"
 POISON = 0xA5
@@ -45,33 +46,58 @@ SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno
 COMPILERS = ("clang", "gcc", "cc")
 
 ARENA = "htvm_arena"
+BYTES = ("i8", "ui8")
+OWN = "htvm's"
+"""How a kernel of htvm's is called that no KernelSpec describes."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the compiler knows of a layer: whether its inputs are words, how far its output may lie over the first one,
+    and the instructions that are predicted."""
+
+    has_words: bool
+    trail: Trail | None
+    predicted: int
 
 
 @dataclass(frozen=True)
 class Case:
-    """A layer in the project: its step, what choose-kernels read, and what is predicted.
+    """A layer in the project: its step, what is known of it, and its buffers in bytes and in their order of axes.
 
-    x_bytes, y_bytes: of its buffers. has_window: whether the step takes scratch memory, of scratch_bytes.
+    inputs: by operand; one that the layer reads twice is one.
     """
 
-    sample: LayerSample
+    sample: Sample
     number: int
     step: int
-    linear: Linear
-    trail: Trail | None
-    predicted: int
-    x_bytes: int
+    facts: Facts
+    x_bytes: tuple[int, ...]
     y_bytes: int
     scratch_bytes: int
-    x_order: tuple[int, ...]
+    x_orders: tuple[tuple[int, ...], ...]
     y_order: tuple[int, ...]
+
+    @property
+    def arguments(self) -> int:
+        """How many pointers its step takes."""
+        return len(self.x_bytes) + 1 + bool(self.scratch_bytes)
+
+    @property
+    def x_aligned(self) -> bool:
+        """Whether its inputs begin at words."""
+        return self.facts.has_words or self.sample.types[0] not in BYTES
+
+    @property
+    def y_aligned(self) -> bool:
+        return self.sample.types[2] not in BYTES
 
 
 @dataclass(frozen=True)
 class Measured:
     """What a layer takes on the simulator: by the kernel and by htvm's own; and their estimates of instructions.
 
-    terms: its products, outputs, pixels and images.
+    macs: or elements, see unit. terms: what its cost may depend on.
     """
 
     layer: str
@@ -83,7 +109,8 @@ class Measured:
     own_cycles: int
     own_predicted: int
     predicted: int
-    terms: tuple[int, int, int, int]
+    terms: Mapping[str, int]
+    unit: str = "MAC"
 
 
 @dataclass
@@ -112,21 +139,26 @@ class Image:
     """
 
     case: Case
-    x: int
+    x: tuple[int, ...]
     y: int
     window: int
     overlapping: bool
 
+    @property
+    def places(self) -> list[int]:
+        """Where the arguments of the step are, in their order."""
+        return [*self.x, self.y, *([self.window] if self.case.scratch_bytes else [])]
+
 
 def check_kernel(
-    spec: KernelSpec, count: int, seed: int, named: Sequence[LayerSample] = (), cc: str | None = None
+    spec: KernelSpec, count: int, seed: int, named: Sequence[Sample] = (), cc: str | None = None
 ) -> KernelCheck:
     """Test a kernel with random layers that it computes, or those that are named."""
     found = KernelCheck(spec.name)
     samples = list(named)
     if samples:
         for sample in samples:
-            found.problems += [f"{sample}: not computed: {reason}" for reason in spec.why_not(sample.linear())]
+            found.problems += [f"{sample}: not computed: {reason}" for reason in spec.why_not(sample.facts())]
         if found.problems:
             return found
     else:
@@ -163,7 +195,6 @@ def measured(tested: Tested, own: Tested) -> Iterator[Measured]:
         mine, theirs = (
             each.execution.steps[at.step] for each, at in ((tested, case), (own, others[case.number]))
         )  # fmt: skip
-        linear = case.linear
         yield Measured(
             str(case.sample),
             case.sample.macs,
@@ -172,16 +203,17 @@ def measured(tested: Tested, own: Tested) -> Iterator[Measured]:
             own.kernel_names[case.number],
             theirs.instructions,
             theirs.cycles,
-            others[case.number].predicted,
-            case.predicted,
-            (linear.macs, linear.outputs, linear.batch * linear.pixels, linear.batch),
+            others[case.number].facts.predicted,
+            case.facts.predicted,
+            case.sample.terms(),
+            case.sample.unit,
         )
 
 
 class Tested:
     """Layers compiled with a kernel, or by htvm's own."""
 
-    def __init__(self, samples: Sequence[LayerSample], spec: KernelSpec | None, cc: str | None) -> None:
+    def __init__(self, samples: Sequence[Sample], spec: KernelSpec | None, cc: str | None) -> None:
         self.spec, self.cc, self.compared = spec, cc, 0
         self.problems: list[str] = []
         context = dialects.context()
@@ -197,37 +229,30 @@ class Tested:
         options = DEFAULTS.having(kernels=[spec], plan=pins) if is_foreign else DEFAULTS
         way = Pipeline(self.integer, self.soc, options=options)
         scheduled = way.to("scheduled")
-        facts: dict[int, tuple[Linear, Trail | None, int]] = {}
+        facts: dict[int, Facts] = {}
         self.kernel_names: dict[int, str] = {}
         with scheduled.context:
             for layer in accel.layers(scheduled):
-                node = accel.node(layer)
-                if isinstance(layer, accel.Conv2dOp | accel.DenseOp) and node.startswith("layer_"):
-                    number = int(node.removeprefix("layer_"))
-                    kernel = accel.present(layer.kernel, "kernel").value
-                    self.kernel_names[number] = kernel
-                    trail = None
-                    if isinstance(layer, accel.Conv2dOp) and layer.input.type.shape[0] == 1 and spec is not None:
-                        trail = kernels.found(kernel).trail_of(walk_of(layer))
-                    estimate = accel.attribute(layer, INSTRUCTIONS, ir.IntegerAttr)
-                    facts[number] = (linear_kernels.read(layer), trail, estimate.value if estimate else 0)
+                number = number_of(accel.node(layer))
+                if number is not None and accel.op_name(layer) == samples[number].op:
+                    facts[number] = facts_of(layer, spec)
+                    kernel = layer.kernel if isinstance(layer, accel.Conv2dOp | accel.DenseOp) else None
+                    self.kernel_names[number] = OWN if kernel is None else kernel.value
         self.project: Project = way.compiled().project
         self.cases = [*self._cases(samples, facts)]
         self.execution: Execution
 
-    def _cases(
-        self, samples: Sequence[LayerSample], facts: Mapping[int, tuple[Linear, Trail | None, int]]
-    ) -> Iterator[Case]:
+    def _cases(self, samples: Sequence[Sample], facts: Mapping[int, Facts]) -> Iterator[Case]:
         """Yield the case of each layer."""
         report = self.project.report
         for index, step in enumerate(report.steps):
-            if not step.name.startswith("layer_") or step.op not in ("conv2d", "dense"):
+            number = number_of(step.name)
+            if number is None or step.op != samples[number].op:
                 continue
-            number = int(step.name.removeprefix("layer_"))
-            (x,), y = (report.buffers[at] for at in step.reads), report.buffers[step.writes[0]]
+            read, y = [report.buffers[at] for at in step.reads], report.buffers[step.writes[0]]
             yield Case(
-                samples[number], number, index, *facts[number], x.bytes, y.bytes, step.scratch_bytes,
-                _order(x.strides, x.shape), _order(y.strides, y.shape),
+                samples[number], number, index, facts[number], tuple(x.bytes for x in read), y.bytes,
+                step.scratch_bytes, tuple(_order(x.strides, x.shape) for x in read), _order(y.strides, y.shape),
             )  # fmt: skip
 
     def on_simulator(
@@ -248,11 +273,14 @@ class Tested:
                     apart = {image.case.step: image for image in images if not image.overlapping}
                     chosen = list((apart | {image.case.step: image for image in chosen}).values())
                 inputs = self.inputs(kind, seed)
-                table = np.array([[image.x, image.y, image.window] for image in chosen], np.uint32)
+                places = [at for image in chosen for at in image.places]
+                table = np.array(places, np.uint32)
                 memory = np.full(size, POISON, np.uint8)
-                memory[: table.nbytes] = table.reshape(-1).view(np.uint8)
+                memory[: table.nbytes] = table.view(np.uint8)
                 for image in chosen:
-                    memory[image.x : image.x + image.case.x_bytes] = laid(inputs[image.case.number], image.case.x_order)
+                    case = image.case
+                    for at, size_of, x, order in zip(image.x, case.x_bytes, inputs[case.number], case.x_orders):
+                        memory[at : at + size_of] = laid(x, order)
                 host.write(arena, memory.tobytes())
                 try:
                     execution = host.run(max_cycles=1 << 36)
@@ -269,17 +297,16 @@ class Tested:
     def built(self, folder: Path, size: int) -> Path:
         """Build the program that calls the steps one by one."""
         name = self.project.report.name
-        calls = "\n".join(
-            f"    htvm_step_{case.step}((const void *)(htvm_arena + place[{3 * at}]), "
-            f"(void *)(htvm_arena + place[{3 * at + 1}])"
-            + (f", (void *)(htvm_arena + place[{3 * at + 2}])" if case.scratch_bytes else "")
-            + ");"
-            for at, case in enumerate(self.cases)
-        )
+        calls, first = list[str](), 0
+        for case in self.cases:
+            at = range(first, first + case.arguments)
+            first += case.arguments
+            pointers = ", ".join(f"(void *)(htvm_arena + place[{index}])" for index in at)
+            calls.append(f"    htvm_step_{case.step}({pointers});\n")
         place = '__attribute__((section(".arena"), aligned(16)))'
         source = (
             f'#include "{name}.c"\n\nunsigned char htvm_arena[{size}] {place};\nint main(void)\n{{\n'
-            f"    const uint32_t *place = (const uint32_t *)htvm_arena;\n{calls}\n    return 0;\n}}\n"
+            f"    const uint32_t *place = (const uint32_t *)htvm_arena;\n{''.join(calls)}    return 0;\n}}\n"
         )
         write_project(self.project.files, folder)
         (folder / "harness.c").write_text(source, encoding="utf-8")
@@ -289,35 +316,33 @@ class Tested:
         toolchain(self.soc.host, self.cc).build(sources, folder / "link.ld", folder / "test.elf", ("-O3",), flags)
         return folder / "test.elf"
 
-    def inputs(self, kind: str, seed: int) -> dict[int, np.ndarray]:
-        """Return the input of each layer."""
-        found: dict[int, np.ndarray] = {}
+    def inputs(self, kind: str, seed: int) -> dict[int, list[np.ndarray]]:
+        """Return the inputs of each layer."""
+        found: dict[int, list[np.ndarray]] = {}
         for case in self.cases:
-            sample = case.sample
-            low, high = LIMITS[sample.types[0]]
-            is_dense = sample.op == "dense"
-            shape = (sample.batch * sample.size[1], sample.channels) if is_dense else (
-                sample.batch, sample.channels, *sample.size,
-            )  # fmt: skip
+            low, high = LIMITS[case.sample.types[0]]
             rng = np.random.default_rng([seed, case.number])
-            numbers = rng.integers(low, high + 1, shape)
-            if kind in ("lowest", "highest"):
-                numbers[...] = low if kind == "lowest" else high
-            elif kind == "alternating":
-                numbers[...] = np.where(np.arange(numbers.size).reshape(shape) % 2, low, high)
-            found[case.number] = numbers.astype(NUMPY[sample.types[0]])
+            found[case.number] = []
+            for shape in case.sample.input_shapes:
+                numbers = rng.integers(low, high + 1, shape)
+                if kind in ("lowest", "highest"):
+                    numbers[...] = low if kind == "lowest" else high
+                elif kind == "alternating":
+                    numbers[...] = np.where(np.arange(numbers.size).reshape(shape) % 2, low, high)
+                found[case.number].append(numbers.astype(NUMPY[case.sample.types[0]]))
         return found
 
-    def meant(self, inputs: Mapping[int, np.ndarray]) -> dict[int, np.ndarray]:
+    def meant(self, inputs: Mapping[int, Sequence[np.ndarray]]) -> dict[int, np.ndarray]:
         """Return the output of each layer, by the interpreter."""
+        given = {f"x{number}_{at}": x for number, each in inputs.items() for at, x in enumerate(each)}
         with self.integer.context:
-            results = interpret(self.integer, {f"x{number}": each for number, each in inputs.items()})
+            results = interpret(self.integer, given)
         return {number: np.asarray(results[f"y{number}"]) for number in inputs}
 
     def differences(
         self,
         images: Sequence[Image],
-        inputs: Mapping[int, np.ndarray],
+        inputs: Mapping[int, Sequence[np.ndarray]],
         before: np.ndarray,
         after: np.ndarray,
         kind: str,
@@ -334,7 +359,7 @@ class Tested:
             untouched[image.y : image.y + case.y_bytes] = False
             untouched[image.window : image.window + case.scratch_bytes] = False
             if image.overlapping:
-                untouched[image.x : image.x + case.x_bytes] = False
+                untouched[image.x[0] : image.x[0] + case.x_bytes[0]] = False
         changed = np.flatnonzero((before != after) & untouched)
         for image in images:
             yield from strays(image, changed, kind)
@@ -360,7 +385,9 @@ class Tested:
         for kind in ("random", "lowest", "highest"):
             inputs = self.inputs(kind, seed)
             meant = self.meant(inputs)
-            data = b"".join(laid(inputs[case.number], case.x_order).tobytes() for case in self.cases)
+            data = b"".join(
+                laid(x, order).tobytes() for case in self.cases for x, order in zip(inputs[case.number], case.x_orders)
+            )
             (place / "inputs.bin").write_bytes(data)
             done = subprocess.run([place / "native", place / "inputs.bin"], capture_output=True)
             if done.returncode:
@@ -386,6 +413,27 @@ class Tested:
 NUMPY = {"i8": "int8", "ui8": "uint8", "i16": "int16", "i32": "int32"}
 
 
+def number_of(node: str) -> int | None:
+    """Return the number of the sample that a node is; None for another layer."""
+    number = node.removeprefix("layer_")
+    return int(number) if number != node and number.isdecimal() else None
+
+
+def facts_of(layer: accel.Layer, spec: KernelSpec | None) -> Facts:
+    """Return what the compiler knows of a layer. spec: the kernel that is tested."""
+    estimate = accel.attribute(layer, INSTRUCTIONS, ir.IntegerAttr)
+    predicted = round(HostEngine().cycles(layer, None) / CYCLES_PER_INSTRUCTION) if estimate is None else estimate.value
+    trail: Trail | None = None
+    if isinstance(layer, accel.Conv2dOp | accel.DenseOp):
+        kernel = accel.present(layer.kernel, "kernel").value
+        if isinstance(layer, accel.Conv2dOp) and layer.input.type.shape[0] == 1 and spec is not None:
+            trail = kernels.found(kernel).trail_of(walk_of(layer))
+        return Facts(linear_kernels.read(layer).has_words, trail, predicted)
+    if spec is not None and spec.in_place and layer.operation.operands[0] in in_place.overwritable(layer):
+        trail = IN_PLACE
+    return Facts(False, trail, predicted)
+
+
 def _order(strides: Sequence[int], shape: Sequence[int]) -> tuple[int, ...]:
     """Return the axes of a tensor, outermost first in memory."""
     return tuple(sorted(range(len(shape)), key=lambda axis: (-strides[axis], shape[axis] != 1, axis)))
@@ -407,7 +455,7 @@ def placed(cases: Sequence[Case]) -> tuple[list[Image], int]:
 
     Where the kernel was not promised words, input and output begin at odd addresses.
     """
-    at = 12 * len(cases)
+    at = 4 * sum(case.arguments for case in cases)
     images: list[Image] = []
 
     def take(size: int, aligned: bool) -> int:
@@ -417,27 +465,30 @@ def placed(cases: Sequence[Case]) -> tuple[list[Image], int]:
         return place
 
     for case in cases:
-        x_aligned = case.linear.has_words or case.sample.types[0] not in ("i8", "ui8")
-        x, window = take(case.x_bytes, x_aligned), take(case.scratch_bytes, True)
-        y = take(case.y_bytes, case.sample.types[2] not in ("i8", "ui8"))
+        x = tuple(take(size, case.x_aligned) for size in case.x_bytes)
+        window, y = take(case.scratch_bytes, True), take(case.y_bytes, case.y_aligned)
         images.append(Image(case, x, y, window, False))
-        if case.trail is not None:
-            unit = 4 if x_aligned else 1
-            gap = case.trail.aligned(unit).distance
-            both = take(max(gap + case.x_bytes, case.y_bytes), x_aligned)
-            images.append(Image(case, both + gap, both, take(case.scratch_bytes, True), True))
+        if case.facts.trail is not None:
+            gap = case.facts.trail.aligned(4 if case.x_aligned else 1).distance
+            both = take(max(gap + case.x_bytes[0], case.y_bytes), case.x_aligned)
+            others = tuple(take(size, case.x_aligned) for size in case.x_bytes[1:])
+            images.append(Image(case, (both + gap, *others), both, take(case.scratch_bytes, True), True))
     return images, -(-(at + GUARD_BYTES) // 16) * 16
 
 
-def wrong_elements(case: Case, x: np.ndarray, wanted: np.ndarray, raw: np.ndarray, how: str) -> Iterator[str]:
+def wrong_elements(case: Case, x: Sequence[np.ndarray], wanted: np.ndarray, raw: np.ndarray, how: str) -> Iterator[str]:
     """Yield the first element that differs, with its accumulator."""
     found = read_back(raw, wanted, case.y_order)
     differs = np.argwhere(found != wanted)
     if len(differs):
         index = tuple(map(int, differs[0]))
+        sum_of = ""
+        if isinstance(case.sample, LayerSample):
+            sum_of = f" (accumulator {accumulator(case.sample, x[0], index):,})"
+        place = ", ".join(map(str, index))
         yield (
-            f"{case.sample}: {how}: y[{', '.join(map(str, index))}] is {found[index]}, expected {wanted[index]} "
-            f"(accumulator {accumulator(case.sample, x, index):,}); {len(differs):,} of {wanted.size:,} differ"
+            f"{case.sample}: {how}: y[{place}] is {found[index]}, expected {wanted[index]}{sum_of}; "
+            f"{len(differs):,} of {wanted.size:,} differ"
         )
 
 
@@ -461,7 +512,7 @@ def strays(image: Image, changed: np.ndarray, kind: str) -> Iterator[str]:
     """Yield what a step has written around its buffers."""
     case = image.case
     for what, start, size in (
-        ("input", image.x, case.x_bytes),
+        *(("input", start, size) for start, size in zip(image.x, case.x_bytes)),
         ("output", image.y, case.y_bytes),
         ("scratch memory", image.window, case.scratch_bytes),
     ):
@@ -477,21 +528,26 @@ def native_text(name: str, cases: Sequence[Case]) -> str:
     """Return the C of a program that runs each step on blocks of exactly its size, unaligned where that may be."""
     functions = ""
     for at, case in enumerate(cases):
-        skew = 0 if case.linear.has_words or case.sample.types[0] not in ("i8", "ui8") else 1
-        y_skew = 0 if case.sample.types[2] not in ("i8", "ui8") else 1
-        window = ", window" if case.scratch_bytes else ""
+        skew, y_skew = int(not case.x_aligned), int(not case.y_aligned)
+        names = [f"x{number}" for number in range(len(case.x_bytes))]
+        taken, read, failed = "", "", "!y || !window"
+        for operand, size in zip(names, case.x_bytes):
+            taken += f"    unsigned char *{operand} = malloc({size + skew});\n"
+            failed += f" || !{operand}"
+            read += f"    if (fread({operand} + {skew}, 1, {size}, from) != {size}) abort();\n"
+        given = ", ".join([*(f"(void *)({operand} + {skew})" for operand in names), f"(void *)(y + {y_skew})"])
+        given += ", (void *)window" if case.scratch_bytes else ""
         functions += f"""
 static void case_{at}(FILE *from)
 {{
-    unsigned char *x = malloc({case.x_bytes + skew}), *y = malloc({case.y_bytes + y_skew});
-    unsigned char *window = malloc({max(case.scratch_bytes, 1)});
-    if (!x || !y || !window || fread(x + {skew}, 1, {case.x_bytes}, from) != {case.x_bytes}) abort();
-    memset(window, {POISON}, {max(case.scratch_bytes, 1)});
+{taken}    unsigned char *y = malloc({case.y_bytes + y_skew}), *window = malloc({max(case.scratch_bytes, 1)});
+    if ({failed}) abort();
+{read}    memset(window, {POISON}, {max(case.scratch_bytes, 1)});
     memset(y, {POISON}, {case.y_bytes + y_skew});
     fprintf(stderr, "layer {at}\\n");
-    htvm_step_{case.step}((const void *)(x + {skew}), (void *)(y + {y_skew}){", (void *)window" if window else ""});
+    htvm_step_{case.step}({given});
     fwrite(y + {y_skew}, 1, {case.y_bytes}, stdout);
-    free(x), free(y), free(window);
+    free(y), free(window){"".join(f", free({operand})" for operand in names)};
 }}
 """
     calls = "".join(f"    case_{at}(from);\n" for at in range(len(cases)))
