@@ -26,9 +26,9 @@ HTVM_KERNEL void same_extreme(const htvm_binary_shape *shape, const int8_t *a, c
 }
 
 HTVM_KERNEL void same_lookup(const htvm_unary_shape *shape, const int8_t *x, const int8_t *table, int32_t lowest,
-                             int8_t *y, int32_t step)
+                             int8_t *y, int32_t x_near, int32_t y_near)
 {
-    htvm_lookup(shape, x, HTVM_INT8, table, lowest, y, HTVM_INT8, step);
+    htvm_lookup(shape, x, HTVM_INT8, table, lowest, y, HTVM_INT8, x_near, y_near);
 }
 
 HTVM_KERNEL void same_copy(const htvm_unary_shape *shape, const int8_t *x, int8_t *y)

@@ -8,6 +8,7 @@ import pytest
 
 import htvm
 from htvm.backend import kernels
+from htvm.backend.c.steps import WRITERS
 from htvm.backend.kernels import KernelError, KernelSpec
 from htvm.commands.test_kernel import text
 from htvm.verification.kernel_cost import fit
@@ -185,3 +186,67 @@ def test_installed_packages_offer_kernels(tmp_path: Path, monkeypatch: pytest.Mo
                 kernels.known()
     monkeypatch.undo()
     kernels.installed.cache_clear()
+
+
+SAME = Path(__file__).parents[2] / "inputs" / "kernels" / "same.py"
+"""Kernels of other operations that do what htvm's do."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "same_add",
+        *(
+            pytest.param(f"same_{name}", marks=pytest.mark.slow)
+            for name in ("mul", "extreme", "lookup", "copy", "largest", "sum", "argmax", "softmax", "matmul")
+        ),
+    ],
+)
+def test_kernels_of_other_operations_are_tested_with_layers_of_their_own(name: str) -> None:
+    kernels.load(SAME)
+    check = check_kernel(kernels.found(name), 2, 0)
+    assert check.is_sound and check.layers == 2, check.problems
+    assert all(each.instructions == each.own_instructions for each in check.measured)
+
+
+def test_each_operation_of_the_host_can_have_a_kernel() -> None:
+    writers = {kind.OPERATION_NAME.removeprefix("accel.") for kind in WRITERS}
+    assert writers - {"call"} == {*kernels.LINEAR_OPS, *kernels.OTHER_OPS}
+
+
+def test_a_kernel_of_another_operation_is_chosen_by_cost_or_by_a_plan(tmp_path: Path) -> None:
+    model = str(MODELS / "resnet8.onnx")
+    (tmp_path / "same.h").write_text(SAME.with_name("same.h").read_text())
+    for name, cost in (("cheap", 1), ("dear", 1000)):
+        line = f"ADD = KernelSpec(name='{name}', header='same.h', function='same_add', ops=('add',), "
+        line += f"in_place=True, cost=lambda layer: {cost} * layer.elements)"
+        (tmp_path / f"{name}.py").write_text(f"from htvm.kernels import KernelSpec\n{line}\n")
+    plan = [{"node": "add1", "op": "add", "kernel": "dear"}]
+    compiled = htvm.compile(model, kernels=[str(tmp_path / "cheap.py"), str(tmp_path / "dear.py")], plan=plan)
+    named = {step.name: step.kernel for step in compiled.project.report.steps if step.op == "add"}
+    assert named == {"add0": "cheap", "add1": "dear", "add2": "cheap"}
+    assert "add 1x16x32x32, 1x16x32x32 -> 1x16x32x32, kernel cheap of cheap.py" in compiled.files["resnet8.c"]
+    assert compiled.project.report.memories == htvm.compile(model).project.report.memories, "outputs lie over inputs"
+    assert htvm.verify(compiled).exact
+    with pytest.raises(
+        htvm.CompileError, match="kernel 'dear', which the plan wants, .*\n  op is pool2d, expected add"
+    ):
+        wrong = [{"node": "avgpool0", "op": "pool2d", "kernel": "dear"}]
+        htvm.compile(model, kernels=[str(tmp_path / "dear.py")], plan=wrong)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ("ops=('add', 'conv2d')", "ops has add, conv2d, whose functions have other parameters than conv2d's"),
+        ("ops=('add',), scratch_bytes=lambda layer: 4", "has scratch_bytes, which only conv2d and dense have"),
+        ("ops=('call',)", "ops has 'call', expected some of conv2d, dense, or some of add, "),
+    ],
+)
+def test_a_wrong_description_of_other_operations_is_refused(fields: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "a.h").write_text("")
+    (tmp_path / "a.py").write_text(
+        f"from htvm.kernels import KernelSpec\nA = KernelSpec(name='a', header='a.h', function='a', {fields})\n"
+    )
+    with pytest.raises(KernelError, match=message):
+        kernels.load(tmp_path / "a.py")
