@@ -8,6 +8,9 @@ from htvm.backend import kernels
 
 ROOT = Path(__file__).parents[3]
 FOLDERS = ("dialects", "passes", "backend", "runtime", "frontend")
+OTHER_MEANINGS = {"frontend/htvm/explanation/explanation.py": "depthwise"}
+"""Words that are no name of a kernel where they are: the kind of a convolution."""
+
 OWN = ROOT / "backend" / "kernels" / "built_in"
 
 
@@ -25,7 +28,9 @@ def test_no_list_of_kernels_is_kept_beside_the_descriptions() -> None:
         constants = (
             node for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))) if isinstance(node, ast.Constant)
         )
-        found += [f"{file.relative_to(ROOT)}:{node.lineno}: {node.value}" for node in constants if node.value in names]
+        place = str(file.relative_to(ROOT))
+        own = names - {OTHER_MEANINGS.get(place)}
+        found += [f"{place}:{node.lineno}: {node.value}" for node in constants if node.value in own]
     quoted = re.compile("|".join(f'"{name}"' for name in names))
     for file in files(".td", ".cpp", ".h", ".c", ".json"):
         found += [f"{file.relative_to(ROOT)}: {each}" for each in quoted.findall(file.read_text(encoding="utf-8"))]

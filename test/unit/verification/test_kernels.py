@@ -119,7 +119,7 @@ def test_a_kernel_that_is_pinned_and_does_not_compute_the_layer_is_refused(tmp_p
         ("DOT = KernelSpec(name='dot', header='other.h', function='dot')", "there is no file '.*other.h'"),
         ("DOT = KernelSpec(name='dot', header='dot.h')", "has no function"),
         ("DOT = KernelSpec(name='dot', header='dot.h', function='dot', sources=('dot.o',))", "source 'dot.o'"),
-        ("DOT = KernelSpec(name='dot', header='dot.h', function='dot', ops=('add',))", "ops has 'add'"),
+        ("DOT = KernelSpec(name='dot', header='dot.h', function='dot', ops=('adds',))", "ops has 'adds'"),
         ("1 / 0", "broken.py:2: ZeroDivisionError"),
         ("DOT = 1", "describes no kernel"),
     ],
@@ -134,13 +134,15 @@ def test_a_wrong_description_is_one_line(line: str, message: str, tmp_path: Path
 
 def test_a_cost_is_fitted() -> None:
     layers = [(1000, 10, 5, 1), (500, 100, 50, 1), (4000, 64, 64, 2), (800, 8, 1, 1), (100, 100, 10, 1)]
+    names = "layer.macs", "layer.outputs", "layer.batch * layer.pixels", "layer.batch"
     measured = [
-        Measured("", macs, 3 * macs + 20 * outputs, 0, "", 100, 0, 80, 0, (macs, outputs, pixels, images))
-        for macs, outputs, pixels, images in layers
+        Measured("", each[0], 3 * each[0] + 20 * each[1], 0, "", 100, 0, 80, 0, dict(zip(names, each)))
+        for each in layers
     ]
     cost = fit(measured)
     assert cost.largest_error < 0.01 and cost.scale == pytest.approx(0.8)
-    assert cost.factors == pytest.approx((2.4, 16, 0, 0), abs=0.05)
+    assert tuple(cost.factors.values()) == pytest.approx((2.4, 16, 0, 0), abs=0.05)
+    assert str(cost) == "cost=lambda layer: 2.4 * layer.macs + 16 * layer.outputs,"
 
 
 def test_every_kernel_header_has_a_description() -> None:
@@ -149,7 +151,7 @@ def test_every_kernel_header_has_a_description() -> None:
 
     modules = (elementwise_steps, linear_steps, real_steps, reduction_steps)
     named = {each.name for module in modules for each in vars(module).values() if isinstance(each, headers.Header)}
-    named |= {spec.header for spec in kernels.own().values()}
+    named |= {spec.header for spec in kernels.own().values()} | {headers.DRIVER.name}
     folder = Path(__file__).parents[3] / "runtime" / "kernels"
     assert {path.name for path in folder.glob("*.h") if "HTVM_DEFINE_" in path.read_text()} == named
 
