@@ -22,7 +22,8 @@ def read(layer: accel.Layer) -> Layer:
     found = {name: value for name, value in attributes.items() if value is not None}
     if "requant" in layer.operation.attributes:
         found["requant"] = Requant.of(layer).form
-    tables = [each for name in TABLES if isinstance(each := getattr(layer, name, None), ir.Value)]
+    held: list[object] = [getattr(layer, name, None) for name in TABLES]
+    tables = [each for each in held if each is not None]
     inputs = tuple(tensor(each) for each in layer.operation.operands if each not in tables)
     return Layer(accel.op_name(layer), inputs, tensor(accel.output(layer)), found)
 
