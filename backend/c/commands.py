@@ -181,6 +181,7 @@ class Commands:
 
     def count_of(self, token: ir.Value) -> Count | None:
         """Return what a token stands for; None for that of nothing. Raises ValueError if that depends on more."""
+        token = origin(token)
         if token not in self.counts:
             found = self.traced(token)
             if found is None:
@@ -189,7 +190,7 @@ class Commands:
         return self.counts[token]
 
     def traced(self, token: ir.Value) -> Count | None:
-        """Return what a token stands for that a loop or a step takes or gives."""
+        """Return what a token stands for that a loop takes, or gives."""
         owner = token.owner
         if isinstance(owner, ir.Block):
             loop = owner.owner
@@ -197,9 +198,6 @@ class Commands:
             return self.carried(loop, ir.BlockArgument(token).arg_number - 1)
         number = ir.OpResult(token).result_number
         match op := owner.opview:
-            case accel.StepOp():
-                *_, end = op.body.blocks[0]
-                return self.count_of(end.operands[number])
             case scf.ForOp():
                 *_, end = op.body
                 _, times, _ = bounds(op)
@@ -211,11 +209,8 @@ class Commands:
     def carried(self, loop: scf.ForOp, place: int) -> Count | None:
         """Return what a token stands for that a loop takes, each time round: what it gave the time before."""
         *_, end = loop.body
-        index, given = loop.induction_variable, end.operands[place]
-        first = self.count_of(list(loop.operands)[3 + place])
-        if given == loop.inner_iter_args[place]:
-            return first
-        found = self.count_of(given)
+        index, first = loop.induction_variable, self.count_of(loop.operands[3 + place])
+        found = self.count_of(end.operands[place])
         before = found and replace(found, number=found.number + -dict(found.number.steps).get(index, 0))
         if first is not None and (before is None or first != before.at({index: 0})):
             raise ValueError("a token that a loop takes is not of the same command each time round")
@@ -284,6 +279,34 @@ def copies(dma: str, to: Place, from_: Place, loops: Sequence[tuple[int, int, in
             (count, from_step, to_step), *rest = loops
             for index in range(count):
                 yield from copies(dma, to + index * to_step, from_ + index * from_step, rest, run)
+
+
+def origin(token: ir.Value) -> ir.Value:
+    """Return the token that comes through steps, and through loops that only hand it on."""
+    return origin_in(None, token)
+
+
+def origin_in(outer: scf.ForOp | None, token: ir.Value) -> ir.Value:
+    """Return the same, as far as the beginning of a loop."""
+    while True:
+        owner = token.owner
+        if isinstance(owner, ir.Block) and outer is not None and owner == outer.body:
+            return token
+        if isinstance(owner, ir.Block):
+            loop, place = owner.owner, ir.BlockArgument(token).arg_number - 1
+        elif isinstance(owner.opview, accel.StepOp | scf.ForOp):
+            loop, place = owner.opview, ir.OpResult(token).result_number
+        else:
+            return token
+        if isinstance(loop, accel.StepOp):
+            *_, end = loop.body.blocks[0]
+            token = end.operands[place]
+            continue
+        assert isinstance(loop, scf.ForOp)
+        *_, end = loop.body
+        if origin_in(loop, end.operands[place]) != loop.inner_iter_args[place]:
+            return token
+        token = loop.operands[3 + place]
 
 
 def bounds(loop: scf.ForOp) -> tuple[int, int, int]:

@@ -76,10 +76,14 @@ def pack(items: Sequence[Item], trails: Trails, limit: float = SOLVER_LIMIT, eno
 
 
 def fits(items: Sequence[Item], size: int) -> bool:
-    """Say whether a packing of items that never overlap was found that needs no more than `size` units."""
+    """Say whether a packing of items that never overlap was found that needs no more than `size` units.
+
+    Of many items no more is tried than the orders that tend to go well: who asks can do with less.
+    """
     if any(_peak(items, _greedy(items, {}, order)) <= size for order in _orders(items)):
         return True
-    return max((load for _, load in loads(items, {})), default=0) <= size and pack(items, {}).peak <= size
+    is_out = len(items) > MANY or max((load for _, load in loads(items, {})), default=0) > size
+    return not is_out and pack(items, {}).peak <= size
 
 
 def loads(items: Sequence[Item], trails: Trails) -> Iterator[tuple[int, int]]:

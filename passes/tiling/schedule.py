@@ -17,8 +17,8 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
 
+import numpy as np
 from mlir import ir
 
 from htvm.backend.targets.soc import Route, Soc
@@ -28,7 +28,7 @@ from ..analysis import activations, layout
 from ..analysis.tiling import WEIGHTS_AHEAD
 from .tile_commands import Chain, Copy, Launch, Task
 
-WEIGHTS_ON_THE_WAY = 8
+WEIGHTS_ON_THE_WAY = 32
 """For how many of the next tasks with weights these come from a far memory, as far as there is room on their way."""
 
 
@@ -129,6 +129,10 @@ class Schedule:
             if isinstance(item, Task) and item.weights
         ]
         self.last_touch = {value: n for n, item in enumerate(self.items) for value in touched_by(item)}
+        self.readers: dict[ir.Value, list[int]] = {}  # the numbers of the tasks that work on a buffer
+        for number, item in enumerate(self.items):
+            for value in item.reads if isinstance(item, Task) else ():
+                self.readers.setdefault(value, []).append(number)
         self.reserved = reserved_bytes(self.items, self.first_of)
 
     def run(self) -> list[Trace]:
@@ -226,7 +230,9 @@ class Schedule:
 
     def is_needed(self, buffer: ir.Value, number: int) -> bool:
         """Say whether a task before `number` works on a buffer, which other weights must not reach before."""
-        return any(isinstance(item, Task) and buffer in item.reads for item in self.items[self.number : number])
+        readers = self.readers.get(buffer, [])
+        next_reader = bisect_left(readers, self.number)
+        return next_reader < len(readers) and readers[next_reader] < number
 
     def bring(self, number: int, task: Task, chain: Sequence[Copy]) -> None:
         """Give those copies of a chain that a task needs and that have not been given."""
@@ -357,15 +363,14 @@ class Schedule:
         if value in self.held:
             return True
         memory, size = layout.memory_of(value.type), layout.aligned(layout.size_bytes(value.type))
-        there = self.reserved[memory]
-        return max(there[self.number : number], default=0) + size <= self.ahead.get(memory, 1.0) * self.rooms[memory]
+        used = self.reserved[memory][self.number : number].max(initial=0)
+        return bool(used + size <= self.ahead.get(memory, 1.0) * self.rooms[memory])
 
     def reserve(self, value: ir.Value, number: int) -> None:
         """Take room for a buffer before item `number`, from now on."""
         if value not in self.held:
             there = self.reserved[layout.memory_of(value.type)]
-            for index in range(self.number, number):
-                there[index] += layout.aligned(layout.size_bytes(value.type))
+            there[self.number : number] += layout.aligned(layout.size_bytes(value.type))
 
     def is_over(self, command: Pending) -> bool:
         return any(self.last_touch.get(value, -1) < self.number for value in (*command.reads, *command.writes))
@@ -386,8 +391,8 @@ class Schedule:
         return used + layout.aligned(layout.size_bytes(value.type)) <= self.rooms[memory]
 
 
-def reserved_bytes(items: Sequence[Item], first_of: Sequence[int]) -> dict[str, list[int]]:
-    """Return for each memory what is in use while each item runs: buffers and maps, weights not fetched ahead.
+def reserved_bytes(items: Sequence[Item], first_of: Sequence[int]) -> dict[str, np.ndarray]:
+    """Return what is in use of each memory, int64[items], while each runs: buffers, maps, weights not fetched ahead.
 
     Buffers of a layer's maps are from its first item to behind its last: they are filled early and emptied late.
     """
@@ -408,7 +413,7 @@ def reserved_bytes(items: Sequence[Item], first_of: Sequence[int]) -> dict[str, 
             size = layout.aligned(layout.size_bytes(value.type))
             changes[first] += size
             changes[last + 1] -= size
-    return {memory: list(accumulate(changes)) for memory, changes in steps.items()}
+    return {memory: np.cumsum(changes) for memory, changes in steps.items()}
 
 
 def touched_by(item: Item) -> list[ir.Value]:

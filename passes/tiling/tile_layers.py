@@ -111,9 +111,11 @@ class TileLayers:
                         items += tasks(layer, engine, self.target, packed, Tiling.of_layer(layer).blocking)
                 else:
                     items.append(work(layer))
+        replaced = [*accelerated, *(item.op for item in items if isinstance(item, Work) and item.copy is not None)]
+        for layer in replaced:  # what packing is asked about are their commands
+            layer.operation.detach_from_parent()
         self.schedule(function, items)
-        transfers = [item.op for item in items if isinstance(item, Work) and item.copy is not None]
-        for layer in (*accelerated, *transfers):
+        for layer in replaced:
             layer.operation.erase()
 
     def schedule(self, function: func.FuncOp, items: list[Item]) -> None:

@@ -116,6 +116,25 @@ def test_a_wait_for_what_has_been_waited_for_is_no_call() -> None:
     assert found == ["htvm_launch(UNIT_NPU, step_0_job_0);", "htvm_wait(UNIT_NPU, 2);"]
 
 
+def test_a_token_that_loops_only_hand_on_is_that_of_the_command_before() -> None:
+    """An inner loop takes what the outer one took, and gives it back: the outer one's has not changed."""
+    found = calls(
+        c_of(
+            f"%0 = {launch('%a')}\n"
+            "%c0 = arith.constant 0 : index\n%c1 = arith.constant 1 : index\n%c3 = arith.constant 3 : index\n"
+            "%1 = scf.for %i = %c0 to %c3 step %c1 iter_args(%o = %0) -> (!accel.token) {\n"
+            "  %2 = scf.for %j = %c0 to %c3 step %c1 iter_args(%p = %o) -> (!accel.token) {\n"
+            "    accel.wait %p\n"
+            "    scf.yield %p : !accel.token\n"
+            "  }\n"
+            "  scf.yield %2 : !accel.token\n"
+            "}\n"
+            "accel.wait %1"
+        )
+    )
+    assert found == ["htvm_launch(UNIT_NPU, step_0_job_0);", "htvm_wait(UNIT_NPU, 2);"]
+
+
 def loop(times: int, jobs: Sequence[str] = (JOB,), waits: str = "accel.wait %t{number}") -> str:
     """Return a loop of launches, one for each job, on 4 bytes of %c: the next is 8 bytes on, also the next time round.
 
