@@ -1,4 +1,4 @@
-"""How far the writes of a convolution stay behind its reads, so that its output may lie over its input.
+"""How far the writes of a convolution, or of a pool, stay behind its reads, so that its output may lie over its input.
 
     input   |............ still to be read ............|
     output  |<- distance ->| written behind the reads
@@ -67,7 +67,10 @@ class Trail:
 
 @dataclass(frozen=True)
 class Walk:
-    """The geometry of a convolution. Sizes are (rows, columns); x and y are strides (C, H, W), in elements."""
+    """The geometry of a convolution, or of a pool: then each channel is a group.
+
+    Sizes are (rows, columns); x and y are strides (C, H, W), in elements.
+    """
 
     groups: int
     channels: tuple[int, int]
@@ -83,7 +86,7 @@ class Walk:
     y_bytes: int = 1
 
 
-def in_steps(walk: Walk, step_of: np.ndarray, is_held: bool, read_again: int = 0) -> Trail | None:
+def in_steps(walk: Walk, step_of: np.ndarray, is_held: bool, read_again: int = 0, multiple: int = 1) -> Trail | None:
     """Return the trail of steps that read all their windows, then write all their pixels.
 
     step_of: the step that each output pixel is made in, [rows, columns]. is_held: the inputs of a step are read until
@@ -103,7 +106,20 @@ def in_steps(walk: Walk, step_of: np.ndarray, is_held: bool, read_again: int = 0
         reads[count - 1] = min(reads[count - 1], again.min())
     later = np.minimum.accumulate(reads[::-1])[::-1]
     behind = writes - (later[:-1] if is_held else later[1:])
-    return worthwhile(walk, behind.max(), 1)
+    return worthwhile(walk, behind.max(), multiple)
+
+
+def of_pool(walk: Walk) -> Trail | None:
+    """Return the trail of htvm_pool2d.h and htvm_pool2d_words.h: pixel by pixel, channel by channel, each window read
+    before its output is written.
+
+    Where a channel meets others, which a pixel reads after it, it stays behind all that the pixel reads.
+    """
+    if min(walk.x_bytes, walk.y_bytes) != 1:
+        return None
+    if same_channels(walk):
+        return in_steps(walk, pixels(walk), is_held=False, multiple=walk.channels[0])
+    return in_steps(walk, pixels(walk), is_held=True)
 
 
 def worthwhile(walk: Walk, distance: float, multiple: int) -> Trail | None:

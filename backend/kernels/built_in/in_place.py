@@ -8,7 +8,7 @@ import numpy as np
 
 from ..scalar import CODE_BYTES, STACK_BYTES, conv2d_call, scalar_blocks, scalar_tap
 from ..spec import KernelSpec, Linear, Plan, is_depthwise
-from ..trails import Trail, Walk, in_steps
+from ..trails import Trail, Walk, in_steps, pixels
 
 
 def plans(linear: Linear) -> Iterator[Plan]:
@@ -21,7 +21,12 @@ def plans(linear: Linear) -> Iterator[Plan]:
 
 
 def pairs(walk: Walk) -> np.ndarray:
-    """Return steps of two pixels that hold every pair of neighbours, whichever pixel of a row a pair begins at."""
+    """Return steps of two pixels that hold every pair of neighbours, whichever pixel of a row a pair begins at.
+
+    Of a 1x1 window on one row or one column, which is a row in C as well, pairs begin at every other pixel.
+    """
+    if walk.window == walk.strides == (1, 1) and walk.pads == (0, 0) and 1 in walk.out_size:
+        return pixels(walk) // 2
     return np.broadcast_to(np.arange(walk.out_size[0])[:, None], walk.out_size)
 
 

@@ -16,6 +16,11 @@ def pool2d_words_case(seed: int) -> Case:
 
 
 def pool2d_case(seed: int, held: str = "") -> Case:
+    return pool2d_case_and_fields(seed, held)[0]
+
+
+def pool2d_case_and_fields(seed: int, held: str = "") -> tuple[Case, dict[str, int]]:
+    """Return a pool and the fields of its layer."""
     generator = np.random.default_rng(seed)
     extreme = "" if held else ("", "MAXIMUM", "", "MINIMUM")[seed % 4]
     x_type, y_type, form = [("int8", "int8", "NARROW"), ("uint8", "int8", "WIDE"), ("int8", "uint8", "HALF_EVEN")][
@@ -41,7 +46,7 @@ def pool2d_case(seed: int, held: str = "") -> Case:
     ones = np.ones((1, 1, *sizes), np.int64)
     counts = reference.pool(ones, kernel, strides, pads, 0, np.sum, dilations)[0, 0]
     if counts.min() == 0:  # a window with nothing inside has no meaning
-        return pool2d_case(seed + 1000, held)
+        return pool2d_case_and_fields(seed + 1000, held)
     fields = {
         "channels": x.shape[1],
         "in_height": sizes[0],
@@ -78,7 +83,7 @@ def pool2d_case(seed: int, held: str = "") -> Case:
         fields["requant"] = scaling.fields
     y_memory, y_strides = native.laid_out(expected, [(0, 1, 2, 3), (0, 2, 3, 1)][generator.integers(2)])
     fields |= dict(zip(("y_c", "y_h", "y_w"), y_strides[1:]))
-    return Case(
+    case = Case(
         f"pool {seed}: {x.shape} {kernel} {strides} {pads}",
         "htvm_pool2d_words.h" if held else "htvm_pool2d.h",
         definition,
@@ -86,6 +91,7 @@ def pool2d_case(seed: int, held: str = "") -> Case:
         {"x": x_memory, **buffers, "y": y_memory * 0},
         y_memory,
     )
+    return case, fields
 
 
 def softmax_case(seed: int) -> Case:

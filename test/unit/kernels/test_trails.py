@@ -1,6 +1,7 @@
 """Kernels with their output over their input, as far before it as trails.py says, in poisoned memory."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import native
 import numpy as np
@@ -8,11 +9,12 @@ import pytest
 import reference
 from native import Case
 from scaling import limits_of, random_scaling
+from test_reductions import pool2d_case_and_fields
 
 from htvm.backend import kernels
 from htvm.backend.kernels.built_in.packed import window_order
 from htvm.backend.kernels.scalar import conv2d_weights
-from htvm.backend.kernels.trails import Trail, Walk
+from htvm.backend.kernels.trails import Trail, Walk, of_pool
 from htvm.dialects import packed_weights, winograd_weights
 
 KERNELS = ("packed", "winograd", "collected", "in_place", "depthwise_3x3", "depthwise_words")
@@ -172,6 +174,41 @@ def test_outputs_may_trail_inputs_by_what_is_said(kernel, tmp_path):
     gaps = [gap for _, trail in cases for gap in (trail.distance, trail.distance + 3 * trail.multiple)]
     twice = [case for case, _ in cases for _ in range(2)]
     native.check([overlapped(case, gap) for case, gap in zip(twice, gaps, strict=True)], native.COMPILERS[0], tmp_path)
+
+
+def test_pairs_of_a_column_are_pairs_in_c() -> None:
+    """A 1x1 layer on one column is one row in C: the outputs of two pixels are written before all of both is read."""
+    column = Walk(1, (16, 16), (5, 1), (5, 1), (1, 1), (1, 1), (1, 1), (0, 0), (1, 16, 16), (1, 16, 16))
+    assert kernels.found("in_place").trail_of(column) == Trail(2 * 16)
+
+
+@pytest.mark.parametrize("bytes", ["", "HTVM_SIGNED"], ids=["pool2d", "pool2d_words"])
+def test_pools_may_trail_their_input_by_what_is_said(bytes: str, tmp_path: Path) -> None:
+    cases = []
+    for seed in range(40):
+        case, fields = pool2d_case_and_fields(seed, bytes)
+        y_bytes = case.expected.itemsize
+        pair = {name: tuple(fields[f"{name}_{axis}"] for axis in "hw") for name in ("stride", "dilation", "kernel")}
+        channels = fields["channels"]
+        walk = Walk(
+            channels,
+            (channels, channels),
+            (fields["in_height"], fields["in_width"]),
+            (fields["out_height"], fields["out_width"]),
+            pair["kernel"],
+            pair["stride"],
+            pair["dilation"],
+            (fields["pad_top"], fields["pad_left"]),
+            tuple(fields[f"x_{axis}"] for axis in "chw"),
+            tuple(fields[f"y_{axis}"] for axis in "chw"),
+            1,
+            y_bytes,
+        )
+        if (trail := of_pool(walk)) is not None:
+            trail = trail.aligned(4)  # as buffers are: the kernel loads words
+            cases += [overlapped(case, trail.distance + more * trail.multiple) for more in (0, 3)]
+    assert len(cases) > 40
+    native.check(cases, native.COMPILERS[0], tmp_path)
 
 
 @pytest.mark.parametrize("kernel", ["packed", "winograd"])
