@@ -341,7 +341,7 @@ def source_of(model: Model) -> Source:
             raise TypeError(f"a model in MLIR is a module or a function; found an operation '{model.operation.name}'")
         label = _label_of(model.operation)
         _verify(model.operation, label)
-        return ModuleSource(_bytecode(model.operation), label, model.operation.context)
+        return ModuleSource(bytecode(model.operation), label, model.operation.context)
     if isinstance(model, onnx.ModelProto):
         return OnnxSource(model)
     if isinstance(model, OnnxSource | ModuleSource):
@@ -461,7 +461,8 @@ def _verify(op: ir.Operation, label: str) -> None:
             raise ModelError([each.about(label) for each in found if each.severity == "error"]) from None
 
 
-def _bytecode(op: ir.Operation) -> bytes:
+def bytecode(op: ir.Operation) -> bytes:
+    """Return an operation as MLIR's bytecode."""
     file = io.BytesIO()
     op.write_bytecode(file)
     return file.getvalue()

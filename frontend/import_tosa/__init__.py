@@ -6,7 +6,7 @@ if asked, TFLite's rounding; `meaning.py` executes the module.
 """
 
 from .meaning import meaning, values
-from .module import TosaError, prepare
+from .module import TosaError, infer, prepare
 from .tflite import tosa_of_tflite
 
-__all__ = ["TosaError", "meaning", "prepare", "tosa_of_tflite", "values"]
+__all__ = ["TosaError", "infer", "meaning", "prepare", "tosa_of_tflite", "values"]

@@ -178,7 +178,8 @@ def explain(
         of_kind = [layer for layer in chosen if op is None or op.lower() in map(str.lower, kinds(layer, types))]
         if not of_kind and op is not None:
             raise UnknownKindError(*dict.fromkeys(kind for layer in chosen for kind in kinds(layer, types)))
-        decisions = [decision(layer, soc, options.refits, types) for layer in of_kind]
+        can_refit = way.entry == "imported" and not options.refits
+        decisions = [decision(layer, soc, can_refit, types) for layer in of_kind]
     now = planned(module, model, soc)
     alternatives = Alternatives(model, soc, options, now)
 
@@ -259,7 +260,7 @@ def kernel_size(layer: accel.Layer) -> tuple[int, ...]:
     return tuple(layer.kernel) if isinstance(layer, accel.Pool2dOp) else ()
 
 
-def decision(layer: accel.Layer, soc: Soc, refits: bool, types: Mapping[str, str]) -> Decision:
+def decision(layer: accel.Layer, soc: Soc, can_refit: bool, types: Mapping[str, str]) -> Decision:
     kernel = layer.operation.attributes.get("kernel")  # sizes, of a pool
     replaced = accel.attribute(layer, accel.HOST_KERNEL, ir.StringAttr)
     tiling = accel.attribute(layer, TILING, accel.TilingAttr)
@@ -273,7 +274,7 @@ def decision(layer: accel.Layer, soc: Soc, refits: bool, types: Mapping[str, str
         op=accel.op_name(layer),
         shape=tuple(accel.output(layer).type.shape),
         engine=accel.engine(layer),
-        candidates=tuple(candidate(layer, engine, soc, refits) for engine in soc.engines),
+        candidates=tuple(candidate(layer, engine, soc, can_refit) for engine in soc.engines),
         kinds=tuple(kinds(layer, types)),
         kernel_size=kernel_size(layer),
         strides=tuple(layer.strides) if isinstance(layer, accel.Conv2dOp | accel.Pool2dOp) else (),
@@ -293,14 +294,14 @@ def origin_of(kernel: str) -> str:
     return f" of {spec.origin}" if spec is not None and spec.origin else ""
 
 
-def candidate(layer: accel.Layer, engine: Engine, soc: Soc, refits: bool) -> Candidate:
+def candidate(layer: accel.Layer, engine: Engine, soc: Soc, can_refit: bool) -> Candidate:
     """Return the price of an engine for a layer, or the rules that it violates and what would help."""
     broken = tuple(violations(soc, engine, layer))
     if broken:
         spec = LayerSpec.of(layer)
         if spec is None:
             return Candidate(engine.name, violations=broken, remedy=NothingHelps(NoEdit.KIND_OF_LAYER))
-        search = Search(soc, engine, spec, refits)
+        search = Search(soc, engine, spec, can_refit)
         remedy = search.fewest()
         return Candidate(engine.name, violations=broken, then=search.then(), remedy=remedy)
     form = Form.of(layer) if accel.engine(layer) == engine.name else None

@@ -3,17 +3,101 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper, shape_inference
+from onnx.helper import tensor_dtype_to_np_dtype
 
+from htvm.backend.files import write_file
+from htvm.dialects.semantics.real import Real
 from htvm.import_onnx import onnx_files
+from htvm.options import CompileOptions
+from htvm.reference import evaluate
+from htvm.verification.cuttable import Cut, Inputs, halves
 
-Inputs = Mapping[str, np.ndarray]
-
-Cut = tuple[onnx.ModelProto | None, Inputs]
+GraphCut = tuple[onnx.ModelProto | None, Inputs]
 """A smaller model, or None where onnx finds it wrong, and its inputs."""
+
+
+@dataclass(frozen=True)
+class OnnxGraph:
+    """A model of ONNX, with its shapes in it."""
+
+    model: onnx.ModelProto
+
+    @property
+    def suffix(self) -> str:
+        return ".onnx"
+
+    @property
+    def size(self) -> int:
+        return len(self.model.graph.node)
+
+    def options(self, options: CompileOptions, inputs: Inputs | None) -> CompileOptions:
+        """Say of inputs that nothing quantises what they hold."""
+        if inputs is None:
+            return replace(options, shapes={})
+        quantised = {name for node in self.model.graph.node if node.op_type == "QuantizeLinear" for name in node.input}
+        types = {
+            name: options.input_types.get(name) or _input_type(values)
+            for name, values in inputs.items()
+            if name not in quantised
+        }
+        return replace(options, input_types={name: kind for name, kind in types.items() if kind}, shapes={})
+
+    def values(self, inputs: Inputs) -> dict[str, np.ndarray]:
+        names = cut_tensors(self.model)
+        values = _stored(evaluate(self.model, inputs, keep=names))
+        return {name: values[name] for name in names if name in values}
+
+    def part(self, known: Inputs, output: str, inputs: Inputs) -> Cut:
+        return _wrapped(cut(self.model, known, output, inputs))
+
+    def fewer_channels(self, inputs: Inputs) -> Iterator[Cut]:
+        return map(_wrapped, keep_channels(self.model, inputs))
+
+    def smaller_inputs(self, inputs: Inputs) -> Iterator[Cut]:
+        return map(_wrapped, keep_inputs(self.model, inputs))
+
+    def any_inputs(self) -> Inputs:
+        constants = {tensor.name for tensor in self.model.graph.initializer}
+        tensors = {value.name: value.type.tensor_type for value in self.model.graph.input}
+        return {
+            name: np.ones([size.dim_value for size in tensor.shape.dim], tensor_dtype_to_np_dtype(tensor.elem_type))
+            for name, tensor in tensors.items()
+            if name not in constants
+        }
+
+    def write(self, path: Path) -> None:
+        write_file(path, self.model.SerializeToString())
+
+
+def _wrapped(found: GraphCut) -> Cut:
+    model, inputs = found
+    return None if model is None else OnnxGraph(model), inputs
+
+
+def _input_type(values: np.ndarray) -> str | None:
+    """Return what a float32 input is taken to hold that nobody has said it of: i8, if that holds the values."""
+    return "i8" if values.dtype == np.float32 and np.abs(values).max(initial=0) < 128 else None
+
+
+def _stored(values: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Return the tensors that can be inputs: quantised ones; if there are none, those that hold small integers."""
+    arrays = {name: value for name, value in values.items() if not isinstance(value, Real)}
+    quantised = {name: array for name, array in arrays.items() if array.dtype.kind in "iu"}
+    if quantised:
+        return quantised
+    exact = {name: value.exact() for name, value in values.items() if name not in arrays}
+    return {
+        name: numbers.astype(np.float32)
+        for name, numbers in exact.items()
+        if all(each.denominator == 1 and -128 <= each <= 255 for each in numbers.flat)
+    }
 
 
 def cut_tensors(model: onnx.ModelProto) -> list[str]:
@@ -27,7 +111,7 @@ def cut_tensors(model: onnx.ModelProto) -> list[str]:
     return found
 
 
-def cut(model: onnx.ModelProto, known: Inputs, output: str, inputs: Inputs) -> Cut:
+def cut(model: onnx.ModelProto, known: Inputs, output: str, inputs: Inputs) -> GraphCut:
     """Return the part of a model between the tensors whose values are known and an output; None if it has no node."""
     made_by = {name: node for node in model.graph.node for name in node.output}
     wanted = [output]
@@ -58,13 +142,13 @@ def cut(model: onnx.ModelProto, known: Inputs, output: str, inputs: Inputs) -> C
     return _checked(model, graph), given
 
 
-def keep_channels(model: onnx.ModelProto, inputs: Inputs) -> Iterator[Cut]:
+def keep_channels(model: onnx.ModelProto, inputs: Inputs) -> Iterator[GraphCut]:
     """Yield the model with the first and the second half of the output channels of its only convolution."""
     arrays = _constants(model)
     kernels = [array for array in arrays.values() if array.ndim == 4]
     if len(kernels) == 1:
         channels = len(kernels[0])
-        for half in _halves(channels):
+        for half in halves(channels):
             fewer = {
                 name: array[half] if array.ndim in (1, 4) and len(array) == channels else array
                 for name, array in arrays.items()
@@ -72,13 +156,13 @@ def keep_channels(model: onnx.ModelProto, inputs: Inputs) -> Iterator[Cut]:
             yield _with(model, fewer, inputs), inputs
 
 
-def keep_inputs(model: onnx.ModelProto, inputs: Inputs) -> Iterator[Cut]:
+def keep_inputs(model: onnx.ModelProto, inputs: Inputs) -> Iterator[GraphCut]:
     """Yield the model with halves of its input channels, rows and columns, if they are as many in all maps."""
     arrays = _constants(model)
     for axis in (1, 2, 3):
         sizes = {array.shape[axis] for array in inputs.values() if array.ndim == 4}
         if len(sizes) == 1:
-            for half in _halves(*sizes):
+            for half in halves(*sizes):
                 part = (slice(None),) * axis + (half,)
                 fewer = {name: array[part] if array.ndim == 4 else array for name, array in inputs.items()}
                 of_axis = {name: array[part] for name, array in arrays.items() if axis == 1 and array.ndim == 4}
@@ -87,11 +171,6 @@ def keep_inputs(model: onnx.ModelProto, inputs: Inputs) -> Iterator[Cut]:
 
 def _constants(model: onnx.ModelProto) -> dict[str, np.ndarray]:
     return {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-
-
-def _halves(size: int) -> Iterator[slice]:
-    if size > 1:
-        yield from (slice(0, size // 2), slice(size // 2, size))
 
 
 def _with(model: onnx.ModelProto, arrays: Inputs, inputs: Inputs) -> onnx.ModelProto | None:

@@ -1,38 +1,63 @@
 """Cutting a model that fails down to the smallest one that fails alike.
 
-A cut keeps a part of the graph between tensors; the exact values of the tensors where it is cut become its inputs. So
-a reduced model shows the failure of the whole one, on the numbers at which the whole one failed. First nodes are left
+A cut keeps a part of the graph between tensors; the exact values of the tensors where it is cut become its inputs. What
+can be cut is a `Cuttable`: a graph of ONNX (`graph_cuts.py`) or a module of tosa (`module_cuts.py`). So a reduced model
+shows the failure of the whole one, on the numbers at which the whole one failed. First nodes are left
 out, then channels, then rows and columns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
 from unittest import mock
-
-import numpy as np
-import onnx
-from onnx.helper import tensor_dtype_to_np_dtype
 
 from htvm.backend.targets.soc import Soc
 from htvm.diagnostics import CompileError
-from htvm.dialects.semantics.real import Real
-from htvm.driver import compile
+from htvm.dialects.semantics.tosa.functions import networks
+from htvm.driver import Model, compile, lower, opened, problems_of
 from htvm.execution.program import Program
+from htvm.import_onnx import ModelError
 from htvm.interface import InputError, Samples
 from htvm.options import DEFAULTS, CompileOptions
-from htvm.reference import UnsupportedOperators, evaluate
+from htvm.reference import UnsupportedOperators
 from htvm.run_passes import InternalError
 from htvm.runtime.interrupts import scratch_folder
 from htvm.runtime.simulator import SimulationError
 from htvm.runtime.simulator.toolchain import BuildError
-from htvm.verification.graph_cuts import Cut, Inputs, cut, cut_tensors, keep_channels, keep_inputs
+from htvm.sources import ModuleSource, OnnxSource
+from htvm.verification.cuttable import Cut, Cuttable, Inputs
+from htvm.verification.graph_cuts import OnnxGraph
+from htvm.verification.module_cuts import TosaFunction
 from htvm.verification.verification import check
 
-WRONG = "other values than the ONNX file says"
+
+def wrong_values(kind: str) -> str:
+    """Say that outputs are not those of a model. kind: what it is, such as an ONNX file."""
+    return f"other values than the {kind} says"
+
+
+def cuttable(model: Model, soc: Soc, options: CompileOptions) -> Cuttable:
+    """Return what can be cut of a model. Raises CompileError for what is no model, or a module that is not of tosa."""
+    source = opened(model)
+    if isinstance(source, OnnxSource):
+        lower(source, soc, "imported", options)  # refuses what is no model
+        return OnnxGraph(source.shaped(options))
+    assert isinstance(source, ModuleSource), source
+    context = source.context
+    with problems_of(source.label, context):
+        module = source.prepared(context, options)
+        if not (found := networks(module)):
+            wanted = "expected an ONNX file, a .tflite file or a module of tosa: only these are cut smaller"
+            remedy = "`htvm verify` names the first tensor of it that is wrong, if one is"
+            raise ModelError([f"{source.label}: is a module without operations of tosa, {wanted}; {remedy}"])
+        if len(found) > 1:
+            names = ", ".join(each.name.value for each in found)
+            raise ModelError(
+                [f"{source.label}: has {len(found)} functions of tosa: name one with --function ({names})"]
+            )
+    return TosaFunction(module, source.label)
 
 
 class NoModel(Exception):
@@ -51,7 +76,7 @@ class Failure:
 class Case:
     """A model, one sample of its inputs and how it fails."""
 
-    model: onnx.ModelProto
+    model: Cuttable
     inputs: Inputs
     failure: Failure
 
@@ -69,17 +94,10 @@ class Reduction:
     say: Callable[[str], None] | None = None
     attempts: int = field(default=0, init=False)
 
-    def failure(self, model: onnx.ModelProto, inputs: Inputs) -> Failure | None:
+    def failure(self, model: Cuttable, inputs: Inputs) -> Failure | None:
         """Compile and run a model; None if every output is exact. Raises CompileError, and InputError."""
-        quantised = {name for node in model.graph.node if node.op_type == "QuantizeLinear" for name in node.input}
-        types = {
-            name: self.options.input_types.get(name) or _input_type(values)
-            for name, values in inputs.items()
-            if name not in quantised
-        }
-        types = {name: kind for name, kind in types.items() if kind}
         try:
-            compiled = compile(model, self.soc, options=replace(self.options, input_types=types, shapes={}))
+            compiled = compile(model.model, self.soc, options=model.options(self.options, inputs))
             found = check(compiled, Program(compiled.project, self.soc, self.cc), inputs)
         except InternalError as error:
             return Failure(f"{error.who} fails with {type(error.__cause__).__name__}", error.problem)
@@ -89,16 +107,16 @@ class Reduction:
         if found.exact:
             return None
         wrong = next(each for each in found.comparisons if each.differing and each.binding)
-        return Failure(WRONG, str(found.diverging or wrong))
+        return Failure(wrong_values(compiled.source.kind), str(found.diverging or wrong))
 
     def reduced(self, case: Case) -> Case:
         """Return the smallest case that was found to fail alike."""
         with _without_files():
             case = self._with_fewer_nodes(case)
-            case = self._halved(case, keep_channels)
-            return self._halved(case, keep_inputs)
+            case = self._halved(case, lambda smaller: smaller.model.fewer_channels(smaller.inputs))
+            return self._halved(case, lambda smaller: smaller.model.smaller_inputs(smaller.inputs))
 
-    def _attempt(self, case: Case, model: onnx.ModelProto | None, inputs: Inputs) -> Case | None:
+    def _attempt(self, case: Case, model: Cuttable | None, inputs: Inputs) -> Case | None:
         """Return a smaller case if it fails like the one before. Raises NoModel for what is no model by itself."""
         if model is None:
             raise NoModel
@@ -111,17 +129,16 @@ class Reduction:
             return None
         smaller = Case(model, inputs, failure)
         if self.say:
-            self.say(f"attempt {self.attempts}: {len(model.graph.node)} nodes still fail")
+            self.say(f"attempt {self.attempts}: {model.size} nodes still fail")
         return smaller
 
     def _with_fewer_nodes(self, case: Case) -> Case:
         """Leave out nodes at the end, then nodes at the beginning."""
-        names = cut_tensors(case.model)
-        values = _stored(evaluate(case.model, case.inputs, keep=names))
-        cuts = [name for name in names if name in values]
+        values = case.model.values(case.inputs)
+        cuts = list(values)
 
         def ending(end: int) -> Case | None:
-            return self._attempt(case, *cut(case.model, {}, cuts[end], case.inputs))
+            return self._attempt(case, *case.model.part({}, cuts[end], case.inputs))
 
         whole, first = case, _first_that_fails(ending, len(cuts))
         if first is not None:
@@ -129,15 +146,15 @@ class Reduction:
 
             def beginning(later: int) -> Case | None:
                 known = {name: values[name] for name in cuts[: end - later]}
-                return self._attempt(case, *cut(whole.model, known, cuts[end], whole.inputs))
+                return self._attempt(case, *whole.model.part(known, cuts[end], whole.inputs))
 
             start = _first_that_fails(beginning, end)
             case = start[1] if start else case
         return case
 
-    def _halved(self, case: Case, keep: Callable[[onnx.ModelProto, Inputs], Iterable[Cut]]) -> Case:
+    def _halved(self, case: Case, keep: Callable[[Case], Iterable[Cut]]) -> Case:
         """Keep halves as long as one fails."""
-        for half in keep(case.model, case.inputs):
+        for half in keep(case):
             with suppress(NoModel):
                 smaller = self._attempt(case, *half)
                 if smaller:
@@ -166,25 +183,6 @@ def _first_that_fails(attempt: Callable[[int], Case | None], count: int) -> tupl
     return found
 
 
-def _input_type(values: np.ndarray) -> str | None:
-    """Return what a float32 input is taken to hold that nobody has said it of: i8, if that holds the values."""
-    return "i8" if values.dtype == np.float32 and np.abs(values).max(initial=0) < 128 else None
-
-
-def _stored(values: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Return the tensors that can be inputs: quantised ones; if there are none, those that hold small integers."""
-    arrays = {name: value for name, value in values.items() if not isinstance(value, Real)}
-    quantised = {name: array for name, array in arrays.items() if array.dtype.kind in "iu"}
-    if quantised:
-        return quantised
-    exact = {name: value.exact() for name, value in values.items() if name not in arrays}
-    return {
-        name: numbers.astype(np.float32)
-        for name, numbers in exact.items()
-        if all(each.denominator == 1 and -128 <= each <= 255 for each in numbers.flat)
-    }
-
-
 @contextmanager
 def _without_files() -> Generator[None]:
     """Let the modules that failing passes leave behind vanish: each attempt may write one."""
@@ -192,9 +190,7 @@ def _without_files() -> Generator[None]:
         yield
 
 
-def failing_case(
-    reduction: Reduction, model: onnx.ModelProto, given: Inputs | None, seeds: Iterable[int]
-) -> Case | None:
+def failing_case(reduction: Reduction, model: Cuttable, given: Inputs | None, seeds: Iterable[int]) -> Case | None:
     """Return the first sample of the given inputs, or of random ones, with which a model fails; None if none does.
 
     Raises CompileError if the model is refused, and InputError if the inputs do not fit.
@@ -207,20 +203,9 @@ def failing_case(
     return None
 
 
-def _samples(
-    reduction: Reduction, model: onnx.ModelProto, given: Inputs | None, seeds: Iterable[int]
-) -> Iterable[Inputs]:
+def _samples(reduction: Reduction, model: Cuttable, given: Inputs | None, seeds: Iterable[int]) -> Iterable[Inputs]:
     try:
-        project = compile(model, reduction.soc, options=replace(reduction.options, shapes={})).project
+        project = compile(model.model, reduction.soc, options=model.options(reduction.options, None)).project
     except InternalError:  # no values are needed, but there must be some
-        return [given or _any_inputs(model)]
+        return [given or model.any_inputs()]
     return (project.random_inputs(seed) for seed in seeds) if given is None else Samples.of(project.inputs, given)
-
-
-def _any_inputs(model: onnx.ModelProto) -> dict[str, np.ndarray]:
-    constants = {tensor.name for tensor in model.graph.initializer}
-    tensors = {value.name: value.type.tensor_type for value in model.graph.input if value.name not in constants}
-    return {
-        name: np.ones([size.dim_value for size in tensor.shape.dim], tensor_dtype_to_np_dtype(tensor.elem_type))
-        for name, tensor in tensors.items()
-    }

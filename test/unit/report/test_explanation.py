@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import warm_commands
+from tosa.text import Function
 
 import htvm
 from htvm.backend import targets
@@ -172,3 +173,14 @@ def test_the_page_of_a_model_has_its_decisions_and_that_of_a_project_has_none(tm
     assert '"decisions":[]' in page.read_text()
     assert command("report", model, "--target", "diana", "-o", page).returncode == 0
     assert '"decisions":[{"name":"dense"' in page.read_text()
+
+
+def test_module_of_integers_is_not_offered_an_option_that_refits_scales(tmp_path: Path) -> None:
+    f = Function()
+    f.result(f.layer(f.input((1, 4, 4, 16)), 16, (3, 3)))
+    (tmp_path / "net.mlir").write_text(f.text())
+    found = explanation.explain(tmp_path / "net.mlir", targets.load("diana"))
+    (conv,) = (each for each in found.decisions if each.op == "conv2d")
+    asked = candidates(conv)["digital"].facts()
+    assert asked["refusal"] and (asked["change"] or {}).get("option") is None
+    assert "--requant" not in text(conv)

@@ -8,7 +8,7 @@ the engine; where there is none, some violation is removed by no edit, or there 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
 from time import process_time
@@ -172,15 +172,16 @@ class Partial:
 
 @dataclass(frozen=True)
 class Search:
-    """A search for one layer and an engine that does not run it. refits: whether htvm has been told to refit scales.
+    """A search for one layer and an engine that does not run it.
 
-    until: the time of the process at which it gives up. known: the violations that are left after some edits.
+    can_refit: whether htvm itself could refit the scales, and was not told to. until: the time of the process at which
+    it gives up. known: the violations that are left after some edits.
     """
 
     soc: Soc
     engine: Engine
     layer: LayerSpec
-    refits: bool
+    can_refit: bool
     until: float = field(default_factory=lambda: process_time() + SECONDS)
     known: dict[frozenset[str], Sequence[Violation]] = field(
         default_factory=dict[frozenset[str], "Sequence[Violation]"]
@@ -228,13 +229,14 @@ class Search:
         for violation in violations:
             for edits, subjects in MODEL_EDITS.items():
                 if violation.path in subjects:
-                    yield from edits(layer, violation)
+                    found = edits(layer, violation)
+                    yield from found if self.can_refit else (replace(each, option=None) for each in found)
 
     def edits(self, layer: LayerSpec, violations: Sequence[Violation]) -> Iterator[ModelEdit]:
         """Yield the known edits for some violations, and htvm's own option."""
         for violation in violations:
             yield from self.known_edits(layer, [violation])
-            if not self.refits and violation.path in OF_THE_SCALES:
+            if self.can_refit and violation.path in OF_THE_SCALES:
                 yield from scaling.refitted(layer, violation)
 
     def left(self, edits: Sequence[ModelEdit]) -> Sequence[Violation]:
