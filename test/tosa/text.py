@@ -147,5 +147,10 @@ class Function:
         return self.clamp(scaled, *bounds)
 
 
+def listed(numbers) -> str:
+    """Return attributes that are lists of integers, by name, as text."""
+    return ", ".join(f"{name} = array<i64: {_list(each)}>" for name, each in numbers.items())
+
+
 def _list(numbers) -> str:
     return ", ".join(map(str, numbers))
