@@ -14,16 +14,21 @@ from mlir import ir
 from htvm.dialects.semantics.tosa.movement import resize_places
 from htvm.dialects.semantics.tosa.reading import TosaOp, bits, present
 
-I32, I8 = 32, 8
+from .errors import NotLowered
+
+I32, I8, I16 = 32, 8, 16
 
 
 def expand(op: ir.Operation) -> bool:
-    """Replace a bilinear resize of 8 bits into 32; return whether it was one."""
+    """Replace a bilinear resize of 8 or 16 bits; return whether it was one. Raises NotLowered for sums beyond 32."""
     read = TosaOp(op)
     image, *rest = read.operands
-    if read.word("mode") != "BILINEAR" or bits(image) != I8 or bits(read.result) != I32:
+    if read.word("mode") != "BILINEAR" or bits(image) not in (I8, I16):
         return False
     scale, offset, _ = (present(each, "scale") for each in rest)
+    largest = int(scale[0] * scale[2]) << (bits(image) or 0) - 1
+    if largest >= 1 << I32 - 1:
+        raise NotLowered(f"a bilinear resize has sums up to {largest:,}, expected at most 32 bits")
     batch, height, width, channels = ir.ShapedType(image.type).shape
     _, rows, columns, _ = read.shape
     with ir.InsertionPoint(op), op.location:
@@ -32,6 +37,8 @@ def expand(op: ir.Operation) -> bool:
         lines = _reshape(down, [batch * rows, width, channels])
         across = _between(lines, resize_places(read, width, 1, scale, offset), width)
         result = _reshape(across, [batch, rows, columns, channels])
+        if bits(read.result) != I32:
+            result = _made("tosa.cast", [result], read.shape, bits(read.result) or I32)
     op.results[0].replace_all_uses_with(result)
     op.erase()
     return True

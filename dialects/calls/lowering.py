@@ -19,9 +19,8 @@ from htvm.dialects import accel
 from . import bilinear
 from .errors import NotLowered
 from .flattening import flatten
-
-ALIGNMENT_BYTES = 8
-"""Of what lies in scratch memory: that of the widest elements."""
+from .outlining import nested
+from .widening import widen
 
 TOSA = (
     "func.func(tosa-optional-decompositions,tosa-infer-shapes,tosa-make-broadcastable)",
@@ -36,7 +35,7 @@ TOSA = (
 
 TENSORS = (
     "canonicalize,cse",
-    "linalg-generalize-named-ops",
+    "func.func(convert-elementwise-to-linalg),linalg-generalize-named-ops",
     "func.func(linalg-fuse-elementwise-ops)",
     "canonicalize,cse",
     "func.func(eliminate-empty-tensors,empty-tensor-to-alloc-tensor)",
@@ -80,19 +79,20 @@ def lower(function: func.FuncOp) -> func.FuncOp:
         module = ir.Module.create()
         copy = function.operation.clone(ip=ir.InsertionPoint(module.body))
         copy.attributes["sym_visibility"] = ir.StringAttr.get("public")
-    for op in list(operations(module.operation)):
+    for op in list(nested(module.operation)):
         if op.name == "tosa.resize":
             bilinear.expand(op)
     for pipeline in (*TOSA, *TENSORS, *LOOPS):
         run(pipeline, module)
-    left = {op.name for op in operations(module.operation) if op.name.startswith(("tosa.", "linalg.", "tensor."))}
+    left = {op.name for op in nested(module.operation) if op.name.startswith(("tosa.", "linalg.", "tensor."))}
     if left:
         raise NotLowered(f"MLIR's passes leave {', '.join(sorted(left))}")
     (found,) = (op for op in module.body if isinstance(op, func.FuncOp) and op.name.value == function.name.value)
     with function.location:
-        for op in list(operations(found.operation)):
+        for op in list(nested(found.operation)):
             if op.name == "math.ctlz":
                 expand_ctlz(op)
+        widen(nested(module.operation))
     run("canonicalize,cse", module)
     with function.location:
         expand_copies(found)
@@ -114,15 +114,6 @@ def run(pipeline: str, module: ir.Module) -> None:
     except ir.MLIRError as error:
         said = "; ".join(each.message for each in error.error_diagnostics) or error.message
         raise NotLowered(f"MLIR's passes '{pipeline}' refuse it: {said}") from None
-
-
-def operations(op: ir.Operation | ir.OpView) -> Iterator[ir.Operation]:
-    """Yield all operations within one, in order."""
-    for region in op.operation.regions:
-        for block in region.blocks:
-            for inner in block.operations:
-                yield inner.operation
-                yield from operations(inner)
 
 
 def expand_ctlz(op: ir.Operation) -> None:
@@ -150,7 +141,7 @@ def expand_ctlz(op: ir.Operation) -> None:
 
 def expand_copies(function: func.FuncOp) -> None:
     """Replace copies by loops: the host has no library that copies strided memory."""
-    run_on = [op for op in operations(function.operation) if op.name == "memref.copy"]
+    run_on = [op for op in nested(function.operation) if op.name == "memref.copy"]
     for op in run_on:
         source, target = op.operands
         rank = ir.MemRefType(source.type).rank
@@ -183,6 +174,7 @@ class Allocation:
 
     op: ir.Operation
     size_bytes: int
+    element_bytes: int
     first: int
     last: int
 
@@ -191,7 +183,7 @@ def to_arguments(function: func.FuncOp) -> None:
     """Make arguments of allocations and constants, and drop what frees memory."""
     block = function.body.blocks[0]
     facts = [dict[str, ir.Attribute]() for _ in block.arguments]
-    for op in list(operations(function.operation)):
+    for op in list(nested(function.operation)):
         if op.name == "memref.dealloc":
             op.erase()
     allocations = list(allocated(function))
@@ -205,7 +197,7 @@ def to_arguments(function: func.FuncOp) -> None:
     module = function.operation.parent
     assert module is not None, "in a module"
     symbols = ir.SymbolTable(module.operation)
-    for op in list(operations(function.operation)):
+    for op in list(nested(function.operation)):
         if op.name == "memref.get_global":
             name = ir.FlatSymbolRefAttr(op.attributes["name"]).value
             if name not in named:
@@ -224,16 +216,16 @@ def to_arguments(function: func.FuncOp) -> None:
 def allocated(function: func.FuncOp) -> Iterator[Allocation]:
     """Yield the allocations of a function. Raises NotLowered for one whose size is not known."""
     top = {op.operation: number for number, op in enumerate(function.body.blocks[0])}
-    for op in operations(function.operation):
+    for op in nested(function.operation):
         if op.name not in ("memref.alloc", "memref.alloca"):
             continue
         memref = ir.MemRefType(op.results[0].type)
         if not memref.has_static_shape:
             raise NotLowered(f"an intermediate result is {memref}, expected a static shape")
         width = ir.IntegerType(memref.element_type).width if isinstance(memref.element_type, ir.IntegerType) else 64
-        places = [top[at_top(each, top)] for each in touching(op.results[0])]
-        begin = top[at_top(op, top)]
-        yield Allocation(op, prod(memref.shape) * max(1, width // 8), begin, max([begin, *places]))
+        places = [top[at_top(each, top)] for each in touching(op.results[0])] or [top[at_top(op, top)]]
+        element_bytes = max(1, width // 8)
+        yield Allocation(op, prod(memref.shape) * element_bytes, element_bytes, min(places), max(places))
 
 
 def at_top(op: ir.Operation, top: dict[ir.Operation, int]) -> ir.Operation:
@@ -263,10 +255,10 @@ def offsets(allocations: Sequence[Allocation]) -> list[int]:
             for other in placed
             if allocations[other].first <= mine.last and mine.first <= allocations[other].last
         )
-        place = 0
+        place = 0  # multiples of the size of its elements
         for begin, end in taken:
             if place + mine.size_bytes <= begin:
                 break
-            place = max(place, -(-end // ALIGNMENT_BYTES) * ALIGNMENT_BYTES)
+            place = max(place, -(-end // mine.element_bytes) * mine.element_bytes)
         placed[index] = place
     return [placed[index] for index in range(len(allocations))]

@@ -8,7 +8,8 @@ from mlir.dialects import arith, func
 from htvm.dialects import plugin
 
 from .errors import NotLowered
-from .lowering import operations, run
+from .lowering import run
+from .outlining import nested
 
 
 def c_source(function: func.FuncOp, name: str) -> str:
@@ -18,7 +19,7 @@ def c_source(function: func.FuncOp, name: str) -> str:
         copy = function.operation.clone(ip=ir.InsertionPoint(module.body))
         copy.attributes["arg_attrs"] = ir.ArrayAttr.get([ir.DictAttr.get({}) for _ in function.arguments])
         copy.attributes["sym_name"] = ir.StringAttr.get(name)
-        for op in list(operations(copy)):
+        for op in list(nested(copy)):
             if op.name in SHIFTS and str(op.results[0].type) == "i64":
                 without_library(op)
     run("canonicalize,convert-to-emitc", module)

@@ -59,15 +59,17 @@ class FrontEnd:
     """A form of model that becomes a module.
 
     name: what messages call it. suffixes: of its files. read: the text or bytecode of MLIR that a file becomes.
-    dialects: those by which a module of this form is known. prepare: does what options say of such a module, before
-    all else; raises ValueError. passes: the pipeline that makes a module of htvm of it. meaning, values: the results of
-    a module that is prepared, and the tensors that layers of the converted one compute; None: the interpreter says it.
+    dialects: those by which a module of this form is known; alone: those by which one without layers is. prepare: does
+    what options say of such a module, before all else; raises ValueError. passes: the pipeline that makes a module of
+    htvm of it. meaning, values: the results of a module that is prepared, and the tensors that layers of the converted
+    one compute; None: the interpreter says it.
     """
 
     name: str
     suffixes: tuple[str, ...] = ()
     read: Callable[[Path], str | bytes] | None = None
     dialects: tuple[str, ...] = ()
+    alone: tuple[str, ...] = ()
     passes: str = ""
     prepare: Callable[[ir.Module, CompileOptions], None] | None = None
     meaning: Callable[[ir.Module, Values], dict[str, np.ndarray]] | None = None
@@ -97,6 +99,7 @@ FRONT_ENDS: tuple[FrontEnd, ...] = (
     FrontEnd(
         "TOSA",
         dialects=("tosa",),
+        alone=("linalg", "tensor"),
         prepare=prepare_tosa,
         passes="convert-tosa-to-accel,canonicalize-layers,verify-stage{stage=integer}",
         meaning=import_tosa.meaning,
@@ -107,7 +110,8 @@ FRONT_ENDS: tuple[FrontEnd, ...] = (
 
 def front_end_of(found: set[str]) -> FrontEnd | None:
     """Return the form of a module with operations of some dialects; None for htvm's own."""
-    return next((each for each in FRONT_ENDS if found & set(each.dialects)), None)
+    known = [(each, {*each.dialects, *(() if "accel" in found else each.alone)}) for each in FRONT_ENDS]
+    return next((each for each, dialects in known if found & dialects), None)
 
 
 class Source(Protocol):
@@ -396,8 +400,7 @@ def _nothing_to_compile(found: set[str]) -> str:
     """Say that no function of a module is htvm's, and what would be."""
     if "accel" in found:
         return "operations of accel are in no function at the top of the module"
-    known = {dialect: each.name for each in FRONT_ENDS for dialect in each.dialects}
-    wanted = ", ".join(["accel", *sorted(known)])
+    wanted = ", ".join(["accel", *(dialect for each in FRONT_ENDS for dialect in (*each.dialects, *each.alone))])
     return f"no function has operations of {wanted}; found those of {', '.join(sorted(found - {'builtin'})) or 'none'}"
 
 

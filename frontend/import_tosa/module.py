@@ -37,7 +37,8 @@ def set_shapes(function: func.FuncOp, shapes: Mapping[str, Sequence[int]]) -> No
     for name, argument in zip(names, function.arguments):
         stated = list(ir.ShapedType(argument.type).shape)
         kind = ir.RankedTensorType(argument.type)
-        wanted = list(shapes.get(name, [1 if kind.is_dynamic_dim(0) else stated[0], *stated[1:]]))
+        batch = [1 if kind.is_dynamic_dim(0) else stated[0]] if stated else []
+        wanted = list(shapes.get(name, [*batch, *stated[1:]]))
         if len(wanted) != len(stated) or any(
             not kind.is_dynamic_dim(axis) and size != stated[axis] for axis, size in enumerate(wanted)
         ):

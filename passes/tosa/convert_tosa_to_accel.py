@@ -7,19 +7,19 @@
     %4 = accel.conv2d %3, %w {pad_value = -128, requant = #accel.requant<..>, ..} : (..) -> tensor<1x32x8x8xi8>
 
 Stage    tosa -> integer
-Reads    operations of tosa; constants; names of the interface
-Writes   every operation of tosa anew; arguments and results keep their types, and get names
-Needs    static shapes; tosa on integers
+Reads    operations of tosa, linalg, arith, math, tensor and scf; constants; names of the interface
+Writes   every operation of these anew; arguments and results keep their types, and get names
+Needs    static shapes, integers
 Fails    on operations that are no integer arithmetic with a meaning in TOSA, all of them at once
 
 A layer takes in the operations that requantise its accumulators, pads and slices that its windows can do, and clamps.
-What needs one value of 8 or 16 bits only is a table. forms/ has each family's layers; constants that round as TOSA does
+What needs one value of 8 bits only is a table. forms/ has each family's layers; constants that round as TOSA does
 are those of analysis/exact_requant.py, with `double_round` where no cheaper ones are exact.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -28,20 +28,21 @@ from mlir.dialects import func
 from mlir.passmanager import ExternalPass
 
 from htvm.dialects import accel
+from htvm.dialects.calls.outlining import Outlined, grouped, is_constant, operands, outline
 from htvm.dialects.semantics.tosa.elements import limits
 from htvm.dialects.semantics.tosa.functions import input_names, networks, output_names
 from htvm.dialects.semantics.tosa.names import names_of
-from htvm.dialects.semantics.tosa.reading import bits, constant, is_tosa, users
+from htvm.dialects.semantics.tosa.reading import bits, users
 
 from ..analysis.names import Names, identifier
 from .forms import Match, match
 from .forms.matching import Builder, Form, producer
-from .outlining import Outlined, grouped, outline
+from .refusals import refused
 
 
 @dataclass(frozen=True)
 class ConvertTosaToAccel:
-    """Rewrite the functions of a module that have operations of tosa."""
+    """Rewrite the functions of a module that are networks: those of tosa, or if there is none, of other dialects."""
 
     name: ClassVar[str] = "convert-tosa-to-accel"
     stages: ClassVar[tuple[str, ...]] = ()
@@ -50,12 +51,17 @@ class ConvertTosaToAccel:
         for function in networks(module):
             if problems := list(refused(function)):
                 for op, problem in problems:
-                    op.location.emit_error(f"'{op.name}' {problem}")
+                    op.location.emit_error(f"{named(op)} {problem}")
                 this_pass.signal_pass_failure()
                 continue
             with function.location:
                 rewrite(function, Plan.of(function))
                 describe_interface(function)
+
+
+def named(op: ir.Operation) -> str:
+    """Return what messages call an operation, or the function itself."""
+    return f"'@{op.opview.name.value}'" if isinstance(op.opview, func.FuncOp) else f"'{op.name}'"
 
 
 @dataclass
@@ -78,12 +84,12 @@ class Plan:
         read_by_calls = set[ir.Value]()
         for op in reversed([each.operation for each in ops]):
             (value,) = op.results
-            if not (value in needed or value in read_by_calls) or constant(value) is not None:
+            if not (value in needed or value in read_by_calls) or is_constant(value):
                 continue
             found = match(op)
             if found is None or (found.light and value not in needed):
                 called.insert(0, op)
-                read_by_calls.update(op.operands)
+                read_by_calls.update(operands(op))
             else:
                 matches[op] = found
                 needed.update(found.inputs)
@@ -95,30 +101,6 @@ def inputs_of(called: Sequence[ir.Operation], matches: Mapping[ir.Operation, Mat
     """Return the values that matches read of what is called."""
     made = {result for op in called for result in op.results}
     return {value for found in matches.values() for value in found.inputs if value in made}
-
-
-def refused(function: func.FuncOp) -> Iterator[tuple[ir.Operation, str]]:
-    """Yield the operations that are no arithmetic on integers, and why not."""
-    *ops, _ = function.body.blocks[0].operations
-    for op in (each.operation for each in ops):
-        shapes = [value for value in (*op.operands, *op.results) if isinstance(value.type, ir.RankedTensorType)]
-        if floats := [value.type for value in shapes if is_float(value)]:
-            remedy = "quantise the model first, as full integer quantisation does for TFLite (all operators in int8)"
-            yield op, f"is of {floats[0]}, expected integers; {remedy}"
-        elif open_ := [value.type for value in shapes if not ir.RankedTensorType(value.type).has_static_shape]:
-            yield op, f"is of {open_[0]}, expected a static shape; give the sizes of inputs (--shape NAME=1x32x32x3)"
-        elif not is_tosa(op) and not op.name.startswith(INTEGER_DIALECTS):
-            yield op, f"is of no dialect that is compiled, expected tosa or {', '.join(INTEGER_DIALECTS)}"
-        elif len(op.results) != 1:
-            yield op, f"has {len(op.results)} results, expected one"
-
-
-INTEGER_DIALECTS = ("arith.", "linalg.", "math.", "tensor.", "scf.")
-"""Dialects whose operations are called as functions."""
-
-
-def is_float(value: ir.Value) -> bool:
-    return isinstance(value.type, ir.ShapedType) and isinstance(value.type.element_type, ir.FloatType)
 
 
 def rewrite(function: func.FuncOp, plan: Plan) -> None:
@@ -180,10 +162,10 @@ def mark(layers: Sequence[accel.Layer], made: ir.Value, form: Form, is_whole: bo
 
 def called(function: func.FuncOp, outlined: Outlined, builder: Builder, symbols: Names) -> ir.Value:
     """Build the function of some operations, and the layer that calls it."""
-    operands = [builder.read(value) for value in outlined.inputs]
+    inputs = [builder.read(value) for value in outlined.inputs]
     name = symbols.free(identifier(f"{function.name.value}_{outlined.ops[-1].name.rpartition('.')[2]}"))
-    outline(outlined, name, function.operation)
-    return accel.output(accel.CallOp(outlined.result.type, operands, callee=ir.FlatSymbolRefAttr.get(name)))
+    outline(outlined, name, ir.InsertionPoint(function.operation))
+    return accel.output(accel.CallOp(outlined.result.type, inputs, callee=ir.FlatSymbolRefAttr.get(name)))
 
 
 def describe_interface(function: func.FuncOp) -> None:

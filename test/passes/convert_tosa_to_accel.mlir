@@ -132,3 +132,24 @@ func.func @expression_is_a_table_by_channel(%x: tensor<3x2xi8>) -> tensor<3x2xi8
   %3 = tosa.cast %2 : (tensor<3x2xi32>) -> tensor<3x2xi8>
   return %3 : tensor<3x2xi8>
 }
+
+// -----
+
+// Operations of other dialects are called too; what they read within them comes along, constants as copies.
+// CHECK-LABEL: func.func private @other_dialects_clamp
+// CHECK: linalg.generic
+// CHECK: tosa.clamp
+// CHECK-LABEL: func.func @other_dialects
+// CHECK: accel.call @other_dialects_clamp
+func.func @other_dialects(%x: tensor<4xi32>) -> tensor<4xi32> {
+  %c3 = arith.constant 3 : i32
+  %e = tensor.empty() : tensor<4xi32>
+  %0 = linalg.generic {indexing_maps = [affine_map<(i) -> (i)>, affine_map<(i) -> (i)>], iterator_types = ["parallel"]}
+      ins(%x : tensor<4xi32>) outs(%e : tensor<4xi32>) {
+  ^bb0(%a: i32, %b: i32):
+    %s = arith.addi %a, %c3 : i32
+    linalg.yield %s : i32
+  } -> tensor<4xi32>
+  %1 = tosa.clamp %0 {min_val = -5 : i32, max_val = 9 : i32} : (tensor<4xi32>) -> tensor<4xi32>
+  return %1 : tensor<4xi32>
+}

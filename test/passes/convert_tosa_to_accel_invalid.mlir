@@ -19,16 +19,30 @@ func.func @open_shape(%x: tensor<?x4xi32>) -> tensor<?x4xi32> {
 
 // -----
 
-// Control flow with several results: no function that is called gives more than one.
-// CHECK: convert_tosa_to_accel_invalid.mlir:[[#@LINE+2]]:10: error: 'tosa.while_loop' has 2 results, expected one
+// A loop with several results: no function that is called gives more than one.
+// CHECK: convert_tosa_to_accel_invalid.mlir:[[#@LINE+5]]:10: error: 'scf.for' has 2 results, expected one
 func.func @two_results(%x: tensor<4xi32>) -> tensor<4xi32> {
-  %0:2 = "tosa.while_loop"(%x, %x) ({
-  ^bb0(%a: tensor<4xi32>, %b: tensor<4xi32>):
-    %c = "tosa.const"() <{values = dense<true> : tensor<i1>}> : () -> tensor<i1>
-    tosa.yield %c : tensor<i1>
-  }, {
-  ^bb0(%a: tensor<4xi32>, %b: tensor<4xi32>):
-    tosa.yield %a, %b : tensor<4xi32>, tensor<4xi32>
-  }) : (tensor<4xi32>, tensor<4xi32>) -> (tensor<4xi32>, tensor<4xi32>)
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %x1 = tosa.abs %x : (tensor<4xi32>) -> tensor<4xi32>
+  %0:2 = scf.for %i = %c0 to %c1 step %c1 iter_args(%a = %x1, %b = %x) -> (tensor<4xi32>, tensor<4xi32>) {
+    scf.yield %b, %a : tensor<4xi32>, tensor<4xi32>
+  }
   return %0#0 : tensor<4xi32>
+}
+
+// -----
+
+// Whatever stands in the way is named at once: the types of the interface, operations that nothing lowers, floats.
+// CHECK: convert_tosa_to_accel_invalid.mlir:[[#@LINE+5]]:1: error: '@several' argument 1 is of tensor<4xi1>, expected integers of 8, 16 or 32 bits: cast it before the network
+// CHECK: convert_tosa_to_accel_invalid.mlir:[[#@LINE+5]]:8: error: 'tosa.custom' is not compiled; only its author knows what it computes: write it with other operations
+// CHECK: convert_tosa_to_accel_invalid.mlir:[[#@LINE+5]]:8: error: 'tosa.scatter' is not compiled; MLIR does not lower it: write it with tosa.concat or tosa.select
+// CHECK: convert_tosa_to_accel_invalid.mlir:[[#@LINE+5]]:8: error: 'tosa.cast' is of tensor<4xf32>, expected integers
+// CHECK: convert_tosa_to_accel_invalid.mlir:[[#@LINE+5]]:8: error: 'tosa.logical_not' is result 0, of tensor<4xi1>, expected integers of 8, 16 or 32 bits: rescale or cast it
+func.func @several(%x: tensor<4xi32>, %b: tensor<4xi1>, %v: tensor<1x7x3xi8>, %i: tensor<1x2xi32>, %n: tensor<1x2x3xi8>) -> (tensor<4xi1>, tensor<1x7x3xi8>, tensor<4xf32>, tensor<4xi32>) {
+  %0 = tosa.custom %x {domain_name = "d", implementation_attrs = "", operator_name = "f"} : (tensor<4xi32>) -> tensor<4xi32>
+  %1 = tosa.scatter %v, %i, %n : (tensor<1x7x3xi8>, tensor<1x2xi32>, tensor<1x2x3xi8>) -> tensor<1x7x3xi8>
+  %2 = tosa.cast %x : (tensor<4xi32>) -> tensor<4xf32>
+  %3 = tosa.logical_not %b : (tensor<4xi1>) -> tensor<4xi1>
+  return %3, %1, %2, %0 : tensor<4xi1>, tensor<1x7x3xi8>, tensor<4xf32>, tensor<4xi32>
 }

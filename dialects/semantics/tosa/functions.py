@@ -1,4 +1,4 @@
-"""The functions of a module that have operations of tosa, and what their inputs and outputs are called."""
+"""The functions of a module that are networks of tosa, and what their inputs and outputs are called."""
 
 from __future__ import annotations
 
@@ -9,11 +9,32 @@ from htvm.dialects import accel
 
 from .reading import is_tosa
 
+INTEGER_DIALECTS = ("arith.", "linalg.", "math.", "tensor.", "scf.")
+"""Dialects beside tosa whose operations on integers are called as functions."""
+
 
 def networks(module: ir.Module | ir.Operation) -> list[func.FuncOp]:
-    """Return the functions with operations of tosa, without private ones: layers call those."""
+    """Return the functions with operations of tosa, without private ones: layers call those.
+
+    If there is none, and no layer either, return those with operations of other dialects on tensors.
+    """
     found = [op for op in module.operation.regions[0].blocks[0] if isinstance(op, func.FuncOp) and not op.is_external]
-    return [each for each in found if not accel.is_private(each) and any(is_tosa(op) for op in each.body.blocks[0])]
+    public = [each for each in found if not accel.is_private(each)]
+    of_tosa = [each for each in public if any(is_tosa(op) for op in each.body.blocks[0])]
+    if of_tosa or any(op.operation.name.startswith("accel.") for each in found for op in each.body.blocks[0]):
+        return of_tosa
+    return [each for each in public if is_of_tensors(each)]
+
+
+def is_of_tensors(function: func.FuncOp) -> bool:
+    """Say whether a function computes tensors of tensors, by operations that can be called."""
+    types = [*function.type.inputs, *function.type.results]
+    names = [op.operation.name for op in function.body.blocks[0]]
+    return (
+        bool(function.type.results)
+        and all(isinstance(each, ir.RankedTensorType) for each in types)
+        and any(name.startswith(INTEGER_DIALECTS) for name in names)
+    )
 
 
 def input_names(function: func.FuncOp) -> list[str]:

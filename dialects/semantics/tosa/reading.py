@@ -102,7 +102,12 @@ def literal(op: ir.OpView | ir.Operation) -> np.ndarray | None:
     """Return the integers of tosa.const, tosa.const_shape or arith.constant; None for others, and for floats."""
     attributes, name = op.operation.attributes, op.operation.name
     key = {"tosa.const": "values", "tosa.const_shape": "values", "arith.constant": "value"}.get(name)
-    if key is None or not isinstance(held := attributes[key], ir.DenseElementsAttr):
+    return None if key is None else elements(attributes[key])
+
+
+def elements(held: ir.Attribute) -> np.ndarray | None:
+    """Return the integers of an attribute that has some, of any width, as int64; None for others."""
+    if not isinstance(held, ir.DenseElementsAttr):
         return None
     element = held.type.element_type
     if not isinstance(element, ir.IntegerType | ir.IndexType):

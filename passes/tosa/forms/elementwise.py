@@ -59,10 +59,10 @@ class Expression:
         ops: dict[ir.Operation, None] = {}
         leaves: dict[ir.Value, None] = {}
         _collect(op, ops, leaves)
-        if len(leaves) != 1 or len(ops) > MOST_OPERATIONS:
+        if len(leaves) != 1 or len(ops) > MOST_OPERATIONS or not op.shape:
             return None
         (leaf,) = leaves
-        return Expression(leaf, list(ops)) if bits(leaf) in (8, 16) and shape_of(leaf) == op.shape else None
+        return Expression(leaf, list(ops)) if bits(leaf) == 8 and shape_of(leaf) == op.shape else None
 
     def entries(self, numbers: np.ndarray, axis: int) -> np.ndarray:
         """Return the results for numbers [n] and each index of an axis: [indices, n], or [1, n] if alike."""
@@ -201,7 +201,7 @@ def operands_of(op: TosaOp, *names: str) -> tuple[Requantised, TosaOp, Line, Lin
     if (pair := requantised_result(op, *names)) is None:
         return None
     asked, before = pair
-    if (bits(op.result) or 0) not in (8, 16) or len(asked.scales.multiplier) != 1:
+    if (bits(op.result) or 0) not in (8, 16) or len(asked.scales.multiplier) != 1 or not op.shape:
         return None
     a, b = (Line.of(each) for each in before.operands[:2])
     if any(constant(line.leaf) is not None for line in (a, b)) or bits(a.leaf) != 8 or bits(b.leaf) != 8:
@@ -316,7 +316,10 @@ def extreme_of_rescaled(op: TosaOp) -> Match | None:
 
 @matches(*ONE_VALUE)
 def table(op: TosaOp) -> Match | None:
-    """Any function of one value of 8 or 16 bits. Comes after the layers of `is_layer`, which take in a rescale."""
+    """Any function of one value of 8 bits. Comes after the layers of `is_layer`, which take in a rescale.
+
+    Of 16 bits a table would take 128 kB and more: such a function is called.
+    """
     if (bits(op.result) or 0) not in (8, 16, 32):
         return None
     found = Expression.of(op)

@@ -1,12 +1,19 @@
 """Functions of other dialects: what they compute, what they need, how they are refused."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from mlir import ir
+from mlir.dialects import func
+from tosa.cases import inputs
+from tosa.every_case import CASES
+from tosa.networks import NETWORKS, network
 
 from htvm import dialects
-from htvm.dialects import calls
-from htvm.dialects.calls.lowering import Allocation, offsets
+from htvm.dialects import accel, calls
+from htvm.dialects.calls.lowering import Allocation, at_top, offsets
+from htvm.sources import source_of
 
 DOUBLED = """
 #same = affine_map<(d0) -> (d0)>
@@ -66,7 +73,7 @@ def test_intermediate_results_share_memory_as_their_lifetimes_allow() -> None:
         count = int(random.integers(1, 20))
         firsts = random.integers(0, 20, count)
         made = [
-            Allocation(None, int(size), int(first), int(first + length))
+            Allocation(None, int(size), 1, int(first), int(first + length))
             for size, first, length in zip(random.integers(1, 400, count), firsts, random.integers(0, 6, count))
         ]
         found = offsets(made)
@@ -74,8 +81,33 @@ def test_intermediate_results_share_memory_as_their_lifetimes_allow() -> None:
             for b, other in zip(made, found):
                 if a is not b and a.first <= b.last and b.first <= a.last:
                     assert at + a.size_bytes <= other or other + b.size_bytes <= at
-        alive = max(sum(each.size_bytes + 7 for each in made if each.first <= t <= each.last) for t in range(30))
+        alive = max(sum(each.size_bytes for each in made if each.first <= t <= each.last) for t in range(30))
         assert max(at + each.size_bytes for at, each in zip(found, made)) <= 1.5 * alive
+
+
+def alive_bytes(lowered: func.FuncOp) -> int:
+    """Return the bytes of intermediate results that are needed at once, by the loops that touch each argument."""
+    top = {op.operation: place for place, op in enumerate(lowered.body.blocks[0])}
+    spans = []
+    for argument, facts in zip(lowered.arguments, calls.parameters(lowered)):
+        if facts.offset is not None:
+            places = [top[at_top(use.owner.operation, top)] for use in argument.uses]
+            spans.append((min(places), max(places), facts.size * facts.width // 8))
+    return max((sum(size for a, b, size in spans if a <= t <= b) for t in range(len(top))), default=0)
+
+
+@pytest.mark.parametrize("network_name", ["cases", *NETWORKS])
+def test_scratch_memory_is_at_most_half_more_than_what_is_needed_at_once(network_name: str, tmp_path: Path) -> None:
+    f = network(network_name) if network_name in NETWORKS else inputs()
+    if network_name == "cases":
+        for make in CASES.values():
+            f.result(make(f))
+    (tmp_path / "net.mlir").write_text(f.text())
+    module = source_of(tmp_path / "net.mlir")._entry()
+    with module.context:
+        for function in [op for op in module.body if accel.is_private(op)]:
+            lowered = calls.lower(function)
+            assert calls.scratch_bytes(lowered) <= 1.5 * alive_bytes(lowered), function.name.value
 
 
 def test_operations_of_a_function_are_counted_in_its_loops() -> None:
