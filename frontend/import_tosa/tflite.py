@@ -90,12 +90,14 @@ def interface(content: bytes) -> tuple[list[Tensor], list[Tensor]]:
         if len(graphs) != 1:
             raise TosaError(f"has {len(graphs)} subgraphs, expected 1: control flow is not compiled")
         tensors = graphs[0].tables(TENSORS)
+        for tensor in tensors:
+            tensor.text(NAME)  # MLIR takes names of any bytes, and its Python bindings end the process on them
         inputs, outputs = (
             [_tensor(tensors[index]) for index in graphs[0].integers(side)] for side in (INPUTS, OUTPUTS)
         )
         return inputs, outputs
     except (struct.error, IndexError, UnicodeDecodeError):
-        raise TosaError("is not a valid TensorFlow Lite file (truncated?)") from None
+        raise TosaError("is not a valid TensorFlow Lite file (damaged?)") from None
 
 
 def _tensor(table: Table) -> Tensor:

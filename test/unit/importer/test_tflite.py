@@ -55,7 +55,8 @@ def model(**changes) -> bytes:
     quantisation = w.table({2: ("at", w.vector("f", [0.5])), 3: ("at", w.vector("q", [-3]))})
     x = w.table({1: ("byte", 9), 3: ("at", w.text("input")), 4: ("at", quantisation)})
     y = w.table({1: ("byte", 2), 3: ("at", w.text("output"))})
-    graph = w.table({0: ("at", w.pointers([x, y])), 1: ("at", w.vector("i", [0])), 2: ("at", w.vector("i", [1]))})
+    z = w.table({3: ("at", w.put(struct.pack("<I", 2) + changes.get("inner", b"in") + b"\0"))})
+    graph = w.table({0: ("at", w.pointers([x, y, z])), 1: ("at", w.vector("i", [0])), 2: ("at", w.vector("i", [1]))})
     root = w.table({2: ("at", w.pointers([graph] * changes.get("graphs", 1)))})
     body = w.tail
     return struct.pack("<I", 8 + len(body) - root) + b"TFL3" + body
@@ -73,6 +74,7 @@ def test_names_types_and_scales_are_those_of_the_file() -> None:
         (b"\x08\0\0\0ONNX", "is no TensorFlow Lite file: bytes 4 to 7 are b'ONNX', expected b'TFL3'"),
         (b"", "is no TensorFlow Lite file"),
         (model()[:60], "is not a valid TensorFlow Lite file"),
+        (model(inner=b"\xffn"), "is not a valid TensorFlow Lite file (damaged?)"),
         (model(graphs=2), "has 2 subgraphs, expected 1: control flow is not compiled"),
     ],
 )
