@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 KERNELS_BYTES = 32 << 10
 """Code of kernels, start-up and the host's own layers, if it is in the memory in question."""
 
+STEP_BYTES = 1 << 10
+"""Code of a step of an accelerator, about: 0.4 to 9 kB in MobileNetV2, whose tiles come and go over two hops."""
+
 DESCRIPTORS = 32
 """Descriptors of jobs that a layer has, about, if they do not take more than is kept for buffers."""
 
@@ -120,7 +123,7 @@ class Home:
         """What the memory has for maps and accelerators' weights, as far as it is known here."""
         room = self.memory.size_bytes
         if self.soc.program_memory == self.memory.name:
-            room -= STACK_BYTES + KERNELS_BYTES
+            room -= STACK_BYTES + KERNELS_BYTES + STEP_BYTES * len(self.placed)
         if self.soc.constants_in == self.memory.name:
             room -= sum(host_constant_bytes(layer) for layer in self.layers if accel.engine(layer) == HOST)
             room -= min(4 * DESCRIPTOR_WORDS * DESCRIPTORS * len(self.placed), self.memory.size_bytes // RESERVES[0])

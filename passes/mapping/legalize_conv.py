@@ -15,7 +15,7 @@ before. Where even that kernel is none, all pixels of a window become channels, 
 Stage    integer, before dispatch-engines
 Reads    convolutions with constant weights in one group; rules and costs of the target's engines
 Writes   other layers in their place, where an accelerator takes the new convolution, none takes the old one, and what
-         the host does instead takes longer
+         the host does instead takes longer; no map that it moves may have more than a quarter of its memory
 Needs    integerize before it: weights and the value of the padding are integers
 Fails    never
 """
@@ -32,7 +32,11 @@ from htvm.backend.targets.soc import Soc
 from htvm.dialects import accel, inserted, quantisation, scaling
 from htvm.dialects.accel import Purpose
 
+from ..analysis import layout
 from ..analysis.acceptance import fewest_cycles, is_accelerated
+
+PARTS = 4
+"""One of so many parts of the host's memory is what a map that it moves may take: two are there at once, and others."""
 
 Made = tuple[Sequence[accel.Layer], accel.Conv2dOp]
 """The layers that the host runs first, and the convolution."""
@@ -76,6 +80,9 @@ class LegalizeConv:
 
     def is_better(self, layer: accel.Layer, before: Sequence[accel.Layer], conv: accel.Layer) -> bool:
         """Say whether an accelerator takes the new convolution, and all together takes less than now."""
+        largest = max((layout.size_bytes(accel.output(each).type) for each in before), default=0)
+        if largest > self.target.memory(self.target.arena_memory).size_bytes // PARTS:
+            return False
         now = fewest_cycles(self.target, layer, self.target.engines)
         then = [fewest_cycles(self.target, each, self.target.engines) for each in before]
         then.append(fewest_cycles(self.target, conv, self.target.accelerators))
