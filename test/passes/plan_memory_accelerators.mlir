@@ -54,3 +54,31 @@ func.func @in_flight(%x: memref<1x1x8x8xi8, "ram">, %y: memref<1x1x8x8xi8, "ram"
   accel.wait %2
   return
 }
+
+// -----
+
+// What a loop reads the next time round is not over when it has read it: the other tile has a place of its own.
+// CHECK: accel.arena = {l1 = 128 : i64
+// CHECK-LABEL: @a_loop
+func.func @a_loop(%x: memref<64xi8, "ram">, %y: memref<64xi8, "ram"> {accel.result}) attributes {accel.order = #accel.optimality<optimal>} {
+  // CHECK: accel.buffer "kept" at [[KEPT:[0-9]+]] :
+  // CHECK-NOT: accel.buffer "passing" at [[KEPT]] :
+  // CHECK: accel.buffer "passing" at
+  %kept = accel.buffer "kept" : memref<64xi8, "l1">
+  %passing = accel.buffer "passing" : memref<64xi8, "l1">
+  accel.step "npu" {
+    %c0 = arith.constant 0 : index
+    %c1 = arith.constant 1 : index
+    %c3 = arith.constant 3 : index
+    %0 = accel.copy %x to %kept : memref<64xi8, "ram"> to memref<64xi8, "l1">
+    accel.wait %0
+    scf.for %i = %c0 to %c3 step %c1 {
+      %1 = accel.copy %kept to %y : memref<64xi8, "l1"> to memref<64xi8, "ram">
+      accel.wait %1
+      %2 = accel.copy %x to %passing : memref<64xi8, "ram"> to memref<64xi8, "l1">
+      accel.wait %2
+    }
+    accel.yield
+  }
+  return
+}
