@@ -1,9 +1,11 @@
 """The networks of test/inputs/models, what must come out of each, and each compiled once."""
 
+from collections.abc import Collection, Sequence
 from functools import cache
 from pathlib import Path
 
 import numpy as np
+from selection import slow as marked
 
 import htvm
 from htvm.driver import CompiledModel
@@ -17,6 +19,14 @@ NAMES = [f"{path.parent.name}/{path.stem}" for path in PATHS]
 NETWORKS = ["mlperf_tiny/ds_cnn", "mlperf_tiny/mobilenet_v1", "mlperf_tiny/resnet8", "mlperf_tiny/toyadmos"]
 """The four networks of MLPerf Tiny."""
 
+ALIKE = {
+    "htvm/dae_digital", "htvm/ds_cnn_digital", "htvm/mobilenet_v1_digital", "htvm/mobilenet_v1_mixed",
+    "htvm/resnet20_digital", "htvm/resnet8_digital", "htvm/resnet8_mixed", "integer/ds_cnn_shift",
+    "integer/mobilenet_v1_muladd", "integer/mobilenet_v1_shift", "integer/resnet8_muladd", "integer/resnet8_shift",
+    "integer/toyadmos_muladd",
+}  # fmt: skip
+"""Networks whose kind and whose arithmetic others have as well: tests of all models that take these are slow."""
+
 # The other spelling of a network computes the same.
 GOLDENS_OF = {"mlperf_tiny/ds_cnn_matmul": "mlperf_tiny/ds_cnn"}
 
@@ -24,6 +34,11 @@ GOLDENS_OF = {"mlperf_tiny/ds_cnn_matmul": "mlperf_tiny/ds_cnn"}
 def path(name: str) -> Path:
     """Return the file of a model."""
     return FOLDER / f"{name}.onnx"
+
+
+def parameters(names: Sequence[str] = NAMES, slow: Collection[str] = ALIKE) -> list[object]:
+    """Return models as parameters of a test, some of them marked as slow."""
+    return [marked(name) if name in slow else name for name in names]
 
 
 def golden_files(name: str) -> list[Path]:

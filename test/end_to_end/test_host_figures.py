@@ -32,7 +32,11 @@ def rows(cc: str | None) -> dict[tuple[str, str], tuple[str, ...]]:
 
 
 ROWS = [(network, mode) for network in measure.NETWORKS for mode in measure.MODES]
-QUICK = [each for each in ROWS if each[1] == measure.DEFAULT or each[0] == "resnet8"]
+QUICK = [
+    each
+    for each in ROWS
+    if each[0] == "toyadmos" or each in {("resnet8", measure.DEFAULT), ("ds_cnn", measure.DEFAULT)}
+]
 SELECTED = [pytest.param(*row, marks=[] if row in QUICK else pytest.mark.slow) for row in ROWS]
 
 

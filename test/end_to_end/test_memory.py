@@ -18,7 +18,7 @@ def test_activations_fit_where_the_best_peer_fits(name: str) -> None:
     assert facts.planned_peak_bytes <= PEERS_BYTES[name]
 
 
-@pytest.mark.parametrize("name", models.NAMES)
+@pytest.mark.parametrize("name", models.parameters())
 def test_peak_is_the_proven_minimum(name: str) -> None:
     facts = models.compiled(name).project.report.memories["ram"]
     assert facts.planned_peak_bytes == facts.lower_bound_bytes

@@ -57,7 +57,10 @@ def runner(project: Project) -> str:
     )
 
 
-@pytest.mark.parametrize("name", models.NAMES)
+SLOW = {*models.ALIKE, "htvm/mobilenet_v2_digital", "mlperf_tiny/ds_cnn_matmul", "mlperf_tiny/mobilenet_v1"}
+
+
+@pytest.mark.parametrize("name", models.parameters(slow=SLOW))
 def test_native_build_is_clean_and_computes_the_golden(name: str, tmp_path: Path) -> None:
     """Warnings about data flow need -O1, with which the compiler takes three times as long: a few networks have it."""
     project = models.compiled(name).project

@@ -10,6 +10,7 @@ import onnx
 import pytest
 from architectures import ARCHITECTURES
 from onnx import numpy_helper
+from selection import slow
 
 import htvm
 from htvm import driver
@@ -53,8 +54,15 @@ def test_the_command_says_what_changes(
     assert htvm.verify(made).exact
 
 
-@pytest.mark.parametrize("name", ["resnet", "mobilenet_v2", "squeezenet", "autoencoder"])
-@pytest.mark.parametrize("per_channel", [False, True])
+CASES = [
+    (name, per_channel)
+    for name in ("resnet", "mobilenet_v2", "squeezenet", "autoencoder")
+    for per_channel in (False, True)
+]
+QUICK = {("resnet", True), ("mobilenet_v2", True), ("autoencoder", False)}
+
+
+@pytest.mark.parametrize(("name", "per_channel"), [each if each in QUICK else slow(each) for each in CASES])
 def test_powers_of_two_stay_exact(name: str, per_channel: bool) -> None:
     model = ARCHITECTURES[name]()
     made = quantise(model, random_inputs(model), per_channel=per_channel, powers_of_two=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mlir import ir
+from selection import first
 from shift_networks import (
     meant,
     planned,
@@ -23,7 +24,7 @@ from htvm.passes.tiling import tile_layers
 TINY = targets.load(str(Path(__file__).parents[1] / "passes/targets/tiny_npu.py"))
 DIANA = targets.load("diana")
 ENGINES = (["digital", "analog", "host"], ["analog", "host"])
-SEEDS = [*range(4, 8), 647737164]  # the last one adds a map that is an output as well
+SEEDS = first([4, 6, 647737164, 5, 7], 3)  # the third one adds a map that is an output as well
 """More are as good: `python test/end_to_end/test_shift_networks.py FIRST LAST` tries others."""
 
 

@@ -16,7 +16,9 @@ from htvm.passes import pipeline
 SOC = targets.load("rv32")
 BINARIES = [Path(place, "bin") for place in find_spec("mlir").submodule_search_locations]
 MLIR_OPT = next((folder / "mlir-opt" for folder in BINARIES if (folder / "mlir-opt").exists()), None)
-SUBJECTS = [*models.NETWORKS, "integer/resnet8_shift", "mlperf_tiny/resnet8_f32io", "layers/concat", "layers/sigmoid"]
+QUICK = ["mlperf_tiny/ds_cnn", "mlperf_tiny/resnet8_f32io", "integer/toyadmos_shift", "layers/concat", "layers/sigmoid"]
+SLOW = ["mlperf_tiny/mobilenet_v1", "mlperf_tiny/resnet8", "mlperf_tiny/toyadmos", "integer/resnet8_shift"]
+SUBJECTS = models.parameters([*QUICK, *SLOW], SLOW)
 
 
 def facts(report: Report) -> Report:

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from selection import first
 
 from htvm.passes.mapping.convert_lut_to_depthwise import factors_of
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", first(range(40), 15))
 def test_factors_make_the_table(seed):
     """What they make is the table itself, also where it was cut off on either side."""
     rng = np.random.default_rng(seed)

@@ -4,6 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from selection import first
 
 from htvm.passes.analysis import exact_add
 from htvm.passes.analysis.exact_add import AddRequant, Sum
@@ -36,7 +37,7 @@ def meaning(wanted: Sum) -> np.ndarray:
 BYTES = range(-128, 128)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", first(range(6), 2))
 def test_random_scales_of_float32(seed):
     rng = np.random.default_rng(seed)
     scale = [Fraction(float(np.float32(s))) for s in rng.uniform(0.01, 0.2, 3)]

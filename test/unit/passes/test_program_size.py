@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from mlir import ir
+from selection import slow
 
 import htvm
 from htvm.backend import targets
@@ -59,7 +60,7 @@ def test_what_follows_each_other_alike_is_written_once(shapes: list, period: int
     ("name", "sizes"),
     [
         ("conv2d_3x3_s2", [(16, 1, 1, 1), (16, 2, 3, 2), (32, 5, 16, 2)]),
-        ("conv2d_1x1_256x256", [(16, 1, 1, 1), (32, 2, 1, 2)]),
+        slow(("conv2d_1x1_256x256", [(16, 1, 1, 1), (32, 2, 1, 2)])),
         ("depthwise_5x5_s2", [(16, 1, 1, 1), (16, 3, 4, 2)]),
         ("add_16x32x32_shift0", [(16, 3, 1, 1), (16, 1, 4, 2)]),
     ],

@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
+from selection import first
 
 from htvm.backend import targets
 from htvm.backend.targets.engines import linear_ops
@@ -200,7 +201,7 @@ def test_with_the_change_the_engine_takes_the_layer(case: str, engine: str) -> N
     assert () in [each.violations for each in after]  # a conversion before it is not the layer
 
 
-@pytest.mark.parametrize(("name", "nodes", "count"), [("resnet8", "*[0-9]", 14), ("ds_cnn", "conv[01]", 2)])
+@pytest.mark.parametrize(("name", "nodes", "count"), first([("ds_cnn", "conv[01]", 2), ("resnet8", "*[0-9]", 14)], 1))
 def test_what_an_option_is_said_to_do_it_does(name: str, nodes: str, count: int) -> None:
     """Padding that is not 0, scales per channel, sums, an average, a kernel of even sides that a pass rewrites."""
     model, soc = MODELS / "mlperf_tiny" / f"{name}.onnx", targets.load("diana")

