@@ -50,9 +50,9 @@ def jobs(compiled: htvm.CompiledModel) -> list[Job]:
     ("network", "sizes", "is_cut"),
     [
         ("ds_cnn_digital", {}, False),
-        pytest.param("ds_cnn_digital", {"scratchpad": 1 << 10}, True, marks=pytest.mark.slow),
-        ("resnet8_digital", {}, False),
-        ("resnet8_digital", {"scratchpad": 4 << 10}, True),
+        ("ds_cnn_digital", {"scratchpad": 1 << 10}, True),
+        pytest.param("resnet8_digital", {}, False, marks=pytest.mark.slow),
+        pytest.param("resnet8_digital", {"scratchpad": 4 << 10}, True, marks=pytest.mark.slow),
         pytest.param("resnet8_digital", {"scratchpad": 3 << 10, "accumulator": 1 << 10}, True, marks=pytest.mark.slow),
     ],
 )
@@ -91,7 +91,7 @@ def test_an_accumulator_that_is_too_small_is_said(systolic: Soc) -> None:
 
 def test_the_engine_is_what_it_says_in_parts_too(systolic: Soc) -> None:
     (engine,) = systolic.accelerators
-    found = check_engine(systolic, engine, range(1600))
+    found = check_engine(systolic, engine, range(200, 400))
     assert found.is_sound and set(found.accepted) == {"conv2d", "dense"}
 
 
@@ -106,5 +106,5 @@ def test_parts_of_the_channels_are_not_the_whole(systolic: Soc) -> None:
             return super().execute(job, inputs, weights, sums)
 
     forgetful = Forgetful("array", engine.input, engine.weights, engine.sums, engine.output, engine.base)
-    found = check_engine(systolic, forgetful, range(2000))
+    found = check_engine(systolic, forgetful, range(200, 300))
     assert any("input channels" in problem for problem in found.problems)

@@ -27,10 +27,10 @@ def test_the_array_takes_every_layer_when_scales_are_powers_of_two(name: str, op
 
 def test_most_keywords_are_still_told() -> None:
     with np.load(models.FOLDER / "mlperf_tiny" / "ds_cnn_accuracy.npz") as arrays:
-        inputs, labels = arrays["input"][:40], arrays["label"][:40]
+        inputs, labels = arrays["input"][:20], arrays["label"][:20]
     found = htvm.compile(models.path("mlperf_tiny/ds_cnn"), "diana", requant="pow2").run({"input": inputs})
     right = int((found.outputs["output"].argmax(axis=1) == labels).sum())
-    assert right >= 34
+    assert right >= 17
 
 
 def test_another_choice_is_refused() -> None:
