@@ -12,8 +12,13 @@ import pytest
 import warm_commands
 from machine import machine
 
+from htvm.backend.targets.socs.rv32 import SOC
+from htvm.runtime.simulator.toolchain import toolchain
+
 DENSE = models.path("htvm/layers/dense_16x128")
 RESNET8 = models.path("mlperf_tiny/resnet8")
+DS_CNN = models.path("mlperf_tiny/ds_cnn")
+TOYADMOS = models.path("mlperf_tiny/toyadmos")
 GOLDEN = models.golden_files("mlperf_tiny/resnet8")[0]
 METRICS = set(
     "target cycles clock_hz latency_ms host engines transfers memories code_bytes rodata_bytes ram_bytes energy_uj "
@@ -47,11 +52,11 @@ def test_run_prints_layers_and_totals_and_writes_files(tmp_path: Path) -> None:
 
 def test_compiled_folder_runs_like_the_model(tmp_path: Path) -> None:
     folder = tmp_path / "c"
-    htvm("compile", RESNET8, "-o", folder, "--emit-ir", "planned")
+    htvm("compile", TOYADMOS, "-o", folder, "--emit-ir", "planned")
     assert "accel.buffer" in (folder / "planned.mlir").read_text()
     of_folder, of_model = tmp_path / "folder.json", tmp_path / "model.json"
     htvm("run", folder, "--seed", 7, "--json", of_folder)
-    htvm("run", RESNET8, "--seed", 7, "--json", of_model)
+    htvm("run", TOYADMOS, "--seed", 7, "--json", of_model)
     assert json.loads(of_folder.read_text()) == json.loads(of_model.read_text())
 
 
@@ -64,8 +69,8 @@ def test_several_samples_with_labels_give_the_accuracy(tmp_path: Path) -> None:
 
 
 def test_verify_says_how_many_values_are_equal() -> None:
-    done = htvm("verify", RESNET8, "--inputs", *models.golden_files("mlperf_tiny/resnet8"))
-    assert done.stdout == "resnet8.onnx: exact on target 'rv32': 160 values compared, of 8 sets of inputs\n"
+    done = htvm("verify", DS_CNN, "--inputs", *models.golden_files("mlperf_tiny/ds_cnn"))
+    assert done.stdout == "ds_cnn.onnx: exact on target 'rv32': 192 values compared, of 8 sets of inputs\n"
 
 
 def test_what_other_scales_change_is_said_to_be_their_doing(tmp_path: Path) -> None:
@@ -101,19 +106,16 @@ def test_a_word_that_a_command_does_not_know_is_answered_with_the_usage_of_the_c
 
 def test_verify_names_the_node_that_a_broken_kernel_spoils(tmp_path: Path) -> None:
     """The compiler breaks accel.add on its way: it adds one too much before the shift."""
-    compiler = tmp_path / "cc"
+    compiler, tools = tmp_path / "cc", toolchain(SOC.host)
     compiler.write_text(f"""#!{sys.executable}
 import subprocess, sys
 from pathlib import Path
-from htvm.backend.targets.socs.rv32 import SOC
-from htvm.runtime.simulator.toolchain import toolchain
 for source in map(Path, sys.argv):
     header = source.parent / "htvm_elementwise.h"
     if source.suffix == ".c" and header.exists():
         text = header.read_text()
         header.write_text(text.replace("+ (int32_t)offset;", "+ (int32_t)offset + (1 << 20);"))
-tools = toolchain(SOC.host)
-wanted = tools.compile_command if "-c" in sys.argv else tools.link_command
+wanted = {tools.compile_command} if "-c" in sys.argv else {tools.link_command}
 own = [one for one in sys.argv[1:] if "-c" in sys.argv or not one.startswith(("-march", "-mabi", "-nost"))]
 sys.exit(subprocess.call([*wanted, *own]))
 """)
@@ -186,10 +188,11 @@ def test_too_large_model_names_memory_and_numbers(tmp_path: Path) -> None:
         "import dataclasses\n"
         "from htvm.backend.targets.socs.rv32 import SOC\n"
         "(ram,) = SOC.memories\n"
-        "SOC = dataclasses.replace(SOC, name='tiny', memories=(dataclasses.replace(ram, size_bytes=40_000),))\n"
+        "SOC = dataclasses.replace(SOC, name='tiny', memories=(dataclasses.replace(ram, size_bytes=16_000),))\n"
     )
-    done = htvm("compile", RESNET8, "--target", target, "-o", tmp_path / "c", status=1)
-    assert "does not fit target 'tiny'" in done.stderr and "40,000" in done.stderr and "resnet8.onnx" in done.stderr
+    done = htvm("compile", models.path("layers/pointwise_wide"), "--target", target, "-o", tmp_path / "c", status=1)
+    said = ("does not fit target 'tiny'", "16,000", "pointwise_wide.onnx")
+    assert all(each in done.stderr for each in said), done.stderr
     assert not (tmp_path / "c").exists()
 
 
@@ -244,11 +247,12 @@ def test_shapes_that_a_model_leaves_open_are_options(tmp_path: Path) -> None:
 
 
 def test_json_on_standard_output_is_alone_and_quiet_is_silent(tmp_path: Path) -> None:
-    found = json.loads(htvm("verify", RESNET8, "--inputs", GOLDEN, "--json", "-").stdout)
-    assert found["exact"] and found["values"] == 20
+    golden = models.golden_files("mlperf_tiny/ds_cnn")[0]
+    found = json.loads(htvm("verify", DS_CNN, "--inputs", golden, "--json", "-").stdout)
+    assert found["exact"] and found["values"] == 24
     assert [each["differing"] for each in found["sets"][0]["comparisons"]] == [0, 0]
     assert json.loads(htvm("targets", "--json", "-").stdout)[0]["name"] == "rv32"
-    done = htvm("compile", RESNET8, "-o", tmp_path / "c", "--quiet", "--json", tmp_path / "r.json")
+    done = htvm("compile", DS_CNN, "-o", tmp_path / "c", "--quiet", "--json", tmp_path / "r.json")
     assert not done.stdout and not done.stderr
     assert json.loads((tmp_path / "r.json").read_text()) == json.loads((tmp_path / "c" / "report.json").read_text())
 

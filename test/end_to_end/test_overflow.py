@@ -8,6 +8,7 @@ import models
 import pytest
 import warm_commands
 from limited import outcomes
+from selection import first
 
 import htvm
 from htvm.backend import targets
@@ -51,13 +52,25 @@ def test_what_the_message_asks_for_is_enough() -> None:
         htvm.compile(model, soc.with_memory("ram", needed - 16)).run()
 
 
-@pytest.mark.parametrize("size_bytes", [*(pytest.param(n, marks=pytest.mark.slow) for n in (64_000, 120_000)), 130_000])
-def test_the_memory_that_a_command_names_is_enough(size_bytes: int, tmp_path: Path) -> None:
-    """The first does not hold the constants, the second not what the kernels add to them, the third not the code."""
-    model = models.path("mlperf_tiny/resnet8")
+@pytest.mark.parametrize(
+    ("name", "size_bytes", "begin"),
+    first(
+        [
+            ("layers/pointwise_wide", 16_000, "35"),
+            ("layers/pointwise_wide", 27_000, "35"),
+            ("mlperf_tiny/resnet8", 64_000, "13"),
+            ("mlperf_tiny/resnet8", 120_000, "13"),
+            ("mlperf_tiny/resnet8", 130_000, "13"),
+        ],
+        2,
+    ),
+)
+def test_the_memory_that_a_command_names_is_enough(name: str, size_bytes: int, begin: str, tmp_path: Path) -> None:
+    """The smallest does not hold the constants, the next not what kernels add to them, the largest not the code."""
+    model = models.path(name)
     (refused,) = outcomes([("run", model, "--memory", f"ram={size_bytes}")], tmp_path)
     *_, last = refused.output.splitlines()
-    assert (refused.status, last[:30]) == (1, "  it fits with --memory ram=13")
+    assert (refused.status, last[:30]) == (1, f"  it fits with --memory ram={begin}")
     named = last.split()[-1]
     (done,) = outcomes([("run", model, "--memory", named, "--quiet")], tmp_path)
     assert (done.status, done.output) == (0, "")
