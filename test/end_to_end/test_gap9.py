@@ -141,7 +141,7 @@ def test_the_networks_that_suit_it_run_there(requant: str) -> None:
     soc = targets.load("gap9")
     ran = Counter(
         step.engine
-        for seed in range(5)
+        for seed in range(12)
         for step in htvm.compile(suited_network(seed)[0], soc, requant=requant).project.report.steps
         if step.op == "conv2d"
     )
