@@ -112,22 +112,13 @@ def test_what_readme_says_of_use_works_when_pasted(tmp_path: Path) -> None:
     assert {"compile", "run", "verify", "explain", "report"} < named
 
 
-SLOW = {
-    "integrations/cpp.md": "a compiler of C++ reads MLIR's headers",
-    "messages/memory.md": "compiles a network again and again, to find how large a memory must be",
-    "tutorials/decisions.md": "explains a large network in six ways",
-    "tutorials/wrong-number.md": "reduces a network, in many runs",
-}
-"""Pages that take more than 10 s of computing, and why."""
-
-
 def name(page: Path) -> str:
     return page.relative_to(ROOT / "docs").as_posix()
 
 
 def marks(page: Path) -> Sequence[pytest.MarkDecorator]:
-    """Return the mark of a page whose examples take long."""
-    return [pytest.mark.slow] if name(page) in SLOW else []
+    """Return the mark of a page whose examples take long: a compiler of C++ reads MLIR's headers."""
+    return [pytest.mark.slow] if page.name == "cpp.md" else []
 
 
 NEEDED = {
