@@ -57,6 +57,7 @@ def _is_another_mlir(error: Exception) -> bool:
 def _users_mistakes() -> tuple[type[Exception], ...]:
     """Return the exceptions whose message is for the user."""
     from htvm.backend.files import OutputError
+    from htvm.backend.kernels import KernelError
     from htvm.diagnostics import CompileError
     from htvm.interface import InputError
     from htvm.passes.pipeline import PipelineError
@@ -65,7 +66,10 @@ def _users_mistakes() -> tuple[type[Exception], ...]:
     from htvm.runtime.simulator import SimulationError
     from htvm.runtime.simulator.toolchain import BuildError
 
-    return CompileError, InputError, PipelineError, PluginError, ProjectError, OutputError, BuildError, SimulationError
+    return (
+        CompileError, InputError, PipelineError, PluginError, ProjectError, OutputError, BuildError, SimulationError,
+        KernelError,
+    )  # fmt: skip
 
 
 def _fail_inside(command: str, error: Exception) -> NoReturn:

@@ -28,6 +28,7 @@ the kernel computes no layer.
 """
 
 LAYERS = 16
+OWN_KERNEL = "htvm's own"
 PROBLEMS = 5
 """How many are printed; --json has all."""
 
@@ -110,18 +111,20 @@ def table(check: KernelCheck) -> list[str]:
         return []
     width = max(len(each.layer) for each in check.measured)
     per = check.measured[0].unit
-    head = (f"instr./{per}", f"cycles/{per}", "htvm's own", f"instr./{per}", f"cycles/{per}", "speed", "predicted")
-    lines = [f"  {'layer':{width}}  " + "  ".join(f"{each:>10}" for each in head)]
+    head = (f"instr./{per}", f"cycles/{per}", OWN_KERNEL, f"instr./{per}", f"cycles/{per}", "speed", "predicted")
+    name = max(len(each.own_kernel) for each in check.measured)
+    widths = [max(name, 10) if text == OWN_KERNEL else 10 for text in head]
+    lines = [f"  {'layer':{width}}  " + "  ".join(f"{each:>{of}}" for each, of in zip(head, widths))]
     for each in check.measured:
         numbers = (
             f"{each.instructions / each.macs:.2f}",
             f"{each.cycles / each.macs:.2f}",
-            each.own_kernel[:13],
+            each.own_kernel,
             f"{each.own_instructions / each.macs:.2f}",
             f"{each.own_cycles / each.macs:.2f}",
             f"{each.own_cycles / each.cycles:.2f}x",
             f"{100 * (each.predicted / each.instructions - 1):+.0f} %",
         )
-        lines.append(f"  {each.layer:{width}}  " + "  ".join(f"{each:>10}" for each in numbers))
+        lines.append(f"  {each.layer:{width}}  " + "  ".join(f"{each:>{of}}" for each, of in zip(numbers, widths)))
     cycles, own = (sum(getattr(each, name) for each in check.measured) for name in ("cycles", "own_cycles"))
     return [*lines, f"  all of them: {own / cycles:.2f} times as fast as htvm's own; predicted: of instructions"]

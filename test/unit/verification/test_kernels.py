@@ -1,5 +1,6 @@
 """Kernels from outside: their descriptions, where they are chosen, and what test-kernel finds."""
 
+import sys
 from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -10,10 +11,11 @@ import htvm
 from htvm.backend import kernels
 from htvm.backend.c.steps import WRITERS
 from htvm.backend.kernels import KernelError, KernelSpec
+from htvm.commands.htvm import main
 from htvm.commands.test_kernel import text
 from htvm.verification.kernel_cost import fit
 from htvm.verification.kernel_layers import parse_shape
-from htvm.verification.kernels import Measured, check_kernel
+from htvm.verification.kernels import KernelCheck, Measured, check_kernel
 
 MODELS = Path(__file__).parents[2] / "inputs" / "models" / "mlperf_tiny"
 SHAPES = [parse_shape(shape, ("i8", "i8", "i8")) for shape in ("8x5x5:4x1x1", "4x3x3:8x1x1")]
@@ -51,9 +53,9 @@ DOT = KernelSpec(name="dot", header="dot.h", function="dot", violations=violatio
 """
 
 
-def described(folder: Path, c: str = DOT) -> KernelSpec:
+def described(folder: Path, c: str = DOT, description: str = DESCRIPTION) -> KernelSpec:
     (folder / "dot.h").write_text(c)
-    (folder / "dot.py").write_text(DESCRIPTION)
+    (folder / "dot.py").write_text(description)
     (name,) = kernels.load(folder / "dot.py")
     return kernels.found(name)
 
@@ -170,6 +172,28 @@ def test_a_description_that_fails_is_named(field: str, message: str, tmp_path: P
     (tmp_path / "dot.py").write_text(text)
     with pytest.raises(htvm.CompileError, match=f"dot.py: kernel 'dot': {message}"):
         htvm.compile(str(MODELS / "ds_cnn.onnx"), kernels=[str(tmp_path / "dot.py")])
+
+
+def test_a_description_that_fails_is_an_error_of_the_user_in_all_commands(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    described(tmp_path, description=DESCRIPTION.replace("layer.is_pointwise", "layer.is_narrow"))
+    for command in ("test-kernel", "fit-cost"):
+        monkeypatch.setattr(sys, "argv", ["htvm", command, str(tmp_path / "dot.py")])
+        with pytest.raises(SystemExit) as end:
+            main()
+        said = capsys.readouterr().err
+        assert end.value.code == 1 and "dot.py: kernel 'dot': violations fails: AttributeError" in said
+        assert said.startswith(f"htvm {command}: error: ") and len(said.splitlines()) == 1
+
+
+def test_names_of_kernels_are_whole_and_columns_straight() -> None:
+    rows = [
+        Measured("conv2d 8x5x5:8x3x3@8", 9, 90, 99, name, 90, 99, 90, 90, {}) for name in ("row", "depthwise_words")
+    ]
+    head, *lines = text(KernelCheck("mine", 2, measured=rows)).splitlines()[2:5]
+    assert "depthwise_words" in lines[1]
+    assert len(head) == len(lines[0]) == len(lines[1])
 
 
 def test_installed_packages_offer_kernels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
