@@ -1,5 +1,6 @@
 """Accelerators whose jobs are calls of a user's function: exact in tiles, and wrong drivers are found."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -116,6 +117,20 @@ def test_test_engine_finds_a_driver_that_is_wrong(tmp_path: Path) -> None:
     soc = changed(tmp_path, c=("int32_t sum = 0", "int32_t sum = 999"))
     check = check_engine(soc, npu(soc), SMALL)
     assert len(check.problems) >= 3 and all("differ, the first at output" in each for each in check.problems)
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        ("y[layer->out_channels * layer->groups] = 1;", r"has written y\[(\d+):\d+\], expected y\[0:\1\] only"),
+        ("sums[-1] = 1;", r"has written scratch\[-4:0\], expected scratch\[0:\d+\] only"),
+        ("((int8_t *)(uintptr_t)x)[0] ^= 1;", r"has written x\[0:1\], which it may only read"),
+    ],
+)
+def test_test_engine_names_what_is_written_beside_the_output(write: str, message: str, tmp_path: Path) -> None:
+    soc = changed(tmp_path, c=("int32_t *const sums = scratch;", f"int32_t *const sums = scratch; {write}"))
+    check = check_engine(soc, npu(soc), SMALL[1:2])
+    assert any(re.search(f"driver 'any_layer' {message}$", each) for each in check.problems), check.problems
 
 
 def test_tiles_are_such_as_the_driver_computes(tmp_path: Path) -> None:

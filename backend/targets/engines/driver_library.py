@@ -16,6 +16,11 @@ from htvm.runtime.interrupts import run_child, scratch_folder
 
 OPTIONS = ("-std=c99", "-O1", "-shared", "-fPIC", "-nostdlib", "-fno-sanitize=undefined")
 
+GUARD_BYTES = 64
+"""Bytes before and behind what a driver is given, which it must leave alone; a multiple of every alignment."""
+
+GUARD = 0xA5
+
 
 class DriverLibrary:
     """The function that htvm_driver.h defines for a driver, in this process."""
@@ -47,13 +52,28 @@ class DriverLibrary:
             if done.returncode:
                 raise KernelError(f"{what}: cannot be compiled for this computer\n{done.stderr.strip()}")
             self.function = ctypes.CDLL(str(library)).htvm_call
+        self.what = what
 
     def call(
         self, job: Sequence[int], x: np.ndarray, constants: np.ndarray, scratch: np.ndarray, y: np.ndarray
     ) -> None:
-        """Compute a job. job: its words. Other arrays are bytes; scratch and y are written."""
-        words = np.array(job, np.uint32)
-        self.function(*(ctypes.c_void_p(each.ctypes.data) for each in (words, x, constants, scratch, y)))
+        """Compute a job. job: its words. Other arrays are bytes; scratch and y are written.
+
+        Raises KernelError if the driver writes anything else, up to GUARD_BYTES beside an array.
+        """
+        given = {"job": np.array(job, np.uint32).view(np.uint8), "x": x, "constants": constants}
+        made = {"scratch": scratch, "y": y}
+        guarded = {name: np.pad(each, GUARD_BYTES, constant_values=GUARD) for name, each in (given | made).items()}
+        before = {name: each.copy() for name, each in guarded.items()}
+        self.function(*(ctypes.c_void_p(each.ctypes.data + GUARD_BYTES) for each in guarded.values()))
+        for name, each in guarded.items():
+            own = slice(GUARD_BYTES, len(each) - GUARD_BYTES)
+            if name in made:
+                made[name][:] = before[name][own] = each[own]
+            if (places := np.flatnonzero(each != before[name]) - GUARD_BYTES).size:
+                wanted = f"expected {name}[0:{made[name].size}] only" if name in made else "which it may only read"
+                written = f"{name}[{places[0]}:{places[-1] + 1}]"
+                raise KernelError(f"{self.what} has written {written}, {wanted}")
 
 
 PARAMETERS = "const uint32_t *job, const void *x, const void *constants, void *scratch, void *y"

@@ -19,6 +19,7 @@ import numpy as np
 from mlir import ir
 
 from htvm import dialects
+from htvm.backend.kernels import KernelError
 from htvm.backend.targets.engines import launches
 from htvm.backend.targets.forms import channel_blocks
 from htvm.backend.targets.jobs import FORM, OPERANDS, Form, Job, Layout, Place, has_form
@@ -327,6 +328,8 @@ def asked(question: Callable[[], Answer]) -> Answer:
     """Return what an engine answers. Raises Wrong where it fails, with the place in its file."""
     try:
         return question()
+    except KernelError as error:  # of a driver: it names the description
+        raise Wrong(in_a_line(error)) from error
     except Exception as error:
         place = traceback.extract_tb(error.__traceback__)[-1]
         text = (
