@@ -13,6 +13,7 @@ examples:
   htvm fit-cost my_kernels.py                    a formula for the field `cost` of each kernel
   htvm fit-cost my_kernels.py --layers 40        from more layers
   htvm fit-cost my_kernels.py --shapes 8x48x48:16x1x1 16x24x24:32x1x1      from those that matter
+  htvm fit-cost my_kernels.py --shapes 64:10 640:128 4x64:10               dense ones: [rows x] inputs:outputs
 
 The formula is a sum over products, outputs, pixels and images, each times a number of at least 0, such that relative
 errors are small; and that times what the estimates of htvm's own kernels are of the truth for the same layers, so that

@@ -19,6 +19,7 @@ EXAMPLES = """\
 examples:
   htvm test-kernel my_kernels.py                                   random layers that the kernels compute
   htvm test-kernel my_kernels.py --shapes 16x8x8:32x3x3+1          a layer CxHxW:KxRxS[/stride][+pad][@groups]
+  htvm test-kernel my_kernels.py --shapes 640:128 4x64:10          dense layers [rows x] inputs:outputs
   htvm test-kernel my_adds.py --shapes 1x16x32x32                  of another operation: the shape of its first input
 
 Each layer is computed with random inputs and with inputs at their limits, in unaligned buffers, over its own input

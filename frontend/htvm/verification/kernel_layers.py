@@ -18,6 +18,15 @@ from htvm.verification.other_layers import OtherSample
 MOST_MACS = 150_000
 MOST_TRIES = 4000
 LIMITS = {"i8": (-128, 127), "ui8": (0, 255), "i16": (-(1 << 15), (1 << 15) - 1), "i32": (-(1 << 31), (1 << 31) - 1)}
+DENSE_SHAPE = re.compile(r"(?:(\d+)x)?(\d+):(\d+)")
+NAMED_SEED = 1
+"""Of layers that are named. Weights of a dense one are mostly near 0, as in networks: on that it depends which kernel
+htvm takes for a row."""
+
+WEIGHTS_PEAK = 8
+"""The largest of a network's weights, as a multiple of their standard deviation: 5 in the dense layer of MLPerf Tiny's
+MobileNet, 6 to 33 in those of toyadmos."""
+
 SHAPE = re.compile(r"(\d+)x(\d+)x(\d+):(\d+)x(\d+)x(\d+)(?:/(\d+))?(?:\+(\d+))?(?:@(\d+))?")
 
 
@@ -61,7 +70,7 @@ class LayerSample:
     def __str__(self) -> str:
         """Say what it is as --shapes takes it, but for types and unequal pads."""
         if self.op == "dense":
-            return f"dense {self.batch * self.size[1]}x{self.channels} -> {self.outputs}"
+            return f"dense {f'{self.batch}x' if self.batch > 1 else ''}{self.channels}:{self.outputs}"
         rows, columns = self.size
         text = f"conv2d {self.channels}x{rows}x{columns}:{self.outputs}x{self.window[0]}x{self.window[1]}"
         text += f"/{self.strides[0]}" if self.strides != (1, 1) else ""
@@ -72,11 +81,14 @@ class LayerSample:
         return text + (f", batch {self.batch}" if self.batch > 1 else "")
 
     def weights(self) -> np.ndarray:
-        """Return weights [K, C, R, S]: random, of three values, or all at one limit."""
+        """Return weights [K, C, R, S]: random, of dense as networks have them, of three values, or all at one limit."""
         rng = np.random.default_rng(self.seed)
         shape = (self.outputs, self.channels // self.groups, *self.window)
         low, high = LIMITS[self.types[1]]
         kind = self.seed % 5
+        if kind == NAMED_SEED and self.op == "dense":
+            near_0 = np.rint(rng.normal(0, high / WEIGHTS_PEAK, shape))
+            return near_0.clip(low, high).astype(self.types[1].replace("i", "int"))
         if kind == 3:
             return rng.integers(-1, 2, shape).astype(self.types[1].replace("i", "int"))
         if kind == 4:
@@ -228,14 +240,34 @@ def module_text(layers: Sequence[Sample]) -> str:
 
 
 def parse_shape(text: str, types: tuple[str, str, str]) -> LayerSample:
-    """Return the layer of a text: CxHxW:KxRxS, then /stride, +pad on all sides, @groups. Raises ValueError."""
+    """Return the layer of a text. Raises ValueError.
+
+    Of a convolution: CxHxW:KxRxS, then /stride, +pad on all sides, @groups; of a dense one: [rows x]inputs:outputs.
+    """
+    if found := DENSE_SHAPE.fullmatch(text):
+        rows, inputs, outputs = (int(each or 1) for each in found.groups())
+        if min(rows, inputs, outputs) < 1:
+            raise ValueError(f"'{text}' is no layer: sizes must be at least 1")
+        return LayerSample("dense", inputs, outputs, (1, 1), batch=rows, types=types, seed=NAMED_SEED)
     found = SHAPE.fullmatch(text)
     if found is None:
-        raise ValueError(f"'{text}' is no layer, expected CxHxW:KxRxS[/stride][+pad][@groups], such as 16x8x8:32x3x3+1")
+        raise ValueError(
+            f"'{text}' is no layer, expected CxHxW:KxRxS[/stride][+pad][@groups], such as 16x8x8:32x3x3+1, or of dense "
+            "[ROWSx]C:K, such as 64:10"
+        )
     c, h, w, k, r, s = (int(each) for each in found.groups()[:6])
     stride, pad, groups = (int(each) if each else default for each, default in zip(found.groups()[6:], (1, 0, 1)))
     sample = LayerSample(
-        "conv2d", c, k, (h, w), (r, s), (stride, stride), pads=(pad, pad, pad, pad), groups=groups, types=types, seed=1
+        "conv2d",
+        c,
+        k,
+        (h, w),
+        (r, s),
+        (stride, stride),
+        pads=(pad, pad, pad, pad),
+        groups=groups,
+        types=types,
+        seed=NAMED_SEED,
     )
     if min(c, h, w, k, r, s, stride, groups) < 1 or c % groups or k % groups or min(sample.out_size) < 1:
         raise ValueError(f"'{text}' is no layer: sizes must be at least 1, windows fit, groups divide C and K")

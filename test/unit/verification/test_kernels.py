@@ -13,6 +13,7 @@ from htvm.backend.c.steps import WRITERS
 from htvm.backend.kernels import KernelError, KernelSpec
 from htvm.commands.htvm import main
 from htvm.commands.test_kernel import text
+from htvm.passes.mapping.choose_kernels import allowed_plans, modest_of
 from htvm.verification.kernel_cost import fit
 from htvm.verification.kernel_layers import parse_shape
 from htvm.verification.kernels import KernelCheck, Measured, check_kernel
@@ -66,6 +67,26 @@ def test_a_kernel_that_is_right_is_compared_and_measured(tmp_path: Path) -> None
     assert [each.layer for each in check.measured] == [str(each) for each in SHAPES]
     assert all(each.instructions > each.macs for each in check.measured)
     assert "as it says" in text(check) and "speed" in text(check)
+
+
+def test_dense_layers_are_named_by_inputs_and_outputs() -> None:
+    layers = [parse_shape(shape, ("i8", "i8", "i8")) for shape in ("64:24", "3x33:4")]
+    assert [str(layer) for layer in layers] == ["dense 64:24", "dense 3x33:4"]
+    assert [layer.input_shapes for layer in layers] == [((1, 64),), ((3, 33),)]
+    assert [layer.facts().batch * layer.facts().pixels for layer in layers] == [1, 3]
+
+
+def test_weights_of_a_named_row_are_such_that_htvm_takes_what_it_takes_in_networks() -> None:
+    for shape, kernel in {"64:24": "quad_row", "640:128": "quad_row", "3x33:4": "in_place"}.items():
+        facts = parse_shape(shape, ("i8", "i8", "i8")).facts()
+        plans = allowed_plans(facts, list(kernels.own().values()))
+        assert modest_of(plans, facts.weights.nbytes).kernel == kernel
+
+
+@pytest.mark.parametrize("shape", ["0:4", "x3:4", "3x3:", "1x2x3:4", "33x1x1:24"])
+def test_what_is_no_layer_is_refused_with_both_forms(shape: str) -> None:
+    with pytest.raises(ValueError, match=f"'{shape}' is no layer"):
+        parse_shape(shape, ("i8", "i8", "i8"))
 
 
 @pytest.mark.parametrize(
