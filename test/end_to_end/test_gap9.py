@@ -155,3 +155,13 @@ def test_random_networks_are_exact(seed: int, engines: tuple[str, ...]) -> None:
     found = htvm.compile(model, targets.load("gap9").with_engines(engines)).run(inputs).outputs
     for name, values in evaluate(model, inputs).items():
         np.testing.assert_array_equal(found[name], values, err_msg=f"seed {seed}: {name}")
+
+
+def test_weights_are_fetched_ahead_where_each_map_fits_and_all_together_do_not() -> None:
+    predicted = []
+    for l1 in (128 << 10, 32 << 10):
+        compiled = htvm.compile(
+            models.path("mlperf_tiny/ds_cnn"), targets.load("gap9").with_memory("l1", l1), requant="pow2"
+        )
+        predicted.append(sum(step.predicted_cycles or 0 for step in compiled.project.report.steps))
+    assert predicted[0] == predicted[1]

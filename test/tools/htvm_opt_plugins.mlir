@@ -26,7 +26,14 @@
 // RUN: htvm-opt %s --load-dialect-plugin=%plugin | FileCheck %s --check-prefix=DIALECT
 // RUN: %python %S/Inputs/exits_with.py 2 htvm-opt %s --load-dialect-plugin=%s 2>&1 | FileCheck %s --check-prefix=NOLIB
 
+// RUN: not htvm-opt %s --load-dialect-plugin=%plugin --load-pass-plugin=%S/Inputs/own_passes.py -p raises --mlir-pass-pipeline-crash-reproducer=%t.lib.mlir 2>/dev/null
+// RUN: FileCheck %s --check-prefix=WITHLIB < %t.lib.mlir
+// RUN: htvm compile %s -o %t.c --load-dialect-plugin=%plugin | FileCheck %s --check-prefix=COMPILED
+// RUN: %python %S/Inputs/exits_with.py 2 htvm compile %s -o %t.c --load-dialect-plugin=%s 2>&1 | FileCheck %s --check-prefix=NOLIB
+
 // CHECK: module attributes {mine.layers = 1 : i64}
+// WITHLIB: arguments: "{{.*}}--load-dialect-plugin {{.*}}libhtvm_accel.so
+// COMPILED: C of 'f' for target 'rv32'
 // LIST: {{^}}  count-layers {{ *}}Write how many layers there are, and refuse more than a limit. ({{.*}}own_passes.py)
 // LIST-NEXT: {limit=int} (default: 8)
 // LIMIT: htvm_opt_plugins.mlir:[[#@LINE+22]]:8: error: layer 1, expected at most 0

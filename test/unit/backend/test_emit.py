@@ -41,6 +41,21 @@ module attributes {accel.arena = {ram = 64 : i64}, accel.lower_bound = {ram = 64
 }
 """
 
+LOOKUP = r"""
+module attributes {accel.arena = {ram = 384 : i64}, accel.lower_bound = {ram = 384 : i64}} {
+  memref.global "private" constant @table : memref<256xi8, "ram"> = dense<1>
+  func.func @lookup(
+      %x: memref<1x3x8x8xi8, "ram"> {accel.name = "x", accel.offset = 0 : i64},
+      %y: memref<1x3x8x8xi8, strided<[192, 1, 24, 3]>, "ram"> {accel.name = "y", accel.offset = 192 : i64,
+                                                               accel.result}) {
+    %t = memref.get_global @table : memref<256xi8, "ram">
+    accel.lookup %x, %t into %y {lowest = -128 : i64, engine = "host"}
+      : (memref<1x3x8x8xi8, "ram">, memref<256xi8, "ram">, memref<1x3x8x8xi8, strided<[192, 1, 24, 3]>, "ram">) -> ()
+    return
+  }
+}
+"""
+
 DRIVER = """\
 #include "main_.h"
 #include "main__float.h"
@@ -99,6 +114,14 @@ def test_hostile_names_compile_and_run(compiler, files, tmp_path):
         "7 -7 -7 -7",
         f"{y[0] * 0.25:g}",
     ]
+
+
+def test_a_lookup_goes_along_the_longest_rows_with_known_distances() -> None:
+    """From NCHW to NHWC: three rows of 64 elements, 1 apart and 3 apart; not 64 rows of three."""
+    with dialects.context() as context:
+        text = emit_c(ir.Module.parse(LOOKUP, context), SOC).sources["lookup.c"]
+    assert "HTVM_DEFINE_LOOKUP(htvm_run_lookup_i8_i8_1_3, HTVM_INT8, HTVM_INT8, 1, 3)" in text
+    assert ".size = {1, 1, 3, 64}," in text
 
 
 def test_steps_name_their_nodes(files):
