@@ -196,15 +196,13 @@ class Commands:
             loop = owner.owner
             assert isinstance(loop, scf.ForOp)
             return self.carried(loop, ir.BlockArgument(token).arg_number - 1)
-        number = ir.OpResult(token).result_number
-        match op := owner.opview:
-            case scf.ForOp():
-                *_, end = op.body
-                _, times, _ = bounds(op)
-                found = self.count_of(end.operands[number])
-                return found and found.at({op.induction_variable: times - 1})
-            case _:
-                return None  # accel.ready
+        loop = owner.opview
+        if not isinstance(loop, scf.ForOp):
+            return None  # accel.ready
+        *_, end = loop.body
+        _, times, _ = bounds(loop)
+        found = self.count_of(end.operands[ir.OpResult(token).result_number])
+        return found and found.at({loop.induction_variable: times - 1})
 
     def carried(self, loop: scf.ForOp, place: int) -> Count | None:
         """Return what a token stands for that a loop takes, each time round: what it gave the time before."""
@@ -281,13 +279,11 @@ def copies(dma: str, to: Place, from_: Place, loops: Sequence[tuple[int, int, in
                 yield from copies(dma, to + index * to_step, from_ + index * from_step, rest, run)
 
 
-def origin(token: ir.Value) -> ir.Value:
-    """Return the token that comes through steps, and through loops that only hand it on."""
-    return origin_in(None, token)
+def origin(token: ir.Value, outer: scf.ForOp | None = None) -> ir.Value:
+    """Return the token that comes through steps, and through loops that only hand it on.
 
-
-def origin_in(outer: scf.ForOp | None, token: ir.Value) -> ir.Value:
-    """Return the same, as far as the beginning of a loop."""
+    outer: a loop that the token is in; what it takes is not traced further.
+    """
     while True:
         owner = token.owner
         if isinstance(owner, ir.Block) and outer is not None and owner == outer.body:
@@ -304,7 +300,7 @@ def origin_in(outer: scf.ForOp | None, token: ir.Value) -> ir.Value:
             continue
         assert isinstance(loop, scf.ForOp)
         *_, end = loop.body
-        if origin_in(loop, end.operands[place]) != loop.inner_iter_args[place]:
+        if origin(end.operands[place], loop) != loop.inner_iter_args[place]:
             return token
         token = loop.operands[3 + place]
 

@@ -69,6 +69,8 @@ class LegalizeConv:
         if made is None:
             return False
         before, conv = made
+        for each in before:
+            inserted.mark(each, Purpose.LEGALIZE_CONV)
         if self.is_better(layer, before, conv):
             accel.output(layer).replace_all_uses_with(accel.output(conv))
             layer.operation.erase()
@@ -137,14 +139,7 @@ def strides_in_channels(layer: accel.Conv2dOp) -> Made | None:
     size = [rows + kernel[0] - 1, columns + kernel[1] - 1]
     top, left, _, _ = layer.pads
     element = layer.input.type.element_type
-    high = [0, 0, 2 * size[0] - height - top, 2 * size[1] - width - left]
-    padded = accel.PadOp(
-        quantisation.tensor([1, channels, 2 * size[0], 2 * size[1]], element),
-        layer.input,
-        low=[0, 0, top, left],
-        high=high,
-        value=float(layer.pad_value.value) if layer.pad_value is not None else 0.0,
-    )
+    padded = padded_input(layer, 2 * size[0] - height - top, 2 * size[1] - width - left)
     squares = accel.ReshapeOp(quantisation.tensor([channels * size[0], 2, size[1], 2], element), accel.output(padded))
     moved = accel.TransposeOp(
         quantisation.tensor([2, 2, channels * size[0], size[1]], element),
@@ -153,10 +148,7 @@ def strides_in_channels(layer: accel.Conv2dOp) -> Made | None:
     )
     folded = accel.ReshapeOp(quantisation.tensor([1, 4 * channels, *size], element), accel.output(moved))
     conv = convolution(layer, accel.output(folded), folded_weights(weights, kernel), [1, 1], [0, 0, 0, 0])
-    made: list[accel.Layer] = [padded, squares, moved, folded]
-    for each in made:
-        inserted.mark(each, Purpose.LEGALIZE_CONV)
-    return made, conv
+    return [padded, squares, moved, folded], conv
 
 
 def windows_in_channels(layer: accel.Conv2dOp) -> Made | None:
@@ -165,15 +157,9 @@ def windows_in_channels(layer: accel.Conv2dOp) -> Made | None:
     outputs, channels, height, width = weights.shape
     if (height, width) == (1, 1):
         return None
-    (_, _, in_rows, in_columns), (_, _, rows, columns) = layer.input.type.shape, accel.output(layer).type.shape
-    top, left, bottom, right = layer.pads
-    padded = accel.PadOp(
-        quantisation.tensor([1, channels, in_rows + top + bottom, in_columns + left + right], element),
-        layer.input,
-        low=[0, 0, top, left],
-        high=[0, 0, bottom, right],
-        value=float(layer.pad_value.value) if layer.pad_value is not None else 0.0,
-    )
+    _, _, rows, columns = accel.output(layer).type.shape
+    _, _, bottom, right = layer.pads
+    padded = padded_input(layer, bottom, right)
     down, along = layer.strides
     read = [[tap + step * place for tap in range(size) for place in range(count)]
             for size, count, step in ((height, rows, down), (width, columns, along))]  # fmt: skip
@@ -193,14 +179,23 @@ def windows_in_channels(layer: accel.Conv2dOp) -> Made | None:
     taps = channels * height * width
     folded = accel.ReshapeOp(quantisation.tensor([1, taps, rows, columns], element), accel.output(moved))
     conv = convolution(layer, accel.output(folded), weights.reshape(outputs, taps, 1, 1), [1, 1], [0, 0, 0, 0])
-    made: list[accel.Layer] = [padded, windows, split, moved, folded]
-    for each in made:
-        inserted.mark(each, Purpose.LEGALIZE_CONV)
-    return made, conv
+    return [padded, windows, split, moved, folded], conv
 
 
 WAYS = (padding_that_is_read, zeros_behind, strides_in_channels, windows_in_channels)
 """In this order: the first one that is better than the layer as it is."""
+
+
+def padded_input(layer: accel.Conv2dOp, bottom: int, right: int) -> accel.PadOp:
+    """Return the input of a convolution with its padding at the top and left, and other at the bottom and right."""
+    (_, channels, rows, columns), (top, left, _, _) = layer.input.type.shape, layer.pads
+    return accel.PadOp(
+        quantisation.tensor([1, channels, top + rows + bottom, left + columns + right], layer.input.type.element_type),
+        layer.input,
+        low=[0, 0, top, left],
+        high=[0, 0, bottom, right],
+        value=float(layer.pad_value.value) if layer.pad_value is not None else 0.0,
+    )
 
 
 def folded_weights(weights: np.ndarray, kernel: list[int]) -> np.ndarray:

@@ -119,13 +119,7 @@ HTVM_KERNEL void htvm_drive(htvm_driver *driver, const uint32_t *job)
 HTVM_KERNEL void htvm_drive_at(htvm_driver *driver, uint32_t *job, uint32_t input, uint32_t second, uint32_t weights,
                                uint32_t sums, uint32_t output)
 {
-    uint32_t *const at = job + HTVM_JOB_WORDS - 5;
-
-    at[0] = input;
-    at[1] = second;
-    at[2] = weights;
-    at[3] = sums;
-    at[4] = output;
+    htvm_place_job(job, input, second, weights, sums, output);
     htvm_drive(driver, job);
 }
 

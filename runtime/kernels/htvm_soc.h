@@ -137,9 +137,9 @@ static inline void htvm_copy_job(uint32_t *job, const uint32_t *descriptor)
         job[word] = descriptor[word];
 }
 
-/* Start an accelerator on a job whose operands are elsewhere than its descriptor says, which is changed. Counts as 1. */
-static inline void htvm_launch_at(uintptr_t engine, uint32_t *job, uint32_t input, uint32_t second, uint32_t weights,
-                                  uint32_t sums, uint32_t output)
+/* Let a job's operands be elsewhere than its descriptor says. */
+static inline void htvm_place_job(uint32_t *job, uint32_t input, uint32_t second, uint32_t weights, uint32_t sums,
+                                  uint32_t output)
 {
     uint32_t *const addresses = job + HTVM_JOB_WORDS - 5;
     addresses[0] = input;
@@ -147,6 +147,13 @@ static inline void htvm_launch_at(uintptr_t engine, uint32_t *job, uint32_t inpu
     addresses[2] = weights;
     addresses[3] = sums;
     addresses[4] = output;
+}
+
+/* Start an accelerator on a job whose operands are elsewhere than its descriptor says, which is changed. Counts as 1. */
+static inline void htvm_launch_at(uintptr_t engine, uint32_t *job, uint32_t input, uint32_t second, uint32_t weights,
+                                  uint32_t sums, uint32_t output)
+{
+    htvm_place_job(job, input, second, weights, sums, output);
     htvm_launch(engine, job);
     htvm_barrier(); /* the descriptor may change from here on */
 }

@@ -60,10 +60,6 @@ def run(arguments: argparse.Namespace) -> int:
             known = ", ".join(error.args)
             usage_error("htvm explain", f"--op: no layer is a '{arguments.op}'; there are {known}")
     decisions = [each.facts() for each in found.decisions]
-    if front is not None:
-        write_json(arguments.json, {"layers": decisions, "front": front.facts()})
-        say(arguments, front.text())
-        return 0
-    write_json(arguments.json, decisions)
-    say(arguments, explanation.text(found, arguments.target))
+    write_json(arguments.json, decisions if front is None else {"layers": decisions, "front": front.facts()})
+    say(arguments, explanation.text(found, arguments.target) if front is None else front.text())
     return 0

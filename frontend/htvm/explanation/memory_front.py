@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from htvm.backend.targets.soc import HOST, Soc
@@ -53,16 +53,7 @@ class Point:
 
     def facts(self) -> dict[str, Any]:
         """Return the point as JSON has it."""
-        return {
-            "ram_bytes": self.ram_bytes,
-            "memory_bytes": self.memory_bytes,
-            "macs": self.macs,
-            "cycles": self.cycles,
-            "constant_bytes": self.constant_bytes,
-            "steps": self.steps,
-            "layers": self.layers,
-            "patches": self.patches,
-        }
+        return asdict(self)
 
 
 @dataclass(frozen=True)

@@ -20,13 +20,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from math import gcd
 
 import numpy as np
 
 from htvm.backend.targets.engines import linear_ops
 from htvm.backend.targets.engines.ne16 import finishing, requant
-from htvm.backend.targets.engines.ne16.finishing import GROUP, FinishingConstants, Grid, grid_job, grids
+from htvm.backend.targets.engines.ne16.finishing import GROUP, GROUP_BYTES, FinishingConstants, Grid, grid_job, grids
 from htvm.backend.targets.engines.ne16.job import INPUT_BLOCK, TILE, Addresses, Mode, Requantisation, Width
 from htvm.backend.targets.engines.ne16.job import Job as Registers
 from htvm.backend.targets.engines.ne16.layers import SUM_BYTES
@@ -81,9 +82,14 @@ def constants_of(op: accel.AddOp) -> Sum | Violation:
         return Violation(Subject.MULTIPLIERS, Both(first, second), RATIO)
     least, most = zip(linear_ops.held(op.lhs), linear_ops.held(op.rhs))
     wanted = replace(Requant.of_sum(stated), multiplier=(common,))
-    ends = ([sum(factor * end for factor, end in zip(factors, ends))] for ends in (least, most))
-    found = requant.solve(Thresholds.of(wanted, *ends))
+    lowest, highest = (sum(factor * end for factor, end in zip(factors, ends)) for ends in (least, most))
+    found = _solved(wanted, lowest, highest)
     return found if isinstance(found, Violation) else Sum(factors, found)
+
+
+@lru_cache(maxsize=1024)
+def _solved(wanted: Requant, lowest: int, highest: int) -> Scaling | Violation:
+    return requant.solve(Thresholds.of(wanted, [lowest], [highest]))
 
 
 @dataclass(frozen=True)
@@ -140,10 +146,7 @@ def packed(of: Sum) -> np.ndarray:
         (places.ones, np.ones(GROUP, np.uint8)),
         (places.diagonal, finishing.diagonal()),
     ]
-    found = np.zeros(places.end, np.uint8)
-    for start, content in parts:
-        found[start : start + content.size] = content
-    return found
+    return finishing.assembled(places.end, parts)
 
 
 def _diagonal(factor: int, channels: int) -> np.ndarray:
@@ -160,7 +163,7 @@ def blocks(elements: int) -> Iterator[tuple[int, int]]:
 
 def sums_bytes(elements: int) -> int:
     """Return the bytes of the sums that a launch keeps in memory."""
-    return max(count for _, count in blocks(elements)) * GROUP * SUM_BYTES
+    return max(count for _, count in blocks(elements)) * GROUP_BYTES
 
 
 def jobs(

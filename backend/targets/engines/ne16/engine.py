@@ -184,9 +184,7 @@ class Ne16Engine:
         kept = sums if sums is not None else np.zeros(self.sums_bytes(job), np.uint8)
         parts = weights, *inputs, kept, np.zeros(job.output_bytes, np.uint8)
         places = finishing.places_of_parts([part.size for part in parts])
-        memory = np.zeros(places[-1] + job.output_bytes, np.uint8)
-        for start, part in zip(places, parts):
-            memory[start : start + part.size] = part
+        memory = finishing.assembled(places[-1] + job.output_bytes, zip(places, parts))
         source, rhs, between, target = places[1], places[job.inputs], *places[-2:]
         for registers in launch.registers_of(job, source, target, between, rhs):
             execute(registers, memory, State()).store(memory)  # as SOFT_CLEAR leaves it

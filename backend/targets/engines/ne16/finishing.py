@@ -12,7 +12,7 @@ about 1.3 cycles for each result of a second job, and 0.75 to pack it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import NamedTuple
@@ -61,6 +61,14 @@ def diagonal() -> np.ndarray:
 def places_of_parts(sizes: Sequence[int]) -> list[int]:
     """Return where parts of some bytes begin that lie one after the other, each at a multiple of 4."""
     return list(accumulate((-(-size // WORD) * WORD for size in sizes), initial=0))[: len(sizes)]
+
+
+def assembled(size_bytes: int, parts: Iterable[tuple[int, np.ndarray]]) -> np.ndarray:
+    """Return uint8[size_bytes] with parts where each begins, and 0 between them."""
+    found = np.zeros(size_bytes, np.uint8)
+    for start, part in parts:
+        found[start : start + part.size] = part
+    return found
 
 
 class Grid(NamedTuple):

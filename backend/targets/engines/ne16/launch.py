@@ -123,13 +123,10 @@ class Places:
 
     def packed(self, weights: np.ndarray, scales: np.ndarray, shifts: np.ndarray, biases: np.ndarray) -> np.ndarray:
         """Return the constants of a launch, uint8[end], of the bytes of its own."""
-        found = np.zeros(self.end, np.uint8)
         parts = [(self.weights, weights), (self.scales, scales), (self.shifts, shifts), (self.biases, biases)]
         if self.ones < self.end:
             parts += [(self.ones, np.ones(finishing.GROUP, np.uint8)), (self.diagonal, finishing.diagonal())]
-        for start, content in parts:
-            found[start : start + content.size] = content
-        return found
+        return finishing.assembled(self.end, parts)
 
 
 def block_size(job: Job) -> tuple[int, int]:
