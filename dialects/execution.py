@@ -94,7 +94,7 @@ class Outline:
 
 
 def is_action(op: ir.OpView) -> bool:
-    return accel.is_layer(op) or isinstance(op, accel.Command)
+    return accel.is_layer(op) or accel.is_command(op)
 
 
 class _Reader:
@@ -105,18 +105,18 @@ class _Reader:
 
     def parts(self, block: ir.Block, step: accel.StepOp | None, outermost: Loop | None) -> Iterator[Part]:
         for op in block:
-            if isinstance(op, accel.StepOp):
+            if is_action(op):
+                token = op.token if isinstance(op, (accel.CopyOp, accel.LaunchOp)) else None
+                waits_for = op.token if isinstance(op, accel.WaitOp) else None
+                action = Action(op, len(self.actions), step, outermost, token, waits_for)
+                self.actions.append(action)
+                yield action
+            elif isinstance(op, accel.StepOp):
                 yield from self.parts(op.body.blocks[0], op, None)
             elif isinstance(op, scf.ForOp):
                 yield self.loop(op, step, outermost)
             elif isinstance(op, accel.YieldOp) and step is not None:
                 yield Yielded(list(zip(step.tokens, op.tokens, strict=True)))
-            elif is_action(op):
-                token = op.token if isinstance(op, accel.CopyOp | accel.LaunchOp) else None
-                waits_for = op.token if isinstance(op, accel.WaitOp) else None
-                action = Action(op, len(self.actions), step, outermost, token, waits_for)
-                self.actions.append(action)
-                yield action
 
     def loop(self, op: scf.ForOp, step: accel.StepOp | None, outermost: Loop | None) -> Loop:
         lower, upper, by = (constant_of(each) for each in list(op.operands)[:3])

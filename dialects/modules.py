@@ -90,7 +90,7 @@ def _upgrade_steps(block: ir.Block) -> None:
     groups: list[list[ir.OpView]] = [[]]
     begun = False
     for op in block:
-        if not accel.is_layer(op) and not isinstance(op, accel.Command):
+        if not accel.is_layer(op) and not accel.is_command(op):
             continue
         if accel.is_layer(op) or "accel.shape" in op.operation.attributes:
             groups += [[]] if begun else []

@@ -67,7 +67,7 @@ class Commands:
                 self.wait(op, step)
             case scf.ForOp():
                 self.loop(op, step)
-            case _ if isinstance(op, accel.Command):
+            case _ if accel.is_command(op):
                 raise ValueError(f"'{op.operation.name}' is no command that the C can give")
             case _:
                 pass
@@ -222,7 +222,7 @@ class Commands:
             return Place(PointerBase(step.array_of(constant)), offset)
         if not self.is_visible(value):
             step.held[root] = None
-            return self.inside(value)
+            return self.inside(root, offset)
         return Place(PointerBase(step.touches(root)), offset)
 
     def operand(self, value: ir.Value, memory: str, step: Step) -> Place:
@@ -238,10 +238,9 @@ class Commands:
         """Say whether the host addresses the memory that a value is in."""
         return self.soc.memory(values.memory_of(value)).host_visible
 
-    def inside(self, value: ir.Value) -> Place:
-        """Return where in a memory that only units address a value is."""
-        root, offset = root_of(value)
-        memory = self.soc.memory(values.memory_of(value))
+    def inside(self, root: ir.Value, offset: Linear) -> Place:
+        """Return the place so many bytes behind the beginning of a buffer in a memory that only units address."""
+        memory = self.soc.memory(values.memory_of(root))
         base = self.memories.setdefault(memory.name, MemoryBase(memory_name(memory.name), memory.base))
         return Place(base, offset + values.offset_of(buffer_of(root)))
 
@@ -313,7 +312,8 @@ def bounds(loop: scf.ForOp) -> tuple[int, int, int]:
 
 def root_of(value: ir.Value) -> tuple[ir.Value, Linear]:
     """Return the buffer, argument or constant that a value is a view of, and where in it the view begins, in bytes."""
-    offset = start_of(value) * values.element_type(value).size_bytes
+    start = start_of(value)
+    offset = start if start == Linear(0) else start * values.element_type(value).size_bytes
     while isinstance(view := defining(value), memref.SubViewOp | memref.ReinterpretCastOp):
         value = view.source
     return value, offset

@@ -104,6 +104,13 @@ class Job:
         """Return the job with the engine's own fields, sorted by name: jobs that say the same are equal."""
         return replace(self, own=tuple(sorted(own.items())))
 
+    def but(self, **fields: object) -> Job:
+        """Return the job with other fields: `replace`, in a fifth of the time, for the many tiles that are compared."""
+        new = object.__new__(Job)
+        new.__dict__.update(self.__dict__, **fields)
+        new.__dict__.pop("_hash", None)
+        return new
+
     def __getitem__(self, name: str) -> int:
         """Return one of the engine's own fields. Raises KeyError."""
         return dict(self.own)[name]
@@ -160,8 +167,7 @@ class Job:
         in_rows, (top, bottom) = self._read(rows, height, 0, top, bottom)
         in_columns, (left, right) = self._read(columns, width, 1, left, right)
         count = outputs[1] - outputs[0]
-        part = replace(
-            self,
+        part = self.but(
             channels=count if self.has_own_channels else self.channels,
             groups=count if self.groups > 1 else 1,
             outputs=count,
@@ -267,7 +273,8 @@ class Job:
         (height, width), (rows, columns) = attribute.size, attribute.out_size
         (taps_down, taps_right), (down, right) = attribute.kernel, attribute.strides
         top, left, bottom, beside = attribute.pads
-        job = Job(
+        own = () if attribute.own is None else ((each.name, ir.IntegerAttr(each.attr).value) for each in attribute.own)
+        return Job(
             kind=attribute.kind,
             channels=attribute.channels,
             outputs=attribute.outputs,
@@ -280,9 +287,8 @@ class Job:
             layout=attribute.layout,
             adds=attribute.adds,
             keeps=attribute.keeps,
+            own=tuple(sorted(own)),
         )
-        own = attribute.own
-        return job if own is None else job.having(**{each.name: ir.IntegerAttr(each.attr).value for each in own})
 
 
 @dataclass(frozen=True)

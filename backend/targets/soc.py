@@ -348,7 +348,7 @@ class Soc:
 
     @cached_property
     def accelerators(self) -> tuple[Accelerator, ...]:
-        return tuple(engine for engine in self.engines if isinstance(engine, Accelerator))
+        return tuple(engine for engine in self.engines if is_accelerator(engine))
 
     @property
     def reads_unsigned(self) -> bool:
@@ -452,9 +452,7 @@ class Soc:
             )
         old = self.memory(name)
         sizes = (replace(each, size_bytes=size_bytes) if each == old else each for each in self.memories)
-        engines = (
-            with_memory(each, old, size_bytes) if isinstance(each, Accelerator) else each for each in self.engines
-        )
+        engines = (with_memory(each, old, size_bytes) if is_accelerator(each) else each for each in self.engines)
         return replace(self, memories=tuple(sizes), engines=tuple(engines))
 
     def with_engines(self, names: Sequence[str]) -> Soc:
@@ -481,6 +479,16 @@ def operands(engine: Accelerator) -> dict[str, Operand]:
     """Return the operands of an accelerator by role."""
     found = {"input": engine.input, "weights": engine.weights, "output": engine.output}
     return found | {"sums": engine.sums} if keeps_sums(engine) else found
+
+
+def is_accelerator(engine: object) -> TypeGuard[Accelerator]:
+    """Say whether an engine is one that the host starts job by job; validated, as `keeps_sums`."""
+    return hasattr(engine, "most_outputs")
+
+
+def offers_forms(engine: object) -> TypeGuard[OffersForms]:
+    """Say whether an engine computes some layers in forms beside the plain one."""
+    return hasattr(engine, "job_in")
 
 
 def keeps_sums(engine: object) -> TypeGuard[KeepsSums]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import cache
 from math import inf
 from typing import TYPE_CHECKING, TypeVar
 
@@ -19,10 +20,10 @@ from ._attributes import Mapping, Numbers, Objective, OptionsAttr, PoolKind, Rou
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
-    from ._accel_ops_gen import Bounds, Layer, Moves
+    from ._accel_ops_gen import Bounds, Command, Layer, Moves
 else:
     from ._families import *  # noqa: F403
-    from ._families import Bounds, Layer, Moves
+    from ._families import Bounds, Command, Layer, Moves
 
 A = TypeVar("A", bound=ir.Attribute)
 T = TypeVar("T")
@@ -127,7 +128,23 @@ def nested(block: ir.Block) -> Iterator[ir.OpView]:
 
 def is_layer(op: ir.OpView) -> TypeIs[Layer]:
     """Say whether an operation computes values: all of the dialect do but those on memory."""
-    return isinstance(op, Layer)
+    return _is_layer(type(op))
+
+
+@cache
+def _is_layer(kind: type) -> bool:
+    """Say whether operations of a class are layers: asked of every operation, over and over."""
+    return issubclass(kind, Layer)
+
+
+def is_command(op: ir.OpView) -> TypeIs[Command]:
+    """Say whether an operation is a command of the host to another unit, or a wait for one."""
+    return _is_command(type(op))
+
+
+@cache
+def _is_command(kind: type) -> bool:
+    return issubclass(kind, Command)
 
 
 def functions(module: ir.Module | ir.Operation) -> Iterator[func.FuncOp]:

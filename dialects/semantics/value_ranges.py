@@ -34,9 +34,11 @@ def sums(weights: np.ndarray, inputs: Range) -> tuple[np.ndarray, np.ndarray]:
 
     Each of them is the extreme of one 64-bit integer for each output channel.
     """
-    rows = weights.reshape(len(weights), -1).astype(np.int64)
-    low, high = rows * inputs[0], rows * inputs[1]
-    return np.minimum(low, high).sum(1), np.maximum(low, high).sum(1)
+    rows = weights.reshape(len(weights), -1)
+    positive = np.maximum(rows, 0).sum(1, dtype=np.int64)
+    negative = rows.sum(1, dtype=np.int64) - positive
+    low, high = inputs
+    return positive * low + negative * high, positive * high + negative * low
 
 
 def _stated(value: ir.BlockArgument) -> Range | None:

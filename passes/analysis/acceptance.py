@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from htvm.backend.targets.soc import Accelerator, Engine, Soc
+from htvm.backend.targets.soc import Engine, Soc, is_accelerator
 from htvm.backend.targets.violations import Violation
 from htvm.dialects import accel
 
@@ -14,7 +14,7 @@ from .tiling import Search
 def violations(soc: Soc, engine: Engine, layer: accel.Layer) -> Sequence[Violation]:
     """Return what keeps an engine from running a layer: rules, or a memory that the smallest tile does not fit."""
     broken = engine.violations(layer)
-    if broken or not isinstance(engine, Accelerator):
+    if broken or not is_accelerator(engine):
         return broken
     budgets = {memory.name: memory.size_bytes for memory in soc.memories}
     return Search(soc, engine, engine.job(layer), soc.arena_memory, budgets, loads=True, stores=True).too_large()

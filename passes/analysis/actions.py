@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from mlir import ir
 from mlir.dialects import func, memref
 
-from htvm.backend.targets.jobs import Job
 from htvm.dialects import accel, execution
 from htvm.dialects.execution import Outline, Outstanding
 
@@ -80,7 +79,7 @@ def touched_by(op: ir.OpView) -> Touched:
         case accel.LaunchOp():
             weights = [op.weights] if op.weights is not None else []
             sums = (whole(op.sums),) if op.sums is not None else ()
-            read, used = (sums, ()) if Job.of(op.job).adds else ((), sums)
+            read, used = (sums, ()) if op.job.adds else ((), sums)
             return Touched((*_memory([*op.inputs, *weights]), *read), (whole(op.out),), used)
         case _:
             assert accel.is_layer(op), op.operation.name

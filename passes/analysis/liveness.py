@@ -12,7 +12,7 @@ from htvm.backend.targets.soc import Memory
 from htvm.dialects import accel
 
 from . import activations, layout
-from .actions import Action, actions, whole
+from .actions import Action, whole
 from .packing import Item, Trail
 from .trails import trails_of_buffers
 
@@ -36,11 +36,10 @@ class Lifetime:
         return activations.is_argument(self.value)
 
 
-def lifetimes(function: func.FuncOp) -> list[Lifetime]:
-    """Return the lifetimes of all arguments and buffers of a function on memrefs."""
-    all_actions = actions(function)
+def lifetimes(function: func.FuncOp, doing: Sequence[Action]) -> list[Lifetime]:
+    """Return the lifetimes of all arguments and buffers of a function on memrefs. doing: its actions."""
     uses: dict[ir.Value, list[int]] = {}
-    for action in all_actions:
+    for action in doing:
         for value in action.touched.all:
             uses.setdefault(value, []).extend([action.begin, action.end])
 
@@ -50,7 +49,7 @@ def lifetimes(function: func.FuncOp) -> list[Lifetime]:
         name = activations.named(argument, attributes)
         used = uses.get(argument, [])
         if "accel.result" in attributes:
-            used = [*used, len(all_actions)]
+            used = [*used, len(doing)]
         else:
             used = [-1, *used]
         found.append(Lifetime(argument, name, layout.size_bytes(argument.type), min(used), max(used)))
@@ -67,8 +66,8 @@ def packed_items(lives: Sequence[Lifetime], memory: Memory) -> list[Item]:
     return [Item(-(-life.size_bytes // alignment) * alignment, life.first, life.last) for life in lives]
 
 
-def overlaps(function: func.FuncOp, lives: Sequence[Lifetime]) -> dict[tuple[int, int], Trail]:
-    """Return for pairs (i, j) how buffer j may lie over i while both are needed.
+def overlaps(doing: Sequence[Action], lives: Sequence[Lifetime]) -> dict[tuple[int, int], Trail]:
+    """Return for pairs (i, j) how buffer j may lie over i while both are needed. doing: the actions of the function.
 
     A map may trail the one that it is computed from (trails.py), also if layers read and write them in parts, as
     patches do. Scratch memory of a layer may lie where the map that it writes is not written yet, or where the one that
@@ -78,7 +77,6 @@ def overlaps(function: func.FuncOp, lives: Sequence[Lifetime]) -> dict[tuple[int
     is; nothing takes exactly the place of an argument.
     """
     index = {life.value: number for number, life in enumerate(lives)}
-    doing = actions(function)
     found: dict[tuple[int, int], Trail] = {}
     for action in doing:
         if not accel.is_layer(action.op):

@@ -42,28 +42,29 @@ class Steps:
             error = 2.0**-50 * (np.abs(goal) + np.abs(intercept)) / slope
             near = (np.abs(place - np.rint(place)) <= error) & (place > first - 2) & (place < last + 2)
         found = np.clip(np.nan_to_num(np.ceil(place)), first, last + 1).astype(np.int64)
-        for channel in map(int, np.flatnonzero(near.any(axis=1))):
-            where = near[channel]
-            exact = self._exact_places(channel, wanted[where])
-            found[channel, where] = np.clip(exact, self.first[channel], self.last[channel] + 1)
+        channels = np.flatnonzero(near.any(axis=1))
+        exact = np.clip(self._exact_places(channels.tolist(), wanted), first[channels], last[channels] + 1)
+        found[channels] = np.where(near[channels], exact, found[channels])
         for channel in map(int, np.flatnonzero(slope[:, 0] == 0)):
             value = exact_round(self.intercept[channel], self.rounding)
             found[channel] = np.where(wanted <= value, self.first[channel], self.last[channel] + 1)
         return found
 
-    def _exact_places(self, channel: int, wanted: np.ndarray) -> np.ndarray:
-        """Return the smallest a with round(slope * a + intercept) >= wanted, in integers.
+    def _exact_places(self, channels: Sequence[int], wanted: np.ndarray) -> np.ndarray:
+        """Return [channels, wanted]: the smallest a with round(slope * a + intercept) >= wanted, in integers.
 
         2 * wanted - 1 (or 2 * wanted, for floor) halves minus the intercept, over the slope, on one denominator.
         """
-        slope, intercept = self.slope[channel], self.intercept[channel]
         ties = self.rounding == "half_even"
-        factor = intercept.denominator * slope.denominator
-        constant = 2 * intercept.numerator * slope.denominator
-        denominator = 2 * intercept.denominator * slope.numerator
-        largest = (2 * int(np.abs(wanted).max(initial=0)) + 1) * factor + abs(constant)
-        halves = (2 * wanted - ties).astype(np.int64 if max(largest, denominator) < 1 << 62 else object)
-        numerators = halves * factor - constant
+        pairs = [(self.slope[channel], self.intercept[channel]) for channel in channels]
+        factors = [intercept.denominator * slope.denominator for slope, intercept in pairs]
+        constants = [2 * intercept.numerator * slope.denominator for slope, intercept in pairs]
+        denominators = [2 * intercept.denominator * slope.numerator for slope, intercept in pairs]
+        most = 2 * int(np.abs(wanted).max(initial=0)) + 1
+        largest = max((most * factor + abs(constant) for factor, constant in zip(factors, constants)), default=0)
+        kind = np.int64 if max(largest, *denominators, 0) < 1 << 62 else object
+        factor, constant, denominator = (np.array(each, kind)[:, None] for each in (factors, constants, denominators))
+        numerators = (2 * wanted - ties).astype(kind) * factor - constant
         places = -(-numerators // denominator)
         # A tie goes to the even neighbour, which is below for an odd output.
         return places + (ties * (wanted % 2) * (numerators % denominator == 0))

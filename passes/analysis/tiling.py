@@ -187,6 +187,8 @@ class Search:
 
     def too_large(self) -> tuple[Violation, ...]:
         """Return the violation of a memory that the smallest tile does not fit; none if it fits all."""
+        if self.fits_uncut():
+            return ()
         smallest = self.smallest()
         if smallest is None:
             room = self.soc.memory(self.engine.weights.memory).size_bytes
@@ -199,6 +201,17 @@ class Search:
                 limit = AtMost(Bytes(self.budgets[memory], memory=memory))
                 return (Violation(Subject.SMALLEST_TILE, Bytes(needed), limit),)
         return ()
+
+    def fits_uncut(self) -> bool:
+        """Say whether tiles of whole rows and columns fit each memory with all their buffers: then the smallest do."""
+        height, width = self.job.out_size
+        if self.job.form is not None or not self.output_sizes:
+            return False
+        outputs = self.output_sizes[-1]
+        if not self.allows(outputs, height, width):
+            return False
+        needed = self.needed_bytes(Tiling(outputs, height, width, self.loads, self.stores))
+        return sum(needed.values()) <= min((self.budgets[memory] for memory in needed), default=0)
 
     @property
     def whole(self) -> tuple[Range, Range]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from htvm.backend.targets.engines import launches
 from htvm.backend.targets.jobs import DESCRIPTOR_WORDS, FORM, Form, Job
-from htvm.backend.targets.soc import Accelerator, Engine, OffersForms, Route, Soc
+from htvm.backend.targets.soc import Accelerator, Engine, Route, Soc, is_accelerator, offers_forms
 from htvm.dialects import accel, quantisation
 from htvm.dialects.accel import FormKind
 
@@ -49,7 +49,7 @@ class Way:
     @cached_property
     def accelerator(self) -> Accelerator | None:
         """The engine, if it is an accelerator: asked once, as what a protocol asks of an object takes a while."""
-        return self.engine if isinstance(self.engine, Accelerator) else None
+        return self.engine if is_accelerator(self.engine) else None
 
     @property
     def reads_blocks(self) -> bool:
@@ -59,7 +59,7 @@ class Way:
     def job(self, layer: accel.Layer) -> Job:
         """Return a layer as one job of the way's engine, an accelerator."""
         if layer not in self.jobs:
-            if isinstance(self.engine, OffersForms):
+            if offers_forms(self.engine):
                 self.jobs[layer] = self.engine.job_in(layer, self.form)
             else:
                 assert self.accelerator is not None and self.form is None, self
@@ -114,7 +114,8 @@ def in_forms(soc: Soc, layer: accel.Layer, engines: Sequence[Engine], legal: Seq
 
 def other_forms(soc: Soc, layer: accel.Layer, engine: Engine) -> list[Way]:
     """Return the ways in which an engine computes a layer beside the plain one."""
-    forms = engine.forms(layer) if isinstance(engine, OffersForms) else ()
+    asked: object = engine
+    forms = asked.forms(layer) if offers_forms(asked) else ()
     return [way for form in forms if fits(soc, layer, way := Way(engine, form))]
 
 

@@ -30,7 +30,7 @@ from htvm.backend.targets.soc import Memory, Soc
 from htvm.dialects import accel
 
 from ..analysis import activations, layout
-from ..analysis.actions import actions
+from ..analysis.actions import Action, actions
 from ..analysis.constants import constant_bytes
 from ..analysis.liveness import Lifetime, lifetimes, overlaps, packed_items
 from ..analysis.packing import Packing, loads, pack
@@ -50,12 +50,13 @@ class PlanMemory:
             memories = {memory.name: memory for memory in self.target.memories}
             largest: dict[str, Plan] = {}
             for function in accel.functions(module):
-                for memory, lives in by_memory(function).items():
+                doing = actions(function)
+                for memory, lives in by_memory(function, doing).items():
                     if memory not in memories:
                         function.location.emit_error(no_memory(memory, lives, self.target))
                         this_pass.signal_pass_failure()
                         return
-                    plan = Plan.of(function, lives, memories[memory])
+                    plan = Plan.of(function, doing, lives, memories[memory])
                     plan.write_offsets()
                     largest[memory] = max(largest.get(memory, plan), plan, key=lambda each: each.packing.peak)
 
@@ -69,25 +70,28 @@ class PlanMemory:
 
 @dataclass(frozen=True)
 class Plan:
-    """The arena of one memory for one function. `peak` is the number of the action at which most is live."""
+    """The arena of one memory for one function. `peak` is the number of the action, of those in `doing`, at which most
+    is live.
+    """
 
     function: func.FuncOp
+    doing: list[Action]
     lives: list[Lifetime]
     packing: Packing
     peak: int
 
     @staticmethod
-    def of(function: func.FuncOp, lives: list[Lifetime], memory: Memory) -> "Plan":
+    def of(function: func.FuncOp, doing: list[Action], lives: list[Lifetime], memory: Memory) -> "Plan":
         """Pack lifetimes, all in one memory; of one that the host does not reach nothing else can use what is free."""
         items = packed_items(lives, memory)
-        trails = overlaps(function, lives)
+        trails = overlaps(doing, lives)
         peak, _ = max(loads(items, trails), key=lambda load: load[1])
-        return Plan(function, lives, pack(items, trails, enough=0 if memory.host_visible else memory.size_bytes), peak)
+        packing = pack(items, trails, enough=0 if memory.host_visible else memory.size_bytes)
+        return Plan(function, doing, lives, packing, peak)
 
     @property
     def peak_layer(self) -> ir.OpView:
-        doing = actions(self.function)
-        return doing[max(self.peak, 0)].op if doing else self.function
+        return self.doing[max(self.peak, 0)].op if self.doing else self.function
 
     def write_offsets(self) -> None:
         """Write the offset of each buffer and argument into the IR."""
@@ -101,10 +105,10 @@ class Plan:
         self.function.attributes["arg_attrs"] = attributes
 
 
-def by_memory(function: func.FuncOp) -> dict[str, list[Lifetime]]:
-    """Return the lifetimes in each memory; those in none under ""."""
+def by_memory(function: func.FuncOp, doing: list[Action]) -> dict[str, list[Lifetime]]:
+    """Return the lifetimes in each memory; those in none under "". doing: the function's actions."""
     found: dict[str, list[Lifetime]] = defaultdict(list)
-    for life in lifetimes(function):
+    for life in lifetimes(function, doing):
         found[layout.memory_of(life.value.type)].append(life)
     return found
 

@@ -163,8 +163,9 @@ def may_be_split(function: func.FuncOp) -> bool:
 def arena(function: func.FuncOp, target: Soc) -> tuple[list[Item], Trails]:
     """Return the pieces of the memory of the host's activations that a function needs, and which may overlap."""
     memory = target.memory(target.arena_memory)
-    lives = [life for life in lifetimes(function) if layout.memory_of(life.value.type) == memory.name]
-    return packed_items(lives, memory), overlaps(function, lives)
+    doing = actions(function)
+    lives = [life for life in lifetimes(function, doing) if layout.memory_of(life.value.type) == memory.name]
+    return packed_items(lives, memory), overlaps(doing, lives)
 
 
 def needed_bytes(function: func.FuncOp, target: Soc, room_bytes: int) -> int:

@@ -34,6 +34,7 @@ from htvm.backend.targets.soc import MOST_STRAIGHT, Soc, operands
 from htvm.dialects import accel
 
 from ..analysis import activations, layout, packing
+from ..analysis.actions import actions
 from ..analysis.liveness import lifetimes, packed_items
 from ..analysis.tiles import NAME, Tiling
 from .schedule import Item, Schedule, Trace, Work
@@ -162,7 +163,8 @@ class TileLayers:
 
     def can_be_packed(self, function: func.FuncOp, name: str, room_bytes: int) -> bool:
         """Say whether the buffers in a memory fit the room there is."""
-        lives = [life for life in lifetimes(function) if layout.memory_of(life.value.type) == name]
+        every = lifetimes(function, actions(function))
+        lives = [life for life in every if layout.memory_of(life.value.type) == name]
         return packing.fits(packed_items(lives, self.target.memory(name)), room_bytes)
 
 

@@ -73,7 +73,7 @@ class VerifyStage:
             checks: list[Check] = [
                 *CHECKS[self.stage],
                 partial(of_target, stage=self.stage, target=self.target),
-                partial(copies, target=self.target),
+                *([partial(copies, target=self.target)] if self.stage in ("tiled", "planned") else []),
             ]
             for check in checks:
                 problems = [problem for function in functions for problem in check(function)]
@@ -98,11 +98,11 @@ def only_operations(*known: str) -> Check:
 def steps(function: func.FuncOp) -> Iterator[Problem]:
     """Check what steps hold, and that commands are in steps."""
     for op in function.body.blocks[0]:
-        if isinstance(op, accel.Command):
+        if accel.is_command(op):
             yield op, f"found {name(op)} in no step, expected it in an 'accel.step'"
         elif isinstance(op, accel.StepOp):
             for inner in accel.nested(op.body.blocks[0]):
-                is_work = accel.is_layer(inner) or isinstance(inner, accel.Command)
+                is_work = accel.is_layer(inner) or accel.is_command(inner)
                 if not is_work and inner.operation.name not in IN_STEPS:
                     expected = ", ".join(IN_STEPS)
                     yield inner, f"found {name(inner)} in a step, expected layers, commands and {expected}"

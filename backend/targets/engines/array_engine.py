@@ -214,17 +214,17 @@ class ArrayEngine:
         16 jobs with one channel, which HTVM uses (one useful lane of 16). A 1x1 convolution sees a map as one row.
         """
         if job.layout == Layout.BLOCKED:  # a tile is a block, or has all channels
-            job = replace(job, layout=Layout.NHWC)
+            job = job.but(layout=Layout.NHWC)
         if job.kind != JobKind.CONV2D:
             return job
         if has_form(job, FormKind.ROWS_AS_CHANNELS):
             return rows_as_channels.lowered(job)
         if job.groups > LANES:
             raise ValueError(f"a depthwise tile of {job.groups} channels, expected at most {LANES}")
-        job = replace(job, groups=1)
+        job = job.but(groups=1)
         if not plain and job.kernel == (1, 1) and job.strides == (1, 1) and not any(job.pads):
             row = (1, prod(job.size))
-            return replace(job, size=row, out_size=row)
+            return job.but(size=row, out_size=row)
         return job
 
     def steps(self, job: Job) -> Sequence[JobStep]:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from htvm.backend.targets.jobs import Job, JobStep, Place, Range
-from htvm.backend.targets.soc import Accelerator, CostModel, OffersForms
+from htvm.backend.targets.soc import Accelerator, CostModel, offers_forms
 
 
 def fewest(engine: Accelerator, job: Job) -> list[Job]:
@@ -39,7 +39,7 @@ def steps(engine: Accelerator, tile: Job, plain: bool = False) -> Sequence[JobSt
 
     plain: without what only saves time.
     """
-    if tile.form is not None and isinstance(engine, OffersForms):
+    if tile.form is not None and offers_forms(engine):
         return engine.steps(tile)
     return (one_step(engine.lowered(tile, plain)),)
 
@@ -51,7 +51,7 @@ def one_step(lowered: Job) -> JobStep:
 
 def scratch(engine: Accelerator, tile: Job) -> Mapping[str, int]:
     """Return the buffers that the launches of a tile need beside its feature maps: bytes by name."""
-    return engine.scratch(tile) if tile.form is not None and isinstance(engine, OffersForms) else {}
+    return engine.scratch(tile) if tile.form is not None and offers_forms(engine) else {}
 
 
 def work(engine: Accelerator, tile: Job, cost_model: CostModel, plain: bool = False) -> int:

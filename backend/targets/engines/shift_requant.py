@@ -157,7 +157,7 @@ class Shifter(Fact):
 
         No sum of an accumulator and its bias leaves 32 bits.
         """
-        return _solve(self, requant, tuple(map(int, first)), tuple(map(int, last)))
+        return _solve(self, requant, *(tuple(np.asarray(ends, np.int64).tolist()) for ends in (first, last)))
 
     def __str__(self) -> str:
         sums = "acc" if self.biases == (0, 0) else "(acc + bias)"
@@ -180,7 +180,9 @@ def _solve(shifter: Shifter, requant: Requant, first: tuple[int, ...], last: tup
         if (places[:, 0] > ends[0]).any() or (places[:, -1] <= ends[1]).any():
             continue  # an output beyond the clip is reached
         outputs, places = outputs[1:-1], places[:, 1:-1]
-        for shift in fitting_shifts(outputs, places[0], (ends[0][0], ends[1][0]), shifter.largest_shift + 1):
+        widest = int(np.argmax(ends[1] - ends[0]))  # the channel that leaves fewest shifts to be tried
+        own = ends[0][widest], ends[1][widest]
+        for shift in fitting_shifts(outputs, places[widest], own, shifter.largest_shift + 1):
             least, most = bias_bounds(places, outputs << shift, *ends)
             least, most = _within(least, most, shifter.biases, *ends)
             if (least <= most).all():
@@ -215,16 +217,20 @@ def violation(shifter: Shifter, requant: Requant, ends: tuple[np.ndarray, np.nda
     """Return what of a requantisation no shift does."""
     outputs = np.arange(requant.low + 1, requant.high + 1)
     places = requant.places(outputs, *ends)
-    for channel, (row, *own) in enumerate(zip(places, *ends)):
-        if not fitting_shifts(outputs, row, (own[0], own[1]), SHIFTS):
+    known: dict[tuple[bytes, int, int], list[int]] = {}
+    fitting: list[list[int]] = []  # of each channel; many are alike
+    for channel, (row, first, last) in enumerate(zip(places, *ends)):
+        key = row.tobytes(), int(first), int(last)
+        if key not in known:
+            known[key] = fitting_shifts(outputs, row, key[1:], SHIFTS)
+        if not known[key]:
             return _scale_violation(shifter, requant, channel, len(places))
-    bounds = [bias_bounds(places, outputs << shift, *ends) for shift in range(SHIFTS)]
-    fits = np.array([least <= most for least, most in bounds])  # [shift, channel]
-    one = [shift for shift in range(len(fits)) if fits[shift].all()]
+        fitting.append(known[key])
+    one = sorted(set(fitting[0]).intersection(*fitting))
     wanted_shift = OneShift(Interval(0, shifter.largest_shift))
     allowed = [shift for shift in one if shift <= shifter.largest_shift]
     if allowed:
-        least, most = bounds[allowed[0]]
+        least, most = bias_bounds(places, outputs << allowed[0], *ends)
         outside = np.flatnonzero((most < shifter.biases[0]) | (least > shifter.biases[1]))
         if outside.size:
             bias = OfOutput(int(least[outside[0]]), int(outside[0]))
@@ -232,7 +238,7 @@ def violation(shifter: Shifter, requant: Requant, ends: tuple[np.ndarray, np.nda
         return clip_violation(requant, shifter.clips)
     if one:
         return Violation(Subject.SHIFT, one[0], wanted_shift)
-    shifts = [int(np.flatnonzero(column)[0]) for column in fits.T]
+    shifts = [each[0] for each in fitting]
     other = next((c for c, shift in enumerate(shifts) if shift != shifts[0]), 0)
     return Violation(Subject.SHIFT, Both(OfOutput(shifts[0], 0), OfOutput(shifts[other], other)), wanted_shift)
 

@@ -15,7 +15,6 @@ launches of whole channels, one output each, leave most of them without work.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 
@@ -53,8 +52,7 @@ def parts(count: int) -> list[int]:
 def lowered(tile: Job) -> Job:
     """Return the convolution that a tile of such a layer is: of whole channels, or of some rows of one."""
     (rows, columns), (out_rows, out_columns), (_, left, _, right) = tile.size, tile.out_size, tile.pads
-    return replace(
-        tile,
+    return tile.but(
         channels=tile.channels * rows,
         outputs=tile.outputs * out_rows,
         size=(1, columns),

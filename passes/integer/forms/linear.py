@@ -48,9 +48,11 @@ def linear(op: accel.Conv2dOp | accel.DenseOp, operands: Operands) -> ir.Value:
     weights = weights - np.array(w.zero_points).reshape(-1, *(1 for _ in weights.shape[1:]))
     sums = weights.reshape(channels, -1).sum(axis=1)
     steps = channel_steps(op, y, channels)
-    slope = [x.scale * Fraction(w.scales[c % len(w.scales)]) / steps[c] for c in range(channels)]
-    bias = _bias(op, channels)
-    intercept = [bias[c] / steps[c] - slope[c] * x.zero_point * int(sums[c]) for c in range(channels)]
+    units = [(w.scales[c % len(w.scales)], steps[c]) for c in range(channels)]
+    slopes = {(scale, step): x.scale * Fraction(scale) / step for scale, step in set(units)}
+    slope = [slopes[each] for each in units]
+    bias, zeros = _bias(op, channels), (x.zero_point * sums).tolist()
+    intercept = [bias[c] / steps[c] - slope[c] * zeros[c] if zeros[c] else bias[c] / steps[c] for c in range(channels)]
     first, last = _reach(op, weights, x)
     held = quantisation.integers(weights.astype(np.int8 if fits(weights, 8) else np.int16))
     extra = {"pad_value" if isinstance(op, accel.Conv2dOp) else "zero_point": accel.integer(x.zero_point)}

@@ -13,6 +13,7 @@ from htvm.backend import targets
 from htvm.dialects import accel
 from htvm.passes import pipeline
 from htvm.passes.analysis import occupancy
+from htvm.passes.analysis.actions import actions
 from htvm.passes.analysis.liveness import lifetimes, overlaps
 
 sys.path.append(str(Path(__file__).parents[2] / "end_to_end"))
@@ -107,8 +108,9 @@ def test_buffers_of_copies_and_launches_are_apart_until_they_are_waited_for(seed
 
 def is_apart(function: ir.OpView) -> bool:
     """Compare all pairs of lifetimes: apart in time, apart in memory, or one over the other as its trail says."""
-    lives, places = lifetimes(function), occupancy.regions(function)
-    trails = overlaps(function, lives)
+    doing = actions(function)
+    lives, places = lifetimes(function, doing), occupancy.regions(function)
+    trails = overlaps(doing, lives)
     for j, later in enumerate(lives):
         for i, earlier in enumerate(lives):
             if i == j or earlier.first > later.last or later.first > earlier.last:
