@@ -15,14 +15,22 @@ BLOCK = 4
 CODE_BYTES, STACK_BYTES = 4400, 560
 
 
-def scalar_blocks(linear: Linear) -> int:
-    """Return the number of blocks of 8 outputs."""
-    return linear.batch * linear.groups * ceil(linear.pixels * ceil(linear.out_channels / 4) / 2)
+def scalar_steps(linear: Linear) -> tuple[int, int]:
+    """Return how often all channels of two neighbouring pixels are computed, and how often those of one."""
+    rows, columns = (1, linear.pixels) if linear.is_pointwise or linear.op == "dense" else linear.size
+    lines = linear.batch * linear.groups * rows
+    return lines * (columns // 2), lines * (columns % 2)
 
 
-def scalar_tap(linear: Linear) -> int:
-    """Return the instructions for a tap of such a block: 4 channels of 2 pixels, or 8 of 1."""
-    return 22 if linear.pixels > 1 else 26
+def scalar_instructions(linear: Linear, row: int, step: int, output: int) -> int:
+    """Return the instructions of a layer: for a tap of 8 outputs, a row of their windows, a step and an output.
+
+    A tap takes 22 for 4 channels of 2 pixels, 26 for 8 of 1.
+    """
+    pairs, singles = scalar_steps(linear)
+    pair_blocks, single_blocks = pairs * ceil(linear.out_channels / 4), singles * ceil(linear.out_channels / 8)
+    multiplying = (22 * pair_blocks + 26 * single_blocks) * linear.taps
+    return multiplying + row * (pair_blocks + single_blocks) + step * (pairs + singles) + output * linear.outputs
 
 
 def conv2d_weights(weights: Array, groups: int, collected: bool) -> Array:

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..scalar import CODE_BYTES, STACK_BYTES, conv2d_call, scalar_blocks, scalar_tap
+from ..scalar import CODE_BYTES, STACK_BYTES, conv2d_call, scalar_instructions, scalar_steps
 from ..spec import KernelSpec, Linear, Plan, is_depthwise
 from ..trails import Trail, Walk, in_steps, pixels
 
 
 def plans(linear: Linear) -> Iterator[Plan]:
-    """Yield what in_place takes, after windows were copied: 6 instructions for a tap, 10 for a row."""
+    """Yield the plan: collecting takes 10 instructions for a tap of two pixels, 20 for one of one, 24 for a row of a
+    channel's window, 130 for two pixels; an output takes 23, and the layer 240."""
     if is_depthwise(linear):
         return
-    windows = linear.batch * linear.groups * linear.pixels
-    rows = linear.taps // linear.weights.shape[3]
-    collecting = windows * (6 * linear.taps + 10 * rows)
+    pairs, singles = scalar_steps(linear)
+    lines = linear.taps // linear.weights.shape[3]
+    collecting = (10 * pairs + 20 * singles) * linear.taps + 24 * lines * (pairs + singles)
     element_bytes = 2 if linear.in_type == "i16" else 1
     yield Plan(
         "collected",
-        scalar_blocks(linear) * scalar_tap(linear) * linear.taps + 12 * linear.outputs + collecting,
+        scalar_instructions(linear, row=0, step=130, output=23) + collecting + 240,
         linear.weights.nbytes,
         scratch_bytes=2 * linear.taps * element_bytes,
     )

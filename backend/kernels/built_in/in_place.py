@@ -6,17 +6,16 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..scalar import CODE_BYTES, STACK_BYTES, conv2d_call, scalar_blocks, scalar_tap
+from ..scalar import CODE_BYTES, STACK_BYTES, conv2d_call, scalar_instructions
 from ..spec import KernelSpec, Linear, Plan, is_depthwise
 from ..trails import Trail, Walk, in_steps, pixels
 
 
 def plans(linear: Linear) -> Iterator[Plan]:
-    """Yield blocks of 8 outputs, 10 instructions for a row of a window."""
+    """Yield the plan: 30 instructions for a row of the windows of 8 outputs, 160 for two pixels, and for the layer."""
     if is_depthwise(linear) or not linear.windows_are_rows:
         return
-    rows = linear.weights.shape[2]
-    instructions = scalar_blocks(linear) * (scalar_tap(linear) * linear.taps + 10 * rows) + 12 * linear.outputs
+    instructions = scalar_instructions(linear, row=30 * linear.weights.shape[2], step=160, output=19) + 160
     yield Plan("in_place", instructions, linear.weights.nbytes)
 
 

@@ -37,8 +37,8 @@ def plans(linear: Linear) -> Iterator[Plan]:
 def packed(linear: Linear, unit: int) -> Plan:
     """Blocks of 2 channels of 6 pixels, see htvm_packed.h.
 
-    A run of u taps takes 17 u + 18 + 3 instructions; a tap of a list 22, a list 40; a block 130 for its 12 outputs.
-    Collecting takes 3 for each tap of a window, 4 where lines are short, and 15 for each of them.
+    A run of u taps takes 17 u + 18 + 3 instructions; a tap of a list 22, a list 40; a block 165 for its 12 outputs.
+    Collecting takes 3 for each tap of a window, 4 where lines are short, 15 for each of them, and 57 around them.
     """
     low, high = RANGES[linear.in_type]
     weights = linear.weights
@@ -50,11 +50,11 @@ def packed(linear: Linear, unit: int) -> Plan:
     listed_taps = sum(len(run) for each in found for runs in each.lists for run in runs)
     runs = found[0].runs
     pair_blocks = linear.groups * ceil(linear.out_channels / CHANNELS)
-    multiplying = pair_blocks * (runs * (17 * unit + 21) + 130) + 40 * lists + 22 * listed_taps
+    multiplying = pair_blocks * (runs * (17 * unit + 21) + 165) + 40 * lists + 22 * listed_taps
     lines = linear.weights.shape[2] * (1 if linear.x[0] == 1 else linear.weights.shape[1])
     if linear.x[0] == 1 and not linear.is_inside:
         lines *= linear.weights.shape[3]
-    collecting = PIXELS * linear.groups * (3.5 * linear.taps + 15 * lines + 30)
+    collecting = PIXELS * linear.groups * (3.5 * linear.taps + 15 * lines + 57)
     six = linear.batch * ceil(linear.pixels / PIXELS)
     return Plan(
         "packed",

@@ -50,12 +50,13 @@ def paired_row(
 ) -> Plan:
     """Blocks of 8 channels, see htvm_paired_row.h: `tap` instructions for a tap, `run` for the end of a run.
 
-    16 for a weight that is too large for its run, 80 for a block; 2 more for a tap where some are skipped, 2 for those.
+    16 for a weight that is too large for its run, 10 for a block, 110 for the layer; 2 more for a tap where some are
+    skipped, 2 for those.
     """
     taps = len(blocks) * linear.taps
     instructions, worst = (tap * taps,) * 2 if skip is None else skipping(taps, tap + 2)
-    ends = sum(run * len(each.runs) + 16 * len(each.excess) + 80 for each in blocks)
-    around = 3 * taps // row_weights.UNIT + ends + 14 * linear.outputs
+    ends = sum(run * len(each.runs) + 16 * len(each.excess) + 10 for each in blocks)
+    around = 3 * taps // row_weights.UNIT + ends + 16 * linear.outputs + 110
     weight_bytes = row_weights.CHANNELS * taps * (2 if kernel == "wide_row" else 1)
     data_bytes = weight_bytes + sum(each.side_bytes for each in blocks)
     return Plan(kernel, instructions + around, data_bytes, skip=skip, worst=worst + around)
@@ -93,7 +94,7 @@ QUAD_ROW = KernelSpec(
     name="quad_row",
     header="htvm_paired_row.h",
     skip=None,
-    plans=partial(plans, kernel="quad_row", tap=16, run=38),
+    plans=partial(plans, kernel="quad_row", tap=16, run=43),
     call=partial(call, word_form="QUADS"),
     code_bytes=900,
     stack_bytes=144,
@@ -103,7 +104,7 @@ WIDE_ROW = KernelSpec(
     name="wide_row",
     header="htvm_paired_row.h",
     skip=None,
-    plans=partial(plans, kernel="wide_row", tap=13, run=23),
+    plans=partial(plans, kernel="wide_row", tap=13, run=26),
     call=partial(call, word_form="WORDS"),
     code_bytes=900,
     stack_bytes=144,

@@ -16,8 +16,8 @@ examples:
   htvm fit-cost my_kernels.py --shapes 64:10 640:128 4x64:10               dense ones: [rows x] inputs:outputs
 
 The formula is a sum over products, outputs, pixels and images, each times a number of at least 0, such that relative
-errors are small; and that times what the estimates of htvm's own kernels are of the truth for the same layers, so that
-choose-kernels compares alike. The layers are those of test-kernel; the exit status is 1 if the kernel is wrong.
+errors are small: instructions, as the estimates of htvm's own kernels are. The layers are those of test-kernel; the
+exit status is 1 if the kernel is wrong.
 """
 
 LAYERS = 24
@@ -42,8 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
         found[check.kernel] = asdict(cost) | {"layers": check.layers}
         say(
             arguments,
-            f"{check.kernel}: of {check.layers} layers, at most {100 * cost.largest_error:.0f} % off\n    {cost}\n"
-            f"  times {cost.scale:.2f}: the estimates of htvm's own kernels for them, as a share of what they take",
+            f"{check.kernel}: of {check.layers} layers, at most {100 * cost.largest_error:.0f} % off\n    {cost}",
         )
     write_json(arguments.json, found)
     return 0 if is_sound else 1

@@ -12,15 +12,10 @@ from htvm.verification.kernels import Measured
 
 @dataclass(frozen=True)
 class FittedCost:
-    """factors: of what the formula sums over, times `scale`. largest_error: the largest relative one.
-
-    scale: the estimates of htvm's own kernels for the same layers, as a share of what those take: with it
-    choose-kernels compares alike.
-    """
+    """factors: of what the formula sums over. largest_error: the largest relative one."""
 
     factors: Mapping[str, float]
     largest_error: float
-    scale: float
 
     def __str__(self) -> str:
         """Return the field of a description."""
@@ -30,12 +25,15 @@ class FittedCost:
 
 
 def fit(measured: Sequence[Measured]) -> FittedCost:
-    """Fit instructions as a sum over the layers' terms with factors of at least 0, least squares of relative errors."""
+    """Fit instructions as a sum over the layers' terms with factors of at least 0, least squares of relative errors.
+
+    Of terms that are the same for all layers only the first is used.
+    """
     names = list(measured[0].terms)
     terms = np.array([[each.terms[name] for name in names] for each in measured], float)
     wanted = np.array([each.instructions for each in measured], float)
     rows, ones = terms / wanted[:, None], np.ones(len(wanted))
-    used = list(range(len(names)))
+    used = [at for at in range(len(names)) if not any((terms[:, at] == terms[:, other]).all() for other in range(at))]
     factors = np.zeros(len(names))
     while used:
         solved = np.linalg.lstsq(rows[:, used], ones, rcond=None)[0]
@@ -44,6 +42,4 @@ def fit(measured: Sequence[Measured]) -> FittedCost:
             break
         del used[int(solved.argmin())]
     error = float(np.abs(rows @ factors - 1).max())
-    shares = [each.own_predicted / each.own_instructions for each in measured]
-    scale = float(np.exp(np.mean(np.log(shares))))
-    return FittedCost(dict(zip(names, map(float, scale * factors))), error, scale)
+    return FittedCost(dict(zip(names, map(float, factors))), error)

@@ -226,7 +226,7 @@ class Tested:
             for number, sample in enumerate(samples)
         ]
         is_foreign = spec is not None and bool(spec.origin)
-        options = DEFAULTS.having(kernels=[spec], plan=pins) if is_foreign else DEFAULTS
+        options = DEFAULTS.having(kernels=[spec] if is_foreign else [], plan=pins) if spec else DEFAULTS
         way = Pipeline(self.integer, self.soc, options=options)
         scheduled = way.to("scheduled")
         facts: dict[int, Facts] = {}

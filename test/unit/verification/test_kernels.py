@@ -15,7 +15,7 @@ from htvm.commands.htvm import main
 from htvm.commands.test_kernel import text
 from htvm.passes.mapping.choose_kernels import allowed_plans, modest_of
 from htvm.verification.kernel_cost import fit
-from htvm.verification.kernel_layers import parse_shape
+from htvm.verification.kernel_layers import named, parse_shape
 from htvm.verification.kernels import KernelCheck, Measured, check_kernel
 
 MODELS = Path(__file__).parents[2] / "inputs" / "models" / "mlperf_tiny"
@@ -163,9 +163,38 @@ def test_a_cost_is_fitted() -> None:
         for each in layers
     ]
     cost = fit(measured)
-    assert cost.largest_error < 0.01 and cost.scale == pytest.approx(0.8)
-    assert tuple(cost.factors.values()) == pytest.approx((2.4, 16, 0, 0), abs=0.05)
-    assert str(cost) == "cost=lambda layer: 2.4 * layer.macs + 16 * layer.outputs,"
+    assert cost.largest_error < 0.01
+    assert tuple(cost.factors.values()) == pytest.approx((3, 20, 0, 0), abs=0.05)
+    assert str(cost) == "cost=lambda layer: 3 * layer.macs + 20 * layer.outputs,"
+
+
+@pytest.mark.parametrize(
+    ("name", "shapes"),
+    [
+        ("row", ("8:128", "64:10", "16:16", "640:128")),
+        *(
+            pytest.param(name, shapes, marks=pytest.mark.slow)
+            for name, shapes in (
+                ("quad_row", ("8:128", "64:10", "640:128")),
+                ("wide_row", ("64:10", "32:64", "640:128")),
+                ("in_place", ("8x6x6:16x1x1", "4x5x5:8x3x3", "64:10")),
+                ("collected", ("8x6x6:16x1x1", "4x5x5:8x3x3", "8x5x5:4x3x3@2")),
+                ("packed", ("8x6x6:16x1x1", "4x8x8:8x3x3+1")),
+                ("depthwise", ("8x6x6:8x3x3@8", "8x8x8:8x5x5@8")),
+                ("depthwise_3x3", ("8x6x6:8x3x3@8", "8x9x9:8x3x3/2@8")),
+                ("depthwise_words", ("32x12x12:32x3x3+1@32",)),
+                ("winograd", ("8x8x8:8x3x3+1", "16x6x6:16x3x3")),
+            )
+        ),
+    ],
+)
+def test_estimates_of_htvms_kernels_are_close(name: str, shapes: tuple[str, ...]) -> None:
+    """Then the cost of a kernel from outside can be its instructions."""
+    spec = kernels.found(name)
+    check = check_kernel(spec, len(shapes), 0, [named(shape, spec) for shape in shapes])
+    assert check.is_sound and check.layers == len(shapes), check.problems
+    errors = {each.layer: each.predicted / each.instructions - 1 for each in check.measured}
+    assert all(abs(error) < 0.15 for error in errors.values()), errors
 
 
 def test_every_kernel_header_has_a_description() -> None:
@@ -223,10 +252,10 @@ def test_installed_packages_offer_kernels(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.syspath_prepend(str(tmp_path))
     point = EntryPoint("dot", "kernels_of_a_package:DOT", kernels.ENTRY_POINT_GROUP)
     wrong = EntryPoint("wrong", "kernels_of_a_package:violations", kernels.ENTRY_POINT_GROUP)
-    for points, named in (([point], True), ([wrong], False)):
+    for points, is_known in (([point], True), ([wrong], False)):
         monkeypatch.setattr(kernels, "entry_points", lambda group, points=points: points)
         kernels.installed.cache_clear()
-        if named:
+        if is_known:
             assert kernels.found("offered") in kernels.candidates([])
         else:
             with pytest.raises(KernelError, match="entry point 'wrong = .*expected a htvm.kernels.KernelSpec"):
