@@ -137,9 +137,10 @@ def candidates(names: Iterable[str]) -> list[KernelSpec]:
     return [*own().values(), *installed().values(), *(found(name) for name in names if name in _registered)]
 
 
-def files() -> list[str]:
-    """Return the files whose kernels were loaded, each once."""
-    return list(dict.fromkeys(spec.origin for spec in _registered.values() if spec.origin))
+def files(names: Iterable[str]) -> list[str]:
+    """Return the files that loaded kernels of these names are from, each once."""
+    specs = (_registered[name] for name in names if name in _registered)
+    return list(dict.fromkeys(spec.origin for spec in specs if spec.origin))
 
 
 def folder(spec: KernelSpec) -> Path:

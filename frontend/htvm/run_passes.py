@@ -21,6 +21,7 @@ from htvm.backend import kernels, targets
 from htvm.backend.kernels import KernelError
 from htvm.backend.targets.soc import Soc
 from htvm.diagnostics import CompileError
+from htvm.dialects import accel
 from htvm.dialects.plugin import loaded_dialects
 from htvm.options import of_target
 from htvm.passes import pipeline, registry
@@ -115,7 +116,7 @@ def arguments_of(element: pipeline.Element, module: ir.Operation, soc: Soc | Non
     if registry.is_loaded(element.name):
         words += ["--load-pass-plugin", str(registry.origin(element.name))]
     words += [word for file in loaded_dialects() for word in ("--load-dialect-plugin", str(file))]
-    words += [word for file in kernels.files() for word in ("--kernels", file)]
+    words += [word for file in kernels.files(accel.kernels(module)) for word in ("--kernels", file)]
     if _has_unregistered(module):
         words.append("--allow-unregistered-dialect")
     return words

@@ -130,6 +130,10 @@ func.func @row(%x: tensor<1x64xi8>) -> tensor<1x16xi8> {
 // CHECK-LABEL: @zeros_of_a_relu_are_skipped
 // FAST-LABEL: @zeros_of_a_relu_are_skipped
 func.func @zeros_of_a_relu_are_skipped(%x: tensor<1x8xi8>) -> (tensor<1x32xi8>, tensor<1x64xi8>, tensor<1x32xi8>) {
+  // CHECK: kernel = #accel.kernel<quad_row>
+  // CHECK-NOT: skip
+  // CHECK: arith.constant
+  // FAST: kernel = #accel.kernel<wide_row>
   %u = arith.constant dense<1> : tensor<64x8xi8>
   %h = accel.dense %x, %u {engine = "host"} : (tensor<1x8xi8>, tensor<64x8xi8>) -> tensor<1x64xi8>
   // CHECK: kernel = #accel.kernel<quad_row>

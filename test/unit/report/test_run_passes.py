@@ -78,6 +78,22 @@ def test_options_of_the_pass_are_in_the_line(monkeypatch: pytest.MonkeyPatch) ->
         htvm.compile(MODEL)
 
 
+def test_kernels_that_the_network_may_have_are_in_the_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not those that another compilation of this process had."""
+    (tmp_path / "own.h").write_text("/* of a kernel that takes no layer */\n")
+    file = tmp_path / "own.py"
+    file.write_text(
+        "from htvm.kernels import KernelSpec\n"
+        "OWN = KernelSpec('own', header='own.h', function='own', violations=lambda layer: ['no layer'])\n"
+    )
+    monkeypatch.setattr(OrderLayers, "__call__", failing)
+    with pytest.raises(InternalError, match=re.escape(f"--kernels {file} -p order-layers")):
+        htvm.compile(MODEL, kernels=[str(file)])
+    with pytest.raises(InternalError) as caught:
+        htvm.compile(MODEL)
+    assert "--kernels" not in str(caught.value)
+
+
 def test_a_value_error_of_a_pass_is_no_mistake_of_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
     def wrong(*_: object) -> None:
         raise ValueError("shift is 99")
