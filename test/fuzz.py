@@ -22,6 +22,7 @@ def main(count: int, seed: int) -> int:
     print(f"seed {seed}; to repeat it: {sys.executable} {__file__} {count} {seed}", flush=True)
     for script, words in (
         ("test_random_networks.py", numbers),
+        ("host_modes.py", numbers),
         ("test_shift_networks.py", numbers),
         ("test_mutations.py", numbers),
         ("interrupts.py", [str(count), str(seed)]),

@@ -119,6 +119,8 @@ class CompileOptions:
         for name, kind in CHOICES.items():
             if (chosen := getattr(self, name)) not in get_args(kind):
                 raise ValueError(f"{name} is '{chosen}', expected one of {', '.join(get_args(kind))}")
+        if not isinstance(self.constants, ConstantBudget | None):  # pyright: ignore[reportUnnecessaryIsInstance]  (callers need not be typed)
+            raise TypeError(f"constants is {self.constants!r}, expected a text such as '2.4x' or '300k'")
         for name in ("memory", "input_types", "shapes", "passes"):
             given = getattr(self, name)
             if not isinstance(given, Mapping) or not _holds(name, cast("Mapping[str, object]", given)):

@@ -100,7 +100,7 @@ def _depthwise(network: Network, x: str, name: str, scale: np.float32) -> str:
 
 
 def convolution(network: Network, x: str, name: str, scale: np.float32, groups: int, outputs: int) -> str:
-    generator, (_, channels, height, width) = network.generator, network.shape
+    generator, (_, _, height, width) = network.generator, network.shape
     kernel = [int(generator.integers(1, min(5, size + 2) + 1)) for size in (height, width)]
     strides = [int(generator.integers(1, 3)) for _ in kernel]
     dilations = [int(generator.choice([1, 2], p=[0.8, 0.2])) for _ in kernel]
@@ -108,6 +108,32 @@ def convolution(network: Network, x: str, name: str, scale: np.float32, groups: 
     pads = [int(generator.integers(0, k)) for k in kernel * 2]
     for axis, size in enumerate((height, width)):  # a window must fit
         pads[axis] = max(pads[axis], spans[axis] - size - pads[axis + 2])
+    return _convolution(network, x, name, scale, groups, outputs, kernel, strides, dilations, pads)
+
+
+def convolution_3x3(network: Network, x: str, name: str, scale: np.float32, outputs: int) -> str:
+    """Add a convolution of 3x3 elements and stride 1, with any padding."""
+    pads = [int(network.generator.integers(0, 3)) for _ in range(4)]
+    for axis, size in enumerate(network.shape[2:]):
+        pads[axis] = max(pads[axis], 3 - size - pads[axis + 2])
+    return _convolution(network, x, name, scale, 1, outputs, [3, 3], [1, 1], [1, 1], pads)
+
+
+def _convolution(
+    network: Network,
+    x: str,
+    name: str,
+    scale: np.float32,
+    groups: int,
+    outputs: int,
+    kernel: list[int],
+    strides: list[int],
+    dilations: list[int],
+    pads: list[int],
+) -> str:
+    """Add a convolution of this geometry with random weights, scales and bias."""
+    generator, (_, channels, height, width) = network.generator, network.shape
+    spans = [(k - 1) * d + 1 for k, d in zip(kernel, dilations)]
     weights = generator.integers(-128, 128, (outputs, channels // groups, *kernel)).astype(np.int8)
     if generator.random() < 0.3:
         weights[:] = generator.choice([-128, 0, 127])

@@ -55,6 +55,7 @@ ONE = parsed()
         (lambda: htvm.compile(ONE, options=3), TypeError, "options are a int, expected CompileOptions"),
         (lambda: htvm.compile(ONE, passes="cse"), TypeError, "passes is 'cse', expected pipelines by stage"),
         (lambda: htvm.compile(ONE, passes={"integer": 3}), TypeError, "expected pipelines by stage"),
+        (lambda: htvm.compile(ONE, constants=2.4), TypeError, "constants is 2.4, expected a text such as .2.4x. or"),
         (lambda: htvm.compile(ONE, memory=3), TypeError, "memory is 3, expected bytes by memory"),
         (lambda: htvm.compile(ONE, memory={"ram": "64k"}), TypeError, "expected bytes by memory"),
         (lambda: htvm.compile(ONE, shapes={"x": 3}), TypeError, "expected lists of sizes by input"),
