@@ -114,7 +114,7 @@ class SplitPatches:
             tried = module.clone()
             copied = list(accel.functions(tried))[number]
             split(copied, patches.first_layers(copied)[:most], count)
-            room_bytes = room.arena_bytes(module, self.target, constants_bytes, more_steps=most * count)
+            room_bytes = room.arena_bytes(module, self.target, constants_bytes, room.patches_bytes(copied))
             lacking[most, count] = needed_bytes(copied, self.target, room_bytes) - room_bytes
             if lacking[most, count] <= 0:
                 break

@@ -1,7 +1,8 @@
 """The front of RAM against work: how few bytes of activations a network can have, and what that costs.
 
 Each point is a program that htvm compiles for a memory of that size: with other kernels, then with the first layers in
-patches (passes/tiling/split_patches.py). Smaller and smaller memories are tried, until nothing fits.
+patches (passes/tiling/split_patches.py). Smaller and smaller memories are tried, until the whole program gets no
+smaller.
 """
 
 from __future__ import annotations
@@ -110,13 +111,14 @@ def _points(model: Model, soc: Soc, options: CompileOptions) -> Iterator[Point]:
     yield (least := _point(finished(Pipeline(source, soc, options=options, objective="memory"))))
     now = min(first, least, key=lambda point: point.memory_bytes)
     while not soc.accelerators:
-        size_bytes = now.memory_bytes - max(1, now.ram_bytes // SMALLEST_STEP)
+        before = now.memory_bytes
+        size_bytes = before - max(1, now.ram_bytes // SMALLEST_STEP)
         try:
             smaller = options.having(memory={**options.memory, soc.arena_memory: size_bytes})
             now = _point(finished(Pipeline(source, soc, options=smaller)))
         except CompileError:
             return
-        if now.memory_bytes > size_bytes:
+        if now.memory_bytes >= before:
             return
         yield now
 
@@ -132,11 +134,12 @@ def _point(compiled: CompiledModel) -> Point:
         alone = sum(
             engine.cycles(each, soc.cost_model) for each in layers for engine in soc.engines if engine.name == HOST
         )
+        patches_bytes = sum(map(room.patches_bytes, accel.functions(module.operation)))
+        beside_bytes = room.beside_bytes(soc, constants, patches_bytes)
         alone += len(report.steps) * soc.host.step_cycles
     predicted = [step.predicted_cycles for step in report.steps if step.predicted_cycles is not None]
     memory = report.memories.get(soc.arena_memory)
     ram_bytes = 0 if memory is None else memory.planned_peak_bytes
-    beside_bytes = room.beside_bytes(soc, constants, len(in_patches) * max(in_patches.values(), default=0))
     return Point(
         ram_bytes=ram_bytes,
         memory_bytes=ram_bytes + beside_bytes,
