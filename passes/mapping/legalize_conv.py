@@ -2,15 +2,16 @@
 
     %y = accel.conv2d %x, %w {strides = [2, 2], pads = [1, 4, 2, 4], ..} : (tensor<1x1x49x10xi8>, tensor<64x1x10x4xi8>)
     ==>
-    %0 = accel.pad %x ..                                                  : tensor<1x1x54x18xi8>
-    %1 = accel.transpose (accel.reshape %0) {permutation = [1, 3, 0, 2]}  : tensor<2x2x27x9xi8>
-    %2 = accel.reshape %1                                                 : tensor<1x4x27x9xi8>
-    %y = accel.conv2d %2, %w2 {strides = [1, 1], pads = [0, 0, 0, 0], ..} : (tensor<1x4x27x9xi8>, tensor<64x4x5x3xi8>)
+    %0 = accel.pad %x ..                                                  : tensor<1x1x50x10xi8>
+    %1 = accel.transpose (accel.reshape %0) {permutation = [1, 3, 0, 2]}  : tensor<2x2x25x5xi8>
+    %2 = accel.reshape %1                                                 : tensor<1x4x25x5xi8>
+    %y = accel.conv2d %2, %w2 {strides = [1, 1], pads = [2, 1, 2, 1], ..} : (tensor<1x4x25x5xi8>, tensor<64x4x5x3xi8>)
 
-Four ways, all exact. Padding that no window reaches goes, as with strides of 2 often at the bottom and right. A kernel
+Five ways, all exact. Padding that no window reaches goes, as with strides of 2 often at the bottom and right. A kernel
 with an even side gets zeros behind it, and the map as much more padding. Strides of 2 go into channels: the four pixels
-of a square become four channels, and half a kernel walks over them one by one; the host pads and moves the pixels
-before. Where even that kernel is none, all pixels of a window become channels, and the kernel is 1x1.
+of a square become four channels, and half a kernel walks over them one by one; the host moves the pixels before, and
+pads them where the accelerator cannot. Where even that kernel is none, all pixels of a window become channels, and the
+kernel is 1x1.
 
 Stage    integer, before dispatch-engines
 Reads    convolutions with constant weights in one group; rules and costs of the target's engines
@@ -22,7 +23,7 @@ Fails    never
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import numpy as np
 from mlir import ir
@@ -34,6 +35,9 @@ from htvm.dialects.accel import Purpose
 
 from ..analysis import layout
 from ..analysis.acceptance import fewest_cycles, is_accelerated
+
+TURN = [0, 1, 3, 2]
+"""The permutation that turns a map: transpose-spatial-dims makes these."""
 
 PARTS = 4
 """One of so many parts of the host's memory is what a map that it moves may take: two are there at once, and others."""
@@ -70,10 +74,13 @@ class LegalizeConv:
             return False
         before, conv = made
         for each in before:
-            inserted.mark(each, Purpose.LEGALIZE_CONV)
+            if not isinstance(each, accel.LookupOp):  # those were there, on the turned map
+                inserted.mark(each, Purpose.LEGALIZE_CONV)
         if self.is_better(layer, before, conv):
             accel.output(layer).replace_all_uses_with(accel.output(conv))
+            source = layer.input
             layer.operation.erase()
+            erase_unread(source)
             return True
         scaling.erase(conv)
         for each in reversed(before):
@@ -129,26 +136,102 @@ def zeros_behind(layer: accel.Conv2dOp) -> Made | None:
 
 
 def strides_in_channels(layer: accel.Conv2dOp) -> Made | None:
-    """Return the convolution of squares of four pixels, and what makes them; None if the strides are not 2."""
+    """Return the convolution of squares of four pixels that pads these itself, and what makes them; None if the strides
+    are not 2.
+
+    Where padding begins in the middle of a square, zeros in front of the kernel read what is before it.
+    """
     if list(layer.strides) != [2, 2]:
         return None
-    weights, (_, channels, height, width) = weights_of(layer), layer.input.type.shape
-    _, _, rows, columns = accel.output(layer).type.shape
+    (top, left, _, _), sizes = layer.pads, layer.input.type.shape[2:]
+    befores = [-(-pad // 2) for pad in (top, left)]
+    zeros = [2 * before - pad for before, pad in zip(befores, (top, left))]
+    weights = np.pad(weights_of(layer), [(0, 0), (0, 0), (zeros[0], 0), (zeros[1], 0)])
+    kernel, reach = squares_read(layer, weights)
+    squares = [min(-(-size // 2), far - before) for size, far, before in zip(sizes, reach, befores)]
+    pads = [*befores, *(far - before - count for far, before, count in zip(reach, befores, squares))]
+    bottom, right = (2 * count - size for count, size in zip(squares, sizes))
+    return folded_convolution(layer, weights, kernel, squares, pads, (0, 0, bottom, right))
+
+
+def padded_strides_in_channels(layer: accel.Conv2dOp) -> Made | None:
+    """Return the same with a padded map, for padding that no accelerator has."""
+    if list(layer.strides) != [2, 2]:
+        return None
+    weights, (top, left, _, _) = weights_of(layer), layer.pads
+    kernel, size = squares_read(layer, weights)
+    bottom, right = (
+        2 * count - was - before for count, was, before in zip(size, layer.input.type.shape[2:], (top, left))
+    )
+    return folded_convolution(layer, weights, kernel, size, [0, 0, 0, 0], (top, left, bottom, right))
+
+
+def squares_read(layer: accel.Conv2dOp, weights: np.ndarray) -> tuple[list[int], list[int]]:
+    """Return the odd sides of a kernel that walks over squares of four pixels, and how many of these it reads."""
     half = [-(-side // 2) for side in weights.shape[2:]]
     kernel = [side + 1 - side % 2 for side in half]
-    size = [rows + kernel[0] - 1, columns + kernel[1] - 1]
-    top, left, _, _ = layer.pads
-    element = layer.input.type.element_type
-    padded = padded_input(layer, 2 * size[0] - height - top, 2 * size[1] - width - left)
-    squares = accel.ReshapeOp(quantisation.tensor([channels * size[0], 2, size[1], 2], element), accel.output(padded))
+    return kernel, [count + side - 1 for count, side in zip(accel.output(layer).type.shape[2:], kernel)]
+
+
+def folded_convolution(
+    layer: accel.Conv2dOp,
+    weights: np.ndarray,
+    kernel: list[int],
+    size: list[int],
+    pads: list[int],
+    padding: tuple[int, int, int, int],
+) -> Made:
+    """Return the convolution of a map of `size` squares, and what makes them of the input and its padding.
+
+    A map of one channel that was turned is taken as it was before: it is moved only once.
+    """
+    channels, element = layer.input.type.shape[1], layer.input.type.element_type
+    source, lookups = before_turning(layer.input) if channels == 1 else (None, [])
+    if source is None:
+        padded, source = padded_map(layer, layer.input, padding)
+        split, order = [channels * size[0], 2, size[1], 2], [1, 3, 0, 2]
+    else:
+        top, left, bottom, right = padding
+        padded, source = padded_map(layer, source, (left, top, right, bottom))
+        split, order = [size[1], 2, size[0], 2], [3, 1, 2, 0]
+    squares = accel.ReshapeOp(quantisation.tensor(split, element), source)
     moved = accel.TransposeOp(
-        quantisation.tensor([2, 2, channels * size[0], size[1]], element),
-        accel.output(squares),
-        permutation=[1, 3, 0, 2],
+        quantisation.tensor([2, 2, channels * size[0], size[1]], element), accel.output(squares), permutation=order
     )
     folded = accel.ReshapeOp(quantisation.tensor([1, 4 * channels, *size], element), accel.output(moved))
-    conv = convolution(layer, accel.output(folded), folded_weights(weights, kernel), [1, 1], [0, 0, 0, 0])
-    return [padded, squares, moved, folded], conv
+    conv = convolution(layer, accel.output(folded), folded_weights(weights, kernel), [1, 1], pads)
+    return [*lookups, *padded, squares, moved, folded], conv
+
+
+def before_turning(value: ir.Value) -> tuple[ir.Value | None, list[accel.Layer]]:
+    """Return the map of which a value is the turned one, looked up as that is, and the new layers that do this; None if
+    it is no turned map, or one that others read.
+    """
+    lookups: list[accel.LookupOp] = []
+    while isinstance(op := accel.producer(value), accel.LookupOp) and op.axis is None and is_read_once(value):
+        lookups.append(op)
+        value = op.input
+    if not isinstance(op, accel.TransposeOp) or list(op.permutation) != TURN or not is_read_once(value):
+        return None, []
+    source, made = op.input, list[accel.Layer]()
+    for lookup in reversed(lookups):
+        again = lookup.operation.clone()
+        again.operands[0] = source
+        again.results[0].set_type(quantisation.tensor(list(ir.ShapedType(source.type).shape), accel.output(lookup).type.element_type))
+        source = again.results[0]
+        made.append(cast("accel.LookupOp", again.opview))
+    return source, made
+
+
+def is_read_once(value: ir.Value) -> bool:
+    return len(list(value.uses)) == 1
+
+
+def erase_unread(value: ir.Value) -> None:
+    """Take away the lookups and transposes behind a value that nobody reads any more."""
+    while isinstance(op := accel.producer(value), accel.LookupOp | accel.TransposeOp) and not list(value.uses):
+        value = op.input
+        op.operation.erase()
 
 
 def windows_in_channels(layer: accel.Conv2dOp) -> Made | None:
@@ -158,14 +241,14 @@ def windows_in_channels(layer: accel.Conv2dOp) -> Made | None:
     if (height, width) == (1, 1):
         return None
     _, _, rows, columns = accel.output(layer).type.shape
-    _, _, bottom, right = layer.pads
-    padded = padded_input(layer, bottom, right)
+    top, left, bottom, right = layer.pads
+    padded, source = padded_map(layer, layer.input, (top, left, bottom, right))
     down, along = layer.strides
     read = [[tap + step * place for tap in range(size) for place in range(count)]
             for size, count, step in ((height, rows, down), (width, columns, along))]  # fmt: skip
     windows = accel.TakeOp(
         quantisation.tensor([1, channels, height * rows, width * columns], element),
-        accel.output(padded),
+        source,
         ir.ArrayAttr.get([ir.DenseI64ArrayAttr.get(each) for each in ([], [], *read)]),
     )
     split = accel.ReshapeOp(
@@ -179,23 +262,41 @@ def windows_in_channels(layer: accel.Conv2dOp) -> Made | None:
     taps = channels * height * width
     folded = accel.ReshapeOp(quantisation.tensor([1, taps, rows, columns], element), accel.output(moved))
     conv = convolution(layer, accel.output(folded), weights.reshape(outputs, taps, 1, 1), [1, 1], [0, 0, 0, 0])
-    return [padded, windows, split, moved, folded], conv
+    return [*padded, windows, split, moved, folded], conv
 
 
-WAYS = (padding_that_is_read, zeros_behind, strides_in_channels, windows_in_channels)
+WAYS = (padding_that_is_read, zeros_behind, strides_in_channels, padded_strides_in_channels, windows_in_channels)
 """In this order: the first one that is better than the layer as it is."""
 
 
-def padded_input(layer: accel.Conv2dOp, bottom: int, right: int) -> accel.PadOp:
-    """Return the input of a convolution with its padding at the top and left, and other at the bottom and right."""
-    (_, channels, rows, columns), (top, left, _, _) = layer.input.type.shape, layer.pads
-    return accel.PadOp(
-        quantisation.tensor([1, channels, top + rows + bottom, left + columns + right], layer.input.type.element_type),
-        layer.input,
-        low=[0, 0, top, left],
-        high=[0, 0, bottom, right],
-        value=float(layer.pad_value.value) if layer.pad_value is not None else 0.0,
-    )
+def padded_map(
+    layer: accel.Conv2dOp, source: ir.Value, padding: tuple[int, int, int, int]
+) -> tuple[list[accel.Layer], ir.Value]:
+    """Return a map with so much of a convolution's padding at its top, left, bottom and right, and the layers that add
+    it, if there is any. Less than none at the bottom or right: so many rows or columns, which no window reads, go.
+    """
+    top, left, bottom, right = padding
+    (_, channels, *sizes), element = ir.ShapedType(source.type).shape, ir.ShapedType(source.type).element_type
+    made: list[accel.Layer] = []
+    if min(bottom, right) < 0:
+        kept = [size + min(end, 0) for size, end in zip(sizes, (bottom, right))]
+        each = [list(range(count)) if count < size else [] for count, size in zip(kept, sizes)]
+        sizes, indices = kept, [ir.DenseI64ArrayAttr.get(axis) for axis in ([], [], *each)]
+        made.append(
+            accel.TakeOp(quantisation.tensor([1, channels, *sizes], element), source, ir.ArrayAttr.get(indices))
+        )
+        source, bottom, right = accel.output(made[-1]), max(bottom, 0), max(right, 0)
+    if any((top, left, bottom, right)):
+        padded = accel.PadOp(
+            quantisation.tensor([1, channels, top + sizes[0] + bottom, left + sizes[1] + right], element),
+            source,
+            low=[0, 0, top, left],
+            high=[0, 0, bottom, right],
+            value=float(layer.pad_value.value) if layer.pad_value is not None else 0.0,
+        )
+        made.append(padded)
+        source = accel.output(padded)
+    return made, source
 
 
 def folded_weights(weights: np.ndarray, kernel: list[int]) -> np.ndarray:

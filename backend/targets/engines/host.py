@@ -24,6 +24,7 @@ CYCLES_PER_POOL = 13
 CYCLES_PER_SUM = 18
 CYCLES_PER_SOFTMAX = 75
 CYCLES_PER_MOVED = 6
+CYCLES_PER_FILLED = 2.3
 CYCLES_PER_ELEMENT = 8
 CYCLES_PER_CALLED_OPERATION = 1.3  # ResNet-8's softmax in tosa: 1,877 operations, 2,425 cycles
 CYCLES_PER_THRESHOLD = 60
@@ -52,7 +53,7 @@ diana, clang -O3, on the simulated core. Their bytes: clang -O3 makes 16 to 27 o
 calls, 33 in a layer of 24.
 """
 
-MOVES = (accel.LookupOp, accel.Moves, accel.PadOp)
+MOVES = (accel.LookupOp, accel.Moves)
 """Layers that copy elements, or look them up."""
 
 MOST_IN_WORDS = 256
@@ -143,6 +144,8 @@ class HostEngine:
             return elements * CYCLES_PER_SOFTMAX
         if isinstance(layer, accel.CallOp):
             return round(calls.operations(calls.callee(layer)) * CYCLES_PER_CALLED_OPERATION)
+        if isinstance(layer, accel.PadOp):
+            return round(elements * CYCLES_PER_FILLED + prod(layer.input.type.shape) * CYCLES_PER_MOVED)
         if isinstance(layer, MOVES):
             return elements * CYCLES_PER_MOVED
         if isinstance(layer, accel.ArgMaxOp):

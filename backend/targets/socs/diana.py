@@ -41,7 +41,10 @@ class Match:
     def job_cycles(self, engine: str, job: Job) -> int:
         """Count blocks of 256 outputs; where p rows of the kernel lie outside of the map it has p rows less.
 
-        K and columns are rounded up to 16, as the array has lanes for them: the formula itself counts by volume.
+        K and columns are rounded up to 16, as the array has lanes for them: the formula itself counts by volume. It has
+        no case for dense layers: as convolutions of a pixel they would take 3 C + 23 cycles for 16 outputs with one
+        column of 16 at work. dory-hal starts them in a mode of their own, in which a step multiplies 16 channels for 16
+        outputs; so here a step is a cycle. Their weights take longer to come (640 -> 128: 320 cycles of 5,400).
         """
         if engine == ANALOG:
             return analog_cycles(job)
@@ -96,12 +99,13 @@ def analog_cycles(job: Job) -> int:
     """Return the steps of the analog array, of 70 ns each: 18.2 cycles (ODiMO).
 
     A step takes up to 128 input and 512 output channels, and as many of 8 neighbouring pixels as have room beside
-    each other: each has columns of its own, and rows are shared where windows overlap.
+    each other: each has columns of its own, and rows are shared where windows overlap. For that, each tap has rows for
+    64 channels at least; the weights of one pixel lie dense, as DORY packs them: C times taps rows (InMemoryEngine).
     """
     rows, columns = job.kernel
     beside = [
         pixels
-        for pixels in (1, 2, 4, 8)
+        for pixels in (2, 4, 8)
         if pixels * job.outputs <= 512 and max(64, job.channels) * rows * (columns + pixels - 1) <= 1152
     ]
     steps = ceil(job.outputs / 512) * ceil(job.channels / 128) * ceil(prod(job.out_size) / max(beside, default=1))
