@@ -217,7 +217,9 @@ def before_turning(value: ir.Value) -> tuple[ir.Value | None, list[accel.Layer]]
     for lookup in reversed(lookups):
         again = lookup.operation.clone()
         again.operands[0] = source
-        again.results[0].set_type(quantisation.tensor(list(ir.ShapedType(source.type).shape), accel.output(lookup).type.element_type))
+        again.results[0].set_type(
+            quantisation.tensor(list(ir.ShapedType(source.type).shape), accel.output(lookup).type.element_type)
+        )
         source = again.results[0]
         made.append(cast("accel.LookupOp", again.opview))
     return source, made
