@@ -25,11 +25,12 @@ def scalar_steps(linear: Linear) -> tuple[int, int]:
 def scalar_instructions(linear: Linear, row: int, step: int, output: int) -> int:
     """Return the instructions of a layer: for a tap of 8 outputs, a row of their windows, a step and an output.
 
-    A tap takes 22 for 4 channels of 2 pixels, 26 for 8 of 1.
+    A tap takes 22 for 4 channels of 2 pixels, 26 for 8 of 1, 17 where there are no more than 4.
     """
     pairs, singles = scalar_steps(linear)
     pair_blocks, single_blocks = pairs * ceil(linear.out_channels / 4), singles * ceil(linear.out_channels / 8)
-    multiplying = (22 * pair_blocks + 26 * single_blocks) * linear.taps
+    single_tap = 26 if linear.out_channels > BLOCK else 17
+    multiplying = (22 * pair_blocks + single_tap * single_blocks) * linear.taps
     return multiplying + row * (pair_blocks + single_blocks) + step * (pairs + singles) + output * linear.outputs
 
 

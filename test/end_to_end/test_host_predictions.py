@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 from mlir import ir
 
+import htvm
 from htvm.backend.targets.engines.host import INSTRUCTIONS
+from htvm.backend.targets.soc import HOST
 from htvm.dialects import accel
 
 
@@ -26,3 +28,21 @@ def test_estimated_instructions_are_those_of_a_run(name):
     convolutions = [ratio for node, ratio in ratios.items() if "conv" in node]
     assert 0.8 < min(convolutions) and max(convolutions) < 1.2, ratios
     assert np.isclose(sum(measured[node] for node in estimated) / sum(estimated.values()), 1, atol=0.06)
+
+
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ds_cnn",
+        *(pytest.param(each, marks=SLOW) for each in ("mobilenet_v1", "resnet8", "toyadmos")),
+    ],
+)
+def test_layers_left_on_the_host_of_diana_take_what_is_predicted_within_15_percent(name):
+    compiled = htvm.compile(models.path(f"mlperf_tiny/{name}"), "diana", requant="pow2")
+    layers = [each for each in compiled.run().metrics["layers"] if each["engine"] == HOST]
+    assert layers
+    for layer in layers:
+        assert abs(layer["predicted_cycles"] - layer["cycles"]) <= 0.15 * layer["cycles"], layer

@@ -13,6 +13,7 @@ from htvm.backend.targets.violations import OneOf, Quality, Subject, Violation
 from htvm.dialects import accel, calls, quantisation
 
 CYCLES_PER_INSTRUCTION = 1.2
+CYCLES_PER_INSTRUCTION_OF_A_ROW = 1.1
 CYCLES_PER_MAC = 2.6
 CYCLES_PER_DEPTHWISE_MAC = 5.5
 CYCLES_PER_MATMUL_MAC = 6
@@ -22,7 +23,7 @@ CYCLES_PER_POOLED_HALF = 1.25
 CYCLES_PER_NCHW = CYCLES_PER_POOLED - CYCLES_PER_POOLED_HALF
 CYCLES_PER_POOL = 13
 CYCLES_PER_SUM = 18
-CYCLES_PER_SOFTMAX = 75
+CYCLES_PER_SOFTMAX, CYCLES_PER_SOFTMAX_ELEMENT = 350, 43
 CYCLES_PER_MOVED = 6
 CYCLES_PER_FILLED = 2.3
 CYCLES_PER_ELEMENT = 8
@@ -125,7 +126,8 @@ class HostEngine:
         elements = prod(accel.output(layer).type.shape)
         instructions = accel.attribute(layer, INSTRUCTIONS, ir.IntegerAttr)
         if instructions is not None:
-            return round(instructions.value * CYCLES_PER_INSTRUCTION)
+            per_instruction = CYCLES_PER_INSTRUCTION_OF_A_ROW if is_row(layer) else CYCLES_PER_INSTRUCTION
+            return round(instructions.value * per_instruction)
         if isinstance(layer, accel.Weighted):
             taps = prod(layer.weights.type.shape[1:])
             is_depthwise = isinstance(layer, accel.Conv2dOp) and layer.groups.value > 1
@@ -141,7 +143,8 @@ class HostEngine:
         if isinstance(layer, accel.WeightedSumOp):
             return elements * (CYCLES_PER_SUM + CYCLES_PER_WEIGHTED_TERM * len(layer.inputs))
         if isinstance(layer, accel.SoftmaxOp):
-            return elements * CYCLES_PER_SOFTMAX
+            rows = elements // accel.output(layer).type.shape[layer.axis.value]
+            return rows * CYCLES_PER_SOFTMAX + elements * CYCLES_PER_SOFTMAX_ELEMENT
         if isinstance(layer, accel.CallOp):
             return round(calls.operations(calls.callee(layer)) * CYCLES_PER_CALLED_OPERATION)
         if isinstance(layer, accel.PadOp):
@@ -151,6 +154,11 @@ class HostEngine:
         if isinstance(layer, accel.ArgMaxOp):
             elements = prod(layer.input.type.shape)
         return elements * CYCLES_PER_ELEMENT
+
+
+def is_row(layer: accel.Layer) -> bool:
+    """Say whether a layer is one row times a matrix: its kernels walk along memory, and the core waits less."""
+    return isinstance(layer, accel.DenseOp) and prod(layer.input.type.shape[:-1]) == 1
 
 
 def per_pooled(layer: accel.Pool2dOp) -> float:
