@@ -153,6 +153,7 @@ class TilingPlan:
     buffers: Size
     channels: Count | None = None
     columns: Size
+    group: Count | None = None
     launch_outputs: Count | None = None
     loads: Literal[True] | None = None
     outputs: Size

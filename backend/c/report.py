@@ -112,6 +112,7 @@ def tiled_plan(layer: ir.OpView) -> TiledPlan | None:
         buffers=tiling.buffers,
         channels=tiling.channels or None,
         columns=tiling.columns,
+        group=tiling.group or None,
         launch_outputs=tiling.launch_outputs or None,
         loads=tiling.loads or None,
         outputs=tiling.outputs,

@@ -120,14 +120,15 @@ LogicalResult InexactAttr::verify(Report report, int64_t count, int64_t channel,
 //===----------------------------------------------------------------------===//
 
 LogicalResult TilingAttr::verify(Report report, int64_t outputs, int64_t rows, int64_t columns, int64_t buffers,
-                                 int64_t launchOutputs, int64_t weightBuffers, int64_t channels, bool, bool, bool,
-                                 bool) {
+                                 int64_t launchOutputs, int64_t weightBuffers, int64_t channels, int64_t group, bool,
+                                 bool, bool, bool) {
   for (auto [name, size, least] : {std::tuple<StringRef, int64_t, int64_t>{"outputs", outputs, 1},
                                    {"rows", rows, 1},
                                    {"columns", columns, 1},
                                    {"launch_outputs", launchOutputs, 0},
                                    {"weight_buffers", weightBuffers, 0},
-                                   {"channels", channels, 0}})
+                                   {"channels", channels, 0},
+                                   {"group", group, 0}})
     if (size < least)
       return report() << "tiling '" << name << "' is " << size << ", expected at least " << least;
   if (buffers < 1 || buffers > 2)

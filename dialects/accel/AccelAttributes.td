@@ -183,6 +183,7 @@ def Accel_TilingAttr : Accel_Attr<"Tiling", "tiling"> {
     Accel_OptionalInteger<"buffers that weights which are fetched again go through in turn; 0: each tile's have their "
                           "own">:$weight_buffers,
     Accel_OptionalInteger<"input channels of a launch, if those of several are summed; 0: all">:$channels,
+    Accel_OptionalInteger<"number of the layers whose tiles flow through several units together; 0: none">:$group,
     Accel_Flag<"inputs come from another memory">:$loads,
     Accel_Flag<"outputs go to another memory">:$stores,
     Accel_Flag<"output channels are the outer loop">:$outputs_first,

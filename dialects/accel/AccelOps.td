@@ -533,6 +533,8 @@ def Accel_StepOp : Accel_Op<"step", [RecursiveMemoryEffects, SingleBlock]> {
     `scf.for` loops where there are many, or a layer of the host; and what is given for later layers meanwhile. Tokens
     that later steps wait for are results. Of a layer on an accelerator the step says what it was (`accel.op`,
     `accel.shape`, `accel.macs`, its tiling, what was predicted); each command has the location of the layer it serves.
+    Where tiles of several layers are in flight at once (`group` of their tilings), the step of a layer begins with its
+    first launch, and has what all of them are given until the next layer's first.
 
     ```mlir
     %t = accel.step "digital" -> !accel.token attributes {accel.op = "accel.conv2d", ..} {

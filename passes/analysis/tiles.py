@@ -24,7 +24,8 @@ class Tiling:
     outputs go to, another memory. buffers: 2 if a tile's transfers go on while another one is computed.
     launch_outputs: the output channels of a launch, if a tile has several (0: one for all). weight_buffers: those that
     weights which are fetched again go through in turn (0: each tile's have their own). channels: the input channels of
-    a tile, if tiles add up sums (0: all), which then is the inner loop. blocking: the host waits for each command.
+    a tile, if tiles add up sums (0: all), which then is the inner loop. group: the number of the layers whose tiles are
+    in flight together (0: none, the layer runs by itself). blocking: the host waits for each command.
     """
 
     outputs: int
@@ -37,6 +38,7 @@ class Tiling:
     launch_outputs: int = 0
     weight_buffers: int = 0
     channels: int = 0
+    group: int = 0
     blocking: bool = False
 
     def launches(self, tile: Job) -> list[Range]:
@@ -53,6 +55,7 @@ class Tiling:
             launch_outputs=self.launch_outputs,
             weight_buffers=self.weight_buffers,
             channels=self.channels,
+            group=self.group,
             loads=self.loads,
             stores=self.stores,
             outputs_first=self.outputs_first,
@@ -87,6 +90,7 @@ class Tiling:
 
 SMALLEST = {
     "outputs": 1, "rows": 1, "columns": 1, "buffers": 1, "launch_outputs": 0, "weight_buffers": 0, "channels": 0,
+    "group": 0,
 }  # fmt: skip
 MOST = {"buffers": 2, "weight_buffers": 2}
 FLAGS = ("loads", "stores", "outputs_first", "blocking")

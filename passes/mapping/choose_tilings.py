@@ -38,7 +38,9 @@ from htvm.backend.targets.soc import Route, Soc
 from htvm.dialects import accel
 
 from ..analysis import activations, tiles
+from ..analysis.flow import Flow
 from ..analysis.residency import DoesNotFit, Residency
+from ..analysis.tiles import Tiling
 from ..analysis.tiling import Choice
 
 PREDICTED = "accel.predicted"
@@ -66,8 +68,9 @@ class ChooseTilings:
                         layer.location.emit_error(does_not_fit(layer, reason, self.target))
                     this_pass.signal_pass_failure()
                     continue
+                flowing = Flow(residency, choices).tilings()
                 for one in residency.placed:
-                    write(one.layer, choices[one.output])
+                    write(one.layer, choices[one.output], flowing.get(one.output))
                 layer_of = {one.output: one.layer for one in residency.placed}
                 for value in residency.resident:
                     layer = layer_of[value]
@@ -107,9 +110,10 @@ def outsiders(value: ir.Value, memory: str, target: Soc) -> Iterator[ir.OpOperan
             yield use
 
 
-def write(layer: accel.Layer, choice: Choice) -> None:
+def write(layer: accel.Layer, choice: Choice, in_group: Tiling | None) -> None:
+    """Write the tiling of a layer, and what it takes by itself. in_group: its tiling in a group, if it is in one."""
     attributes = layer.operation.attributes
-    attributes[tiles.NAME] = choice.tiling.attribute()
+    attributes[tiles.NAME] = (in_group or choice.tiling).attribute()
     attributes[PREDICTED] = accel.PredictedAttr.get(cycles=choice.cycles, bound=choice.bound)
 
 

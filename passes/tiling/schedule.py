@@ -9,6 +9,9 @@ before its launch; which order is chosen decides how much overlaps:
     needs what is in their buffer,
     the next tile of the same layer is fetched while a tile is computed, from a far memory one tile earlier,
     results are copied out when the next tile has started, or before, if what it needs has no room beside them.
+
+Tiles of a group (groups.py) come in an order of their own, in which weights and inputs are items as well. There two
+commands meet only if they touch the same elements of a map, and results leave when their engine has a new tile.
 """
 
 from __future__ import annotations
@@ -18,80 +21,35 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
 from mlir import ir
 
-from htvm.backend.targets.soc import Route, Soc
+from htvm.backend.targets.soc import Accelerator, Route, Soc
 from htvm.dialects import accel
 
 from ..analysis import activations, layout
 from ..analysis.tiling import WEIGHTS_AHEAD
-from .tile_commands import Chain, Copy, Launch, Task
+from .items import (
+    Chain,
+    Copy,
+    Extents,
+    Fetch,
+    Given,
+    Item,
+    Launch,
+    Pending,
+    Task,
+    Trace,
+    Wait,
+    Work,
+    activations_of,
+    group_of,
+    layer_of,
+    reserved_bytes,
+    touched_by,
+)
 
 WEIGHTS_ON_THE_WAY = 32
 """For how many of the next tasks with weights these come from a far memory, as far as there is room on their way."""
-
-
-@dataclass(frozen=True)
-class Work:
-    """A layer that the host runs, or a copy of a whole map, with what it touches."""
-
-    op: accel.Layer
-    reads: frozenset[ir.Value]
-    writes: frozenset[ir.Value]
-    copy: Copy | None = None
-
-
-Item = Task | Work
-
-
-@dataclass(frozen=True, eq=False)
-class Given:
-    """A command that a unit is given, for a layer. place: how many the unit was given before."""
-
-    unit: str
-    place: int
-    command: Copy | Launch
-    layer: accel.Layer
-
-
-@dataclass(frozen=True)
-class Wait:
-    """A wait for a command of a unit, `behind` others that it was given since, and so for all that came before."""
-
-    unit: str
-    behind: int
-    layer: accel.Layer
-
-
-Entry = Given | Wait | Work
-
-
-@dataclass
-class Trace:
-    """What the host does, in order, while it runs a layer: that of a task, or one of its own."""
-
-    item: Item
-    entries: list[Entry] = field(default_factory=list[Entry])
-
-
-@dataclass(eq=False)
-class Pending:
-    """A command that nobody has waited for yet. item: the number of the item that it belongs to."""
-
-    given: Given
-    reads: frozenset[ir.Value]
-    writes: frozenset[ir.Value]
-    item: int
-
-    @property
-    def unit(self) -> str:
-        return self.given.unit
-
-    def meets(self, reads: Iterable[ir.Value], writes: Iterable[ir.Value]) -> bool:
-        return not self.writes.isdisjoint(reads) or any(
-            not touched.isdisjoint(writes) for touched in (self.reads, self.writes)
-        )
 
 
 @dataclass
@@ -118,10 +76,19 @@ class Schedule:
     number: int = 0
 
     def __post_init__(self) -> None:
-        layers = [item.layer if isinstance(item, Task) else item.op for item in self.items]
-        self.first_of = [0] * len(layers)  # the number of the first item of the layer of each item
+        layers = [layer_of(item) for item in self.items]
+        together = [group_of(item) or layer for item, layer in zip(self.items, layers)]
+        self.first_of = [0] * len(layers)  # the number of the first item of the layer of each item, or of its group
         for number in range(1, len(layers)):
-            self.first_of[number] = self.first_of[number - 1] if layers[number] == layers[number - 1] else number
+            self.first_of[number] = self.first_of[number - 1] if together[number] == together[number - 1] else number
+        self.next_of: dict[int, int] = {}  # the number of the next item of the same layer, in one group
+        last: dict[accel.Layer, int] = {}
+        for number, layer in enumerate(layers):
+            if isinstance(self.items[number], Fetch):
+                continue
+            if layer in last:
+                self.next_of[last[layer]] = number
+            last[layer] = number
         # The items that have weights, with the copies that bring them.
         self.weighted: list[tuple[int, Task, Chain]] = [
             (number, item, item.weights)
@@ -141,14 +108,19 @@ class Schedule:
         A step begins with a layer of the host, or with the first launch of one on an accelerator; what comes before the
         first belongs to that.
         """
-        before = Trace(self.items[0])
+        first = self.items[0]
+        before = Trace(first.task if isinstance(first, Fetch) else first)
         self.traces = [before]
         for number, item in enumerate(self.items):
             self.number = number
-            if isinstance(item, Task):
-                self.tile(item)
-            else:
-                self.work(item)
+            match item:
+                case Task():
+                    self.tile(item)
+                case Fetch():
+                    for chain in item.chains:
+                        self.bring(number, item.task, chain)
+                case Work():
+                    self.work(item)
         self.send_all()
         while self.pending:
             self.wait(self.pending[0])
@@ -180,32 +152,37 @@ class Schedule:
             self.send_all()
         self.bring(self.number, task, task.weights)
         self.load(self.number, task)
-        self.bring_on_the_way(self.number + 1)
+        self.bring_on_the_way(1)
         self.fetch_ahead()
         for launch in task.launches:
+            extents = launch.extents if task.tiling.group else {}
             self.hold([*task.reads, *task.writes])
             self.wait_for(pending for pending in list(self.pending) if pending.unit == task.engine.name)
-            self.wait_for_memory(task.reads, task.writes)
+            self.wait_for_memory(task.reads, task.writes, extents=extents)
             if accel.output(task.layer) not in self.begun:
                 self.begun.add(accel.output(task.layer))
                 self.traces.append(Trace(task))
-            self.give(launch, task.engine.name, task.reads, task.writes, self.number, task.layer)
-        self.send_next()
+            self.give(launch, task.engine.name, task.reads, task.writes, self.number, task.layer, extents)
+        self.send_next(task.engine if task.tiling.group else None)
         self.unsent += [(self.number, task, chain) for chain in task.stores]
         if blocking:
             self.send_all()
             self.wait_for(list(self.pending))
             return
         self.fetch_ahead()
-        self.load_ahead()
-        self.bring_on_the_way(self.number + 2)
+        if not task.tiling.group:
+            self.load_ahead()
+            self.bring_on_the_way(2)
 
     # Copies
 
     def fetch_ahead(self) -> None:
         """Fetch the weights of the next tasks that have some, as far as their memory has room without a wait."""
         start = bisect_left(self.weighted, self.number, key=lambda each: each[0])
+        own = group_of(self.items[self.number])
         for number, task, chain in self.weighted[start : start + WEIGHTS_AHEAD + 1]:
+            if own and task.tiling.group == own:
+                continue  # the group says when
             if task.tiling.blocking or not self.may_bring(number, chain):
                 break
             self.bring(number, task, chain)
@@ -249,42 +226,47 @@ class Schedule:
 
     def load_ahead(self) -> None:
         """Fetch the input of the next tile, if it is of the same layer and has a buffer of its own."""
-        following = self.following(self.number + 1)
+        number, following = self.following(1)
         if following is not None and following.tiling.buffers > 1:
-            self.load(self.number + 1, following)
+            self.load(number, following)
 
     def load(self, number: int, task: Task) -> None:
         """Fetch the input of a task, if it has not been fetched."""
         for chain in task.loads:
             self.bring(number, task, chain)
 
-    def bring_on_the_way(self, number: int) -> None:
-        """Bring the input of a tile that is soon to come as far as the last memory before the engine's.
+    def bring_on_the_way(self, ahead: int) -> None:
+        """Bring the input of a tile that is so many ahead as far as the last memory before the engine's.
 
         The tile before has left the buffers there if its input is on its last way.
         """
-        before, following = self.following(number - 1), self.following(number)
+        (_, before), (number, following) = self.following(ahead - 1), self.following(ahead)
         if before is None or any(chain[-1] not in self.brought for chain in before.loads):
             return
         if following is not None and not following.tiling.blocking:
             for chain in following.loads:
                 self.bring(number, following, chain[:-1])
 
-    def following(self, number: int) -> Task | None:
-        """Return the item with a number, if it is a tile of the layer that is running; else None."""
-        item, now = self.items[number] if number < len(self.items) else None, self.items[self.number]
-        if isinstance(item, Task) and isinstance(now, Task) and item.layer == now.layer:
-            return item
-        return None
+    def following(self, ahead: int) -> tuple[int, Task | None]:
+        """Return the tile of the layer that is running which is so many ahead, and its number; None: there is none."""
+        number = self.number
+        for _ in range(ahead):
+            if number not in self.next_of:
+                return number, None
+            number = self.next_of[number]
+        item = self.items[number]
+        return number, item if isinstance(item, Task) else None
 
     def unsent_copies(self) -> Iterator[Copy]:
         """Yield the copies of results that are still to be given."""
         return (copy for _, _, chain in self.unsent for copy in chain)
 
-    def send_next(self) -> None:
-        """Give the next copy of each result that is still to be sent away."""
+    def send_next(self, engine: Accelerator | None = None) -> None:
+        """Give the next copy of each result that is still to be sent away; of an engine, if one is given."""
         for unsent in list(self.unsent):
             number, task, (copy, *rest) = unsent
+            if engine is not None and task.engine.name != engine.name:
+                continue
             self.hold([copy.writes])
             place = next((place for place, each in enumerate(self.unsent) if each is unsent), None)
             if place is not None:  # else it had to be sent for room
@@ -312,15 +294,23 @@ class Schedule:
         writes: frozenset[ir.Value],
         item: int,
         layer: accel.Layer,
+        extents: Extents | None = None,
     ) -> None:
         given = Given(unit, self.counts[unit], command, layer)
         self.counts[unit] += 1
         self.traces[-1].entries.append(given)
-        self.pending.append(Pending(given, reads, writes, item))
+        self.pending.append(Pending(given, reads, writes, item, extents or {}))
 
-    def wait_for_memory(self, reads: Iterable[ir.Value], writes: Iterable[ir.Value], unit: str = "") -> None:
+    def wait_for_memory(
+        self,
+        reads: Iterable[ir.Value],
+        writes: Iterable[ir.Value],
+        unit: str = "",
+        extents: Extents | None = None,
+    ) -> None:
         """Wait for the commands of other units that would meet a command in memory."""
-        self.wait_for(each for each in list(self.pending) if each.unit != unit and each.meets(reads, writes))
+        known = extents or {}
+        self.wait_for(each for each in list(self.pending) if each.unit != unit and each.meets(reads, writes, known))
 
     def wait_for_old(self) -> None:
         """Wait for what is left of layers before the last one, so that its memory is free."""
@@ -389,40 +379,3 @@ class Schedule:
         memory = layout.memory_of(value.type)
         used = sum(size for each, size in self.held.items() if layout.memory_of(each.type) == memory)
         return used + layout.aligned(layout.size_bytes(value.type)) <= self.rooms[memory]
-
-
-def reserved_bytes(items: Sequence[Item], first_of: Sequence[int]) -> dict[str, np.ndarray]:
-    """Return what is in use of each memory, int64[items], while each runs: buffers, maps, weights not fetched ahead.
-
-    Buffers of a layer's maps are from its first item to behind its last: they are filled early and emptied late.
-    """
-    spans: dict[ir.Value, tuple[int, int]] = {}
-    for number, item in enumerate(items):
-        chains = (item.loads, item.stores) if isinstance(item, Task) else ((), ())
-        early = {copy.writes for chain in chains[0] for copy in chain}
-        late = {copy.reads for chain in chains[1] for copy in chain}
-        for value in touched_by(item):
-            first = first_of[number] if value in early or value in late else number
-            last = number + (value in late)
-            before = spans.get(value, (first, last))
-            spans[value] = min(before[0], first), max(before[1], last)
-    steps: dict[str, list[int]] = {}
-    for value, (first, last) in spans.items():
-        if not activations.is_argument(value) and not activations.is_constant(value):
-            changes = steps.setdefault(layout.memory_of(value.type), [0] * (len(items) + 2))
-            size = layout.aligned(layout.size_bytes(value.type))
-            changes[first] += size
-            changes[last + 1] -= size
-    return {memory: np.cumsum(changes) for memory, changes in steps.items()}
-
-
-def touched_by(item: Item) -> list[ir.Value]:
-    """Return the buffers and maps that an item touches, copies included."""
-    if isinstance(item, Work):
-        return [*item.reads, *item.writes]
-    copies = [copy for chain in (item.weights, *item.loads, *item.stores) for copy in chain]
-    return [*item.reads, *item.writes, *(value for copy in copies for value in (copy.reads, copy.writes))]
-
-
-def activations_of(values: Iterable[ir.Value]) -> frozenset[ir.Value]:
-    return frozenset(value for value in values if not activations.is_constant(value))

@@ -20,58 +20,8 @@ from ..analysis.names import Names, identifier
 from ..analysis.placement import pixels_are_channels
 from ..analysis.residency import whole_job
 from ..analysis.tiles import Tile, Tiling, input_layout, tiles
+from .items import Chain, Copy, Launch, Task
 from .views import View, blocks_as_rows, dense, pixels_as_channels
-
-
-@dataclass(frozen=True, eq=False)
-class Copy:
-    """A transfer between views of two maps, buffers or globals."""
-
-    source: View
-    target: View
-
-    @property
-    def reads(self) -> ir.Value:
-        return self.source.source
-
-    @property
-    def writes(self) -> ir.Value:
-        return self.target.source
-
-
-Chain = tuple[Copy, ...]
-"""The transfers that bring something where it is needed, from memory to memory; none if it is there."""
-
-
-@dataclass(frozen=True)
-class Launch:
-    """A job, lowered, and the views it works on."""
-
-    job: Job
-    inputs: Sequence[View]
-    weights: View | None
-    sums: View | None
-    output: View
-
-
-@dataclass(frozen=True)
-class Task:
-    """A tile: `weights` and `loads` are copied in, `launches` run, `stores` copied out.
-
-    A task that has what it needs from the one before has no weights or loads. whole: the job that the layer is. reads,
-    writes: what launches touch.
-    """
-
-    layer: accel.Layer
-    whole: Job
-    engine: Accelerator
-    tiling: Tiling
-    weights: Chain
-    loads: Sequence[Chain]
-    launches: Sequence[Launch]
-    stores: Sequence[Chain]
-    reads: frozenset[ir.Value]
-    writes: frozenset[ir.Value]
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ Fails    on a layer on an accelerator without a tiling, or whose tiling does not
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar
 
@@ -37,8 +37,10 @@ from ..analysis import activations, layout, packing
 from ..analysis.actions import actions
 from ..analysis.liveness import lifetimes, packed_items
 from ..analysis.tiles import NAME, Tiling
-from .schedule import Item, Schedule, Trace, Work
-from .tile_commands import Copy, Packed, Task, tasks
+from .groups import in_order
+from .items import Copy, Item, Task, Trace, Work, group_of
+from .schedule import Schedule
+from .tile_commands import Packed, tasks
 from .views import View
 from .write_steps import Writer, calls
 
@@ -120,7 +122,18 @@ class TileLayers:
             layer.operation.erase()
 
     def schedule(self, function: func.FuncOp, items: list[Item]) -> None:
-        """Write the steps of all items; less is fetched ahead into a memory that has no room."""
+        """Write the steps of all items; layers of groups one after the other if they have no room at once."""
+        if any(map(group_of, items)):
+            self.write(function, in_order(items, self.target))
+            rooms = self.rooms(function)
+            if all(self.can_be_packed(function, memory, rooms[memory]) for memory in self.memories_of_engines):
+                return
+            self.take_back(function, items)
+            items = [alone(item) for item in items]
+        self.write(function, items)
+
+    def write(self, function: func.FuncOp, items: Sequence[Item]) -> None:
+        """Write the steps of items in their order; less is fetched ahead into a memory that has no room."""
         rooms, block = self.rooms(function), function.body.blocks[0]
         fetched = {
             layout.memory_of(copy.writes.type) for item in items if isinstance(item, Task) for copy in item.weights
@@ -137,13 +150,18 @@ class TileLayers:
                 return
             for memory in full:
                 level[memory] += 1
-            with ir.InsertionPoint(block.operations[-1]):
-                for item in items:
-                    if isinstance(item, Work) and item.copy is None:
-                        ir.InsertionPoint.current.insert(item.op.operation.detach_from_parent())
-            for op in reversed(list(block)):
-                if isinstance(op, accel.StepOp):
-                    op.operation.erase()
+            self.take_back(function, items)
+
+    def take_back(self, function: func.FuncOp, items: Sequence[Item]) -> None:
+        """Erase the steps that were written; layers of the host stand in the function again."""
+        block = function.body.blocks[0]
+        with ir.InsertionPoint(block.operations[-1]):
+            for item in items:
+                if isinstance(item, Work) and item.copy is None:
+                    ir.InsertionPoint.current.insert(item.op.operation.detach_from_parent())
+        for op in reversed(list(block)):
+            if isinstance(op, accel.StepOp):
+                op.operation.erase()
 
     def straight(self, traces: Sequence[Trace]) -> int:
         """Return how many calls a step may have one after the other: in loops they take less code, and more cycles."""
@@ -166,6 +184,11 @@ class TileLayers:
         every = lifetimes(function, actions(function))
         lives = [life for life in every if layout.memory_of(life.value.type) == name]
         return packing.fits(packed_items(lives, self.target.memory(name)), room_bytes)
+
+
+def alone(item: Item) -> Item:
+    """Return an item that is in no group."""
+    return replace(item, tiling=replace(item.tiling, group=0)) if isinstance(item, Task) else item
 
 
 def work(layer: accel.Layer) -> Work:

@@ -54,6 +54,12 @@ class View:
         """Where it begins, in elements of the source."""
         return self.start + sum(a * b for a, b in zip(self.offsets or (), self.axes.steps))
 
+    @cached_property
+    def extent(self) -> tuple[int, int]:
+        """From which element of the source to behind which it reaches."""
+        axes = self.axes
+        return self.first, self.first + sum((size - 1) * step for size, step in zip(axes.shape, axes.steps)) + 1
+
     @property
     def type(self) -> ir.MemRefType:
         """Its type, where it is made."""

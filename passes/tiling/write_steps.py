@@ -19,12 +19,10 @@ from mlir.dialects import affine, arith, scf
 
 from htvm.backend.targets.jobs import FORM
 from htvm.dialects import accel, inserted
-from htvm.dialects.copies import Runs
 
 from ..analysis.tiles import NAME
+from .items import Copy, Entry, Given, Launch, Task, Trace, Wait, Work
 from .loops import Repeat, Single, Term, rolled
-from .schedule import Entry, Given, Trace, Wait, Work
-from .tile_commands import Copy, Launch, Task
 from .views import View
 
 Depths = Counter[str]
@@ -69,7 +67,7 @@ class Kinds:
             self.numbers[key] = len(self.first)
             self.first.append(entry)
             command = entry.command if isinstance(entry, Given) else None
-            self.runs.append(runs_of(command).count if isinstance(command, Copy) else 1)
+            self.runs.append(command.runs.count if isinstance(command, Copy) else 1)
         return self.numbers[key]
 
 
@@ -301,12 +299,5 @@ def token_type() -> ir.Type:
 def calls(entry: Entry) -> int:
     """Return how many calls of the C a command is: the inner two loops of a copy's runs are one."""
     if isinstance(entry, Given) and isinstance(entry.command, Copy):
-        return prod(count for count, *_ in runs_of(entry.command).loops[:-2])
+        return prod(count for count, *_ in entry.command.runs.loops[:-2])
     return 0 if isinstance(entry, Work) else 1
-
-
-def runs_of(copy: Copy) -> Runs:
-    """Return the runs that do a copy."""
-    source, target = copy.source.axes, copy.target.axes
-    element = ir.MemRefType(copy.reads.type).element_type
-    return Runs.between(source.shape, source.steps, target.steps, ir.IntegerType(element).width // 8)

@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     from htvm.execution.program import Program
     from htvm.execution.step_values import step_values
     from htvm.execution.trace import trace
-    from htvm.explanation.bound import bound, predicted
+    from htvm.explanation.bound import bound, flows, predicted
     from htvm.interface import InputError, Samples
     from htvm.verification.verification import changed
 
@@ -85,7 +85,10 @@ def run(arguments: argparse.Namespace) -> int:
     changes = changed(compiled, result) if compiled else []
     said = _changes(compiled.options.requant, changes) if compiled and changes else None
     asks = compiled is not None and (arguments.json or not arguments.quiet)
-    limit = bound(compiled.source, soc, compiled.options, predicted(project.report)) if compiled and asks else None
+    report = project.report
+    limit = (
+        bound(compiled.source, soc, compiled.options, predicted(report), flows(report)) if compiled and asks else None
+    )
     write_json(arguments.json, result.metrics | {"changed": said, "mapping": limit.facts() if limit else None})
     write_json(arguments.trace, trace(result.record) if arguments.trace else None)
     if not arguments.quiet:

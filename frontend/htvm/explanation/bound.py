@@ -37,32 +37,39 @@ class UnitWork:
 class Bound:
     """Lower bounds on the cycles of a network, in the target's cost model (passes/analysis/cycle_bound.py).
 
-    predicted: of the mapping chosen. in_turn: each layer begins when those that it reads have ended. in_flight: of
-    every mapping, also if tiles of several layers were in flight at once. units: what `in_flight` is made of, most work
-    first. unlimited: in_flight if all constants had room; None if they have.
+    predicted: of the mapping chosen. flows: whether it has groups of layers whose tiles are in flight at once. in_turn:
+    each layer begins when those that it reads have ended. in_flight: of every mapping, also of such with groups. units:
+    what `in_flight` is made of, most work first. unlimited: in_flight if all constants had room; None if they have.
     """
 
     predicted: int
+    flows: bool
     in_turn: int
     in_flight: int
     units: tuple[UnitWork, ...]
     unlimited: int | None
 
     @property
+    def least(self) -> int:
+        """What no mapping of the kind that was chosen takes less than: layers in turn, or with groups."""
+        return self.in_flight if self.flows else self.in_turn
+
+    @property
     def gap(self) -> float:
-        """How far the mapping chosen is above the bound for layers in turn, as a part of the bound."""
-        return self.predicted / max(self.in_turn, 1) - 1
+        """How far the mapping chosen is above the least, as a part of that."""
+        return self.predicted / max(self.least, 1) - 1
 
     @property
     def is_proven(self) -> bool:
-        """Whether no mapping with layers in turn is faster."""
-        return self.in_turn >= self.predicted
+        """Whether no mapping of the kind that was chosen is faster."""
+        return self.least >= self.predicted
 
     def facts(self) -> dict[str, Any]:
         """Return the bound as JSON has it."""
         return {
             "predicted_cycles": self.predicted,
-            "bound_cycles": self.in_turn,
+            "bound_cycles": self.least,
+            "bound_in_turn_cycles": self.in_turn,
             "bound_in_flight_cycles": self.in_flight,
             "gap": round(self.gap, 4),
             "proven": self.is_proven,
@@ -72,10 +79,12 @@ class Bound:
 
     def __str__(self) -> str:
         proof = "proven to be the fastest" if self.is_proven else f"at most {100 * self.gap:.1f} % above the fastest"
-        return (
-            f"{self.predicted:,} cycles predicted, {proof}: none takes less than {self.in_turn:,}, "
-            f"or than {self.in_flight:,} if layers did not wait for each other"
+        other = (
+            f"with layers one after the other none takes less than {self.in_turn:,}"
+            if self.flows
+            else f"or than {self.in_flight:,} if layers did not wait for each other"
         )
+        return f"{self.predicted:,} cycles predicted, {proof}: none takes less than {self.least:,}, {other}"
 
     def text(self) -> str:
         """Say what the bound is made of, and what would lower it."""
@@ -93,12 +102,18 @@ def predicted(report: Report) -> int:
     return sum(step.predicted_cycles or 0 for step in report.steps)
 
 
-def bound(model: Model, soc: Soc, options: CompileOptions, cycles: int) -> Bound | None:
+def flows(report: Report) -> bool:
+    """Say whether a compiled model has groups of layers whose tiles are in flight at once."""
+    return any(step.tiled is not None and step.tiled.tiling.group for step in report.steps)
+
+
+def bound(model: Model, soc: Soc, options: CompileOptions, cycles: int, has_groups: bool) -> Bound | None:
     """Return bounds for a compiled model; None for a target without accelerators, or a model of a later stage.
 
     None also where kernels from outside may compute layers: a bound knows the cost of htvm's own only.
 
     cycles: predicted, of the mapping chosen, which pins of a plan may have made slower; the bounds are without pins.
+    has_groups: whether tiles of several layers are in flight at once there.
     """
     if not soc.accelerators:
         return None
@@ -121,7 +136,7 @@ def bound(model: Model, soc: Soc, options: CompileOptions, cycles: int) -> Bound
             for unit, cycles in sorted(found[0].units.items(), key=lambda each: -each[1])
             if cycles
         ]
-    return Bound(cycles, found[0].in_turn, found[0].in_flight, tuple(units), found[0].unlimited)
+    return Bound(cycles, has_groups, found[0].in_turn, found[0].in_flight, tuple(units), found[0].unlimited)
 
 
 def named(shares: Sequence[tuple[accel.Layer, int]]) -> tuple[tuple[str, int], ...]:

@@ -191,7 +191,8 @@ def explain(
         return alternatives.what_if((one.node, one.op), engine)
 
     is_whole = node is None and op is None and now.problem is None
-    limit = bound(source, soc, options, now.all_cycles) if is_whole else None
+    has_groups = any(each.tiling and each.tiling.get("group") for each in decisions)
+    limit = bound(source, soc, options, now.all_cycles, has_groups) if is_whole else None
     return Explanation(tuple(with_alternatives(each, ask, options.plan) for each in decisions), now, limit)
 
 
@@ -344,7 +345,8 @@ def lines(one: Decision) -> Iterator[str]:
             sizes += f", sums of {one.tiling['channels']} input channels at a time"
         verb = "goes to" if one.tiling.get("stores") else "stays in"
         place = f"; its result {verb} {one.memory}" if one.memory else ""
-        yield f"  tiles      {sizes}{place}"
+        beside = f"; in flight with those of group {one.tiling['group']}" if one.tiling.get("group") else ""
+        yield f"  tiles      {sizes}{place}{beside}"
     if one.kernel:
         skips = f"; skips inputs of {one.skips}, so its time depends on the data" if one.skips is not None else ""
         yield f"  kernel     {one.kernel}{origin_of(one.kernel)}{skips}"
