@@ -37,16 +37,17 @@ COUNTS = (2, 4, 8, 16)
 
 @dataclass(frozen=True)
 class Member:
-    """A layer of a group. search: its tilings. choice: what it has by itself."""
+    """A layer of a group. search: its tilings. choice: what it has by itself. is_pinned: and must keep."""
 
     one: Placed
     search: Search
     choice: Choice
+    is_pinned: bool
 
     def cut(self, count: int) -> Tiling:
         """Return its tiling with about so many tiles along the rows; its own where that is not possible."""
         own, height = self.choice.tiling, self.one.job.out_size[0]
-        if own.rows < height or count == 1:
+        if self.is_pinned or own.rows < height or count == 1:
             return own
         buffers = 2 if own.loads or own.stores else 1
         cut = replace(own, rows=-(-height // count), buffers=buffers)
@@ -91,7 +92,8 @@ class Flow:
                 yield from self.on_several(run)
                 run = []
             if is_free:
-                run.append(Member(one, self.residency.search(one, self.residency.left(one)), self.choices[one.output]))
+                search, pin = self.residency.search(one, self.residency.left(one)), self.residency.pin(one)
+                run.append(Member(one, search, self.choices[one.output], pin is not None))
         yield from self.on_several(run)
 
     def on_several(self, run: list[Member]) -> Iterator[list[Member]]:
@@ -99,9 +101,10 @@ class Flow:
             yield run
 
     def is_free(self, one: Placed) -> bool:
-        """Say whether a layer may be cut and launched in another order: nobody has said how, and nothing is far."""
-        has_far = self.residency.far and self.residency.far_operands(one)
-        return not has_far and self.residency.pin(one) is None and not self.choices[one.output].tiling.blocking
+        """Say whether a layer may be launched in another order: nothing of it is far, and no plan says otherwise."""
+        has_far, pin = self.residency.far and self.residency.far_operands(one), self.residency.pin(one)
+        is_open = pin is None or pin.group > 0
+        return not has_far and is_open and not self.choices[one.output].tiling.blocking
 
     def group(self, members: list[Member]) -> dict[ir.Value, Tiling]:
         """Return the tilings of the layers of a run that gain by being run together, by their results."""

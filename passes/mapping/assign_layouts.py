@@ -6,7 +6,8 @@
 
 with #nhwc = affine_map<(n, c, h, w) -> (n, h, w, c)>. Accelerators read and write the layouts that they can do, with
 the fewest conversions (analysis/placement.py). A map that is needed in another layout as well is converted: by
-`accel.convert_layout` on the host, or by a convolution on an accelerator that changes nothing but the layout. All other
+`accel.convert_layout` on the host, or by a convolution on an accelerator that changes nothing but the layout; or its
+layers run twice, once for each layout, where that is faster (analysis/recomputation.py). All other
 maps inside the network have their channels innermost, which the host's convolutions read and write fastest. What others
 see or reinterpret is row-major: inputs and outputs of the network, operands and results of a reshape or a call,
 constants. Values that an element-wise layer of the host reads and writes in one sweep share one layout; one that must
@@ -33,7 +34,7 @@ from htvm.backend.targets.soc import HOST, Accelerator, Soc
 from htvm.dialects import accel, blocked_layout, inserted
 from htvm.dialects.accel import FormKind, Purpose
 
-from ..analysis import activations, conversion, layout
+from ..analysis import activations, conversion, layout, recomputation
 from ..analysis.placement import ROW_MAJOR, Placement, Placing, must_be_nchw, wanted_layout
 from ..analysis.ways import Way, named
 
@@ -81,12 +82,26 @@ class AssignLayouts:
             for value in layer.operation.operands:
                 if value in found.converted and given.get(value, wanted) != wanted:
                     if value not in converted:
-                        maker = conversion.fastest(self.target, value, wanted).engine
-                        with conversion.behind(value), (accel.producer(value) or layer).location:
-                            conversion_layer = conversion.made(value, wanted, maker)
-                        inserted.mark(conversion_layer, Purpose.CONVERT_LAYOUT)
-                        converted[value] = accel.output(conversion_layer)
+                        converted[value] = self.other_layout(value, wanted, accelerated, given, layer)
                     replace_operand(layer, value, converted[value])
+
+    def other_layout(
+        self,
+        value: ir.Value,
+        wanted: Layout,
+        accelerated: Mapping[accel.Layer, Accelerator],
+        given: Mapping[ir.Value, Layout],
+        reader: ir.OpView,
+    ) -> ir.Value:
+        """Return a map in the layout `wanted`: converted, or made once more where that is faster."""
+        fastest = conversion.fastest(self.target, value, wanted)
+        again = recomputation.layers_again(self.target, value, wanted, accelerated, given)
+        if again is not None and recomputation.cycles(self.target, again) < fastest.cycles:
+            return recomputation.run_again(again, wanted)
+        with conversion.behind(value), (accel.producer(value) or reader).location:
+            conversion_layer = conversion.made(value, wanted, fastest.engine)
+        inserted.mark(conversion_layer, Purpose.CONVERT_LAYOUT)
+        return accel.output(conversion_layer)
 
     def readers(
         self, accelerated: Mapping[accel.Layer, Accelerator], found: Placement, given: Mapping[ir.Value, Layout]
