@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from htvm.backend.kernels import KernelSpec
+    from htvm.backend.kernels.trails import Trail
     from htvm.backend.targets.jobs import Form, Job, JobStep, Range
     from htvm.backend.targets.violations import Violation
 
@@ -169,6 +170,16 @@ class Driven(KeepsSums, Protocol):
 
     def computes(self, job: Job) -> bool:
         """Say whether the driver computes a tile, not lowered."""
+        ...
+
+    def trail(self, job: Job) -> Trail | None:
+        """Return how far the output of a call may begin before its input, in one memory; None: they must be apart."""
+        ...
+
+    def execute_over(
+        self, job: Job, x: np.ndarray, weights: np.ndarray, gap: int, sums: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Compute as `execute` does, where the output begins `gap` bytes before the input."""
         ...
 
 

@@ -14,7 +14,7 @@ from htvm.dialects import accel
 from . import activations, layout
 from .actions import Action, whole
 from .packing import Item, Trail
-from .trails import trails_of_buffers
+from .trails import trail_of_launch, trails_of_buffers
 
 
 @dataclass(frozen=True)
@@ -73,12 +73,18 @@ def overlaps(doing: Sequence[Action], lives: Sequence[Lifetime]) -> dict[tuple[i
     patches do. Scratch memory of a layer may lie where the map that it writes is not written yet, or where the one that
     it reads is not read any more.
 
+    The output of a launch may trail its input, where that is needed no more: no other command touches either meanwhile.
+
     An argument is where the caller says. What trails may lie over an input's place, which is right wherever the input
     is; nothing takes exactly the place of an argument.
     """
     index = {life.value: number for number, life in enumerate(lives)}
     found: dict[tuple[int, int], Trail] = {}
     for action in doing:
+        if isinstance(action.op, accel.LaunchOp) and (trail := trail_of_launch(action.op)) is not None:
+            read, made = (index.get(whole(value)) for value in (action.op.inputs[0], action.op.out))
+            if read is not None and made is not None and _is_between(lives[read], lives[made], action, doing):
+                found[read, made] = trail.aligned(layout.ALIGNMENT_BYTES)
         if not accel.is_layer(action.op):
             continue
         made = index.get(whole(accel.output(action.op)))
@@ -99,6 +105,18 @@ def overlaps(doing: Sequence[Action], lives: Sequence[Lifetime]) -> dict[tuple[i
                 if behind := _behind_read(lives[read], layout.aligned(lives[number].size_bytes), action, doing):
                     found[read, number] = behind
     return found
+
+
+def _is_between(read: Lifetime, made: Lifetime, launch: Action, doing: Sequence[Action]) -> bool:
+    """Say whether a launch is the last that touches one buffer, and the first that touches another one."""
+    if read == made or read.is_argument or made.is_argument or (read.last, made.first) != (launch.end, launch.number):
+        return False
+    others = [each for each in doing if each.number != launch.number]
+    return not any(
+        (read.value in each.touched.all and each.end >= launch.number)
+        or (made.value in each.touched.all and each.begin <= launch.end)
+        for each in others
+    )
 
 
 def _in_parts(read: Lifetime, made: Lifetime, doing: Sequence[Action]) -> Trail | None:

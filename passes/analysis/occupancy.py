@@ -6,7 +6,7 @@ whoever had them, and whoever reads must still have all of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,7 @@ from htvm.dialects.execution import Outline, Outstanding
 
 from . import activations, layout
 from .actions import touched_by, whole
-from .trails import trails_of_buffers
+from .trails import trail_of_launch, trails_of_buffers
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,10 @@ def conflicts(function: func.FuncOp) -> Iterator[Conflict]:
         layer, own = event.action.op, touched[event.action.number]
         node = accel.node(layer)
         for ended in outstanding.see(event):  # what a copy or launch uses is its own until it has ended
-            for value in touched[ended.action.number].all:
-                yield from owners.missing(ended.action.op, value)
+            command = touched[ended.action.number]
+            for value in command.all:
+                over = next((each for each in command.writes if _may_cover(places, ended.action.op, value, each)), None)
+                yield from owners.missing(ended.action.op, value, over=over)
         for value in own.used:
             owners.take(value, slice(None), node)
         outputs = {value: _part(layer, value, [accel.output(layer)]) for value in own.writes if accel.is_layer(layer)}
@@ -128,11 +130,15 @@ class Owners:
         self._of(self.places[value])[part] = self.numbers[value]
         self.nodes[self.numbers[value]] = (self.places[value], node)
 
-    def missing(self, layer: ir.OpView | None, value: ir.Value, part: Part = slice(None)) -> Iterator[Conflict]:
-        """Yield a conflict if a buffer lacks bytes of its place."""
+    def missing(
+        self, layer: ir.OpView | None, value: ir.Value, part: Part = slice(None), over: ir.Value | None = None
+    ) -> Iterator[Conflict]:
+        """Yield a conflict if a buffer lacks bytes of its place. over: another one that may have them."""
         region = self.places[value]
         had = self._of(region)[part]
-        lost = had[had != self.numbers[value]]
+        lost = had[
+            (had != self.numbers[value]) & (had != (self.numbers[value] if over is None else self.numbers[over]))
+        ]
         if lost.size:
             yield Conflict(layer, region, *self.nodes.get(int(lost.max()), (None, "")))
 
@@ -164,11 +170,18 @@ def _meet(one: Region, part: Part, other: Region, other_part: Part) -> bool:
 def _may_replace(layer: ir.OpView, source: Region, output: Region) -> bool:
     """Say whether a layer may write its output over `source` while it reads it: behind its reads, or, of two buffers,
     element by element."""
-    found = trails_of_buffers(layer) if accel.is_layer(layer) else {}
-    trail = found.get(source.value)
+    if isinstance(layer, accel.LaunchOp):
+        trail = trail_of_launch(layer) if source.value == whole(layer.inputs[0]) else None
+    else:
+        trail = trails_of_buffers(layer).get(source.value) if accel.is_layer(layer) else None
     if trail is None or not trail.allows(source.begin - output.begin):
         return False
     return trail.multiple > 0 or not (activations.is_argument(source.value) or activations.is_argument(output.value))
+
+
+def _may_cover(places: Mapping[ir.Value, Region], op: ir.OpView, source: ir.Value, output: ir.Value) -> bool:
+    """Say whether a launch may have taken bytes of its input for its output."""
+    return isinstance(op, accel.LaunchOp) and source != output and _may_replace(op, places[source], places[output])
 
 
 def _region(value: ir.Value, name: str, offset: int) -> Region:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from math import prod
 
 from mlir import ir
+from mlir.dialects import scf
 
 import htvm.backend.kernels as kernels
 from htvm.backend.kernels.trails import Trail, Walk, of_pool
@@ -19,6 +20,9 @@ from htvm.dialects import accel
 from . import activations, in_place, layout
 from .actions import whole
 from .packing import IN_PLACE
+
+LAUNCH_TRAIL = "accel.trail"
+"""Of a launch: distance and multiple of a Trail, in bytes."""
 
 
 def trails(layer: accel.Layer) -> dict[ir.Value, Trail]:
@@ -51,6 +55,29 @@ def trails_of_buffers(layer: accel.Layer) -> dict[ir.Value, Trail]:
         whole(value): trail.of_parts(layout.offset_bytes(value.type), written_at)
         for value, trail in trails(layer).items()
     }
+
+
+def write_trail(launch: accel.LaunchOp, trail: Trail) -> None:
+    """Write on a launch how far its output may begin before its only input, in the memory of both."""
+    launch.attributes[LAUNCH_TRAIL] = ir.DenseI64ArrayAttr.get([trail.distance, trail.multiple])
+
+
+def trail_of_launch(launch: accel.LaunchOp) -> Trail | None:
+    """Return that trail between the buffers that input and output are parts of; None if they must be apart.
+
+    In a loop, where a buffer is that of another time round too, they are.
+    """
+    written = accel.attribute(launch, LAUNCH_TRAIL, ir.DenseI64ArrayAttr)
+    if (
+        written is None
+        or len(launch.inputs) != 1
+        or isinstance(accel.present(launch.operation.parent, "parent").opview, scf.ForOp)
+    ):
+        return None
+    distance, multiple = written
+    (x,) = launch.inputs
+    trail = Trail(distance, multiple)
+    return trail.of_parts(layout.offset_bytes(x.type), layout.offset_bytes(launch.out.type))
 
 
 def shared_bytes(layer: accel.Layer, found: Mapping[ir.Value, Trail]) -> dict[ir.Value, int]:

@@ -16,7 +16,8 @@ Weights are packed as the accelerator reads them, those of a tile together. A tr
 Stage    tiled
 Reads    `engine`, `accel.tiling` and `accel.weights_memory` of layers on memrefs; the memories of their maps; the
          module's `accel.arena_room`; the target's accelerators
-Writes   the order of all operations; buffers in accelerators' memories; globals with packed weights
+Writes   the order of all operations; buffers in accelerators' memories; globals with packed weights; `accel.trail` of
+         launches whose output may lie over their input
 Needs    bufferize-layers before it: layers write memrefs; choose-tilings before that
 Fails    on a layer on an accelerator without a tiling, or whose tiling does not say what passes through
 """
@@ -30,13 +31,15 @@ from mlir import ir
 from mlir.dialects import func, memref
 from mlir.passmanager import ExternalPass
 
-from htvm.backend.targets.soc import MOST_STRAIGHT, Soc, operands
+from htvm.backend.targets.jobs import Job
+from htvm.backend.targets.soc import MOST_STRAIGHT, Soc, is_driven, operands
 from htvm.dialects import accel
 
 from ..analysis import activations, layout, packing
 from ..analysis.actions import actions
 from ..analysis.liveness import lifetimes, packed_items
 from ..analysis.tiles import NAME, Tiling
+from ..analysis.trails import write_trail
 from .groups import in_order
 from .items import Copy, Item, Task, Trace, Work, group_of
 from .schedule import Schedule
@@ -120,6 +123,21 @@ class TileLayers:
         self.schedule(function, items)
         for layer in replaced:
             layer.operation.erase()
+        self.write_trails(function)
+
+    def write_trails(self, function: func.FuncOp) -> None:
+        """Write on launches how far outputs may lie over inputs, where their engine says so of its jobs."""
+        alignment = layout.ALIGNMENT_BYTES
+        trailing = {
+            engine.name: engine
+            for engine in self.target.accelerators
+            if is_driven(engine) and alignment % self.target.memory(engine.input.memory).row_bytes == 0
+        }
+        for op in accel.operations(function):
+            if isinstance(op, accel.LaunchOp) and (engine := trailing.get(op.engine.value)):
+                trail = engine.trail(Job.of(op.job))
+                if trail is not None:
+                    write_trail(op, trail)
 
     def schedule(self, function: func.FuncOp, items: list[Item]) -> None:
         """Write the steps of all items; layers of groups one after the other if they have no room at once."""

@@ -18,7 +18,9 @@ class Work:
     """A copy or a job, from being given until it has ended.
 
     compute: from what was in `reads` as it started to what is in `writes` when it has ended: the first is the result.
-    on_end: called then. sources: what was in those of `reads` that the host reaches, as far as units wrote them.
+    on_end: called then. is_in_order: whether the first of `writes` may lie over the first of `reads`: it is written
+    behind what is still to be read. sources: what was in those of `reads` that the host reaches, as far as units wrote
+    them.
     """
 
     interval: Interval
@@ -26,6 +28,7 @@ class Work:
     writes: Sequence[Region]
     compute: Callable[[Sequence[bytes]], Sequence[bytes]]
     on_end: Callable[[], None]
+    is_in_order: bool = False
     sources: dict[int, bytes] = field(default_factory=dict[int, bytes])
     operands: Sequence[bytes] = ()
 
@@ -65,8 +68,8 @@ class InFlight:
             if first.overlaps(second):
                 raise SimulationError(f"{work} writes {first}, of which it writes {second} too")
         for index, region in enumerate(work.reads):
-            for written in work.writes:
-                if region.overlaps(written):
+            for place, written in enumerate(work.writes):
+                if region.overlaps(written) and not (work.is_in_order and index == place == 0):
                     raise SimulationError(f"{work} writes {written}, of which it reads {region}")
             if region.memory.host_visible:
                 work.sources[index] = self.memories.read(region)

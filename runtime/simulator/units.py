@@ -271,10 +271,15 @@ class AcceleratorUnit(Unit):
             kept = [self.units.memories.read(region) for region in sums]
             return self.result(job, operands[:inputs], b"".join(operands[inputs:]), *kept)
 
-        work = Work(interval, reads, (*outputs, *sums), compute, self.end_first)
+        is_in_order = bool(outputs) and self.may_lie_over(job, reads[0], outputs[0])
+        work = Work(interval, reads, (*outputs, *sums), compute, self.end_first, is_in_order)
         if job.adds and (missing := next(filter(None, map(self.units.memories.unwritten, sums)), None)):
             raise SimulationError(f"{work} adds to {sums[0]}, but nobody has written {missing} in this run")
         self.give(work, now)
+
+    def may_lie_over(self, job: Job, read: Region, written: Region) -> bool:
+        """Say whether a job's output may begin where it does over its input: computed as a whole, it may not."""
+        return False
 
     def descriptor(self, address: int) -> tuple[Job, Mapping[str, int]]:
         """Read a job and its operands' addresses."""
@@ -325,11 +330,16 @@ class DriverUnit(AcceleratorUnit):
     """
 
     def __init__(self, units: Units, engine: Driven) -> None:
-        self.function = engine.function
+        self.driven, self.function = engine, engine.function
         self.made: list[bytes] = []
         self.began = 0
         self.before: dict[str, bytes] = {}
         super().__init__(units, engine)
+
+    def may_lie_over(self, job: Job, read: Region, written: Region) -> bool:
+        """Say what the driver's description does; the driver itself then reads and writes, in its own order."""
+        trail = None if read.memory.host_visible else self.driven.trail(job)
+        return trail is not None and read.memory == written.memory and trail.allows(read.first - written.first)
 
     def watch(self, machine: Uc, symbols: Mapping[str, int]) -> None:
         """Have the machine say when the driver begins and ends, if the program calls it."""

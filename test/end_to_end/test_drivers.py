@@ -7,12 +7,19 @@ from pathlib import Path
 import models
 import numpy as np
 import pytest
+from map_networks import SQUARES, chain_of_maps
+from mlir import ir
 
 import htvm
 from htvm.backend import targets
 from htvm.backend.targets.engines.driver_engine import DriverEngine
 from htvm.backend.targets.soc import Soc
 from htvm.diagnostics import CompileError
+from htvm.dialects import accel
+from htvm.execution.program import Program
+from htvm.interface import Samples
+from htvm.passes.analysis.trails import LAUNCH_TRAIL
+from htvm.reference import evaluate
 from htvm.runtime.simulator import SimulationError
 from htvm.verification.engines import check_engine
 
@@ -131,6 +138,65 @@ def test_test_engine_names_what_is_written_beside_the_output(write: str, message
     soc = changed(tmp_path, c=("int32_t *const sums = scratch;", f"int32_t *const sums = scratch; {write}"))
     check = check_engine(soc, npu(soc), SMALL[1:2])
     assert any(re.search(f"driver 'any_layer' {message}$", each) for each in check.problems), check.problems
+
+
+TRAIL = "in_steps(walk, pixels(walk), is_held=False) if walk.groups == 1 else None"
+"""The driver sums up all of a pixel before it writes it."""
+
+
+def trailing(folder: Path, trail: str) -> Soc:
+    """Return the machine whose driver says that of its calls."""
+    folder.mkdir()
+    names = "from htvm.kernels import KernelSpec"
+    changed(folder, py=(names, f"{names}, Trail, in_steps, pixels"))
+    file = folder / "any_layer.py"
+    file.write_text(file.read_text().replace("    origin=", f"    trail=lambda walk: {trail},\n    origin=", 1))
+    return machine(folder)
+
+
+def test_an_output_lies_over_its_input_in_l1_where_the_driver_trails(tmp_path: Path) -> None:
+    """The simulator calls the driver in place: one that does not trail as far as it says makes other numbers."""
+    model, inputs = chain_of_maps(3, SQUARES)
+    (wanted,) = evaluate(model, inputs).values()
+    peaks, found = [], []
+    for soc in (machine(), trailing(tmp_path / "behind", TRAIL), trailing(tmp_path / "wrong", "Trail(0)")):
+        program = htvm.compile(model, target=soc)
+        peaks.append(program.project.report.memories["l1"].planned_peak_bytes)
+        (output,) = program.run(inputs).outputs.values()
+        found.append(bool((output == wanted).all()))
+    assert peaks == [500, 472, 464] and found == [True, True, False]
+
+
+def test_test_engine_calls_a_driver_with_its_output_over_its_input(tmp_path: Path) -> None:
+    right, wrong = trailing(tmp_path / "right", TRAIL), trailing(tmp_path / "wrong", "Trail(0)")
+    assert check_engine(right, npu(right), SMALL).is_sound
+    problems = check_engine(wrong, npu(wrong), SMALL[:1]).problems
+    assert any("trail is 0, but with the output 0 bytes before the input" in each for each in problems), problems
+
+
+def test_an_output_over_its_input_that_the_driver_does_not_allow_is_an_error(tmp_path: Path) -> None:
+    model, inputs = chain_of_maps(3, SQUARES)
+    program = htvm.compile(model, target=trailing(tmp_path / "wrong", "Trail(0)"))
+    behind = Program(program.project, trailing(tmp_path / "behind", TRAIL))
+    with pytest.raises(SimulationError, match=r"writes l1\[\d+:\d+\], of which it reads l1\[\d+:\d+\]"):
+        behind.run(Samples.of(program.project.inputs, inputs))
+
+
+def test_a_plan_with_an_output_over_its_input_is_verified(tmp_path: Path) -> None:
+    """A launch without its trail, or with a longer one, has lost its input."""
+    model, _ = chain_of_maps(3, SQUARES)
+    for trail in ([4096, 1], None):
+        way = htvm.Pipeline(model, trailing(tmp_path / str(trail), TRAIL))
+        way.to("planned")
+        with way.module.context:
+            for function in accel.functions(way.module.operation):
+                for op in accel.operations(function):
+                    if isinstance(op, accel.LaunchOp) and LAUNCH_TRAIL in op.attributes:
+                        del op.attributes[LAUNCH_TRAIL]
+                        if trail is not None:
+                            op.attributes[LAUNCH_TRAIL] = ir.DenseI64ArrayAttr.get(trail)
+        with pytest.raises(CompileError, match="stage 'planned': "):
+            way.compiled()
 
 
 def test_tiles_are_such_as_the_driver_computes(tmp_path: Path) -> None:

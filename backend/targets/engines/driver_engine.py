@@ -19,6 +19,7 @@ from htvm.backend.kernels.elements import ELEMENT_TYPES
 from htvm.backend.kernels.requant import DOUBLE_ROUND, NARROW, NARROW_EACH, WIDE
 from htvm.backend.kernels.requant import Requant as Scaling
 from htvm.backend.kernels.spec import KernelError, KernelSpec, Linear
+from htvm.backend.kernels.trails import Trail, Walk
 from htvm.backend.targets import rules
 from htvm.backend.targets.engines import driver_library, launches, linear_ops, linear_rules
 from htvm.backend.targets.jobs import Job, Layout, Range
@@ -163,6 +164,25 @@ class DriverEngine:
         """Return the cycles of a call: what a target's cost model says of this engine's jobs."""
         return _cycles(self, job)
 
+    def trail(self, job: Job) -> Trail | None:
+        """Return how far the output of a call may begin before its input, as the driver's `trail` says."""
+        if self.input.memory != self.output.memory:
+            return None
+        facts, (outputs, channels) = _facts(self, job), (job.outputs, job.channels)
+        walk = Walk(
+            facts.groups,
+            (channels, outputs),
+            facts.in_size,
+            facts.size,
+            facts.window,
+            facts.strides,
+            facts.dilations,
+            facts.pads,
+            facts.x,
+            facts.y,
+        )
+        return self.driver.trail_of(walk)
+
     # What it is given
 
     def linear(self, job: Job, weights: np.ndarray) -> Linear:
@@ -251,10 +271,21 @@ class DriverEngine:
         self, job: Job, inputs: Sequence[np.ndarray], weights: np.ndarray, sums: np.ndarray | None = None
     ) -> np.ndarray:
         """Call the driver, compiled for this computer: uint8[output_bytes]. Raises KernelError if it is not C."""
+        return self._called(job, inputs[0], weights, sums, None)
+
+    def execute_over(
+        self, job: Job, x: np.ndarray, weights: np.ndarray, gap: int, sums: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Call the driver in the same way, with its output `gap` bytes before the input."""
+        return self._called(job, x, weights, sums, gap)
+
+    def _called(
+        self, job: Job, x: np.ndarray, weights: np.ndarray, sums: np.ndarray | None, gap: int | None
+    ) -> np.ndarray:
         y = np.zeros(job.output_bytes, np.uint8)
         words = job.words({}, self.job_fields)
         scratch = np.zeros(0, np.uint8) if sums is None else sums
-        driver_library.of(self.driver, self.macro, self.function).call(words, inputs[0], weights, scratch, y)
+        driver_library.of(self.driver, self.macro, self.function).call(words, x, weights, scratch, y, gap)
         return y
 
     @property

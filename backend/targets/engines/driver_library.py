@@ -55,20 +55,37 @@ class DriverLibrary:
         self.what = what
 
     def call(
-        self, job: Sequence[int], x: np.ndarray, constants: np.ndarray, scratch: np.ndarray, y: np.ndarray
+        self,
+        job: Sequence[int],
+        x: np.ndarray,
+        constants: np.ndarray,
+        scratch: np.ndarray,
+        y: np.ndarray,
+        gap: int | None = None,
     ) -> None:
         """Compute a job. job: its words. Other arrays are bytes; scratch and y are written.
 
+        gap: so many bytes before x y begins, in one memory that holds nothing else; None: both are apart, and the
+        driver may only read x.
+
         Raises KernelError if the driver writes anything else, up to GUARD_BYTES beside an array.
         """
-        given = {"job": np.array(job, np.uint32).view(np.uint8), "x": x, "constants": constants}
+        memories = {"job": np.array(job, np.uint32).view(np.uint8), "constants": constants, "scratch": scratch}
+        if gap is None:
+            memories |= {"x": x, "y": y}
+        else:
+            both = np.full(max(gap + x.size, y.size), GUARD, np.uint8)
+            both[gap : gap + x.size] = x
+            memories["y"] = both
         made = {"scratch": scratch, "y": y}
-        guarded = {name: np.pad(each, GUARD_BYTES, constant_values=GUARD) for name, each in (given | made).items()}
+        guarded = {name: np.pad(each, GUARD_BYTES, constant_values=GUARD) for name, each in memories.items()}
         before = {name: each.copy() for name, each in guarded.items()}
-        self.function(*(ctypes.c_void_p(each.ctypes.data + GUARD_BYTES) for each in guarded.values()))
+        starts = {name: each.ctypes.data + GUARD_BYTES for name, each in guarded.items()}
+        starts.setdefault("x", starts["y"] + (gap or 0))
+        self.function(*(ctypes.c_void_p(starts[name]) for name in ORDER))
         for name, each in guarded.items():
-            own = slice(GUARD_BYTES, len(each) - GUARD_BYTES)
             if name in made:
+                own = slice(GUARD_BYTES, GUARD_BYTES + made[name].size)
                 made[name][:] = before[name][own] = each[own]
             if (places := np.flatnonzero(each != before[name]) - GUARD_BYTES).size:
                 wanted = f"expected {name}[0:{made[name].size}] only" if name in made else "which it may only read"
@@ -77,6 +94,7 @@ class DriverLibrary:
 
 
 PARAMETERS = "const uint32_t *job, const void *x, const void *constants, void *scratch, void *y"
+ORDER = ("job", "x", "constants", "scratch", "y")
 
 
 @cache

@@ -23,11 +23,12 @@ from htvm.backend.kernels import KernelError
 from htvm.backend.targets.engines import launches
 from htvm.backend.targets.forms import channel_blocks
 from htvm.backend.targets.jobs import FORM, OPERANDS, Form, Job, Layout, Place, has_form
-from htvm.backend.targets.soc import Accelerator, OffersForms, Soc, keeps_sums, sums_bytes
+from htvm.backend.targets.soc import Accelerator, OffersForms, Soc, is_driven, keeps_sums, sums_bytes
 from htvm.dialects import accel
 from htvm.dialects.accel import FormKind
 from htvm.dialects.semantics import interpreter, value_ranges
 from htvm.passes.analysis.acceptance import violations
+from htvm.passes.analysis.layout import ALIGNMENT_BYTES
 from htvm.passes.analysis.placement import layouts_written, pixels_are_channels
 from htvm.passes.analysis.residency import whole_job
 from htvm.passes.analysis.tiles import Tile, Tiling, input_layout, tiles
@@ -280,8 +281,16 @@ def launched(
     words = asked(lambda: lowered.words({}, engine.job_fields))
     if asked(lambda: Job.of_words(words, engine.job_fields))[0] != lowered:
         raise Wrong(f"{lowered} is not what its descriptor says")
+    scratch = sums.copy()
     made = asked(lambda: executed(engine, lowered, inputs, weights, sums))
-    return bytes_of("execute", made, 0 if lowered.keeps else lowered.output_bytes, "expected")
+    made = bytes_of("execute", made, 0 if lowered.keeps else lowered.output_bytes, "expected")
+    if is_driven(engine) and (trail := asked(lambda: engine.trail(lowered))) is not None:
+        gap = trail.aligned(ALIGNMENT_BYTES).distance
+        over = asked(lambda: engine.execute_over(lowered, inputs[0], weights, gap, scratch))
+        if (places := np.flatnonzero(over != made)).size:
+            where = f"{places.size:,} of {made.size:,} bytes differ, the first at {places[0]}"
+            raise Wrong(f"trail is {trail.distance}, but with the output {gap} bytes before the input {where}")
+    return made
 
 
 def packed_weights(engine: Accelerator, layer: accel.Layer, tile: Tile) -> np.ndarray:
