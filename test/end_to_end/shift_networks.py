@@ -9,6 +9,7 @@ choose them.
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -17,14 +18,17 @@ from mlir import ir
 
 from htvm import dialects
 from htvm.backend.c import emit_c
+from htvm.backend.targets.jobs import FORM
 from htvm.backend.targets.soc import Soc
 from htvm.dialects import accel
 from htvm.dialects.semantics.interpreter import interpret
 from htvm.execution.program import Program
 from htvm.passes import pipeline
 from htvm.passes.analysis import activations
+from htvm.passes.analysis.acceptance import violations
 from htvm.passes.analysis.residency import Residency
 from htvm.passes.analysis.tiles import NAME
+from htvm.passes.analysis.ways import Way, other_forms
 from htvm.project import Project
 
 PHASES = "dispatched,scheduled,tiled,planned"
@@ -209,6 +213,30 @@ def planned_in_random_tiles(text: str, soc: Soc, seed: int) -> ir.Module:
                 one.layer.operation.attributes[NAME] = chosen.attribute()
     pipeline.build("choose-tilings,tiled,planned", soc, context).run(module.operation)
     return module
+
+
+def planned_in_random_ways(text: str, soc: Soc, seed: int) -> tuple[ir.Module, Counter[str]]:
+    """Return the same with any engine and form of each layer that it may have, instead of the fastest; and how many
+    layers have each form.
+
+    Forms that read blocks of channels are left to placement: whether a map lies so is not a layer's to say.
+    """
+    rng, context, forms = random.Random(seed), dialects.context(), Counter[str]()
+    module = ir.Module.parse(text, context)
+    pipeline.build("split-clamp", soc, context).run(module.operation)
+    with module.operation.location:
+        for layer in list(accel.layers(module)):
+            plain = [Way(each) for each in soc.engines if not violations(soc, each, layer)]
+            others = [way for each in soc.engines for way in other_forms(soc, layer, each) if not way.reads_blocks]
+            if not (found := rng.choice((plain, others, plain + others)) or plain) or rng.random() < 0.2:
+                continue
+            way = rng.choice(found)
+            layer.engine = ir.StringAttr.get(way.engine.name)
+            if way.form is not None:
+                layer.operation.attributes[FORM] = way.form.attribute()
+                forms[str(way.form.kind)] += 1
+    pipeline.build(PHASES, soc, context).run(module.operation)
+    return module, forms
 
 
 def built(module: ir.Module, soc: Soc) -> Program:

@@ -1,6 +1,7 @@
 """Random networks and layers on an array with little memory: executed exactly, and nothing meets in memory."""
 
 import random
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from shift_networks import (
     meant,
     planned,
     planned_in_random_tiles,
+    planned_in_random_ways,
     random_input,
     random_layer,
     random_network,
@@ -24,6 +26,7 @@ from htvm.passes.tiling import tile_layers
 TINY = targets.load(str(Path(__file__).parents[1] / "passes/targets/tiny_npu.py"))
 DIANA = targets.load("diana")
 ENGINES = (["digital", "analog", "host"], ["analog", "host"])
+WAYS = (["digital", "analog", "host"], ["digital", "host"], ["analog", "host"])
 SEEDS = first([4, 6, 647737164, 5, 7], 3)  # the third one adds a map that is an output as well
 """More are as good: `python test/end_to_end/test_shift_networks.py FIRST LAST` tries others."""
 
@@ -49,6 +52,11 @@ def test_random_mixed_network_is_exact(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
+def test_random_engines_and_forms_are_exact(seed: int) -> None:
+    check_ways(seed)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 def test_random_tiles_are_exact(seed: int) -> None:
     soc = TINY.with_memory("l1", 4 * round(2 ** random.Random(-seed).uniform(6, 10)))
     text = random_network(seed, layers=3)
@@ -59,6 +67,17 @@ def test_random_tiles_are_exact(seed: int) -> None:
 def test_random_tiles_are_exact_as_loops(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tile_layers, "STRAIGHT", (0,))
     test_random_tiles_are_exact(seed)
+
+
+def check_ways(seed: int) -> Counter[str]:
+    """Try a network with random engines and forms, a random cost model, and random memory; return how many forms."""
+    rng = random.Random(-seed)
+    soc = DIANA.with_cost_model(rng.choice(("match", "odimo"))).with_engines(rng.choice(WAYS))
+    soc = soc.with_memory("l1", 4 * round(2 ** rng.uniform(8, 16)))
+    text = random_network(seed, layers=rng.randint(3, 7), is_mixed=rng.random() < 0.5)
+    module, forms = planned_in_random_ways(text, soc, seed)
+    check(text, soc, seed, module)
+    return forms
 
 
 def check(text: str, soc: Soc, seed: int, module: ir.Module | None = None) -> None:
@@ -77,4 +96,5 @@ if __name__ == "__main__":
         test_random_layer_is_exact(number)
         test_random_mixed_network_is_exact(number)
         test_random_tiles_are_exact(number)
-        print(f"seed {number}: exact", flush=True)
+        forms = ", ".join(f"{count} {form}" for form, count in check_ways(number).items())
+        print(f"seed {number}: exact{f' ({forms})' if forms else ''}", flush=True)
