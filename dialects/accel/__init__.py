@@ -31,6 +31,9 @@ T = TypeVar("T")
 OPTIONS_ATTRIBUTE = "accel.options"
 """A module's attribute with how it is compiled, an OptionsAttr."""
 
+EFFORT_ATTRIBUTE = "accel.effort"
+"""A module's attribute with the work that searches may do, as a multiple of what they may without it."""
+
 PLAN_ATTRIBUTE = "accel.plan"
 """A module's attribute with what layers are pinned to: a list of PinAttr (passes/mapping/pin_layers.py)."""
 
@@ -49,6 +52,8 @@ WEIGHTS_MEMORY = "accel.weights_memory"
 """Attribute of a layer on an accelerator: the far memory that its weights are in."""
 ARENA_ROOM = "accel.arena_room"
 """Attribute of a module: the bytes that constants leave of a memory to its arena, where some are in a far one."""
+PLACEMENT = "accel.placement"
+"""Attribute of a function: whether engines and forms are proved to be the fastest together, in placement's model."""
 ORDER, ORDER_BOUND = "accel.order", "accel.order_bound"
 """Attributes of a function: whether no order of its layers needs less memory, and bytes that none needs less than."""
 INNER_ATTRIBUTE = "accel.inner"
@@ -94,6 +99,12 @@ def budget(module: ir.Module | ir.Operation) -> ir.FloatAttr | ir.IntegerAttr | 
     """Return what constants of the host's kernels may take: a factor of the weights, or bytes; None if it is open."""
     stated = options(module).constants
     return stated if isinstance(stated, ir.FloatAttr | ir.IntegerAttr) else None
+
+
+def effort(module: ir.Module | ir.Operation) -> int:
+    """Return the work that searches may do, as a multiple of what they may by default."""
+    stated = attribute(module, EFFORT_ATTRIBUTE, ir.IntegerAttr)
+    return 1 if stated is None else stated.value
 
 
 def kernels(module: ir.Module | ir.Operation) -> list[str]:

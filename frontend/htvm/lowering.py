@@ -193,6 +193,8 @@ def write_options(module: ir.Module, options: CompileOptions, kernel_names: Sequ
             mapping=accel.Mapping(options.mapping),
             constants=None if options.constants is None else constants_attribute(options.constants),
         )
+    if options.effort != DEFAULTS.effort:
+        attributes[accel.EFFORT_ATTRIBUTE] = accel.integer(options.effort)
     if kernel_names:
         names = [ir.StringAttr.get(name) for name in kernel_names]
         attributes[accel.KERNELS_ATTRIBUTE] = ir.ArrayAttr.get(names)

@@ -80,6 +80,8 @@ class CompileOptions:
     requant: "exact": the model's numbers; "pow2": scales become powers of two, for engines that can only shift, and
         numbers change.
     mapping: of layers on accelerators: the fastest found, or HTVM's, to compare with.
+    effort: how much work searches may do for engines, forms, the order of layers and memory, as a multiple of what
+        they may by default: counted, not timed, so that the result is the same on every machine.
     constants: the budget for constants of the host's kernels; None for the compiler's own.
     engines: names of the target's engines that are used; empty for all.
     cost_model: name of the target's published figures that predictions use; None for its first.
@@ -102,6 +104,7 @@ class CompileOptions:
     objective: Objective = "latency"
     requant: Requant = "exact"
     mapping: MappingKind = "default"
+    effort: int = 1
     constants: ConstantBudget | None = None
     engines: tuple[str, ...] = ()
     cost_model: str | None = None
@@ -119,6 +122,8 @@ class CompileOptions:
         for name, kind in CHOICES.items():
             if (chosen := getattr(self, name)) not in get_args(kind):
                 raise ValueError(f"{name} is '{chosen}', expected one of {', '.join(get_args(kind))}")
+        if type(self.effort) is not int or self.effort < 1:
+            raise ValueError(f"effort is {self.effort!r}, expected an integer of at least 1")
         if not isinstance(self.constants, ConstantBudget | None):  # pyright: ignore[reportUnnecessaryIsInstance]  (callers need not be typed)
             raise TypeError(f"constants is {self.constants!r}, expected a text such as '2.4x' or '300k'")
         for name in ("memory", "input_types", "shapes", "passes"):
@@ -191,7 +196,7 @@ class CompileOptions:
         """Return the options that `facts` gave. Raises ValueError that names the field, what was found and wanted."""
         kinds = {"engines": list, "kernels": list, "memory": dict, "input_types": dict, "shapes": dict, "passes": dict}
         for name, value in facts.items():
-            wanted = bool if name == "tflite_rounding" else kinds.get(name, str)
+            wanted = {"tflite_rounding": bool, "effort": int}.get(name) or kinds.get(name, str)
             if name == "plan" or name not in {each.name for each in fields(cls)}:
                 raise ValueError(f"options: there is no '{name}'")
             if not isinstance(value, wanted) or (name in kinds and not _holds(name, value)):
@@ -209,6 +214,8 @@ class CompileOptions:
                 words += [f"--{name.replace('_', '-')}", chosen]
         if self.tflite_rounding:
             words.append("--tflite-rounding")
+        if self.effort != 1:
+            words += ["--effort", str(self.effort)]
         if self.constants is not None:
             words += ["--constants", str(self.constants)]
         if self.engines:
@@ -238,6 +245,7 @@ _WANTED = {
     "engines": "a list of names",
     "kernels": "a list of paths",
     "tflite_rounding": "true or false",
+    "effort": "an integer",
     "memory": "bytes by memory",
     "input_types": "texts by input",
     "shapes": "lists of sizes by input",

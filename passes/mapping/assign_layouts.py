@@ -23,6 +23,7 @@ Fails    never
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import ClassVar
 
 from mlir import ir
@@ -71,7 +72,7 @@ class AssignLayouts:
         ways: dict[ir.Value, list[Way]] = {
             accel.output(each): [named(self.target, each, engine_of(each))] for each in layers
         }
-        return Placing(self.target, function, ways).solve()
+        return accel.present(Placing(self.target, function, ways).solve(inf), "placement")
 
     def convert(
         self, accelerated: Mapping[accel.Layer, Accelerator], found: Placement, given: Mapping[ir.Value, Layout]

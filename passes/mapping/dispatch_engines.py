@@ -33,7 +33,7 @@ from htvm.dialects import accel
 
 from ..analysis import activations
 from ..analysis.acceptance import per_engine
-from ..analysis.placement import Placing
+from ..analysis.placement import SOLVER_LIMIT, Placing
 from ..analysis.ways import Way, in_forms
 
 
@@ -64,21 +64,24 @@ class DispatchEngines:
                         this_pass.signal_pass_failure()
                     candidates[accel.output(layer)] = ways
                 if all(candidates.values()):
-                    place(function, self.target, candidates)
+                    place(function, self.target, candidates, SOLVER_LIMIT * accel.effort(module))
 
 
-def place(function: func.FuncOp, target: Soc, candidates: Mapping[ir.Value, Sequence[Way]]) -> None:
-    """Write the engine and the form of each layer. candidates: the ways in which it may be computed, by its result."""
+def place(function: func.FuncOp, target: Soc, candidates: Mapping[ir.Value, Sequence[Way]], limit: float) -> None:
+    """Write the engine and the form of each layer: if nothing is found within the limit, the first that it may have.
+
+    candidates: the ways in which a layer may be computed, by its result. limit: of the search, in deterministic time.
+    """
     ways, is_optimal = {output: found[0] for output, found in candidates.items()}, True
     if any(len(found) > 1 for found in candidates.values()):
-        placement = Placing(target, function, candidates).solve()
-        ways, is_optimal = placement.ways, placement.is_optimal
+        placement = Placing(target, function, candidates).solve(limit)
+        ways, is_optimal = (ways, False) if placement is None else (placement.ways, placement.is_optimal)
     for layer in activations.layers(function):
         way = ways[accel.output(layer)]
         layer.engine = ir.StringAttr.get(way.engine.name)
         if way.form is not None:
             layer.operation.attributes[FORM] = way.form.attribute()
-    function.attributes["accel.placement"] = accel.OptimalityAttr.get(
+    function.attributes[accel.PLACEMENT] = accel.OptimalityAttr.get(
         accel.Optimality.OPTIMAL if is_optimal else accel.Optimality.BOUNDED
     )
 

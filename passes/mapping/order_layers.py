@@ -27,7 +27,7 @@ from mlir.passmanager import ExternalPass
 from htvm.dialects import accel
 
 from ..analysis import activations, layout
-from ..analysis.ordering import Network, Task, best_order
+from ..analysis.ordering import SEARCH_LIMIT_SETS, Network, Task, best_order
 from ..analysis.trails import shared_bytes, trails
 
 
@@ -42,7 +42,7 @@ class OrderLayers:
         with module.location:
             for function in accel.functions(module):
                 layers = list(activations.layers(function))
-                order = best_order(network(function, layers))
+                order = best_order(network(function, layers), SEARCH_LIMIT_SETS * accel.effort(module))
                 if order.sequence != tuple(range(len(layers))):
                     end = function.body.blocks[0].operations[-1]
                     for number in order.sequence:

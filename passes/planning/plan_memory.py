@@ -33,7 +33,7 @@ from ..analysis import activations, layout
 from ..analysis.actions import Action, actions
 from ..analysis.constants import constant_bytes
 from ..analysis.liveness import Lifetime, lifetimes, overlaps, packed_items
-from ..analysis.packing import Packing, loads, pack
+from ..analysis.packing import SOLVER_LIMIT, Packing, loads, pack
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class PlanMemory:
                         function.location.emit_error(no_memory(memory, lives, self.target))
                         this_pass.signal_pass_failure()
                         return
-                    plan = Plan.of(function, doing, lives, memories[memory])
+                    plan = Plan.of(function, doing, lives, memories[memory], SOLVER_LIMIT * accel.effort(module))
                     plan.write_offsets()
                     largest[memory] = max(largest.get(memory, plan), plan, key=lambda each: each.packing.peak)
 
@@ -81,12 +81,17 @@ class Plan:
     peak: int
 
     @staticmethod
-    def of(function: func.FuncOp, doing: list[Action], lives: list[Lifetime], memory: Memory) -> "Plan":
-        """Pack lifetimes, all in one memory; of one that the host does not reach nothing else can use what is free."""
+    def of(
+        function: func.FuncOp, doing: list[Action], lives: list[Lifetime], memory: Memory, limit: float = SOLVER_LIMIT
+    ) -> "Plan":
+        """Pack lifetimes, all in one memory; of one that the host does not reach nothing else can use what is free.
+
+        limit: of the search, in its deterministic time.
+        """
         items = packed_items(lives, memory)
         trails = overlaps(doing, lives)
         peak, _ = max(loads(items, trails), key=lambda load: load[1])
-        packing = pack(items, trails, enough=0 if memory.host_visible else memory.size_bytes)
+        packing = pack(items, trails, limit, enough=0 if memory.host_visible else memory.size_bytes)
         return Plan(function, doing, lives, packing, peak)
 
     @property

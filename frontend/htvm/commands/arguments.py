@@ -163,6 +163,12 @@ def add_compilation(to: argparse.ArgumentParser) -> None:
         "all, such as 300k (default: 1.6x where that gains much; little more than the weights beside accelerators)",
     )
     to.add_argument(
+        "--effort",
+        type=_effort,
+        metavar="N",
+        help="let the searches for engines, forms, the order of layers and memory do N times as much work (default: 1)",
+    )
+    to.add_argument(
         "--tflite-rounding",
         action="store_true",
         help="of TOSA and TFLite: fully connected layers round once, as TFLite's reference kernels do",
@@ -180,6 +186,13 @@ def add_compilation(to: argparse.ArgumentParser) -> None:
     add_kernels(to)
     to.add_argument("--function", metavar="F", help="of a module with several functions, the one to compile")
     to.add_argument("--plan", metavar="P.json", help="pin layers to the engines and tiles of a plan; see --save-plan")
+
+
+def _effort(text: str) -> int:
+    """Return the effort that a text says. Raises ArgumentTypeError."""
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"'{text}' is no effort, expected an integer of at least 1")
+    return int(text)
 
 
 def add_plugins(to: argparse.ArgumentParser) -> None:
@@ -265,7 +278,7 @@ def options_of(arguments: argparse.Namespace) -> CompileOptions:
     chosen |= {"passes": given["passes"] or None, "function": given["function"]}
     chosen["kernels"] = given["kernels"] or None
     chosen |= {name: given[name] for name in CHOICES} | {"constants": arguments.constants or former}
-    chosen["tflite_rounding"] = arguments.tflite_rounding or None
+    chosen |= {"tflite_rounding": arguments.tflite_rounding or None, "effort": arguments.effort}
     planned = plan.read(arguments.plan) if arguments.plan else DEFAULTS
     options = planned.having(**{name: value for name, value in chosen.items() if value is not None})
     if arguments.plan and arguments.target:

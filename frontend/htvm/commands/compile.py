@@ -89,9 +89,26 @@ def run(arguments: argparse.Namespace) -> int:
         f"{Path(arguments.output)}: C of '{report.name}' for target '{compiled.soc.name}': "
         f"{len(report.steps)} steps, {report.planned_bytes(memory):,} bytes of activations in {memory}",
     )
+    if unproved := limits_reached(compiled):
+        say(arguments, f"at the limit of --effort {compiled.options.effort}, not proved best: {', '.join(unproved)}")
     if not arguments.quiet and (share := offload(compiled)):
         say(arguments, str(share))
     return 0
+
+
+def limits_reached(compiled: CompiledModel) -> list[str]:
+    """Return what of a mapping searches have not proved best before their work was at its limit."""
+    from htvm.dialects import accel
+
+    names = {accel.PLACEMENT: "engines and forms", accel.ORDER: "order of layers"}
+    with compiled.module.context:
+        return [
+            what
+            for name, what in names.items()
+            for function in accel.functions(compiled.module)
+            if (found := accel.attribute(function, name, accel.OptimalityAttr)) is not None
+            and found.value == accel.Optimality.BOUNDED
+        ]
 
 
 def cost_of_pins(pinned_model: CompiledModel) -> str:

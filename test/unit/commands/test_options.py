@@ -15,6 +15,7 @@ ALL = CompileOptions(
     mapping="htvm",
     requant_shift="half",
     tflite_rounding=True,
+    effort=3,
     constants=ConstantBudget(factor=2.5),
     engines=("host", "digital"),
     cost_model="odimo",

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
+from math import inf
 from time import process_time
 
 from mlir import ir
@@ -327,7 +328,7 @@ def alone(soc: Soc, spec: LayerSpec) -> Alone:
         for layer in activations.layers(function)
     }
     with function.location:
-        placed = Placing(soc, function, candidates).solve()
+        placed = accel.present(Placing(soc, function, candidates).solve(inf), "placement")
     weights = sum(weight_bytes(each, placed.ways[accel.output(each)]) for each in linear(module))
     return Alone(placed.ways[accel.output(layer_of(module))].engine.name, placed.cycles, weights)
 
