@@ -173,13 +173,8 @@ class Bounding(Placing):
             self.model.add(last >= end)
 
     def conversion(self, value: ir.Value) -> Expression:
-        """Return what the only reader of a map waits for its conversion; 0 of several, of which some may not wait.
-
-        0 as well of a map whose layer may run twice instead, once for each layout (recomputation.py).
-        """
+        """Return what the only reader of a map waits for its conversion; 0 of several, of which some may not wait."""
         if value not in self.nhwc or len(self.readers[value]) + (value in self.returned) > 1:
-            return 0
-        if any(way.accelerator and len(way.accelerator.output.layouts) > 1 for way in self.candidates.get(value, ())):
             return 0
         layouts = (Layout.NCHW, Layout.NHWC)
         return sum(self.conversion_cycles(value, each) * self.converts[value, each] for each in layouts)

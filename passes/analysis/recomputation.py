@@ -25,17 +25,18 @@ def layers_again(
     soc: Soc,
     value: ir.Value,
     wanted: Layout,
-    accelerated: Mapping[accel.Layer, Accelerator],
+    twice: Mapping[accel.Layer, Accelerator],
     given: Mapping[ir.Value, Layout],
 ) -> list[accel.Layer] | None:
     """Return the layers that make a map once more in the layout `wanted`, in order; None if they cannot.
 
-    accelerated: the layers on accelerators. given: the layouts of maps; what has none is in the same places in both.
+    twice: the layers on accelerators that may run twice. given: the layouts of maps; what has none is in the
+    same places in both.
     """
     layer = accel.producer(value)
-    if layer is None or not accel.is_layer(layer) or layer not in accelerated:
+    if layer is None or not accel.is_layer(layer) or layer not in twice:
         return None
-    engine, way = accelerated[layer], named(soc, layer, accel.engine(layer))
+    engine, way = twice[layer], named(soc, layer, accel.engine(layer))
     job = way.job(layer)
     if way.form is not None:
         return None
@@ -46,7 +47,7 @@ def layers_again(
     for read in activations.read_by(layer):
         if given.get(read, wanted) == wanted:
             continue
-        before = layers_again(soc, read, wanted, accelerated, given)
+        before = layers_again(soc, read, wanted, twice, given)
         if before is None:
             return None
         found |= dict.fromkeys(before)

@@ -58,7 +58,8 @@ class AssignLayouts:
                 for values in tied(activations.layers(function), {accel.output(layer) for layer in accelerated}):
                     set_layout(values, given)
                 if found:
-                    self.convert(accelerated, found, given)
+                    twice = accelerated if accel.mapping(module) == accel.Mapping.DEFAULT else {}
+                    self.convert(accelerated, found, given, twice)
 
     def accelerated(self, function: func.FuncOp) -> dict[accel.Layer, Accelerator]:
         """Return the layers that accelerators run."""
@@ -75,28 +76,32 @@ class AssignLayouts:
         return accel.present(Placing(self.target, function, ways).solve(inf), "placement")
 
     def convert(
-        self, accelerated: Mapping[accel.Layer, Accelerator], found: Placement, given: Mapping[ir.Value, Layout]
+        self,
+        accelerated: Mapping[accel.Layer, Accelerator],
+        found: Placement,
+        given: Mapping[ir.Value, Layout],
+        twice: Mapping[accel.Layer, Accelerator],
     ) -> None:
-        """Let the fastest engine make the other layout of each map that an accelerator wants in it."""
+        """Let each map be made in the other layout where an accelerator wants it. twice: layers that may run again."""
         converted: dict[ir.Value, ir.Value] = {}
         for layer, wanted in self.readers(accelerated, found, given):
             for value in layer.operation.operands:
                 if value in found.converted and given.get(value, wanted) != wanted:
                     if value not in converted:
-                        converted[value] = self.other_layout(value, wanted, accelerated, given, layer)
+                        converted[value] = self.other_layout(value, wanted, twice, given, layer)
                     replace_operand(layer, value, converted[value])
 
     def other_layout(
         self,
         value: ir.Value,
         wanted: Layout,
-        accelerated: Mapping[accel.Layer, Accelerator],
+        twice: Mapping[accel.Layer, Accelerator],
         given: Mapping[ir.Value, Layout],
         reader: ir.OpView,
     ) -> ir.Value:
         """Return a map in the layout `wanted`: converted, or made once more where that is faster."""
         fastest = conversion.fastest(self.target, value, wanted)
-        again = recomputation.layers_again(self.target, value, wanted, accelerated, given)
+        again = recomputation.layers_again(self.target, value, wanted, twice, given)
         if again is not None and recomputation.cycles(self.target, again) < fastest.cycles:
             return recomputation.run_again(again, wanted)
         with conversion.behind(value), (accel.producer(value) or reader).location:

@@ -21,6 +21,7 @@ from shift_networks import (
 
 from htvm.backend import targets
 from htvm.backend.targets.soc import Soc
+from htvm.passes.analysis import flow
 from htvm.passes.tiling import tile_layers
 
 TINY = targets.load(str(Path(__file__).parents[1] / "passes/targets/tiny_npu.py"))
@@ -54,6 +55,14 @@ def test_random_mixed_network_is_exact(seed: int) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_random_engines_and_forms_are_exact(seed: int) -> None:
     check_ways(seed)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_random_groups_are_exact(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flow, "LEAST_GAIN", -10.0)  # all layers in a row that fit are in flight, also if that is slower
+    soc = DIANA.with_cost_model(("match", "odimo")[seed % 2])
+    soc = soc.with_memory("l1", 4 * round(2 ** random.Random(-seed).uniform(9, 16)))
+    check(random_network(seed, is_mixed=True), soc, seed)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
