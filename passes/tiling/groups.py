@@ -13,10 +13,9 @@ from itertools import groupby
 
 from mlir import ir
 
-from htvm.backend.targets.soc import Route, Soc
+from htvm.backend.targets.soc import Soc
 from htvm.dialects import accel
 
-from ..analysis import layout
 from ..analysis.interleaving import Role, TileWork, Transfer, interleaved
 from .items import Copy, Fetch, Item, Task
 
@@ -94,6 +93,6 @@ def transfer(copies: Sequence[Copy], soc: Soc) -> Transfer | None:
     """Return what copies take together, on the unit of the last."""
     if not copies:
         return None
-    routes = [Route(layout.memory_of(copy.reads.type), layout.memory_of(copy.writes.type)) for copy in copies]
+    routes = [copy.route for copy in copies]
     cycles = (copy.runs.count * soc.copy_cycles(route, copy.runs.bytes) for copy, route in zip(copies, routes))
     return Transfer(soc.dma(routes[-1]).name, sum(cycles))

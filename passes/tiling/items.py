@@ -9,7 +9,7 @@ import numpy as np
 from mlir import ir
 
 from htvm.backend.targets.jobs import Job
-from htvm.backend.targets.soc import Accelerator
+from htvm.backend.targets.soc import Accelerator, Route
 from htvm.dialects import accel
 from htvm.dialects.copies import Runs
 
@@ -33,6 +33,10 @@ class Copy:
     @property
     def writes(self) -> ir.Value:
         return self.target.source
+
+    @property
+    def route(self) -> Route:
+        return Route(layout.memory_of(self.reads.type), layout.memory_of(self.writes.type))
 
     @property
     def runs(self) -> Runs:
@@ -167,6 +171,7 @@ class Pending:
     """A command that nobody has waited for yet. item: the number of the item that it belongs to.
 
     extents: from which element to behind which it touches some of what it reads and writes, of which it is not all.
+    end: about when it ends, where the machine has far memories.
     """
 
     given: Given
@@ -174,6 +179,7 @@ class Pending:
     writes: frozenset[ir.Value]
     item: int
     extents: Extents = field(default_factory=dict[ir.Value, "tuple[int, int]"])
+    end: int = 0
 
     @property
     def unit(self) -> str:

@@ -7,6 +7,8 @@ before its launch; which order is chosen decides how much overlaps:
 
     weights of the next tasks are fetched as soon as their memory has room, also for what runs before them, and nobody
     needs what is in their buffer,
+    from far memories they come to the host's as early as there is room, but only while the bus has nothing else to do:
+    about when that is, a timeline says,
     the next tile of the same layer is fetched while a tile is computed, from a far memory one tile earlier,
     results are copied out when the next tile has started, or before, if what it needs has no room beside them.
 
@@ -23,11 +25,12 @@ from dataclasses import dataclass, field
 
 from mlir import ir
 
-from htvm.backend.targets.soc import Accelerator, Route, Soc
+from htvm.backend.targets.soc import HOST, Accelerator, Dma, Soc
 from htvm.dialects import accel
 
 from ..analysis import activations, layout
 from ..analysis.tiling import WEIGHTS_AHEAD
+from ..analysis.timeline import Timeline
 from .items import (
     Chain,
     Copy,
@@ -48,9 +51,6 @@ from .items import (
     touched_by,
 )
 
-WEIGHTS_ON_THE_WAY = 32
-"""For how many of the next tasks with weights these come from a far memory, as far as there is room on their way."""
-
 
 @dataclass
 class Schedule:
@@ -59,7 +59,7 @@ class Schedule:
     traces: what they are so far, step by step. counts: how many commands each unit was given. rooms: the bytes that
     buffers and maps may take of each memory. ahead: the part of one that what is fetched ahead may fill; all, where
     none is given. unsent: what still has to be copied out, with the number of its item. brought: copies that were
-    given.
+    given. nearing: the first of the tasks with weights whose weights may still have to be brought from a far memory.
     """
 
     soc: Soc
@@ -74,6 +74,7 @@ class Schedule:
     counts: Counter[str] = field(default_factory=Counter[str])
     unsent: list[tuple[int, Task, Chain]] = field(default_factory=list[tuple[int, Task, Chain]])
     number: int = 0
+    nearing: int = 0
 
     def __post_init__(self) -> None:
         layers = [layer_of(item) for item in self.items]
@@ -101,6 +102,7 @@ class Schedule:
             for value in item.reads if isinstance(item, Task) else ():
                 self.readers.setdefault(value, []).append(number)
         self.reserved = reserved_bytes(self.items, self.first_of)
+        self.time = Timeline(self.soc)
 
     def run(self) -> list[Trace]:
         """Return all commands and waits, step by step.
@@ -141,6 +143,10 @@ class Schedule:
         self.fetch_ahead()
         self.wait_for_memory(item.reads, item.writes)
         self.hold(touched_by(item))
+        if self.soc.far_memories:
+            end = self.time.now + self.soc.engine(HOST).cycles(item.op, self.soc.cost_model)
+            self.bring_from_far(end)
+            self.time.work(max(end - self.time.now, 0))
         self.traces.append(Trace(item, [item]))
 
     def tile(self, task: Task) -> None:
@@ -173,6 +179,8 @@ class Schedule:
         if not task.tiling.group:
             self.load_ahead()
             self.bring_on_the_way(2)
+        if self.soc.far_memories:
+            self.bring_from_far(self.time.free_at[task.engine.name])
 
     # Copies
 
@@ -186,11 +194,26 @@ class Schedule:
             if task.tiling.blocking or not self.may_bring(number, chain):
                 break
             self.bring(number, task, chain)
-        for number, task, chain in self.weighted[start : start + WEIGHTS_ON_THE_WAY]:
+
+    def bring_from_far(self, until: int) -> None:
+        """Bring weights of tasks to come as near as the host's memory, in their order, while they have room there.
+
+        A copy is given if the one before is over at the cycle `until`. Where tiles of maps come and go on the same way,
+        only the weights that are needed next are brought.
+        """
+        start = bisect_left(self.weighted, self.number, key=lambda each: each[0])
+        self.nearing = max(self.nearing, start)
+        item = self.items[self.number]
+        is_shared = isinstance(item, Task) and any(len(chain) > 1 for chain in (*item.loads, *item.stores))
+        end = start + WEIGHTS_AHEAD + 1 if is_shared else len(self.weighted)
+        while self.nearing < min(end, len(self.weighted)):
+            number, task, chain = self.weighted[self.nearing]
             for copy in chain[:-1]:
-                if task.tiling.blocking or not self.may_bring(number, (copy,)):
+                is_late = copy not in self.brought and self.time.free_at[self.dma_of(copy).name] > until
+                if is_late or task.tiling.blocking or not self.may_bring(number, (copy,)):
                     return
                 self.bring(number, task, (copy,))
+            self.nearing += 1
 
     def may_bring(self, number: int, chain: Chain) -> bool:
         """Say whether what a task needs can be copied now, without a wait; if so its room is taken from now on."""
@@ -279,10 +302,13 @@ class Schedule:
             self.send_next()
 
     def copy(self, copy: Copy, number: int, layer: accel.Layer) -> None:
-        dma = self.soc.dma(Route(layout.memory_of(copy.reads.type), layout.memory_of(copy.writes.type)))
+        dma = self.dma_of(copy)
         reads, writes = activations_of([copy.reads]), activations_of([copy.writes])
         self.wait_for_memory(reads, writes, dma.name)
         self.give(copy, dma.name, reads, writes, number, layer)
+
+    def dma_of(self, copy: Copy) -> Dma:
+        return self.soc.dma(copy.route)
 
     # Waits
 
@@ -299,7 +325,15 @@ class Schedule:
         given = Given(unit, self.counts[unit], command, layer)
         self.counts[unit] += 1
         self.traces[-1].entries.append(given)
-        self.pending.append(Pending(given, reads, writes, item, extents or {}))
+        self.pending.append(Pending(given, reads, writes, item, extents or {}, self.timed(command, unit)))
+
+    def timed(self, command: Copy | Launch, unit: str) -> int:
+        """Return about when a command ends that is given now; 0 where nobody asks."""
+        if not self.soc.far_memories:
+            return 0
+        if isinstance(command, Launch):
+            return self.time.launch(unit, command.job)
+        return self.time.copy(command.route, 1, command.target.size_bytes)
 
     def wait_for_memory(
         self,
@@ -326,6 +360,7 @@ class Schedule:
     def wait(self, command: Pending) -> None:
         """Wait for a command; those that its unit was given before have ended with it."""
         given = command.given
+        self.time.wait(command.end)
         self.traces[-1].entries.append(Wait(given.unit, self.counts[given.unit] - 1 - given.place, given.layer))
         index = self.pending.index(command)
         self.pending[: index + 1] = [each for each in self.pending[:index] if each.unit != given.unit]
