@@ -42,6 +42,11 @@ bool isRange(Attribute value) {
   return ends && ends.size() == 2 && ends[0] <= ends[1];
 }
 
+bool isPair(Attribute value) {
+  auto numbers = dyn_cast<DenseI64ArrayAttr>(value);
+  return numbers && numbers.size() == 2;
+}
+
 bool isShape(Attribute value) {
   auto sizes = dyn_cast<DenseI64ArrayAttr>(value);
   return sizes && llvm::all_of(sizes.asArrayRef(), [](int64_t size) { return size >= 1; });
@@ -109,6 +114,7 @@ constexpr Rule ofOperations[] = {
     {"arena", "bytes by memory, integers of at least 0", isEach<isCount>},
     {"arena_room", "bytes by memory, integers of at least 0", isEach<isCount>},
     {"data_bytes", "an integer of at least 0", isCount},
+    {"effort", "an integer of at least 0", isCount},
     {"form", "#accel.form<..>", isForm},
     {"host_kernel", "the name of a kernel (a string)", isNameOfKernel},
     {"inexact", "#accel.inexact<..>", isInexact},
@@ -132,6 +138,7 @@ constexpr Rule ofOperations[] = {
     {"range", "array<i64> of the lowest and the highest integer", isRange},
     {"shape", "array<i64> of sizes of at least 1", isShape},
     {"tiling", "#accel.tiling<..>", isTiling},
+    {"trail", "array<i64> of the least distance in bytes, and what more is a multiple of", isPair},
     {"weights_memory", "the name of a memory (a string)", isName},
     // What version 0.1 wrote; dialects/modules.py makes #accel.options and #accel.inserted of it.
     {"constants", "bytes (an integer of at least 0) or a factor (f64 above 0)", isBudget},

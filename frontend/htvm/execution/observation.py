@@ -11,7 +11,7 @@ from mlir import ir
 from mlir.dialects import func, memref
 from unicorn import UC_HOOK_CODE
 
-from htvm.backend.c.step import Step
+from htvm.backend.c.step import Step, first_launch
 from htvm.backend.c.values import element_type, offset_of, size_bytes
 from htvm.backend.targets.jobs import Job, Layout
 from htvm.backend.targets.soc import HOST
@@ -66,10 +66,15 @@ def observed(
         numbers = {id(each): number for number, each in enumerate(_jobs(host.units.timeline))}
         events = _events(module)
         places = [place for place, event in enumerate(events) if isinstance(event.op, accel.LaunchOp)]
+        results = _results(events, places, steps)
+        makers = dict(zip(results, steps, strict=True))
         for job, made in ended:
             place = places[numbers[id(job)]]
             if makes_output(events[place].op) and not _is_scratch(events[place].op):
-                found.append(_tile(events, place, steps[job.step], made))
+                to, indices = _destination(events, place)
+                running = steps[job.step]  # of a group of layers, tiles are also given in the steps of others
+                step = running if results[job.step] == _root(to) else makers.get(_root(to), running)
+                found.append(Observation(step, _made(events[place].op, made), _origin(to, indices)))
     return sorted(found, key=lambda each: each.step.number)
 
 
@@ -119,19 +124,27 @@ def _is_scratch(launch: ir.OpView) -> bool:
     return launch.out.type.rank == 1
 
 
-def _tile(events: Sequence[_Event], place: int, step: Step, made: bytes) -> Observation:
-    """Return what a job has made: a part of the buffer that it writes, or of that to which a copy takes it.
+def _results(events: Sequence[_Event], places: Sequence[int], steps: Sequence[Step]) -> list[ir.Value]:
+    """Return the buffer or argument that the result of each step is in. places: of the launches among the events."""
+    first: dict[ir.Operation, int] = {}
+    for place in places:
+        first.setdefault(events[place].op.operation, place)
+    return [
+        _root(_destination(events, first[first_launch(step.layer).operation])[0])
+        if isinstance(step.layer, accel.StepOp)
+        else _root(step.output)
+        for step in steps
+    ]
 
-    place: of the job's launch among the events.
-    """
-    launch = events[place].op
+
+def _made(launch: ir.OpView, made: bytes) -> np.ndarray:
+    """Return what a job has made, with the axes of what it writes."""
     assert isinstance(launch, accel.LaunchOp), launch.operation.name
     job = Job.of(launch.job)
     array = np.frombuffer(made, np.dtype(element_type(launch.out).numpy).newbyteorder("<"))
     if job.layout == Layout.NHWC:
         array = array.reshape(*job.out_size, job.outputs).transpose(2, 0, 1)
-    shape = launch.out.type.shape
-    return Observation(step, array.reshape(shape), _origin(*_destination(events, place)))
+    return array.reshape(launch.out.type.shape)
 
 
 def _destination(events: Sequence[_Event], place: int) -> tuple[ir.Value, Mapping[ir.Value, int]]:

@@ -59,7 +59,10 @@ class Point:
 
 @dataclass(frozen=True)
 class MemoryFront:
-    """The program as it is asked for, then others, each with less RAM than the one before and more cycles."""
+    """The program as it is asked for, then others, each with less RAM than the one before.
+
+    Of the others each takes more cycles than the one before.
+    """
 
     memory: str
     points: tuple[Point, ...]
