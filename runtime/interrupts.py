@@ -66,10 +66,15 @@ def end_on_signals(name: str) -> None:
 
     A signal that whoever started the process has it ignore stays ignored. Call it from the main thread.
     """
-    for number in SIGNALS:
-        if signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, _guard.on_signal)
-    _guard.start(name)
+    # A signal between the handler and the thread that it wakes would wait for ever.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        for number in SIGNALS:
+            if signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, _guard.on_signal)
+        _guard.start(name)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def ends_on_signals() -> bool:
