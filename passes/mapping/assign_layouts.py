@@ -139,13 +139,13 @@ def set_layout(values: list[ir.Value], given: Mapping[ir.Value, Layout]) -> None
     fixed = [given[value] for value in values if value in given]
     is_plain = any(must_be_row_major(value) for value in free) or (bool(fixed) and fixed[0] != Layout.NHWC)
     for value in values:
-        if not activations.is_argument(value):
-            plain = given[value] != Layout.NHWC if value in given else is_plain
-            tensor_type = ir.RankedTensorType(value.type)
-            if given.get(value) == Layout.BLOCKED:
-                value.set_type(blocked_layout.in_blocks(tensor_type, block_read(value)))
-                continue
-            value.set_type(layout.with_axes(tensor_type, range(tensor_type.rank) if plain else layout.NHWC))
+        wanted = given.get(value, Layout.NCHW if is_plain else Layout.NHWC)
+        if activations.is_argument(value):
+            continue
+        if wanted == Layout.BLOCKED:
+            value.set_type(blocked_layout.in_blocks(ir.RankedTensorType(value.type), block_read(value)))
+        else:
+            recomputation.set_layout(value, wanted)
 
 
 def block_read(value: ir.Value) -> int:

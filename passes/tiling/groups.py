@@ -17,7 +17,7 @@ from htvm.backend.targets.soc import Soc
 from htvm.dialects import accel
 
 from ..analysis.interleaving import Role, TileWork, Transfer, interleaved
-from .items import Copy, Fetch, Item, Task
+from .items import Copy, Fetch, Item, Task, group_of
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Touch:
 def in_order(items: Sequence[Item], soc: Soc) -> list[Item]:
     """Return items with the tiles of each group, and what is brought for them, as early as units can begin them."""
     found: list[Item] = []
-    for number, run in groupby(items, lambda item: item.tiling.group if isinstance(item, Task) else 0):
+    for number, run in groupby(items, group_of):
         if not number:
             found += run
             continue

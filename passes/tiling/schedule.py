@@ -179,8 +179,7 @@ class Schedule:
         if not task.tiling.group:
             self.load_ahead()
             self.bring_on_the_way(2)
-        if self.soc.far_memories:
-            self.bring_from_far(self.time.free_at[task.engine.name])
+        self.bring_from_far(self.time.free_at[task.engine.name])
 
     # Copies
 
@@ -194,8 +193,7 @@ class Schedule:
             if task.tiling.blocking or not self.may_bring(number, chain):
                 break
             self.bring(number, task, chain)
-        if self.soc.far_memories:
-            self.bring_from_far(self.time.now)
+        self.bring_from_far(self.time.now)
 
     def bring_from_far(self, until: int) -> None:
         """Bring weights of tasks to come as near as the host's memory, in their order, while they have room there.
@@ -203,6 +201,8 @@ class Schedule:
         A copy is given if the one before is over at the cycle `until`. Where tiles of maps come and go on the same way,
         only the weights that are needed next are brought.
         """
+        if not self.soc.far_memories:
+            return
         start = bisect_left(self.weighted, self.number, key=lambda each: each[0])
         self.nearing = max(self.nearing, start)
         item = self.items[self.number]
@@ -335,7 +335,7 @@ class Schedule:
             return 0
         if isinstance(command, Launch):
             return self.time.launch(unit, command.job)
-        return self.time.copy(command.route, 1, command.target.size_bytes)
+        return self.time.copy(command.route, 1, command.runs.count * command.runs.bytes)
 
     def wait_for_memory(
         self,

@@ -66,10 +66,6 @@ class View:
         kind = ir.MemRefType(self.source.type)
         return kind if self.form is None and self.shape is None else strided(kind, self.axes, self.first)
 
-    @property
-    def size_bytes(self) -> int:
-        return prod(self.axes.shape) * layout.element_bytes(self.source.type)
-
     def make(self) -> ir.Value:
         """Make it at the insertion point."""
         value = self.source

@@ -42,6 +42,25 @@ def test_a_signal_ends_a_command_and_leaves_nothing(
     assert not ending.problems, str(ending)
 
 
+BETWEEN = """
+import os, signal
+from htvm.runtime import interrupts
+
+start = interrupts._guard.start
+def signalled(name):
+    os.kill(os.getpid(), signal.SIGINT)
+    start(name)
+interrupts._guard.start = signalled
+interrupts.end_on_signals("command")
+"""
+
+
+def test_a_signal_while_handlers_change_hands_ends_the_process() -> None:
+    """Between Python's handler and the thread that it wakes nobody would end it."""
+    done = subprocess.run([sys.executable, "-c", BETWEEN], capture_output=True, text=True, timeout=30)
+    assert (done.stderr, done.returncode) == ("command: interrupted\n", 128 + signal.SIGINT)
+
+
 LIBRARY = """
 import os, signal, sys, threading
 from pathlib import Path

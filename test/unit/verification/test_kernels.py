@@ -168,6 +168,15 @@ def test_a_cost_is_fitted() -> None:
     assert str(cost) == "cost=lambda layer: 3 * layer.macs + 20 * layer.outputs,"
 
 
+def test_terms_that_are_the_same_for_all_layers_are_one_in_the_cost() -> None:
+    names = "layer.macs", "layer.batch * layer.pixels", "layer.batch"
+    measured = [
+        Measured("", macs, 3 * macs + 20, 0, "", 100, 0, 80, 0, dict(zip(names, (macs, 1, 1))))
+        for macs in (10, 90, 400)
+    ]
+    assert str(fit(measured)) == "cost=lambda layer: 3 * layer.macs + 20 * layer.batch * layer.pixels,"
+
+
 @pytest.mark.parametrize(
     ("name", "shapes"),
     [
