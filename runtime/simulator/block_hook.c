@@ -37,7 +37,7 @@ struct block {
   uint8_t condition, rs1, rs2; /* of BRANCHES_TO_NEXT: funct3 and the registers compared */
   int32_t step;                /* that starts here, or -1 */
   uint32_t terms;
-  const struct term *term;
+  const struct term *term; /* by `when`, in ascending order */
 };
 
 struct account {
@@ -59,6 +59,7 @@ struct counter {
   uint64_t max_cycles;   /* of the run; no block is entered after more */
   uint64_t other_cycles; /* of all accounts but the one that is charged */
   uint32_t carry;        /* 0: entered by a jump */
+  uint32_t next_term;    /* of the current block: those before it are added */
   uint8_t settled, taken, tail_misaligned;
   int32_t status;
 };
@@ -108,7 +109,7 @@ static void add_term(struct counter *counter, void *machine, const struct term *
 }
 
 static void add_terms(struct counter *counter, void *machine, const struct block *block, uint32_t when) {
-  for (uint32_t k = 0; k < block->terms; ++k)
+  for (uint32_t k = 0; k < block->terms && block->term[k].when <= when; ++k)
     if (block->term[k].when == when) add_term(counter, machine, &block->term[k]);
 }
 
@@ -189,11 +190,19 @@ void htvm_enter_block(void *machine, uint64_t address64, uint32_t size, struct c
   counter->current = block;
   counter->settled = 0;
   counter->tail_misaligned = 0;
+  counter->next_term = 0;
   add_terms(counter, machine, block, AT_ENTRY);
 }
 
-/* Unicorn's code hook, on instructions whose registers can be read neither before nor after their block. */
+/* Unicorn's code hook, from the first to the last instruction of a block whose registers can be read neither before nor
+ * after it: also on those between that have no term. Where hooks of two blocks overlap, a term is added by the first. */
 void htvm_before_instruction(void *machine, uint64_t address, uint32_t size, struct counter *counter) {
   (void)size;
-  if (counter->current && !counter->settled) add_terms(counter, machine, counter->current, (uint32_t)address);
+  const struct block *block = counter->current;
+  if (!block || counter->settled) return;
+  for (; counter->next_term < block->terms; ++counter->next_term) {
+    const struct term *term = &block->term[counter->next_term];
+    if (term->when > (uint32_t)address) return;
+    if (term->when == (uint32_t)address) add_term(counter, machine, term);
+  }
 }

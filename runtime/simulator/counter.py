@@ -91,6 +91,7 @@ class CounterRecord(ctypes.Structure):
         ("max_cycles", ctypes.c_uint64),
         ("other_cycles", ctypes.c_uint64),
         ("carry", ctypes.c_uint32),
+        ("next_term", ctypes.c_uint32),
         ("settled", ctypes.c_uint8),
         ("taken", ctypes.c_uint8),
         ("tail_misaligned", ctypes.c_uint8),
@@ -108,7 +109,7 @@ class Counter:
         self.machine, self.code_base, self.code, self.done = machine, code_base, code, done
         self.step_at = {address: number for number, address in enumerate(steps)}
         self.watched: set[int] = set()  # addresses with a code hook
-        self.unwatched: dict[int, tuple[int, int]] = {}  # addresses that need one: the block they are in
+        self.unwatched: dict[tuple[int, int], list[int]] = {}  # ascending addresses that need one, by block
         self.problem: Exception | None = None
         self.carries: list[InFlight | None] = [None]
         self.carry_number: dict[InFlight, int] = {}
@@ -150,11 +151,12 @@ class Counter:
             raise problem
         if self.record.status != PAUSED:
             return False
-        for address, (first, end) in self.unwatched.items():
+        for block, addresses in self.unwatched.items():
+            # One hook for all: Unicorn goes through the list of hooks at each instruction that has any.
             function = ctypes.cast(self.library.htvm_before_instruction, ctypes.c_void_p)
-            self.add_hook(UC_HOOK_CODE, function, address, address)
-            self.machine.ctl_remove_cache(first, end)
-        self.watched.update(self.unwatched)
+            self.add_hook(UC_HOOK_CODE, function, addresses[0], addresses[-1])
+            self.machine.ctl_remove_cache(*block)
+            self.watched.update(addresses)
         self.unwatched.clear()
         self.record.status = RUNNING
         return True
@@ -237,9 +239,9 @@ class Counter:
         if address == self.done:
             block = block._replace(instructions=0, terms=())
         record = self.keep(address, size, carry, block)
-        for term in block.terms:
-            if term.when > AT_EXIT and term.when not in self.watched:
-                self.unwatched[term.when] = (address, address + size)
+        addresses = [term.when for term in block.terms if term.when > AT_EXIT and term.when not in self.watched]
+        if addresses:
+            self.unwatched[address, address + size] = sorted(addresses)
         return None if self.unwatched else ctypes.addressof(record)
 
     def instructions(self, address: int, size: int) -> list[Instruction]:
@@ -260,7 +262,7 @@ class Counter:
 
     def keep(self, address: int, size: int, carry: int, block: Block) -> BlockRecord:
         """Write a block where C finds it."""
-        terms = (TermRecord * len(block.terms))(*map(term_record, block.terms))
+        terms = (TermRecord * len(block.terms))(*map(term_record, sorted(block.terms, key=lambda term: term.when)))
         place = (address - self.code_base) // 2
         record = BlockRecord(
             next=self.table[place],

@@ -85,6 +85,42 @@ def test_a_step_is_charged_until_the_next_one_starts(build):
     assert execution.cycles == execution.start_up.cycles + sum(s.cycles for s in execution.steps)
 
 
+LOADS = """
+    test:
+      la t0, pointers
+      la a1, words + {offset}
+      li a0, 2
+      j middle
+    whole:
+      lw a1, 8(t0)
+      lw t1, 0(t0)
+      nop
+      lw t2, 0(t1)
+    middle:
+      lw t1, 4(t0)
+      nop
+      lw t2, 0(t1)
+      nop
+      lw t2, 0(a1)
+      li t1, 0
+      li a1, 0
+      addi a0, a0, -1
+      bnez a0, whole
+      ret
+    .data
+    .balign 4
+    words: .space 8
+    pointers: .word words + {offset}, words + {offset}, words + {offset}
+"""
+
+
+def test_an_access_is_charged_once_by_blocks_that_overlap(build):
+    """The block `middle` is watched for its first load, then `whole` for those around it as well."""
+    aligned, misaligned = (build(LOADS.format(offset=offset)).run() for offset in (0, 1))
+    assert misaligned.instructions == aligned.instructions
+    assert misaligned.cycles - aligned.cycles == 2 + 3  # one for each load of `middle`, then of `whole`
+
+
 def test_a_missing_step_is_named(build):
     with pytest.raises(SimulationError, match="program.elf: has htvm_step_2, but no htvm_step_1"):
         build("htvm_step_0: ret\nhtvm_step_2: ret\n", ("htvm_step_0", "htvm_step_2"))
