@@ -99,7 +99,7 @@ class Element:
     @property
     def own(self) -> type[registry.Pass] | None:
         """The class of a pass that is not one of MLIR's."""
-        return registry.passes().get(self.name)
+        return registry.find(self.name)
 
 
 Observer = Callable[[Moment, Element, ir.Operation], None]
@@ -215,7 +215,6 @@ def _split(pipeline: str) -> Iterator[tuple[str, str]]:
 
 def _instance(own: type[registry.Pass], options: str, target: Soc | None) -> registry.Pass:
     """Make a pass from its class: `target` comes from the caller, the other fields from the options in braces."""
-    kinds = typing.get_type_hints(own)
     fields = {field.name: field for field in dataclasses.fields(own)}
     values: dict[str, Any] = {}
     if "target" in fields:
@@ -232,7 +231,7 @@ def _instance(own: type[registry.Pass], options: str, target: Soc | None) -> reg
         if key not in fields or key == "target":
             known = ", ".join(name for name in fields if name != "target") or "none"
             raise PipelineError(f"pass '{own.name}' has no option '{key}'; it has: {known}")
-        values[key] = _value(own.name, key, value, kinds[key])
+        values[key] = _value(own.name, key, value, typing.get_type_hints(own)[key])
     missing = [name for name, field in fields.items() if name not in values and field.default is dataclasses.MISSING]
     if missing:
         raise PipelineError(f"pass '{own.name}' needs the option '{missing[0]}'")
@@ -265,7 +264,7 @@ def _add_upstream(manager: PassManager, element: Element, context: ir.Context) -
 
 def _unknown(element: Element, said: str) -> str:
     """Say that something is no pass, and what there is."""
-    inside = next((name for name in re.findall(r"[\w.-]+", element.options) if name in registry.passes()), None)
+    inside = next((name for name in re.findall(r"[\w.-]+", element.options) if registry.find(name)), None)
     if inside is not None:
         return f"'{element}': '{inside}' is a pass on a module: write it by itself, or in builtin.module(..)"
     known = ", ".join([*registry.passes(), *PHASES])

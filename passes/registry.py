@@ -31,6 +31,8 @@ from .analysis.stages import STAGES
 PHASE_FOLDERS = ("tosa", "imported", "integer", "mapping", "tiling", "planning", "verification")
 """The folders of passes, in the order of the pipeline."""
 
+HERE = Path(__file__).parent
+
 ENTRY_POINT_GROUP = "htvm.passes"
 
 OPTION_TYPES = (bool, int, float, str, Path, Enum)
@@ -68,15 +70,21 @@ _files: dict[str, Path] = {}
 @cache
 def own_passes() -> dict[str, type[Pass]]:
     """Return htvm's own passes by name, in alphabetical order. The file of `tile-buffers` is `tile_buffers.py`."""
-    found: dict[str, type[Pass]] = {}
+    files = (module.name for phase in PHASE_FOLDERS for module in pkgutil.iter_modules([str(HERE / phase)]))
+    found = {name: own_pass(name) for name in sorted(each.replace("_", "-") for each in files)}
+    return {name: own for name, own in found.items() if own}
+
+
+@cache
+def own_pass(name: str) -> type[Pass] | None:
+    """Return htvm's own pass of a name, without importing the others; None if there is none."""
+    file = name.replace("-", "_")
     for phase in PHASE_FOLDERS:
-        for module in pkgutil.iter_modules([str(Path(__file__).parent / phase)]):
-            contents = vars(importlib.import_module(f"{__package__}.{phase}.{module.name}"))
-            name = module.name.replace("_", "-")
-            own = [item for item in contents.values() if isinstance(item, type) and getattr(item, "name", None) == name]
-            if own:
-                found[name] = own[0]
-    return dict(sorted(found.items()))
+        if (HERE / phase / f"{file}.py").is_file():
+            contents = vars(importlib.import_module(f"{__package__}.{phase}.{file}"))
+            own = (item for item in contents.values() if isinstance(item, type) and getattr(item, "name", None) == name)
+            return next(own, None)
+    return None
 
 
 @cache
@@ -97,6 +105,11 @@ def installed_passes() -> dict[str, type[Pass]]:
             )
         found[item.name] = item
     return found
+
+
+def find(name: str) -> type[Pass] | None:
+    """Return the pass of a name, None if there is none. Raises PluginError as `passes` does."""
+    return _loaded.get(name) or own_pass(name) or installed_passes().get(name)
 
 
 def passes() -> dict[str, type[Pass]]:

@@ -16,7 +16,7 @@ from pathlib import Path
 MODELS = Path(__file__).parents[2] / "test" / "inputs" / "models" / "mlperf_tiny"
 NETWORKS = ("resnet8", "ds_cnn", "mobilenet_v1", "toyadmos")
 LIMIT_SECONDS = 3.0
-HTVM = [sys.executable, "-c", "import sys; from htvm.commands.htvm import main; sys.exit(main())"]
+HTVM = [sys.executable, "-c", "import sys; from htvm.commands.entry_points import htvm; sys.exit(htvm())"]
 
 
 def main() -> int:

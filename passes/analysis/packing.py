@@ -62,7 +62,8 @@ class Packing:
 def pack(items: Sequence[Item], trails: Trails, limit: float = SOLVER_LIMIT, enough: int = 0) -> Packing:
     """Return the best packing that was found. Offsets are sums of sizes, so they keep any common alignment.
 
-    enough: units that are there for the taking; of very many items no better packing is looked for, if they fit these.
+    limit: what the solver may spend; if it is 0, better orders are looked for in its place. enough: units that are
+    there for the taking; of very many items no better packing is looked for, if they fit these.
     """
     bound = max((load for _, load in loads(items, trails)), default=0)
     offsets = min((_greedy(items, trails, order) for order in _orders(items)), key=lambda o: _peak(items, o))
@@ -70,9 +71,9 @@ def pack(items: Sequence[Item], trails: Trails, limit: float = SOLVER_LIMIT, eno
     is_enough = len(items) > MOST_SOLVED and packing.peak <= enough
     if packing.is_optimal or is_enough:
         return packing
-    if len(items) > MANY and (packing := _reordered(items, trails, packing)).is_optimal:
-        return packing
-    return _solve(items, trails, packing, limit)
+    if len(items) > MANY or not limit:
+        packing = _reordered(items, trails, packing)
+    return packing if packing.is_optimal or not limit else _solve(items, trails, packing, limit)
 
 
 def fits(items: Sequence[Item], size: int) -> bool:

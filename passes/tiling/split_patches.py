@@ -138,7 +138,7 @@ class SplitPatches:
             tried = module.clone()
             copied = list(accel.functions(tried))[number]
             split(copied, [list(activations.layers(copied))[place]], count)
-            found[count] = pack(*arena(copied, self.target)).peak
+            found[count] = pack(*arena(copied, self.target), limit=0).peak
             if found[count] <= others:
                 break
         best = min(found, key=lambda count: found[count])

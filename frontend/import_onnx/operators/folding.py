@@ -7,7 +7,6 @@ from typing import Protocol, cast
 
 import numpy as np
 import onnx
-from onnx.reference import ReferenceEvaluator
 
 from htvm.import_onnx.errors import Problem
 from htvm.import_onnx.node import Node
@@ -116,6 +115,8 @@ class _Evaluator(Protocol):
 
 def _evaluated(node: Node, arrays: list[np.ndarray | None]) -> list[np.ndarray]:
     """Return what onnx's own implementation computes of arrays."""
+    from onnx.reference import ReferenceEvaluator  # slow to load, and seldom needed
+
     proto = onnx.NodeProto()
     proto.CopyFrom(node.proto)
     names = [f"x{index}" if array is not None else "" for index, array in enumerate(arrays)]

@@ -94,9 +94,23 @@ def test_the_solver_is_not_loaded_where_greedy_meets_the_bound(monkeypatch: pyte
     assert pack(chain, {}).peak == 32768
 
 
+@pytest.mark.parametrize(("seed", "peak", "bound"), [(1, 88, 88), (15, 100, 100), (58, 87, 83)])
+def test_without_a_limit_other_orders_are_tried(
+    monkeypatch: pytest.MonkeyPatch, seed: int, peak: int, bound: int
+) -> None:
+    items, trails = random_problem(seed, count=12, largest=50)
+    monkeypatch.setattr(packing, "_solve", lambda _items, _trails, seed, _limit: seed)
+    greedy = pack(items, trails)
+    monkeypatch.setattr(packing, "_solve", None)
+    found = pack(items, trails, limit=0)
+    assert is_valid(items, trails, found.offsets)
+    assert (found.peak, found.lower_bound) == (peak, bound)
+    assert found.peak < greedy.peak
+
+
 def test_a_search_cut_short_tells_the_gap() -> None:
     problems = [random_problem(seed, count=60, largest=1000) for seed in range(20)]
-    found = [pack(items, trails, limit=0.0) for items, trails in problems]
+    found = [pack(items, trails, limit=1e-9) for items, trails in problems]
     assert not all(each.is_optimal for each in found)
     for (items, trails), each in zip(problems, found, strict=True):
         assert is_valid(items, trails, each.offsets)
