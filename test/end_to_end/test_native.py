@@ -1,13 +1,16 @@
 """The same C on the machine at hand, with the sanitizers looking on: no undefined behaviour, no stray access."""
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
+import host_modes
 import models
 import numpy as np
 import pytest
 from machine import machine
 
+import htvm
 from htvm.backend.c import write_project
 from htvm.project import Project
 
@@ -60,14 +63,32 @@ def runner(project: Project) -> str:
 SLOW = {*models.ALIKE, "htvm/mobilenet_v2_digital", "mlperf_tiny/ds_cnn_matmul", "mlperf_tiny/mobilenet_v1"}
 
 
+WHOLE = [name for name in models.NAMES if not name.startswith("layers/")]
+OTHER_MODES = ("constants 2.4x", "objective memory", host_modes.PATCHES)
+
+
 @pytest.mark.parametrize("name", models.parameters(slow=SLOW))
 def test_native_build_is_clean_and_computes_the_golden(name: str, tmp_path: Path) -> None:
     """Warnings about data flow need -O1, with which the compiler takes three times as long: a few networks have it."""
-    project = models.compiled(name).project
-    write_project({**project.files, "main.c": runner(project)}, tmp_path / "project")
-    executable = tmp_path / "network"
-    sources = [str(path) for path in (tmp_path / "project").glob("*.c")]
-    level = "-O1" if name in models.NETWORKS else "-O0"
+    check(models.compiled(name).project, name, "-O1" if name in models.NETWORKS else "-O0", tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", WHOLE)
+@pytest.mark.parametrize("mode", OTHER_MODES)
+def test_networks_in_other_modes_are_clean_and_compute_the_golden(name: str, mode: str, tmp_path: Path) -> None:
+    """Winograd within a larger budget, outputs over inputs where memory counts, and the first layers in patches."""
+    options = replace(host_modes.MODES[mode], input_types=models.input_types(name), memory={"ram": 4 << 20})
+    way = htvm.Pipeline(models.path(name), options=options)
+    compiled = host_modes.split(way, 5, 3) if mode == host_modes.PATCHES else way.compiled()
+    check(compiled.project, name, "-O0", tmp_path)
+
+
+def check(project: Project, name: str, level: str, folder: Path) -> None:
+    """Build a network at an optimisation level, run it with the inputs of a golden, and compare."""
+    write_project({**project.files, "main.c": runner(project)}, folder / "project")
+    executable = folder / "network"
+    sources = [str(path) for path in (folder / "project").glob("*.c")]
     built = subprocess.run(
         [CC, *FLAGS, level, *machine().sanitizers(CC), *sources, "-o", str(executable)], capture_output=True, text=True
     )

@@ -2,6 +2,7 @@
 // RUN: sed 's/^func.func/module attributes {accel.options = #accel.options<constants = 2.1 : f64>} { func.func/; s/^}$/} }/' %s | htvm-opt - -p choose-kernels --target=rv32 --split-input-file | FileCheck %s --check-prefix=FAST
 // RUN: htvm-opt %s -p 'choose-kernels{most-data=2.1}' --target=rv32 --split-input-file | FileCheck %s --check-prefix=FAST
 // RUN: htvm-opt %s -p 'choose-kernels{most-data=9}' --target=rv32 --split-input-file | FileCheck %s --check-prefix=LARGE
+// RUN: htvm-opt %s -p choose-kernels --target=diana --split-input-file | FileCheck %s --check-prefix=LEAN
 
 #nhwc = affine_map<(n, c, h, w) -> (n, h, w, c)>
 
@@ -83,9 +84,14 @@ func.func @convolution_3x3(%x: tensor<1x16x32x32xi8, #nhwc>) -> tensor<1x16x32x3
 
 #nhwc = affine_map<(n, c, h, w) -> (n, h, w, c)>
 
-// Beside a layer with many weights, the one that gains most by a byte has its weights transformed, and no other.
+// Beside a layer with many weights, the one that gains most by a byte has its weights transformed, and no other. A
+// target with accelerators keeps its memory for them.
 // CHECK-LABEL: @budget_goes_where_it_gains_most
+// LEAN-LABEL: @budget_goes_where_it_gains_most
 func.func @budget_goes_where_it_gains_most(%x: tensor<1x16x32x32xi8, #nhwc>, %z: tensor<1x64x8x8xi8, #nhwc>) -> (tensor<1x16x32x32xi8, #nhwc>, tensor<1x64x8x8xi8, #nhwc>) {
+  // LEAN: kernel = #accel.kernel<packed>
+  // LEAN-NOT: winograd
+  // LEAN: return
   // CHECK: kernel = #accel.kernel<winograd>
   // CHECK: kernel = #accel.kernel<packed>
   %w = arith.constant dense<20> : tensor<16x16x3x3xi8>

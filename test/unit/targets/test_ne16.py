@@ -289,3 +289,17 @@ def test_traces_enter_states_when_the_model_does() -> None:
         found = timing.phases(recorded.job)
         assert spent == {n: found[phase] for n, phase in enumerate(PHASES)}
         assert starts[0, 1] == timing.START_CYCLES
+
+
+def test_an_input_is_read_again_for_each_block_of_channels() -> None:
+    """Why no output may lie over its input: of a job of 40 channels, all tiles of 32 come before those of the others."""
+    accesses = columns()["accesses"]
+    (number,) = (each for each in set(accesses[:, 0].tolist()) if Recorded(each).job.outputs.count > 1)
+    recorded = Recorded(number)
+    _, x, y, *_ = recorded.words
+    of_job = accesses[accesses[:, 0] == number]
+    order = [(bool(is_write), address - (y if is_write else x)) for _, _, is_write, address in of_job.tolist()]
+    first_reads = [place for place, each in enumerate(order) if each == (False, 0)]
+    writes = {offset: place for place, (is_write, offset) in enumerate(order) if is_write}
+    assert len(writes) == 2 * 2 * 9 and len(first_reads) == 2  # tiles of 9 pixels, in two blocks
+    assert first_reads[0] < writes[0] < writes[9 * 40] < first_reads[1] < writes[32]
