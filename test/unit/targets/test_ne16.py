@@ -292,7 +292,7 @@ def test_traces_enter_states_when_the_model_does() -> None:
 
 
 def test_an_input_is_read_again_for_each_block_of_channels() -> None:
-    """Why no output may lie over its input: of a job of 40 channels, all tiles of 32 come before those of the others."""
+    """Why no output may lie over its input: all tiles of 32 of a job's 40 channels come before those of the other 8."""
     accesses = columns()["accesses"]
     (number,) = (each for each in set(accesses[:, 0].tolist()) if Recorded(each).job.outputs.count > 1)
     recorded = Recorded(number)
