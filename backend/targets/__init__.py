@@ -58,7 +58,7 @@ def load_file(path: Path) -> Soc:
 def checked(found: object, where: str) -> Soc:
     """Return `found` if it is a Soc that passes validation."""
     if not isinstance(found, Soc):
-        raise ValueError(f"{where} must give a htvm.backend.targets.soc.Soc as SOC, got {type(found).__name__}")
+        raise ValueError(f"{where}: SOC: found {type(found).__name__}, wanted a htvm.backend.targets.soc.Soc")
     if problems := validate(found):
-        raise ValueError(f"{where} describes no machine:" + "".join(f"\n  {each}" for each in problems))
+        raise ValueError("\n".join(f"{where}: {each}" for each in problems))
     return found

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import reprlib
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import fields
-from types import UnionType
+from itertools import pairwise
+from types import FunctionType, UnionType
 from typing import Any, Union, cast, get_args, get_origin, get_type_hints
 
 from htvm.backend.targets.jobs import MOST_OWN
+from htvm.backend.targets.registers import SIZE_BYTES
 from htvm.backend.targets.soc import (
     Accelerator,
     CostModel,
@@ -23,6 +26,7 @@ from htvm.backend.targets.soc import (
     Price,
     Route,
     Soc,
+    is_driven,
     keeps_sums,
     operands,
 )
@@ -37,13 +41,22 @@ ACCELERATOR_FACTS: Mapping[str, Any] = {**FACTS, "base": int, "output_step": int
 LEAST = {"clock_hz": 1, "size_bytes": 1, "queue_depth": 1, "limit_bytes": 1, "row_bytes": 1, "output_step": 1}
 """What numbers must be at least; others 0."""
 
+ELEMENTS = re.compile(r"u?i\d+")
+"""Element types, as MLIR prints them."""
+
+C_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+"""Names that the C has in macros: of engines, memories and transfer engines."""
+
+ADDRESSES = 1 << 32
+"""The host's addresses have 32 bits."""
+
 
 def validate(soc: Soc) -> list[str]:
     """Return what is wrong with a Soc, each as "what: found X, wanted Y"; nothing if passes can use it."""
     if wrong := list(_of_types(soc)):
         return wrong
     wrong = list(_of_names(soc))
-    return [*(wrong or _of_routes(soc)), *_of_addresses(soc)]
+    return [*(wrong or list(_of_reach(soc)) or _of_routes(soc)), *_of_addresses(soc)]
 
 
 def _of_types(soc: Soc) -> Iterator[str]:
@@ -64,6 +77,9 @@ def _of_types(soc: Soc) -> Iterator[str]:
 
 def _of_part(where: str, part: object, wanted: type) -> Iterator[str]:
     """Say what a part of a Soc is or lacks. Engines and cost models may be of any class that has the members."""
+    if isinstance(part, type):
+        yield f"{where}: found the class {part.__name__}, wanted an object, such as {part.__name__}(..)"
+        return
     if wanted in (Memory, Dma):
         if not isinstance(part, wanted):
             yield f"{where}: found {_kind(part)}, wanted a soc.{wanted.__name__}"
@@ -74,14 +90,16 @@ def _of_part(where: str, part: object, wanted: type) -> Iterator[str]:
             for number, route in enumerate(part.routes):
                 yield from _of_route(f"{where}.routes[{number}].", route)
         return
-    needed = set(_members(wanted))
+    protocols = [wanted]
     if wanted is Engine and any(hasattr(part, name) for name in _members(Accelerator)):
-        needed, wanted = {*needed, *_members(Accelerator)}, Accelerator
-        if keeps_sums(part):
-            needed |= {*_members(KeepsSums)}
+        wanted = Accelerator
+        protocols += [Accelerator, *([KeepsSums] if keeps_sums(part) else [])]
+    needed = {name for protocol in protocols for name in _members(protocol)}
     if missing := sorted(name for name in needed if not hasattr(part, name)):
         yield f"{where}: found {_kind(part)} without {', '.join(missing)}, wanted all members of soc.{wanted.__name__}"
         return
+    for name, method in {name: each for protocol in protocols for name, each in _methods(protocol)}.items():
+        yield from _of_method(f"{where}.{name}", getattr(part, name), method)
     facts = dict(ACCELERATOR_FACTS if wanted is Accelerator else FACTS)
     if wanted is Accelerator and keeps_sums(part):
         facts["input_step"] = int
@@ -93,8 +111,25 @@ def _of_part(where: str, part: object, wanted: type) -> Iterator[str]:
                 yield f"{where}.{role}: found {_kind(operand)}, wanted a soc.Operand"
             elif not operand.elements or not operand.layouts:
                 yield f"{where}.{role}: found no element type or no layout, wanted one of each at least"
+            elif wrong := list(_of_fields(f"{where}.{role}.", operand)):
+                yield from wrong
             else:
-                yield from _of_fields(f"{where}.{role}.", operand)
+                for each in operand.elements:
+                    if not ELEMENTS.fullmatch(each):
+                        yield f"{where}.{role}.elements: found '{each}', wanted one that MLIR prints, such as i8, ui8"
+
+
+def _of_method(where: str, method: object, wanted: FunctionType) -> Iterator[str]:
+    """Say whether a member can be called as the method of a protocol is."""
+    names = list(inspect.signature(wanted).parameters)[1:]
+    if not callable(method):
+        yield f"{where}: found {_kind(method)}, wanted a method ({', '.join(names)})"
+        return
+    signature = inspect.signature(method)
+    try:
+        signature.bind(*names)
+    except TypeError:
+        yield f"{where}: found a method ({', '.join(signature.parameters)}), wanted one of ({', '.join(names)})"
 
 
 def _of_route(where: str, route: Route) -> Iterator[str]:
@@ -144,12 +179,14 @@ def _is(value: object, hint: Any) -> bool:
 
 
 def _of_names(soc: Soc) -> Iterator[str]:
-    """Say which names are there twice, and which name nothing."""
+    """Say which names are there twice, which name nothing, and which the C cannot have."""
     for field in PARTS:
         counts = Counter(part.name for part in getattr(soc, field))
         for name, count in counts.items():
             if count > 1:
                 yield f"{field}: found '{name}' {count} times, wanted each name once"
+            if field != "cost_models" and not C_NAME.fullmatch(name):
+                yield f"{field}: found the name '{name}', wanted letters, digits and _, as names of C"
     named = {"program_memory": soc.program_memory, "arena_memory": soc.arena_memory}
     if soc.constant_memory is not None:
         named["constant_memory"] = soc.constant_memory
@@ -167,8 +204,25 @@ def _of_names(soc: Soc) -> Iterator[str]:
     for engine in soc.accelerators:
         if len(engine.job_fields) > MOST_OWN:
             yield f"job_fields of engine '{engine.name}': found {len(engine.job_fields)}, wanted at most {MOST_OWN}"
+        for name, count in Counter(engine.job_fields).items():
+            if count > 1:
+                yield f"job_fields of engine '{engine.name}': found '{name}' {count} times, wanted each name once"
+    for route, count in Counter(route for dma in soc.dmas for route in dma.routes).items():
+        if count > 1:
+            yield f"dmas: found the route {route.name} {count} times, wanted each route once"
+        if route.source == route.target:
+            yield f"dmas: found the route {route.name}, wanted one from a memory to another one"
     if soc.accelerators and not soc.cost_models:
         yield "cost_models: found none, wanted one, since there are accelerators"
+
+
+def _of_reach(soc: Soc) -> Iterator[str]:
+    """Say which memories the host does not address, though it works there."""
+    reached = ", ".join(memory.name for memory in soc.memories if memory.host_visible) or "none"
+    for field in ("program_memory", "arena_memory", "constant_memory"):
+        name: str | None = getattr(soc, field)
+        if name is not None and not soc.memory(name).host_visible:
+            yield f"{field}: found '{name}', which has host_visible=False, wanted one of the host's: {reached}"
 
 
 def _of_routes(soc: Soc) -> Iterator[str]:
@@ -186,18 +240,38 @@ def _of_routes(soc: Soc) -> Iterator[str]:
 
 
 def _of_addresses(soc: Soc) -> Iterator[str]:
-    in_order = sorted(soc.memories, key=lambda memory: memory.base)
-    for lower, upper in zip(in_order, in_order[1:], strict=False):
+    """Say which memories and registers lie over each other, or where no address is."""
+    for memory in soc.memories:
+        if memory.end > ADDRESSES:
+            yield f"memories: found '{memory.name}' up to {memory.end:#x}, wanted addresses of 32 bits"
+    for lower, upper in pairwise(sorted(soc.memories, key=lambda memory: memory.base)):
         if lower.end > upper.base:
             yield (
                 f"memories: found '{lower.name}' up to {lower.end:#x} and '{upper.name}' from {upper.base:#x}, "
                 "wanted memories apart"
             )
+    units = {f"engine '{engine.name}'": engine.base for engine in soc.accelerators if not is_driven(engine)}
+    units |= {f"transfer engine '{dma.name}'": dma.base for dma in soc.dmas}
+    taken = {f"memory '{memory.name}'": (memory.base, memory.end) for memory in soc.memories}
+    for unit, base in units.items():
+        where = f"base of {unit}"
+        if base % SIZE_BYTES or base + SIZE_BYTES > ADDRESSES:
+            yield f"{where}: found {base:#x}, wanted a multiple of {SIZE_BYTES:#x} of 32 bits"
+        for other, (first, end) in taken.items():
+            if first < base + SIZE_BYTES and base < end:
+                yield f"{where}: found {base:#x}, where {other} is, wanted {SIZE_BYTES:,} bytes of its own"
+        taken[unit] = (base, base + SIZE_BYTES)
 
 
 def _members(protocol: type) -> list[str]:
     """Return the names that a protocol itself asks for."""
     return [name for name in (*vars(protocol), *protocol.__annotations__) if not name.startswith("_")]
+
+
+def _methods(protocol: type) -> list[tuple[str, FunctionType]]:
+    """Return the methods that a protocol itself asks for."""
+    members = cast("Mapping[str, object]", vars(protocol))
+    return [(name, each) for name, each in members.items() if name[0] != "_" and isinstance(each, FunctionType)]
 
 
 def _kind(value: object) -> str:

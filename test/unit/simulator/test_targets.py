@@ -101,6 +101,70 @@ def test_facts_of_other_types_are_refused(changes, problem):
     assert validate(replace(targets.load("diana"), **changes)) == [problem]
 
 
+class Misfit(type(OTHERS[-1])):
+    """A host whose method takes other arguments."""
+
+    def violations(self):
+        return ()
+
+
+DMA_LOAD, DMA_STORE = targets.load("diana").dmas
+HOST, L2_PRIVATE = OTHERS[-1], targets.load("diana").memories[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        (
+            {"program_memory": "l1"},
+            "program_memory: found 'l1', which has host_visible=False, wanted one of the host's: l2_private, l2",
+        ),
+        ({"arena_memory": "analog_array"}, "arena_memory: found 'analog_array', which has host_visible=False, wanted"),
+        ({"engines": (DIGITAL, type(HOST))}, "engines[1]: found the class HostEngine, wanted an object, such as Host"),
+        ({"engines": (DIGITAL, Misfit())}, "engines[1].violations: found a method (), wanted one of (op)"),
+        (
+            {"engines": (replace(DIGITAL, input=Operand("l1", elements=("int8",))), HOST)},
+            "engines[0].input.elements: found 'int8', wanted one that MLIR prints, such as i8, ui8",
+        ),
+        (
+            {"engines": (replace(DIGITAL, name="16x16 array"), HOST)},
+            "engines: found the name '16x16 array', wanted letters, digits and _, as names of C",
+        ),
+        (
+            {"engines": (replace(DIGITAL, job_fields=("shift", "low", "low")), HOST)},
+            "job_fields of engine 'digital': found 'low' 2 times, wanted each name once",
+        ),
+        (
+            {"dmas": (DMA_LOAD, replace(DMA_STORE, routes=(*DMA_STORE.routes, *DMA_LOAD.routes[:1])))},
+            "dmas: found the route l2_to_l1 2 times, wanted each route once",
+        ),
+        (
+            {"dmas": (DMA_LOAD, replace(DMA_STORE, routes=(*DMA_STORE.routes, Route("l1", "l1"))))},
+            "dmas: found the route l1_to_l1, wanted one from a memory to another one",
+        ),
+        (
+            {"dmas": (DMA_LOAD, replace(DMA_STORE, base=DMA_LOAD.base))},
+            "base of transfer engine 'store': found 0x1a100000, where transfer engine 'load' is, wanted 4,096 bytes",
+        ),
+        (
+            {"dmas": (DMA_LOAD, replace(DMA_STORE, base=0x1A10_1010))},
+            "base of transfer engine 'store': found 0x1a101010, wanted a multiple of 0x1000 of 32 bits",
+        ),
+        (
+            {"dmas": (DMA_LOAD, replace(DMA_STORE, base=L2_PRIVATE.base))},
+            "base of transfer engine 'store': found 0x1c000000, where memory 'l2_private' is, wanted 4,096 bytes",
+        ),
+        (
+            {"memories": (*targets.load("diana").memories, Memory("rom", 0xFFFF_F000, 8192))},
+            "memories: found 'rom' up to 0x100001000, wanted addresses of 32 bits",
+        ),
+    ],
+)
+def test_what_no_pass_could_use_is_refused(changes, problem):
+    (found,) = validate(replace(targets.load("diana"), **changes))
+    assert found.startswith(problem)
+
+
 def test_numbers_of_numpy_are_numbers():
     l1 = Memory("l1", np.int64(0x1000_0000), np.int64(1 << 18))
     assert not validate(replace(targets.load("rv32"), memories=(*targets.load("rv32").memories, l1)))
@@ -114,17 +178,17 @@ def test_an_unknown_name_is_refused_with_the_known_ones():
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("SOC = 5", "must give a htvm.backend.targets.soc.Soc as SOC, got int"),
-        ("", "must give a htvm.backend.targets.soc.Soc as SOC, got NoneType"),
-        ("1 / 0", "fails: ZeroDivisionError: division by zero"),
-        ("raise SystemExit(0)", "fails: SystemExit: 0"),
-        ("raise ValueError('two\\nlines')", "fails: ValueError: two lines"),
+        ("SOC = 5", ": SOC: found int, wanted a htvm.backend.targets.soc.Soc"),
+        ("", ": SOC: found NoneType, wanted a htvm.backend.targets.soc.Soc"),
+        ("1 / 0", " fails: ZeroDivisionError: division by zero"),
+        ("raise SystemExit(0)", " fails: SystemExit: 0"),
+        ("raise ValueError('two\\nlines')", " fails: ValueError: two lines"),
     ],
 )
 def test_a_file_that_is_no_target_is_refused(tmp_path, text, problem):
     path = tmp_path / "broken.py"
     path.write_text(text)
-    with pytest.raises(ValueError, match=f"target file '{path}' {problem}"):
+    with pytest.raises(ValueError, match=f"target file '{path}'{problem}"):
         targets.load(str(path))
 
 
@@ -134,9 +198,8 @@ def test_what_a_file_describes_wrongly_is_said_when_it_is_loaded(tmp_path):
     with pytest.raises(ValueError) as refused:
         targets.load(str(path))
     assert str(refused.value).splitlines() == [
-        f"target file '{path}' describes no machine:",
-        "  memories[1]: found int, wanted a soc.Memory",
-        "  engines: found HostEngine, wanted a tuple; a single element is written (part,)",
+        f"target file '{path}': memories[1]: found int, wanted a soc.Memory",
+        f"target file '{path}': engines: found HostEngine, wanted a tuple; a single element is written (part,)",
     ]
 
 
