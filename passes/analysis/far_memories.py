@@ -76,9 +76,8 @@ class Home:
 
     def send_weights(self, far: Far) -> None:
         """Put the weights of all accelerated layers into far memories: where no maps can be, if there is room."""
-        memories = sorted(self.soc.far_memories, key=self.soc.holds_maps)
         for output, size in self.weight_bytes.items():
-            for memory in memories:
+            for memory in home_of_weights(self.soc):
                 if size and self.far_bytes(far, memory) + size <= memory.size_bytes:
                     far.weights[output] = memory.name
                     break
@@ -190,6 +189,11 @@ class Home:
         readers = [use.owner.opview for use in value.uses]
         engines = [self.engines.get(accel.output(each)) if accel.is_layer(each) else None for each in readers]
         return all(each is not None and each.input.memory != home for each in engines)
+
+
+def home_of_weights(soc: Soc) -> list[Memory]:
+    """Return the far memories, those first that weights go to: where no maps can be."""
+    return sorted(soc.far_memories, key=soc.holds_maps)
 
 
 def by_size(value: ir.Value) -> int:

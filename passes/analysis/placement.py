@@ -32,6 +32,7 @@ from htvm.dialects.accel import FormKind
 from htvm.dialects.semantics import value_ranges
 
 from . import activations, conversion, layout
+from .far_memories import home_of_weights
 from .ways import Way, copy_cycles, price
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ class Placing:
         used: list[Expression] = []
         for output, ways in self.candidates.items():
             for way in ways:
-                takes = price(self.soc, maker(output), way)
+                takes = price(self.soc, maker(output), way, self.weights_in)
                 self.runs[output, way] = self.flag(takes.cycles)
                 if not (way.accelerator and self.soc.far_memories):  # whose weights could be far
                     used.append(takes.constant_bytes * self.runs[output, way])
@@ -112,6 +113,18 @@ class Placing:
             sum(solution.value(cost) for cost in self.costs),
             solution.is_optimal,
         )
+
+    @cached_property
+    def weights_in(self) -> str:
+        """The memory that weights come from: a far one, if that of constants cannot hold those of all layers."""
+        near, far = self.soc.memory(self.soc.constants_in), home_of_weights(self.soc)
+        ways = {output: [way for way in each if way.accelerator] for output, each in self.candidates.items()}
+        fewest = (
+            min(price(self.soc, maker(output), way).least.weight_bytes for way in each)
+            for output, each in ways.items()
+            if each
+        )
+        return far[0].name if far and sum(fewest) > near.size_bytes else near.name
 
     def flag(self, cycles: int = 0) -> IntVar:
         """Return a yes or no, where yes costs something."""

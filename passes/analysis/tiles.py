@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -144,6 +144,30 @@ def tiles(job: Job, tiling: Tiling) -> Iterator[Tile]:
         pairs = [(k, place) for place in places for k in outputs]
     summed = list(channel_ranges(job, tiling.channels))
     return (Tile.of(job, k, rows, columns, c) for k, (rows, columns) in pairs for c in summed)
+
+
+MOST_OWN_BUFFERS = 16
+"""How many tiles of a layer with something far may have buffers of their own for weights. What goes through the same
+ones becomes loops: the host's memory has no room for the descriptors, and the code, of all tiles."""
+
+FEWEST_IN_TURN = 4
+"""Weights of as many tiles at least are on their way from a far memory."""
+
+LONGEST_PERIOD = 16
+"""After how many tiles, at most, weights of the same sizes are looked for."""
+
+
+def weights_in_turn(sizes: Sequence[int]) -> int:
+    """Return how many buffers the weights of tiles go through in turn, in each memory on their way; 0: one for each.
+
+    sizes: bytes of the weights of each tile that has other ones. Buffers are as many as tiles that differ, if these
+    repeat, or a multiple of that: then tiles of one size use the same buffers each time.
+    """
+    if len(sizes) <= MOST_OWN_BUFFERS:
+        return 0
+    periods = (each for each in range(1, LONGEST_PERIOD + 1) if all(a == b for a, b in zip(sizes, sizes[each:])))
+    period = next(periods, FEWEST_IN_TURN)
+    return -(-FEWEST_IN_TURN // period) * period
 
 
 def channel_ranges(job: Job, channels: int) -> Iterator[Range | None]:

@@ -26,6 +26,7 @@ from .layout import aligned
 from .program_size import written
 from .tile_timeline import Cost, Hop, Run
 from .tiles import (
+    MOST_OWN_BUFFERS,
     Tile,
     Tiling,
     balanced,
@@ -39,6 +40,7 @@ from .tiles import (
     tile_counts,
     tile_shapes,
     tiles,
+    weights_in_turn,
 )
 
 WEIGHTS_AHEAD = 2
@@ -359,7 +361,9 @@ class Search:
     def weights_on_the_way(self, tiling: Tiling) -> int:
         """Return what weights take in a memory that they pass through: a tile's if each is fetched once, else all."""
         sizes = [aligned(self.weights_of(tile.job, tiling)) for tile in self.with_weights(tiling)]
-        return max(sizes) if self.fetches_once(tiling) else sum(sizes)
+        if self.fetches_once(tiling):
+            return max(sizes) * max(weights_in_turn(sizes), 1)
+        return sum(sizes)
 
     def map_bytes(self, tiling: Tiling) -> Counter[str]:
         """Return what the buffers of maps and sums take of each memory, beside maps there: the largest of each."""
@@ -456,9 +460,13 @@ class Search:
         return not tiling.blocking and size <= self.room_for_weights(tiling)
 
     def with_buffers(self, tiling: Tiling) -> Tiling:
-        """Return a tiling that says how many buffers its weights go through, if they are fetched again."""
-        once = self.fetches_once(tiling) or self.keeps_weights(tiling)
-        if tiling.weight_buffers or not self.fetches_weights or once:
+        """Return a tiling that says how many buffers its weights go through, if they are fetched again, or are many."""
+        if tiling.weight_buffers or not self.fetches_weights:
+            return tiling
+        if self.fetches_once(tiling):
+            if not self.far or len(self.with_weights(tiling)) <= MOST_OWN_BUFFERS:
+                return tiling
+        elif self.keeps_weights(tiling):
             return tiling
         sizes = [aligned(self.weights_of(tile.job, tiling)) for tile in self.with_weights(tiling)] * 2
         two_fit = max(sizes[::2]) + max(sizes[1::2]) <= self.room_for_weights(tiling)

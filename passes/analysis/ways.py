@@ -140,11 +140,11 @@ def fits(soc: Soc, layer: accel.Layer, way: Way) -> bool:
     return not search.too_large()
 
 
-def price(soc: Soc, layer: accel.Layer, way: Way) -> Price:
+def price(soc: Soc, layer: accel.Layer, way: Way, weights_in: str | None = None) -> Price:
     """Return what a way takes.
 
     On an accelerator, with the transfer of its weights: those of the first launch, and of each other what the transfer
-    takes longer than the launch before, meanwhile.
+    takes longer than the launch before, meanwhile. weights_in: the memory they come from, if not that of constants.
     """
     engine = way.accelerator
     if engine is None:
@@ -157,7 +157,7 @@ def price(soc: Soc, layer: accel.Layer, way: Way) -> Price:
         return Price(cycles, size, Least(min(cycles, least_on_host(layer, cycles)), 0, 0, weight_bytes))
     job, host = way.job(layer), soc.host
     parts = launches.fewest(engine, job)
-    costs = {part: LaunchCost.of(soc, engine, part) for part in set(parts)}
+    costs = {part: LaunchCost.of(soc, engine, part, weights_in or soc.constants_in) for part in set(parts)}
     taken = [costs[part] for part in parts]
     count = sum(each.steps for each in taken)
     late = taken[0].fetch + sum(max(each.fetch - before.work, 0) for before, each in pairwise(taken))
@@ -168,7 +168,7 @@ def price(soc: Soc, layer: accel.Layer, way: Way) -> Price:
     descriptors = 4 * DESCRIPTOR_WORDS * tiles * count
     work = sum(each.work for each in taken)
     weight_bytes = sum(each.weight_bytes for each in taken)
-    least = Least(work, sum(each.fetch for each in taken), count * host.launch_cycles, weight_bytes)
+    least = Least(work, sum(each.near for each in taken), count * host.launch_cycles, weight_bytes)
     return Price(work + late + given, weight_bytes + descriptors, least)
 
 
@@ -194,20 +194,25 @@ def least_on_host(layer: accel.Layer, cycles: int) -> int:
 
 @dataclass(frozen=True)
 class LaunchCost:
-    """The cycles of a launch, those of its weights' transfer, its jobs, and the bytes of its weights."""
+    """The cycles of a launch, those of its weights' transfer, its jobs, and the bytes of its weights.
+
+    near: the cycles of the last hop of the transfer alone.
+    """
 
     work: int
     fetch: int
+    near: int
     steps: int
     weight_bytes: int
 
     @staticmethod
-    def of(soc: Soc, engine: Accelerator, part: Job) -> LaunchCost:
+    def of(soc: Soc, engine: Accelerator, part: Job, weights_in: str) -> LaunchCost:
+        """weights_in: the memory that weights come from."""
         size = engine.weight_bytes(part)
         steps = launches.steps(engine, part)
         work = sum(soc.figures.job_cycles(engine.name, step.job) for step in steps)
-        fetch = copy_cycles(soc, soc.constants_in, engine.weights.memory, size) if size else 0
-        return LaunchCost(work, fetch, len(steps), size)
+        hops = [soc.copy_cycles(route, size) for route in soc.path(weights_in, engine.weights.memory)] if size else []
+        return LaunchCost(work, max(hops, default=0), hops[-1] if hops else 0, len(steps), size)
 
 
 def copy_cycles(soc: Soc, source: str, target: str, size_bytes: int) -> int:

@@ -17,7 +17,7 @@ from typing import Generic, TypeAlias, TypeVar
 Kind = TypeVar("Kind", bound=Hashable)
 """What a command is, its numbers aside."""
 
-LONGEST = 96
+LONGEST = 192
 """The most commands and loops that one loop may repeat: what is sought in takes time."""
 
 

@@ -97,9 +97,9 @@ class Schedule:
             if isinstance(item, Task) and item.weights
         ]
         self.last_touch = {value: n for n, item in enumerate(self.items) for value in touched_by(item)}
-        self.readers: dict[ir.Value, list[int]] = {}  # the numbers of the tasks that work on a buffer
+        self.readers: dict[ir.Value, list[int]] = {}  # of tasks that work on a buffer, or fetch weights there
         for number, item in enumerate(self.items):
-            for value in item.reads if isinstance(item, Task) else ():
+            for value in (*item.reads, *(copy.reads for copy in item.weights)) if isinstance(item, Task) else ():
                 self.readers.setdefault(value, []).append(number)
         self.reserved = reserved_bytes(self.items, self.first_of)
         self.time = Timeline(self.soc)

@@ -19,7 +19,7 @@ from ..analysis import layout
 from ..analysis.names import Names, identifier
 from ..analysis.placement import pixels_are_channels
 from ..analysis.residency import whole_job
-from ..analysis.tiles import Tile, Tiling, input_layout, tiles
+from ..analysis.tiles import Tile, Tiling, input_layout, tiles, weights_in_turn
 from .items import Chain, Copy, Launch, Task
 from .views import View, blocks_as_rows, dense, pixels_as_channels
 
@@ -165,13 +165,17 @@ class Layer:
         path = self.soc.path(self.constants_in, self.engine.weights.memory)
         everything = packed.get(f"{identifier(self.node)}_packed", data, self.constants_in)
         sizes = {tile.weights: self.launch_bytes(tile) for tile in self.tiles}
+        is_fetched_once = 1 + sum(a.weights != b.weights for a, b in pairwise(self.tiles)) == len(parts)
+        in_turn = weights_in_turn([sum(sizes[key]) for key in parts]) if is_fetched_once else 0
+        count = in_turn or len(parts)
+        largest = [max(sum(sizes[key]) for key in list(parts)[first::count]) for first in range(count)]
+        stops = [[buffer(f"{self.node} weights", size, route.target) for size in largest] for route in path[:-1]]
         found: dict[tuple[Range, ...], Weights] = {}
         offset = 0
-        for key in parts:
+        for number, key in enumerate(parts):
             weights = Weights(everything, offset, sizes[key])
             offset += weights.size_bytes
-            stops = [buffer(f"{self.node} weights", weights.size_bytes, route.target) for route in path[:-1]]
-            found[key] = weights.through(stops)
+            found[key] = weights.through([each[number % count] for each in stops])
         return found
 
     @property

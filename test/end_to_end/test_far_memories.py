@@ -2,6 +2,7 @@
 
 import random
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from shift_networks import Network, built, meant, planned, random_input, simulat
 import htvm
 from htvm.backend import targets
 from htvm.backend.targets.shortage import DoesNotFit
-from htvm.backend.targets.soc import Soc
+from htvm.backend.targets.soc import Dma, Memory, Price, Route, Soc
 from htvm.dialects import accel
 from htvm.interface import Samples
 from htvm.passes.analysis import layout
@@ -89,15 +90,40 @@ def test_they_take_what_was_predicted(seed: int) -> None:
     assert far.cycles > near.cycles, "half a byte in a cycle is slow"
 
 
+def test_tiles_with_many_weights_in_flash_are_loops_and_exact() -> None:
+    network = Network(random.Random(3), {"x": (48, 9, 9)})
+    last = "x"
+    for _ in range(4):
+        last = network.depthwise(last)
+    text = network.text([last])
+    soc, inputs = squeezed(text, 0.6), random_input(text, 3)
+    module = planned(text, soc)
+    assert "weight_buffers = 2" in str(module) and "scf.for" in str(module) and ("weights", "flash") in places(module)
+    np.testing.assert_array_equal(simulated(module, soc, inputs)["y0"], meant(text, inputs)["y0"])
+
+
+def diana_with_l3() -> Soc:
+    """Return the machine of docs/tutorials/own-target.md."""
+    diana, bus = targets.load("diana"), Price(bytes_per_cycle=332 / 260, setup_cycles=28)
+    l3 = Memory("l3", base=0x8000_0000, size_bytes=16 << 20, host_visible=False)
+    hyperbus = Dma("hyperbus", 0x1A10_2000, (Route("l3", "l2", bus), Route("l2", "l3", bus)), queue_depth=4)
+    return replace(diana, name="diana_l3", memories=(*diana.memories, l3), dmas=(*diana.dmas, hyperbus))
+
+
 @pytest.mark.slow
-def test_a_network_larger_than_l2_is_exact_on_gap9() -> None:
-    model = quantised(mobilenet_v2(96, 100), Form("QDQ", "QInt8", per_channel=True))
-    compiled = htvm.compile(model, targets.load("gap9"), requant="pow2")
+@pytest.mark.parametrize(
+    ("soc", "size", "route"),
+    [(targets.load("gap9"), 96, "flash_to_l2"), (diana_with_l3(), 224, "l3_to_l2")],
+    ids=["gap9", "diana_l3"],
+)
+def test_a_network_larger_than_l2_is_exact(soc: Soc, size: int, route: str) -> None:
+    model = quantised(mobilenet_v2(size, 100), Form("QDQ", "QInt8", per_channel=True))
+    compiled = htvm.compile(model, soc, requant="pow2")
     samples = Samples.of(compiled.project.inputs, compiled.project.random_inputs(0))
     result, wanted = compiled.program.run(samples), compiled.meant(samples)
     for name, values in result.outputs.items():
         np.testing.assert_array_equal(values, wanted[name])
-    assert result.execution.routes["flash_to_l2"].bytes > 1 << 20
+    assert result.execution.routes[route].bytes > 1 << 20
 
 
 if __name__ == "__main__":

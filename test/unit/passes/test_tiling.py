@@ -18,7 +18,16 @@ from htvm.backend.targets.jobs import Job, JobKind, Layout
 from htvm.backend.targets.violations import AtMost, Bytes, Violation
 from htvm.passes.analysis import htvm_tiling
 from htvm.passes.analysis.layout import aligned
-from htvm.passes.analysis.tiles import Tiling, balanced, pieces, ranges, tile_counts, tiles
+from htvm.passes.analysis.tiles import (
+    MOST_OWN_BUFFERS,
+    Tiling,
+    balanced,
+    pieces,
+    ranges,
+    tile_counts,
+    tiles,
+    weights_in_turn,
+)
 from htvm.passes.analysis.tiling import Search
 
 TINY = targets.load(str(Path(__file__).parents[2] / "passes/targets/tiny_npu.py"))
@@ -50,6 +59,14 @@ JOBS = [conv(random.Random(number), 1 + 2 * (number % 4), 1 + number % 2, 4, 40)
     replace(conv(random.Random(8), 3, 1, 4, 40), layout=Layout.NHWC),
 ]
 PASSING = [(True, True), (True, False), (False, True), (False, False)]
+
+
+def test_many_weights_pass_through_a_memory_in_as_many_buffers_as_tiles_differ() -> None:
+    assert weights_in_turn([40] * MOST_OWN_BUFFERS) == 0, "each has its own"
+    assert weights_in_turn([40] * 40) == 4
+    assert weights_in_turn([60, 40, 40] * 8) == 6
+    assert weights_in_turn([60, 40, 40, 40, 40, 40, 60] * 3) == 7
+    assert weights_in_turn(list(range(40))) == 4
 
 
 @pytest.mark.parametrize("stride", (1, 2))
