@@ -8,6 +8,7 @@ of its ends towards 0. So inputs may be skipped when running, and the runs stay 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -111,15 +112,13 @@ def _longest_runs(blocks: np.ndarray, low: int, high: int) -> list[tuple[int, ..
     """Return the taps of each run of blocks [block, channel, tap], each unit of which fits."""
     ends = (each.reshape(*blocks.shape[:2], -1, UNIT).sum(axis=3) for each in _ends(blocks, low, high))
     least, most = (each.transpose(2, 0, 1) for each in ends)
-    runs: list[list[int]] = [[0] for _ in blocks]
+    begins = np.zeros((len(least), len(blocks)), bool)  # whether a run of each block begins at each unit
     down, up = np.zeros((2, *blocks.shape[:2]), np.int64)
-    for below, above in zip(least, most):
+    length = np.zeros(len(blocks), np.int64)
+    for begin, below, above in zip(begins, least, most, strict=True):
         down, up = down + below, up + above
-        is_full = np.array([run[-1] == LONGEST_RUN for run in runs])
-        begins = is_full | (down.min(axis=1) < LEAST_SUM) | (up.max(axis=1) > MOST_SUM)
-        down[begins], up[begins] = below[begins], above[begins]
-        for run, new in zip(runs, begins.tolist()):
-            if new:
-                run.append(0)
-            run[-1] += 1
-    return [tuple(UNIT * units for units in run) for run in runs]
+        begin[:] = (length == LONGEST_RUN) | (down.min(axis=1) < LEAST_SUM) | (up.max(axis=1) > MOST_SUM)
+        down[begin], up[begin] = below[begin], above[begin]
+        length = np.where(begin, 1, length + 1)
+    ends = ([0, *np.flatnonzero(begin).tolist(), len(least)] for begin in begins.T)
+    return [tuple(UNIT * (stop - start) for start, stop in pairwise(each)) for each in ends]

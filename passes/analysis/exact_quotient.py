@@ -154,4 +154,4 @@ def estimated(quotient: Quotient, ends: tuple[int, int], pre_shift: int) -> Esti
 def exponent(value: Fraction) -> int:
     """Return the smallest e with value < 2^e, for value > 0."""
     e = value.numerator.bit_length() - value.denominator.bit_length()
-    return e + (value >= Fraction(2) ** e)
+    return e + (value.numerator << max(-e, 0) >= value.denominator << max(e, 0))
