@@ -61,7 +61,9 @@ class Text:
 
     def command(self, command: Command, names: Names) -> None:
         function, arguments = command.function, [expression(each, names) for each in command.places]
-        if command.job and command.is_placed_late:
+        if command.takes_places:
+            arguments = [self.descriptor(command.job, ()), *arguments]
+        elif command.job and command.is_placed_late:
             self.copy_job(command.job, names)
             function, arguments = f"{function}_at", ["job", *arguments]
         elif command.job:

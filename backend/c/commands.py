@@ -15,7 +15,7 @@ from mlir import ir
 from mlir.dialects import memref, scf
 
 from htvm.backend.targets.jobs import OPERANDS, Job
-from htvm.backend.targets.soc import Route, Soc, is_driven
+from htvm.backend.targets.soc import Route, Soc, has_launcher, is_driven
 from htvm.backend.targets.soc import operands as operands_of
 from htvm.dialects import accel
 from htvm.dialects.copies import Runs
@@ -101,6 +101,10 @@ class Commands:
             self.operand(operands[name], has.get(name, unit.input).memory, step) if name in operands else 0
             for name in OPERANDS
         ]
+        if has_launcher(unit):
+            function, words = step.starts(unit), tuple(unit.descriptor(job))
+            step.calls.append(call(function, unit_name(self.give(op)), *places, job=words, takes_places=True))
+            return
         words = tuple(job.words({}, names)[: -len(OPERANDS)])
         if is_driven(unit):
             self.give(op)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata, resources
 from math import prod
+from pathlib import Path
 from string import Template
 from types import MappingProxyType
 
@@ -56,7 +57,7 @@ def emit_c(module: ir.Module, soc: Soc, function: str | None = None) -> Emitted:
     if conversions := float_header.float_header(program):
         files[f"{name}_float.h"] = conversions
     return Emitted(
-        files | kernels(program) | start_up(soc, far_constants(program, soc)), report(program, soc, versions())
+        files | kernels(program, soc) | start_up(soc, far_constants(program, soc)), report(program, soc, versions())
     )
 
 
@@ -92,10 +93,11 @@ def versions() -> dict[str, str]:
         return {"htvm": "development"}
 
 
-def kernels(program: Program) -> dict[str, str]:
+def kernels(program: Program, soc: Soc) -> dict[str, str]:
     """Return the headers and sources of the kernels that the program calls, and what they include.
 
-    Raises ValueError where two kernels from outside have different files of one name.
+    Of headers the target may have its own: htvm_soc.h, and those that start jobs of its accelerators. Raises ValueError
+    where two kernels from outside have different files of one name.
     """
     used = program.shared.foreign
     reserved = {f"{program.name}.h", f"{program.name}.c", "main.c", "start.S"}
@@ -108,6 +110,12 @@ def kernels(program: Program) -> dict[str, str]:
             if name in reserved or headers.is_own(name):
                 raise ValueError(f"kernel '{spec.name}' has a file '{name}', which is one of htvm's; rename it")
     folders = {name: folder(spec) for name, spec in owners.items()}
+    for launcher in program.shared.launchers.values():
+        if launcher.header in reserved or headers.is_own(launcher.header):
+            raise ValueError(f"a launcher has a file '{launcher.header}', which is one of htvm's; rename it")
+        folders[launcher.header] = Path(launcher.folder)
+    if soc.runtime is not None and (Path(soc.runtime) / headers.SOC).is_file():
+        folders[headers.SOC] = Path(soc.runtime)
     extra = [name for spec in used for name in (*spec.headers, *spec.sources)]
     return headers.with_included([*program.shared.headers, headers.ELEMENT, *extra], folders)
 
@@ -120,7 +128,7 @@ def far_constants(program: Program, soc: Soc) -> dict[str, int]:
 
 
 def start_up(soc: Soc, far: Mapping[str, int] = MappingProxyType({})) -> dict[str, str]:
-    """Return start.S and link.ld: of the target's folder in runtime/targets, or those that all targets share.
+    """Return start.S and link.ld: the target's own, or those that all targets share.
 
     far: the far memories with constants, and where these begin.
     """
@@ -145,10 +153,11 @@ def start_up(soc: Soc, far: Mapping[str, int] = MappingProxyType({})) -> dict[st
 
 
 def target_file(soc: Soc, name: str) -> str:
-    """Return the text of a file of the target's own folder, or of the common one."""
+    """Return the text of a file of the target's folder `runtime`, of that in runtime/targets, or of the common one."""
     folder = resources.files("htvm.runtime") / "targets"
-    own = folder / soc.name / name
-    return (own if own.is_file() else folder / "common" / name).read_text(encoding="utf-8")
+    folders = [*([] if soc.runtime is None else [Path(soc.runtime)]), folder / soc.name]
+    own = next((each / name for each in folders if (each / name).is_file()), folder / "common" / name)
+    return own.read_text(encoding="utf-8")
 
 
 def header(program: Program) -> str:

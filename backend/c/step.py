@@ -18,7 +18,7 @@ from htvm.backend.kernels.elements import Array, ElementType
 from htvm.backend.kernels.fields import Fields
 from htvm.backend.kernels.requant import Requant
 from htvm.backend.kernels.spec import KernelCall, KernelSpec, Macro
-from htvm.backend.targets.soc import HOST, Driven
+from htvm.backend.targets.soc import HOST, Driven, Launched, Launcher
 from htvm.dialects import accel
 
 from . import headers, values
@@ -50,7 +50,8 @@ class Shared:
     """What the steps of one program share.
 
     data, far: the numbers of each constant of the module, and the far memory of those that are in one. kernels: the
-    kernel functions, by name. used: the descriptions of those of linear layers. functions: others, as C.
+    kernel functions, by name. used: the descriptions of those of linear layers. launchers: what starts
+    jobs of accelerators with registers of their own, by engine. functions: others, as C.
     kernel_stack_bytes: the most that a kernel takes of the stack, by header.
     """
 
@@ -60,6 +61,7 @@ class Shared:
     forms: Mapping[Linear, Requant]
     kernels: dict[str, Defined] = field(default_factory=dict[str, "Defined"])
     used: dict[str, KernelSpec] = field(default_factory=dict[str, KernelSpec])
+    launchers: dict[str, Launcher] = field(default_factory=dict[str, Launcher])
     headers: set[str] = field(default_factory=set[str])
     functions: dict[str, str] = field(default_factory=dict[str, str])
     kernel_stack_bytes: dict[str, int] = field(default_factory=dict[str, int])
@@ -286,6 +288,12 @@ class Step:
         self.shared.add(DRIVER)
         self.shared.kernels[engine.function] = KernelFunction("DRIVER", engine.function, engine.macro_arguments)
         return engine.function
+
+    def starts(self, engine: Launched) -> str:
+        """Return the name of the function that starts a job of an accelerator with registers of its own."""
+        self.shared.launchers[engine.name] = engine.launcher
+        self.shared.headers.add(engine.launcher.header)
+        return engine.launcher.function
 
     def defined(self, spec: KernelSpec, macro: Macro, more: Sequence[str] = ()) -> str:
         """Return the name of the function that a macro of a kernel's header makes."""

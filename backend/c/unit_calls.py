@@ -50,17 +50,23 @@ class Place:
 
 @dataclass(frozen=True)
 class Command:
-    """A call that gives a unit a command, or waits. job: of a launch, what its descriptor has before addresses."""
+    """A call that gives a unit a command, or waits. job: of a launch, what its descriptor has before addresses.
+
+    takes_places: whether the function is given the addresses beside the descriptor, which has none.
+    """
 
     function: str
     unit: str
     places: tuple[Place, ...]
     job: tuple[int, ...] = ()
+    takes_places: bool = False
 
     @property
     def is_placed_late(self) -> bool:
         """Whether a job has an operand whose address only the program knows, not its descriptor."""
-        return any(isinstance(each.base, PointerBase) or each.offset.steps for each in self.places)
+        return not self.takes_places and any(
+            isinstance(each.base, PointerBase) or each.offset.steps for each in self.places
+        )
 
 
 @dataclass(frozen=True)
@@ -75,9 +81,15 @@ class CallLoop:
 Call: TypeAlias = "Command | CallLoop"
 
 
-def call(function: str, unit: str, *arguments: Place | Linear | int, job: tuple[int, ...] = ()) -> Command:
+def call(
+    function: str,
+    unit: str,
+    *arguments: Place | Linear | int,
+    job: tuple[int, ...] = (),
+    takes_places: bool = False,
+) -> Command:
     """Return a call."""
-    return Command(function, unit, tuple(map(_place, arguments)), job)
+    return Command(function, unit, tuple(map(_place, arguments)), job, takes_places)
 
 
 def _place(argument: Place | Linear | int) -> Place:

@@ -183,6 +183,43 @@ class Driven(KeepsSums, Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Launcher:
+    """The C that starts the jobs of an accelerator with registers of its own, in place of htvm_launch (htvm_soc.h).
+
+    header, folder: a header, and where it is; what it includes may be there too. function: a function in it
+
+        void function(uintptr_t unit, const uint32_t *descriptor, uint32_t input, uint32_t second, uint32_t weights,
+                      uint32_t sums, uint32_t output);
+
+    which writes the unit's registers: the address of each operand is 0 if the job has none. start: the offset of the
+    register whose write starts the job; that at 0 counts jobs that have ended, as htvm_wait reads it. cycles: what
+    the host spends on a call, beside Host.launch_cycles.
+    """
+
+    header: str
+    function: str
+    folder: str
+    start: int
+    cycles: int = 0
+
+
+class Launched(Accelerator, Protocol):
+    """An accelerator whose descriptors and registers are its own. Its jobs may have any number of fields."""
+
+    @property
+    def launcher(self) -> Launcher: ...
+
+    def descriptor(self, job: Job) -> Sequence[int]:
+        """Return what the launcher's function is given of a lowered job, addresses left out: words of 32 bits."""
+        ...
+
+    def decoded(self, registers: Mapping[int, int]) -> tuple[Job, Mapping[str, int]]:
+        """Return the job that registers ask for, and the addresses of its operands (jobs.OPERANDS): what the simulator
+        executes. registers: what was written last to each, by offset. Raises ValueError for what is no job."""
+        ...
+
+
 @runtime_checkable
 class OffersForms(Protocol):
     """An accelerator that computes some layers in forms beside the plain one (backend/targets/forms)."""
@@ -315,7 +352,8 @@ class Soc:
     constant_memory: where constants are, if not in program_memory.
     cost_models: the first one counts, until another is chosen. power_w: what each unit ("host", an engine) draws while
     it works, in watts, where a source is known.
-    file: from which it was loaded, if it is none of htvm's own.
+    file: from which it was loaded, if it is none of htvm's own. runtime: the folder with its own start.S, link.ld and
+    htvm_soc.h; htvm's take the place of those that are not there.
     """
 
     name: str
@@ -331,6 +369,7 @@ class Soc:
     cost_models: tuple[CostModel, ...] = ()
     power_w: Mapping[str, float] | None = None
     file: str | None = None
+    runtime: str | None = None
 
     @property
     def constants_in(self) -> str:
@@ -406,6 +445,11 @@ class Soc:
         """Return what copying one run of bytes takes, by the route's price or the cost model."""
         price = self.routes[route][1].price if route in self.routes else None
         return self.figures.copy_cycles(route, size_bytes) if price is None else price.cycles(size_bytes)
+
+    def launch_cycles(self, engine: str) -> int:
+        """Return what the host spends on starting a job of an accelerator."""
+        found = self.engine(engine)
+        return self.host.launch_cycles + (found.launcher.cycles if has_launcher(found) else 0)
 
     def path(self, source: str, target: str) -> tuple[Route, ...]:
         """Return the routes that lead from a memory to another one, as few as can be; none within a memory.
@@ -505,6 +549,11 @@ def offers_forms(engine: object) -> TypeGuard[OffersForms]:
 def keeps_sums(engine: object) -> TypeGuard[KeepsSums]:
     """Say whether an engine is one that keeps sums; validated: it has all members then. Faster than isinstance."""
     return hasattr(engine, "sums")
+
+
+def has_launcher(engine: object) -> TypeGuard[Launched]:
+    """Say whether an engine's descriptors and registers are its own."""
+    return hasattr(engine, "launcher")
 
 
 def is_driven(engine: object) -> TypeGuard[Driven]:

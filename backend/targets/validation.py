@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import fields
 from itertools import pairwise
+from pathlib import Path
 from types import FunctionType, UnionType
 from typing import Any, Union, cast, get_args, get_origin, get_type_hints
 
@@ -21,11 +22,14 @@ from htvm.backend.targets.soc import (
     Engine,
     Host,
     KeepsSums,
+    Launched,
+    Launcher,
     Memory,
     Operand,
     Price,
     Route,
     Soc,
+    has_launcher,
     is_driven,
     keeps_sums,
     operands,
@@ -93,7 +97,9 @@ def _of_part(where: str, part: object, wanted: type) -> Iterator[str]:
     protocols = [wanted]
     if wanted is Engine and any(hasattr(part, name) for name in _members(Accelerator)):
         wanted = Accelerator
-        protocols += [Accelerator, *([KeepsSums] if keeps_sums(part) else [])]
+        protocols += [Accelerator]
+        protocols += [KeepsSums] if keeps_sums(part) else []
+        protocols += [Launched] if has_launcher(part) else []
     needed = {name for protocol in protocols for name in _members(protocol)}
     if missing := sorted(name for name in needed if not hasattr(part, name)):
         yield f"{where}: found {_kind(part)} without {', '.join(missing)}, wanted all members of soc.{wanted.__name__}"
@@ -103,6 +109,8 @@ def _of_part(where: str, part: object, wanted: type) -> Iterator[str]:
     facts = dict(ACCELERATOR_FACTS if wanted is Accelerator else FACTS)
     if wanted is Accelerator and keeps_sums(part):
         facts["input_step"] = int
+    if has_launcher(part):
+        yield from _of_launcher(f"{where}.launcher", part.launcher)
     for name, hint in facts.items():
         yield from _of_value(f"{where}.{name}", getattr(part, name), hint)
     if wanted is Accelerator:
@@ -132,6 +140,20 @@ def _of_method(where: str, method: object, wanted: FunctionType) -> Iterator[str
         yield f"{where}: found a method ({', '.join(signature.parameters)}), wanted one of ({', '.join(names)})"
 
 
+def _of_launcher(where: str, launcher: Launcher) -> Iterator[str]:
+    if not isinstance(cast("object", launcher), Launcher):
+        yield f"{where}: found {_kind(launcher)}, wanted a soc.Launcher"
+        return
+    wrong = list(_of_fields(f"{where}.", launcher))
+    yield from wrong
+    if wrong:
+        return
+    if not (path := Path(launcher.folder) / launcher.header).is_file():
+        yield f"{where}.header: found no file '{path}', wanted one with the function '{launcher.function}'"
+    if launcher.start not in range(4, SIZE_BYTES, 4):
+        yield f"{where}.start: found {launcher.start:#x}, wanted a multiple of 4 from 4 to {SIZE_BYTES - 4:#x}"
+
+
 def _of_route(where: str, route: Route) -> Iterator[str]:
     yield from _of_fields(where, route)
     if isinstance(price := cast("object", route.price), Price):
@@ -142,7 +164,7 @@ def _of_route(where: str, route: Route) -> Iterator[str]:
 
 
 def _of_fields(
-    where: str, part: Soc | Host | Memory | Dma | Route | Price | Operand, leave_out: Collection[str] = ()
+    where: str, part: Soc | Host | Memory | Dma | Route | Price | Operand | Launcher, leave_out: Collection[str] = ()
 ) -> Iterator[str]:
     """Say which fields of a part are of other types than its class says, or numbers that are too small."""
     hints = get_type_hints(type(part))
@@ -202,7 +224,7 @@ def _of_names(soc: Soc) -> Iterator[str]:
         if name not in known:
             yield f"{what}: found '{name}', wanted one of {', '.join(sorted(known))}"
     for engine in soc.accelerators:
-        if len(engine.job_fields) > MOST_OWN:
+        if len(engine.job_fields) > MOST_OWN and not has_launcher(engine):
             yield f"job_fields of engine '{engine.name}': found {len(engine.job_fields)}, wanted at most {MOST_OWN}"
         for name, count in Counter(engine.job_fields).items():
             if count > 1:
@@ -218,6 +240,8 @@ def _of_names(soc: Soc) -> Iterator[str]:
 
 def _of_reach(soc: Soc) -> Iterator[str]:
     """Say which memories the host does not address, though it works there."""
+    if soc.runtime is not None and not Path(soc.runtime).is_dir():
+        yield f"runtime: found no folder '{soc.runtime}', wanted one with start.S, link.ld or htvm_soc.h"
     reached = ", ".join(memory.name for memory in soc.memories if memory.host_visible) or "none"
     for field in ("program_memory", "arena_memory", "constant_memory"):
         name: str | None = getattr(soc, field)

@@ -1,12 +1,13 @@
 """How many bytes the constants of a module on memrefs take, by memory."""
 
 from collections import defaultdict
+from collections.abc import Hashable
 
 from mlir import ir
 from mlir.dialects import memref
 
-from htvm.backend.targets.jobs import DESCRIPTOR_WORDS
-from htvm.backend.targets.soc import Soc
+from htvm.backend.targets.jobs import DESCRIPTOR_WORDS, Job
+from htvm.backend.targets.soc import Soc, has_launcher
 from htvm.dialects import accel
 from htvm.dialects.execution import Outline
 
@@ -21,14 +22,23 @@ def constant_bytes(module: ir.Operation, target: Soc) -> dict[str, int]:
     """
     found: dict[str, int] = defaultdict(int)
     done = (action.op for function in accel.functions(module) for action in Outline.of(function).actions)
-    jobs = {op.job for op in done if isinstance(op, accel.LaunchOp)}
-    found[target.constants_in] += 4 * DESCRIPTOR_WORDS * len(jobs)
+    descriptors = dict(descriptor(target, op) for op in done if isinstance(op, accel.LaunchOp))
+    found[target.constants_in] += sum(descriptors.values())
     weights = weight_bytes(module)
     for op in accel.constants(module):
         memref_type = op.type_.value
         size_bytes = weights.get(op.sym_name.value, layout.size_bytes(memref_type))
         found[layout.memory_of(memref_type)] += layout.aligned(size_bytes)
     return found
+
+
+def descriptor(target: Soc, op: accel.LaunchOp) -> tuple[Hashable, int]:
+    """Return what tells the descriptor of a job from others, and its bytes."""
+    engine = target.accelerator(op.engine.value)
+    if has_launcher(engine):
+        words = tuple(engine.descriptor(Job.of(op.job)))
+        return words, 4 * len(words)
+    return op.job, 4 * DESCRIPTOR_WORDS
 
 
 def weight_bytes(module: ir.Operation) -> dict[str, int]:

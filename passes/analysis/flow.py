@@ -150,7 +150,9 @@ class Flow:
                     if value in made
                     for number in needed(member, tile, *made[value])
                 }
-                cycles = cost.compute + len(cost.launches) * (host.launch_cycles + host.wait_cycles)
+                cycles = cost.compute + len(cost.launches) * (
+                    self.soc.launch_cycles(member.one.engine.name) + host.wait_cycles
+                )
                 fetch, load = cost.weights if tile.weights not in weights else (), cost.load
                 if not tiling.loads or tile.source == source:
                     load = ()

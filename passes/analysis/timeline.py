@@ -46,7 +46,7 @@ class Timeline:
 
     def run(self, engine: str, cycles: int) -> int:
         """Start a job that takes so many cycles; return when it ends. A driver keeps the host until then."""
-        self.now += self.soc.host.launch_cycles
+        self.now += self.soc.launch_cycles(engine)
         end = max(self.now, self.free_at[engine]) + cycles
         self.free_at[engine] = end
         if is_driven(self.soc.engine(engine)):

@@ -161,14 +161,15 @@ def price(soc: Soc, layer: accel.Layer, way: Way, weights_in: str | None = None)
     taken = [costs[part] for part in parts]
     count = sum(each.steps for each in taken)
     late = taken[0].fetch + sum(max(each.fetch - before.work, 0) for before, each in pairwise(taken))
-    given = (count - 1) * (host.launch_cycles + host.wait_cycles)
+    launching = soc.launch_cycles(engine.name)
+    given = (count - 1) * (launching + host.wait_cycles)
     room = soc.memory(engine.input.memory).size_bytes
     maps = job.input_bytes + job.output_bytes
     tiles = 1 if 2 * maps <= room else -(-TILES_PER_MEMORY * maps // room)
     descriptors = 4 * DESCRIPTOR_WORDS * tiles * count
     work = sum(each.work for each in taken)
     weight_bytes = sum(each.weight_bytes for each in taken)
-    least = Least(work, sum(each.near for each in taken), count * host.launch_cycles, weight_bytes)
+    least = Least(work, sum(each.near for each in taken), count * launching, weight_bytes)
     return Price(work + late + given, weight_bytes + descriptors, least)
 
 

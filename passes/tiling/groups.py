@@ -55,7 +55,7 @@ def works(tasks: Sequence[Task], soc: Soc) -> list[TileWork]:
         for value, touch in own:
             touched[value].append(touch)
         cycles = sum(soc.figures.job_cycles(task.engine.name, launch.job) for launch in task.launches)
-        cycles += len(task.launches) * (soc.host.launch_cycles + soc.host.wait_cycles)
+        cycles += len(task.launches) * (soc.launch_cycles(task.engine.name) + soc.host.wait_cycles)
         found.append(
             TileWork(
                 layers.setdefault(task.layer, len(layers)),

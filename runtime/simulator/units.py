@@ -9,8 +9,18 @@ from unicorn import UC_HOOK_CODE, Uc, UcError
 from unicorn.riscv_const import UC_RISCV_REG_A0
 
 from htvm.backend.targets import registers
-from htvm.backend.targets.jobs import DESCRIPTOR_WORDS, Job
-from htvm.backend.targets.soc import Accelerator, Dma, Driven, Route, Soc, is_driven, keeps_sums
+from htvm.backend.targets.jobs import DESCRIPTOR_WORDS, OPERANDS, Job
+from htvm.backend.targets.soc import (
+    Accelerator,
+    Dma,
+    Driven,
+    Launched,
+    Route,
+    Soc,
+    has_launcher,
+    is_driven,
+    keeps_sums,
+)
 from htvm.runtime.simulator.counter import Counter
 from htvm.runtime.simulator.error import SimulationError
 from htvm.runtime.simulator.memories import UNDEFINED, Memories, Region
@@ -36,7 +46,7 @@ class Units:
         self.polling = Polling(counter)
         self.units = (
             *(TransferUnit(self, dma) for dma in soc.dmas),
-            *(DriverUnit(self, each) if is_driven(each) else AcceleratorUnit(self, each) for each in soc.accelerators),
+            *(unit_of(self, each) for each in soc.accelerators),
         )
         for unit in self.units:
             if isinstance(unit, DriverUnit):
@@ -243,10 +253,13 @@ class AcceleratorUnit(Unit):
         super().__init__(units, engine.name, engine.base)
 
     def set(self, offset: int, value: int) -> None:
+        self.launch(*self.descriptor(value))
+
+    def launch(self, job: Job, addresses: Mapping[str, int]) -> None:
+        """Start a job."""
         now = self.units.now()
         if self.work:
             raise SimulationError(f"launches '{self.name}' before the end of {self.work[0]}")
-        job, addresses = self.descriptor(value)
         engine = self.engine
         reads = [self.operand("input", addresses, engine.input.memory, job.input_bytes)]
         if job.inputs == 2:
@@ -320,6 +333,43 @@ class AcceleratorUnit(Unit):
         size = 0 if job.keeps else job.output_bytes
         assert output.dtype == np.uint8 and output.size == size, f"'{self.name}' has made {output.shape}"
         return [*([] if job.keeps else [output.tobytes()]), *([kept.tobytes()] if sums else [])]
+
+
+class LaunchedUnit(AcceleratorUnit):
+    """An accelerator with registers of its own: its engine says which job they ask for.
+
+    registers: what was written last to each, by offset.
+    """
+
+    written = tuple(range(4, registers.SIZE_BYTES, 4))
+
+    def __init__(self, units: Units, engine: Launched) -> None:
+        self.launched = engine
+        super().__init__(units, engine)
+
+    def begin(self) -> None:
+        super().begin()
+        self.registers: dict[int, int] = {}
+
+    def set(self, offset: int, value: int) -> None:
+        self.registers[offset] = value
+        if offset != self.launched.launcher.start:
+            return
+        try:
+            job, addresses = self.launched.decoded(self.registers)
+        except (ValueError, LookupError) as error:
+            written = ", ".join(f"{each:#x}: {value:#x}" for each, value in sorted(self.registers.items()))
+            raise SimulationError(
+                f"'{self.name}' is started with registers that ask for no job ({written}): {error}"
+            ) from error
+        self.launch(job, dict.fromkeys(OPERANDS, 0) | dict(addresses))
+
+
+def unit_of(units: Units, engine: Accelerator) -> AcceleratorUnit:
+    """Return the device of an accelerator."""
+    if is_driven(engine):
+        return DriverUnit(units, engine)
+    return LaunchedUnit(units, engine) if has_launcher(engine) else AcceleratorUnit(units, engine)
 
 
 class DriverUnit(AcceleratorUnit):
