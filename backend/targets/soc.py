@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, cast, runtime_checka
 
 from mlir import ir
 
+from htvm.backend.targets.checked_figures import CheckedFigures
 from htvm.dialects.accel import Layout
 
 if TYPE_CHECKING:
@@ -376,10 +377,12 @@ class Soc:
         """The name of the memory where constants are."""
         return self.constant_memory or self.program_memory
 
-    @property
+    @cached_property
     def cost_model(self) -> CostModel | None:
         """The figures that predictions and the simulated timeline use; None if nothing needs any."""
-        return self.cost_models[0] if self.cost_models else None
+        if not self.cost_models or self.file is None:
+            return next(iter(self.cost_models), None)
+        return CheckedFigures(self.cost_models[0], self.file)
 
     @property
     def figures(self) -> CostModel:

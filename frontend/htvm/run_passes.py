@@ -19,6 +19,7 @@ from mlir.passmanager import PassManager
 
 from htvm.backend import kernels, targets
 from htvm.backend.kernels import KernelError
+from htvm.backend.targets.checked_figures import TargetError
 from htvm.backend.targets.soc import Soc
 from htvm.diagnostics import CompileError
 from htvm.dialects import accel
@@ -99,8 +100,10 @@ def failed(error: Exception, progress: Progress, soc: Soc | None, model: str) ->
     """Return what tells that a pass has raised."""
     element = progress.element
     assert element is not None and progress.before is not None, "a pass was begun"
-    if isinstance(error, KernelError):
+    if isinstance(error, KernelError | TargetError):
         return PassError([f"{model}: {error}"])
+    if soc is not None and (raised := _in_file_of(soc, error)):
+        return PassError([f"{model}: {raised}"])
     file = saved(progress.before, f"{model}-before-{element.name}")
     line = shlex.join(["htvm-opt", str(file), *arguments_of(element, progress.before, soc), "-p", str(element)])
     source = registry.origin(element.name) if element.own else None
@@ -108,6 +111,18 @@ def failed(error: Exception, progress: Progress, soc: Soc | None, model: str) ->
         return InternalError(error, f"pass '{element}'", model, line)
     problem = f"{model}: pass '{element}' of {source} failed: {described(error)}"
     return PassError([problem, f"  to repeat it: {line}"])
+
+
+def _in_file_of(soc: Soc, error: Exception) -> str | None:
+    """Return where in a target's file, or in one beside it, an exception was raised, and what; None if it was not."""
+    if soc.file is None:
+        return None
+    folder = Path(soc.file).resolve().parent
+    frame = extract_tb(error.__traceback__)[-1]
+    if Path(frame.filename).resolve().parent != folder:
+        return None
+    said = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return f"target file '{frame.filename}' fails: {said} (line {frame.lineno}, in {frame.name})"
 
 
 def arguments_of(element: pipeline.Element, module: ir.Operation, soc: Soc | None) -> list[str]:
