@@ -35,7 +35,7 @@ class InternalError(Exception):
     """
 
     def __init__(self, error: Exception, who: str, model: str, line: str) -> None:
-        """line: of shell, which repeats it."""
+        """line: of shell, which repeats it; others may follow."""
         self.who, self.problem = who, f"{model}: {who} failed: {described(error)}"
         super().__init__(f"{self.problem}\nto repeat it:\n  {line}")
 
@@ -108,9 +108,17 @@ def failed(error: Exception, progress: Progress, soc: Soc | None, model: str) ->
     line = shlex.join(["htvm-opt", str(file), *arguments_of(element, progress.before, soc), "-p", str(element)])
     source = registry.origin(element.name) if element.own else None
     if source is None:
-        return InternalError(error, f"pass '{element}'", model, line)
+        return InternalError(error, f"pass '{element}'", model, line + _advice(soc))
     problem = f"{model}: pass '{element}' of {source} failed: {described(error)}"
     return PassError([problem, f"  to repeat it: {line}"])
+
+
+def _advice(soc: Soc | None) -> str:
+    """Say what shows whether an engine of a target's file has answered wrongly."""
+    if soc is None or soc.file is None:
+        return ""
+    command = shlex.join(["htvm", "test-engine", soc.file])
+    return f"\nif an engine of '{soc.file}' answers wrongly, this says so:\n  {command}"
 
 
 def _in_file_of(soc: Soc, error: Exception) -> str | None:

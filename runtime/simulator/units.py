@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import numpy as np
 from unicorn import UC_HOOK_CODE, Uc, UcError
@@ -328,10 +329,12 @@ class AcceleratorUnit(Unit):
                 output = self.engine.execute(job, arrays, packed, kept)
             else:
                 output = self.engine.execute(job, arrays, packed)
-        except (ValueError, ArithmeticError) as error:
-            raise SimulationError(f"'{self.name}' cannot run {job}: {error}") from error
+        except (ValueError, ArithmeticError, TypeError, LookupError, AttributeError) as error:
+            raise SimulationError(f"'{self.name}' cannot run {job}: {type(error).__name__}: {error}") from error
         size = 0 if job.keeps else job.output_bytes
-        assert output.dtype == np.uint8 and output.size == size, f"'{self.name}' has made {output.shape}"
+        if not isinstance(cast("object", output), np.ndarray) or output.dtype != np.uint8 or output.size != size:
+            found = f"{output.size:,} of {output.dtype}" if isinstance(cast("object", output), np.ndarray) else output
+            raise SimulationError(f"'{self.name}' has made {found} of {job}, expected {size:,} of uint8")
         return [*([] if job.keeps else [output.tobytes()]), *([kept.tobytes()] if sums else [])]
 
 

@@ -10,6 +10,7 @@ import htvm
 from htvm.backend import targets
 from htvm.backend.targets.checked_figures import CheckedFigures, TargetError
 from htvm.backend.targets.soc import Route
+from htvm.run_passes import InternalError
 
 TESTS = Path(__file__).parents[2]
 MODEL = TESTS / "inputs" / "models" / "htvm" / "ds_cnn_digital.onnx"
@@ -24,6 +25,15 @@ class Figures(Round):
         return ANSWER
 
 SOC = replace(TINY, cost_models=(Figures(),))
+"""
+
+NO_JOB = """
+NPU, *OTHERS = TINY.engines
+class Lost(type(NPU)):
+    def lowered(self, job, plain=False):
+        return None
+NPU = Lost("npu", input=NPU.input, weights=NPU.weights, output=NPU.output, base=NPU.base, source=NPU.source)
+ENGINES = (NPU, *OTHERS)
 """
 
 
@@ -67,4 +77,11 @@ def test_numbers_of_numpy_are_cycles() -> None:
 def test_a_mistake_in_the_file_is_no_bug_of_htvm(tmp_path: Path, answer: str, said: str) -> None:
     (tmp_path / "soc.py").write_text(TARGET.replace("ANSWER", answer))
     with pytest.raises(htvm.CompileError, match=re.escape(f"target file '{tmp_path / 'soc.py'}'{said}")):
+        htvm.compile(MODEL, targets.load(tmp_path / "soc.py"))
+
+
+def test_a_wrong_answer_that_htvm_stumbles_over_names_what_tests_engines(tmp_path: Path) -> None:
+    lost = TARGET.replace("ANSWER", "100").replace("SOC = replace(TINY", NO_JOB + "SOC = replace(TINY, engines=ENGINES")
+    (tmp_path / "soc.py").write_text(lost)
+    with pytest.raises(InternalError, match=re.escape(f"htvm test-engine {tmp_path / 'soc.py'}")):
         htvm.compile(MODEL, targets.load(tmp_path / "soc.py"))
