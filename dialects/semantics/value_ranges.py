@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from mlir import ir
+from mlir.dialects import memref
 
 from .. import accel, quantisation
 
@@ -17,7 +18,7 @@ def held(value: ir.Value) -> Range | None:
     """Return the range of what an integer tensor or memref can hold, from what made it; None if it is not of integers.
 
     Known are the clip of layers that requantise, constants, what a function's argument states, and layers that only
-    move numbers. For others it is the range of the element type.
+    move numbers or see them with other axes. For others it is the range of the element type.
     """
     element = ir.ShapedType(value.type).element_type
     if not isinstance(element, ir.IntegerType):
@@ -56,6 +57,8 @@ def _stated(value: ir.BlockArgument) -> Range | None:
 def _made(op: ir.OpView) -> Range | None:
     if isinstance(op, accel.BufferOp):
         return _written(op.memref)
+    if isinstance(op, memref.ReinterpretCastOp | memref.SubViewOp):
+        return held(op.source)
     rescale, requant = (op.operation.attributes.get(name) for name in ("rescale", "requant"))
     if isinstance(rescale, accel.RescaleAttr):
         return _clip(rescale.requant)

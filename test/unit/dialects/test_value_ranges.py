@@ -80,3 +80,14 @@ def test_a_result_in_memory_holds_what_the_layer_that_writes_it_leaves() -> None
         module = ir.Module.parse(text + layer)
         (function,) = accel.functions(module)
         assert [value_ranges.held(argument) for argument in function.arguments] == [(-128, 127), (-5, 9)]
+
+
+def test_a_view_holds_what_its_source_does() -> None:
+    view = 'memref<1x4x4x2xi8, "ram">'
+    cast = f"offset: [0], sizes: [1, 4, 4, 2], strides: [32, 8, 2, 1] : {M} to {view}"
+    argument = "%x: " + M + " {accel.range = array<i64: -64, 63>}"
+    text = f"func.func @main({argument}) {{\n  %0 = memref.reinterpret_cast %x to {cast}\n  return\n}}"
+    with dialects.context():
+        module = ir.Module.parse(text)
+        (function,) = accel.functions(module)
+        assert value_ranges.held(function.body.blocks[0].operations[0].results[0]) == (-64, 63)
