@@ -152,14 +152,28 @@ class Residency:
         for one in full:
             for value in self.during(one):
                 pressure[value] = pressure.get(value, 0) + 1
-        own = {value for one in full for value in (*one.inputs, one.output)} & self.resident
+        own = {value for one in full for value in self.own(one)}
         if not pressure:
             raise DoesNotFit({one.layer: self.objection(one) for one in full})
+        enabling = {value for one in full for value in self.own(one) if self.enables(value, one)}
 
-        def relief(value: ir.Value) -> tuple[int, int, bool]:
-            return pressure[value], layout.size_bytes(value.type), value in own
+        def relief(value: ir.Value) -> tuple[bool, int, int, bool]:
+            return value in enabling, pressure[value], layout.size_bytes(value.type), value in own
 
         self.resident.remove(max(pressure, key=relief))
+
+    def own(self, one: Placed) -> set[ir.Value]:
+        """Return the resident maps that a layer reads and makes."""
+        return self.resident.intersection((*one.inputs, one.output))
+
+    def enables(self, value: ir.Value, one: Placed) -> bool:
+        """Say whether a layer that cannot be cut while its map `value` is resident can be cut if that is not."""
+        if self.search(one, self.left(one)).smallest() is not None:
+            return False
+        self.resident.remove(value)
+        can_be_cut = self.search(one, self.left(one)).smallest() is not None
+        self.resident.add(value)
+        return can_be_cut
 
     def objection(self, one: Placed) -> str:
         """Return what keeps a layer from having a tiling."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from mlir import ir
 
+import htvm
 from htvm import dialects
 from htvm.backend import targets
 from htvm.backend.targets.soc import Soc
@@ -16,6 +17,7 @@ from htvm.passes.analysis import activations, layout
 from htvm.passes.analysis.residency import DoesNotFit, Residency
 
 sys.path.append(str(Path(__file__).parents[2] / "end_to_end"))
+import models  # noqa: E402
 from shift_networks import random_network  # noqa: E402
 
 TINY = targets.load(str(Path(__file__).parents[2] / "passes/targets/tiny_npu.py"))
@@ -71,6 +73,15 @@ def test_the_map_that_is_in_the_way_of_most_layers_goes_first() -> None:
     assert stay(residency) == {"b", "c", "d"}
     residency.give_up([one for one in residency.placed if accel.node(one.layer) == "c"])
     assert len(stay(residency)) == 2 and "d" in stay(residency)
+
+
+def test_a_layer_that_cannot_be_cut_gives_up_the_map_that_keeps_it_from_that() -> None:
+    # conv27 has more weights than a launch holds. Its result, pixel by pixel for the pool, cannot stay in parts.
+    module = htvm.Pipeline(models.path("htvm/mobilenet_v1_digital"), "diana", cost_model="odimo").to("scheduled")
+    (function,) = accel.functions(module)
+    layers = {accel.node(layer): layer for layer in activations.layers(function)}
+    assert accel.attribute(layers["conv26"], accel.MEMORY, ir.StringAttr)
+    assert not accel.attribute(layers["conv27"], accel.MEMORY, ir.StringAttr)
 
 
 def test_what_no_memory_holds_is_said_of_every_layer() -> None:
