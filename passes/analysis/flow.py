@@ -129,8 +129,8 @@ class Flow:
     def order(self, members: list[Member], tilings: list[Tiling]) -> Order | None:
         """Return the order in which tiles are launched; None if what is needed meanwhile does not fit."""
         works = self.works(members, tilings)
-        order = interleaved(works)
-        return order if self.fits(members, tilings, works, order) else None
+        orders = (interleaved(works, rooms) for rooms in ({}, rooms_for_weights(self.soc)))
+        return next((order for order in orders if self.fits(members, tilings, works, order)), None)
 
     # Work
 
@@ -140,7 +140,7 @@ class Flow:
         made: dict[ir.Value, tuple[Member, list[Tile], int]] = {}
         for layer, (member, tiling) in enumerate(zip(members, tilings, strict=True)):
             every, first = self.every_tile(member, tiling), len(found)
-            weights: set[tuple[Range, ...]] = set()
+            weights: dict[tuple[Range, ...], int] = {}
             source: tuple[Range, ...] | None = None
             for tile in every:
                 cost = member.search.cost(tile, tiling)
@@ -156,7 +156,8 @@ class Flow:
                 fetch, load = cost.weights if tile.weights not in weights else (), cost.load
                 if not tiling.loads or tile.source == source:
                     load = ()
-                weights.add(tile.weights)
+                if fetch:
+                    weights[tile.weights] = len(found)
                 source = tile.source
                 found.append(
                     TileWork(
@@ -164,17 +165,21 @@ class Flow:
                         member.one.engine.name,
                         cycles,
                         tuple(sorted(needs)),
-                        self.transfer(fetch, 1),
+                        self.transfer(fetch, 1, layout.aligned(cost.weight_bytes)),
                         self.transfer(load, member.search.inputs),
                         tiling.buffers,
+                        weights.get(tile.weights),
                     )
                 )
             made[member.one.output] = member, every, first
         return found
 
-    def transfer(self, hops: Sequence[Hop], times: int) -> Transfer | None:
+    def transfer(self, hops: Sequence[Hop], times: int, size_bytes: int = 0) -> Transfer | None:
         """Return what brings something on its only hop."""
-        return Transfer(self.soc.dma(hops[0].route).name, times * hops[0].cycles) if hops else None
+        if not hops:
+            return None
+        route = hops[0].route
+        return Transfer(self.soc.dma(route).name, times * hops[0].cycles, route.target, size_bytes)
 
     def every_tile(self, member: Member, tiling: Tiling) -> list[Tile]:
         key = member.one.output, tiling
@@ -187,14 +192,18 @@ class Flow:
     def fits(self, members: list[Member], tilings: list[Tiling], works: Sequence[TileWork], order: Order) -> bool:
         """Say whether the memories have room for all that is needed at once; a part is kept for gaps of lifetimes."""
         spans: dict[int, Range] = {}
-        fetches: dict[int, Range] = {}
+        uses: dict[int, Range] = {}
         for place, given in enumerate(order.sequence):
-            layer = works[given.tile].layer
-            fetches[layer] = fetches.get(layer, (place, place))[0], place
+            work = works[given.tile]
             if given.role != Role.WEIGHTS:
-                spans[layer] = spans.get(layer, (place, place))[0], place
+                spans[work.layer] = spans.get(work.layer, (place, place))[0], place
+            tile = given.tile if given.role == Role.WEIGHTS else work.weights_of
+            if tile is not None:
+                uses[tile] = uses.get(tile, (place, place))[0], place
         changes: dict[str, Counter[int]] = {}
-        for memory, size_bytes, first, last in self.needed(members, tilings, spans, fetches):
+        weights = ((works[tile].weights, span) for tile, span in uses.items())
+        brought = [(each.memory, each.size_bytes, *span) for each, span in weights if each is not None]
+        for memory, size_bytes, first, last in (*self.needed(members, tilings, spans), *brought):
             at = changes.setdefault(memory, Counter())
             at[first] += layout.aligned(size_bytes)
             at[last + 1] -= layout.aligned(size_bytes)
@@ -213,11 +222,10 @@ class Flow:
         members: list[Member],
         tilings: list[Tiling],
         spans: Mapping[int, Range],
-        fetches: Mapping[int, Range],
     ) -> Iterator[tuple[str, int, int, int]]:
-        """Yield what is needed: memory, bytes, from which place in the order to which.
+        """Yield what is needed by maps and buffers: memory, bytes, from which place in the order to which.
 
-        spans, fetches: from where to where a layer has tiles, without and with the transfer of their weights.
+        spans: from where to where a layer has tiles.
         """
         end = max(last for _, last in spans.values())
         line_of = {member.one.number: line for line, member in enumerate(members)}
@@ -237,11 +245,13 @@ class Flow:
         for line, (member, tiling) in enumerate(zip(members, tilings, strict=True)):
             for memory, size_bytes in member.search.map_bytes(tiling).items():
                 yield memory, size_bytes, *spans[line]
-            if member.search.fetches_weights:
-                sizes = [member.search.weights_of(tile.job, tiling) for tile in member.search.with_weights(tiling)]
-                count = tiling.weight_buffers
-                size_bytes = max(sizes) * count if count else sum(map(layout.aligned, sizes))
-                yield member.one.engine.weights.memory, size_bytes, *fetches[line]
+
+
+def rooms_for_weights(soc: Soc) -> dict[str, int]:
+    """Return the bytes that a group's weights may take of memories that have nothing else; a part is kept for gaps."""
+    maps = {operand.memory for engine in soc.accelerators for operand in (engine.input, engine.output)}
+    names = {engine.weights.memory for engine in soc.accelerators} - maps
+    return {name: soc.memory(name).size_bytes * (SLACK - 1) // SLACK for name in names}
 
 
 def needed(reader: Member, tile: Tile, maker: Member, made: Sequence[Tile], first: int) -> Iterator[int]:

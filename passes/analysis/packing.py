@@ -22,8 +22,8 @@ from htvm.backend.kernels.trails import Trail
 SOLVER_LIMIT = 10.0
 """What the solver may spend, in its deterministic time; a unit is about a second."""
 
-MOST_SOLVED = 200
-"""Items; the solver's model grows with their square."""
+FITS_LIMIT = 0.5
+"""The same, to find any packing of a size."""
 
 MANY = 128
 """Items of which better orders are looked for, before the solver is asked: it seldom ends with more."""
@@ -63,28 +63,42 @@ def pack(items: Sequence[Item], trails: Trails, limit: float = SOLVER_LIMIT, eno
     """Return the best packing that was found. Offsets are sums of sizes, so they keep any common alignment.
 
     limit: what the solver may spend; if it is 0, better orders are looked for in its place. enough: units that are
-    there for the taking; of very many items no better packing is looked for, if they fit these.
+    there for the taking; where items fit these no better packing is looked for.
     """
     bound = max((load for _, load in loads(items, trails)), default=0)
     offsets = min((_greedy(items, trails, order) for order in _orders(items)), key=lambda o: _peak(items, o))
     packing = Packing(offsets, _peak(items, offsets), bound)
-    is_enough = len(items) > MOST_SOLVED and packing.peak <= enough
-    if packing.is_optimal or is_enough:
+    if packing.is_optimal or packing.peak <= enough:
         return packing
+    if enough and limit and (found := _within(items, enough)):
+        return Packing(found, _peak(items, found), bound)
     if len(items) > MANY or not limit:
         packing = _reordered(items, trails, packing)
     return packing if packing.is_optimal or not limit else _solve(items, trails, packing, limit)
 
 
 def fits(items: Sequence[Item], size: int) -> bool:
-    """Say whether a packing of items that never overlap was found that needs no more than `size` units.
+    """Say whether a packing of items that never overlap was found that needs no more than `size` units."""
+    return _within(items, size) is not None
+
+
+def _within(items: Sequence[Item], size: int) -> tuple[int, ...] | None:
+    """Return the offsets of a packing of items that never overlap, of no more than `size` units; None if none is found.
 
     Of many items no more is tried than the orders that tend to go well: who asks can do with less.
     """
-    if any(_peak(items, _greedy(items, {}, order)) <= size for order in _orders(items)):
-        return True
-    is_out = len(items) > MANY or max((load for _, load in loads(items, {})), default=0) > size
-    return not is_out and pack(items, {}).peak <= size
+    tried: list[tuple[int, ...]] = []
+    for order in _orders(items):
+        tried.append(_greedy(items, {}, order))
+        if _peak(items, tried[-1]) <= size:
+            return tried[-1]
+    if (ring := _in_a_ring(items, size)) is not None:
+        return ring
+    if len(items) > MANY or max((load for _, load in loads(items, {})), default=0) > size:
+        return None
+    best = min(tried, key=lambda offsets: _peak(items, offsets))
+    found = _solve(items, {}, Packing(best, _peak(items, best), size), FITS_LIMIT)  # `size` is enough: it ends there
+    return found.offsets if found.peak <= size else None
 
 
 def loads(items: Sequence[Item], trails: Trails) -> Iterator[tuple[int, int]]:
@@ -140,6 +154,28 @@ def _greedy(items: Sequence[Item], trails: Trails, order: Sequence[int]) -> tupl
             for offset in candidates
             if offset >= 0 and all(_fits(items, trails, number, offset, other, placed[other]) for other in met)
         )
+    return tuple(placed[number] for number in range(len(items)))
+
+
+def _in_a_ring(items: Sequence[Item], size: int) -> tuple[int, ...] | None:
+    """Place each item behind the one that began before it, or from 0 on where `size` units end; None if one meets
+    others there. So lie those that go in the order in which they have come, such as weights that are fetched ahead.
+    """
+    placed: dict[int, int] = {}
+    end = 0
+    for number in sorted(range(len(items)), key=lambda n: (items[n].first, items[n].last)):
+        item = items[number]
+        met = [(placed[other], placed[other] + items[other].size) for other in placed if _meet(item, items[other])]
+        ends = sorted(stop for _, stop in met)
+        free = (
+            begin
+            for begin in (end, *(stop for stop in ends if stop > end), 0, *ends)
+            if begin + item.size <= size and all(begin + item.size <= start or stop <= begin for start, stop in met)
+        )
+        begin = next(free, None)
+        if begin is None:
+            return None
+        placed[number], end = begin, begin + item.size
     return tuple(placed[number] for number in range(len(items)))
 
 

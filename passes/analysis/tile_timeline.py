@@ -57,10 +57,11 @@ class Cost:
 
 
 class Run:
-    """The tiles of a layer going through a timeline."""
+    """The tiles of a layer going through a timeline. has_all_weights: these are there from the beginning."""
 
-    def __init__(self, search: Search, tiling: Tiling) -> None:
+    def __init__(self, search: Search, tiling: Tiling, has_all_weights: bool = False) -> None:
         self.search, self.tiling, self.time = search, tiling, Timeline(search.soc)
+        self.has_all_weights = has_all_weights
         self.room = search.room_for_weights(tiling)
         self.keeps_weights = search.keeps_weights(tiling)
         self.fetched: set[tuple[Range, ...]] = set()
@@ -80,7 +81,7 @@ class Run:
         Weights are kept there until the layer has ended, an input until the next one comes.
         """
         cost = self.search.cost(tile, self.tiling)
-        if len(cost.weights) > 1 and tile.weights not in self.weights_come:
+        if len(cost.weights) > 1 and tile.weights not in self.weights_come and not self.has_all_weights:
             self.weights_come[tile.weights] = self.through(cost.weights[:-1])
         if self.tiling.loads and len(cost.load) > 1 and tile.source not in self.input_comes:
             for _ in range(self.search.inputs):
@@ -116,6 +117,8 @@ class Run:
 
     def has_weights(self, tile: Tile) -> bool:
         """Say whether the weights of a tile are there: of the tile before, or all that have been fetched are kept."""
+        if self.has_all_weights:
+            return True
         if self.keeps_weights:
             known = tile.weights in self.fetched
             self.fetched.add(tile.weights)

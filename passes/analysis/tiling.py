@@ -50,6 +50,10 @@ MOST_TILES = 20_000
 """How many tiles go through a timeline before the fastest tiling so far is taken: many can have one bound."""
 
 
+ALONE = 4
+"""How many times as much it counts what a layer takes by itself as what it takes if all weights have come before."""
+
+
 @dataclass(frozen=True)
 class Choice:
     """A tiling with its predicted time, and what no tiling of the layer can beat, in cycles."""
@@ -104,16 +108,17 @@ class Search:
             found = [each for each, one in zip(found, prices) if one == min(prices)]
         bounded = ((self.bound(each), order, each) for order, each in enumerate(found))
         bounds = sorted(bounded, key=lambda each: each[:2])
-        best: tuple[int, Tiling] | None = None
+        best: tuple[int, int, Tiling] | None = None
         seen = 0
         for bound, _, tiling in bounds:
-            if best is not None and (bound >= best[0] or seen > MOST_TILES):
-                break
+            if best is not None and (ALONE * bound + self.busy(tiling) >= best[0] or seen > MOST_TILES):
+                continue
             cycles = self.cycles(tiling)
+            both = ALONE * cycles + (self.cycles(tiling, has_weights=True) if self.fetches_weights else cycles)
             seen += sum(times for _, times in tile_counts(self.job, tiling))
-            if best is None or cycles < best[0]:
-                best = (cycles, tiling)
-        return None if best is None else Choice(self.with_buffers(best[1]), best[0], bounds[0][0])
+            if best is None or both < best[0]:
+                best = (both, cycles, tiling)
+        return None if best is None else Choice(self.with_buffers(best[2]), best[1], bounds[0][0])
 
     def busy(self, tiling: Tiling) -> int:
         """Return the cycles for which the engine works."""
@@ -517,9 +522,12 @@ class Search:
             weight_bytes=weight_bytes,
         )
 
-    def cycles(self, tiling: Tiling) -> int:
-        """Predict the time of a layer, from its first command to the end of its last, other layers left out."""
-        run = Run(self, tiling)
+    def cycles(self, tiling: Tiling, has_weights: bool = False) -> int:
+        """Predict the time of a layer, from its first command to the end of its last, other layers left out.
+
+        has_weights: while these ran all weights of the layer have come.
+        """
+        run = Run(self, tiling, has_weights)
         all_tiles = list(tiles(self.job, tiling))
         run.bring_on_the_way(all_tiles[0])
         run.load(all_tiles[0])

@@ -7,7 +7,7 @@ bytes, one of which writes them, the one that came first comes first.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -16,6 +16,7 @@ from mlir import ir
 from htvm.backend.targets.soc import Soc
 from htvm.dialects import accel
 
+from ..analysis import layout
 from ..analysis.interleaving import Role, TileWork, Transfer, interleaved
 from .items import Copy, Fetch, Item, Task, group_of
 
@@ -30,15 +31,18 @@ class Touch:
     is_write: bool
 
 
-def in_order(items: Sequence[Item], soc: Soc) -> list[Item]:
-    """Return items with the tiles of each group, and what is brought for them, as early as units can begin them."""
+def in_order(items: Sequence[Item], soc: Soc, rooms: Mapping[str, int]) -> list[Item]:
+    """Return items with the tiles of each group, and what is brought for them, as early as units can begin them.
+
+    rooms: the bytes for weights in memories, where limited.
+    """
     found: list[Item] = []
     for number, run in groupby(items, group_of):
         if not number:
             found += run
             continue
         tasks = [item for item in run if isinstance(item, Task)]
-        for given in interleaved(works(tasks, soc)).sequence:
+        for given in interleaved(works(tasks, soc), rooms).sequence:
             task = tasks[given.tile]
             found.append(task if given.role == Role.LAUNCH else Fetch(task, given.role))
     return found
@@ -48,8 +52,10 @@ def works(tasks: Sequence[Task], soc: Soc) -> list[TileWork]:
     """Return tiles with what they need of each other."""
     touched: dict[ir.Value, list[Touch]] = defaultdict(list)
     layers: dict[accel.Layer, int] = {}
+    brought: dict[ir.Value, int] = {}
     found: list[TileWork] = []
     for number, task in enumerate(tasks):
+        brought |= {copy.writes: number for copy in task.weights[-1:]}
         own = list(touches(task, number))
         needs = {other for value, touch in own for other in before(touch, touched[value])}
         for value, touch in own:
@@ -65,6 +71,7 @@ def works(tasks: Sequence[Task], soc: Soc) -> list[TileWork]:
                 transfer(task.weights, soc),
                 transfer([copy for chain in task.loads for copy in chain], soc),
                 task.tiling.buffers,
+                next((brought[value] for value in task.reads if value in brought), None),
             )
         )
     return found
@@ -95,4 +102,6 @@ def transfer(copies: Sequence[Copy], soc: Soc) -> Transfer | None:
         return None
     routes = [copy.route for copy in copies]
     cycles = (copy.runs.count * soc.copy_cycles(route, copy.runs.bytes) for copy, route in zip(copies, routes))
-    return Transfer(soc.dma(routes[-1]).name, sum(cycles))
+    target = copies[-1].writes.type
+    size_bytes = layout.aligned(layout.size_bytes(target))
+    return Transfer(soc.dma(routes[-1]).name, sum(cycles), layout.memory_of(target), size_bytes)

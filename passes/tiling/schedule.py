@@ -6,7 +6,7 @@ engine are done in their order and never meet. So what follows is right in any o
 before its launch; which order is chosen decides how much overlaps:
 
     weights of the next tasks are fetched as soon as their memory has room, also for what runs before them, and nobody
-    needs what is in their buffer,
+    needs what is in their buffer; those of later tasks too while the transfer engine has nothing else to do,
     from far memories they come to the host's as early as there is room, but only while the bus has nothing else to do:
     about when that is, a timeline says,
     the next tile of the same layer is fetched while a tile is computed, from a far memory one tile earlier,
@@ -52,20 +52,30 @@ from .items import (
 )
 
 
+@dataclass(frozen=True)
+class Ahead:
+    """How much is fetched ahead into a memory: the part of it that is filled, the tasks whose weights may come while
+    their transfer engine has nothing else to do.
+    """
+
+    part: float = 1.0
+    idle_tasks: int = 0
+
+
 @dataclass
 class Schedule:
     """The commands of a function while they are decided.
 
     traces: what they are so far, step by step. counts: how many commands each unit was given. rooms: the bytes that
-    buffers and maps may take of each memory. ahead: the part of one that what is fetched ahead may fill; all, where
-    none is given. unsent: what still has to be copied out, with the number of its item. brought: copies that were
-    given. nearing: the first of the tasks with weights whose weights may still have to be brought from a far memory.
+    buffers and maps may take of each memory. ahead: how much is fetched ahead into them; Ahead() where none is given.
+    unsent: what still has to be copied out, with the number of its item. brought: copies that were given. nearing: the
+    first of the tasks with weights whose weights may still have to be brought from a far memory.
     """
 
     soc: Soc
     items: Sequence[Item]
     rooms: Mapping[str, int]
-    ahead: Mapping[str, float] = field(default_factory=dict[str, float])
+    ahead: Mapping[str, Ahead] = field(default_factory=dict[str, Ahead])
     pending: list[Pending] = field(default_factory=list[Pending])
     held: dict[ir.Value, int] = field(default_factory=dict[ir.Value, int])
     brought: set[Copy] = field(default_factory=set[Copy])
@@ -143,10 +153,10 @@ class Schedule:
         self.fetch_ahead()
         self.wait_for_memory(item.reads, item.writes)
         self.hold(touched_by(item))
-        if self.soc.far_memories:
-            end = self.time.now + self.soc.engine(HOST).cycles(item.op, self.soc.cost_model)
-            self.bring_from_far(end)
-            self.time.work(max(end - self.time.now, 0))
+        end = self.time.now + self.soc.engine(HOST).cycles(item.op, self.soc.cost_model)
+        self.bring_from_far(end)
+        self.fetch_while_idle(end)
+        self.time.work(max(end - self.time.now, 0))
         self.traces.append(Trace(item, [item]))
 
     def tile(self, task: Task) -> None:
@@ -179,7 +189,9 @@ class Schedule:
         if not task.tiling.group:
             self.load_ahead()
             self.bring_on_the_way(2)
-        self.bring_from_far(self.time.free_at[task.engine.name])
+        end = self.time.free_at[task.engine.name]
+        self.bring_from_far(end)
+        self.fetch_while_idle(end)
 
     # Copies
 
@@ -194,6 +206,26 @@ class Schedule:
                 break
             self.bring(number, task, chain)
         self.bring_from_far(self.time.now)
+
+    def fetch_while_idle(self, until: int) -> None:
+        """Fetch weights of tasks further ahead, in their order, while their transfer engine would do nothing.
+
+        until: when that may have something else to do, as a unit that works now has ended. In groups the order of their
+        items says what is fetched.
+        """
+        if group_of(self.items[self.number]):
+            return
+        start = bisect_left(self.weighted, self.number, key=lambda each: each[0])
+        for count, (number, task, chain) in enumerate(self.weighted[start:]):
+            (*before, last) = chain
+            if count >= self.ahead.get(last.route.target, Ahead()).idle_tasks:
+                return
+            if last in self.brought:
+                continue
+            is_idle = self.time.free_at[self.dma_of(last).name] < until
+            if not is_idle or before or task.tiling.blocking or not self.may_bring(number, chain):
+                return
+            self.bring(number, task, chain)
 
     def bring_from_far(self, until: int) -> None:
         """Bring weights of tasks to come as near as the host's memory, in their order, while they have room there.
@@ -330,9 +362,7 @@ class Schedule:
         self.pending.append(Pending(given, reads, writes, item, extents or {}, self.timed(command, unit)))
 
     def timed(self, command: Copy | Launch, unit: str) -> int:
-        """Return about when a command ends that is given now; 0 where nobody asks."""
-        if not self.soc.far_memories:
-            return 0
+        """Return about when a command ends that is given now."""
         if isinstance(command, Launch):
             return self.time.launch(unit, command.job)
         return self.time.copy(command.route, 1, command.runs.count * command.runs.bytes)
@@ -391,7 +421,7 @@ class Schedule:
             return True
         memory, size = layout.memory_of(value.type), layout.aligned(layout.size_bytes(value.type))
         used = self.reserved[memory][self.number : number].max(initial=0)
-        return bool(used + size <= self.ahead.get(memory, 1.0) * self.rooms[memory])
+        return bool(used + size <= self.ahead.get(memory, Ahead()).part * self.rooms[memory])
 
     def reserve(self, value: ir.Value, number: int) -> None:
         """Take room for a buffer before item `number`, from now on."""

@@ -37,12 +37,13 @@ from htvm.dialects import accel
 
 from ..analysis import activations, layout, packing
 from ..analysis.actions import actions
+from ..analysis.flow import rooms_for_weights
 from ..analysis.liveness import lifetimes, packed_items
 from ..analysis.tiles import NAME, Tiling
 from ..analysis.trails import write_trail
 from .groups import in_order
 from .items import Copy, Item, Task, Trace, Work, group_of
-from .schedule import Schedule
+from .schedule import Ahead, Schedule
 from .tile_commands import Packed, tasks
 from .views import View
 from .write_steps import Writer, calls
@@ -50,8 +51,8 @@ from .write_steps import Writer, calls
 STRAIGHT = (MOST_STRAIGHT, 64, 32, 16, 0)
 """The most calls of a step that are given one after the other, the first for which all of these have room."""
 
-AHEAD = (1.0, 0.875, 0.75, 0.0)
-"""The parts of a memory that what is fetched ahead may fill: a smaller one if lifetimes then cannot be packed."""
+AHEAD = (*(Ahead(part, 256) for part in (1.0, 0.96875, 0.9375, 0.875)), *map(Ahead, (1.0, 0.875, 0.75, 0.0)))
+"""What is fetched ahead into a memory: less, if lifetimes then cannot be packed."""
 
 
 @dataclass(frozen=True)
@@ -141,17 +142,21 @@ class TileLayers:
 
     def schedule(self, function: func.FuncOp, items: list[Item]) -> None:
         """Write the steps of all items; layers of groups one after the other if they have no room at once."""
+        best: tuple[int, list[Item]] | None = None
         if any(map(group_of, items)):
-            self.write(function, in_order(items, self.target))
-            rooms = self.rooms(function)
-            if all(self.can_be_packed(function, memory, rooms[memory]) for memory in self.memories_of_engines):
-                return
-            self.take_back(function, items)
-            items = [alone(item) for item in items]
-        self.write(function, items)
+            for rooms in ({}, rooms_for_weights(self.target)):
+                found = in_order(items, self.target, rooms)
+                cycles, is_packed = self.write(function, found)
+                if is_packed and (best is None or cycles < best[0]):
+                    best = cycles, found
+                self.take_back(function, items)
+        self.write(function, best[1] if best else [alone(item) for item in items])
 
-    def write(self, function: func.FuncOp, items: Sequence[Item]) -> None:
-        """Write the steps of items in their order; less is fetched ahead into a memory that has no room."""
+    def write(self, function: func.FuncOp, items: Sequence[Item]) -> tuple[int, bool]:
+        """Write the steps of items in their order; less is fetched ahead into a memory that has no room.
+
+        Return about how many cycles they take, and whether their buffers can be packed.
+        """
         rooms, block = self.rooms(function), function.body.blocks[0]
         fetched = {
             layout.memory_of(copy.writes.type) for item in items if isinstance(item, Task) for copy in item.weights
@@ -159,14 +164,16 @@ class TileLayers:
         level = dict.fromkeys(fetched & (self.memories_of_engines | {self.target.arena_memory}), 0)
         while True:
             ahead = {memory: AHEAD[each] for memory, each in level.items()}
-            traces = Schedule(self.target, items, rooms, ahead).run()
+            schedule = Schedule(self.target, items, rooms, ahead)
+            traces = schedule.run()
             with ir.InsertionPoint(block.operations[-1]):
                 Writer(self.straight(traces)).write(traces)
-            lower = [memory for memory, each in level.items() if each + 1 < len(AHEAD)]
-            full = [memory for memory in lower if not self.can_be_packed(function, memory, rooms[memory])]
-            if not full:
-                return
-            for memory in full:
+            names = self.memories_of_engines | level.keys() if any(map(group_of, items)) else level.keys()
+            full = [memory for memory in names if not self.can_be_packed(function, memory, rooms[memory])]
+            lower = [memory for memory in full if memory in level and level[memory] + 1 < len(AHEAD)]
+            if not lower:
+                return schedule.time.end, not full
+            for memory in lower:
                 level[memory] += 1
             self.take_back(function, items)
 

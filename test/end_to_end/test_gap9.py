@@ -164,4 +164,4 @@ def test_weights_are_fetched_ahead_where_each_map_fits_and_all_together_do_not()
             models.path("mlperf_tiny/ds_cnn"), targets.load("gap9").with_memory("l1", l1), requant="pow2"
         )
         predicted.append(sum(step.predicted_cycles or 0 for step in compiled.project.report.steps))
-    assert predicted[0] == predicted[1]
+    assert predicted[1] <= predicted[0]  # less room costs nothing

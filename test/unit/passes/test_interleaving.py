@@ -41,6 +41,21 @@ def test_an_input_waits_for_its_buffer(buffers: int, cycles: int) -> None:
     assert interleaved(works).cycles == cycles
 
 
+@pytest.mark.parametrize(("room", "cycles"), [(24, 5 + 3 * 10), (16, 5 + 3 * 10), (15, 3 * (5 + 10))])
+def test_weights_wait_until_others_have_left_them_room(room: int, cycles: int) -> None:
+    brought = Transfer("load", 5, "weights", 8)
+    works = [TileWork(layer, "a", 10, (), brought, None, 1, layer) for layer in range(3)]
+    assert interleaved(works, {"weights": room}).cycles == cycles
+
+
+def test_weights_stay_until_the_last_tile_that_uses_them() -> None:
+    brought = Transfer("load", 5, "weights", 8)
+    works = [TileWork(0, "a", 10, (), None if tile else brought, None, 1, 0) for tile in range(3)]
+    works.append(TileWork(1, "b", 10, (), brought, None, 1, 3))
+    assert interleaved(works, {"weights": 16}).cycles == 35
+    assert interleaved(works, {"weights": 15}).cycles == 5 + 3 * 10 + 5 + 10
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_all_is_done_once_and_behind_what_it_needs(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -49,11 +64,13 @@ def test_all_is_done_once_and_behind_what_it_needs(seed: int) -> None:
         before = len(works)
         for tile in range(rng.integers(1, 5)):
             needs = sorted({int(each) for each in rng.integers(0, before, 2)}) if before else []
-            weights = Transfer("load", int(rng.integers(1, 40))) if tile == 0 and rng.random() < 0.7 else None
+            size = int(rng.integers(1, 40))
+            weights = Transfer("load", size, "weights", size) if tile == 0 and rng.random() < 0.7 else None
             load = Transfer("load", int(rng.integers(1, 20))) if rng.random() < 0.5 else None
             unit, cycles = str(rng.choice(["a", "b", "c"])), int(rng.integers(1, 30))
-            works.append(TileWork(layer, unit, cycles, tuple(needs), weights, load, int(rng.integers(1, 3))))
-    order = interleaved(works)
+            uses = before if works[before:] and works[before].weights or weights else None
+            works.append(TileWork(layer, unit, cycles, tuple(needs), weights, load, int(rng.integers(1, 3)), uses))
+    order = interleaved(works, {"weights": 40} if seed % 2 else {})
     places = {given: place for place, given in enumerate(order.sequence)}
     assert len(places) == len(order.sequence) == sum(1 + bool(work.weights) + bool(work.load) for work in works)
     for number, work in enumerate(works):

@@ -117,5 +117,23 @@ def test_a_search_cut_short_tells_the_gap() -> None:
         assert each.lower_bound <= each.peak
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_what_comes_and_goes_in_one_order_lies_in_a_ring(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    # As weights that are fetched ahead, each as early as those before it leave room for it.
+    rng = random.Random(seed)
+    monkeypatch.setattr(packing, "_solve", None)
+    sizes = [rng.randint(1, 8) for _ in range(200)]
+    items: list[Item] = []
+    for time, size in enumerate(sizes):
+        first = time
+        while first and sum(sizes[first - 1 : time]) + size <= 60 and (not items or items[-1].first < first):
+            first -= 1
+        items.append(Item(size, first, time))
+    assert packing.fits(items, 68)
+    found = pack(items, {}, enough=68)
+    assert is_valid(items, {}, found.offsets) and found.peak <= 68
+    assert not packing.fits(items, max(load for _, load in loads(items, {})) - 1)
+
+
 def test_nothing_needs_nothing() -> None:
     assert pack([], {}) == Packing((), 0, 0)

@@ -7,7 +7,10 @@ import pytest
 
 import htvm
 from htvm.backend import targets
+from htvm.explanation.bound import predicted
 from htvm.passes.analysis import packing
+from htvm.passes.tiling import tile_layers
+from htvm.passes.tiling.schedule import Ahead
 
 sys.path.append(str(Path(__file__).parents[2] / "end_to_end"))
 import models  # noqa: E402
@@ -30,3 +33,14 @@ def test_less_is_fetched_ahead_into_the_memory_without_room(monkeypatch: pytest.
     wanted = str(htvm.Pipeline(model, soc).to("tiled"))
     monkeypatch.setattr(packing, "fits", lambda items, size: False)
     assert str(htvm.Pipeline(model, soc).to("tiled")) != wanted
+
+
+def test_weights_come_while_their_transfer_engine_has_nothing_else_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    # With ODiMO's figures the weights of depthwise layers take longer to come than the layers.
+    def cycles() -> int:
+        compiled = htvm.compile(models.path("htvm/ds_cnn_digital"), "diana", cost_model="odimo")
+        return predicted(compiled.project.report)
+
+    wanted = cycles()
+    monkeypatch.setattr(tile_layers, "AHEAD", (Ahead(1.0), Ahead(0.0)))
+    assert wanted < 0.99 * cycles()

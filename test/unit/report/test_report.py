@@ -118,8 +118,9 @@ def test_engines_transfers_and_weights_of_an_accelerator_are_shown() -> None:
     memories = {memory["name"]: memory for memory in found["memories"]}
     assert {buffer["kind"] for buffer in memories["digital_weights"]["buffers"]} == {"weights"}
     assert any(buffer["name"] == "conv1_min" for buffer in memories["l1"]["buffers"])
-    conv2 = found["layers"][1]
-    assert conv2["bound_cycles"] <= conv2["predicted_cycles"] and conv2["transferred_bytes"] > 0
+    conv1, conv2 = found["layers"][:2]
+    assert conv1["transferred_bytes"] > 0  # conv2's weights come meanwhile
+    assert conv2["bound_cycles"] <= conv2["predicted_cycles"]
     assert conv2["read_bytes"] == conv2["written_bytes"] == 16 * 32 * 32
     assert conv2["weight_bytes"] == 16 * 16 * 9 + 16 * 4  # a bias of 32 bits for each channel
 
