@@ -6,6 +6,7 @@ import numpy as np
 
 from htvm.backend.kernels.fields import Field
 from htvm.backend.kernels.requant import CORRECTED, Requant, requant_fields
+from htvm.backend.targets.engines.host import flips
 from htvm.dialects import accel
 
 from . import values
@@ -78,16 +79,21 @@ def extreme(step: Step, layer: accel.MaximumOp | accel.MinimumOp) -> None:
 def lookup(step: Step, layer: accel.LookupOp) -> None:
     x_type, y_type = element_type(layer.input), element_type(step.output)
     x, y = step.reads(layer.input, "x"), step.writes(step.output)
-    table = step.data(layer.table).view(y_type.numpy)
-    entries = step.array("table", y_type.c, table.reshape(-1))
     each = dict(enumerate(zip(shape(step.output), strides(layer.input), strides(step.output), strict=True)))
-    loops: list[Loop] = []
-    if layer.axis is not None:
-        size, x_step, y_step = each.pop(layer.axis.value)
-        loops.append(Loop.of(size, {x: x_step, entries: table.shape[1], y: y_step}))
+    varying = None if layer.axis is None else each.pop(layer.axis.value)
     inner, outer = values.inner_and_outer(*(list(zip(*each.values(), strict=True)) or [(), (), ()]))
     size, x_steps, y_steps = values.longest_last(inner)
-    near = [int(steps[-1]) if 0 < steps[-1] <= MOST_NEAR else 0 for steps in (x_steps, y_steps)]
-    kernel = step.kernel(ELEMENTWISE, "LOOKUP", x_type, y_type, *near)
+    x_near, y_near = (int(steps[-1]) if 0 < steps[-1] <= MOST_NEAR else 0 for steps in (x_steps, y_steps))
     address = step.struct("htvm_unary_shape", "shape", {"size": size, "x": x_steps, "y": y_steps})
+    if x_near == 1 and step.host_kernel is None and flips(layer):
+        kernel = step.kernel(ELEMENTWISE, "FLIP", y_near)
+        step.call_in_loops(loops_over(outer, x, y), kernel, address, x, y)
+        return
+    table = step.data(layer.table).view(y_type.numpy)
+    entries = step.array("table", y_type.c, table.reshape(-1))
+    loops: list[Loop] = []
+    if varying is not None:
+        count, x_step, y_step = varying
+        loops.append(Loop.of(count, {x: x_step, entries: table.shape[1], y: y_step}))
+    kernel = step.kernel(ELEMENTWISE, "LOOKUP", x_type, y_type, x_near, y_near)
     step.call_in_loops(loops + loops_over(outer, x, y), kernel, address, x, entries, layer.lowest.value, y)

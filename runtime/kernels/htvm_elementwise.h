@@ -6,6 +6,7 @@
  * multiply y = requantised (a - a_zero_point) * (b - b_zero_point), see htvm_requant.h
  * extreme  y = max(a, b), or min(a, b)
  * lookup   y = table[x - lowest]
+ * flip     y = x with its highest bit turned, in bytes: int8 + 128 as uint8, or uint8 - 128 as int8
  * copy     y = x
  * fill     y = value
  *
@@ -186,6 +187,39 @@ HTVM_KERNEL void htvm_lookup(const htvm_unary_shape *shape, const void *x, htvm_
     }
 }
 
+/* Turn the highest bit of each byte; neighbours of x lie side by side. y_near: the distance of neighbours in y, where a
+ * caller knows it, else 0. Words are read from the first multiple of 4 on, in which no row has to begin. */
+HTVM_KERNEL void htvm_flip(const htvm_unary_shape *shape, const unsigned char *x, unsigned char *y, int32_t y_near)
+{
+    const int32_t y_step = y_near ? y_near : shape->y[3];
+
+    HTVM_FOR_EACH_ROW (shape->size) {
+        const unsigned char *from = x + htvm_row_start(shape->x, i, j, k);
+        unsigned char *to = y + htvm_row_start(shape->y, i, j, k);
+
+        int32_t left = shape->size[3];
+
+        for (; left > 0 && (uintptr_t)from % 4 != 0; left--, from++, to += y_step) {
+            *to = *from ^ 0x80u;
+        }
+        for (; left >= 4 * HTVM_TOGETHER; left -= 4 * HTVM_TOGETHER) {
+            uint32_t words[HTVM_TOGETHER];
+
+            for (int32_t n = 0; n < HTVM_TOGETHER; n++, from += 4) {
+                words[n] = htvm_load_word(from) ^ 0x80808080u;
+            }
+            for (int32_t n = 0; n < HTVM_TOGETHER; n++) {
+                for (int32_t byte = 0; byte < 4; byte++, to += y_step) {
+                    *to = (unsigned char)(words[n] >> 8 * byte);
+                }
+            }
+        }
+        for (; left > 0; left--, from++, to += y_step) {
+            *to = *from ^ 0x80u;
+        }
+    }
+}
+
 /* Copy elements between layouts: transpose, take, and each operand of concat and pad. x and y may not overlap. */
 HTVM_KERNEL void htvm_copy_elements(const htvm_unary_shape *shape, const void *x, void *y, htvm_type type)
 {
@@ -252,6 +286,8 @@ HTVM_KERNEL void htvm_fill(int32_t count, int32_t value, void *y, htvm_type type
     {                                                                                                                \
         htvm_lookup(shape, x, x_type, table, lowest, y, y_type, x_near, y_near);                                     \
     }
+#define HTVM_DEFINE_FLIP(name, y_near)                                                                               \
+    HTVM_SHARED void name(const htvm_unary_shape *shape, const void *x, void *y) { htvm_flip(shape, x, y, y_near); }
 #define HTVM_DEFINE_COPY(name, type)                                                                                 \
     HTVM_SHARED void name(const htvm_unary_shape *shape, const void *x, void *y)                                     \
     {                                                                                                                \

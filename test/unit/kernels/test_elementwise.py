@@ -152,6 +152,31 @@ def lookup_case(seed: int) -> Case:
     )
 
 
+def flip_case(seed: int) -> Case:
+    """Rows that begin anywhere, in words or not; y beside or interleaved, or in the place of x."""
+    generator = np.random.default_rng(seed)
+    shape = tuple(int(size) for size in generator.integers(1, [3, 4, 5, 50]))
+    x = generator.integers(-128, 128, shape, np.int8)
+    expected = (x.astype(int) + 128).astype(np.uint8)
+    x_memory, x_strides = native.laid_out(x, (0, 1, 2, 3))
+    y_memory, y_strides = native.laid_out(expected, [(0, 1, 2, 3), (0, 2, 3, 1)][seed % 2])
+    y_near = y_strides[3] * (seed // 2 % 2)
+    before = seed % 5
+    x_memory, y_memory = (np.concatenate([np.zeros(before, each.dtype), each]) for each in (x_memory, y_memory))
+    struct = native.struct("htvm_unary_shape", {"size": shape, "x": x_strides, "y": y_strides})
+    in_place = seed % 2 == 0 and seed % 3 == 0
+    buffers = {"y": x_memory} if in_place else {"x": x_memory, "y": y_memory * 0}
+    name = f"flip_{y_near}"
+    return Case(
+        f"flip {seed}",
+        "htvm_elementwise.h",
+        f"HTVM_DEFINE_FLIP({name}, {y_near})",
+        f"    {name}({struct}, (const int8_t *){'y' if in_place else 'x'} + {before}, (uint8_t *)y + {before});",
+        buffers,
+        y_memory.view(np.int8) if in_place else y_memory,
+    )
+
+
 def pad_case(seed: int) -> Case:
     """A pad is a fill and a copy into the middle, with another layout: all that fill and copy can do."""
     generator = np.random.default_rng(seed)
@@ -180,6 +205,6 @@ def pad_case(seed: int) -> Case:
 
 @pytest.mark.parametrize("compiler", native.COMPILERS)
 def test_elementwise_equals_formula(compiler, tmp_path):
-    makers = add_case, multiply_case, extreme_case, lookup_case, pad_case
+    makers = add_case, multiply_case, extreme_case, lookup_case, flip_case, pad_case
     cases = [case(seed) for case in makers for seed in range(60)]
     native.check(cases, compiler, tmp_path)

@@ -63,6 +63,7 @@ ON_BYTES = (
 WITHOUT_FORM = (
     ("argmax", "ARGMAX({{}}, {x}, HTVM_INT32)"),
     ("elementwise", "LOOKUP({{}}, HTVM_INT8, {x}, 1, 3)"),
+    ("elementwise", "FLIP({{}}, 3)"),
     ("elementwise", "COPY({{}}, {x})"),
     ("elementwise", "FILL({{}}, {x})"),
     ("elementwise", "EXTREME({{}}, {x}, 1)"),
