@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from functools import reduce
 from math import ceil, gcd
 
+import numpy as np
+
 from htvm.backend.kernels.trails import Trail
 
 SOLVER_LIMIT = 10.0
@@ -135,26 +137,42 @@ def _meet(one: Item, other: Item) -> bool:
 
 def _greedy(items: Sequence[Item], trails: Trails, order: Sequence[int]) -> tuple[int, ...]:
     """Place the items in an order, each over one that it may overlap, else as low as it fits."""
-    placed: dict[int, int] = {}
+    first, last = (np.array([getattr(item, name) for item in items]) for name in ("first", "last"))
+    begin = np.full(len(items), -1)
+    in_trails = {number for pair in trails for number in pair}
     for number in order:
         item = items[number]
-        met = [other for other in placed if _meet(item, items[other])]
-        partners: list[int] = []
-        for other in met:
-            if (other, number) in trails:
-                partners += [placed[other] - gap for gap in _ends(trails[other, number])]
-            if (number, other) in trails:
-                partners += [placed[other] + gap for gap in _ends(trails[number, other])]
-        same = [
-            placed[other] for other in met if IN_PLACE in (trails.get((other, number)), trails.get((number, other)))
-        ]
-        candidates = [*sorted(same), *sorted(partners), 0, *sorted(placed[other] + items[other].size for other in met)]
-        placed[number] = next(
-            offset
-            for offset in candidates
-            if offset >= 0 and all(_fits(items, trails, number, offset, other, placed[other]) for other in met)
-        )
-    return tuple(placed[number] for number in range(len(items)))
+        met = np.flatnonzero((begin >= 0) & (first <= item.last) & (last >= item.first))
+        places = {int(other): int(begin[other]) for other in met[np.argsort(begin[met], kind="stable")]}
+        begin[number] = _over(items, trails, number, places) if number in in_trails else _apart(items, number, places)
+    return tuple(begin.tolist())
+
+
+def _over(items: Sequence[Item], trails: Trails, number: int, places: Mapping[int, int]) -> int:
+    """Return where to place an item that may overlap others. places: where those begin that it meets."""
+    same: list[int] = []
+    partners: list[int] = []
+    for other, place in places.items():
+        over, under = trails.get((other, number)), trails.get((number, other))
+        partners += [place - gap for gap in _ends(over)] if over else []
+        partners += [place + gap for gap in _ends(under)] if under else []
+        same += [place] if IN_PLACE in (over, under) else []
+    ends = sorted(place + items[other].size for other, place in places.items())
+    return next(
+        offset
+        for offset in (*sorted(same), *sorted(partners), 0, *ends)
+        if offset >= 0 and all(_fits(items, trails, number, offset, *each) for each in places.items())
+    )
+
+
+def _apart(items: Sequence[Item], number: int, places: Mapping[int, int]) -> int:
+    """Return the lowest place of an item apart from those that it meets. places: where they begin, in rising order."""
+    offset = 0
+    for other, place in places.items():
+        if place - offset >= items[number].size:
+            break
+        offset = max(offset, place + items[other].size)
+    return offset
 
 
 def _in_a_ring(items: Sequence[Item], size: int) -> tuple[int, ...] | None:

@@ -58,7 +58,8 @@ class Placed:
 class Residency:
     """The resident maps of a function, and the tilings that follow. resident: those that are, shrinking.
 
-    far: what is in far memories. known, loads_of: choices and loads of the host's memory, by what they depend on.
+    far: what is in far memories. known, able, loads_of: choices, whether there is one, and loads of the host's memory,
+    by what they depend on.
 
     code_budgets: what the code of a layer may take, by what the layer makes; if it is less than all there is for code.
     """
@@ -70,6 +71,7 @@ class Residency:
     resident: set[ir.Value] = field(default_factory=set[ir.Value])
     far: Far = field(default_factory=Far)
     known: dict[Hashable, Choice | None] = field(default_factory=dict[Hashable, "Choice | None"], repr=False)
+    able: dict[Hashable, bool] = field(default_factory=dict[Hashable, bool], repr=False)
     loads_of: dict[Hashable, list[int]] = field(default_factory=dict[Hashable, list[int]], repr=False)
     code_budgets: dict[ir.Value, int] = field(default_factory=dict[ir.Value, int])
 
@@ -110,24 +112,30 @@ class Residency:
     def with_reserve(self, reserve: int) -> dict[ir.Value, Choice]:
         """Return the tiling of each layer, with so many bytes of the host's memory for what passes through."""
         while True:
-            choices = self.with_these()
+            self.make_room()
             far = self.home.choose(reserve)
             if far == self.far:
-                return choices
+                choices = {one.output: accel.present(self.choice(one), NAME) for one in self.placed}
+                return self.with_room_for_code(choices)
             self.far = far
 
-    def with_these(self) -> dict[ir.Value, Choice]:
-        """Return the tiling of each layer, what is far being known."""
+    def make_room(self) -> None:
+        """Give up resident maps until every layer has a tiling, what is far being known."""
         while True:
-            full = [one for one in self.placed if self.is_full(one)]
-            if full:
-                self.give_up(full)
-                continue
-            tried = {one.output: self.choice(one) for one in self.placed}
-            unable = [one for one in self.placed if tried[one.output] is None]
-            if not unable:
-                return self.with_room_for_code({key: each for key, each in tried.items() if each is not None})
-            self.give_up(unable)
+            lacking = [one for one in self.placed if self.is_full(one)]
+            lacking = lacking or [one for one in self.placed if not self.has_tiling(one)]
+            if not lacking:
+                return
+            self.give_up(lacking)
+
+    def has_tiling(self, one: Placed) -> bool:
+        """Say whether a layer has a tiling: which is the best is asked when nothing is given up any more."""
+        if self.mapping != "default" or self.pin(one) is not None:
+            return self.choice(one) is not None
+        search = self.search(one, self.left(one))
+        if search.key not in self.able:
+            self.able[search.key] = any(True for _ in search.fitting())
+        return self.able[search.key]
 
     def with_room_for_code(self, choices: dict[ir.Value, Choice]) -> dict[ir.Value, Choice]:
         """Return choices whose code fits the memory for programs, those of most code made anew, as far as they can."""

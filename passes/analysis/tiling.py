@@ -86,6 +86,8 @@ class Search:
     code_budget_bytes: int | None = None
     far: Mapping[str, str] = field(default_factory=dict[str, str])
     costs: dict[tuple[Job, int], Cost] = field(default_factory=dict[tuple[Job, int], "Cost"], repr=False)
+    weights: dict[Hashable, int] = field(default_factory=dict[Hashable, int], repr=False)
+    weighted: dict[Hashable, list[Tile]] = field(default_factory=dict[Hashable, list[Tile]], repr=False)
 
     @property
     def key(self) -> Hashable:
@@ -238,8 +240,13 @@ class Search:
         return max(self.weights_of(tile.job, tiling) for tile in different(self.job, tiling))
 
     def weights_of(self, job: Job, tiling: Tiling) -> int:
-        """Return the bytes of the weights that are fetched for the launches of a tile."""
-        return sum(map(self.engine.weight_bytes, self.launched(job, tiling))) if self.fetches_weights else 0
+        """Return the bytes of the weights that are fetched for the launches of a tile: as many wherever it is."""
+        if not self.fetches_weights:
+            return 0
+        key = (job if job.form else (job.outputs, job.channels), tiling.launch_outputs)
+        if key not in self.weights:
+            self.weights[key] = sum(map(self.engine.weight_bytes, self.launched(job, tiling)))
+        return self.weights[key]
 
     @cached_property
     def channel_sizes(self) -> list[int]:
@@ -456,8 +463,11 @@ class Search:
         """Return a tile for all that share their weights, each once."""
         if self.job.form is not None:
             return list(tiles(self.job, tiling))
-        every = ranges(self.job.outputs, tiling.outputs)
-        return [Tile.of(self.job, k, *self.whole, c) for k in every for c in channel_ranges(self.job, tiling.channels)]
+        key = tiling.outputs, tiling.channels
+        if key not in self.weighted:
+            every = [(k, c) for k in ranges(self.job.outputs, key[0]) for c in channel_ranges(self.job, key[1])]
+            self.weighted[key] = [Tile.of(self.job, k, *self.whole, c) for k, c in every]
+        return self.weighted[key]
 
     def keeps_weights(self, tiling: Tiling) -> bool:
         """Say whether the weights of all tiles fit the weight memory together, so that each is fetched once."""

@@ -60,8 +60,9 @@ HTVM_KERNEL int32_t htvm_row_start(const int32_t strides[HTVM_RANK], int32_t i, 
         for (int32_t j = 0; j < (size)[1]; j++)                                                                      \
             for (int32_t k = 0; k < (size)[2]; k++)
 
-/* Elements that are moved or looked up at a time: a load is not waited for. */
+/* Elements, or words of them, that are moved and looked up at a time: a load is not waited for. */
 #define HTVM_TOGETHER 4
+#define HTVM_LOOKED_UP 8
 
 /* Add two tensors. HTVM_NARROW: the sum fits 32 bits; HTVM_WIDE, HTVM_HALF_EVEN and HTVM_CORRECTED: 64. */
 HTVM_KERNEL void htvm_add(const htvm_add_layer *layer, const void *a, htvm_type a_type, const void *b,
@@ -166,16 +167,16 @@ HTVM_KERNEL void htvm_lookup(const htvm_unary_shape *shape, const void *x, htvm_
 
         int32_t left = shape->size[3];
 
-        for (; left >= HTVM_TOGETHER; left -= HTVM_TOGETHER) {
-            int32_t elements[HTVM_TOGETHER];
+        for (; left >= HTVM_LOOKED_UP; left -= HTVM_LOOKED_UP) {
+            int32_t elements[HTVM_LOOKED_UP];
 
-            for (int32_t n = 0; n < HTVM_TOGETHER; n++, from = htvm_at(from, x_type, x_step)) {
+            for (int32_t n = 0; n < HTVM_LOOKED_UP; n++, from = htvm_at(from, x_type, x_step)) {
                 elements[n] = htvm_load(from, x_type, 0);
             }
-            for (int32_t n = 0; n < HTVM_TOGETHER; n++) {
+            for (int32_t n = 0; n < HTVM_LOOKED_UP; n++) {
                 elements[n] = htvm_load(table, y_type, elements[n] - lowest);
             }
-            for (int32_t n = 0; n < HTVM_TOGETHER; n++, to = htvm_at_mutable(to, y_type, y_step)) {
+            for (int32_t n = 0; n < HTVM_LOOKED_UP; n++, to = htvm_at_mutable(to, y_type, y_step)) {
                 htvm_store(to, y_type, 0, elements[n]);
             }
         }

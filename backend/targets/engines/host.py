@@ -26,7 +26,7 @@ CYCLES_PER_POOL = 13
 CYCLES_PER_SUM = 18
 CYCLES_PER_SOFTMAX, CYCLES_PER_SOFTMAX_ELEMENT = 350, 43
 CYCLES_PER_MOVED = 6
-CYCLES_PER_FLIPPED = 2.7
+CYCLES_PER_LOOKED_UP, CYCLES_PER_FLIPPED = 4.8, 2.7
 CYCLES_PER_FILLED = 2.3
 CYCLES_PER_ELEMENT = 8
 CYCLES_PER_CALLED_OPERATION = 1.3  # ResNet-8's softmax in tosa: 1,877 operations, 2,425 cycles
@@ -55,9 +55,6 @@ CORE = Host(
 diana, clang -O3, on the simulated core. Their bytes: clang -O3 makes 16 to 27 of each in networks of 100 to 2,000
 calls, 33 in a layer of 24.
 """
-
-MOVES = (accel.LookupOp, accel.Moves)
-"""Layers that copy elements, or look them up."""
 
 MOST_IN_WORDS = 256
 """HTVM_POOL2D_WORDS of htvm_pool2d_words.h: elements under a window."""
@@ -151,9 +148,10 @@ class HostEngine:
             return round(calls.operations(calls.callee(layer)) * CYCLES_PER_CALLED_OPERATION)
         if isinstance(layer, accel.PadOp):
             return round(elements * CYCLES_PER_FILLED + prod(layer.input.type.shape) * CYCLES_PER_MOVED)
-        if isinstance(layer, MOVES):
-            is_flip = isinstance(layer, accel.LookupOp) and flips(layer)
-            return round(elements * (CYCLES_PER_FLIPPED if is_flip else CYCLES_PER_MOVED))
+        if isinstance(layer, accel.LookupOp):
+            return round(elements * (CYCLES_PER_FLIPPED if flips(layer) else CYCLES_PER_LOOKED_UP))
+        if isinstance(layer, accel.Moves):
+            return elements * CYCLES_PER_MOVED
         if isinstance(layer, accel.ArgMaxOp):
             elements = prod(layer.input.type.shape)
         return elements * CYCLES_PER_ELEMENT
