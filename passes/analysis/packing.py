@@ -70,12 +70,12 @@ def pack(items: Sequence[Item], trails: Trails, limit: float = SOLVER_LIMIT, eno
     bound = max((load for _, load in loads(items, trails)), default=0)
     offsets = min((_greedy(items, trails, order) for order in _orders(items)), key=lambda o: _peak(items, o))
     packing = Packing(offsets, _peak(items, offsets), bound)
-    if packing.is_optimal or packing.peak <= enough:
+    if packing.peak <= max(bound, enough):
         return packing
     if enough and limit and (found := _within(items, enough)):
         return Packing(found, _peak(items, found), bound)
     if len(items) > MANY or not limit:
-        packing = _reordered(items, trails, packing)
+        packing = _reordered(items, trails, packing, bound)
     return packing if packing.is_optimal or not limit else _solve(items, trails, packing, limit)
 
 
@@ -87,7 +87,7 @@ def fits(items: Sequence[Item], size: int) -> bool:
 def _within(items: Sequence[Item], size: int) -> tuple[int, ...] | None:
     """Return the offsets of a packing of items that never overlap, of no more than `size` units; None if none is found.
 
-    Of many items no more is tried than the orders that tend to go well: who asks can do with less.
+    Of many items no more is tried than better orders: who asks can do with less.
     """
     tried: list[tuple[int, ...]] = []
     for order in _orders(items):
@@ -96,10 +96,11 @@ def _within(items: Sequence[Item], size: int) -> tuple[int, ...] | None:
             return tried[-1]
     if (ring := _in_a_ring(items, size)) is not None:
         return ring
-    if len(items) > MANY or max((load for _, load in loads(items, {})), default=0) > size:
+    if max((load for _, load in loads(items, {})), default=0) > size:
         return None
-    best = min(tried, key=lambda offsets: _peak(items, offsets))
-    found = _solve(items, {}, Packing(best, _peak(items, best), size), FITS_LIMIT)  # `size` is enough: it ends there
+    offsets = min(tried, key=lambda each: _peak(items, each))
+    best = Packing(offsets, _peak(items, offsets), size)  # `size` is enough: what reaches it ends there
+    found = _reordered(items, {}, best, size) if len(items) > MANY else _solve(items, {}, best, FITS_LIMIT)
     return found.offsets if found.peak <= size else None
 
 
@@ -202,15 +203,18 @@ def _ends(trail: Trail) -> list[int]:
     return [trail.distance] if trail.most is None else [trail.distance, trail.most]
 
 
-def _reordered(items: Sequence[Item], trails: Trails, seed: Packing) -> Packing:
-    """Return a packing from orders in which what reached furthest up is placed earlier; `seed` if none is better."""
+def _reordered(items: Sequence[Item], trails: Trails, seed: Packing, enough: int) -> Packing:
+    """Return a packing from orders in which what reached furthest up is placed earlier; `seed` if none is better.
+
+    enough: units that are there for the taking.
+    """
     best = seed
     for order in _orders(items):
         for _ in range(ROUNDS):
             offsets = _greedy(items, trails, order)
             peak = _peak(items, offsets)
             best = min(best, Packing(offsets, peak, seed.lower_bound), key=lambda each: each.peak)
-            if best.is_optimal:
+            if best.peak <= enough:
                 return best
             for number in [each for each in order if offsets[each] + items[each].size == peak]:
                 place = order.index(number)

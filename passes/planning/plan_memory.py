@@ -49,6 +49,10 @@ class PlanMemory:
         with module.location:
             memories = {memory.name: memory for memory in self.target.memories}
             largest: dict[str, Plan] = {}
+            # What nothing else can use: of a memory that the host does not reach, or that far memories relieve.
+            enough = {memory.name: memory.size_bytes for memory in self.target.memories if not memory.host_visible}
+            enough |= accel.bytes_by_memory(module, accel.ARENA_ROOM)
+            limit = SOLVER_LIMIT * accel.effort(module)
             for function in accel.functions(module):
                 doing = actions(function)
                 for memory, lives in by_memory(function, doing).items():
@@ -56,7 +60,7 @@ class PlanMemory:
                         function.location.emit_error(no_memory(memory, lives, self.target))
                         this_pass.signal_pass_failure()
                         return
-                    plan = Plan.of(function, doing, lives, memories[memory], SOLVER_LIMIT * accel.effort(module))
+                    plan = Plan.of(function, doing, lives, memories[memory], limit, enough.get(memory, 0))
                     plan.write_offsets()
                     largest[memory] = max(largest.get(memory, plan), plan, key=lambda each: each.packing.peak)
 
@@ -82,16 +86,16 @@ class Plan:
 
     @staticmethod
     def of(
-        function: func.FuncOp, doing: list[Action], lives: list[Lifetime], memory: Memory, limit: float = SOLVER_LIMIT
+        function: func.FuncOp, doing: list[Action], lives: list[Lifetime], memory: Memory, limit: float, enough: int
     ) -> "Plan":
-        """Pack lifetimes, all in one memory; of one that the host does not reach nothing else can use what is free.
+        """Pack lifetimes, all in one memory.
 
-        limit: of the search, in its deterministic time.
+        limit: of the search, in its deterministic time. enough: bytes that need not be fewer.
         """
         items = packed_items(lives, memory)
         trails = overlaps(doing, lives)
         peak, _ = max(loads(items, trails), key=lambda load: load[1])
-        packing = pack(items, trails, limit, enough=0 if memory.host_visible else memory.size_bytes)
+        packing = pack(items, trails, limit, enough)
         return Plan(function, doing, lives, packing, peak)
 
     @property

@@ -54,6 +54,9 @@ STRAIGHT = (MOST_STRAIGHT, 64, 32, 16, 0)
 AHEAD = (*(Ahead(part, 256) for part in (1.0, 0.96875, 0.9375, 0.875)), *map(Ahead, (1.0, 0.875, 0.75, 0.0)))
 """What is fetched ahead into a memory: less, if lifetimes then cannot be packed."""
 
+AHEAD_ON_THE_WAY = tuple(map(Ahead, (1.0, 0.9375, 0.875, 0.8125, 0.75, 0.0)))
+"""The same of a memory that weights pass through."""
+
 
 @dataclass(frozen=True)
 class TileLayers:
@@ -161,20 +164,21 @@ class TileLayers:
         fetched = {
             layout.memory_of(copy.writes.type) for item in items if isinstance(item, Task) for copy in item.weights
         }
-        level = dict.fromkeys(fetched & (self.memories_of_engines | {self.target.arena_memory}), 0)
+        levels = {memory: AHEAD for memory in fetched & self.memories_of_engines}
+        levels |= {memory: AHEAD_ON_THE_WAY for memory in fetched & {self.target.arena_memory}}
         while True:
-            ahead = {memory: AHEAD[each] for memory, each in level.items()}
+            ahead = {memory: each[0] for memory, each in levels.items()}
             schedule = Schedule(self.target, items, rooms, ahead)
             traces = schedule.run()
             with ir.InsertionPoint(block.operations[-1]):
                 Writer(self.straight(traces)).write(traces)
-            names = self.memories_of_engines | level.keys() if any(map(group_of, items)) else level.keys()
+            names = self.memories_of_engines | levels.keys() if any(map(group_of, items)) else levels.keys()
             full = [memory for memory in names if not self.can_be_packed(function, memory, rooms[memory])]
-            lower = [memory for memory in full if memory in level and level[memory] + 1 < len(AHEAD)]
+            lower = [memory for memory in full if len(levels.get(memory, ())) > 1]
             if not lower:
                 return schedule.time.end, not full
             for memory in lower:
-                level[memory] += 1
+                levels[memory] = levels[memory][1:]
             self.take_back(function, items)
 
     def take_back(self, function: func.FuncOp, items: Sequence[Item]) -> None:
