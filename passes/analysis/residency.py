@@ -61,6 +61,7 @@ class Residency:
     far: what is in far memories. known, able, loads_of: choices, whether there is one, and loads of the host's memory,
     by what they depend on.
 
+    in_turn: what is made by layers whose weights, from a far memory, go through a few buffers.
     code_budgets: what the code of a layer may take, by what the layer makes; if it is less than all there is for code.
     """
 
@@ -73,6 +74,7 @@ class Residency:
     known: dict[Hashable, Choice | None] = field(default_factory=dict[Hashable, "Choice | None"], repr=False)
     able: dict[Hashable, bool] = field(default_factory=dict[Hashable, bool], repr=False)
     loads_of: dict[Hashable, list[int]] = field(default_factory=dict[Hashable, list[int]], repr=False)
+    in_turn: set[ir.Value] = field(default_factory=set[ir.Value])
     code_budgets: dict[ir.Value, int] = field(default_factory=dict[ir.Value, int])
 
     @cached_property
@@ -138,8 +140,20 @@ class Residency:
         return self.able[search.key]
 
     def with_room_for_code(self, choices: dict[ir.Value, Choice]) -> dict[ir.Value, Choice]:
-        """Return choices whose code fits the memory for programs, those of most code made anew, as far as they can."""
+        """Return choices whose code fits the memory for programs, those of most code made anew, as far as they can.
+
+        First weights go through buffers in turn where they are many and far: their tiles become loops.
+        """
         sizes = {one.output: self.code_bytes(one, choices[one.output]) for one in self.placed}
+        many = {one.output: one for one in self.placed if self.can_be_in_turn(one, choices[one.output])}
+        while sum(sizes.values()) > self.soc.calls_room_bytes and many:
+            value = max(many, key=lambda each: sizes[each])
+            self.in_turn.add(value)
+            one = many.pop(value)
+            if (choice := self.choice(one)) is None:  # there is no room for so many buffers
+                self.in_turn.remove(value)
+            else:
+                choices[value], sizes[value] = choice, self.code_bytes(one, choice)
         able = {one.output: one for one in self.placed if self.pin(one) is None and self.mapping == "default"}
         while sum(sizes.values()) > self.soc.calls_room_bytes and able:
             value = max(able, key=lambda each: sizes[each])
@@ -153,6 +167,10 @@ class Residency:
 
     def code_bytes(self, one: Placed, choice: Choice) -> int:
         return self.search(one, self.left(one)).code_bytes(choice.tiling)
+
+    def can_be_in_turn(self, one: Placed, choice: Choice) -> bool:
+        search = self.search(one, self.left(one))
+        return self.mapping == "default" and self.pin(one) is None and search.can_be_in_turn(choice.tiling)
 
     def give_up(self, full: Sequence[Placed]) -> None:
         """Take one map out of the accelerator's memory, for the layers that have too little of it."""
@@ -271,6 +289,7 @@ class Residency:
             stores=one.output not in self.resident and one.engine.output.memory != home,
             plain=self.mapping != "default",
             keeps=any(stay) and not all(stay),
+            in_turn=one.output in self.in_turn,
             code_budget_bytes=self.code_budgets.get(one.output, self.soc.calls_room_bytes),
             far=self.far_operands(one),
         )

@@ -71,7 +71,7 @@ class Search:
     budgets: what buffers may take of each memory that operands of the engine are in, or pass through. plain: jobs are
     lowered without what only saves time. keeps: one of two inputs lies in the engine's
     memory, though the other one is loaded. code_budget_bytes: what the code of the layer's commands may take, if there
-    is a choice.
+    is a choice. in_turn: weights that come from a far memory go through a few buffers in turn, where they are many.
     """
 
     soc: Soc
@@ -84,6 +84,7 @@ class Search:
     plain: bool = False
     keeps: bool = False
     code_budget_bytes: int | None = None
+    in_turn: bool = False
     far: Mapping[str, str] = field(default_factory=dict[str, str])
     costs: dict[tuple[Job, int], Cost] = field(default_factory=dict[tuple[Job, int], "Cost"], repr=False)
     weights: dict[Hashable, int] = field(default_factory=dict[Hashable, int], repr=False)
@@ -93,7 +94,7 @@ class Search:
     def key(self) -> Hashable:
         """What the choice depends on, in one function and target."""
         budgets, far = (tuple(sorted(each.items())) for each in (self.budgets, self.far))
-        flags = (self.loads, self.stores, self.plain, self.keeps)
+        flags = (self.loads, self.stores, self.plain, self.keeps, self.in_turn)
         return self.engine.name, self.job, budgets, far, flags, self.code_budget_bytes
 
     def best(self, objective: str = "latency") -> Choice | None:
@@ -146,6 +147,8 @@ class Search:
         if tiling.channels:
             summed = ((job.of_channels(c), n) for c, n in counted(job.channels, tiling.channels, 1))
             outputs *= written(summed, max(turns, weight_turns), ends)
+        if not self.in_turn and self.can_be_in_turn(tiling):
+            outputs = len(self.with_weights(tiling))  # each has buffers of its own: no two are alike
         rows, columns = (written(each, turns, 2) for each in shapes[1:])
         parts = len(tiling.launches(self.job.tile((0, tiling.outputs), *self.whole)[0]))
         if self.job.form is not None:
@@ -374,7 +377,7 @@ class Search:
         """Return what weights take in a memory that they pass through: a tile's if each is fetched once, else all."""
         sizes = [aligned(self.weights_of(tile.job, tiling)) for tile in self.with_weights(tiling)]
         if self.fetches_once(tiling):
-            return max(sizes) * max(weights_in_turn(sizes), 1)
+            return max(sizes) * (max(weights_in_turn(sizes), 1) if self.in_turn else 1)
         return sum(sizes)
 
     def map_bytes(self, tiling: Tiling) -> Counter[str]:
@@ -479,13 +482,18 @@ class Search:
         if tiling.weight_buffers or not self.fetches_weights:
             return tiling
         if self.fetches_once(tiling):
-            if not self.far or len(self.with_weights(tiling)) <= MOST_OWN_BUFFERS:
+            if not self.in_turn or not self.can_be_in_turn(tiling):
                 return tiling
         elif self.keeps_weights(tiling):
             return tiling
         sizes = [aligned(self.weights_of(tile.job, tiling)) for tile in self.with_weights(tiling)] * 2
         two_fit = max(sizes[::2]) + max(sizes[1::2]) <= self.room_for_weights(tiling)
         return replace(tiling, weight_buffers=2 if two_fit else 1)
+
+    def can_be_in_turn(self, tiling: Tiling) -> bool:
+        """Say whether weights from a far memory are so many that they may go through a few buffers in turn."""
+        is_far = self.fetches_weights and len(self.weights_path) > 1
+        return is_far and self.fetches_once(tiling) and len(self.with_weights(tiling)) > MOST_OWN_BUFFERS
 
     def fetches_once(self, tiling: Tiling) -> bool:
         """Say whether no weights are fetched again because of the order of the tiles."""

@@ -166,8 +166,9 @@ class Layer:
         everything = packed.get(f"{identifier(self.node)}_packed", data, self.constants_in)
         sizes = {tile.weights: self.launch_bytes(tile) for tile in self.tiles}
         is_fetched_once = 1 + sum(a.weights != b.weights for a, b in pairwise(self.tiles)) == len(parts)
-        in_turn = weights_in_turn([sum(sizes[key]) for key in parts]) if is_fetched_once else 0
-        count = in_turn or len(parts)
+        is_in_turn = self.tiling.weight_buffers and is_fetched_once
+        count = weights_in_turn([sum(sizes[key]) for key in parts]) if is_in_turn else 0
+        count = count or len(parts)
         largest = [max(sum(sizes[key]) for key in list(parts)[first::count]) for first in range(count)]
         stops = [[buffer(f"{self.node} weights", size, route.target) for size in largest] for route in path[:-1]]
         found: dict[tuple[Range, ...], Weights] = {}
