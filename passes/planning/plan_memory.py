@@ -51,7 +51,8 @@ class PlanMemory:
             largest: dict[str, Plan] = {}
             # What nothing else can use: of a memory that the host does not reach, or that far memories relieve.
             enough = {memory.name: memory.size_bytes for memory in self.target.memories if not memory.host_visible}
-            enough |= accel.bytes_by_memory(module, accel.ARENA_ROOM)
+            if self.target.far_memories:
+                enough |= accel.bytes_by_memory(module, accel.ARENA_ROOM)
             limit = SOLVER_LIMIT * accel.effort(module)
             for function in accel.functions(module):
                 doing = actions(function)
