@@ -79,12 +79,15 @@ def pack(items: Sequence[Item], trails: Trails, limit: float = SOLVER_LIMIT, eno
     return packing if packing.is_optimal or not limit else _solve(items, trails, packing, limit)
 
 
-def fits(items: Sequence[Item], size: int) -> bool:
-    """Say whether a packing of items that never overlap was found that needs no more than `size` units."""
-    return _within(items, size) is not None
+def fits(items: Sequence[Item], size: int, quickly: bool = False) -> bool:
+    """Say whether a packing of items that never overlap was found that needs no more than `size` units.
+
+    quickly: neither better orders nor the solver are tried.
+    """
+    return _within(items, size, quickly) is not None
 
 
-def _within(items: Sequence[Item], size: int) -> tuple[int, ...] | None:
+def _within(items: Sequence[Item], size: int, quickly: bool = False) -> tuple[int, ...] | None:
     """Return the offsets of a packing of items that never overlap, of no more than `size` units; None if none is found.
 
     Of many items no more is tried than better orders: who asks can do with less.
@@ -96,7 +99,7 @@ def _within(items: Sequence[Item], size: int) -> tuple[int, ...] | None:
             return tried[-1]
     if (ring := _in_a_ring(items, size)) is not None:
         return ring
-    if max((load for _, load in loads(items, {})), default=0) > size:
+    if quickly or max((load for _, load in loads(items, {})), default=0) > size:
         return None
     offsets = min(tried, key=lambda each: _peak(items, each))
     best = Packing(offsets, _peak(items, offsets), size)  # `size` is enough: what reaches it ends there

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 
 from htvm.backend.targets.jobs import Job
-from htvm.backend.targets.soc import Route, Soc, is_driven
+from htvm.backend.targets.soc import Dma, Route, Soc, is_driven
 
 
 class Timeline:
@@ -39,6 +39,11 @@ class Timeline:
             ends.extend(end - before * each for before in reversed(range(room)))
         self.free_at[dma.name] = ends[-1]
         return ends[-1]
+
+    def takes(self, dma: Dma) -> bool:
+        """Say whether a transfer engine takes a command now, and the host need not wait until its queue has room."""
+        ends = self.last.get(dma.name, ())
+        return len(ends) <= dma.queue_depth or ends[0] <= self.now
 
     def launch(self, engine: str, job: Job) -> int:
         """Start a lowered job; return when it ends."""

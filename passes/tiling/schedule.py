@@ -153,10 +153,10 @@ class Schedule:
         self.fetch_ahead()
         self.wait_for_memory(item.reads, item.writes)
         self.hold(touched_by(item))
-        end = self.time.now + self.soc.engine(HOST).cycles(item.op, self.soc.cost_model)
-        self.bring_from_far(end)
-        self.fetch_while_idle(end)
-        self.time.work(max(end - self.time.now, 0))
+        cycles = self.soc.engine(HOST).cycles(item.op, self.soc.cost_model)
+        self.bring_from_far(self.time.now + cycles, waits=False)
+        self.fetch_while_idle(self.time.now + cycles, waits=False)
+        self.time.work(cycles)
         self.traces.append(Trace(item, [item]))
 
     def tile(self, task: Task) -> None:
@@ -207,11 +207,12 @@ class Schedule:
             self.bring(number, task, chain)
         self.bring_from_far(self.time.now)
 
-    def fetch_while_idle(self, until: int) -> None:
+    def fetch_while_idle(self, until: int, waits: bool = True) -> None:
         """Fetch weights of tasks further ahead, in their order, while their transfer engine would do nothing.
 
-        until: when that may have something else to do, as a unit that works now has ended. In groups the order of their
-        items says what is fetched.
+        until: when that may have something else to do, as a unit that works now has ended. waits: whether the host may
+        wait until the engine takes a command, with nothing else to do. In groups the order of their items says what is
+        fetched.
         """
         if group_of(self.items[self.number]):
             return
@@ -222,16 +223,17 @@ class Schedule:
                 return
             if last in self.brought:
                 continue
-            is_idle = self.time.free_at[self.dma_of(last).name] < until
+            dma = self.dma_of(last)
+            is_idle = self.time.free_at[dma.name] < until and (waits or self.time.takes(dma))
             if not is_idle or before or task.tiling.blocking or not self.may_bring(number, chain):
                 return
             self.bring(number, task, chain)
 
-    def bring_from_far(self, until: int) -> None:
+    def bring_from_far(self, until: int, waits: bool = True) -> None:
         """Bring weights of tasks to come as near as the host's memory, in their order, while they have room there.
 
-        A copy is given if the one before is over at the cycle `until`. Where tiles of maps come and go on the same way,
-        only the weights that are needed next are brought.
+        A copy is given if the one before is over at the cycle `until`. waits: as for fetch_while_idle. Where tiles of
+        maps come and go on the same way, only the weights that are needed next are brought.
         """
         if not self.soc.far_memories:
             return
@@ -243,7 +245,9 @@ class Schedule:
         while self.nearing < min(end, len(self.weighted)):
             number, task, chain = self.weighted[self.nearing]
             for copy in chain[:-1]:
-                is_late = copy not in self.brought and self.time.free_at[self.dma_of(copy).name] > until
+                dma = self.dma_of(copy)
+                is_late = self.time.free_at[dma.name] > until or not (waits or self.time.takes(dma))
+                is_late = is_late and copy not in self.brought
                 if is_late or task.tiling.blocking or not self.may_bring(number, (copy,)):
                     return
                 self.bring(number, task, (copy,))

@@ -22,7 +22,9 @@ Needs    bufferize-layers before it: layers write memrefs; choose-tilings before
 Fails    on a layer on an accelerator without a tiling, or whose tiling does not say what passes through
 """
 
-from collections.abc import Iterator, Sequence
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar
@@ -51,11 +53,29 @@ from .write_steps import Writer, calls
 STRAIGHT = (MOST_STRAIGHT, 64, 32, 16, 0)
 """The most calls of a step that are given one after the other, the first for which all of these have room."""
 
-AHEAD = (*(Ahead(part, 256) for part in (1.0, 0.96875, 0.9375, 0.875)), *map(Ahead, (1.0, 0.875, 0.75, 0.0)))
-"""What is fetched ahead into a memory: less, if lifetimes then cannot be packed."""
+AHEAD = tuple(map(Ahead, (1.0, 0.875, 0.75, 0.0)))
+"""What is fetched ahead into a memory of accelerators: less, if lifetimes then cannot be packed."""
+
+WHILE_IDLE = tuple(Ahead(part, 256) for part in (1.0, 0.96875, 0.9375, 0.875))
+"""The same, if weights come also while their transfer engine has nothing else to do."""
 
 AHEAD_ON_THE_WAY = tuple(map(Ahead, (1.0, 0.9375, 0.875, 0.8125, 0.75, 0.0)))
 """The same of a memory that weights pass through."""
+
+Levels = dict[str, tuple[Ahead, ...]]
+"""How much is fetched ahead into each memory: the first for which there is room."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """Steps that were written: about how many cycles they take, whether buffers have room, what is fetched ahead."""
+
+    cycles: int
+    is_packed: bool
+    ahead: Mapping[str, Ahead]
+
+    def is_better(self, other: Written) -> bool:
+        return (not self.is_packed, self.cycles) < (not other.is_packed, other.cycles)
 
 
 @dataclass(frozen=True)
@@ -144,42 +164,63 @@ class TileLayers:
                     write_trail(op, trail)
 
     def schedule(self, function: func.FuncOp, items: list[Item]) -> None:
-        """Write the steps of all items; layers of groups one after the other if they have no room at once."""
-        best: tuple[int, list[Item]] | None = None
+        """Write the steps of all items; layers of groups one after the other if that is faster, or at once they lack
+        room."""
+        orders = [[alone(item) for item in items]]
         if any(map(group_of, items)):
-            for rooms in ({}, rooms_for_weights(self.target)):
-                found = in_order(items, self.target, rooms)
-                cycles, is_packed = self.write(function, found)
-                if is_packed and (best is None or cycles < best[0]):
-                    best = cycles, found
+            orders += [in_order(items, self.target, rooms) for rooms in ({}, rooms_for_weights(self.target))]
+        best: tuple[Written, list[Item]] | None = None
+        for order in reversed(orders):
+            if best is not None:
                 self.take_back(function, items)
-        self.write(function, best[1] if best else [alone(item) for item in items])
+            written = self.write(function, order)
+            if best is None or written.is_better(best[0]):
+                best = written, order
+        if best is not None and best[1] is not orders[0]:
+            self.take_back(function, items)
+            self.put(function, best[1], best[0].ahead)
 
-    def write(self, function: func.FuncOp, items: Sequence[Item]) -> tuple[int, bool]:
-        """Write the steps of items in their order; less is fetched ahead into a memory that has no room.
-
-        Return about how many cycles they take, and whether their buffers can be packed.
-        """
-        rooms, block = self.rooms(function), function.body.blocks[0]
+    def write(self, function: func.FuncOp, items: Sequence[Item]) -> Written:
+        """Write the steps of items in their order: whether weights come while transfer engines are idle or only when
+        it is their turn, as is faster."""
         fetched = {
             layout.memory_of(copy.writes.type) for item in items if isinstance(item, Task) for copy in item.weights
         }
-        levels = {memory: AHEAD for memory in fetched & self.memories_of_engines}
-        levels |= {memory: AHEAD_ON_THE_WAY for memory in fetched & {self.target.arena_memory}}
+        on_the_way: Levels = {memory: AHEAD_ON_THE_WAY for memory in fetched & {self.target.arena_memory}}
+        into_engines = fetched & self.memories_of_engines
+        tried: list[Written] = []
+        for levels in (WHILE_IDLE, AHEAD) if into_engines else (AHEAD,):
+            if tried:
+                self.take_back(function, items)
+            tried.append(self.attempt(function, items, on_the_way | dict.fromkeys(into_engines, levels)))
+        if tried[0].is_better(tried[-1]):
+            self.take_back(function, items)
+            self.put(function, items, tried[0].ahead)
+            return tried[0]
+        return tried[-1]
+
+    def attempt(self, function: func.FuncOp, items: Sequence[Item], levels: Levels) -> Written:
+        """Write the steps of items in their order; less is fetched ahead into a memory that has no room."""
+        rooms = self.rooms(function)
         while True:
             ahead = {memory: each[0] for memory, each in levels.items()}
-            schedule = Schedule(self.target, items, rooms, ahead)
-            traces = schedule.run()
-            with ir.InsertionPoint(block.operations[-1]):
-                Writer(self.straight(traces)).write(traces)
+            cycles = self.put(function, items, ahead)
             names = self.memories_of_engines | levels.keys() if any(map(group_of, items)) else levels.keys()
-            full = [memory for memory in names if not self.can_be_packed(function, memory, rooms[memory])]
+            quickly = {memory for memory, each in levels.items() if each[0].idle_tasks}
+            full = [each for each in names if not self.can_be_packed(function, each, rooms[each], each in quickly)]
             lower = [memory for memory in full if len(levels.get(memory, ())) > 1]
             if not lower:
-                return schedule.time.end, not full
-            for memory in lower:
-                levels[memory] = levels[memory][1:]
+                return Written(cycles, not full, ahead)
+            levels = levels | {memory: levels[memory][1:] for memory in lower}
             self.take_back(function, items)
+
+    def put(self, function: func.FuncOp, items: Sequence[Item], ahead: Mapping[str, Ahead]) -> int:
+        """Write the steps of items in their order; return about how many cycles they take."""
+        schedule = Schedule(self.target, items, self.rooms(function), ahead)
+        traces = schedule.run()
+        with ir.InsertionPoint(function.body.blocks[0].operations[-1]):
+            Writer(self.straight(traces)).write(traces)
+        return schedule.time.end
 
     def take_back(self, function: func.FuncOp, items: Sequence[Item]) -> None:
         """Erase the steps that were written; layers of the host stand in the function again."""
@@ -208,11 +249,11 @@ class TileLayers:
         inside = {operand.memory for engine in self.target.accelerators for operand in operands(engine).values()}
         return frozenset(inside - {self.target.arena_memory, self.target.constants_in})
 
-    def can_be_packed(self, function: func.FuncOp, name: str, room_bytes: int) -> bool:
-        """Say whether the buffers in a memory fit the room there is."""
+    def can_be_packed(self, function: func.FuncOp, name: str, room_bytes: int, quickly: bool) -> bool:
+        """Say whether the buffers in a memory fit the room there is. quickly: as far as no solver is needed for it."""
         every = lifetimes(function, actions(function))
         lives = [life for life in every if layout.memory_of(life.value.type) == name]
-        return packing.fits(packed_items(lives, self.target.memory(name)), room_bytes)
+        return packing.fits(packed_items(lives, self.target.memory(name)), room_bytes, quickly)
 
 
 def alone(item: Item) -> Item:
