@@ -42,8 +42,8 @@ class Timeline:
 
     def takes(self, dma: Dma) -> bool:
         """Say whether a transfer engine takes a command now, and the host need not wait until its queue has room."""
-        ends = self.last.get(dma.name, ())
-        return len(ends) <= dma.queue_depth or ends[0] <= self.now
+        ends = self.last.get(dma.name)
+        return ends is None or len(ends) <= dma.queue_depth or ends[0] <= self.now
 
     def launch(self, engine: str, job: Job) -> int:
         """Start a lowered job; return when it ends."""
