@@ -7,9 +7,9 @@ Prints for each network the cycles of the default mapping, counted and predicted
 layers in turn, as that does (where it has groups of layers in flight at once, on every mapping), the gap to it, and
 whether it is closed; the bound if layers did not wait for each other, and the ratio of the cycles to it
 (frontend/htvm/explanation/bound.py); the reference, the cycles of `--mapping htvm`, and how many times faster the
-default is; and by how much the prediction of a layer on an accelerator is off at most. Then the geometric mean over
-MLPerf Tiny's four, and for these what engines and transfers work under `--mapping htvm`, beside the totals derived
-from HTVM's sources.
+default is; and by how much the prediction of a layer on an accelerator, or of a group, is off at most. Then the
+geometric mean over MLPerf Tiny's four, and for these what engines and transfers work under `--mapping htvm`, beside the
+totals derived from HTVM's sources.
 
 A network that does not fit its memory is compiled for one with 900 kB of L2, and marked *. Outputs are compared with
 goldens. --layers: predicted and counted cycles of each layer. Exit status 1 if an output differs, a network is slower
@@ -22,7 +22,8 @@ import argparse
 import multiprocessing
 import os
 import sys
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import prod
@@ -58,7 +59,8 @@ MOST_OFF = 0.10
 class Run:
     """A network run once. working: the cycles of each engine and transfer engine. metrics: of `htvm run`.
 
-    additions: what of that is for sums of two maps, if one command follows the other.
+    additions: what of that is for sums of two maps, if one command follows the other. groups: the group that a step is
+    of, by its number, if its tiles are in flight with those of others.
     """
 
     network: str
@@ -69,6 +71,7 @@ class Run:
     working: dict[str, int]
     additions: int
     metrics: dict[str, Any]
+    groups: dict[int, int]
     bound: Bound
 
     @property
@@ -82,11 +85,16 @@ class Run:
 
     @property
     def worst(self) -> float:
-        """How far the worst prediction of a layer is off, of the cycles counted."""
-        return max((abs(off(layer)) for layer in self.layers), default=0.0)
+        """How far the worst prediction is off of a layer, or of a group, whose layers share time: of cycles counted."""
+        sums: dict[int, Counter[str]] = {}
+        for number, layer in enumerate(self.metrics["layers"]):
+            if layer["engine"] != HOST:
+                own = {name: layer[name] for name in ("cycles", "predicted_cycles")}
+                sums.setdefault(self.groups.get(number, -number), Counter()).update(own)
+        return max((abs(off(each)) for each in sums.values()), default=0.0)
 
 
-def off(layer: dict[str, Any]) -> float:
+def off(layer: Mapping[str, Any]) -> float:
     """Return how far a prediction is off, as a part of the cycles counted, or of 100 if those are fewer."""
     return (layer["predicted_cycles"] - layer["cycles"]) / max(layer["cycles"], 100)
 
@@ -116,7 +124,9 @@ def run(case: tuple[str, str, str]) -> Run:
     report = compiled.project.report
     found = bound(compiled.source, soc, compiled.options, predicted(report), flows(report))
     assert found is not None, "diana has accelerators"
-    return Run(network, cost_model, mapping, is_large, is_exact, working, additions, result.metrics, found)
+    grouped = {number: step.tiled.tiling.group for number, step in enumerate(report.steps) if step.tiled is not None}
+    groups = {number: group for number, group in grouped.items() if group}
+    return Run(network, cost_model, mapping, is_large, is_exact, working, additions, result.metrics, groups, found)
 
 
 def main() -> int:

@@ -219,6 +219,8 @@ class TileLayers:
         schedule = Schedule(self.target, items, self.rooms(function), ahead)
         traces = schedule.run()
         with ir.InsertionPoint(function.body.blocks[0].operations[-1]):
+            for layer, tiling in {each.layer: each.tiling for each in items if isinstance(each, Task)}.items():
+                layer.operation.attributes[NAME] = tiling.attribute()  # it says whether the layer is in a group
             Writer(self.straight(traces)).write(traces)
         return schedule.time.end
 
