@@ -84,7 +84,7 @@ def pack_weights(weights: np.ndarray, unit: int, low: int, high: int) -> PackedW
     kept = cut.reshape(len(blocks), CHANNELS, runs * unit)
     excess = blocks.copy()
     excess[:, :, : runs * unit] -= kept
-    lists = tuple(tuple(_listed(each, low, high)) for each in excess)
+    lists = tuple(tuple(_listed(each, low, high)) for each in _entries(excess))
     return PackedWeights(unit, runs, kept.transpose(0, 2, 1).astype(np.int8), lists)
 
 
@@ -119,14 +119,11 @@ def _largest_that_fits(weight: int, others: tuple[int, int], low: int, high: int
     return sign * small
 
 
-def _listed(excess: np.ndarray, low: int, high: int) -> Iterator[list[tuple[int, int, int]]]:
-    """Yield runs of the taps of [2, taps] that are not zero, each as long as it fits.
-
-    Where two of them are too far apart for a byte, a tap of zeros comes between.
-    """
+def _listed(entries: list[tuple[int, int, int]], low: int, high: int) -> Iterator[list[tuple[int, int, int]]]:
+    """Yield runs of the entries of a block, each as long as it fits."""
     run: list[tuple[int, int, int]] = []
     sums = (0, 0), (0, 0)
-    for entry in _entries(excess):
+    for entry in entries:
         _, first, second = entry
         longer = _with_tap(sums[0], first, low, high), _with_tap(sums[1], second, low, high)
         if run and (len(run) == LONGEST_RUN or not all(map(_in_16_bits, longer))):
@@ -141,14 +138,21 @@ def _listed(excess: np.ndarray, low: int, high: int) -> Iterator[list[tuple[int,
         yield run
 
 
-def _entries(excess: np.ndarray) -> Iterator[tuple[int, int, int]]:
-    """Yield (tap, weight, weight) of the taps of [2, taps] that are not zero, and of zeros between distant ones."""
-    at, taps = 0, np.flatnonzero(excess.any(axis=0))
-    for tap, first, second in zip(taps.tolist(), *excess[:, taps].tolist()):
-        for between in range(at + LONGEST_STEP, tap, LONGEST_STEP):
-            yield between, 0, 0
-        yield tap, first, second
-        at = tap
+def _entries(excess: np.ndarray) -> list[list[tuple[int, int, int]]]:
+    """Return (tap, weight, weight) of the taps of each block of [blocks, 2, taps] that are not zero.
+
+    Where two of them are too far apart for a byte, a tap of zeros comes between. Most blocks have none: NumPy is asked
+    once for all.
+    """
+    found: list[list[tuple[int, int, int]]] = [[] for _ in excess]
+    blocks, taps = np.nonzero(excess.any(axis=1))
+    weights = excess[blocks, :, taps].tolist()
+    for block, tap, (first, second) in zip(blocks.tolist(), taps.tolist(), weights):
+        entries = found[block]
+        at = entries[-1][0] if entries else 0
+        entries += [(between, 0, 0) for between in range(at + LONGEST_STEP, tap, LONGEST_STEP)]
+        entries.append((tap, first, second))
+    return found
 
 
 def _with_tap(bounds: tuple[int, int], weight: int, low: int, high: int) -> tuple[int, int]:

@@ -17,7 +17,6 @@ from collections.abc import Iterator
 from dataclasses import Field, fields, is_dataclass
 from enum import Enum
 from functools import cache
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeGuard, cast
 
@@ -25,6 +24,7 @@ from mlir import ir
 from mlir.passmanager import ExternalPass
 
 from htvm.dialects import python_files
+from htvm.dialects.installed_packages import entry_points
 
 from .analysis.stages import STAGES
 
@@ -91,7 +91,7 @@ def own_pass(name: str) -> type[Pass] | None:
 def installed_passes() -> dict[str, type[Pass]]:
     """Return the passes of installed packages by name. Raises PluginError for an entry point that is no pass."""
     found: dict[str, type[Pass]] = {}
-    for point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda each: each.name):
+    for point in entry_points(group=ENTRY_POINT_GROUP):
         what = f"entry point '{point.name} = {point.value}'"
         try:
             item = point.load()

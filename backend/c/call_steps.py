@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from htvm.dialects import accel, calls
+from htvm.dialects import accel
 
 from .headers import REQUANT
 from .names import identifier
@@ -14,6 +14,8 @@ from .writers import writes
 @writes(accel.CallOp)
 def call(step: Step, layer: accel.CallOp) -> None:
     """Define the function, and give it inputs, output, scratch memory and constants."""
+    from htvm.dialects import calls  # slow to load, and few models have calls
+
     function = calls.callee(layer)
     name = f"htvm_called_{identifier(layer.callee.value)}"
     if name not in step.shared.functions:

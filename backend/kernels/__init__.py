@@ -14,12 +14,12 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
-from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import cast
 
 from htvm.dialects import python_files
+from htvm.dialects.installed_packages import entry_points
 
 from .spec import (
     LINEAR_OPS,
@@ -67,7 +67,7 @@ def own() -> dict[str, KernelSpec]:
 def installed() -> dict[str, KernelSpec]:
     """Return the kernels of installed packages by name. Raises KernelError for an entry point that is none."""
     every: dict[str, KernelSpec] = {}
-    for point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda each: each.name):
+    for point in entry_points(group=ENTRY_POINT_GROUP):
         what = f"entry point '{point.name} = {point.value}'"
         try:
             item = point.load()

@@ -9,12 +9,12 @@ from __future__ import annotations
 import importlib
 import os
 from dataclasses import replace
-from importlib.metadata import entry_points
 from pathlib import Path
 
 from htvm.backend.targets.soc import Soc
 from htvm.backend.targets.validation import validate
 from htvm.dialects import python_files
+from htvm.dialects.installed_packages import entry_points
 
 BUILT_IN = ("rv32", "diana", "gap9")
 ENTRY_POINT_GROUP = "htvm.targets"
@@ -22,7 +22,7 @@ ENTRY_POINT_GROUP = "htvm.targets"
 
 def names() -> tuple[str, ...]:
     """Return the names that `load` knows: built-in targets, then installed ones."""
-    return (*BUILT_IN, *sorted(point.name for point in entry_points(group=ENTRY_POINT_GROUP)))
+    return (*BUILT_IN, *(point.name for point in entry_points(group=ENTRY_POINT_GROUP)))
 
 
 def load(name_or_path: str | os.PathLike[str]) -> Soc:
@@ -38,8 +38,9 @@ def load(name_or_path: str | os.PathLike[str]) -> Soc:
         return checked(importlib.import_module(f"{__name__}.socs.{name_or_path}").SOC, f"target '{name_or_path}'")
     if name_or_path.endswith(".py"):
         return load_file(Path(name_or_path))
-    for point in entry_points(group=ENTRY_POINT_GROUP, name=name_or_path):
-        return checked(point.load(), f"entry point '{point.name} = {point.value}'")
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        if point.name == name_or_path:
+            return checked(point.load(), f"entry point '{point.name} = {point.value}'")
     raise ValueError(f"unknown target '{name_or_path}'; known are {', '.join(names())}, or the path of a .py file")
 
 

@@ -3,7 +3,7 @@
 A form of model is a `FrontEnd`, and its place is one entry of FRONT_ENDS:
 
     FrontEnd("TOSA", dialects=("tosa",), passes="convert-tosa-to-accel")          a dialect that is found in a module
-    FrontEnd("TFLite", suffixes=(".tflite",), read=tosa_of_tflite)                files that become such a module
+    FrontEnd("TFLite", suffixes=(".tflite",), read=read_tflite)                   files that become such a module
 
 A file with one of the suffixes is read as text or bytecode of MLIR; a module in which operations of one of the dialects
 are found goes through the passes; what comes out is a module of any stage of htvm's, and continues from there. Files
@@ -26,11 +26,10 @@ import onnx
 from mlir import ir
 from mlir.dialects import func
 
-from htvm import dialects, import_tosa
+from htvm import dialects
 from htvm.backend.c.record import ModelOrigin
 from htvm.diagnostics import collected
 from htvm.dialects import accel, modules
-from htvm.dialects.semantics.interpreter import interpret
 from htvm.dialects.semantics.real import Real
 from htvm.import_onnx import ModelError, import_onnx, onnx_files, with_shapes
 from htvm.import_onnx.model import label_of
@@ -40,7 +39,6 @@ from htvm.origin import name, tensor, with_origin
 from htvm.passes.analysis import activations
 from htvm.passes.analysis.stages import STAGES, stage_of
 from htvm.project import Project
-from htvm.reference import evaluate
 from htvm.run_passes import run_passes
 
 INPUT = "input"
@@ -88,22 +86,48 @@ def read_mlir(path: Path) -> str | bytes:
         raise ModelError([f"{label_of(path)}: is neither text nor bytecode of MLIR: {found}"]) from None
 
 
+def read_tflite(path: Path) -> str | bytes:
+    """Return a .tflite file as a module of tosa. Raises ModelError."""
+    from htvm.import_tosa import TosaError, tosa_of_tflite
+
+    try:
+        return tosa_of_tflite(path)
+    except TosaError as problem:
+        raise ModelError([f"{label_of(path)}: {problem}"]) from None
+
+
 def prepare_tosa(module: ir.Module, options: CompileOptions) -> None:
     """Give a module of tosa static shapes and the rounding that is wanted."""
-    import_tosa.prepare(module, options.shapes, options.tflite_rounding)
+    from htvm.import_tosa import prepare  # slow to load, as all of it: a model of ONNX does without
+
+    prepare(module, options.shapes, options.tflite_rounding)
+
+
+def tosa_meaning(module: ir.Module, given: Values) -> dict[str, np.ndarray]:
+    """Return the results of a module of tosa."""
+    from htvm.import_tosa import meaning
+
+    return meaning(module, given)
+
+
+def tosa_values(module: ir.Module, given: Values, converted: ir.Module) -> dict[str, np.ndarray]:
+    """Return the tensors of a module of tosa that layers of the converted one compute."""
+    from htvm.import_tosa import values
+
+    return values(module, given, converted)
 
 
 FRONT_ENDS: tuple[FrontEnd, ...] = (
     FrontEnd("MLIR", suffixes=(".mlir", ".mlirbc"), read=read_mlir),
-    FrontEnd("TFLite", suffixes=(".tflite",), read=import_tosa.tosa_of_tflite),
+    FrontEnd("TFLite", suffixes=(".tflite",), read=read_tflite),
     FrontEnd(
         "TOSA",
         dialects=("tosa",),
         alone=("linalg", "tensor"),
         prepare=prepare_tosa,
         passes="convert-tosa-to-accel,canonicalize-layers,verify-stage{stage=integer}",
-        meaning=import_tosa.meaning,
-        values=import_tosa.values,
+        meaning=tosa_meaning,
+        values=tosa_values,
     ),
 )
 
@@ -190,11 +214,15 @@ class OnnxSource:
         return with_shapes(self.proto, options.shapes, self.label, options.requant_shift)
 
     def meaning(self, samples: Samples, project: Project, options: CompileOptions) -> dict[str, np.ndarray]:
+        from htvm.reference import evaluate  # slow to load, and compiling does without
+
         rounded = {port.name: port for port in project.outputs if port.nearest}
         meant = evaluate(self.shaped(options), samples.inputs, exact=rounded)
         return {name: rounded[name].rounded(n) if isinstance(n, Real) else n for name, n in meant.items()}
 
     def values(self, sample: Values, ports: Sequence[Port], keep: Iterable[str], options: CompileOptions) -> Meaning:
+        from htvm.reference import evaluate
+
         return dict(evaluate(self.shaped(options), sample, keep=list(keep)))
 
     def tensor(self, nodes: Sequence[str], options: CompileOptions) -> str | None:
@@ -306,6 +334,8 @@ class ModuleSource:
         return module
 
     def values(self, sample: Values, ports: Sequence[Port], keep: Iterable[str], options: CompileOptions) -> Meaning:
+        from htvm.dialects.semantics.interpreter import interpret  # slow to load, and compiling does without
+
         wanted = set(keep)
         found: dict[str, np.ndarray | Real] = {}
         if (of_front_end := self._of_front_end(options)) is not None and of_front_end[1].values is not None:
@@ -361,8 +391,6 @@ def source_of(model: Model) -> Source:
         return ModuleSource(reads[path.suffix.lower()](path), label_of(path))
     except FileNotFoundError:
         raise ModelError([f"{path}: no such file"]) from None
-    except import_tosa.TosaError as problem:
-        raise ModelError([f"{label_of(path)}: {problem}"]) from None
     except OSError as error:
         raise ModelError([f"{path}: cannot be read: {error.strerror or error}"]) from None
 
@@ -371,6 +399,8 @@ def interpreted(
     module: ir.Module, samples: Samples, inputs: Sequence[Port], outputs: Sequence[Port]
 ) -> dict[str, np.ndarray]:
     """Return the outputs that the interpreter gives for samples; several are joined on axis 0."""
+    from htvm.dialects.semantics.interpreter import interpret  # slow to load, and compiling does without
+
     found: dict[str, list[np.ndarray]] = {port.name: [] for port in outputs}
     for sample in samples:
         with module.context:

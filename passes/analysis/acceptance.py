@@ -8,14 +8,14 @@ from htvm.backend.targets.soc import Engine, Soc, is_accelerator
 from htvm.backend.targets.violations import Violation
 from htvm.dialects import accel
 
-from .tiling import Search
-
 
 def violations(soc: Soc, engine: Engine, layer: accel.Layer) -> Sequence[Violation]:
     """Return what keeps an engine from running a layer: rules, or a memory that the smallest tile does not fit."""
     broken = engine.violations(layer)
     if broken or not is_accelerator(engine):
         return broken
+    from .tiling import Search  # slow to load, and a target without accelerators does without
+
     budgets = {memory.name: memory.size_bytes for memory in soc.memories}
     return Search(soc, engine, engine.job(layer), soc.arena_memory, budgets, loads=True, stores=True).too_large()
 

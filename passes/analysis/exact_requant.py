@@ -98,6 +98,9 @@ class _Search:
         self.take_lowest = np.zeros(len(steps.slope), bool) if take_lowest is None else take_lowest
         self.first, self.last = steps.first.astype(np.int64), steps.last.astype(np.int64)
         early, late = places <= self.first[:, None], places > self.last[:, None]
+        # Of the steps before the first accumulator the last says all, of those behind the last one the first.
+        self.begin = np.maximum(early.sum(axis=1) - 1, 0)
+        self.end = np.minimum((~late).sum(axis=1) + 1, places.shape[1])
         self.level = steps.level(places)
         self.clamped = early.all(axis=1) | late.all(axis=1)
         self.magnitude = max(1, int(np.abs(self.first).max()), int(np.abs(self.last).max()))
@@ -169,8 +172,9 @@ class _Search:
         self, multiplier: np.ndarray, rows: np.ndarray, pre_shift: int, shift: np.ndarray, limit: int
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the smallest and largest offset that every step of the channels `rows` admits (none if crossed)."""
-        first, last, place = self.first[rows, None], self.last[rows, None], self.places[rows]
-        outputs = np.arange(self.steps.lowest + 1, self.steps.highest + 1, dtype=np.int64) << shift[rows, None]
+        begin, end = self.begin[rows].min(initial=0), self.end[rows].max(initial=0)
+        first, last, place = self.first[rows, None], self.last[rows, None], self.places[rows, begin:end]
+        outputs = np.arange(begin + 1, end + 1, dtype=np.int64) + self.steps.lowest << shift[rows, None]
         reach = -(-outputs // multiplier[:, None])  # ceil(k * 2^shift / m)
         lower = np.where(place <= last, reach - (place << pre_shift), -FAR).max(axis=1, initial=-FAR)
         upper = np.where(place > first, reach - 1 - ((place - 1) << pre_shift), FAR).min(axis=1, initial=FAR)

@@ -170,11 +170,9 @@ def _behind_read(read: Lifetime, size_bytes: int, at: Action, doing: Sequence[Ac
     ends = np.flatnonzero(needed)
     begins = np.concatenate([[0], ends[:-1] + 1])
     alignment = layout.ALIGNMENT_BYTES
-    for begin, end in zip(begins[::-1].tolist(), ends[::-1].tolist()):
-        least, most = layout.aligned(begin), (end - size_bytes) // alignment * alignment
-        if least <= most:
-            return Trail(-most, alignment, -least)
-    return None
+    least, most = -(-begins // alignment) * alignment, (ends - size_bytes) // alignment * alignment
+    enough = np.flatnonzero(least <= most)
+    return Trail(-int(most[enough[-1]]), alignment, -int(least[enough[-1]])) if enough.size else None
 
 
 def _is_alone(action: Action, is_layer: bool) -> bool:

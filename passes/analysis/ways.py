@@ -18,7 +18,6 @@ from htvm.dialects.accel import FormKind
 
 from . import activations, layout
 from .tiles import NAME
-from .tiling import Search
 
 HOST_DATA = 1.1
 """What the host's kernels have for each byte of weights and biases."""
@@ -134,6 +133,8 @@ def undominated(soc: Soc, layer: accel.Layer, ways: list[Way]) -> list[Way]:
 
 def fits(soc: Soc, layer: accel.Layer, way: Way) -> bool:
     """Say whether the tiles of a form fit the memories of its engine."""
+    from .tiling import Search  # slow to load, and a target without accelerators does without
+
     assert way.accelerator is not None, way.engine
     budgets = {memory.name: memory.size_bytes for memory in soc.memories}
     search = Search(soc, way.accelerator, way.job(layer), soc.arena_memory, budgets, loads=True, stores=True)

@@ -15,6 +15,7 @@ Fails    on a result of the network that depends on no input
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from math import prod
@@ -47,9 +48,9 @@ class FoldConstants:
         known: dict[ir.Value, Real] = {}
         folded: list[ir.OpView] = []
         for op in list(accel.layers(module)):
-            operands = [known[v] if v in known else constant(v) for v in op.operation.operands]
+            operands = exact_operands(op, known)
             result = op.operation.results[0]
-            if not operands or None in operands or prod(ir.ShapedType(result.type).shape) > MOST_ELEMENTS:
+            if not operands or prod(ir.ShapedType(result.type).shape) > MOST_ELEMENTS:
                 continue
             if any(isinstance(use.owner.opview, func.ReturnOp) for use in result.uses):
                 op.location.emit_error("makes an output of constants alone, expected one that depends on an input")
@@ -69,6 +70,17 @@ class FoldConstants:
         for op in reversed(folded):
             if not list(op.operation.results[0].uses):
                 op.operation.erase()
+
+
+def exact_operands(op: accel.Layer, known: Mapping[ir.Value, Real]) -> list[Real] | None:
+    """Return the numbers of all operands of an operation; None, without a look at the others, if one is computed."""
+    found: list[Real] = []
+    for value in op.operation.operands:
+        exact = known[value] if value in known else constant(value)
+        if exact is None:
+            return None
+        found.append(exact)
+    return found
 
 
 def constant(value: ir.Value) -> Real | None:

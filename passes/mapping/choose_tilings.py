@@ -27,9 +27,11 @@ Fails    on a layer whose smallest tile does not fit, giving the memory, what it
          that is there already and is none, or that the layer cannot have, giving the reason
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from mlir import ir
 from mlir.passmanager import ExternalPass
@@ -38,10 +40,9 @@ from htvm.backend.targets.soc import Route, Soc
 from htvm.dialects import accel
 
 from ..analysis import activations, tiles
-from ..analysis.flow import Flow
-from ..analysis.residency import DoesNotFit, Residency
-from ..analysis.tiles import Tiling
-from ..analysis.tiling import Choice
+
+if TYPE_CHECKING:
+    from ..analysis.tiling import Choice
 
 PREDICTED = "accel.predicted"
 
@@ -56,6 +57,11 @@ class ChooseTilings:
     target: Soc
 
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
+        if not self.target.accelerators:
+            return
+        from ..analysis.flow import Flow  # slow to load, as what it is for
+        from ..analysis.residency import DoesNotFit, Residency
+
         with module.location:
             mapping, objective = accel.mapping(module), accel.objective(module)
             rooms: list[int] = []
@@ -110,7 +116,7 @@ def outsiders(value: ir.Value, memory: str, target: Soc) -> Iterator[ir.OpOperan
             yield use
 
 
-def write(layer: accel.Layer, choice: Choice, in_group: Tiling | None) -> None:
+def write(layer: accel.Layer, choice: Choice, in_group: tiles.Tiling | None) -> None:
     """Write the tiling of a layer, and what it takes by itself. in_group: its tiling in a group, if it is in one."""
     attributes = layer.operation.attributes
     attributes[tiles.NAME] = (in_group or choice.tiling).attribute()

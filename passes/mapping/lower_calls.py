@@ -25,7 +25,7 @@ from typing import ClassVar
 from mlir import ir
 from mlir.passmanager import ExternalPass
 
-from htvm.dialects import accel, calls
+from htvm.dialects import accel
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,8 @@ class LowerCalls:
         for layer in list(accel.layers(module)):
             if not isinstance(layer, accel.CallOp):
                 continue
+            from htvm.dialects import calls  # slow to load, and few models have calls
+
             function = calls.callee(layer)
             try:
                 lowered = function if calls.is_lowered(function) else calls.lower(function)

@@ -24,58 +24,18 @@ Fails    on a layer on an accelerator without a tiling, or whose tiling does not
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
 from typing import ClassVar
 
 from mlir import ir
 from mlir.dialects import func, memref
 from mlir.passmanager import ExternalPass
 
-from htvm.backend.targets.jobs import Job
-from htvm.backend.targets.soc import MOST_STRAIGHT, Soc, is_driven, operands
+from htvm.backend.targets.soc import Soc
 from htvm.dialects import accel
 
-from ..analysis import activations, layout, packing
-from ..analysis.actions import actions
-from ..analysis.flow import rooms_for_weights
-from ..analysis.liveness import lifetimes, packed_items
+from ..analysis import activations, layout
 from ..analysis.tiles import NAME, Tiling
-from ..analysis.trails import write_trail
-from .groups import in_order
-from .items import Copy, Item, Task, Trace, Work, group_of
-from .schedule import Ahead, Schedule
-from .tile_commands import Packed, tasks
-from .views import View
-from .write_steps import Writer, calls
-
-STRAIGHT = (MOST_STRAIGHT, 64, 32, 16, 0)
-"""The most calls of a step that are given one after the other, the first for which all of these have room."""
-
-AHEAD = tuple(map(Ahead, (1.0, 0.875, 0.75, 0.0)))
-"""What is fetched ahead into a memory of accelerators: less, if lifetimes then cannot be packed."""
-
-WHILE_IDLE = tuple(Ahead(part, 256) for part in (1.0, 0.96875, 0.9375, 0.875))
-"""The same, if weights come also while their transfer engine has nothing else to do."""
-
-AHEAD_ON_THE_WAY = tuple(map(Ahead, (1.0, 0.9375, 0.875, 0.8125, 0.75, 0.0)))
-"""The same of a memory that weights pass through."""
-
-Levels = dict[str, tuple[Ahead, ...]]
-"""How much is fetched ahead into each memory: the first for which there is room."""
-
-
-@dataclass(frozen=True)
-class Written:
-    """Steps that were written: about how many cycles they take, whether buffers have room, what is fetched ahead."""
-
-    cycles: int
-    is_packed: bool
-    ahead: Mapping[str, Ahead]
-
-    def is_better(self, other: Written) -> bool:
-        return (not self.is_packed, self.cycles) < (not other.is_packed, other.cycles)
 
 
 @dataclass(frozen=True)
@@ -97,16 +57,19 @@ class TileLayers:
                 this_pass.signal_pass_failure()
             if wrong:
                 return
-            packed = Packed(module)
-            for function in functions:
-                if any(True for _ in self.accelerated(function)):
-                    self.tile(function, packed)
+            if layers:
+                from .tiler import Tiler  # slow to load, as what it is made of
+
+                tiler = Tiler(self.target, module)
+                for function in functions:
+                    if accelerated := self.accelerated(function):
+                        tiler.tile(function, accelerated)
             erase_unused_globals(module)
 
-    def accelerated(self, function: func.FuncOp) -> Iterator[accel.Layer]:
-        """Yield the layers on accelerators."""
+    def accelerated(self, function: func.FuncOp) -> list[accel.Layer]:
+        """Return the layers on accelerators."""
         names = [engine.name for engine in self.target.accelerators]
-        return (layer for layer in activations.layers(function) if accel.engine(layer) in names)
+        return [layer for layer in activations.layers(function) if accel.engine(layer) in names]
 
     def objection(self, layer: accel.Layer) -> str | None:
         """Say why a layer cannot be cut into jobs: its tiling is missing, or its maps lie elsewhere."""
@@ -121,157 +84,6 @@ class TileLayers:
         if tiling.stores != (to != engine.output.memory):
             return f"{NAME} {'with' if tiling.stores else 'without'} stores, but the output is in {to}"
         return None
-
-    def rooms(self, function: func.FuncOp) -> dict[str, int]:
-        """Return the bytes that buffers and maps may take of each memory, as far as it is known."""
-        sizes = {memory.name: memory.size_bytes for memory in self.target.memories}
-        return sizes | accel.bytes_by_memory(accel.present(function.operation.parent, "module"), accel.ARENA_ROOM)
-
-    def tile(self, function: func.FuncOp, packed: Packed) -> None:
-        """Rewrite one function."""
-        end = function.body.blocks[0].operations[-1]
-        accelerated = list(self.accelerated(function))
-        names = {engine.name for engine in self.target.accelerators}
-        items: list[Item] = []
-        with ir.InsertionPoint(end):
-            for layer in list(activations.layers(function)):
-                if accel.engine(layer) in names:
-                    engine = self.target.accelerator(accel.engine(layer))
-                    with layer.location:
-                        items += tasks(layer, engine, self.target, packed, Tiling.of_layer(layer).blocking)
-                else:
-                    items.append(work(layer))
-        replaced = [*accelerated, *(item.op for item in items if isinstance(item, Work) and item.copy is not None)]
-        for layer in replaced:  # what packing is asked about are their commands
-            layer.operation.detach_from_parent()
-        self.schedule(function, items)
-        for layer in replaced:
-            layer.operation.erase()
-        self.write_trails(function)
-
-    def write_trails(self, function: func.FuncOp) -> None:
-        """Write on launches how far outputs may lie over inputs, where their engine says so of its jobs."""
-        alignment = layout.ALIGNMENT_BYTES
-        trailing = {
-            engine.name: engine
-            for engine in self.target.accelerators
-            if is_driven(engine) and alignment % self.target.memory(engine.input.memory).row_bytes == 0
-        }
-        for op in accel.operations(function):
-            if isinstance(op, accel.LaunchOp) and (engine := trailing.get(op.engine.value)):
-                trail = engine.trail(Job.of(op.job))
-                if trail is not None:
-                    write_trail(op, trail)
-
-    def schedule(self, function: func.FuncOp, items: list[Item]) -> None:
-        """Write the steps of all items; layers of groups one after the other if that is faster, or at once they lack
-        room."""
-        orders = [[alone(item) for item in items]]
-        if any(map(group_of, items)):
-            orders += [in_order(items, self.target, rooms) for rooms in ({}, rooms_for_weights(self.target))]
-        best: tuple[Written, list[Item]] | None = None
-        for order in reversed(orders):
-            if best is not None:
-                self.take_back(function, items)
-            written = self.write(function, order)
-            if best is None or written.is_better(best[0]):
-                best = written, order
-        if best is not None and best[1] is not orders[0]:
-            self.take_back(function, items)
-            self.put(function, best[1], best[0].ahead)
-
-    def write(self, function: func.FuncOp, items: Sequence[Item]) -> Written:
-        """Write the steps of items in their order: whether weights come while transfer engines are idle or only when
-        it is their turn, as is faster."""
-        fetched = {
-            layout.memory_of(copy.writes.type) for item in items if isinstance(item, Task) for copy in item.weights
-        }
-        on_the_way: Levels = {memory: AHEAD_ON_THE_WAY for memory in fetched & {self.target.arena_memory}}
-        into_engines = fetched & self.memories_of_engines
-        tried: list[Written] = []
-        for levels in (WHILE_IDLE, AHEAD) if into_engines else (AHEAD,):
-            if tried:
-                self.take_back(function, items)
-            tried.append(self.attempt(function, items, on_the_way | dict.fromkeys(into_engines, levels)))
-        if tried[0].is_better(tried[-1]):
-            self.take_back(function, items)
-            self.put(function, items, tried[0].ahead)
-            return tried[0]
-        return tried[-1]
-
-    def attempt(self, function: func.FuncOp, items: Sequence[Item], levels: Levels) -> Written:
-        """Write the steps of items in their order; less is fetched ahead into a memory that has no room."""
-        rooms = self.rooms(function)
-        while True:
-            ahead = {memory: each[0] for memory, each in levels.items()}
-            cycles = self.put(function, items, ahead)
-            names = self.memories_of_engines | levels.keys() if any(map(group_of, items)) else levels.keys()
-            quickly = {memory for memory, each in levels.items() if each[0].idle_tasks}
-            full = [each for each in names if not self.can_be_packed(function, each, rooms[each], each in quickly)]
-            lower = [memory for memory in full if len(levels.get(memory, ())) > 1]
-            if not lower:
-                return Written(cycles, not full, ahead)
-            levels = levels | {memory: levels[memory][1:] for memory in lower}
-            self.take_back(function, items)
-
-    def put(self, function: func.FuncOp, items: Sequence[Item], ahead: Mapping[str, Ahead]) -> int:
-        """Write the steps of items in their order; return about how many cycles they take."""
-        schedule = Schedule(self.target, items, self.rooms(function), ahead)
-        traces = schedule.run()
-        with ir.InsertionPoint(function.body.blocks[0].operations[-1]):
-            for layer, tiling in {each.layer: each.tiling for each in items if isinstance(each, Task)}.items():
-                layer.operation.attributes[NAME] = tiling.attribute()  # it says whether the layer is in a group
-            Writer(self.straight(traces)).write(traces)
-        return schedule.time.end
-
-    def take_back(self, function: func.FuncOp, items: Sequence[Item]) -> None:
-        """Erase the steps that were written; layers of the host stand in the function again."""
-        block = function.body.blocks[0]
-        with ir.InsertionPoint(block.operations[-1]):
-            for item in items:
-                if isinstance(item, Work) and item.copy is None:
-                    ir.InsertionPoint.current.insert(item.op.operation.detach_from_parent())
-        for op in reversed(list(block)):
-            if isinstance(op, accel.StepOp):
-                op.operation.erase()
-
-    def straight(self, traces: Sequence[Trace]) -> int:
-        """Return how many calls a step may have one after the other: in loops they take less code, and more cycles."""
-        counts = [sum(map(calls, trace.entries)) for trace in traces]
-        return next(
-            most
-            for most in STRAIGHT
-            if sum(each for each in counts if each <= most) * self.target.host.call_bytes
-            <= self.target.calls_room_bytes
-        )
-
-    @cached_property
-    def memories_of_engines(self) -> frozenset[str]:
-        """The memories of accelerators, those of the host left out."""
-        inside = {operand.memory for engine in self.target.accelerators for operand in operands(engine).values()}
-        return frozenset(inside - {self.target.arena_memory, self.target.constants_in})
-
-    def can_be_packed(self, function: func.FuncOp, name: str, room_bytes: int, quickly: bool) -> bool:
-        """Say whether the buffers in a memory fit the room there is. quickly: as far as no solver is needed for it."""
-        every = lifetimes(function, actions(function))
-        lives = [life for life in every if layout.memory_of(life.value.type) == name]
-        return packing.fits(packed_items(lives, self.target.memory(name)), room_bytes, quickly)
-
-
-def alone(item: Item) -> Item:
-    """Return an item that is in no group."""
-    return replace(item, tiling=replace(item.tiling, group=0)) if isinstance(item, Task) else item
-
-
-def work(layer: accel.Layer) -> Work:
-    """Return a layer of the host, or a transfer, as an item of the schedule."""
-    reads = frozenset(activations.read_by(layer))
-    writes = frozenset([accel.output(layer), *activations.scratch_of(layer)])
-    copy = None
-    if isinstance(layer, accel.TransferOp):
-        source, target = layer.input, accel.output(layer)
-        copy = Copy(View(source), View(target))
-    return Work(layer, reads, writes, copy)
 
 
 def erase_unused_globals(module: ir.Operation) -> None:

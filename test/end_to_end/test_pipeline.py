@@ -286,11 +286,34 @@ def test_the_library_is_quick_to_import() -> None:
 
 def test_compiling_loads_what_it_needs() -> None:
     """What another model, another source or a harder packing would need is not loaded: it takes half of the time."""
-    modules = ("ortools", "onnx.reference", "htvm.passes.tosa.convert_tosa_to_accel", "onnxruntime", "unicorn")
+    others = ("ortools", "onnx.reference", "htvm.passes.tosa.convert_tosa_to_accel", "onnxruntime", "unicorn")
+    accelerators = ("htvm.passes.tiling.tiler", "htvm.passes.analysis.tiling", "htvm.passes.analysis.flow")
+    checks = ("htvm.reference", "htvm.dialects.semantics.interpreter", "htvm.import_tosa")
+    modules = (*others, "htvm.dialects.calls", *accelerators, *checks)
     model = str(models.path("mlperf_tiny/toyadmos"))
     code = f"import sys, htvm; htvm.compile({model!r}); print(*(name for name in {modules} if name in sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr[-2000:]
+
+
+def test_commands_seldom_look_for_cycles(tmp_path: Path) -> None:
+    """What is loaded and a small network are no reason for Python to look for cycles, nor is the end of a command."""
+    code = """if True:
+        import gc, sys
+        seen = []
+        gc.callbacks.append(lambda when, found: seen.append(len(gc.get_objects())) if when == "start" else None)
+        from htvm.commands import entry_points
+        early = len(seen)
+        sys.argv[0] = "htvm"
+        entry_points.htvm()
+        print("looked at", max(seen[early:], default=0), "left", len(gc.get_objects()))
+    """
+    model = str(models.path("mlperf_tiny/toyadmos"))
+    command = [sys.executable, "-c", code, "compile", model, "-o", str(tmp_path / "c")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    _, looked_at, _, left = done.stdout.splitlines()[-1].rsplit(maxsplit=3)
+    assert int(looked_at) < 20_000 and int(left) < 1_000
 
 
 def test_the_importer_is_a_function_and_a_package() -> None:

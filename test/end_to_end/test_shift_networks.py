@@ -22,7 +22,7 @@ from shift_networks import (
 from htvm.backend import targets
 from htvm.backend.targets.soc import Soc
 from htvm.passes.analysis import flow
-from htvm.passes.tiling import tile_layers
+from htvm.passes.tiling import tiler
 
 TINY = targets.load(str(Path(__file__).parents[1] / "passes/targets/tiny_npu.py"))
 DIANA = targets.load("diana")
@@ -74,7 +74,7 @@ def test_random_tiles_are_exact(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_random_tiles_are_exact_as_loops(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tile_layers, "STRAIGHT", (0,))
+    monkeypatch.setattr(tiler, "STRAIGHT", (0,))
     test_random_tiles_are_exact(seed)
 
 

@@ -11,7 +11,7 @@ from htvm.backend.targets.engines import linear_ops
 from htvm.backend.targets.rules import Rule
 from htvm.backend.targets.soc import HOST, CostModel, Host
 from htvm.backend.targets.violations import OneOf, Quality, Subject, Violation
-from htvm.dialects import accel, calls, quantisation
+from htvm.dialects import accel, quantisation
 
 CYCLES_PER_INSTRUCTION = 1.2
 CYCLES_PER_INSTRUCTION_OF_A_ROW = 1.1
@@ -145,6 +145,8 @@ class HostEngine:
             rows = elements // accel.output(layer).type.shape[layer.axis.value]
             return rows * CYCLES_PER_SOFTMAX + elements * CYCLES_PER_SOFTMAX_ELEMENT
         if isinstance(layer, accel.CallOp):
+            from htvm.dialects import calls  # slow to load, and few models have calls
+
             return round(calls.operations(calls.callee(layer)) * CYCLES_PER_CALLED_OPERATION)
         if isinstance(layer, accel.PadOp):
             return round(elements * CYCLES_PER_FILLED + prod(layer.input.type.shape) * CYCLES_PER_MOVED)

@@ -18,7 +18,7 @@ from htvm.passes.analysis import activations
 from htvm.passes.analysis.program_size import written
 from htvm.passes.analysis.residency import Residency
 from htvm.passes.analysis.tiles import Tiling
-from htvm.passes.tiling import tile_layers
+from htvm.passes.tiling import tiler
 
 sys.path.append(str(Path(__file__).parents[2] / "end_to_end"))
 import models  # noqa: E402
@@ -66,7 +66,7 @@ def test_what_follows_each_other_alike_is_written_once(shapes: list, period: int
     ],
 )
 def test_no_more_calls_are_written_than_are_counted(name: str, sizes: list, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tile_layers, "STRAIGHT", (0,))
+    monkeypatch.setattr(tiler, "STRAIGHT", (0,))
     found = residency(f"htvm/layers/{name}", DIANA)
     (one,) = found.placed
     with found.module.context:

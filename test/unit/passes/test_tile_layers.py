@@ -9,7 +9,7 @@ import htvm
 from htvm.backend import targets
 from htvm.explanation.bound import predicted
 from htvm.passes.analysis import packing
-from htvm.passes.tiling import tile_layers
+from htvm.passes.tiling import tiler
 from htvm.passes.tiling.schedule import Ahead
 
 sys.path.append(str(Path(__file__).parents[2] / "end_to_end"))
@@ -42,7 +42,7 @@ def test_weights_come_while_their_transfer_engine_has_nothing_else_to_do(monkeyp
         return predicted(compiled.project.report)
 
     wanted = cycles()
-    monkeypatch.setattr(tile_layers, "WHILE_IDLE", (Ahead(1.0), Ahead(0.0)))
+    monkeypatch.setattr(tiler, "WHILE_IDLE", (Ahead(1.0), Ahead(0.0)))
     assert wanted < 0.99 * cycles()
 
 
@@ -50,8 +50,8 @@ def test_they_do_not_where_the_host_would_wait_for_its_turn_to_give_them() -> No
     # The first layers of MLPerf Tiny's network are the host's; the queue of transfers is short.
     def host_cycles(ahead: Ahead) -> int:
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(tile_layers, "WHILE_IDLE", (ahead,))
-            patched.setattr(tile_layers, "AHEAD", (ahead,))
+            patched.setattr(tiler, "WHILE_IDLE", (ahead,))
+            patched.setattr(tiler, "AHEAD", (ahead,))
             compiled = htvm.compile(models.path("mlperf_tiny/ds_cnn"), "diana", requant="pow2")
         return sum(step.predicted_cycles or 0 for step in compiled.project.report.steps if step.engine == "host")
 
