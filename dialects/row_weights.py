@@ -7,7 +7,9 @@ of its ends towards 0. So inputs may be skipped when running, and the runs stay 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -18,6 +20,8 @@ CHANNELS = 8
 """Output channels of a block."""
 UNIT = 4
 """Taps that are computed one after the other, without a test in between; a run has one unit at least."""
+MOST_REMEMBERED = 1 << 17
+"""Weights of a layer whose runs are remembered."""
 LONGEST_RUN = 255
 """Units of a run: its length is a byte."""
 MOST_TAPS = 1 << 16
@@ -58,11 +62,19 @@ class RowBlock:
         return len(self.runs) + EXCESS_BYTES * (1 + len(self.excess))
 
 
-def row_blocks(weights: np.ndarray, low: int, high: int) -> list[RowBlock]:
+def row_blocks(weights: np.ndarray, low: int, high: int) -> Sequence[RowBlock]:
     """Cut weights [K, taps] into runs as long as inputs from `low` to `high` allow, where low <= 0 <= high.
 
-    The taps must be a multiple of UNIT.
+    The taps must be a multiple of UNIT. Small layers are remembered: they are asked for when kernels are chosen, and
+    for the C.
     """
+    whole = np.ascontiguousarray(weights, np.int64)
+    cut = _remembered if whole.size <= MOST_REMEMBERED else _cut
+    return cut(whole.tobytes(), whole.shape[1], low, high)
+
+
+def _cut(numbers: bytes, taps: int, low: int, high: int) -> tuple[RowBlock, ...]:
+    weights = np.frombuffer(numbers, np.int64).reshape(-1, taps)
     padded = _whole_blocks(weights)
     kept = _reduced(padded.reshape(-1, UNIT), low, high).reshape(padded.shape)
     left = padded - kept
@@ -71,7 +83,11 @@ def row_blocks(weights: np.ndarray, low: int, high: int) -> list[RowBlock]:
         for block in left.reshape(-1, CHANNELS, weights.shape[1])
     )
     blocks = kept.reshape(-1, CHANNELS, weights.shape[1])
-    return [RowBlock(*parts) for parts in zip(_longest_runs(blocks, low, high), blocks.transpose(0, 2, 1), excess)]
+    runs = _longest_runs(blocks, low, high)
+    return tuple(RowBlock(*parts) for parts in zip(runs, blocks.transpose(0, 2, 1), excess))
+
+
+_remembered = lru_cache(maxsize=32)(_cut)
 
 
 def share_that_fits(weights: np.ndarray, low: int, high: int) -> float:
@@ -105,7 +121,8 @@ def _reduced(units: np.ndarray, low: int, high: int) -> np.ndarray:
 
 def _ends(weights: np.ndarray, low: int, high: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the least and the most of each product with inputs from `low` to `high`."""
-    return np.minimum(weights * low, weights * high), np.maximum(weights * low, weights * high)
+    lows, highs = weights * low, weights * high
+    return np.minimum(lows, highs), np.maximum(lows, highs)
 
 
 def _longest_runs(blocks: np.ndarray, low: int, high: int) -> list[tuple[int, ...]]:
@@ -113,12 +130,14 @@ def _longest_runs(blocks: np.ndarray, low: int, high: int) -> list[tuple[int, ..
     ends = (each.reshape(*blocks.shape[:2], -1, UNIT).sum(axis=3) for each in _ends(blocks, low, high))
     least, most = (each.transpose(2, 0, 1) for each in ends)
     begins = np.zeros((len(least), len(blocks)), bool)  # whether a run of each block begins at each unit
-    down, up = np.zeros((2, *blocks.shape[:2]), np.int64)
+    units: np.ndarray = np.stack([most, -least], axis=1)
+    limits: np.ndarray = np.array([MOST_SUM, -LEAST_SUM])[:, None, None]
+    sums: np.ndarray = np.zeros((2, *blocks.shape[:2]), np.int64)
     length = np.zeros(len(blocks), np.int64)
-    for begin, below, above in zip(begins, least, most, strict=True):
-        down, up = down + below, up + above
-        begin[:] = (length == LONGEST_RUN) | (down.min(axis=1) < LEAST_SUM) | (up.max(axis=1) > MOST_SUM)
-        down[begin], up[begin] = below[begin], above[begin]
+    for number, begin in enumerate(begins):
+        sums = sums + units[number]
+        begin[:] = (length == LONGEST_RUN) | (sums > limits).any(axis=(0, 2))
+        sums = np.where(begin[None, :, None], units[number], sums)
         length = np.where(begin, 1, length + 1)
     ends = ([0, *np.flatnonzero(begin).tolist(), len(least)] for begin in begins.T)
     return [tuple(UNIT * (stop - start) for start, stop in pairwise(each)) for each in ends]

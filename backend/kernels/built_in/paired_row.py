@@ -30,7 +30,7 @@ def plans(linear: Linear, kernel: str, tap: int, run: int) -> Iterator[Plan]:
 
 
 @lru_cache(maxsize=4)
-def blocks_of(linear: Linear, skip: int | None) -> list[row_weights.RowBlock]:
+def blocks_of(linear: Linear, skip: int | None) -> Sequence[row_weights.RowBlock]:
     """Return the weights of a layer in runs; none where they are too large for most of them.
 
     Their excess would take longer than they save.
@@ -46,7 +46,7 @@ def blocks_of(linear: Linear, skip: int | None) -> list[row_weights.RowBlock]:
 
 
 def paired_row(
-    linear: Linear, kernel: str, blocks: list[row_weights.RowBlock], skip: int | None, tap: int, run: int
+    linear: Linear, kernel: str, blocks: Sequence[row_weights.RowBlock], skip: int | None, tap: int, run: int
 ) -> Plan:
     """Blocks of 8 channels, see htvm_paired_row.h: `tap` instructions for a tap, `run` for the end of a run.
 
