@@ -137,6 +137,20 @@ class Home:
             one.output: sum(map(one.engine.weight_bytes, launches.fewest(one.engine, one.job))) for one in self.placed
         }
 
+    def too_many_constants(self) -> tuple[accel.Layer, str] | None:
+        """Return the layer of the host with most constants, and what is said of them, if there is no room for all.
+
+        The host reads them in this memory, so that nothing can pass through it then; None if there is room.
+        """
+        if self.room_bytes > 0 or self.soc.constants_in != self.memory.name:
+            return None
+        sizes = {layer: host_constant_bytes(layer) for layer in self.layers if accel.engine(layer) == HOST}
+        total, layer = sum(sizes.values()), max(sizes, key=lambda each: sizes[each], default=None)
+        if layer is None or total < -self.room_bytes:
+            return None
+        wanted = f"wanted at most {max(self.room_bytes + total, 0):,} bytes of {self.memory.name}"
+        return layer, f"constants of the host's layers, {sizes[layer]:,} bytes here: found {total:,} bytes, {wanted}"
+
     def fits(self, other_bytes: int, far: Far) -> bool:
         return self.excess(other_bytes, far) <= 0
 

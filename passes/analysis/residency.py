@@ -107,6 +107,8 @@ class Residency:
             try:
                 return self.with_reserve(self.soc.memory(self.soc.arena_memory).size_bytes // parts)
             except DoesNotFit:
+                if self.far and (reason := self.home.too_many_constants()) is not None:
+                    raise DoesNotFit(dict([reason])) from None
                 if not self.far or parts == RESERVES[-1]:
                     raise
         raise AssertionError("returned or raised")

@@ -36,7 +36,7 @@ from typing import TYPE_CHECKING, ClassVar
 from mlir import ir
 from mlir.passmanager import ExternalPass
 
-from htvm.backend.targets.soc import Route, Soc
+from htvm.backend.targets.soc import HOST, Route, Soc
 from htvm.dialects import accel
 
 from ..analysis import activations, tiles
@@ -126,7 +126,8 @@ def write(layer: accel.Layer, choice: Choice, in_group: tiles.Tiling | None) -> 
 def does_not_fit(layer: accel.Layer, reason: str, target: Soc) -> str:
     """Say why a layer cannot have the tiling that it carries, or any at all, and what would help."""
     is_pinned = tiles.NAME in layer.operation.attributes
-    problem = f"cannot have the {tiles.NAME} that it carries" if is_pinned else "cannot be tiled"
+    fails = "leaves tiles no room" if accel.engine(layer) == HOST else "cannot be tiled"
+    problem = f"cannot have the {tiles.NAME} that it carries" if is_pinned else fails
     advice = "without it the best is chosen" if is_pinned else "more of that memory or another engine would help"
     where = f"on engine '{accel.engine(layer)}' of target '{target.name}'"
     return f"'{layer.operation.name}' {where} {problem}: {reason}; {advice}"

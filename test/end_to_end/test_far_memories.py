@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from large_networks import mobilenet_v2
+from large_networks import mobilenet_v2, resnet_18
 from mlir import ir
 from quantised import Form, quantised
 from selection import first
@@ -17,6 +17,7 @@ import htvm
 from htvm.backend import targets
 from htvm.backend.targets.shortage import DoesNotFit
 from htvm.backend.targets.soc import Dma, Memory, Price, Route, Soc
+from htvm.diagnostics import CompileError
 from htvm.dialects import accel
 from htvm.interface import Samples
 from htvm.passes.analysis import layout
@@ -111,6 +112,20 @@ def diana_with_l3() -> Soc:
     l3 = Memory("l3", base=0x8000_0000, size_bytes=16 << 20, host_visible=False)
     hyperbus = Dma("hyperbus", 0x1A10_2000, (Route("l3", "l2", bus), Route("l2", "l3", bus)), queue_depth=4)
     return replace(diana, name="diana_l3", memories=(*diana.memories, l3), dmas=(*diana.dmas, hyperbus))
+
+
+def test_constants_of_the_host_that_leave_no_room_are_named() -> None:
+    # The array's memory for weights does not hold 16 outputs of 512 channels, 3x3: the host computes these layers.
+    model = quantised(resnet_18(32), Form("QDQ", "QInt8", per_channel=True))
+    with pytest.raises(CompileError) as caught:
+        htvm.compile(model, diana_with_l3(), requant="pow2")
+    (problem,) = str(caught.value).splitlines()
+    assert (
+        "'accel.conv2d' on engine 'host' of target 'diana_l3' leaves tiles no room: constants of the host's" in problem
+    )
+    assert re.search(
+        r"layers, 2,3\d\d,\d{3} bytes here: found 7,\d{3},\d{3} bytes, wanted at most .* bytes of l2;", problem
+    )
 
 
 @pytest.mark.slow
