@@ -50,7 +50,8 @@ def offload_of(report: Report, soc: Soc) -> Offload | None:
         return None
     steps = [step for step in report.steps if not step.inserted]
     there = [step for step in steps if step.engine in names]
-    return Offload(len(there), len(steps), _macs(there), _macs(report.steps))
+    macs = _macs(step for step in report.steps if step.engine in names)  # also of layers that run twice
+    return Offload(len(there), len(steps), macs, _macs(report.steps))
 
 
 def _macs(steps: Iterable[StepPlan]) -> int:

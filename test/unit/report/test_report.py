@@ -136,6 +136,11 @@ def test_the_share_of_accelerators_and_what_would_bring_more_there() -> None:
     assert offload(htvm.compile(MODELS / "mlperf_tiny" / "ds_cnn.onnx")) is None
 
 
+def test_layers_that_run_twice_are_all_on_accelerators() -> None:
+    compiled = htvm.compile(MODELS / "htvm" / "resnet8_mixed.onnx", "diana")
+    assert str(offload(compiled)) == "14 of 14 layers, 100.0 % of the MACs, run on accelerators"
+
+
 def test_libraries_are_the_published_files() -> None:
     folder = files("htvm.reporting") / "report_page" / "vendor"
     table = (folder / "README.md").read_text()
