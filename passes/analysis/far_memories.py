@@ -124,9 +124,14 @@ class Home:
         if self.soc.program_memory == self.memory.name:
             room -= STACK_BYTES + KERNELS_BYTES + STEP_BYTES * len(self.placed)
         if self.soc.constants_in == self.memory.name:
-            room -= sum(host_constant_bytes(layer) for layer in self.layers if accel.engine(layer) == HOST)
+            room -= sum(self.constants_of_host.values())
             room -= min(4 * DESCRIPTOR_WORDS * DESCRIPTORS * len(self.placed), self.memory.size_bytes // RESERVES[0])
         return room
+
+    @cached_property
+    def constants_of_host(self) -> dict[accel.Layer, int]:
+        """About what the constants of each layer on the host take."""
+        return {layer: host_constant_bytes(layer) for layer in self.layers if accel.engine(layer) == HOST}
 
     @cached_property
     def weight_bytes(self) -> dict[ir.Value, int]:
@@ -144,11 +149,11 @@ class Home:
         """
         if self.room_bytes > 0 or self.soc.constants_in != self.memory.name:
             return None
-        sizes = {layer: host_constant_bytes(layer) for layer in self.layers if accel.engine(layer) == HOST}
+        sizes = self.constants_of_host
         total, layer = sum(sizes.values()), max(sizes, key=lambda each: sizes[each], default=None)
         if layer is None or total < -self.room_bytes:
             return None
-        wanted = f"wanted at most {max(self.room_bytes + total, 0):,} bytes of {self.memory.name}"
+        wanted = f"wanted at most {self.room_bytes + total:,} bytes of {self.memory.name}"
         return layer, f"constants of the host's layers, {sizes[layer]:,} bytes here: found {total:,} bytes, {wanted}"
 
     def fits(self, other_bytes: int, far: Far) -> bool:

@@ -141,15 +141,20 @@ def _meet(one: Item, other: Item) -> bool:
 
 def _greedy(items: Sequence[Item], trails: Trails, order: Sequence[int]) -> tuple[int, ...]:
     """Place the items in an order, each over one that it may overlap, else as low as it fits."""
-    first, last = (np.array([getattr(item, name) for item in items]) for name in ("first", "last"))
     begin = np.full(len(items), -1)
     in_trails = {number for pair in trails for number in pair}
+    for number, places in _one_by_one(items, order, begin):
+        begin[number] = _over(items, trails, number, places) if number in in_trails else _apart(items, number, places)
+    return tuple(begin.tolist())
+
+
+def _one_by_one(items: Sequence[Item], order: Sequence[int], begin: np.ndarray) -> Iterator[tuple[int, dict[int, int]]]:
+    """Yield each item with the places of those that it meets, in rising order. begin: places so far; -1 of others."""
+    first, last = (np.array([getattr(item, name) for item in items]) for name in ("first", "last"))
     for number in order:
         item = items[number]
         met = np.flatnonzero((begin >= 0) & (first <= item.last) & (last >= item.first))
-        places = {int(other): int(begin[other]) for other in met[np.argsort(begin[met], kind="stable")]}
-        begin[number] = _over(items, trails, number, places) if number in in_trails else _apart(items, number, places)
-    return tuple(begin.tolist())
+        yield number, {int(other): int(begin[other]) for other in met[np.argsort(begin[met], kind="stable")]}
 
 
 def _over(items: Sequence[Item], trails: Trails, number: int, places: Mapping[int, int]) -> int:
@@ -183,22 +188,21 @@ def _in_a_ring(items: Sequence[Item], size: int) -> tuple[int, ...] | None:
     """Place each item behind the one that began before it, or from 0 on where `size` units end; None if one meets
     others there. So lie those that go in the order in which they have come, such as weights that are fetched ahead.
     """
-    placed: dict[int, int] = {}
-    end = 0
-    for number in sorted(range(len(items)), key=lambda n: (items[n].first, items[n].last)):
+    begin, end = np.full(len(items), -1), 0
+    in_order = sorted(range(len(items)), key=lambda n: (items[n].first, items[n].last))
+    for number, places in _one_by_one(items, in_order, begin):
         item = items[number]
-        met = [(placed[other], placed[other] + items[other].size) for other in placed if _meet(item, items[other])]
-        ends = sorted(stop for _, stop in met)
+        ends = sorted(place + items[other].size for other, place in places.items())
         free = (
-            begin
-            for begin in (end, *(stop for stop in ends if stop > end), 0, *ends)
-            if begin + item.size <= size and all(begin + item.size <= start or stop <= begin for start, stop in met)
+            offset
+            for offset in (end, *(stop for stop in ends if stop > end), 0, *ends)
+            if offset + item.size <= size and all(_fits(items, {}, number, offset, *each) for each in places.items())
         )
-        begin = next(free, None)
-        if begin is None:
+        offset = next(free, None)
+        if offset is None:
             return None
-        placed[number], end = begin, begin + item.size
-    return tuple(placed[number] for number in range(len(items)))
+        begin[number], end = offset, offset + item.size
+    return tuple(begin.tolist())
 
 
 def _ends(trail: Trail) -> list[int]:

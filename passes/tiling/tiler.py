@@ -16,7 +16,7 @@ from htvm.dialects import accel
 from ..analysis import activations, layout, packing
 from ..analysis.actions import actions
 from ..analysis.flow import rooms_for_weights
-from ..analysis.liveness import lifetimes, packed_items
+from ..analysis.liveness import Lifetime, lifetimes, packed_items
 from ..analysis.tiles import NAME, Tiling
 from ..analysis.trails import write_trail
 from .groups import in_order
@@ -150,7 +150,8 @@ class Tiler:
             cycles = self.put(function, items, ahead)
             names = self.memories_of_engines | levels.keys() if any(map(group_of, items)) else levels.keys()
             quickly = {memory for memory, each in levels.items() if each[0].idle_tasks}
-            full = [each for each in names if not self.can_be_packed(function, each, rooms[each], each in quickly)]
+            lives = lifetimes(function, actions(function))
+            full = [each for each in names if not self.can_be_packed(lives, each, rooms[each], each in quickly)]
             lower = [memory for memory in full if len(levels.get(memory, ())) > 1]
             if not lower:
                 return Written(cycles, not full, ahead)
@@ -194,11 +195,10 @@ class Tiler:
         inside = {operand.memory for engine in self.target.accelerators for operand in operands(engine).values()}
         return frozenset(inside - {self.target.arena_memory, self.target.constants_in})
 
-    def can_be_packed(self, function: func.FuncOp, name: str, room_bytes: int, quickly: bool) -> bool:
+    def can_be_packed(self, lives: Sequence[Lifetime], name: str, room_bytes: int, quickly: bool) -> bool:
         """Say whether the buffers in a memory fit the room there is. quickly: as far as no solver is needed for it."""
-        every = lifetimes(function, actions(function))
-        lives = [life for life in every if layout.memory_of(life.value.type) == name]
-        return packing.fits(packed_items(lives, self.target.memory(name)), room_bytes, quickly)
+        inside = [life for life in lives if layout.memory_of(life.value.type) == name]
+        return packing.fits(packed_items(inside, self.target.memory(name)), room_bytes, quickly)
 
 
 def alone(item: Item) -> Item:

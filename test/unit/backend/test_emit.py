@@ -124,6 +124,18 @@ def test_a_lookup_goes_along_the_longest_rows_with_known_distances() -> None:
     assert ".size = {1, 1, 3, 64}," in text
 
 
+def test_a_table_that_turns_the_highest_bit_is_no_table() -> None:
+    turned = ", ".join(str(index) for index in range(256))
+    text = LOOKUP.replace("dense<1>", f"dense<[{turned}]>").replace("256xi8", "256xui8")
+    text = text.replace("8xi8, strided", "8xui8, strided")
+    other = text.replace("[0, 1, 2", "[0, 1, 3")
+    for table, kernel in ((text, "HTVM_DEFINE_FLIP(htvm_run_flip_3, 3)"), (other, "HTVM_DEFINE_LOOKUP(")):
+        with dialects.context() as context:
+            found = emit_c(ir.Module.parse(table, context), SOC).sources["lookup.c"]
+        assert kernel in found
+        assert ("step_0_table" in found) == (table is other)
+
+
 def test_steps_name_their_nodes(files):
     assert "/* Step 0, ONNX node 'sign'" in files["main_.c"]
     assert "ONNX node 'evil *\\x2f #error ?\\x3f/\\x0a\\x5c'" in files["main_.c"]
