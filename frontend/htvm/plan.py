@@ -57,11 +57,16 @@ def entry_of(name: tuple[str, str, int], layer: accel.Layer) -> dict[str, Any]:
     if (memory := accel.attribute(layer, accel.MEMORY, ir.StringAttr)) is not None:
         entry["memory"] = memory.value
     if (form := Form.of(layer)) is not None:
-        constants = {"constants": list(form.constants)} if form.constants else {}
-        entry["form"] = {"kind": form.kind.value, "outputs": form.outputs, "rows": form.rows, **constants}
+        entry["form"] = form_facts(form)
     if (tiling := accel.attribute(layer, "accel.tiling", accel.TilingAttr)) is not None:
         entry["tiling"] = accel.stated(tiling)
     return entry
+
+
+def form_facts(form: Form) -> dict[str, Any]:
+    """Return a form as a plan states it."""
+    constants = {"constants": list(form.constants)} if form.constants else {}
+    return {"kind": form.kind.value, "outputs": form.outputs, "rows": form.rows, **constants}
 
 
 def read(path: str) -> CompileOptions:

@@ -63,8 +63,9 @@ def _add_refinement(to: argparse.ArgumentParser, has_memory_front: bool = False)
 
 
 def settle(arguments: argparse.Namespace) -> argparse.Namespace:
-    """Return parsed arguments with the target as the other arguments want it."""
+    """Return parsed arguments with the target as the other arguments want it; `machine` is it as it was."""
     if getattr(arguments, "target", None) is not None:
+        arguments.machine = arguments.target
         arguments.target = refined(arguments.target, arguments)
     return arguments
 

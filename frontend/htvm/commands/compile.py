@@ -114,9 +114,9 @@ def limits_reached(compiled: CompiledModel) -> list[str]:
 def cost_of_pins(pinned_model: CompiledModel) -> str:
     """Compile once more without the plan and say what its pins cost."""
     from htvm import driver
+    from htvm.explanation.prediction import predicted_cycles
 
     options = replace(pinned_model.options, plan=())
     free = driver.compile(pinned_model.source, pinned_model.soc, options=options)
-    reports = pinned_model.project.report, free.project.report
-    pinned, best = (sum(step.predicted_cycles or 0 for step in report.steps) for report in reports)
+    pinned, best = predicted_cycles(pinned_model), predicted_cycles(free)
     return f"plan: {pinned:,} cycles predicted, {best:,} without its pins"

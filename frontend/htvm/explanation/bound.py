@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from mlir import ir
+
 from htvm.backend import kernels
 from htvm.backend.c.record import Report
 from htvm.backend.targets.soc import Soc
@@ -115,18 +117,9 @@ def bound(model: Model, soc: Soc, options: CompileOptions, cycles: int, has_grou
     cycles: predicted, of the mapping chosen, which pins of a plan may have made slower; the bounds are without pins.
     has_groups: whether tiles of several layers are in flight at once there.
     """
-    if not soc.accelerators:
+    module = mapped_module(model, soc, options) if soc.accelerators else None
+    if module is None or accel.kernels(module) or kernels.installed():
         return None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        way = Pipeline(model, soc, options=replace(options, plan=()))
-        if way.entry not in ("imported", "integer"):
-            return None
-        way.to("integer")
-        if accel.kernels(way.module) or kernels.installed():
-            return None
-        before = PHASES["dispatched"][: PHASES["dispatched"].index(CHOICE)]
-        module = way.run(",".join(before))
     with module.operation.location:
         found = [cycle_bound(soc, function) for function in accel.functions(module)]
         if len(found) != 1:
@@ -137,6 +130,17 @@ def bound(model: Model, soc: Soc, options: CompileOptions, cycles: int, has_grou
             if cycles
         ]
     return Bound(cycles, has_groups, found[0].in_turn, found[0].in_flight, tuple(units), found[0].unlimited)
+
+
+def mapped_module(model: Model, soc: Soc, options: CompileOptions) -> ir.Module | None:
+    """Return the layers that are mapped, without the pins of a plan; None for a model of a later stage."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        way = Pipeline(model, soc, options=replace(options, plan=()))
+        if way.entry not in ("imported", "integer"):
+            return None
+        way.to("integer")
+        return way.run(",".join(PHASES["dispatched"][: PHASES["dispatched"].index(CHOICE)]))
 
 
 def named(shares: Sequence[tuple[accel.Layer, int]]) -> tuple[tuple[str, int], ...]:

@@ -13,11 +13,12 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from htvm.backend.targets.soc import HOST, Soc
+from htvm.backend.targets.soc import Soc
 from htvm.diagnostics import CompileError
 from htvm.dialects import accel
 from htvm.driver import CompiledModel, Model, finished, opened
 from htvm.explanation.alternatives import key_of
+from htvm.explanation.prediction import predicted_cycles
 from htvm.lowering import Pipeline
 from htvm.options import DEFAULTS, CompileOptions
 from htvm.passes.analysis import room
@@ -134,20 +135,15 @@ def _point(compiled: CompiledModel) -> Point:
         parts = [key_of(each) for each in layers if accel.INNER_ATTRIBUTE in each.operation.attributes]
         in_patches = {key: count for key, count in Counter(parts).items() if count > 1}
         constants = constant_bytes(module.operation, soc)[soc.constants_in]
-        alone = sum(
-            engine.cycles(each, soc.cost_model) for each in layers for engine in soc.engines if engine.name == HOST
-        )
         patches_bytes = sum(map(room.patches_bytes, accel.functions(module.operation)))
         beside_bytes = room.beside_bytes(soc, constants, patches_bytes)
-        alone += len(report.steps) * soc.host.step_cycles
-    predicted = [step.predicted_cycles for step in report.steps if step.predicted_cycles is not None]
     memory = report.memories.get(soc.arena_memory)
     ram_bytes = 0 if memory is None else memory.planned_peak_bytes
     return Point(
         ram_bytes=ram_bytes,
         memory_bytes=ram_bytes + beside_bytes,
         macs=sum(step.macs for step in report.steps),
-        cycles=sum(predicted) if predicted else alone,
+        cycles=predicted_cycles(compiled),
         constant_bytes=constants,
         steps=len(report.steps),
         layers=len(in_patches),
