@@ -162,10 +162,11 @@ class ArrayEngine:
 
     def constants(self, op: LinearOp | accel.AddOp) -> Shift | Violation:
         """Return biases, shift and clip that equal the op's requantisation, or why there are none."""
+        wanted = accel.present(op.requant, "requant")
         if isinstance(op, accel.AddOp):
             (a, b), (c, d) = linear_ops.held(op.lhs), linear_ops.held(op.rhs)
-            return self.adder.solve(Requant.of_sum(accel.present(op.requant, "requant")), [a + c], [b + d])
-        return self.shifter.solve(Requant.of(accel.present(op.requant, "requant")), *linear_ops.accumulators(op))
+            return self.adder.solve(accel.present(Requant.of_sum(wanted), "equal multipliers"), [a + c], [b + d])
+        return self.shifter.solve(Requant.of(wanted), *linear_ops.accumulators(op))
 
     def _shift(self, op: LinearOp | accel.AddOp) -> Shift:
         """Return the constants of an accepted op."""
@@ -317,5 +318,5 @@ def _operands_found(op: accel.AddOp) -> Value | None:
 def _multipliers_found(op: accel.AddOp) -> Value | None:
     if op.requant is None:
         return None
-    first, second = op.requant.multiplier
+    first, second = op.requant.numerator or op.requant.multiplier
     return None if first == second else Both(first, second)

@@ -53,7 +53,8 @@ class Requant:
     """The attribute `requant` as plain data; each tuple has one entry, or one for each output channel.
 
     addend: what is added to the product; accel.add has its offset there. double_round: the product is rounded as TOSA's
-    DOUBLE_ROUND does.
+    DOUBLE_ROUND does. divisor, rest: of an exact quotient, (acc * multiplier + rest) / divisor, which has no offset and
+    no shifts; () without.
     """
 
     multiplier: tuple[int, ...]
@@ -66,19 +67,42 @@ class Requant:
     tie_below: int = 0
     addend: int = 0
     double_round: bool = False
+    divisor: tuple[int, ...] = ()
+    rest: tuple[int, ...] = ()
 
     @staticmethod
     def of(requant: accel.RequantAttr) -> Requant:
         """Return what the attribute of a layer with accumulators says."""
+        if requant.divisor is not None:
+            entries = zip(requant.offset, requant.multiplier, requant.shift)
+            near = tuple(offset * multiplier >> shift for offset, multiplier, shift in entries)
+            return Requant._quotient(requant, accel.present(requant.numerator, "numerator"), near)
         return Requant(requant.multiplier, requant.offset, requant.shift, requant.min, requant.max,
                        requant.pre_shift, requant.zero_point, requant.tie_below,
                        double_round=requant.double_round)  # fmt: skip
 
     @staticmethod
-    def of_sum(requant: accel.RequantAttr) -> Requant:
-        """Return what the attribute of an accel.add says of the sum of its operands, whose multipliers are equal."""
+    def _quotient(requant: accel.RequantAttr, numerator: tuple[int, ...], near: tuple[int, ...]) -> Requant:
+        """Return an exact quotient. near: about what it is of 0, by which rests that are modulo 2^64 are known."""
+        divisor, rest = (accel.present(getattr(requant, name), name) for name in ("divisor", "rest"))
+        count = max(map(len, (divisor, rest, near)))
+        entries = zip(*(_each(each, count) for each in (divisor, rest, near)))
+        rests = tuple(low + ((about * over - low + (1 << 63)) >> 64 << 64) for over, low, about in entries)
+        return Requant(numerator, (0,), (0,), requant.min, requant.max, 0, requant.zero_point, requant.tie_below,
+                       divisor=divisor, rest=rests)  # fmt: skip
+
+    @staticmethod
+    def of_sum(requant: accel.RequantAttr, factors: tuple[int, int] = (1, 1)) -> Requant | None:
+        """Return what the attribute of an accel.add says of the sum of its operands times factors; None if it is no
+        function of that sum."""
+        first, second = accel.present(requant.numerator, "") if requant.divisor else requant.multiplier
+        if first * factors[1] != second * factors[0] or first % factors[0]:
+            return None
+        if requant.divisor is not None:
+            near = (requant.offset[0] >> requant.shift[0],)
+            return Requant._quotient(requant, (first // factors[0],), near)
         stated = Requant.of(requant)
-        return Requant(stated.multiplier[:1], (0,), stated.shift, stated.low, stated.high, 0, stated.zero_point,
+        return Requant((first // factors[0],), (0,), stated.shift, stated.low, stated.high, 0, stated.zero_point,
                        stated.tie_below, stated.offset[0])  # fmt: skip
 
     def places(self, outputs: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.ndarray:
@@ -88,7 +112,7 @@ class Requant:
         accumulator is put there, one behind the last right behind it.
         """
         channels = len(first)
-        pairs = [(m, s) for m, s in zip(_each(self.multiplier, channels), _each(self.shift, channels))]
+        pairs = [*zip(*(_each(each, channels) for each in (self.multiplier, self.shift, *self._exact)))]
         sums = {pair: self._sums(outputs, *pair) for pair in set(pairs)}
         largest = max(max(map(abs, self.offset)), *(max(-row[0], row[-1]) for row in sums.values()))
         kind = np.int64 if largest < FAR else object
@@ -98,27 +122,42 @@ class Requant:
         found = np.clip(found, before, behind).astype(np.int64)
         return np.where(outputs <= self.low, before, np.where(outputs > self.high, behind, found))
 
+    @property
+    def _exact(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Divisors, and what is added before the division; 0 where a shift divides."""
+        return (self.divisor, self.rest) if self.divisor else ((0,), (self.addend,))
+
     def outputs(self, accumulators: np.ndarray) -> np.ndarray:
         """Return the outputs of accumulators [channels, ..], int64."""
         channels = len(accumulators)
-        multiplier, offset, shift = (
+        multiplier, offset, shift, divisor, rest = (
             np.array(_each(entries, channels), object)[:, None]
-            for entries in (self.multiplier, self.offset, self.shift)
+            for entries in (self.multiplier, self.offset, self.shift, *self._exact)
         )
+        if self.divisor:
+            dividends = accumulators.astype(object) * multiplier + rest
+            return self._rounded(dividends // divisor, dividends % divisor)
         products = ((accumulators.astype(object) << self.pre_shift) + offset) * multiplier + self.addend
         if self.double_round:
             products = products + tosa_scaling.addend(products, shift.astype(np.int64), double_round=True)
         quotients = products >> shift
-        ties = products - (quotients << shift) < self.tie_below
+        return self._rounded(quotients, products - (quotients << shift))
+
+    def _rounded(self, quotients: np.ndarray, left: np.ndarray) -> np.ndarray:
+        """Return outputs of quotients and of what is left of their divisions."""
+        ties = left < self.tie_below
         quotients = quotients - np.where(ties, quotients % 2, 0) + self.zero_point
         return np.clip(quotients, self.low, self.high).astype(np.int64)
 
     def slopes(self, channels: int) -> np.ndarray:
         """Return about how much an output grows with the accumulator, for each channel."""
+        if self.divisor:
+            pairs = zip(_each(self.multiplier, channels), _each(self.divisor, channels))
+            return np.array([numerator / divisor for numerator, divisor in pairs])
         multiplier, shift = (np.array(_each(entries, channels)) for entries in (self.multiplier, self.shift))
         return multiplier * 2.0 ** (self.pre_shift - shift)
 
-    def _sums(self, outputs: np.ndarray, multiplier: int, shift: int) -> np.ndarray:
+    def _sums(self, outputs: np.ndarray, multiplier: int, shift: int, divisor: int, addend: int) -> np.ndarray:
         """Return the smallest sum, before the multiplication, that reaches each output; Python integers.
 
         An odd output needs `tie_below` more: below that it was a tie, and the even one under it is taken.
@@ -126,7 +165,8 @@ class Requant:
         goals = [int(q) - self.zero_point for q in outputs]
         if self.double_round:
             return tosa_scaling.places(np.array(goals), np.array(multiplier), np.array(shift), True).astype(object)
-        products = [(q << shift) + (self.tie_below if q % 2 else 0) - self.addend for q in goals]
+        step = divisor or 1 << shift
+        products = [q * step + (self.tie_below if q % 2 else 0) - addend for q in goals]
         if multiplier == 0:
             return np.array([FAR if product > 0 else -FAR for product in products], object)
         return np.array([-(-product // multiplier) for product in products], object)

@@ -3,10 +3,14 @@
 import random
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from htvm import dialects
 from htvm.backend.targets.engines.shift_requant import INT32, Requant, Shift, Shifter
 from htvm.backend.targets.violations import Interval, OfOutput, Subject, Violation
+from htvm.dialects import accel
+from htvm.dialects.semantics import integer_layers
 
 SHIFTER = Shifter(((-128, 127), (0, 127)), largest_shift=31)
 
@@ -106,3 +110,34 @@ def test_no_sum_with_a_bias_leaves_32_bits() -> None:
     assert isinstance(found, Shift)
     assert 2_000_000 + found.biases[0] <= INT32[1]
     assert (-1000 + found.biases[0]) >> found.shift >= 127
+
+
+def test_an_exact_quotient_counts_and_not_what_estimates_it() -> None:
+    """The estimate of 3 acc / 1000 is too low by up to 1 of 127; ties go to the even neighbour."""
+    with dialects.context():
+        stated = accel.RequantAttr.get(
+            multiplier=(3140,), offset=(0,), shift=(20,), min=-128, max=127, tie_below=1,
+            numerator=(3,), divisor=(1000,), rest=(500,),
+        )  # fmt: skip
+    sums = np.arange(-40_000, 40_001)
+    wanted = integer_layers.requantise(sums, stated, lambda entry: entry)
+    found = Requant.of(stated)
+    np.testing.assert_array_equal(found.outputs(sums[None])[0], wanted)
+    assert (np.clip(sums * 3140 >> 20, -128, 127) != wanted).any()
+    ends = np.array([sums[0]]), np.array([sums[-1]])
+    outputs = np.arange(-119, 120)
+    np.testing.assert_array_equal(found.places(outputs, *ends)[0], sums[np.searchsorted(wanted, outputs)])
+
+
+def test_a_sum_of_two_maps_is_one_function_of_both_by_their_factors() -> None:
+    """Of the quotient's numerators, if there is one: multipliers only estimate it."""
+    with dialects.context():
+        shifted = accel.RequantAttr.get(multiplier=(1, 64), offset=(64,), shift=(7,), min=0, max=127)
+        exact = shifted.replace(numerator=(1, 48), divisor=(100,), rest=(50,))
+    a, b = np.arange(-5000, 5000, 7), np.arange(-128, 127, 3)[:, None]
+    for stated, factor in ((shifted, 64), (exact, 48)):
+        found = Requant.of_sum(stated, (1, factor))
+        assert found is not None and Requant.of_sum(stated, (1, factor + 1)) is None
+        total = (a + factor * b).reshape(1, -1)
+        wanted = (total + 64 >> 7) if factor == 64 else (total + 50) // 100
+        np.testing.assert_array_equal(found.outputs(total), np.clip(wanted, 0, 127))

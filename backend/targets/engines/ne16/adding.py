@@ -73,15 +73,13 @@ def bytes_of(factors: tuple[int, int]) -> int:
 def constants_of(op: accel.AddOp) -> Sum | Violation:
     """Return the constants that equal an op's requantisation for all elements that occur, or why there are none."""
     stated = accel.present(op.requant, "requant")
-    if any(stated.divisor or ()):
-        return Violation(Subject.REQUANT, Described("a quotient that is corrected"), RATIO)
-    first, second = stated.multiplier
+    first, second = stated.numerator or stated.multiplier
     common = gcd(first, second)
     factors = first // max(common, 1), second // max(common, 1)
     if min(first, second) < 1 or bytes_of(factors) > MOST_BYTES:
         return Violation(Subject.MULTIPLIERS, Both(first, second), RATIO)
     least, most = zip(linear_ops.held(op.lhs), linear_ops.held(op.rhs))
-    wanted = replace(Requant.of_sum(stated), multiplier=(common,))
+    wanted = accel.present(Requant.of_sum(stated, factors), "a function of the sum, by the factors")
     lowest, highest = (sum(factor * end for factor, end in zip(factors, ends)) for ends in (least, most))
     found = _solved(wanted, lowest, highest)
     return found if isinstance(found, Violation) else Sum(factors, found)
