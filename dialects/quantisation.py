@@ -9,7 +9,7 @@ import numpy as np
 from mlir import ir
 from mlir.dialects import arith, memref, quant
 
-from .accel import producer
+from .accel import outside, producer
 
 SMALLEST_SCALE = float(np.finfo(np.float32).smallest_normal)
 LARGEST_SCALE = float(np.finfo(np.float32).max)
@@ -131,7 +131,7 @@ def stored(value: ir.Value) -> np.ndarray | None:
 
     A constant is one of tensors, or on memrefs a global.
     """
-    q, source = Quantisation.of(value), producer(value)
+    q, source = Quantisation.of(value), producer(outside(value))
     if q is not None:
         source = producer(source.operands[0]) if source is not None and source.name == "quant.scast" else None
     if isinstance(source, memref.GetGlobalOp):

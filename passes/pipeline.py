@@ -49,6 +49,7 @@ PHASES: dict[str, tuple[str, ...]] = {
         "unsign-integers",
         "split-rounding",  # after it: engines are asked, which must see the types that they read
         "fuse-converters",
+        "fuse-patterns",
         "convert-lut-to-depthwise",
         "transpose-spatial-dims",
         "legalize-conv",

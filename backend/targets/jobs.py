@@ -65,6 +65,30 @@ class Form:
 
 
 @dataclass(frozen=True)
+class Pool:
+    """What a job makes of its results before they leave: the pool of windows of a map of `size` (rows, columns)."""
+
+    kind: accel.PoolKind
+    size: tuple[int, int]
+    kernel: tuple[int, int]
+    strides: tuple[int, int]
+    pads: tuple[int, int, int, int] = (0, 0, 0, 0)
+
+    def attribute(self) -> accel.PoolAttr:
+        """Return the pool as a part of a job's attribute, in the current context."""
+        return accel.PoolAttr.get(
+            kind=self.kind, size=self.size, kernel=self.kernel, strides=self.strides, pads=self.pads
+        )
+
+    @staticmethod
+    def of(attribute: accel.PoolAttr) -> Pool:
+        """Return the pool that an attribute describes."""
+        (height, width), (down, right) = attribute.size, attribute.strides
+        (rows, columns), (top, left, bottom, beside) = attribute.kernel, attribute.pads
+        return Pool(attribute.kind, (height, width), (rows, columns), (down, right), (top, left, bottom, beside))
+
+
+@dataclass(frozen=True)
 class Job:
     """One launch of an accelerator. Maps are dense in its memory; sizes are (rows, columns).
 
@@ -73,7 +97,8 @@ class Job:
     is cut before it is launched. layout: of the output. adds, keeps: whether it adds to the sums that a job before has
     kept, and whether it keeps its own for one behind, and writes no output. own: the engine's own fields by name, such
     as the shift of the sum; job["shift"] is one of them. form: of a layer or a tile that is not computed in the plain
-    one; no lowered job has any.
+    one; no lowered job has any. residual: whether a second input, as large as its sums, is added to them. pool: what it
+    makes of its results; outputs and out_size are the pool's then.
     """
 
     kind: JobKind
@@ -90,6 +115,8 @@ class Job:
     keeps: bool = False
     own: tuple[tuple[str, int], ...] = ()
     form: Form | None = None
+    residual: bool = False
+    pool: Pool | None = None
 
     def __hash__(self) -> int:
         """Hash once: jobs are keys wherever tilings are compared."""
@@ -98,7 +125,8 @@ class Job:
     @cached_property
     def _hash(self) -> int:
         sizes = self.channels, self.outputs, self.size, self.out_size, self.groups, self.adds, self.keeps
-        return hash((self.kind, sizes, self.kernel, self.strides, self.pads, self.layout, self.form, self.own))
+        behind = self.residual, self.pool
+        return hash((self.kind, sizes, self.kernel, self.strides, self.pads, self.layout, self.form, self.own, behind))
 
     def having(self, **own: int) -> Job:
         """Return the job with the engine's own fields, sorted by name: jobs that say the same are equal."""
@@ -119,7 +147,11 @@ class Job:
         facts = [f"{name} {value}" for name, value in (("channels", self.channels), ("outputs", self.outputs))]
         facts += [f"size {_by(self.size)}", f"out_size {_by(self.out_size)}", f"kernel {_by(self.kernel)}"]
         facts += [f"strides {_by(self.strides)}", f"pads {self.pads}", f"groups {self.groups}", f"layout {self.layout}"]
-        facts += [name for name, is_so in (("adds", self.adds), ("keeps", self.keeps)) if is_so]
+        flags = ("adds", self.adds), ("keeps", self.keeps), ("residual", self.residual)
+        facts += [name for name, is_so in flags if is_so]
+        if (pool := self.pool) is not None:
+            windows = f"{_by(pool.kernel)} of {_by(pool.size)}, strides {_by(pool.strides)}, pads {pool.pads}"
+            facts.append(f"pool {pool.kind} {windows}")
         return f"job '{self.kind}' ({', '.join([*facts, *(f'{name} {value}' for name, value in self.own)])})"
 
     @property
@@ -127,7 +159,12 @@ class Job:
         """Multiplications that the layer needs: those with borders count, those of unused lanes do not."""
         if self.kind in (*ELEMENT_WISE, JobKind.POOL2D):
             return 0
-        return self.outputs * (self.channels // self.groups) * prod(self.kernel) * prod(self.out_size)
+        return self.outputs * (self.channels // self.groups) * prod(self.kernel) * prod(self.sum_size)
+
+    @property
+    def sum_size(self) -> tuple[int, int]:
+        """Rows and columns of its sums: those of the output, if no pool is between."""
+        return self.out_size if self.pool is None else self.pool.size
 
     @property
     def has_own_channels(self) -> bool:
@@ -142,7 +179,7 @@ class Job:
     @property
     def inputs(self) -> int:
         """How many maps it reads."""
-        return 2 if self.kind in (JobKind.ADD, JobKind.MUL) else 1
+        return 2 if self.kind in (JobKind.ADD, JobKind.MUL) or self.residual else 1
 
     @property
     def rows_of_weights(self) -> int:
@@ -153,6 +190,15 @@ class Job:
     def input_bytes(self) -> int:
         return self.channels * prod(self.size)
 
+    def input_shape(self, position: int) -> tuple[int, tuple[int, int]]:
+        """Return channels, and rows and columns, of one of its inputs."""
+        return (self.outputs, self.sum_size) if self.residual and position else (self.channels, self.size)
+
+    def bytes_of_input(self, position: int) -> int:
+        """Return the bytes of one of its inputs; 0 of one that it does not have."""
+        channels, size = self.input_shape(position)
+        return channels * prod(size) if position < self.inputs else 0
+
     @property
     def output_bytes(self) -> int:
         return self.outputs * prod(self.out_size)
@@ -161,11 +207,13 @@ class Job:
         """Return the job of a part of the output, and the rows and columns of the input that it reads.
 
         Padding stays only where the part lies at the border of the map. Along an axis that is not cut the whole map is
-        read, also what the last window leaves out: a part that is not copied has the steps of the map.
+        read, also what the last window leaves out: a part that is not copied has the steps of the map. A pool's windows
+        that reach into the next part read results which both make.
         """
+        pool, (sum_rows, sum_columns) = self._pool_of(rows, columns)
         (top, left, bottom, right), height, width = self.pads, *self.size
-        in_rows, (top, bottom) = self._read(rows, height, 0, top, bottom)
-        in_columns, (left, right) = self._read(columns, width, 1, left, right)
+        in_rows, (top, bottom) = self._read(sum_rows, height, 0, top, bottom)
+        in_columns, (left, right) = self._read(sum_columns, width, 1, left, right)
         count = outputs[1] - outputs[0]
         part = self.but(
             channels=count if self.has_own_channels else self.channels,
@@ -174,31 +222,52 @@ class Job:
             size=(in_rows[1] - in_rows[0], in_columns[1] - in_columns[0]),
             out_size=(rows[1] - rows[0], columns[1] - columns[0]),
             pads=(top, left, bottom, right),
+            pool=pool,
         )
         return part, in_rows, in_columns
 
+    def summed(self, rows: Range, columns: Range) -> tuple[Range, Range]:
+        """Return the rows and columns of the sums that a part of the output is made of."""
+        return self._pool_of(rows, columns)[1]
+
+    def _pool_of(self, rows: Range, columns: Range) -> tuple[Pool | None, tuple[Range, Range]]:
+        """Return the pool of a part of the output, and the rows and columns of the sums that it reads."""
+        pool = self.pool
+        if pool is None:
+            return None, (rows, columns)
+        ends: list[Range] = []
+        read: list[Range] = []
+        for axis, wanted in enumerate((rows, columns)):
+            window = pool.strides[axis], pool.kernel[axis]
+            found, around = inputs_of(wanted, self.out_size[axis], pool.size[axis], window, pool.pads[axis::2])
+            read.append(found)
+            ends.append(around)
+        (top, bottom), (left, right) = ends
+        size = read[0][1] - read[0][0], read[1][1] - read[1][0]
+        return replace(pool, size=size, pads=(top, left, bottom, right)), (read[0], read[1])
+
     def of_channels(self, channels: Range) -> Job:
-        """Return the job that sums up some of the input channels: the first begins sums, the last makes outputs."""
+        """Return the job that sums up some of the input channels: the first begins sums, the last makes outputs.
+
+        A second map is added to the first.
+        """
         if channels == (0, self.channels):
             return self
         count = channels[1] - channels[0]
-        return replace(self, channels=count, adds=channels[0] > 0, keeps=channels[1] < self.channels)
+        adds, keeps = channels[0] > 0, channels[1] < self.channels
+        return replace(self, channels=count, adds=adds, keeps=keeps, residual=self.residual and not adds)
 
     def _read(self, wanted: Range, size: int, axis: int, before: int, after: int) -> tuple[Range, Range]:
-        """Return the inputs along an axis that some outputs need, and the padding on both sides of them."""
-        if wanted == (0, self.out_size[axis]):
-            return (0, size), (before, after)
-        stride, kernel = self.strides[axis], self.kernel[axis]
-        first, end = wanted[0] * stride - before, (wanted[1] - 1) * stride - before + kernel
-        read = (max(first, 0), min(end, size))
-        return read, (max(-first, 0), max(end - size, 0))
+        """Return the inputs along an axis that some sums need, and the padding on both sides of them."""
+        window = self.strides[axis], self.kernel[axis]
+        return inputs_of(wanted, self.sum_size[axis], size, window, (before, after))
 
     def words(self, addresses: Mapping[str, int], names: Sequence[str]) -> list[int]:
         """Return the job's descriptor, DESCRIPTOR_WORDS words. names: the engine's own fields, in its order.
 
         Numbers of 16 bits, the first of two in the lower half of a word: the geometry, the own fields, 0 for those of
         MOST_OWN that the engine does not have, the layout and what is done with sums; then the addresses of OPERANDS.
-        Raises ValueError for a number that 16 bits do not hold, and for other fields than these.
+        Raises ValueError for a number that 16 bits do not hold, for other fields than these, and for a pool.
         """
         if problem := self.other_fields(names):
             raise ValueError(problem)
@@ -209,7 +278,9 @@ class Job:
             raise ValueError(f"{self} has a number of {max(geometry)}, expected at most 16 bits")
         if own and not -(1 << 15) <= min(own) <= max(own) < 1 << 15:
             raise ValueError(f"{self} has a field of {max(own, key=abs)}, expected at most 16 bits, signed")
-        sums = self.adds | self.keeps << 1
+        if self.pool is not None:
+            raise ValueError(f"{self} has a pool, expected an engine with a launcher of its own for it")
+        sums = self.adds | self.keeps << 1 | self.residual << 2
         numbers = [*geometry, *own, *[0] * (MOST_OWN - len(own)), LAYOUTS.index(self.layout), sums]
         halves = [number & 0xFFFF for number in (*numbers, *[0] * (len(numbers) % 2))]
         packed = [low | high << 16 for low, high in zip(halves[::2], halves[1::2], strict=True)]
@@ -239,6 +310,7 @@ class Job:
             layout=LAYOUTS[numbers[GEOMETRY + MOST_OWN]],
             adds=bool(numbers[GEOMETRY + MOST_OWN + 1] & 1),
             keeps=bool(numbers[GEOMETRY + MOST_OWN + 1] & 2),
+            residual=bool(numbers[GEOMETRY + MOST_OWN + 1] & 4),
         )
         return job.having(**dict(zip(names, own))), dict(zip(OPERANDS, words[-len(OPERANDS) :], strict=True))
 
@@ -265,6 +337,8 @@ class Job:
             adds=self.adds,
             keeps=self.keeps,
             own=ir.DictAttr.get({name: accel.integer(value) for name, value in self.own}) if self.own else None,
+            residual=self.residual,
+            pool=None if self.pool is None else self.pool.attribute(),
         )
 
     @staticmethod
@@ -288,6 +362,8 @@ class Job:
             adds=attribute.adds,
             keeps=attribute.keeps,
             own=tuple(sorted(own)),
+            residual=attribute.residual,
+            pool=None if attribute.pool is None else Pool.of(attribute.pool),
         )
 
 
@@ -309,6 +385,20 @@ class JobStep:
     job: Job
     inputs: tuple[Place, ...]
     output: Place
+
+
+def inputs_of(
+    wanted: Range, count: int, size: int, window: tuple[int, int], pads: Sequence[int]
+) -> tuple[Range, Range]:
+    """Return what some of `count` windows along an axis read of `size` elements, and the padding on both sides of it.
+
+    window: stride and length. pads: before the first element and behind the last. All windows read the whole axis.
+    """
+    if wanted == (0, count):
+        return (0, size), (pads[0], pads[1])
+    stride, kernel = window
+    first, end = wanted[0] * stride - pads[0], (wanted[1] - 1) * stride - pads[0] + kernel
+    return (max(first, 0), min(end, size)), (max(-first, 0), max(end - size, 0))
 
 
 def has_form(job: Job, kind: FormKind) -> bool:

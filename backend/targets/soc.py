@@ -245,6 +245,21 @@ class OffersForms(Protocol):
         ...
 
 
+Pattern = tuple[str, ...]
+"""Operations of the dialect by name, each of which reads the result of the one before: ("conv2d", "pool2d")."""
+
+
+class Fuses(Accelerator, Protocol):
+    """An accelerator that computes some layers together with those behind them, in one job.
+
+    patterns: which, of several that begin with the same layer the first one counts that breaks no rule. Its rules, job
+    and weights are asked for an `accel.fused` then (engines/fused_ops.py). A job with a pool needs a `launcher`.
+    """
+
+    @property
+    def patterns(self) -> tuple[Pattern, ...]: ...
+
+
 @dataclass(frozen=True)
 class Memory:
     """A memory that software manages. host_visible: whether the host can address it.
@@ -552,6 +567,11 @@ def offers_forms(engine: object) -> TypeGuard[OffersForms]:
 def keeps_sums(engine: object) -> TypeGuard[KeepsSums]:
     """Say whether an engine is one that keeps sums; validated: it has all members then. Faster than isinstance."""
     return hasattr(engine, "sums")
+
+
+def fuses(engine: object) -> TypeGuard[Fuses]:
+    """Say whether an engine computes several layers in one job."""
+    return hasattr(engine, "patterns")
 
 
 def has_launcher(engine: object) -> TypeGuard[Launched]:

@@ -29,6 +29,7 @@ from htvm.backend.targets.soc import (
     Price,
     Route,
     Soc,
+    fuses,
     has_launcher,
     is_driven,
     keeps_sums,
@@ -109,6 +110,8 @@ def _of_part(where: str, part: object, wanted: type) -> Iterator[str]:
     facts = dict(ACCELERATOR_FACTS if wanted is Accelerator else FACTS)
     if wanted is Accelerator and keeps_sums(part):
         facts["input_step"] = int
+    if fuses(part):
+        facts["patterns"] = tuple[tuple[str, ...], ...]
     if has_launcher(part):
         yield from _of_launcher(f"{where}.launcher", part.launcher)
     for name, hint in facts.items():
@@ -226,6 +229,10 @@ def _of_names(soc: Soc) -> Iterator[str]:
     for engine in soc.accelerators:
         if len(engine.job_fields) > MOST_OWN and not has_launcher(engine):
             yield f"job_fields of engine '{engine.name}': found {len(engine.job_fields)}, wanted at most {MOST_OWN}"
+        for pattern in engine.patterns if fuses(engine) else ():
+            if "pool2d" in pattern[1:] and not has_launcher(engine):
+                wanted = "a launcher too, since descriptors of htvm's have no pool"
+                yield f"patterns of engine '{engine.name}': found {' + '.join(pattern)}, wanted {wanted}"
         for name, count in Counter(engine.job_fields).items():
             if count > 1:
                 yield f"job_fields of engine '{engine.name}': found '{name}' {count} times, wanted each name once"

@@ -200,10 +200,30 @@ static LogicalResult verifyFields(Report report, DictionaryAttr fields) {
   return success();
 }
 
+/// Check how many windows of a size there are along both axes.
+static LogicalResult verifyWindows(Report report, StringRef what, ArrayRef<int64_t> size, ArrayRef<int64_t> kernel,
+                                   ArrayRef<int64_t> strides, ArrayRef<int64_t> pads, ArrayRef<int64_t> found) {
+  for (int axis = 0; axis < 2; ++axis) {
+    int64_t windows = (size[axis] + pads[axis] + pads[axis + 2] - kernel[axis]) / strides[axis] + 1;
+    if (size[axis] + pads[axis] + pads[axis + 2] < kernel[axis] || windows != found[axis])
+      return report() << what << " has " << found[axis] << (axis ? " columns" : " rows") << ", expected " << windows
+                      << ", which its size, kernel, strides and pads give";
+  }
+  return success();
+}
+
+LogicalResult PoolAttr::verify(Report report, PoolKind, DenseI64ArrayAttr size, DenseI64ArrayAttr kernel,
+                               DenseI64ArrayAttr strides, DenseI64ArrayAttr pads) {
+  return success(succeeded(verifySizes(report, "pool size", size, 2, 1)) &&
+                 succeeded(verifySizes(report, "pool kernel", kernel, 2, 1)) &&
+                 succeeded(verifySizes(report, "pool strides", strides, 2, 1)) &&
+                 succeeded(verifySizes(report, "pool pads", pads, 4, 0)));
+}
+
 LogicalResult JobAttr::verify(Report report, JobKind kind, int64_t channels, int64_t outputs, DenseI64ArrayAttr size,
                               DenseI64ArrayAttr outSize, DenseI64ArrayAttr kernel, DenseI64ArrayAttr strides,
                               DenseI64ArrayAttr pads, int64_t groups, Layout, bool adds, bool keeps,
-                              DictionaryAttr fields) {
+                              DictionaryAttr fields, bool, PoolAttr pool) {
   for (auto [name, number] : {std::pair<StringRef, int64_t>{"channels", channels}, {"outputs", outputs}})
     if (number < 1)
       return report() << "job '" << name << "' is " << number << ", expected at least 1";
@@ -217,12 +237,13 @@ LogicalResult JobAttr::verify(Report report, JobKind kind, int64_t channels, int
   if (groups != 1 && (adds || keeps))
     return report() << "job 'groups' is " << groups << " with '" << (adds ? "adds" : "keeps")
                     << "', expected 1: a depthwise layer has no channels to sum";
-  for (int axis = 0; axis < 2; ++axis) {
-    int64_t windows = (size[axis] + pads[axis] + pads[axis + 2] - kernel[axis]) / strides[axis] + 1;
-    if (size[axis] + pads[axis] + pads[axis + 2] < kernel[axis] || windows != outSize[axis])
-      return report() << "job 'out_size' has " << outSize[axis] << (axis ? " columns" : " rows") << ", expected "
-                      << windows << ", which its size, kernel, strides and pads give";
-  }
+  ArrayRef<int64_t> summed = pool ? ArrayRef<int64_t>(pool.getSize()) : ArrayRef<int64_t>(outSize);
+  StringRef what = pool ? "pool 'size'" : "job 'out_size'";
+  if (failed(verifyWindows(report, what, size, kernel, strides, pads, summed)))
+    return failure();
+  if (pool)
+    return verifyWindows(report, "job 'out_size'", pool.getSize(), pool.getKernel(), pool.getStrides(), pool.getPads(),
+                         outSize);
   return success();
 }
 

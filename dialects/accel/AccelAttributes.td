@@ -273,6 +273,21 @@ def Accel_InsertedAttr : Accel_Attr<"Inserted", "inserted"> {
 // Accelerators
 //===----------------------------------------------------------------------===//
 
+def Accel_PoolAttr : Accel_Attr<"Pool", "pool"> {
+  let summary = "A pool that a job computes of its results";
+  let description = [{
+    ```mlir
+    #accel.pool<kind = max, size = [8, 8], kernel = [2, 2], strides = [2, 2], pads = [0, 0, 0, 0]>
+    ```
+  }];
+  let parameters = (ins
+    AttrParameter<"::htvm::accel::PoolKind", "what it makes of a window">:$kind,
+    Accel_Integers<"rows and columns of the results that it reads">:$size,
+    Accel_Integers<"rows and columns of a window">:$kernel,
+    Accel_Integers<"rows and columns from one window to the next">:$strides,
+    Accel_Integers<"padding at the top, left, bottom and right">:$pads);
+}
+
 def Accel_JobAttr : Accel_Attr<"Job", "job"> {
   let summary = "What an accelerator is asked to do: a layer, or a tile of one, in plain numbers";
   let description = [{
@@ -298,7 +313,9 @@ def Accel_JobAttr : Accel_Attr<"Job", "job"> {
     DefaultValuedParameter<"::htvm::accel::Layout", "::htvm::accel::Layout::nchw", "how the output lies">:$layout,
     Accel_Flag<"it adds to the sums that a job before has kept">:$adds,
     Accel_Flag<"it keeps its sums for a job behind, and writes no output">:$keeps,
-    OptionalParameter<"::mlir::DictionaryAttr", "the engine's own fields by name, i64">:$own);
+    OptionalParameter<"::mlir::DictionaryAttr", "the engine's own fields by name, i64">:$own,
+    Accel_Flag<"a second input, as large as its sums, is added to them">:$residual,
+    OptionalParameter<"PoolAttr", "the pool that it computes of its results; `out_size` is the pool's then">:$pool);
 }
 
 /// The job of a launch; the former form, a dictionary, is read as a choice's string is (Accel_Choice).

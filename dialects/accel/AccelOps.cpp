@@ -739,6 +739,33 @@ LogicalResult ReshapeOp::fold(FoldAdaptor, SmallVectorImpl<OpFoldResult> &result
 }
 
 //===----------------------------------------------------------------------===//
+// Several layers as one
+//===----------------------------------------------------------------------===//
+
+LogicalResult FusedOp::verify() {
+  if (failed(verifyForm(*this)))
+    return failure();
+  Block &body = getBody().front();
+  if (body.getNumArguments() != getInputs().size())
+    return emitOpError() << "has a body of " << body.getNumArguments() << " arguments, expected " << getInputs().size()
+                         << ": one for each input";
+  for (auto [argument, input] : llvm::zip_equal(body.getArguments(), getInputs())) {
+    auto inside = dyn_cast<RankedTensorType>(argument.getType());
+    ShapedType outside = shaped(input);
+    if (!inside || inside.getShape() != outside.getShape() || inside.getElementType() != outside.getElementType())
+      return emitOpError() << "argument " << argument.getArgNumber() << " of the body is a " << argument.getType()
+                           << ", expected a tensor with shape and elements of " << outside;
+  }
+  auto output = body.empty() ? OutputOp() : dyn_cast<OutputOp>(body.back());
+  if (!output)
+    return emitOpError("does not end with 'accel.output'");
+  ShapedType result = shaped(output.getValue()), wanted = getOutputType();
+  if (result.getShape() != wanted.getShape() || result.getElementType() != wanted.getElementType())
+    return emitOpError() << "has a body whose output is a " << result << ", expected shape and elements of " << wanted;
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
 // Memory
 //===----------------------------------------------------------------------===//
 

@@ -442,6 +442,40 @@ def Accel_CallOp : Accel_Layer<"call", (ins Variadic<Accel_Value>:$inputs, Optio
 }
 
 //===----------------------------------------------------------------------===//
+// Several layers as one
+//===----------------------------------------------------------------------===//
+
+def Accel_FusedOp : Accel_Layer<"fused", (ins Variadic<Accel_Value>:$inputs), (ins),
+    [SingleBlock, AttrSizedOperandSegments]> {
+  let summary = "Several layers that an engine computes in one job";
+  let description = [{
+    Stage integer on, from fuse-patterns. The body has the layers, on tensors, each of which reads the result of the one
+    before; its arguments are the inputs: feature maps first, then constants. Only accelerators run it: the engine says
+    which patterns it takes (backend/targets/README.md). Layouts and memories are those of operands and result, also when
+    these are memrefs; the body's types have none.
+
+    ```mlir
+    %y = accel.fused %x, %w {
+    ^bb0(%a: tensor<1x16x8x8xi8>, %b: tensor<16x16x3x3xi8>):
+      %c = accel.conv2d %a, %b {..} : ..
+      %p = accel.pool2d %c {kind = #accel.pool_kind<max>, ..} : ..
+      accel.output %p : tensor<1x16x4x4xi8>
+    } : (tensor<1x16x8x8xi8>, tensor<16x16x3x3xi8>) -> tensor<1x16x4x4xi8>
+    ```
+  }];
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = [{
+    $inputs (`into` $out^)? $body attr-dict `:` functional-type(operands, results)
+  }];
+}
+
+def Accel_OutputOp : Accel_Op<"output", [Pure, ReturnLike, Terminator, HasParent<"FusedOp">]> {
+  let summary = "The result of layers that are fused";
+  let arguments = (ins Accel_Tensor:$value);
+  let assemblyFormat = "$value attr-dict `:` type($value)";
+}
+
+//===----------------------------------------------------------------------===//
 // Memory
 //===----------------------------------------------------------------------===//
 

@@ -13,7 +13,7 @@ from mlir import ir
 from mlir.dialects import func, memref
 
 from ._accel_ops_gen import *  # noqa: F403
-from ._accel_ops_gen import ClampOp, Pool2dOp, StepOp, TakeOp
+from ._accel_ops_gen import ClampOp, FusedOp, Pool2dOp, StepOp, TakeOp
 from ._attributes import *  # noqa: F403
 from ._attributes import Mapping, Numbers, Objective, OptionsAttr, PoolKind, Rounding, RoundingAttr, TilingAttr
 
@@ -283,6 +283,14 @@ def numbered(layers: Iterable[Layer]) -> dict[tuple[str, str, int], Layer]:
 def producer(value: ir.Value) -> ir.OpView | None:
     """Return the operation that a value is a result of; None for a function's argument."""
     return None if isinstance(value.owner, ir.Block) else value.owner.operation.opview
+
+
+def outside(value: ir.Value) -> ir.Value:
+    """Return the operand of a layer that an argument of its body stands for (FusedOp); any other value as it is."""
+    block = value.owner
+    if isinstance(block, ir.Block) and isinstance(fused := block.owner, FusedOp):
+        return fused.inputs[ir.BlockArgument(value).arg_number]
+    return value
 
 
 def nodes(op: ir.OpView | ir.Operation) -> list[str]:

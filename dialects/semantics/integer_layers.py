@@ -126,6 +126,17 @@ def call(op: accel.CallOp, *inputs: np.ndarray) -> np.ndarray:
     return calls.execute(calls.callee(op), inputs).reshape(accel.output(op).type.shape)
 
 
+@meaning("fused")
+def fused(op: accel.FusedOp, *inputs: np.ndarray) -> np.ndarray:
+    block = op.body.blocks[0]
+    values: dict[ir.Value, np.ndarray] = dict(zip(block.arguments, inputs, strict=True))
+    *layers, output = block
+    for layer in layers:
+        operands = (values[operand] for operand in layer.operation.operands)
+        values[layer.operation.results[0]] = MEANINGS[layer.operation.name](layer, *operands)
+    return values[output.operands[0]]
+
+
 @meaning("conv2d")
 def conv2d(op: accel.Conv2dOp, x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
     """acc = sum of x * w over all taps, x being `pad_value` outside the map; `requant`, or acc + bias.

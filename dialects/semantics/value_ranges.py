@@ -20,6 +20,7 @@ def held(value: ir.Value) -> Range | None:
     Known are the clip of layers that requantise, constants, what a function's argument states, and layers that only
     move numbers or see them with other axes. For others it is the range of the element type.
     """
+    value = accel.outside(value)
     element = ir.ShapedType(value.type).element_type
     if not isinstance(element, ir.IntegerType):
         return None
@@ -59,6 +60,9 @@ def _made(op: ir.OpView) -> Range | None:
         return _written(op.memref)
     if isinstance(op, memref.ReinterpretCastOp | memref.SubViewOp):
         return held(op.source)
+    if isinstance(op, accel.FusedOp):
+        *_, output = op.body.blocks[0]
+        return held(output.operands[0])
     rescale, requant = (op.operation.attributes.get(name) for name in ("rescale", "requant"))
     if isinstance(rescale, accel.RescaleAttr):
         return _clip(rescale.requant)

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from mlir import ir
 from mlir.dialects import func
 
+from htvm.backend.targets.engines import fused_ops
 from htvm.backend.targets.jobs import Layout
 from htvm.backend.targets.soc import HOST, Route, Soc
 from htvm.dialects import accel
@@ -196,6 +197,10 @@ class Bounding(Placing):
 
 def read_share(layer: accel.Layer) -> float:
     """Return about the least part of a map that tiles of a layer read: not what lies between windows."""
+    if isinstance(layer, accel.FusedOp):
+        return prod(map(read_share, fused_ops.layers(layer)))
+    if isinstance(layer, accel.Pool2dOp):
+        return prod(min(1, size / step) for size, step in zip(layer.kernel, layer.strides))
     if not isinstance(layer, accel.Conv2dOp):
         return 1.0
     kernel = ir.ShapedType(layer.weights.type).shape[2:]

@@ -148,15 +148,14 @@ class Flow:
                     number
                     for value in member.one.inputs
                     if value in made
-                    for number in needed(member, tile, *made[value])
+                    for number in needed(value, member, tile, *made[value])
                 }
                 cycles = cost.compute + len(cost.launches) * (
                     self.soc.launch_cycles(member.one.engine.name) + host.wait_cycles
                 )
-                fetch, load = cost.weights if tile.weights not in weights else (), cost.load
-                if not tiling.loads or tile.source == source:
-                    load = ()
-                if fetch:
+                fetch = [cost.weights] if tile.weights not in weights else []
+                loads = cost.loads if tiling.loads and tile.source != source else ()
+                if fetch and cost.weights:
                     weights[tile.weights] = len(found)
                 source = tile.source
                 found.append(
@@ -165,8 +164,8 @@ class Flow:
                         member.one.engine.name,
                         cycles,
                         tuple(sorted(needs)),
-                        self.transfer(fetch, 1, layout.aligned(cost.weight_bytes)),
-                        self.transfer(load, member.search.inputs),
+                        self.transfer(fetch, layout.aligned(cost.weight_bytes)),
+                        self.transfer(loads),
                         tiling.buffers,
                         weights.get(tile.weights),
                     )
@@ -174,12 +173,13 @@ class Flow:
             made[member.one.output] = member, every, first
         return found
 
-    def transfer(self, hops: Sequence[Hop], times: int, size_bytes: int = 0) -> Transfer | None:
-        """Return what brings something on its only hop."""
+    def transfer(self, brought: Sequence[Sequence[Hop]], size_bytes: int = 0) -> Transfer | None:
+        """Return what brings some things, each on its only hop; None where there is none."""
+        hops = [each[0] for each in brought if each]
         if not hops:
             return None
         route = hops[0].route
-        return Transfer(self.soc.dma(route).name, times * hops[0].cycles, route.target, size_bytes)
+        return Transfer(self.soc.dma(route).name, sum(hop.cycles for hop in hops), route.target, size_bytes)
 
     def every_tile(self, member: Member, tiling: Tiling) -> list[Tile]:
         key = member.one.output, tiling
@@ -254,11 +254,15 @@ def rooms_for_weights(soc: Soc) -> dict[str, int]:
     return {name: soc.memory(name).size_bytes * (SLACK - 1) // SLACK for name in names}
 
 
-def needed(reader: Member, tile: Tile, maker: Member, made: Sequence[Tile], first: int) -> Iterator[int]:
+def needed(
+    value: ir.Value, reader: Member, tile: Tile, maker: Member, made: Sequence[Tile], first: int
+) -> Iterator[int]:
     """Yield the numbers of the tiles of a map that a tile reads, the first tile of the map having number `first`."""
     is_whole = not all(has_plain_axes(member) for member in (reader, maker))
+    read = list(reader.one.layer.operation.operands)[: tile.job.inputs]
+    parts = [tile.part(number) for number, each in enumerate(read) if each == value]
     for number, part in enumerate(made, first):
-        if is_whole or (meet(tile.in_rows, part.rows) and meet(tile.in_columns, part.columns)):
+        if is_whole or any(meet(rows, part.rows) and meet(columns, part.columns) for _, rows, columns in parts):
             yield number
 
 

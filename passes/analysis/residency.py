@@ -290,7 +290,7 @@ class Residency:
             loads=not all(stay),
             stores=one.output not in self.resident and one.engine.output.memory != home,
             plain=self.mapping != "default",
-            keeps=any(stay) and not all(stay),
+            keeps=stay.index(True) if any(stay) and not all(stay) else None,
             in_turn=one.output in self.in_turn,
             code_budget_bytes=self.code_budgets.get(one.output, self.soc.calls_room_bytes),
             far=self.far_operands(one),

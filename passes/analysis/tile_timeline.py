@@ -40,12 +40,12 @@ class Hop:
 class Cost:
     """What the units take for a tile.
 
-    launches: the cycles of each. load, weights, store: the transfers that bring each input, bring weights, and take
+    launches: the cycles of each. loads, weights, store: the transfers that bring each input, bring weights, and take
     what is made away, hop by hop; none within a memory.
     """
 
     launches: tuple[int, ...]
-    load: tuple[Hop, ...]
+    loads: tuple[tuple[Hop, ...], ...]
     store: tuple[Hop, ...]
     weights: tuple[Hop, ...]
     weight_bytes: int
@@ -63,6 +63,7 @@ class Run:
         self.search, self.tiling, self.time = search, tiling, Timeline(search.soc)
         self.has_all_weights = has_all_weights
         self.room = search.room_for_weights(tiling)
+        self.is_far = len(search.load_path) > 1
         self.keeps_weights = search.keeps_weights(tiling)
         self.fetched: set[tuple[Range, ...]] = set()
         self.weights_of: tuple[Range, ...] | None = None
@@ -83,9 +84,9 @@ class Run:
         cost = self.search.cost(tile, self.tiling)
         if len(cost.weights) > 1 and tile.weights not in self.weights_come and not self.has_all_weights:
             self.weights_come[tile.weights] = self.through(cost.weights[:-1])
-        if self.tiling.loads and len(cost.load) > 1 and tile.source not in self.input_comes:
-            for _ in range(self.search.inputs):
-                self.input_comes = {tile.source: self.through(cost.load[:-1])}
+        if self.tiling.loads and self.is_far and tile.source not in self.input_comes:
+            for hops in cost.loads:
+                self.input_comes = {tile.source: self.through(hops[:-1])}
 
     def through(self, hops: Sequence[Hop]) -> int:
         """Copy from hop to hop; return when the last one ends."""
@@ -98,7 +99,7 @@ class Run:
 
     def load(self, tile: Tile) -> None:
         """Fetch the weights and the input of a tile, if they are not there already."""
-        search, cost, time = self.search, self.search.cost(tile, self.tiling), self.time
+        cost, time = self.search.cost(tile, self.tiling), self.time
         if self.tiling.blocking or (self.tiling.loads and self.tiling.buffers == 1):
             self.wait_for_launch()
         if cost.weights and not self.has_weights(tile):
@@ -110,10 +111,10 @@ class Run:
             self.ready = self.through(cost.weights[-1:])
         if self.tiling.loads and tile.source != self.source:
             self.source = tile.source
-            if len(cost.load) > 1:
+            if self.is_far:
                 time.wait(self.input_comes[tile.source])
-            for _ in range(search.inputs):
-                self.ready = self.through(cost.load[-1:])
+            for hops in cost.loads:
+                self.ready = self.through(hops[-1:])
 
     def has_weights(self, tile: Tile) -> bool:
         """Say whether the weights of a tile are there: of the tile before, or all that have been fetched are kept."""

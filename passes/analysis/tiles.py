@@ -101,7 +101,10 @@ is not.
 
 @dataclass(frozen=True)
 class Tile:
-    """A part of a layer: the job, the output channels, rows and columns it makes, what it reads of the input."""
+    """A part of a layer: the job, the output channels, rows and columns it makes, what it reads of the input.
+
+    sums: the rows and columns of the sums that it is made of: those of the output, if no pool is between.
+    """
 
     job: Job
     outputs: Range
@@ -110,6 +113,7 @@ class Tile:
     channels: Range
     in_rows: Range
     in_columns: Range
+    sums: tuple[Range, Range]
 
     @property
     def weights(self) -> tuple[Range, ...]:
@@ -118,9 +122,15 @@ class Tile:
         return (self.outputs, self.rows) if rows else (self.outputs, self.channels)
 
     @property
-    def source(self) -> tuple[Range, Range, Range]:
-        """The part of the input that the tile reads."""
-        return self.channels, self.in_rows, self.in_columns
+    def source(self) -> tuple[Range, ...]:
+        """What of the inputs the tile reads: equal for tiles that read the same."""
+        own = self.channels, self.in_rows, self.in_columns
+        return (*own, self.outputs, *self.sums) if self.job.residual else own
+
+    def part(self, position: int) -> tuple[Range, Range, Range]:
+        """Return the part of one of the inputs that the tile reads: channels, rows and columns."""
+        is_added = self.job.residual and position > 0
+        return (self.outputs, *self.sums) if is_added else (self.channels, self.in_rows, self.in_columns)
 
     @staticmethod
     def of(job: Job, outputs: Range, rows: Range, columns: Range, channels: Range | None = None) -> Tile:
@@ -130,7 +140,8 @@ class Tile:
             part = part.of_channels(channels)
         elif job.has_own_channels:
             channels = outputs
-        return Tile(part, outputs, rows, columns, channels or (0, job.channels), in_rows, in_columns)
+        summed = (rows, columns) if job.pool is None else job.summed(rows, columns)
+        return Tile(part, outputs, rows, columns, channels or (0, job.channels), in_rows, in_columns, summed)
 
 
 def tiles(job: Job, tiling: Tiling) -> Iterator[Tile]:
@@ -220,7 +231,10 @@ def counted_channels(job: Job, channels: int) -> list[tuple[Range | None, int]]:
 
 def counted_along(job: Job, axis: int, part: int) -> list[tuple[Range, int]]:
     """Return ranges of the rows or columns of the output, and how many each stands for."""
-    return counted(job.out_size[axis], part, job.kernel[axis] // job.strides[axis] + 1)
+    reach = job.kernel[axis] // job.strides[axis] + 1
+    if (pool := job.pool) is not None:
+        reach = (reach + pool.kernel[axis]) // pool.strides[axis] + 1
+    return counted(job.out_size[axis], part, reach)
 
 
 @lru_cache(maxsize=65536)

@@ -69,7 +69,7 @@ class Search:
 
     home: the memory that tiles come from and go to. far: for a role, the far memory that its operand is in instead.
     budgets: what buffers may take of each memory that operands of the engine are in, or pass through. plain: jobs are
-    lowered without what only saves time. keeps: one of two inputs lies in the engine's
+    lowered without what only saves time. keeps: which of two inputs lies in the engine's
     memory, though the other one is loaded. code_budget_bytes: what the code of the layer's commands may take, if there
     is a choice. in_turn: weights that come from a far memory go through a few buffers in turn, where they are many.
     """
@@ -82,7 +82,7 @@ class Search:
     loads: bool
     stores: bool
     plain: bool = False
-    keeps: bool = False
+    keeps: int | None = None
     code_budget_bytes: int | None = None
     in_turn: bool = False
     far: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -153,7 +153,7 @@ class Search:
         parts = len(tiling.launches(self.job.tile((0, tiling.outputs), *self.whole)[0]))
         if self.job.form is not None:
             parts *= len(launches.steps(self.engine, Tile.of(self.job, (0, 1), *self.whole).job))
-        copied = [self.inputs * tiling.loads * len(self.load_path), tiling.stores * len(self.store_path)]
+        copied = [len(self.loaded_inputs) * tiling.loads * len(self.load_path), tiling.stores * len(self.store_path)]
         copied.append(self.fetches_weights * len(self.weights_path))
         calls = 2 * written([("launch", parts)], 1, 2) + sum(each + 1 for each in copied if each)  # each with its wait
         return outputs * rows * columns * calls * self.soc.host.call_bytes
@@ -256,7 +256,7 @@ class Search:
         """The input channels of a tile that sums can be added up of; 0: all, the only one where none can."""
         engine, job = self.engine, self.job
         step = engine.input_step if keeps_sums(engine) and not job.has_own_channels else 0
-        if not step or ((self.keeps or not self.loads) and input_layout(self.engine, job) != Layout.NCHW):
+        if not step or ((self.keeps is not None or not self.loads) and input_layout(self.engine, job) != Layout.NCHW):
             return [0]  # channels of a map that lies whole there pixel by pixel are not dense
         sizes = {-(-size // step) * step for size in balanced(job.channels)}
         return [0, *sorted((size for size in sizes if size < job.channels), reverse=True)]
@@ -292,7 +292,8 @@ class Search:
         if self.job.layout == Layout.BLOCKED:
             return (rows, columns) == (height, width) and outputs == self.engine.most_outputs(self.job)
         in_pixels = not self.stores and self.job.layout != Layout.NCHW
-        if self.job.has_own_channels and (self.keeps or not self.loads):  # a part of the input has as many channels
+        reads_own = self.job.has_own_channels or self.job.residual  # a part of an input has as many channels
+        if reads_own and (self.keeps is not None or not self.loads):
             in_pixels = in_pixels or input_layout(self.engine, self.job) != Layout.NCHW
         return (
             (Layout.NCHW not in resident or one_channel or (rows, columns) == (height, width))
@@ -325,7 +326,7 @@ class Search:
     @property
     def resident_orders(self) -> set[Layout]:
         """The layouts of the maps that lie whole in the engine's memory."""
-        inputs = [input_layout(self.engine, self.job)] if self.keeps or not self.loads else []
+        inputs = [input_layout(self.engine, self.job)] if self.keeps is not None or not self.loads else []
         return set(inputs) if self.stores else {*inputs, self.job.layout}
 
     @cached_property
@@ -385,7 +386,7 @@ class Search:
         jobs = [tile.job for tile in different(self.job, tiling)]
         needed: Counter[str] = Counter()
         if tiling.loads:
-            largest = aligned(max(job.input_bytes for job in jobs) * self.inputs)
+            largest = sum(aligned(max(job.bytes_of_input(n) for job in jobs)) for n in self.loaded_inputs)
             needed[self.engine.input.memory] += largest * tiling.buffers
             for route in self.load_path[:-1]:
                 needed[route.target] += largest * tiling.buffers
@@ -426,10 +427,10 @@ class Search:
         memory = self.engine.weights.memory
         return self.budgets[memory] - self.map_bytes(tiling)[memory]
 
-    @property
-    def inputs(self) -> int:
-        """How many inputs are loaded, if any is."""
-        return 1 if self.keeps else self.job.inputs
+    @cached_property
+    def loaded_inputs(self) -> tuple[int, ...]:
+        """Which inputs are loaded, if any is."""
+        return tuple(number for number in range(self.job.inputs) if number != self.keeps)
 
     def bound(self, tiling: Tiling) -> int:
         """Return the larger of the engine's own time and each transfer engine's: what waits for nothing takes."""
@@ -440,7 +441,8 @@ class Search:
             if tiling.stores:
                 self.occupy(busy, cost.store, times)
         for tile, times in self.loaded(tiling):
-            self.occupy(busy, self.cost(tile, tiling).load, times * self.inputs)
+            for hops in self.cost(tile, tiling).loads:
+                self.occupy(busy, hops, times)
         for part in self.with_weights(tiling):
             self.occupy(busy, self.cost(part, tiling).weights, 1)
         return max(busy.values())
@@ -454,7 +456,7 @@ class Search:
         """Return the tiles whose input is loaded, and how often: not again where the tile before has read the same."""
         if not tiling.loads:
             return ()
-        if not (self.job.has_own_channels or tiling.channels) and (
+        if not (self.job.has_own_channels or self.job.residual or tiling.channels) and (
             not tiling.outputs_first or (tiling.rows, tiling.columns) == self.job.out_size
         ):
             every = tile_counts(self.job, replace(tiling, outputs=self.job.outputs))
@@ -525,7 +527,7 @@ class Search:
 
     def new_cost(self, job: Job, tiling: Tiling) -> Cost:
         model, engine, whole = self.soc.figures, self.engine, self.job
-        load = pieces(job.channels, whole.channels, job.size, whole.size, input_layout(engine, job))
+        loads = [self.load(job, number) for number in self.loaded_inputs if number < job.inputs]
         store = pieces(job.outputs, whole.outputs, job.out_size, whole.out_size, job.layout)
         parts, weight_bytes = self.launched(job, tiling), self.weights_of(job, tiling)
         return Cost(
@@ -534,11 +536,17 @@ class Search:
                 for part in parts
                 for step in launches.steps(engine, part, self.plain)
             ),
-            load=Hop.chain(self.soc, self.load_path, load, 0),
+            loads=tuple(loads),
             store=() if job.keeps else Hop.chain(self.soc, self.store_path, store, len(self.store_path) - 1),
             weights=Hop.chain(self.soc, self.weights_path, (1, weight_bytes), 0) if weight_bytes else (),
             weight_bytes=weight_bytes,
         )
+
+    def load(self, job: Job, number: int) -> tuple[Hop, ...]:
+        """Return the transfers that bring one of the inputs of a tile."""
+        (channels, size), whole = job.input_shape(number), self.job.input_shape(number)
+        runs = pieces(channels, whole[0], size, whole[1], input_layout(self.engine, job))
+        return Hop.chain(self.soc, self.load_path, runs, 0)
 
     def cycles(self, tiling: Tiling, has_weights: bool = False) -> int:
         """Predict the time of a layer, from its first command to the end of its last, other layers left out.

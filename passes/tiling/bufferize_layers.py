@@ -195,7 +195,16 @@ def write_into(layer: accel.Layer, operands: list[ir.Value], scratch: list[ir.Va
         if scratch:
             sizes[-2] = 1
         attributes["operandSegmentSizes"] = ir.DenseI32ArrayAttr.get(sizes)
-    ir.Operation.create(layer.operation.name, operands=[*operands, *scratch, destination], attributes=attributes)
+    regions = layer.operation.regions
+    made = ir.Operation.create(
+        layer.operation.name,
+        operands=[*operands, *scratch, destination],
+        attributes=attributes,
+        regions=len(regions),
+    )
+    for inside, body in zip(made.regions, regions, strict=True):  # of fused layers: it stays on tensors
+        for block in list(body):
+            block.append_to(inside)
 
 
 def memory_of(layer: accel.Layer, target: Soc) -> str:

@@ -105,16 +105,16 @@ class Layer:
             self.tiling.loads and layout.memory_of(value.type) != engine.input.memory for value in self.inputs
         ]
         turns = 1 + sum(one.source != other.source for one, other in pairwise(self.tiles))
-        read_bytes = max(tile.job.input_bytes for tile in self.tiles)
+        read_bytes = [max(tile.job.bytes_of_input(number) for tile in self.tiles) for number in self.positions]
         self.in_buffers = [
-            self.buffers("input", value, engine.input.memory, turns, read_bytes) if loads else []
-            for value, loads in zip(self.inputs, self.loads)
+            self.buffers("input", value, engine.input.memory, turns, size_bytes) if loads else []
+            for value, loads, size_bytes in zip(self.inputs, self.loads, read_bytes)
         ]
         self.in_stops = [
-            self.stops("input", value, layout.memory_of(value.type), engine.input.memory, turns, read_bytes)
+            self.stops("input", value, layout.memory_of(value.type), engine.input.memory, turns, size_bytes)
             if loads
             else []
-            for value, loads in zip(self.inputs, self.loads)
+            for value, loads, size_bytes in zip(self.inputs, self.loads, read_bytes)
         ]
         written_bytes = max(tile.job.output_bytes for tile in self.tiles)
         stores, memory, count = self.tiling.stores, engine.output.memory, len(self.tiles)
@@ -254,7 +254,7 @@ class Layer:
             loads: list[Chain] = []
             if any(self.loads) and tile.source != there:
                 there, turn = tile.source, turn + 1
-                loads = [self.load(tile, i, turn) for i in self.positions if self.loads[i]]
+                loads = [self.load(tile, i, turn) for i in range(tile.job.inputs) if self.loads[i]]
             yield self.task(tile, place, weights, loads, turn, number)
             number += not tile.job.keeps
 
@@ -266,13 +266,14 @@ class Layer:
         given: list[Launch] = []
         for part in self.tiling.launches(tile.job):
             job = self.launched(tile, part)
-            views = {OPERANDS[i]: self.input_of(tile, job, part, i, turn) for i in self.positions}
+            views = {OPERANDS[i]: self.input_of(tile, job, part, i, turn) for i in range(job.inputs)}
             views["output"] = self.output_of(tile, job, part, out)
             size = sums_bytes(self.engine, job)
             sums = part_of(self.sums, 0, size) if self.sums is not None and size else None
             for step in self.steps(job):
                 packed = self.weights[tile.weights].of_launch(len(given), place) if self.weights else None
-                inputs = [self.place(each, step.job.input_bytes, views) for each in step.inputs]
+                sizes = map(step.job.bytes_of_input, range(len(step.inputs)))
+                inputs = [self.place(each, size, views) for each, size in zip(step.inputs, sizes)]
                 output = self.place(step.output, step.job.output_bytes, views)
                 given.append(Launch(step.job, inputs, packed, sums, output))
         held: list[ir.Value] = [self.ring(i, turn) if self.loads[i] else self.inputs[i] for i in self.positions]
@@ -304,10 +305,10 @@ class Layer:
 
     def load(self, tile: Tile, position: int, turn: int) -> Chain:
         """Return the copies of what a tile reads of one input, dense from the first on."""
-        source, shape = self.inputs[position], self.shape(tile.job.channels, tile.job.size)
+        source, shape = self.inputs[position], self.shape(*tile.job.input_shape(position))
         wanted = input_layout(self.engine, self.job)
         stops = [each[turn % len(each)] for each in self.in_stops[position]]
-        part = self.part(source, self.offsets(tile.channels[0], tile.in_rows[0], tile.in_columns[0]), shape)
+        part = self.part(source, self.offsets(*(first for first, _ in tile.part(position))), shape)
         places = (*stops, self.ring(position, turn))
         if wanted == Layout.BLOCKED:
             block = accel.present(blocked_layout.block_of(source.type), "blocks")
@@ -326,7 +327,8 @@ class Layer:
 
     def input_of(self, tile: Tile, job: Job, part: Range, position: int, turn: int) -> View:
         """Return what a launch reads: a part of the buffer that was filled, or of the map."""
-        shape, first = self.shape(job.channels, job.size), part[0] if self.job.has_own_channels else 0
+        shape = self.shape(*job.input_shape(position))
+        first = part[0] if self.job.has_own_channels or (position and self.job.residual) else 0
         if self.loads[position] and input_layout(self.engine, self.job) == Layout.BLOCKED:
             block, ring = (
                 accel.present(blocked_layout.block_of(self.inputs[position].type), "blocks"),
@@ -335,11 +337,10 @@ class Layer:
             return blocks_as_rows(ring, block, 0, shape)
         if self.loads[position]:
             wanted = input_layout(self.engine, self.job)
-            whole = dense(self.ring(position, turn), self.shape(tile.job.channels, tile.job.size), wanted)
+            whole = dense(self.ring(position, turn), self.shape(*tile.job.input_shape(position)), wanted)
             return whole.part(self.offsets(first, 0, 0), shape)
-        return self.part(
-            self.inputs[position], self.offsets(tile.channels[0] + first, tile.in_rows[0], tile.in_columns[0]), shape
-        )
+        (channel, _), (row, _), (column, _) = tile.part(position)
+        return self.part(self.inputs[position], self.offsets(channel + first, row, column), shape)
 
     def output_of(self, tile: Tile, job: Job, part: Range, out: ir.Value | None) -> View:
         """Return what a launch writes: a part of a buffer, or of the map."""

@@ -121,8 +121,9 @@ static inline void htvm_copy_maps(uintptr_t dma, uintptr_t to, uint32_t to_map_s
  * padding (top, left, bottom, right), groups, six fields of the accelerator's own (of DIANA's: shift, lowest and highest
  * result, lowest and highest code of a converter and the shift of what is made of it), order of the output (0 channels
  * outermost, 1 innermost), sums (1: it adds to those that a job before has kept; 2: it keeps its own for one behind, and
- * writes no output; 3: both). Then follow five words: the addresses of input, second input, weights, sums and output, 0
- * for one that the job does not have. Sums are memory that the job may overwrite.
+ * writes no output; 4: the second input is added to them; or the sum of these). Then follow five words: the addresses of
+ * input, second input, weights, sums and output, 0 for one that the job does not have. Sums are memory that the job may
+ * overwrite.
  */
 static inline void htvm_launch(uintptr_t engine, const uint32_t *descriptor)
 {

@@ -262,9 +262,10 @@ class AcceleratorUnit(Unit):
         if self.work:
             raise SimulationError(f"launches '{self.name}' before the end of {self.work[0]}")
         engine = self.engine
-        reads = [self.operand("input", addresses, engine.input.memory, job.input_bytes)]
-        if job.inputs == 2:
-            reads.append(self.operand("rhs", addresses, engine.input.memory, job.input_bytes))
+        reads = [
+            self.operand(name, addresses, engine.input.memory, job.bytes_of_input(number))
+            for number, name in enumerate(OPERANDS[: job.inputs])
+        ]
         inputs, weight_bytes = len(reads), engine.weight_bytes(job)
         if weight_bytes:
             reads.append(self.operand("weights", addresses, engine.weights.memory, weight_bytes))

@@ -236,3 +236,38 @@ func.func @step_that_gives_too_few_tokens() {
   }
   return
 }
+
+// -----
+
+func.func @fused_layers_without_an_end(%x: tensor<1x4xi8>) -> tensor<1x4xi8> {
+  // expected-error@+1 {{does not end with 'accel.output'}}
+  %y = "accel.fused"(%x) <{operandSegmentSizes = array<i32: 1, 0>}> ({
+  ^bb0(%a: tensor<1x4xi8>):
+    %b = accel.reshape %a : (tensor<1x4xi8>) -> tensor<4xi8>
+  }) : (tensor<1x4xi8>) -> tensor<1x4xi8>
+  return %y : tensor<1x4xi8>
+}
+
+// -----
+
+func.func @fused_layers_of_another_input(%x: tensor<1x4xi8>) -> tensor<1x4xi8> {
+  // expected-error@+1 {{argument 0 of the body is a 'tensor<4xi8>', expected a tensor with shape and elements of 'tensor<1x4xi8>'}}
+  %y = accel.fused %x {
+  ^bb0(%a: tensor<4xi8>):
+    %b = accel.reshape %a : (tensor<4xi8>) -> tensor<1x4xi8>
+    accel.output %b : tensor<1x4xi8>
+  } : (tensor<1x4xi8>) -> tensor<1x4xi8>
+  return %y : tensor<1x4xi8>
+}
+
+// -----
+
+func.func @fused_layers_of_another_output(%x: tensor<1x4xi8>) -> tensor<1x4xi8> {
+  // expected-error@+1 {{has a body whose output is a 'tensor<4xi8>', expected shape and elements of 'tensor<1x4xi8>'}}
+  %y = accel.fused %x {
+  ^bb0(%a: tensor<1x4xi8>):
+    %b = accel.reshape %a : (tensor<1x4xi8>) -> tensor<4xi8>
+    accel.output %b : tensor<4xi8>
+  } : (tensor<1x4xi8>) -> tensor<1x4xi8>
+  return %y : tensor<1x4xi8>
+}

@@ -231,6 +231,21 @@ func.func @steps(%x: memref<4x8xi8, "ram">, %y: memref<1x8xi8, "l1">) {
   return
 }
 
+// CHECK-LABEL: @fused
+func.func @fused(%x: tensor<1x4xi8>) -> tensor<4xi8> {
+  // CHECK: accel.fused %{{.*}} {
+  // CHECK-NEXT: ^bb0(%[[A:.*]]: tensor<1x4xi8>):
+  // CHECK-NEXT: %[[B:.*]] = accel.reshape %[[A]]
+  // CHECK-NEXT: accel.output %[[B]] : tensor<4xi8>
+  // CHECK-NEXT: } {engine = "npu"} : (tensor<1x4xi8>) -> tensor<4xi8>
+  %y = accel.fused %x {
+  ^bb0(%a: tensor<1x4xi8>):
+    %b = accel.reshape %a : (tensor<1x4xi8>) -> tensor<4xi8>
+    accel.output %b : tensor<4xi8>
+  } {engine = "npu"} : (tensor<1x4xi8>) -> tensor<4xi8>
+  return %y : tensor<4xi8>
+}
+
 // CHECK-LABEL: module attributes
 // CHECK-SAME: accel.options = #accel.options<objective = energy, requant = pow2, constants = 2.400000e+00 : f64>
 // CHECK-SAME: accel.plan = [#accel.pin<node = "conv1", op = "conv2d", number = 2, engine = "npu", tiling = <outputs = 16, rows = 8, columns = 8, loads = true>>]

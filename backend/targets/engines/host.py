@@ -10,7 +10,7 @@ from htvm.backend.targets import rules
 from htvm.backend.targets.engines import linear_ops
 from htvm.backend.targets.rules import Rule
 from htvm.backend.targets.soc import HOST, CostModel, Host
-from htvm.backend.targets.violations import OneOf, Quality, Subject, Violation
+from htvm.backend.targets.violations import Described, OneOf, Quality, Subject, Violation
 from htvm.dialects import accel, quantisation
 
 CYCLES_PER_INSTRUCTION = 1.2
@@ -70,6 +70,9 @@ COMPUTED_TYPES = ("i8", "i16")
 """Element types that the kernels for computed weights read."""
 
 RULES: rules.Rules = {
+    accel.FusedOp.OPERATION_NAME: (
+        Rule(Subject.OP, Described("one layer"), "runtime/kernels", lambda op: op.operation.name),
+    ),
     accel.TransferOp.OPERATION_NAME: (
         Rule(Subject.OP, Quality.COMPUTATION, "AccelOps.td", lambda op: op.operation.name),
     ),

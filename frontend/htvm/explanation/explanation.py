@@ -11,6 +11,7 @@ from typing import Any
 from mlir import ir
 
 from htvm.backend import kernels
+from htvm.backend.targets.engines import fused_ops
 from htvm.backend.targets.jobs import Form
 from htvm.backend.targets.soc import Engine, Soc
 from htvm.backend.targets.violations import Subject, Violation, all_of
@@ -93,8 +94,9 @@ class Decision:
     kinds: what --op calls it: the operation, the operators of its nodes, and "depthwise". kernel_size, strides, groups:
     of what has them. inserted: what it is for, if no node of the ONNX file asks for it. form: in which an accelerator
     computes it, if that is not the plain one (backend/targets/forms). tiling: sizes of its tiles, and memory: where its
-    result stays, of a layer on an accelerator. kernel: what computes a linear layer on the host,
-    or one from outside, and skips: the input element that it does not multiply, so its time depends on the data.
+    result stays, of a layer on an accelerator. fused: the operations of several layers in one job. kernel: what
+    computes a linear layer on the host, or one from outside, and skips: the input element that it does not multiply, so
+    its time depends on the data.
     """
 
     node: str
@@ -113,6 +115,7 @@ class Decision:
     kernel: str | None = None
     skips: int | None = None
     form: str | None = None
+    fused: tuple[str, ...] = ()
 
     def facts(self) -> dict[str, Any]:
         """Return the decision as JSON has it."""
@@ -120,6 +123,7 @@ class Decision:
             "name": self.node,
             "nodes": list(self.nodes),
             "op": self.op,
+            "fused": list(self.fused),
             "kinds": list(self.kinds),
             "kernel_size": list(self.kernel_size),
             "strides": list(self.strides),
@@ -241,8 +245,9 @@ def kinds(layer: accel.Layer, types: Mapping[str, str]) -> list[str]:
     """
     operation = accel.op_name(layer)
     own = [] if inserted.purpose(layer) else [types[each] for each in accel.nodes(layer) if each in types]
-    depthwise = [DEPTHWISE] if isinstance(layer, accel.Conv2dOp) and is_depthwise(layer) else []
-    return list(dict.fromkeys([operation, *depthwise, *own]))
+    inside = fused_ops.layers(layer)
+    depthwise = [DEPTHWISE] if isinstance(inside[0], accel.Conv2dOp) and is_depthwise(inside[0]) else []
+    return list(dict.fromkeys([operation, *map(accel.op_name, inside), *depthwise, *own]))
 
 
 def is_depthwise(layer: accel.Conv2dOp) -> bool:
@@ -269,6 +274,7 @@ def decision(layer: accel.Layer, soc: Soc, can_refit: bool, types: Mapping[str, 
     skips = accel.attribute(layer, "skip", ir.IntegerAttr)
     form = Form.of(layer)
     nodes = accel.nodes(layer)
+    first, *others = fused_ops.layers(layer)
     return Decision(
         node=nodes[0],
         nodes=tuple(nodes),
@@ -277,15 +283,16 @@ def decision(layer: accel.Layer, soc: Soc, can_refit: bool, types: Mapping[str, 
         engine=accel.engine(layer),
         candidates=tuple(candidate(layer, engine, soc, can_refit) for engine in soc.engines),
         kinds=tuple(kinds(layer, types)),
-        kernel_size=kernel_size(layer),
-        strides=tuple(layer.strides) if isinstance(layer, accel.Conv2dOp | accel.Pool2dOp) else (),
-        groups=groups_of(layer),
+        kernel_size=kernel_size(first),
+        strides=tuple(first.strides) if isinstance(first, accel.Conv2dOp | accel.Pool2dOp) else (),
+        groups=groups_of(first),
         inserted=inserted.text(layer),
         tiling={} if tiling is None else accel.stated(tiling),
         memory=None if memory is None else memory.value,
         kernel=kernel.value if isinstance(kernel, accel.KernelAttr) else replaced and replaced.value,
         skips=None if skips is None else skips.value,
         form=None if form is None else form.kind.value,
+        fused=fused_ops.names(layer) if others else (),
     )
 
 
@@ -324,7 +331,9 @@ def head(one: Decision) -> str:
     strides = f", strides {dimensions(one.strides)}" if any(each > 1 for each in one.strides) else ""
     groups = f", {one.groups} groups" if one.groups > 1 else ""
     depthwise = f" ({DEPTHWISE})" if DEPTHWISE in one.kinds else ""
-    return f"{one.node}: {one.op}{kernel}{strides}{groups}{depthwise} -> {dimensions(one.shape)} on {one.engine}"
+    op, behind = (one.fused[0], "".join(f" + {each}" for each in one.fused[1:])) if one.fused else (one.op, "")
+    what = f"{op}{kernel}{strides}{groups}{depthwise}{behind}"
+    return f"{one.node}: {what} -> {dimensions(one.shape)} on {one.engine}"
 
 
 def dimensions(sizes: Sequence[int]) -> str:

@@ -23,7 +23,16 @@ from htvm.backend.kernels import KernelError
 from htvm.backend.targets.engines import launches
 from htvm.backend.targets.forms import channel_blocks
 from htvm.backend.targets.jobs import FORM, OPERANDS, Form, Job, Layout, Place, has_form
-from htvm.backend.targets.soc import Accelerator, OffersForms, Soc, is_driven, keeps_sums, sums_bytes
+from htvm.backend.targets.soc import (
+    Accelerator,
+    OffersForms,
+    Soc,
+    fuses,
+    has_launcher,
+    is_driven,
+    keeps_sums,
+    sums_bytes,
+)
 from htvm.dialects import accel
 from htvm.dialects.accel import FormKind
 from htvm.dialects.semantics import interpreter, value_ranges
@@ -33,7 +42,8 @@ from htvm.passes.analysis.placement import layouts_written, pixels_are_channels
 from htvm.passes.analysis.residency import whole_job
 from htvm.passes.analysis.tiles import Tile, Tiling, input_layout, tiles
 from htvm.passes.analysis.tiling import Search
-from htvm.verification.sample_layers import sample
+from htvm.passes.mapping.fuse_patterns import as_fused
+from htvm.verification.sample_layers import KINDS, sample, several
 
 Answer = TypeVar("Answer")
 
@@ -76,15 +86,36 @@ def check_engine(
     context = dialects.context()
     for done, seed in enumerate(seeds, 1):
         with context, ir.Location.unknown():
-            module = ir.Module.parse(sample(seed), context)
-            (layer,) = accel.layers(module)
-            try:
-                offer(soc, engine, module, layer, np.random.default_rng(seed), found)
-            except Wrong as wrong:
-                found.problems.append(f"layer {seed}, {described(layer)}: {wrong}")
+            for text in offered(engine, seed):
+                module = ir.Module.parse(text, context)
+                layer = as_one(module)
+                try:
+                    offer(soc, engine, module, layer, np.random.default_rng(seed), found)
+                except Wrong as wrong:
+                    found.problems.append(f"layer {seed}, {described(layer)}: {wrong}")
         if progress:
             progress(done, len(seeds))
     return found
+
+
+def offered(engine: Accelerator, seed: int) -> Iterator[str]:
+    """Yield the modules of a seed: a layer, and from time to time the layers of one of an engine's patterns."""
+    yield sample(seed)
+    turn, kind = divmod(seed, len(KINDS))
+    if kind == 0 and fuses(engine) and engine.patterns:
+        yield several(seed, engine.patterns[turn % len(engine.patterns)])
+
+
+def as_one(module: ir.Module) -> accel.Layer:
+    """Return the only layer of a module, several of them fused."""
+    layer, *others = chain = list(accel.layers(module))
+    if not others:
+        return layer
+    fused = as_fused(chain)
+    accel.output(chain[-1]).replace_all_uses_with(accel.output(fused))
+    for each in reversed(chain):
+        each.operation.erase()
+    return fused
 
 
 def offer(
@@ -146,7 +177,8 @@ def checked_job(engine: Accelerator, layer: accel.Layer) -> Job:
     job = asked(lambda: whole_job(engine, layer))
     if problem := job.other_fields(engine.job_fields):
         raise Wrong(f"job: {problem}")
-    ends = (("input", job.input_bytes, layer.operation.operands[0]), ("output", job.output_bytes, accel.output(layer)))
+    sizes = map(job.bytes_of_input, range(job.inputs))
+    ends = [*zip(OPERANDS, sizes, layer.operation.operands), ("output", job.output_bytes, accel.output(layer))]
     for end, found, value in ends:
         if found != (wanted := prod(ir.ShapedType(value.type).shape)):
             raise Wrong(f"{job} has an {end} of {found} bytes, expected {wanted}")
@@ -210,7 +242,7 @@ def together(
 ) -> np.ndarray:
     """Return the result of a layer [K, rows, columns] from the tiles of a tiling. Raises Wrong."""
     result = np.zeros((job.outputs, *job.out_size), np.int64)
-    maps = [as_job_sees(layer, job, array) for array in given]
+    maps = [as_job_sees(layer, job, array, number) for number, array in enumerate(given)]
     sums = np.empty(0, np.uint8)
     for tile in tiles(job, tiling):
         counts[name] += 1
@@ -231,21 +263,23 @@ def together(
     return result
 
 
-def as_job_sees(layer: accel.Layer, job: Job, array: np.ndarray) -> np.ndarray:
-    """Return a map as bytes [C, rows, columns] of the job that a layer is."""
+def as_job_sees(layer: accel.Layer, job: Job, array: np.ndarray, number: int) -> np.ndarray:
+    """Return an input as bytes [C, rows, columns] of the job that a layer is."""
     stored = array.astype(np.int16).astype(np.uint8)
     if pixels_are_channels(layer, job):
         stored = stored.reshape(array.shape[1], -1).T  # [pixels, channels]
-    return stored.reshape(job.channels, *job.size)
+    channels, size = job.input_shape(number)
+    return stored.reshape(channels, *size)
 
 
 def computed(
     engine: Accelerator, layer: accel.Layer, job: Job, tile: Tile, maps: Sequence[np.ndarray], sums: np.ndarray
 ) -> np.ndarray:
     """Return the bytes that the engine makes of a tile. sums: what it keeps in memory, and adds to. Raises Wrong."""
-    channels, rows, columns = tile.source
     order = (1, 2, 0) if input_layout(engine, job) == Layout.NHWC else (0, 1, 2)
-    parts = [each[slice(*channels), slice(*rows), slice(*columns)] for each in maps]
+    parts = [
+        each[tuple(slice(*along) for along in tile.part(number))] for number, each in enumerate(maps[: tile.job.inputs])
+    ]
     inputs = [np.ascontiguousarray(each.transpose(order)).reshape(-1) for each in parts]
     if has_form(job, FormKind.CHANNEL_BLOCKS):
         blocks = (each.reshape(-1, channel_blocks.block_of(job), *tile.job.size) for each in parts)
@@ -262,7 +296,11 @@ def computed(
     for step in asked(lambda: launches.steps(engine, tile.job)):
         one, rest = asked(lambda step=step: engine.weight_bytes(step.job if tile.job.form else tile.job)), step.job
         result = launched(
-            engine, rest, [read(buffers, each, rest.input_bytes) for each in step.inputs], weights[:one], sums
+            engine,
+            rest,
+            [read(buffers, each, rest.bytes_of_input(number)) for number, each in enumerate(step.inputs)],
+            weights[:one],
+            sums,
         )
         buffers[step.output.buffer][step.output.offset_bytes :][: result.size] = result
         weights = weights[one:]
@@ -278,8 +316,8 @@ def launched(
     engine: Accelerator, lowered: Job, inputs: Sequence[np.ndarray], weights: np.ndarray, sums: np.ndarray
 ) -> np.ndarray:
     """Return the bytes that the engine makes in one launch. Raises Wrong."""
-    words = asked(lambda: lowered.words({}, engine.job_fields))
-    if asked(lambda: Job.of_words(words, engine.job_fields))[0] != lowered:
+    words = [] if has_launcher(engine) else asked(lambda: lowered.words({}, engine.job_fields))
+    if words and asked(lambda: Job.of_words(words, engine.job_fields))[0] != lowered:
         raise Wrong(f"{lowered} is not what its descriptor says")
     scratch = sums.copy()
     made = asked(lambda: executed(engine, lowered, inputs, weights, sums))
@@ -439,9 +477,10 @@ def check_output(
     weights = as_bytes(f"{name}.weights", arrays.get(f"{name}.weights", np.empty(0, np.uint8)))
     if problem := job.other_fields(engine.job_fields):
         raise Wrong(problem)
-    if [each.size for each in inputs] != [job.input_bytes] * job.inputs:
-        sizes = ", ".join(str(each.size) for each in inputs) or "no"
-        raise Wrong(f"inputs of {sizes} bytes are recorded, expected {job.inputs} of {job.input_bytes}")
+    wanted_sizes = [job.bytes_of_input(number) for number in range(job.inputs)]
+    if [each.size for each in inputs] != wanted_sizes:
+        found, expected = (", ".join(map(str, each)) or "no" for each in ([x.size for x in inputs], wanted_sizes))
+        raise Wrong(f"inputs of {found} bytes are recorded, expected {expected}")
     if wanted.size != job.output_bytes:  # before an output of any size is made
         raise Wrong(f"an output of {wanted.size} bytes is recorded, expected {job.output_bytes}")
     made = asked(lambda: engine.execute(job, inputs, weights))

@@ -115,6 +115,57 @@ class Layer:
             "conv2d", [(1, channels, *size)], self.weights(shape), f"{attributes}, {requant}", (1, outputs, *out)
         )
 
+    def several(self, pattern: Sequence[str]) -> str:
+        """Return a module with layers of a pattern: a convolution or a dense layer, a sum behind it, pools."""
+        rng = self.rng
+        channels, outputs = rng.choice((1, 16, 32, 64)), rng.choice((5, 16, 32, 48))
+        is_dense = pattern[0] == "dense"
+        size = [rng.randint(2, 14) for _ in range(2)]
+        kernel, pads, stride, out = self.window(size)
+        taps = [] if is_dense else kernel
+        maps: list[tuple[int, ...]] = [(1, channels, *([] if is_dense else size))]
+        shape = [1, outputs, *([] if is_dense else out)]
+        operands, types, lines = (
+            ["%x0", "%w"],
+            [self.tensor(maps[0]), self.tensor((outputs, channels, *taps), "i8")],
+            list[str](),
+        )
+        lines.append(f"%w = arith.constant {self.weights((outputs, channels, *taps))}")
+        attributes = [] if is_dense else [
+            f"strides = array<i64: {stride}, {stride}>, pads = array<i64: {_list(pads)}>, "
+            "dilations = array<i64: 1, 1>, groups = 1"
+        ]  # fmt: skip
+        products = channels * prod(taps)
+        for number, (op, behind) in enumerate(zip(pattern, [*pattern[1:], ""])):
+            element, shift = self.element, (products.bit_length() + 1) // 2 + 8
+            if op == "add":
+                maps.append(tuple(shape))
+                operands = [f"%y{number - 1}", f"%x{len(maps) - 1}"]
+                types = [self.tensor(shape, "i32"), self.tensor(shape)]
+                factor, low = 1 << rng.randint(0, shift - 4), rng.choice((0, RANGES[element][0][0]))
+                clip = f"min = {low}, max = {RANGES[element][0][1]}"
+                requant = f"multiplier = [1, {factor}], offset = [{1 << shift - 1}], shift = [{shift}], tie_below = 1"
+                attributes = [f"requant = #accel.requant<{requant}, {clip}>"]
+            elif op == "pool2d":
+                operands, types = [f"%y{number - 1}"], [self.tensor(shape)]
+                kernel, pads, stride, out = self.window(shape[2:])
+                shape = [*shape[:2], *out]
+                attributes = [
+                    f"kind = #accel.pool_kind<max>, kernel = array<i64: {_list(kernel)}>, "
+                    f"strides = array<i64: {stride}, {stride}>, pads = array<i64: {_list(pads)}>"
+                ]
+            elif behind == "add":
+                element = "i32"
+            else:
+                attributes.append(self.requant(outputs, products))
+            result = self.tensor(shape, element)
+            layer = f"%y{number} = accel.{op} {', '.join(operands)} {{{', '.join(attributes)}}}"
+            lines.append(f"{layer} : ({', '.join(types)}) -> {result}")
+        held = f"accel.range = array<i64: {self.low}, {self.high}>"
+        arguments = ", ".join(f"%x{n}: {self.tensor(each)} {{{held}}}" for n, each in enumerate(maps))
+        body = "\n".join([*lines, f"return %y{len(pattern) - 1} : {self.tensor(shape)}"])
+        return f"func.func @layer({arguments}) -> {self.tensor(shape)} {{\n{body}\n}}"
+
     def depthwise(self) -> str:
         return self.conv2d(is_depthwise=True)
 
@@ -176,6 +227,12 @@ def _list(numbers: Sequence[int]) -> str:
 
 
 KINDS = (Layer.conv2d, Layer.depthwise, Layer.dense, Layer.add, Layer.mul, Layer.total, Layer.maximum, Layer.lookup)
+
+
+def several(seed: int, pattern: Sequence[str]) -> str:
+    """Return the module of layers that an engine may compute in one job."""
+    rng = random.Random(seed)
+    return Layer(rng, rng.choice(("i8", "i8", "ui8")), rng.choice((Style.SCALED, Style.SHIFTED))).several(pattern)
 
 
 def sample(seed: int) -> str:

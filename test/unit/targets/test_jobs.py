@@ -3,7 +3,8 @@
 import pytest
 
 from htvm import dialects
-from htvm.backend.targets.jobs import DESCRIPTOR_WORDS, Job, JobKind, Layout
+from htvm.backend.targets.jobs import DESCRIPTOR_WORDS, Job, JobKind, Layout, Pool
+from htvm.dialects.accel import PoolKind
 
 JOBS = (
     Job(JobKind.CONV2D, 16, 32, (9, 7), (5, 4), (3, 5), strides=(2, 2), pads=(1, 2, 1, 2), layout=Layout.NHWC).having(
@@ -15,7 +16,12 @@ JOBS = (
     ),
     Job(JobKind.ADD, 16, 16, (4, 4), (4, 4)).having(bits=1, signs=-3),
     Job(JobKind.DENSE, 16, 16, (1, 1), (1, 1)),
+    Job(JobKind.CONV2D, 16, 32, (9, 7), (7, 5), (3, 3), residual=True),
 )
+POOLED = Job(
+    JobKind.CONV2D, 16, 32, (11, 9), (3, 3), (3, 3), strides=(2, 2), pads=(1, 1, 1, 1), residual=True,
+    pool=Pool(PoolKind.MAX, (6, 5), (3, 3), (2, 2), (1, 1, 0, 1)),
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("job", JOBS, ids=lambda job: job.kind)
@@ -29,7 +35,7 @@ def test_a_descriptor_says_all_of_a_job(job: Job) -> None:
     assert Job.of_words(words, names) == (job, addresses)
 
 
-@pytest.mark.parametrize("job", JOBS, ids=lambda job: job.kind)
+@pytest.mark.parametrize("job", (*JOBS, POOLED), ids=lambda job: job.kind)
 def test_an_attribute_says_all_of_a_job(job: Job) -> None:
     with dialects.context():
         assert Job.of(job.attribute()) == job
@@ -55,3 +61,23 @@ def test_a_tile_of_a_depthwise_layer_has_its_own_channels() -> None:
     tile, _, _ = JOBS[1].tile((8, 24), (0, 8), (0, 8))
     assert (tile.channels, tile.outputs, tile.groups) == (16, 16, 16)
     assert tile.macs == 16 * 9 * 64
+
+
+@pytest.mark.parametrize("row", range(3))
+def test_a_tile_of_a_pooled_map_reads_what_its_windows_do(row: int) -> None:
+    """Rows of sums under the window, of those that there are, and rows of the map under their kernels."""
+    window = [each for each in range(2 * row - 1, 2 * row + 2) if 0 <= each < 6]
+    read = [each for sums in window for each in range(2 * sums - 1, 2 * sums + 2) if 0 <= each < 11]
+    tile, rows, columns = POOLED.tile((0, 16), (row, row + 1), (0, 3))
+    assert rows == (min(read), max(read) + 1) and columns == (0, 9)
+    assert POOLED.summed((row, row + 1), (0, 3)) == ((window[0], window[-1] + 1), (0, 5))
+    assert tile.pool is not None and tile.sum_size == (len(window), 5) and tile.out_size == (1, 3)
+    assert tile.pool.pads == (row == 0, 1, 0, 1)
+    assert [tile.bytes_of_input(number) for number in range(3)] == [16 * len(set(read)) * 9, 16 * len(window) * 5, 0]
+    with dialects.context():
+        assert Job.of(tile.attribute()) == tile, "the verifier counts windows"
+
+
+def test_a_pool_is_in_no_descriptor_of_htvms() -> None:
+    with pytest.raises(ValueError, match="has a pool, expected an engine with a launcher of its own"):
+        POOLED.words({}, ())

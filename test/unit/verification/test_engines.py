@@ -143,7 +143,7 @@ def test_recorded_jobs_are_compared() -> None:
             },
             "has the fields none",
         ),
-        ({"rhs": np.zeros(1, np.int8)}, "inputs of 18, 1 bytes are recorded, expected 2 of 18"),
+        ({"rhs": np.zeros(1, np.int8)}, "inputs of 18, 1 bytes are recorded, expected 18, 18"),
     ],
 )
 def test_recorded_jobs_that_differ_are_named(changes: dict[str, np.ndarray], problem: str) -> None:

@@ -44,11 +44,12 @@
         }
         return cell;
     }
-    function what({ op, kinds, kernel_size, strides, groups }) {
-        const parts = [kernel_size.length ? op + " " + kernel_size.join("x") : op];
+    function what({ op, fused, kinds, kernel_size, strides, groups }) {
+        const first = fused.length ? fused[0] : op;
+        const parts = [kernel_size.length ? first + " " + kernel_size.join("x") : first];
         if (strides.some((each) => each > 1)) parts.push("strides " + strides.join("x"));
         if (groups > 1) parts.push(groups + " groups" + (kinds.includes("depthwise") ? " (depthwise)" : ""));
-        return parts.join(", ");
+        return [parts.join(", "), ...fused.slice(1)].join(" + ");
     }
 
     for (const decision of decisions) {
