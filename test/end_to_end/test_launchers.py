@@ -1,7 +1,8 @@
 """Accelerators with registers and descriptors of their own, and targets with C of their own: executed exactly."""
 
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from htvm.backend import targets
 from htvm.backend.c import emit_c
 from htvm.backend.targets.validation import validate
 from htvm.runtime.simulator import SimulationError
+from htvm.verification.engines import check_engine
 
 INPUTS = Path(__file__).parents[1] / "inputs" / "launchers"
 SOC = targets.load(str(INPUTS / "own_start.py"))
@@ -66,6 +68,53 @@ def test_a_target_has_c_of_its_own(tmp_path: Path) -> None:
     soc = replace(SOC, runtime=str(tmp_path))
     found = emit_c(planned(random_network(SEED), soc), soc).sources
     assert own.items() <= found.items() and "SECTIONS" in found["link.ld"], "htvm's, where the target has none"
+
+
+def test_a_program_runs_with_c_of_the_targets_own(tmp_path: Path) -> None:
+    """The header spends time where it gives a command: it is the one that the program is compiled with."""
+    kernels = resources.files("htvm.runtime") / "kernels"
+    begin = "static inline void htvm_barrier(void) {"
+    header = (kernels / "htvm_soc.h").read_text(encoding="utf-8")
+    wasting = ' __asm__ volatile("nop; nop; nop; nop; nop; nop; nop; nop");'
+    (tmp_path / "htvm_soc.h").write_text(header.replace(begin, begin + wasting), encoding="utf-8")
+    text = random_network(SEED)
+    inputs, cycles = random_input(text, SEED), []
+    for soc in (SOC, replace(SOC, runtime=str(tmp_path))):
+        program = built(planned(text, soc), soc)
+        cycles.append(program.run_one(inputs).cycles)
+        for port in program.project.outputs:
+            np.testing.assert_array_equal(program.output(port), meant(text, inputs)[port.name])
+    assert cycles[0] + 8 < cycles[1]
+
+
+def test_descriptors_are_compared_with_what_the_hardware_makes_of_them() -> None:
+    found = check_engine(SOC, NPU, range(0, 16, 8))
+    assert found.is_sound
+
+    class Deaf(type(NPU)):
+        def decoded(self, registers):
+            job, places = super().decoded(registers)
+            return replace(job, outputs=1), places
+
+    class Astray(type(NPU)):
+        def decoded(self, registers):
+            job, places = super().decoded(registers)
+            return job, {**places, "output": places["output"] + 4}
+
+    class Wordless(type(NPU)):
+        def descriptor(self, job):
+            return [-1]
+
+    for kind, problem in (
+        (Deaf, "is decoded as job 'conv2d' ("),
+        (Astray, "the output of job 'conv2d' ("),
+        (Wordless, "descriptor has a word -1, expected an integer from 0 to 0xffffffff"),
+    ):
+        wrong = kind(**{each.name: getattr(NPU, each.name) for each in fields(NPU)})
+        assert problem in check_engine(SOC, wrong, range(0, 16, 8)).problems[0]
+    launcher = replace(NPU.launcher, function="unknown")
+    (problem,) = check_engine(SOC, replace(NPU, launcher=launcher), range(1)).problems
+    assert problem.startswith("launcher 'own_start.h' cannot be compiled for this computer: ") and "unknown" in problem
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,17 @@ descriptors, results. Tiles are put together and compared with the interpreter's
 
 from __future__ import annotations
 
+import reprlib
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
 from math import prod
+from operator import index as as_integer
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import SupportsIndex, TypeVar, cast
 
 import numpy as np
 from mlir import ir
@@ -33,6 +36,7 @@ from htvm.backend.targets.soc import (
     keeps_sums,
     sums_bytes,
 )
+from htvm.backend.targets.violations import Violation
 from htvm.dialects import accel
 from htvm.dialects.accel import FormKind
 from htvm.dialects.semantics import interpreter, value_ranges
@@ -43,6 +47,7 @@ from htvm.passes.analysis.residency import whole_job
 from htvm.passes.analysis.tiles import Tile, Tiling, input_layout, tiles
 from htvm.passes.analysis.tiling import Search
 from htvm.passes.mapping.fuse_patterns import as_fused
+from htvm.verification.launchers import LauncherError, LauncherLibrary
 from htvm.verification.sample_layers import KINDS, sample, several
 
 Answer = TypeVar("Answer")
@@ -84,13 +89,18 @@ def check_engine(
     """Try an engine with the sample layers of some seeds. progress: is called with how many of all are done."""
     found = EngineCheck(engine.name)
     context = dialects.context()
+    try:
+        library = LauncherLibrary(soc, engine) if has_launcher(engine) else None
+    except LauncherError as error:
+        found.problems.append(str(error))
+        return found
     for done, seed in enumerate(seeds, 1):
         with context, ir.Location.unknown():
             for text in offered(engine, seed):
                 module = ir.Module.parse(text, context)
                 layer = as_one(module)
                 try:
-                    offer(soc, engine, module, layer, np.random.default_rng(seed), found)
+                    offer(soc, engine, module, layer, np.random.default_rng(seed), found, library)
                 except Wrong as wrong:
                     found.problems.append(f"layer {seed}, {described(layer)}: {wrong}")
         if progress:
@@ -119,18 +129,24 @@ def as_one(module: ir.Module) -> accel.Layer:
 
 
 def offer(
-    soc: Soc, engine: Accelerator, module: ir.Module, layer: accel.Layer, rng: np.random.Generator, found: EngineCheck
+    soc: Soc,
+    engine: Accelerator,
+    module: ir.Module,
+    layer: accel.Layer,
+    rng: np.random.Generator,
+    found: EngineCheck,
+    library: LauncherLibrary | None,
 ) -> None:
-    """Check a layer if the engine accepts it. Raises Wrong."""
+    """Check a layer if the engine accepts it. library: the engine's launcher, if it has one. Raises Wrong."""
     name = accel.op_name(layer)
     found.tried[name] += 1
-    broken = asked(lambda: violations(soc, engine, layer))
+    broken = each_of("violations", asked(lambda: violations(soc, engine, layer)), Violation)
     tried = [*([] if broken else [None]), *forms(engine, layer, found)]
     if not tried:
         found.refused.update({str(each.subject) for each in broken})
     else:
         found.accepted[name] += 1
-        check_layer(soc, engine, module, layer, tried, rng, found)
+        check_layer(soc, engine, module, layer, tried, rng, found, library)
 
 
 def check_layer(
@@ -141,6 +157,7 @@ def check_layer(
     tried: Sequence[Form | None],
     rng: np.random.Generator,
     found: EngineCheck,
+    library: LauncherLibrary | None,
 ) -> None:
     """Compare an accepted layer, in forms, tilings and layouts, with its meaning. Raises Wrong."""
     name = accel.op_name(layer)
@@ -152,6 +169,9 @@ def check_layer(
         budgets = {each.name: each.size_bytes for each in soc.memories}
         search = Search(soc, engine, whole, soc.arena_memory, budgets, loads=True, stores=True)
         tilings = asked(lambda search=search: list(islice(spread(search), TILINGS)))
+        if library is not None:
+            for layout in layouts_written(engine, whole):
+                check_launches(library, replace(whole, layout=layout), tilings)
         for given, wanted in pairs:
             for tiling in tilings:
                 for layout in layouts_written(engine, whole):
@@ -165,11 +185,40 @@ def check_layer(
 def forms(engine: Accelerator, layer: accel.Layer, found: EngineCheck) -> list[Form]:
     """Return the forms to try a layer in, beside the plain one: the first and the last of each kind. Raises Wrong."""
     by_kind: dict[FormKind, list[Form]] = {}
-    for form in asked(lambda: engine.forms(layer)) if isinstance(engine, OffersForms) else ():
+    answer = asked(lambda: engine.forms(layer)) if isinstance(engine, OffersForms) else ()
+    for form in each_of("forms", answer, Form):
         by_kind.setdefault(form.kind, []).append(form)
     ends = [form for each in by_kind.values() for form in dict.fromkeys((each[0], each[-1]))]
     found.forms.update(form.kind.value for form in ends)
     return ends
+
+
+def check_launches(library: LauncherLibrary, job: Job, tilings: Sequence[Tiling]) -> None:
+    """Compare what the hardware makes of the descriptors of tiles with their jobs. Raises Wrong."""
+    engine = library.engine
+    every = dict.fromkeys(tile.job for tiling in tilings for tile in tiles(job, tiling))
+    steps = (step.job for each in every for step in asked(partial(launches.steps, engine, each)))
+    for lowered in dict.fromkeys(steps):
+        has = {
+            "weights": asked(partial(engine.weight_bytes, lowered)),
+            "sums": asked(partial(sums_bytes, engine, lowered)),
+            "output": not lowered.keeps,
+        }
+        names = [name for name in OPERANDS if has.get(name, name in OPERANDS[: lowered.inputs])]
+        addresses = {name: 0x1000 * number for number, name in enumerate(names, 1)}
+        if wrong := asked(partial(library.difference, lowered, addresses)):
+            raise Wrong(wrong)
+
+
+def each_of(what: str, found: object, kind: type[Answer]) -> Sequence[Answer]:
+    """Return an engine's answer if it is a sequence of objects of a class. Raises Wrong."""
+    if not isinstance(found, list | tuple):
+        raise Wrong(f"{what} gives {reprlib.repr(found)}, expected a tuple of {kind.__name__}")
+    answer = cast("Sequence[object]", found)
+    for each in answer:
+        if not isinstance(each, kind):
+            raise Wrong(f"{what} gives {reprlib.repr(each)} in a tuple, expected a {kind.__name__}")
+    return cast("Sequence[Answer]", answer)
 
 
 def checked_job(engine: Accelerator, layer: accel.Layer) -> Job:
@@ -193,6 +242,17 @@ def bytes_of(what: str, found: object, wanted: int, source: str) -> np.ndarray:
     if array.dtype != np.uint8 or array.size != wanted:
         raise Wrong(f"{what} gives {array.size} elements of {array.dtype}, {source} {wanted} of uint8")
     return array.reshape(-1)
+
+
+def checked_size(what: str, found: object) -> int:
+    """Return an engine's answer if it is a number of bytes. Raises Wrong."""
+    if (
+        hasattr(found, "__index__")
+        and not isinstance(found, bool)
+        and (size := as_integer(cast("SupportsIndex", found))) >= 0
+    ):
+        return size
+    raise Wrong(f"{what} gives {reprlib.repr(found)}, expected an integer of 0 at least")
 
 
 def spread(search: Search) -> Iterator[Tiling]:
@@ -246,7 +306,7 @@ def together(
     sums = np.empty(0, np.uint8)
     for tile in tiles(job, tiling):
         counts[name] += 1
-        size = asked(lambda: sums_bytes(engine, tile.job))  # noqa: B023  (it is called here)
+        size = checked_size("sums_bytes", asked(partial(sums_bytes, engine, tile.job)))
         if not tile.job.adds:
             sums = np.full(size, 0xA5, np.uint8)
         part = computed(engine, layer, job, tile, maps, sums)
@@ -284,7 +344,7 @@ def computed(
     if has_form(job, FormKind.CHANNEL_BLOCKS):
         blocks = (each.reshape(-1, channel_blocks.block_of(job), *tile.job.size) for each in parts)
         inputs = [np.ascontiguousarray(each.transpose(0, 2, 3, 1)).reshape(-1) for each in blocks]
-    size = asked(lambda: engine.weight_bytes(tile.job))
+    size = checked_size("weight_bytes", asked(lambda: engine.weight_bytes(tile.job)))
     weights = np.empty(0, np.uint8)
     if size:
         packed = asked(lambda: packed_weights(engine, layer, tile))
@@ -294,7 +354,8 @@ def computed(
     buffers = {name: np.zeros(bytes_, np.uint8) for name, bytes_ in scratch.items()}
     buffers |= {"output": made, **dict(zip(OPERANDS, inputs))}
     for step in asked(lambda: launches.steps(engine, tile.job)):
-        one, rest = asked(lambda step=step: engine.weight_bytes(step.job if tile.job.form else tile.job)), step.job
+        own, rest = asked(lambda step=step: engine.weight_bytes(step.job if tile.job.form else tile.job)), step.job
+        one = checked_size("weight_bytes", own)
         result = launched(
             engine,
             rest,
@@ -302,7 +363,10 @@ def computed(
             weights[:one],
             sums,
         )
-        buffers[step.output.buffer][step.output.offset_bytes :][: result.size] = result
+        room = buffers[step.output.buffer][step.output.offset_bytes :]
+        if result.size > room.size:
+            raise Wrong(f"lowered gives {rest} with {result.size} bytes of output, expected {room.size} at most")
+        room[: result.size] = result
         weights = weights[one:]
     return made
 

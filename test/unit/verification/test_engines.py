@@ -66,6 +66,12 @@ def broken_in_lines() -> None:
     raise ValueError("two\nlines")
 
 
+def with_a_row_more(job: Job) -> Job:
+    """Return a job with padding for a row more."""
+    (top, *others), (rows, columns) = job.pads, job.out_size
+    return replace(job, pads=(top + job.strides[0], *others), out_size=(rows + 1, columns))
+
+
 WRONG = {
     "values differ, the first at output 0": changed(
         execute=lambda self, job, inputs, weights: ArrayEngine.execute(self, job, inputs, weights) ^ 1
@@ -82,6 +88,12 @@ WRONG = {
     "fails: ValueError: two lines": changed(execute=lambda self, *_: broken_in_lines()),
     "weight_bytes says": changed(
         weight_bytes=lambda self, job: ArrayEngine.weight_bytes(self, job) + 4 * (job.kind != JobKind.ADD)
+    ),
+    "weight_bytes gives -4, expected an integer of 0 at least": changed(weight_bytes=lambda self, job: -4),
+    "violations gives 'too large', expected a tuple of Violation": changed(violations=lambda self, op: "too large"),
+    "violations gives 'small' in a tuple, expected a Violation": changed(violations=lambda self, op: ("small",)),
+    r"lowered gives job .* with \d+ bytes of output, expected \d+ at most": changed(
+        lowered=lambda self, job, plain=False: ArrayEngine.lowered(self, with_a_row_more(job), plain)
     ),
     "the job has the fields high, low, shift, expected high, low": replace(DIGITAL, job_fields=("low", "high")),
     "is not what its descriptor says": changed(
