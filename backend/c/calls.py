@@ -77,7 +77,7 @@ class Text:
 
     def descriptor(self, job: tuple[int, ...], addresses: Sequence[int]) -> str:
         """Return the name of the array that describes a job."""
-        array = self.step.array(f"job_{self.jobs}", "uint32_t", np.array([*job, *addresses], np.uint32))
+        array = self.step.descriptor(f"job_{self.jobs}", np.array([*job, *addresses], np.uint32))
         self.jobs += 1
         return array.name
 

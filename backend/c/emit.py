@@ -72,7 +72,7 @@ def check_fit(program: Program, soc: Soc) -> None:
     constant_bytes = constants.bytes_in(None)
     needed = constant_bytes + activations
     if needed > memory.size_bytes:
-        near = [each for each in constants.sizes.items() if each[0] not in constants.far]
+        near = [each for each in constants.sizes.items() if each[0] not in constants.sections]
         largest = sorted(near, key=lambda each: -each[1])[:LISTED]
         parts = "".join(f"\n  {size:>9,} bytes: {name}" for name, size in [("activations", activations), *largest])
         shortage = Shortage(memory.name, needed)
@@ -124,7 +124,8 @@ def far_constants(program: Program, soc: Soc) -> dict[str, int]:
     """Return where constants begin in each far memory that has some, in bytes: behind the arena."""
     arenas = {memory.name: memory.peak_bytes for memory in program.memories}
     constants = program.shared.constants
-    return {each.name: arenas.get(each.name, 0) for each in soc.far_memories if constants.bytes_in(each.name)}
+    names = [each.name for each in soc.far_memories if constants.bytes_in(far_section(each.name))]
+    return {name: arenas.get(name, 0) for name in names}
 
 
 def start_up(soc: Soc, far: Mapping[str, int] = MappingProxyType({})) -> dict[str, str]:

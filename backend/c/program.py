@@ -158,7 +158,7 @@ def read_program(module: ir.Module, soc: Soc, name: str | None = None) -> Progra
     far = {name: memory for name, memory in memories_of.items() if memory in far_memories}
     groups = list(_groups(function, places))
     linear = [layer for group in groups for layer in group.layers if isinstance(layer, accel.Weighted)]
-    shared = Shared(Constants(), data, far, convolution.forms(linear))
+    shared = Shared(Constants(_descriptor_room_bytes(module)), data, far, convolution.forms(linear))
     commands = Commands(soc)
     written = write_steps(groups, shared, commands)
     calls = tuple(
@@ -177,6 +177,12 @@ def read_program(module: ir.Module, soc: Soc, name: str | None = None) -> Progra
         commands,
         _order(function),
     )
+
+
+def _descriptor_room_bytes(module: ir.Module) -> int:
+    """Return what descriptors of jobs may take of the memory of programs, beside code."""
+    stated = accel.attribute(module, accel.DESCRIPTOR_ROOM, ir.IntegerAttr)
+    return 0 if stated is None else stated.value
 
 
 def _order(function: func.FuncOp) -> Order | None:

@@ -22,7 +22,7 @@ from htvm.backend.targets.soc import HOST, Driven, Launched, Launcher
 from htvm.dialects import accel
 
 from . import headers, values
-from .constants import Constants
+from .constants import Constants, far_section
 from .convolution import Linear
 from .headers import DRIVER, STEPS_STACK_BYTES, Header
 from .syntax import (
@@ -205,7 +205,9 @@ class Step:
     def array_of(self, constant: str) -> Pointer:
         """Return the array of a constant of bytes, which is shared by all steps."""
         shared = self.shared
-        return Pointer(shared.constants.array(constant, "int8_t", shared.data[constant], shared.far.get(constant)))
+        far = shared.far.get(constant)
+        section = None if far is None else far_section(far)
+        return Pointer(shared.constants.array(constant, "int8_t", shared.data[constant], section))
 
     def scratch(self) -> Pointer:
         """Return the memory that the layer's kernel needs beside its operands."""
@@ -218,6 +220,10 @@ class Step:
     def array(self, role: str, c_type: str, data: Array) -> Pointer:
         """Return a constant array."""
         return Pointer(self.shared.constants.array(f"step_{self.number}_{role}", c_type, data))
+
+    def descriptor(self, role: str, words: Array) -> Pointer:
+        """Return the descriptor of a job."""
+        return Pointer(self.shared.constants.descriptor(f"step_{self.number}_{role}", words))
 
     def structs(self, role: str, c_type: str, rows: Sequence[tuple[int, ...]], struct_bytes: int) -> Pointer:
         """Return a constant array of structs."""

@@ -47,6 +47,14 @@ class Form:
     def __str__(self) -> str:
         return f"{self.kind} ({self.outputs} outputs, {self.rows} rows)"
 
+    def of_outputs(self, outputs: Range, all_outputs: int) -> Form | None:
+        """Return the form of some of a layer's output channels: of those that it is not for, the plain one."""
+        if self.kind != FormKind.SOME_ROWS_AS_CHANNELS:
+            return self
+        first, end = outputs
+        count = min(max(end - all_outputs + self.constants[0], 0), end - first)
+        return replace(self, constants=(count, *self.constants[1:])) if count else None
+
     def attribute(self) -> accel.FormAttr:
         """Return the form as the attribute FORM, in the current context."""
         constants = self.constants or None
@@ -223,6 +231,7 @@ class Job:
             out_size=(rows[1] - rows[0], columns[1] - columns[0]),
             pads=(top, left, bottom, right),
             pool=pool,
+            form=self.form and self.form.of_outputs(outputs, self.outputs),
         )
         return part, in_rows, in_columns
 
@@ -371,11 +380,13 @@ class Job:
 class Place:
     """Where a launch reads or writes: a buffer, from a byte on.
 
-    buffer: an operand of the tile, "input", "rhs" or "output", which is used whole; or one of the form's own, by name.
+    buffer: an operand of the tile, "input", "rhs" or "output", or one of the form's own, by name. size_bytes: of an
+    operand, if it is not used whole.
     """
 
     buffer: str
     offset_bytes: int = 0
+    size_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -401,9 +412,9 @@ def inputs_of(
     return (max(first, 0), min(end, size)), (max(-first, 0), max(end - size, 0))
 
 
-def has_form(job: Job, kind: FormKind) -> bool:
-    """Say whether a job is in a form of a kind."""
-    return job.form is not None and job.form.kind == kind
+def has_form(job: Job, *kinds: FormKind) -> bool:
+    """Say whether a job is in a form of one of these kinds."""
+    return job.form is not None and job.form.kind in kinds
 
 
 KINDS, LAYOUTS = tuple(JobKind), tuple(Layout)

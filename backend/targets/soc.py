@@ -27,6 +27,9 @@ HOST = "host"
 STACK_BYTES = 4096
 """Room for the stack: more than ten times what the kernels were measured to need at -O3; an unoptimised build fits."""
 
+KERNELS_BYTES = 12 << 10
+"""Room for what only a compiler knows, the code of kernels, and for variables, beside the code that gives commands."""
+
 MOST_STRAIGHT = 128
 """The most commands of a step that the C gives one after the other, if there is room; more of them become loops."""
 
@@ -405,6 +408,11 @@ class Soc:
         if self.cost_model is None:
             raise ValueError(f"target '{self.name}' has no cost model")
         return self.cost_model
+
+    @property
+    def commands_room_bytes(self) -> int:
+        """What the code that gives commands, and descriptors of jobs, may take of the memory for programs together."""
+        return max(self.memory(self.program_memory).size_bytes - STACK_BYTES - KERNELS_BYTES, 0)
 
     @property
     def calls_room_bytes(self) -> int:

@@ -97,10 +97,11 @@ def Accel_Purpose : Accel_Enum<"Purpose", "what a layer was inserted for that no
 
 /// Exact ways to compute a layer, beside the plain one (backend/targets/forms):
 ///   rows_as_channels   a depthwise layer whose rows are the channels of a convolution with Toeplitz matrices
+///   some_rows_as_channels   that for some of the channels, the others in the plain form, where constants have no room for all
 ///   corrected_average  an average of any number of pixels: nearly, and what is then missing
 ///   channel_blocks     a 1x1 convolution of a map in the layout 'blocked', whose blocks are rows of its kernel
 def Accel_FormKind : Accel_Enum<"FormKind", "one of several exact ways to compute a layer", ["rows_as_channels",
-    "corrected_average", "channel_blocks"]>;
+    "some_rows_as_channels", "corrected_average", "channel_blocks"]>;
 
 def Accel_Objective : Accel_Enum<"Objective", "what tilings are chosen for", ["latency", "energy", "memory"]>;
 def Accel_Numbers : Accel_Enum<"Numbers", "whose numbers are computed: the model's, or those of scales that are powers of two",

@@ -114,6 +114,7 @@ constexpr Rule ofOperations[] = {
     {"arena", "bytes by memory, integers of at least 0", isEach<isCount>},
     {"arena_room", "bytes by memory, integers of at least 0", isEach<isCount>},
     {"data_bytes", "an integer of at least 0", isCount},
+    {"descriptor_room", "an integer of at least 0", isCount},
     {"effort", "an integer of at least 0", isCount},
     {"form", "#accel.form<..>", isForm},
     {"host_kernel", "the name of a kernel (a string)", isNameOfKernel},

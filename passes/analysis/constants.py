@@ -1,5 +1,7 @@
 """How many bytes the constants of a module on memrefs take, by memory."""
 
+from __future__ import annotations
+
 from collections import defaultdict
 from collections.abc import Hashable
 
@@ -21,15 +23,29 @@ def constant_bytes(module: ir.Operation, target: Soc) -> dict[str, int]:
     A program needs no fewer descriptors; how many more it has, for jobs in several places, is known when it is written.
     """
     found: dict[str, int] = defaultdict(int)
-    done = (action.op for function in accel.functions(module) for action in Outline.of(function).actions)
-    descriptors = dict(descriptor(target, op) for op in done if isinstance(op, accel.LaunchOp))
-    found[target.constants_in] += sum(descriptors.values())
+    done = [action.op for function in accel.functions(module) for action in Outline.of(function).actions]
+    descriptors = sum(dict(descriptor(target, op) for op in done if isinstance(op, accel.LaunchOp)).values())
+    beside_code = min(descriptors, descriptor_room_bytes(module, target))
+    found[target.program_memory] += beside_code
+    found[target.constants_in] += descriptors - beside_code
     weights = weight_bytes(module)
     for op in accel.constants(module):
         memref_type = op.type_.value
         size_bytes = weights.get(op.sym_name.value, layout.size_bytes(memref_type))
         found[layout.memory_of(memref_type)] += layout.aligned(size_bytes)
     return found
+
+
+def descriptor_room_bytes(module: ir.Operation, target: Soc) -> int:
+    """Return what the memory of programs has for descriptors, beside code: the host alone reads them.
+
+    0 if constants are in that memory anyway.
+    """
+    if target.program_memory == target.constants_in:
+        return 0
+    done = (action.op for function in accel.functions(module) for action in Outline.of(function).actions)
+    commands = sum(map(accel.is_command, done))
+    return max(target.commands_room_bytes - commands * target.host.call_bytes, 0)
 
 
 def descriptor(target: Soc, op: accel.LaunchOp) -> tuple[Hashable, int]:

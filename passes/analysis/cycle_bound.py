@@ -30,7 +30,7 @@ from htvm.dialects import accel
 from . import activations, layout
 from .acceptance import violations
 from .placement import Placing, maker
-from .ways import Least, Way, other_forms, price
+from .ways import Least, Way, other_forms, partial_forms, price
 
 if TYPE_CHECKING:
     from .constraint_program import Expression, IntVar
@@ -83,7 +83,7 @@ def every_way(soc: Soc, layer: accel.Layer) -> list[Way]:
     found: list[Way] = []
     for engine in soc.engines:
         ways = [Way(engine)] if not violations(soc, engine, layer) else []
-        ways += other_forms(soc, layer, engine)
+        ways += [*other_forms(soc, layer, engine), *partial_forms(soc, layer, engine)]
         least = {way: price(soc, layer, way).least for way in ways}
         found += [way for way in ways if not any(is_below(other, way, least) for other in ways)]
     return found

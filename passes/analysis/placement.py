@@ -25,7 +25,7 @@ from mlir.dialects import func
 
 from htvm.backend.targets.engines import launches
 from htvm.backend.targets.engines.host import CYCLES_PER_NCHW
-from htvm.backend.targets.jobs import Job, JobKind, Layout, has_form
+from htvm.backend.targets.jobs import DESCRIPTOR_WORDS, Job, JobKind, Layout, has_form
 from htvm.backend.targets.soc import Accelerator, Soc
 from htvm.dialects import accel
 from htvm.dialects.accel import FormKind
@@ -33,7 +33,7 @@ from htvm.dialects.semantics import value_ranges
 
 from . import activations, conversion, layout
 from .far_memories import home_of_weights
-from .ways import Way, copy_cycles, price
+from .ways import Price, Way, copy_cycles, price
 
 if TYPE_CHECKING:
     from .constraint_program import ConstraintProgram, Expression, IntVar
@@ -46,8 +46,14 @@ about a second; networks of a hundred layers take a fraction of it.
 CYCLES_PER_MISSING_BYTE = 10_000
 """More than a byte of weights can save: constants that do not fit are the fewest that do not."""
 
-MARGIN_BYTES = 6 << 10
-"""Left free for small maps, descriptors of more tiles than there must be, and constants of the host's kernels."""
+MARGIN_BYTES = 2 << 10
+"""Left free for small maps and constants of the host's kernels."""
+
+DESCRIPTORS_BYTES = 3 << 10
+"""Left free for descriptors of more tiles than these, if they are constants."""
+
+COMMANDS_OF_A_LAUNCH = 4
+"""It, the copy of its weights, and a wait for each."""
 
 
 @dataclass(frozen=True)
@@ -82,16 +88,19 @@ class Placing:
     converts: dict[tuple[ir.Value, Layout], IntVar] = field(default_factory=dict[tuple[ir.Value, Layout], "IntVar"])
 
     conversions: dict[Hashable, int] = field(default_factory=dict[Hashable, int])
+    prices: dict[tuple[ir.Value, Way], Price] = field(default_factory=dict[tuple[ir.Value, Way], "Price"])
 
     def solve(self, limit: float) -> Placement | None:
         """Return the placement of least cost that is found within some deterministic work; None if none is."""
         used: list[Expression] = []
+        descriptors: list[Expression] = []
         for output, ways in self.candidates.items():
             for way in ways:
-                takes = price(self.soc, maker(output), way, self.weights_in)
+                takes = self.price(output, way)
                 self.runs[output, way] = self.flag(takes.cycles)
                 if not (way.accelerator and self.soc.far_memories):  # whose weights could be far
                     used.append(takes.constant_bytes * self.runs[output, way])
+                    descriptors.append(takes.descriptor_bytes * self.runs[output, way])
             self.model.exactly_one(self.runs[output, way] for way in ways)
         for value in self.values:
             self.transfer(value)
@@ -100,7 +109,7 @@ class Placing:
         for output, way in self.runs:
             if way.accelerator is not None:
                 self.layout_by(output, way, way.accelerator)
-        self.model.minimize(sum(self.costs) + CYCLES_PER_MISSING_BYTE * self.missing_bytes(used))
+        self.model.minimize(sum(self.costs) + CYCLES_PER_MISSING_BYTE * self.missing_bytes(used, descriptors))
         solution = self.model.solve(limit)
         if not solution.is_found:
             assert solution.status != "INFEASIBLE", "each layer has a way, and each map a layout"
@@ -113,6 +122,12 @@ class Placing:
             sum(solution.value(cost) for cost in self.costs),
             solution.is_optimal,
         )
+
+    def price(self, output: ir.Value, way: Way) -> Price:
+        """Return what a layer takes in a way."""
+        if (output, way) not in self.prices:
+            self.prices[output, way] = price(self.soc, maker(output), way, self.weights_in)
+        return self.prices[output, way]
 
     @cached_property
     def weights_in(self) -> str:
@@ -151,18 +166,35 @@ class Placing:
     def returned(self) -> frozenset[ir.Value]:
         return frozenset(self.function.body.blocks[0].operations[-1].operands)
 
-    def missing_bytes(self, used: Sequence[Expression]) -> IntVar:
+    def missing_bytes(self, used: Sequence[Expression], descriptors: Sequence[Expression]) -> IntVar:
         """Return what constants need beyond the room that inputs, outputs and maps that no accelerator can keep leave.
 
-        used: the bytes of constants of each way, if it is chosen. Where something is missing, plan-memory says so.
+        used, descriptors: the bytes of each way, if it is chosen. Descriptors for which the memory of programs has no
+        room are constants. Where something is missing, plan-memory says so.
         """
-        memory = self.soc.memory(self.soc.constants_in)
-        room = memory.size_bytes - MARGIN_BYTES
-        if memory.name == self.soc.arena_memory:
-            room -= self.most_outside()
         missing = self.model.integer(0, 1 << 40)
-        self.model.add(missing >= sum(used) - room)
+        beside = self.model.integer(0, self.descriptor_room_bytes)
+        self.model.add(beside <= sum(descriptors))
+        self.model.add(missing >= sum(used) + sum(descriptors) - beside - self.room_bytes)
         return missing
+
+    @cached_property
+    def descriptor_room_bytes(self) -> int:
+        """About what the memory of programs has for descriptors beside the code of their commands; 0 if it is that of
+        constants."""
+        soc = self.soc
+        if soc.program_memory == soc.constants_in:
+            return 0
+        commands = COMMANDS_OF_A_LAUNCH * soc.host.call_bytes
+        return soc.commands_room_bytes * 4 * DESCRIPTOR_WORDS // (4 * DESCRIPTOR_WORDS + commands)
+
+    @cached_property
+    def room_bytes(self) -> int:
+        """What constants may take."""
+        memory = self.soc.memory(self.soc.constants_in)
+        outside = self.most_outside() if memory.name == self.soc.arena_memory else 0
+        descriptors = 0 if self.descriptor_room_bytes else DESCRIPTORS_BYTES
+        return memory.size_bytes - MARGIN_BYTES - descriptors - outside
 
     def most_outside(self) -> int:
         """Return the most bytes that are needed at a time of inputs, outputs, and maps no accelerator can keep."""
@@ -322,7 +354,8 @@ def block_made(layer: accel.Layer, way: Way) -> int | None:
 
 def layouts_written(engine: Accelerator, job: Job) -> tuple[Layout, ...]:
     """Return the layouts in which an accelerator writes the result of a job, blocks left out."""
-    return (Layout.NCHW,) if has_form(job, FormKind.ROWS_AS_CHANNELS) else engine.output.layouts
+    has_rows = has_form(job, FormKind.ROWS_AS_CHANNELS, FormKind.SOME_ROWS_AS_CHANNELS)
+    return (Layout.NCHW,) if has_rows else engine.output.layouts
 
 
 def pixels_are_channels(layer: accel.Layer, job: Job) -> bool:

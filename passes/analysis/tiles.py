@@ -214,7 +214,7 @@ def counts_of_sizes(job: Job, outputs: int, rows: int, columns: int, channels: i
     first: dict[Job, Tile] = {}
     counts: Counter[Job] = Counter()
     along_rows, along_columns = (counted_along(job, axis, part) for axis, part in enumerate((rows, columns)))
-    for k, ks in counted(job.outputs, outputs, 0):
+    for k, ks in counted_outputs(job, outputs):
         for r, rs in along_rows:
             for c, cs in along_columns:
                 for summed, times in counted_channels(job, channels):
@@ -222,6 +222,13 @@ def counts_of_sizes(job: Job, outputs: int, rows: int, columns: int, channels: i
                     first.setdefault(tile.job, tile)
                     counts[tile.job] += ks * rs * cs * times
     return tuple((first[part], counts[part]) for part in first)
+
+
+def counted_outputs(job: Job, part: int) -> list[tuple[Range, int]]:
+    """Return ranges of the output channels, and how many each stands for: those of a form for some have their own."""
+    if has_form(job, FormKind.SOME_ROWS_AS_CHANNELS):
+        return [(each, 1) for each in ranges(job.outputs, part)]
+    return counted(job.outputs, part, 0)
 
 
 def counted_channels(job: Job, channels: int) -> list[tuple[Range | None, int]]:
@@ -242,7 +249,7 @@ def tile_shapes(job: Job, outputs: int, rows: int, columns: int) -> tuple[tuple[
     """Return for output channels, rows and columns the jobs along this axis alone, and how many in a row are alike."""
     all_rows, all_columns = ((0, size) for size in job.out_size)
     return (
-        tuple((job.tile(k, all_rows, all_columns)[0], n) for k, n in counted(job.outputs, outputs, 0)),
+        tuple((job.tile(k, all_rows, all_columns)[0], n) for k, n in counted_outputs(job, outputs)),
         tuple((job.tile((0, 1), each, all_columns)[0], n) for each, n in counted_along(job, 0, rows)),
         tuple((job.tile((0, 1), all_rows, each)[0], n) for each, n in counted_along(job, 1, columns)),
     )

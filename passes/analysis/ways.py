@@ -31,6 +31,9 @@ WINOGRAD_LEAST, HOST_LEAST = 0.9, 1.42
 others. The fastest take 0.99 and 1.42: Winograd's F(4x4, 3x3), and several products in one multiplication.
 """
 
+PARTIAL = (FormKind.SOME_ROWS_AS_CHANNELS,)
+"""Forms for some of a layer's channels."""
+
 TILES_PER_MEMORY = 4
 """About how many tiles there are for each fill of an engine's memory, where feature maps do not stay there: those of
 inputs and outputs, two buffers each.
@@ -70,12 +73,13 @@ class Way:
 class Price:
     """What a way takes: cycles, transfers of feature maps left out, and about how many bytes of constants.
 
-    least: what every tiling of it takes at least.
+    least: what every tiling of it takes at least. descriptor_bytes: about what those of its launches take.
     """
 
     cycles: int
     constant_bytes: int
     least: Least
+    descriptor_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -112,10 +116,21 @@ def in_forms(soc: Soc, layer: accel.Layer, engines: Sequence[Engine], legal: Seq
 
 
 def other_forms(soc: Soc, layer: accel.Layer, engine: Engine) -> list[Way]:
-    """Return the ways in which an engine computes a layer beside the plain one."""
+    """Return the ways in which an engine computes a layer beside the plain one, those for some channels left out."""
     asked: object = engine
     forms = asked.forms(layer) if offers_forms(asked) else ()
-    return [way for form in forms if fits(soc, layer, way := Way(engine, form))]
+    return [way for form in forms if form.kind not in PARTIAL and fits(soc, layer, way := Way(engine, form))]
+
+
+def partial_forms(soc: Soc, layer: accel.Layer, engine: Engine) -> list[Way]:
+    """Return the ways in which an engine computes some of a layer's channels in another form.
+
+    They are many, and only save constants. Their tiles are alike: if those of the most weights fit, all do.
+    """
+    asked: object = engine
+    forms = asked.forms(layer) if offers_forms(asked) else ()
+    ways = [Way(engine, form) for form in forms if form.kind in PARTIAL]
+    return ways if ways and fits(soc, layer, ways[-1]) else []
 
 
 def undominated(soc: Soc, layer: accel.Layer, ways: list[Way]) -> list[Way]:
@@ -167,11 +182,12 @@ def price(soc: Soc, layer: accel.Layer, way: Way, weights_in: str | None = None)
     room = soc.memory(engine.input.memory).size_bytes
     maps = job.input_bytes + job.output_bytes
     tiles = 1 if 2 * maps <= room else -(-TILES_PER_MEMORY * maps // room)
-    descriptors = 4 * DESCRIPTOR_WORDS * tiles * count
+    smallest = -(-job.outputs // engine.output_step)  # tiles may be so small that their weights come in time
+    descriptors = 4 * DESCRIPTOR_WORDS * tiles * max(count, smallest)
     work = sum(each.work for each in taken)
     weight_bytes = sum(each.weight_bytes for each in taken)
     least = Least(work, sum(each.near for each in taken), count * launching, weight_bytes)
-    return Price(work + late + given, weight_bytes + descriptors, least)
+    return Price(work + late + given, weight_bytes, least, descriptors)
 
 
 def least_on_host(layer: accel.Layer, cycles: int) -> int:

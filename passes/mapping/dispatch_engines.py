@@ -33,6 +33,7 @@ from htvm.dialects import accel
 
 from ..analysis import activations
 from ..analysis.acceptance import per_engine
+from ..analysis.partial_forms import with_partial_forms
 from ..analysis.placement import SOLVER_LIMIT, Placing
 from ..analysis.ways import Way, in_forms
 
@@ -74,7 +75,10 @@ def place(function: func.FuncOp, target: Soc, candidates: Mapping[ir.Value, Sequ
     """
     ways, is_optimal = {output: found[0] for output, found in candidates.items()}, True
     if any(len(found) > 1 for found in candidates.values()):
-        placement = Placing(target, function, candidates).solve(limit)
+        placing = Placing(target, function, candidates)
+        placement = placing.solve(limit)
+        if placement is not None and (wider := with_partial_forms(placing, placement)) is not None:
+            placement = Placing(target, function, wider).solve(limit) or placement
         ways, is_optimal = (ways, False) if placement is None else (placement.ways, placement.is_optimal)
     for layer in activations.layers(function):
         way = ways[accel.output(layer)]

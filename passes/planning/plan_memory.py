@@ -6,8 +6,9 @@
 
 and on the module, for each memory: `accel.arena`, the bytes its arena needs; `accel.lower_bound`, what no
 plan for this order of layers goes below; `accel.peak`, the node where most is live; `accel.capacity`, what
-the memory has. An element-wise layer works in place where its operand is needed no more, and a convolution on the host
-writes behind its reads, over its input (analysis/trails.py).
+the memory has; and `accel.descriptor_room`, the bytes that descriptors of jobs may take beside code. An element-wise
+layer works in place where its operand is needed no more, and a convolution on the host writes behind its reads, over
+its input (analysis/trails.py).
 
 Stage    tiled -> planned
 Reads    the order of the layers, sizes of memrefs and globals, `accel.data_bytes`; the target's memories
@@ -31,7 +32,7 @@ from htvm.dialects import accel
 
 from ..analysis import activations, layout
 from ..analysis.actions import Action, actions
-from ..analysis.constants import constant_bytes
+from ..analysis.constants import constant_bytes, descriptor_room_bytes
 from ..analysis.liveness import Lifetime, lifetimes, overlaps, packed_items
 from ..analysis.packing import SOLVER_LIMIT, Packing, loads, pack
 
@@ -66,6 +67,7 @@ class PlanMemory:
                     largest[memory] = max(largest.get(memory, plan), plan, key=lambda each: each.packing.peak)
 
             write_summary(module, largest, memories)
+            write_descriptor_room(module, self.target)
             too_small = {each.memory: each for each in shortages(module, self.target)}
             for name, plan in largest.items():
                 if name in too_small:
@@ -133,6 +135,12 @@ def write_summary(module: ir.Operation, plans: dict[str, Plan], memories: dict[s
     }
     for name, of_memories in by_name.items():
         module.attributes[name] = ir.DictAttr.get(of_memories)
+
+
+def write_descriptor_room(module: ir.Operation, target: Soc) -> None:
+    """Write what the memory of programs has for descriptors of jobs, if it is another than that of constants."""
+    if room := descriptor_room_bytes(module, target):
+        module.attributes[accel.DESCRIPTOR_ROOM] = accel.integer(room)
 
 
 def shortages(module: ir.Operation, target: Soc) -> list[Shortage]:

@@ -21,7 +21,7 @@ from ..analysis.placement import pixels_are_channels
 from ..analysis.residency import whole_job
 from ..analysis.tiles import Tile, Tiling, input_layout, tiles, weights_in_turn
 from .items import Chain, Copy, Launch, Task
-from .views import View, blocks_as_rows, dense, pixels_as_channels
+from .views import Form, View, blocks_as_rows, dense, pixels_as_channels
 
 
 @dataclass(frozen=True)
@@ -297,7 +297,10 @@ class Layer:
         """Return what a launch reads or writes at a place. views: of the tile's operands, each whole."""
         if place.buffer in self.scratch:
             return part_of(self.scratch[place.buffer], place.offset_bytes, size_bytes)
-        return views[place.buffer]
+        view = views[place.buffer]
+        if place.size_bytes is None:
+            return view
+        return View(view.source, Form((place.size_bytes,), (1,)), view.first + place.offset_bytes)
 
     def ring(self, position: int, turn: int) -> ir.Value:
         """Return the buffer that an input's tile of a turn is in."""

@@ -28,7 +28,7 @@ from htvm.passes.analysis import activations
 from htvm.passes.analysis.acceptance import violations
 from htvm.passes.analysis.residency import Residency
 from htvm.passes.analysis.tiles import NAME
-from htvm.passes.analysis.ways import Way, other_forms
+from htvm.passes.analysis.ways import Way, other_forms, partial_forms
 from htvm.project import Project
 
 PHASES = "dispatched,scheduled,tiled,planned"
@@ -227,7 +227,8 @@ def planned_in_random_ways(text: str, soc: Soc, seed: int) -> tuple[ir.Module, C
     with module.operation.location:
         for layer in list(accel.layers(module)):
             plain = [Way(each) for each in soc.engines if not violations(soc, each, layer)]
-            others = [way for each in soc.engines for way in other_forms(soc, layer, each) if not way.reads_blocks]
+            offered = (f(soc, layer, each) for each in soc.engines for f in (other_forms, partial_forms))
+            others = [way for ways in offered for way in ways if not way.reads_blocks]
             if not (found := rng.choice((plain, others, plain + others)) or plain) or rng.random() < 0.2:
                 continue
             way = rng.choice(found)

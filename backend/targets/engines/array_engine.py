@@ -23,7 +23,8 @@ from htvm.backend.targets.engines import array_weights, launches, linear_ops, li
 from htvm.backend.targets.engines.array_weights import LANES
 from htvm.backend.targets.engines.linear_ops import LinearOp
 from htvm.backend.targets.engines.shift_requant import INT32, Requant, Shift, Shifter
-from htvm.backend.targets.forms import corrected_average, rows_as_channels
+from htvm.backend.targets.forms import corrected_average, rows_as_channels, some_rows_as_channels
+from htvm.backend.targets.forms.some_rows_as_channels import parts
 from htvm.backend.targets.jobs import Form, Job, JobStep, Layout, Range, has_form
 from htvm.backend.targets.rules import Proof, Rule
 from htvm.backend.targets.soc import CostModel, Operand
@@ -128,7 +129,14 @@ class ArrayEngine:
             return ()
         job = self.job_in(op, None)
         rows = rows_as_channels.variants(job) if 1 in self.kernels else ()
-        return [form for form in rows if self._weights_fit(replace(job, form=form))]
+        found = {form: launches.fewest(self, replace(job, form=form)) for form in rows}
+        sizes = {form: list(map(self.weight_bytes, parts)) for form, parts in found.items()}
+        whole = [form for form in found if max(sizes[form]) <= self.weights.limit_bytes]
+        if not whole:
+            return whole
+        least = min(whole, key=lambda form: sum(sizes[form]))  # which take about as many steps as bytes
+        some = some_rows_as_channels.variants(job, least, LANES)
+        return [*whole, *(form for form in some if self._weights_fit(replace(job, form=form)))]
 
     def _averages(self, layer: accel.Pool2dOp) -> Sequence[Form]:
         """Return the form of an average that keeps the rules, but for the proof that one launch is exact."""
@@ -232,6 +240,8 @@ class ArrayEngine:
         """Return the launches of a tile in a form."""
         if has_form(job, FormKind.CORRECTED_AVERAGE):
             return corrected_average.steps(job)
+        if has_form(job, FormKind.SOME_ROWS_AS_CHANNELS):
+            return [JobStep(self.lowered(each.job), (each.input,), each.output) for each in parts(job)]
         return (launches.one_step(self.lowered(job)),)
 
     def scratch(self, job: Job) -> Mapping[str, int]:
@@ -244,7 +254,7 @@ class ArrayEngine:
 
     def weight_bytes(self, job: Job) -> int:
         """Return the bytes of the packed weights of a tile, not lowered."""
-        if has_form(job, FormKind.CORRECTED_AVERAGE):
+        if has_form(job, FormKind.CORRECTED_AVERAGE, FormKind.SOME_ROWS_AS_CHANNELS):
             return sum(self.weight_bytes(step.job) for step in self.steps(job))
         return 0 if job.kind == JobKind.ADD else array_weights.size_bytes(self.lowered(job, plain=True))
 
@@ -252,6 +262,10 @@ class ArrayEngine:
         """Return the packed weights of a tile; of a depthwise one, the block-diagonal matrix, or that of its form."""
         if has_form(job, FormKind.CORRECTED_AVERAGE):
             return np.concatenate([array_weights.pack(*each) for each in corrected_average.matrices(job)])
+        if has_form(job, FormKind.SOME_ROWS_AS_CHANNELS):
+            first = outputs[0]
+            chosen = ((each.job, (first + each.outputs[0], first + each.outputs[1])) for each in parts(job))
+            return np.concatenate([self.pack(part, op, channels) for part, channels in chosen])
         layer = linear_ops.linear(op)
         chosen = slice(*outputs)
         weights, biases = linear_ops.weights(layer)[chosen], np.array(self._shift(layer).biases[chosen])

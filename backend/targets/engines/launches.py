@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from htvm.backend.targets.jobs import Job, JobStep, Place, Range
+from htvm.backend.targets.jobs import Form, Job, JobStep, Place, Range
 from htvm.backend.targets.soc import Accelerator, CostModel, offers_forms
 
 
@@ -17,12 +17,14 @@ def fewest(engine: Accelerator, job: Job) -> list[Job]:
     height, width = job.out_size
     rows = job.form.rows if job.form else height
     places = [(first, min(first + rows, height)) for first in range(0, height, rows)]
-    outputs = _parts(job.outputs, engine.most_outputs(job))
-    of_outputs = {
-        count: _shared([job.tile((0, count), place, (0, width))[0] for place in places])
-        for count in {last - first for first, last in outputs}
-    }
-    return [part for first, last in outputs for part in of_outputs[last - first]]
+    alike: dict[tuple[int, Form | None], list[Job]] = {}
+    found: list[Job] = []
+    for outputs in _parts(job.outputs, engine.most_outputs(job)):
+        key = outputs[1] - outputs[0], job.form and job.form.of_outputs(outputs, job.outputs)
+        if key not in alike:
+            alike[key] = _shared([job.tile(outputs, place, (0, width))[0] for place in places])
+        found += alike[key]
+    return found
 
 
 def _shared(parts: Sequence[Job]) -> list[Job]:

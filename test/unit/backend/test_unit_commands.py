@@ -28,11 +28,12 @@ def launch(operand: str, kind: str = FOUR, job: str = JOB) -> str:
     return f'accel.launch "npu" {operand}, {operand} into {operand} {{{job}}} : {types}'
 
 
-def c_of(body: str, source: str = SOURCE) -> str:
+def c_of(body: str, source: str = SOURCE, descriptor_room: int = 0) -> str:
     """Return the C of commands on %x, which is in RAM, and %b, 256 bytes at 16 of L1, after a launch."""
     text = f"""
     module attributes {{accel.arena = {{ram = 4096, l1 = 512}}, accel.capacity = {{ram = 524288, l1 = 4096}},
-                       accel.lower_bound = {{ram = 4096, l1 = 512}}, accel.peak = {{ram = "n", l1 = "n"}}}} {{
+                       accel.lower_bound = {{ram = 4096, l1 = 512}}, accel.peak = {{ram = "n", l1 = "n"}},
+                       accel.descriptor_room = {descriptor_room}}} {{
       func.func @f(%x: {source} {{accel.offset = 0, accel.name = "x", accel.result}}) {{
         %b = accel.buffer "b" at 16 : memref<256xi8, "l1">
         %a = accel.buffer "a" at 300 : {FOUR}
@@ -237,3 +238,16 @@ def test_a_job_with_an_operand_that_has_gaps_is_an_error() -> None:
 def test_a_job_with_an_operand_in_another_memory_is_an_error() -> None:
     with pytest.raises(ValueError, match="operand in 'ram', expected 'l1'"):
         c_of(f"%0 = {launch('%x', SOURCE)}\naccel.wait %0")
+
+
+def test_descriptors_lie_beside_code_while_there_is_room() -> None:
+    """The first job's has room, that of another job then has none; the same job's is the same array."""
+    other = JOB.replace("shift = 0", "shift = 1")
+    body = f"%0 = {launch('%a', job=other)}\naccel.wait %0\n%1 = {launch('%a')}\naccel.wait %1"
+    text = c_of(body, descriptor_room=4 * DESCRIPTOR_WORDS + 3)
+    arrays = [line for line in text.splitlines() if line.startswith("static const uint32_t")]
+    size = f"[{DESCRIPTOR_WORDS}]"
+    assert arrays == [
+        f'static const uint32_t step_0_job_0{size} __attribute__((section(".descriptors"))) = {{',
+        f"static const uint32_t step_0_job_1{size} = {{",
+    ]

@@ -88,18 +88,18 @@ def test_a_result_stays_in_a_memory_or_goes_to_one() -> None:
 
 
 def test_where_a_memory_would_be_full_it_says_so_and_who_would_leave() -> None:
-    model, soc = MODELS / "mlperf_tiny" / "mobilenet_v1.onnx", targets.load("diana").with_memory("l2", 410 * 1024)
+    model, soc = MODELS / "mlperf_tiny" / "mobilenet_v1.onnx", targets.load("diana").with_memory("l2", 400 * 1024)
     found = explanation.explain(model, soc, "dwconv11", requant="pow2")
     (one,) = found.decisions
     assert one.engine == "host"
     full, *_, longer = candidates(one)["digital"].what_if.reasons
-    assert re.match(r"l2 would be .*full \(constants [0-9,]+ \+ maps [0-9,]+ of 419,840 bytes", full)
+    assert re.match(r"l2 would be .*full \(constants [0-9,]+ \+ maps [0-9,]+ of 409,600 bytes", full)
     left = re.search(r"so (\w+) would be on host", full)[1]
     assert left != "dwconv11" and found.network.engines[left, "conv2d"] == "digital"
     assert longer.startswith(f"{left} would take ")
     assert f"             {full}" in list(explanation.lines(one))
     l2 = next(each for each in found.network.fills if each.memory == "l2")
-    assert 0 < l2.constants + l2.buffers <= l2.size == 419_840
+    assert 0 < l2.constants + l2.buffers <= l2.size == 409_600
     assert explanation.text(found, soc).endswith(f"l2 at its fullest: {l2}")
 
 
