@@ -11,6 +11,7 @@ from htvm.backend.kernels.requant import Requant, requant_fields
 from htvm.backend.kernels.scalar import BLOCK
 from htvm.backend.kernels.spec import ConstantArray, Macro, Site, Window, linear_fields
 from htvm.dialects import accel
+from htvm.dialects.blocked_layout import block_of_weights
 from htvm.dialects.copies import merge_axes
 
 from . import values
@@ -61,9 +62,19 @@ def linear(step: Step, layer: Linear) -> None:
 
 
 def _computed_weights(step: Step, layer: Linear, conv: Convolution, requant: Requant) -> None:
-    """Put the weights in the order of collected windows, blocks of 4 outputs as [c][r][s][4], then convolve."""
+    """Put the weights in the order of collected windows, blocks of 4 outputs as [c][r][s][4], then convolve.
+
+    Weights that are in blocks already stay where they are.
+    """
     x_type, w_type, y_type = element_type(layer.input), element_type(layer.weights), element_type(step.output)
-    outputs, channels, rows, columns = shape(layer.weights)
+    outputs, channels, rows, columns = (*shape(layer.weights), 1, 1)[:4]
+    kernel = step.defined(kernels.found(kernel_of(layer)), Macro("CONV2D", (x_type, w_type, y_type, requant.form)))
+    if block_of_weights(values.memref(layer.weights)) == BLOCK:
+        x, w, y = step.reads(layer.input, "x"), step.reads(layer.weights, "w"), step.writes(step.output)
+        address = step.struct("htvm_conv2d_layer", "layer", linear_fields(conv, requant))
+        arrays = w, step.scales(requant, outputs), step.scratch()
+        step.call_for_each(conv.batch, kernel, {x: conv.x[0], y: conv.y[0]}, address, x, *arrays, y)
+        return
     k_step, *steps = strides(layer.weights)
     x, w = step.reads(layer.input, "x"), step.reads(layer.weights, "w")
     y, scratch = step.writes(step.output), step.scratch()
@@ -80,7 +91,6 @@ def _computed_weights(step: Step, layer: Linear, conv: Convolution, requant: Req
                 [BLOCK * taps, BLOCK * rows * columns, BLOCK * columns, BLOCK, 1],
             )
             copy(step, f"order_{first}", w + first * BLOCK * k_step, ordered + first * BLOCK * taps, axes, kind=w_type)
-    kernel = step.defined(kernels.found(kernel_of(layer)), Macro("CONV2D", (x_type, w_type, y_type, requant.form)))
     address = step.struct("htvm_conv2d_layer", "layer", linear_fields(conv, requant))
     window = scratch + -(-outputs // BLOCK) * BLOCK * taps * w_type.size_bytes
     arrays = ordered, step.scales(requant, outputs), window

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from math import prod
 
 from mlir import ir
-from mlir.dialects.memref import ReinterpretCastOp
+from mlir.dialects.memref import ReinterpretCastOp, SubViewOp
 
 from htvm.backend.kernels.elements import ELEMENT_TYPES, ElementType
 from htvm.dialects import accel, blocked_layout
 from htvm.dialects.copies import merge_axes
+
+VIEWS = (ReinterpretCastOp, SubViewOp)
 
 RANK = 4
 """Axes of the element-wise kernels (htvm_elementwise.h)."""
@@ -43,7 +45,16 @@ def strides(value: ir.Value) -> tuple[int, ...]:
 
 
 def axes(value: ir.Value) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return sizes and strides of the axes of a buffer; one in blocks of channels has an axis of blocks, the second."""
+    """Return sizes and strides of the axes of a buffer.
+
+    One in blocks of channels has an axis of blocks, the second. Weights in blocks of outputs have two more: that of
+    blocks is the first, that of the outputs in a block the second.
+    """
+    if (outputs := blocked_layout.block_of_weights(memref(value))) is not None:
+        count, *window = shape(value)
+        sizes = (count // outputs, outputs, *window)
+        steps = [outputs * prod(window[axis + 1 :]) for axis in range(len(window))]
+        return sizes, (outputs * prod(window), 1, *steps)
     block = blocked_layout.block_of(value.type)
     if block is None:
         return shape(value), strides(value)
@@ -88,14 +99,14 @@ def global_name(value: ir.Value) -> str | None:
 
 def whole(value: ir.Value) -> ir.Value:
     """Return what a value is a view of; itself if it is none."""
-    while isinstance(view := accel.producer(value), ReinterpretCastOp):
+    while isinstance(view := accel.producer(value), VIEWS):
         value = view.source
     return value
 
 
 def elements_before(value: ir.Value) -> int:
     """Return how many elements behind the beginning of what it is a view of a value begins."""
-    return memref(value).get_strides_and_offset()[1] if isinstance(accel.producer(value), ReinterpretCastOp) else 0
+    return memref(value).get_strides_and_offset()[1] if isinstance(accel.producer(value), VIEWS) else 0
 
 
 def broadcast_strides(value: ir.Value, to: Sequence[int]) -> tuple[int, ...]:

@@ -16,11 +16,12 @@ from mlir import ir
 
 from htvm.backend.targets.jobs import Job, Layout
 from htvm.backend.targets.soc import Accelerator, Soc, operands
-from htvm.backend.targets.violations import all_of
+from htvm.backend.targets.violations import AtMost, Bytes, Subject, Violation, all_of
 from htvm.dialects import accel, blocked_layout
 
 from . import activations, htvm_tiling, layout
 from .far_memories import RESERVES, Far, Home
+from .host_tiles import HostTiles
 from .tiles import NAME, Tiling
 from .tiling import Choice, Search
 
@@ -63,6 +64,8 @@ class Residency:
 
     in_turn: what is made by layers whose weights, from a far memory, go through a few buffers.
     code_budgets: what the code of a layer may take, by what the layer makes; if it is less than all there is for code.
+    on_host: the tilings of layers of the host that touch something far, by what they make. host_tiles: how many tiles
+    have room for their constants.
     """
 
     soc: Soc
@@ -76,6 +79,8 @@ class Residency:
     loads_of: dict[Hashable, list[int]] = field(default_factory=dict[Hashable, list[int]], repr=False)
     in_turn: set[ir.Value] = field(default_factory=set[ir.Value])
     code_budgets: dict[ir.Value, int] = field(default_factory=dict[ir.Value, int])
+    on_host: dict[ir.Value, Tiling] = field(default_factory=dict[ir.Value, Tiling])
+    host_tiles: int = 0
 
     @cached_property
     def placed(self) -> list[Placed]:
@@ -101,7 +106,7 @@ class Residency:
         Raises DoesNotFit.
         """
         for parts in RESERVES:
-            self.far, self.resident = Far(), set()
+            self.far, self.resident, self.host_tiles = Far(), set(), 0
             if self.mapping == "default":
                 self.keep_all()
             try:
@@ -119,6 +124,10 @@ class Residency:
             self.make_room()
             far = self.home.choose(reserve)
             if far == self.far:
+                self.on_host, count = self.tilings_on_host()
+                if count > self.host_tiles:
+                    self.host_tiles = count
+                    continue
                 choices = {one.output: accel.present(self.choice(one), NAME) for one in self.placed}
                 return self.with_room_for_code(choices)
             self.far = far
@@ -131,6 +140,34 @@ class Residency:
             if not lacking:
                 return
             self.give_up(lacking)
+
+    def tilings_on_host(self) -> tuple[dict[ir.Value, Tiling], int]:
+        """Return the tiling of each layer of the host that touches something far, and how many tiles there are.
+
+        Raises DoesNotFit.
+        """
+        count = 0
+        if not self.far:
+            return {}, count
+        accelerated, loads = {one.output for one in self.placed}, self.home_loads
+        found: dict[ir.Value, Tiling] = {}
+        lacking: dict[accel.Layer, str] = {}
+        for number, layer in enumerate(self.layers):
+            output = accel.output(layer)
+            tiles = HostTiles.of(layer, self.far.maps, output in self.far.weights)
+            if output in accelerated or tiles is None:
+                continue
+            room = self.room_on_the_way(loads[number]) - tiles.more_scratch_bytes
+            tiling = tiles.tiling(room)
+            if tiling is None:
+                limit = AtMost(Bytes(max(room, 0), memory=self.soc.arena_memory))
+                lacking[layer] = str(Violation(Subject.SMALLEST_TILE, Bytes(tiles.least_bytes), limit))
+            else:
+                found[output] = tiling
+                count += len(tiles.tiles(tiling))
+        if lacking:
+            raise DoesNotFit(lacking)
+        return found, count
 
     def has_tiling(self, one: Placed) -> bool:
         """Say whether a layer has a tiling: which is the best is asked when nothing is given up any more."""
@@ -222,7 +259,11 @@ class Residency:
 
     def left_on_the_way(self, one: Placed) -> int:
         """Return the bytes of the host's memory for buffers of what passes through a layer; a part is kept as slack."""
-        left = max(self.far.room_bytes - self.home_loads[one.number], 0)
+        return self.room_on_the_way(self.home_loads[one.number])
+
+    def room_on_the_way(self, load: int) -> int:
+        """Return the same beside so many bytes of maps."""
+        left = max(self.far.room_bytes - load, 0)
         return left - left // SLACK
 
     @property
@@ -235,7 +276,7 @@ class Residency:
 
     @property
     def home(self) -> Home:
-        return Home(self.soc, self.layers, self.placed, frozenset(self.resident))
+        return Home(self.soc, self.layers, self.placed, frozenset(self.resident), self.host_tiles)
 
     def during(self, one: Placed) -> list[ir.Value]:
         """Return the maps that are resident while a layer runs, in memories that it uses."""

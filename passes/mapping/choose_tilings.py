@@ -11,17 +11,19 @@ A map that an accelerator makes and another layer there reads stays in its memor
 that makes it. Who needs it in the host's memory all the same reads what `accel.transfer` brings there. All other maps
 pass through in tiles: `loads`, `stores`. Where the host's memory is too small for maps and weights, some are in a far
 one (analysis/far_memories.py): `accel.memory` of the layer that makes a map, `accel.weights_memory` of the layer that
-reads weights. The sizes of the tiles are the fastest of all that fit in what resident maps
-leave, and whose code fits the memory for programs together with that of the other layers (analysis/tiling.py,
-analysis/residency.py, analysis/program_size.py); `bound` is what no tiling of the layer can beat.
+reads weights. The sizes of the tiles are the fastest of all that fit in what resident maps leave, and whose code fits
+the memory for programs together with that of the other layers (analysis/tiling.py, analysis/residency.py,
+analysis/program_size.py); `bound` is what no tiling of the layer can beat. Layers of the host that touch something far
+have tilings too (analysis/host_tiles.py), and if it is their weights the kernel that takes some of these at a time.
 
 With `mapping = htvm` in the module's `accel.options` the choice is HTVM's: nothing stays, tiles are those of its tiler,
 one transfer or job follows the other.
 
 Stage    scheduled
 Reads    engines, shapes, layouts and order of the layers; the target; an `accel.tiling` that is there already stays
-Writes   `accel.memory`, `accel.weights_memory`, `accel.tiling` and `accel.predicted` of layers on accelerators;
-         transfers; `accel.arena_room` of the module if something is in a far memory
+Writes   `accel.memory`, `accel.weights_memory`, `accel.tiling` and `accel.predicted` of layers on accelerators; the
+         same, without the last, and the kernel of layers of the host that touch something far; transfers;
+         `accel.arena_room` of the module if something is in a far memory
 Needs    order-layers before it: what is resident at a time depends on the order
 Fails    on a layer whose smallest tile does not fit, giving the memory, what it needs and what there is; on a tiling
          that is there already and is none, or that the layer cannot have, giving the reason
@@ -36,10 +38,13 @@ from typing import TYPE_CHECKING, ClassVar
 from mlir import ir
 from mlir.passmanager import ExternalPass
 
+import htvm.backend.kernels as kernels
+from htvm.backend.targets.engines.host import INSTRUCTIONS
 from htvm.backend.targets.soc import HOST, Route, Soc
 from htvm.dialects import accel
 
-from ..analysis import activations, tiles
+from ..analysis import activations, linear_kernels, tiles
+from ..analysis.host_tiles import ordering_kernel
 
 if TYPE_CHECKING:
     from ..analysis.tiling import Choice
@@ -57,7 +62,7 @@ class ChooseTilings:
     target: Soc
 
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
-        if not self.target.accelerators:
+        if not self.target.accelerators and not self.target.far_memories:
             return
         from ..analysis.flow import Flow  # slow to load, as what it is for
         from ..analysis.residency import DoesNotFit, Residency
@@ -77,7 +82,7 @@ class ChooseTilings:
                 flowing = Flow(residency, choices).tilings()
                 for one in residency.placed:
                     write(one.layer, choices[one.output], flowing.get(one.output))
-                layer_of = {one.output: one.layer for one in residency.placed}
+                layer_of: dict[ir.Value, accel.Layer] = {accel.output(layer): layer for layer in residency.layers}
                 for value in residency.resident:
                     layer = layer_of[value]
                     memory = self.target.accelerator(accel.engine(layer)).output.memory
@@ -87,6 +92,10 @@ class ChooseTilings:
                     layer_of[value].operation.attributes[accel.MEMORY] = ir.StringAttr.get(memory)
                 for value, memory in residency.far.weights.items():
                     layer_of[value].operation.attributes[accel.WEIGHTS_MEMORY] = ir.StringAttr.get(memory)
+                for value, tiling in residency.on_host.items():
+                    layer_of[value].operation.attributes[tiles.NAME] = tiling.attribute()
+                    if value in residency.far.weights:
+                        take_ordered_weights(layer_of[value])
                 if residency.far:
                     rooms.append(residency.far.room_bytes)
             if rooms:
@@ -114,6 +123,20 @@ def outsiders(value: ir.Value, memory: str, target: Soc) -> Iterator[ir.OpOperan
         is_inside = accel.is_layer(reader) and accel.engine(reader) in inside
         if not is_inside and not isinstance(reader, accel.TransferOp):
             yield use
+
+
+def take_ordered_weights(layer: accel.Layer) -> None:
+    """Let the host compute a layer by the kernel whose weights come in its order, those of some outputs at a time."""
+    assert isinstance(layer, accel.Conv2dOp | accel.DenseOp)
+    kernel, facts = ordering_kernel(), linear_kernels.read(layer)
+    (plan,) = kernels.found(kernel).plans_of(facts)
+    attributes = layer.operation.attributes
+    for name in ("run", "skip", linear_kernels.DATA_BYTES):
+        if name in attributes:
+            del attributes[name]
+    attributes["kernel"] = accel.KernelAttr.get(value=kernel)
+    attributes[INSTRUCTIONS] = accel.integer(plan.instructions)
+    attributes["scratch_bytes"] = accel.integer(plan.scratch_bytes)
 
 
 def write(layer: accel.Layer, choice: Choice, in_group: tiles.Tiling | None) -> None:

@@ -92,12 +92,18 @@ class Task:
 
 @dataclass(frozen=True)
 class Work:
-    """A layer that the host runs, or a copy of a whole map, with what it touches."""
+    """A layer that the host runs, or a copy of a whole map, with what it touches.
+
+    If it is a tile of a layer, `loads` are copied in before, weights included, and `stores` copied out; of: that layer.
+    """
 
     op: accel.Layer
     reads: frozenset[ir.Value]
     writes: frozenset[ir.Value]
     copy: Copy | None = None
+    loads: Sequence[Chain] = ()
+    stores: Sequence[Chain] = ()
+    of: accel.Layer | None = None
 
 
 @dataclass(frozen=True)
@@ -123,7 +129,7 @@ def layer_of(item: Item) -> accel.Layer:
         case Fetch():
             return item.task.layer
         case Work():
-            return item.op
+            return item.of or item.op
 
 
 def group_of(item: Item) -> int:
@@ -200,11 +206,10 @@ class Pending:
 
 def touched_by(item: Item) -> list[ir.Value]:
     """Return the buffers and maps that an item touches, copies included."""
-    if isinstance(item, Work):
-        return [*item.reads, *item.writes]
     if isinstance(item, Fetch):
         return [value for chain in item.chains for copy in chain for value in (copy.reads, copy.writes)]
-    copies = [copy for chain in (item.weights, *item.loads, *item.stores) for copy in chain]
+    weights = (item.weights,) if isinstance(item, Task) else ()
+    copies = [copy for chain in (*weights, *item.loads, *item.stores) for copy in chain]
     return [*item.reads, *item.writes, *(value for copy in copies for value in (copy.reads, copy.writes))]
 
 
@@ -215,7 +220,7 @@ def reserved_bytes(items: Sequence[Item], first_of: Sequence[int]) -> dict[str, 
     """
     spans: dict[ir.Value, tuple[int, int]] = {}
     for number, item in enumerate(items):
-        chains = (item.loads, item.stores) if isinstance(item, Task) else ((), ())
+        chains = ((), ()) if isinstance(item, Fetch) else (item.loads, item.stores)
         early = {copy.writes for chain in chains[0] for copy in chain}
         late = {copy.reads for chain in chains[1] for copy in chain}
         for value in touched_by(item):

@@ -12,6 +12,8 @@ before its launch; which order is chosen decides how much overlaps:
     the next tile of the same layer is fetched while a tile is computed, from a far memory one tile earlier,
     results are copied out when the next tile has started, or before, if what it needs has no room beside them.
 
+Tiles of a layer of the host come and go in the same way: the next one is fetched while the host computes one.
+
 Tiles of a group (groups.py) come in an order of their own, in which weights and inputs are items as well. There two
 commands meet only if they touch the same elements of a map, and results leave when their engine has a new tile.
 """
@@ -82,7 +84,7 @@ class Schedule:
     begun: set[ir.Value] = field(default_factory=set[ir.Value])
     traces: list[Trace] = field(default_factory=list[Trace])
     counts: Counter[str] = field(default_factory=Counter[str])
-    unsent: list[tuple[int, Task, Chain]] = field(default_factory=list[tuple[int, Task, Chain]])
+    unsent: list[tuple[int, Task | Work, Chain]] = field(default_factory=list["tuple[int, Task | Work, Chain]"])
     number: int = 0
     nearing: int = 0
 
@@ -150,6 +152,8 @@ class Schedule:
             self.hold(touched_by(item))
             self.copy(item.copy, self.number, item.op)
             return
+        self.load(self.number, item)
+        self.load_ahead()
         self.fetch_ahead()
         self.wait_for_memory(item.reads, item.writes)
         self.hold(touched_by(item))
@@ -158,6 +162,8 @@ class Schedule:
         self.fetch_while_idle(self.time.now + cycles, waits=False)
         self.time.work(cycles)
         self.traces.append(Trace(item, [item]))
+        self.unsent += [(self.number, item, chain) for chain in item.stores]
+        self.send_all()
 
     def tile(self, task: Task) -> None:
         """Run a tile: fetch what is missing, launch, send away what the tile before has made, fetch ahead."""
@@ -272,8 +278,8 @@ class Schedule:
         next_reader = bisect_left(readers, self.number)
         return next_reader < len(readers) and readers[next_reader] < number
 
-    def bring(self, number: int, task: Task, chain: Sequence[Copy]) -> None:
-        """Give those copies of a chain that a task needs and that have not been given."""
+    def bring(self, number: int, item: Task | Work, chain: Sequence[Copy]) -> None:
+        """Give those copies of a chain that an item needs and that have not been given."""
         for copy in chain:
             if copy in self.brought:
                 continue
@@ -281,20 +287,25 @@ class Schedule:
             if any(copy.reads == store.writes for store in self.unsent_copies()):
                 self.send_all()
             self.hold([copy.writes])
-            self.copy(copy, number, task.layer)
-            if task.tiling.blocking:
+            self.copy(copy, number, layer_of(item))
+            if isinstance(item, Task) and item.tiling.blocking:
                 self.wait_for(list(self.pending))
 
     def load_ahead(self) -> None:
         """Fetch the input of the next tile, if it is of the same layer and has a buffer of its own."""
         number, following = self.following(1)
-        if following is not None and following.tiling.buffers > 1:
+        if isinstance(following, Task) and following.tiling.buffers > 1:
             self.load(number, following)
+        item = self.items[self.number]
+        if isinstance(following, Work) and isinstance(item, Work):
+            there = {chain[-1].writes for chain in item.loads}
+            if not any(chain[-1].writes in there for chain in following.loads):
+                self.load(number, following)
 
-    def load(self, number: int, task: Task) -> None:
-        """Fetch the input of a task, if it has not been fetched."""
-        for chain in task.loads:
-            self.bring(number, task, chain)
+    def load(self, number: int, item: Task | Work) -> None:
+        """Fetch the input of a tile, if it has not been fetched."""
+        for chain in item.loads:
+            self.bring(number, item, chain)
 
     def bring_on_the_way(self, ahead: int) -> None:
         """Bring the input of a tile that is so many ahead as far as the last memory before the engine's.
@@ -304,11 +315,11 @@ class Schedule:
         (_, before), (number, following) = self.following(ahead - 1), self.following(ahead)
         if before is None or any(chain[-1] not in self.brought for chain in before.loads):
             return
-        if following is not None and not following.tiling.blocking:
+        if isinstance(following, Task) and not following.tiling.blocking:
             for chain in following.loads:
                 self.bring(number, following, chain[:-1])
 
-    def following(self, ahead: int) -> tuple[int, Task | None]:
+    def following(self, ahead: int) -> tuple[int, Task | Work | None]:
         """Return the tile of the layer that is running which is so many ahead, and its number; None: there is none."""
         number = self.number
         for _ in range(ahead):
@@ -316,7 +327,7 @@ class Schedule:
                 return number, None
             number = self.next_of[number]
         item = self.items[number]
-        return number, item if isinstance(item, Task) else None
+        return number, None if isinstance(item, Fetch) else item
 
     def unsent_copies(self) -> Iterator[Copy]:
         """Yield the copies of results that are still to be given."""
@@ -325,14 +336,14 @@ class Schedule:
     def send_next(self, engine: Accelerator | None = None) -> None:
         """Give the next copy of each result that is still to be sent away; of an engine, if one is given."""
         for unsent in list(self.unsent):
-            number, task, (copy, *rest) = unsent
-            if engine is not None and task.engine.name != engine.name:
+            number, item, (copy, *rest) = unsent
+            if engine is not None and isinstance(item, Task) and item.engine.name != engine.name:
                 continue
             self.hold([copy.writes])
             place = next((place for place, each in enumerate(self.unsent) if each is unsent), None)
             if place is not None:  # else it had to be sent for room
-                self.copy(copy, number, task.layer)
-                self.unsent[place : place + 1] = [(number, task, tuple(rest))] if rest else []
+                self.copy(copy, number, layer_of(item))
+                self.unsent[place : place + 1] = [(number, item, tuple(rest))] if rest else []
 
     def send_all(self) -> None:
         """Give all copies of results that are still to be given."""

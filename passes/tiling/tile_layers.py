@@ -11,7 +11,8 @@
 
 Copies and launches run in the background; waits are only where memory or an accelerator is needed that is in use.
 The weights of the next tasks are fetched early, the next tile's input while a tile is computed (schedule.py).
-Weights are packed as the accelerator reads them, those of a tile together. A transfer is one copy.
+Weights are packed as the accelerator reads them, those of a tile together. A transfer is one copy. A layer of the host
+with a tiling becomes a layer for each tile, on buffers that copies fill and empty (host_commands.py).
 
 Stage    tiled
 Reads    `engine`, `accel.tiling` and `accel.weights_memory` of layers on memrefs; the memories of their maps; the
@@ -31,7 +32,7 @@ from mlir import ir
 from mlir.dialects import func, memref
 from mlir.passmanager import ExternalPass
 
-from htvm.backend.targets.soc import Soc
+from htvm.backend.targets.soc import HOST, Soc
 from htvm.dialects import accel
 
 from ..analysis import activations, layout
@@ -50,7 +51,7 @@ class TileLayers:
     def __call__(self, module: ir.Operation, this_pass: ExternalPass) -> None:
         with module.location:
             functions = list(accel.functions(module))
-            layers = [layer for function in functions for layer in self.accelerated(function)]
+            layers = [layer for function in functions for layer in self.cut(function)]
             wrong = [(layer, why) for layer in layers if (why := self.objection(layer))]
             for layer, why in wrong:
                 layer.location.emit_error(f"'{layer.operation.name}' on engine '{accel.engine(layer)}': {why}")
@@ -62,19 +63,25 @@ class TileLayers:
 
                 tiler = Tiler(self.target, module)
                 for function in functions:
-                    if accelerated := self.accelerated(function):
-                        tiler.tile(function, accelerated)
+                    if cut := self.cut(function):
+                        tiler.tile(function, cut)
             erase_unused_globals(module)
 
-    def accelerated(self, function: func.FuncOp) -> list[accel.Layer]:
-        """Return the layers on accelerators."""
+    def cut(self, function: func.FuncOp) -> list[accel.Layer]:
+        """Return the layers on accelerators, and those of the host with a tiling."""
         names = [engine.name for engine in self.target.accelerators]
-        return [layer for layer in activations.layers(function) if accel.engine(layer) in names]
+        return [
+            layer
+            for layer in activations.layers(function)
+            if accel.engine(layer) in names or NAME in layer.operation.attributes
+        ]
 
     def objection(self, layer: accel.Layer) -> str | None:
         """Say why a layer cannot be cut into jobs: its tiling is missing, or its maps lie elsewhere."""
         if NAME not in layer.operation.attributes:
             return f"no {NAME}, expected choose-tilings to have written one"
+        if accel.engine(layer) == HOST:
+            return None
         tiling, engine = Tiling.of_layer(layer), self.target.accelerator(accel.engine(layer))
         sources = [layout.memory_of(value.type) for value in activations.read_by(layer)]
         outside = [source for source in sources if source != engine.input.memory]

@@ -1,4 +1,4 @@
-"""What tile-layers makes of a function that has layers on accelerators: the commands of their tiles, in steps."""
+"""What tile-layers makes of a function that has layers with tilings: the commands of their tiles, in steps."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from ..analysis.liveness import Lifetime, lifetimes, packed_items
 from ..analysis.tiles import NAME, Tiling
 from ..analysis.trails import write_trail
 from .groups import in_order
+from .host_commands import works
 from .items import Copy, Item, Task, Trace, Work, group_of
 from .schedule import Ahead, Schedule
 from .tile_commands import Packed, tasks
@@ -56,7 +57,7 @@ class Written:
 
 @dataclass(frozen=True)
 class Tiler:
-    """Replaces the layers on accelerators in functions of a module by commands."""
+    """Replaces the layers with tilings in functions of a module by commands, those of the host by layers of tiles."""
 
     target: Soc
     module: ir.Operation
@@ -71,8 +72,8 @@ class Tiler:
         sizes = {memory.name: memory.size_bytes for memory in self.target.memories}
         return sizes | accel.bytes_by_memory(accel.present(function.operation.parent, "module"), accel.ARENA_ROOM)
 
-    def tile(self, function: func.FuncOp, accelerated: Sequence[accel.Layer]) -> None:
-        """Rewrite one function; accelerated: its layers on accelerators."""
+    def tile(self, function: func.FuncOp, cut: Sequence[accel.Layer]) -> None:
+        """Rewrite one function; cut: its layers with a tiling, on accelerators or the host."""
         end = function.body.blocks[0].operations[-1]
         names = {engine.name for engine in self.target.accelerators}
         items: list[Item] = []
@@ -82,14 +83,20 @@ class Tiler:
                     engine = self.target.accelerator(accel.engine(layer))
                     with layer.location:
                         items += tasks(layer, engine, self.target, self.packed, Tiling.of_layer(layer).blocking)
+                elif layer in cut:
+                    with layer.location:
+                        items += works(layer, self.target, self.packed)
                 else:
                     items.append(work(layer))
-        replaced = [*accelerated, *(item.op for item in items if isinstance(item, Work) and item.copy is not None)]
+        replaced = [*cut, *(item.op for item in items if isinstance(item, Work) and item.copy is not None)]
         for layer in replaced:  # what packing is asked about are their commands
             layer.operation.detach_from_parent()
         self.schedule(function, items)
+        scratch = [value for layer in replaced for value in activations.scratch_of(layer)]
         for layer in replaced:
             layer.operation.erase()
+        for value in scratch:  # tiles have their own
+            accel.present(accel.producer(value), "buffer").operation.erase()
         self.write_trails(function)
 
     def write_trails(self, function: func.FuncOp) -> None:

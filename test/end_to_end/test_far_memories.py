@@ -2,10 +2,13 @@
 
 import random
 import re
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from large_networks import mobilenet_v2, resnet_18
 from mlir import ir
@@ -16,8 +19,7 @@ from shift_networks import Network, built, meant, planned, random_input, simulat
 import htvm
 from htvm.backend import targets
 from htvm.backend.targets.shortage import DoesNotFit
-from htvm.backend.targets.soc import Dma, Memory, Price, Route, Soc
-from htvm.diagnostics import CompileError
+from htvm.backend.targets.soc import HOST, Dma, Memory, Price, Route, Soc
 from htvm.dialects import accel
 from htvm.interface import Samples
 from htvm.passes.analysis import layout
@@ -114,28 +116,67 @@ def diana_with_l3() -> Soc:
     return replace(diana, name="diana_l3", memories=(*diana.memories, l3), dmas=(*diana.dmas, hyperbus))
 
 
-def test_constants_of_the_host_that_leave_no_room_are_named() -> None:
-    # The array's memory for weights does not hold 16 outputs of 512 channels, 3x3: the host computes these layers.
-    model = quantised(resnet_18(32), Form("QDQ", "QInt8", per_channel=True))
-    with pytest.raises(CompileError) as caught:
-        htvm.compile(model, diana_with_l3(), requant="pow2")
-    (problem,) = str(caught.value).splitlines()
-    assert (
-        "'accel.conv2d' on engine 'host' of target 'diana_l3' leaves tiles no room: constants of the host's" in problem
-    )
-    assert re.search(
-        r"layers, 2,3\d\d,\d{3} bytes here: found 7,\d{3},\d{3} bytes, wanted at most .* bytes of l2;", problem
-    )
+HOST_ALONE = replace(FAR, engines=tuple(engine for engine in FAR.engines if engine.name == HOST))
+
+
+def pooled(outputs: int) -> str:
+    """Return a convolution to a large map, its maxima, and a convolution of them with many weights."""
+    network = Network(random.Random(1), {"x": (8, 12, 12)})
+
+    def conv2d(source: str, channels: int) -> str:
+        (depth, *size), ones = network.values[source], "array<i64: 1, 1>"
+        geometry = f"strides = {ones}, pads = array<i64: 1, 1, 1, 1>, dilations = {ones}, groups = 1"
+        weights = network.constant((channels, depth, 3, 3))
+        attributes = f"{geometry}, {network.requant(channels, 9 * depth)}"
+        return network.layer("conv2d", [source, weights], attributes, (channels, *size))
+
+    return network.text([conv2d(network.pool(conv2d("x", 64)), outputs)])
+
+
+@pytest.mark.parametrize("soc", (FAR, HOST_ALONE), ids=("npu", "host_alone"))
+def test_the_host_computes_in_tiles_what_only_far_memories_hold(soc: Soc) -> None:
+    text, soc = pooled(52), soc.with_memory("ram", 14 * 1024)
+    module, inputs = planned(text, soc), random_input(text, 1)
+    assert {("weights", "flash"), ("map", "l3")} <= places(module)
+    on_host = [layer for layer in accel.layers(module.operation) if accel.engine(layer) == HOST]
+    kinds = Counter(accel.op_name(layer) for layer in on_host)
+    assert kinds["pool2d"] > 1 and kinds["conv2d"] > 2, "maps by channels or rows, weights by outputs"
+    np.testing.assert_array_equal(simulated(module, soc, inputs)["y0"], meant(text, inputs)["y0"])
+
+
+@pytest.mark.parametrize(
+    ("outputs", "ram", "problem"),
+    [
+        (
+            53,
+            14,
+            r"constants of the host's layers, 3\d,\d{3} bytes here: found 3\d,\d{3} bytes, wanted at most .* of ram;",
+        ),
+        (52, 6, r"smallest tile: found 2,304 bytes, wanted at most \d+ bytes of ram;"),
+    ],
+    ids=("outputs that are no blocks", "too little memory"),
+)
+def test_what_the_host_has_no_room_for_is_named(outputs: int, ram: int, problem: str) -> None:
+    with pytest.raises(ir.MLIRError) as caught:
+        planned(pooled(outputs), HOST_ALONE.with_memory("ram", ram * 1024))
+    found = "'accel.conv2d' on engine 'host' of target 'far_memory' leaves tiles no room: "
+    assert re.search(re.escape(found) + problem, str(caught.value))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("soc", "size", "route"),
-    [(targets.load("gap9"), 96, "flash_to_l2"), (diana_with_l3(), 224, "l3_to_l2")],
-    ids=["gap9", "diana_l3"],
+    ("soc", "network", "size", "route"),
+    [
+        (targets.load("gap9"), mobilenet_v2, 96, "flash_to_l2"),
+        (diana_with_l3(), mobilenet_v2, 224, "l3_to_l2"),
+        (diana_with_l3(), resnet_18, 128, "l3_to_l2"),
+    ],
+    ids=["gap9", "diana_l3", "diana_l3_host"],
 )
-def test_a_network_larger_than_l2_is_exact(soc: Soc, size: int, route: str) -> None:
-    model = quantised(mobilenet_v2(size, 100), Form("QDQ", "QInt8", per_channel=True))
+def test_a_network_larger_than_l2_is_exact(
+    soc: Soc, network: Callable[[int, int], onnx.ModelProto], size: int, route: str
+) -> None:
+    model = quantised(network(size, 100), Form("QDQ", "QInt8", per_channel=True))
     compiled = htvm.compile(model, soc, requant="pow2")
     samples = Samples.of(compiled.project.inputs, compiled.project.random_inputs(0))
     result, wanted = compiled.program.run(samples), compiled.meant(samples)
