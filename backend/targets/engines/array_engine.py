@@ -10,6 +10,7 @@ What it accepts and what it computes are stated once, here; a target gives its n
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -129,14 +130,14 @@ class ArrayEngine:
             return ()
         job = self.job_in(op, None)
         rows = rows_as_channels.variants(job) if 1 in self.kernels else ()
-        found = {form: launches.fewest(self, replace(job, form=form)) for form in rows}
-        sizes = {form: list(map(self.weight_bytes, parts)) for form, parts in found.items()}
-        whole = [form for form in found if max(sizes[form]) <= self.weights.limit_bytes]
+        sizes = {form: self._weight_sizes(replace(job, form=form)) for form in rows}
+        whole = [form for form, found in sizes.items() if max(found) <= self.weights.limit_bytes]
         if not whole:
             return whole
-        least = min(whole, key=lambda form: sum(sizes[form]))  # which take about as many steps as bytes
-        some = some_rows_as_channels.variants(job, least, LANES)
-        return [*whole, *(form for form in some if self._weights_fit(replace(job, form=form)))]
+        least = min(whole, key=lambda form: sum(a * b for a, b in sizes[form].items()))  # which take about as many steps as bytes
+        some = list(some_rows_as_channels.variants(job, least, LANES))
+        has_room = some and self._weights_fit(replace(job, form=some[-1]))  # of all the one with the largest tiles
+        return [*whole, *some] if has_room else whole
 
     def _averages(self, layer: accel.Pool2dOp) -> Sequence[Form]:
         """Return the form of an average that keeps the rules, but for the proof that one launch is exact."""
@@ -150,8 +151,15 @@ class ArrayEngine:
         return [form] if self._weights_fit(job) else ()
 
     def _weights_fit(self, job: Job) -> bool:
-        """Say whether the weights of each launch of a layer fit the weight memory."""
-        return max(map(self.weight_bytes, set(launches.fewest(self, job)))) <= self.weights.limit_bytes
+        """Say whether the weights of each tile of a layer fit the weight memory."""
+        return max(self._weight_sizes(job)) <= self.weights.limit_bytes
+
+    def _weight_sizes(self, job: Job) -> Counter[int]:
+        """Return what the weights of the tiles of a layer take, and how many take as much."""
+        found: Counter[int] = Counter()
+        for part, count in Counter(launches.fewest(self, job)).items():
+            found[self.weight_bytes(part)] += count
+        return found
 
     @cached_property
     def shifter(self) -> Shifter:
