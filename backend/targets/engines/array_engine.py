@@ -20,7 +20,7 @@ import numpy as np
 from mlir import ir
 
 from htvm.backend.targets import rules
-from htvm.backend.targets.engines import array_weights, launches, linear_ops, linear_rules
+from htvm.backend.targets.engines import array_weights, launches, linear_ops, linear_rules, requantisers
 from htvm.backend.targets.engines.array_weights import LANES
 from htvm.backend.targets.engines.linear_ops import LinearOp
 from htvm.backend.targets.engines.shift_requant import INT32, Requant, Shift, Shifter
@@ -178,11 +178,11 @@ class ArrayEngine:
 
     def constants(self, op: LinearOp | accel.AddOp) -> Shift | Violation:
         """Return biases, shift and clip that equal the op's requantisation, or why there are none."""
-        wanted = accel.present(op.requant, "requant")
         if isinstance(op, accel.AddOp):
+            wanted = accel.present(op.requant, "requant")
             (a, b), (c, d) = linear_ops.held(op.lhs), linear_ops.held(op.rhs)
             return self.adder.solve(accel.present(Requant.of_sum(wanted), "equal multipliers"), [a + c], [b + d])
-        return self.shifter.solve(Requant.of(wanted), *linear_ops.accumulators(op))
+        return requantisers.constants(op, self.shifter)
 
     def _shift(self, op: LinearOp | accel.AddOp) -> Shift:
         """Return the constants of an accepted op."""

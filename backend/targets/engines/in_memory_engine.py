@@ -18,10 +18,10 @@ import numpy as np
 from mlir import ir
 
 from htvm.backend.targets import rules
-from htvm.backend.targets.engines import in_memory_weights, launches, linear_ops, linear_rules
+from htvm.backend.targets.engines import in_memory_weights, launches, linear_ops, linear_rules, requantisers
 from htvm.backend.targets.engines.converter_scale import Scale, Scaler
 from htvm.backend.targets.engines.in_memory_weights import COLUMN_STEP
-from htvm.backend.targets.engines.shift_requant import Range, Requant, Shift, Shifter
+from htvm.backend.targets.engines.shift_requant import Range, Shift, Shifter
 from htvm.backend.targets.forms import channel_blocks
 from htvm.backend.targets.jobs import Form, Job, JobStep, Layout, has_form
 from htvm.backend.targets.rules import Proof, Rule
@@ -127,7 +127,7 @@ class InMemoryEngine:
 
     def converter(self, op: accel.Conv2dOp) -> Shift | Violation:
         """Return the shift whose codes equal what `requant` makes, or why there is none."""
-        return self.shifter.solve(Requant.of(accel.present(op.requant, "requant")), *linear_ops.accumulators(op))
+        return requantisers.constants(op, self.shifter)
 
     def _code(self, op: accel.Conv2dOp) -> Shift:
         """Return the converter's shift for an accepted op."""

@@ -181,6 +181,11 @@ class Shift:
     low: int
     high: int
 
+    def outputs(self, sums: np.ndarray) -> np.ndarray:
+        """Return the results of sums int64[channels, ..]."""
+        biases = np.array(self.biases).reshape(-1, *[1] * (sums.ndim - 1))
+        return np.clip((sums + biases) >> self.shift, self.low, self.high)
+
 
 @dataclass(frozen=True)
 class Shifter(Fact):
