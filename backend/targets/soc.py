@@ -248,6 +248,17 @@ class OffersForms(Protocol):
         ...
 
 
+class Queues(Accelerator, Protocol):
+    """An accelerator that takes jobs while one runs, and does them in their order.
+
+    queue_depth: the jobs that it holds, the one that runs included. The host starts the next one while one runs, if
+    what it reads is there.
+    """
+
+    @property
+    def queue_depth(self) -> int: ...
+
+
 Pattern = tuple[str, ...]
 """Operations of the dialect by name, each of which reads the result of the one before: ("conv2d", "pool2d")."""
 
@@ -580,6 +591,11 @@ def keeps_sums(engine: object) -> TypeGuard[KeepsSums]:
 def fuses(engine: object) -> TypeGuard[Fuses]:
     """Say whether an engine computes several layers in one job."""
     return hasattr(engine, "patterns")
+
+
+def queue_depth(engine: object) -> int:
+    """Return how many jobs an accelerator holds, the one that runs included: 1, if it does not say (Queues)."""
+    return getattr(engine, "queue_depth", 1)
 
 
 def has_launcher(engine: object) -> TypeGuard[Launched]:

@@ -110,6 +110,8 @@ def _of_part(where: str, part: object, wanted: type) -> Iterator[str]:
     facts = dict(ACCELERATOR_FACTS if wanted is Accelerator else FACTS)
     if wanted is Accelerator and keeps_sums(part):
         facts["input_step"] = int
+    if hasattr(part, "queue_depth") and wanted is Accelerator:
+        facts["queue_depth"] = int
     if fuses(part):
         facts["patterns"] = tuple[tuple[str, ...], ...]
     if has_launcher(part):

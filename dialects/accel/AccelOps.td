@@ -526,7 +526,8 @@ def Accel_LaunchOp : Accel_Op<"launch",
   let description = [{
     Stage tiled on. The engine computes a layer, or a tile of one, from operands in its own memories; `job` is what the
     target's description of the engine made of it (backend/targets/jobs.py). The job runs while later operations do,
-    until it has been waited for. An engine runs one job at a time: whoever launches the next has waited.
+    until it has been waited for. An engine does its jobs in their order; whoever launches more than it holds
+    (`queue_depth`, backend/targets/soc.py) has waited.
 
     `sums` is where an engine that keeps sums in memory has them: the job may overwrite all of it, and a job that adds to
     sums of an earlier one reads them there.

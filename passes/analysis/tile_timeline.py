@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from htvm.backend.targets.jobs import Range
-from htvm.backend.targets.soc import Route, Soc
+from htvm.backend.targets.soc import Route, Soc, queue_depth
 
 from .tiles import Tile, Tiling
 from .timeline import Timeline
@@ -69,7 +69,9 @@ class Run:
         self.weights_of: tuple[Range, ...] | None = None
         self.source: tuple[Range, ...] | None = None
         self.held: list[int] = [0, 0]
-        self.ready = self.launched = 0
+        self.ready = 0
+        self.running: list[int] = []
+        self.queued = queue_depth(search.engine) - 1
         self.stored: list[int] = []
         self.pending: Tile | None = None
         self.weights_come: dict[tuple[Range, ...], int] = {}
@@ -111,6 +113,7 @@ class Run:
             self.ready = self.through(cost.weights[-1:])
         if self.tiling.loads and tile.source != self.source:
             self.source = tile.source
+            self.wait_for_launch(self.tiling.buffers - 1)
             if self.is_far:
                 time.wait(self.input_comes[tile.source])
             for hops in cost.loads:
@@ -135,9 +138,12 @@ class Run:
         time.wait(self.ready)
         if len(self.stored) >= self.tiling.buffers:
             time.wait(self.stored[-self.tiling.buffers])
-        for cycles in self.search.cost(tile, self.tiling).launches:
-            self.wait_for_launch()
-            self.launched = time.run(engine.name, cycles)
+        launches = self.search.cost(tile, self.tiling).launches
+        for cycles in launches:
+            self.wait_for_launch(self.queued)
+            self.running.append(time.run(engine.name, cycles))
+        if self.pending is not None:
+            self.wait_for_launch(len(launches))
         self.store()
         self.pending = tile if self.tiling.stores and not tile.job.keeps else None
         if self.tiling.blocking:
@@ -169,7 +175,8 @@ class Run:
             self.time.wait(end)
         return end
 
-    def wait_for_launch(self) -> None:
-        if self.launched:
-            self.time.wait(self.launched)
-            self.launched = 0
+    def wait_for_launch(self, left: int = 0) -> None:
+        """Wait for jobs, until so many of them are left."""
+        if len(self.running) > left:
+            self.time.wait(self.running[-left - 1])
+            del self.running[: len(self.running) - left]

@@ -1,7 +1,7 @@
 """When each unit of a machine is busy, if the host gives its commands one after the other.
 
-The host spends cycles on every command and every wait; transfer engines work through their commands in order; an
-accelerator runs one job at a time. What a command takes is the target's: its cost model and its host's figures.
+The host spends cycles on every command and every wait; transfer engines work through their commands in order, and
+accelerators through their jobs. What a command takes is the target's: its cost model and its host's figures.
 """
 
 from __future__ import annotations

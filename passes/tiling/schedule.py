@@ -1,9 +1,9 @@
 """The order in which the host gives commands, and where it waits.
 
 Commands run in the background until they are waited for. Before one is given that would meet another in memory (one
-of the two writes), or that needs an accelerator which is busy, the host waits for the other. Commands to one transfer
-engine are done in their order and never meet. So what follows is right in any order that gives each task's copies
-before its launch; which order is chosen decides how much overlaps:
+of the two writes), or that needs an accelerator which holds as many jobs as it can, the host waits for the other.
+Commands to one unit are done in their order and never meet. So what follows is right in any order that gives each
+task's copies before its launch; which order is chosen decides how much overlaps:
 
     weights of the next tasks are fetched as soon as their memory has room, also for what runs before them, and nobody
     needs what is in their buffer; those of later tasks too while the transfer engine has nothing else to do,
@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 
 from mlir import ir
 
-from htvm.backend.targets.soc import HOST, Accelerator, Dma, Soc
+from htvm.backend.targets.soc import HOST, Accelerator, Dma, Soc, queue_depth
 from htvm.dialects import accel
 
 from ..analysis import activations, layout
@@ -179,8 +179,9 @@ class Schedule:
         for launch in task.launches:
             extents = launch.extents if task.tiling.group else {}
             self.hold([*task.reads, *task.writes])
-            self.wait_for(pending for pending in list(self.pending) if pending.unit == task.engine.name)
-            self.wait_for_memory(task.reads, task.writes, extents=extents)
+            running = [pending for pending in self.pending if pending.unit == task.engine.name]
+            self.wait_for(running[: max(len(running) - queue_depth(task.engine) + 1, 0)])
+            self.wait_for_memory(task.reads, task.writes, task.engine.name, extents)
             if accel.output(task.layer) not in self.begun:
                 self.begun.add(accel.output(task.layer))
                 self.traces.append(Trace(task))

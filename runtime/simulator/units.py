@@ -21,6 +21,7 @@ from htvm.backend.targets.soc import (
     has_launcher,
     is_driven,
     keeps_sums,
+    queue_depth,
 )
 from htvm.runtime.simulator.counter import Counter
 from htvm.runtime.simulator.error import SimulationError
@@ -245,7 +246,7 @@ class TransferUnit(Unit):
 
 
 class AcceleratorUnit(Unit):
-    """An accelerator: a job at a time, which its engine's own model computes."""
+    """An accelerator: jobs one after the other, which its engine's own model computes."""
 
     written = (registers.JOB,)
 
@@ -259,9 +260,10 @@ class AcceleratorUnit(Unit):
     def launch(self, job: Job, addresses: Mapping[str, int]) -> None:
         """Start a job."""
         now = self.units.now()
-        if self.work:
-            raise SimulationError(f"launches '{self.name}' before the end of {self.work[0]}")
         engine = self.engine
+        if len(self.work) >= queue_depth(engine):
+            raise SimulationError(f"launches '{self.name}' before the end of {self.work[0]}")
+        start = max(now, self.work[-1].interval.end_cycle if self.work else 0)
         reads = [
             self.operand(name, addresses, engine.input.memory, job.bytes_of_input(number))
             for number, name in enumerate(OPERANDS[: job.inputs])
@@ -275,8 +277,8 @@ class AcceleratorUnit(Unit):
             sums.append(self.operand("sums", addresses, engine.sums.memory, kept))
         interval = Interval(
             unit=self.name,
-            start_cycle=now,
-            end_cycle=now + self.units.soc.figures.job_cycles(self.name, job),
+            start_cycle=start,
+            end_cycle=start + self.units.soc.figures.job_cycles(self.name, job),
             step=self.step,
             kind=job.kind,
             macs=job.macs,

@@ -54,7 +54,8 @@ class Ne16Engine:
     """1,296 products of a bit and a byte a cycle, on unsigned maps: conv2d 1x1 and 3x3, depthwise 3x3, dense, add.
 
     y = clip((acc * scale[k] + bias[k]) >> shift[k]), with scales of 8, 16 or 32 bits, or with the wider product of two
-    jobs.
+    jobs. NE16 has room for two jobs, but holds one here (no `queue_depth`): the cure for what a job leaves behind to
+    the next is SOFT_CLEAR before each (launch.py, state.py), which also stops a job that is running.
     """
 
     name: str
