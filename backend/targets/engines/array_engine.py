@@ -134,7 +134,8 @@ class ArrayEngine:
         whole = [form for form, found in sizes.items() if max(found) <= self.weights.limit_bytes]
         if not whole:
             return whole
-        least = min(whole, key=lambda form: sum(a * b for a, b in sizes[form].items()))  # which take about as many steps as bytes
+        # These take about as many steps as bytes.
+        least = min(whole, key=lambda form: sum(a * b for a, b in sizes[form].items()))
         some = list(some_rows_as_channels.variants(job, least, LANES))
         has_room = some and self._weights_fit(replace(job, form=some[-1]))  # of all the one with the largest tiles
         return [*whole, *some] if has_room else whole
