@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from htvm.backend.targets.engines.shift_requant import INT32, Range, Requant, bias_bounds, clip_violation
-from htvm.backend.targets.violations import Described, Fact, Interval, Subject, Violation, any_of
+from htvm.backend.targets.violations import Both, Described, Fact, Interval, Subject, Violation, any_of
 
 AROUND = np.arange(-3, 5)
 """Sums around the one where an output should begin, of which one is where it does."""
@@ -55,7 +55,7 @@ class FloatScaler(Fact):
             return clip_violation(requant, self.clips)
         slopes = requant.slopes(len(first))
         if slopes.min() <= 0 or np.ptp(slopes) > EQUAL * slopes.max():
-            found = Interval(float(slopes.min()), float(slopes.max()))
+            found = Both(float(slopes.min()), float(slopes.max()))
             return Violation(Subject.SCALE, found, Described("one, above 0"))
         outputs = np.arange(requant.low + 1, requant.high + 1)
         places = requant.places(outputs, first, last)
