@@ -5,7 +5,7 @@ default: both cost models; the ten networks of test/inputs/models/htvm
 
 Prints for each network the cycles of the default mapping, counted and predicted; the bound on every mapping that runs
 layers in turn, as that does (where it has groups of layers in flight at once, on every mapping), the gap to it, and
-whether it is closed; the bound if layers did not wait for each other, and the ratio of the cycles to it
+whether it is closed; the bound on every mapping, in turn or not, and the ratio of the cycles to it
 (frontend/htvm/explanation/bound.py); the reference, the cycles of `--mapping htvm`, and how many times faster the
 default is; and by how much the prediction of a layer on an accelerator, or of a group, is off at most. Then the
 geometric mean over MLPerf Tiny's four, and for these what engines and transfers work under `--mapping htvm`, beside the

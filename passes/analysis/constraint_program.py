@@ -62,11 +62,16 @@ class ConstraintProgram:
         proto.vars.extend([variable.index for variable in flat.vars])
         proto.coeffs.extend(flat.coeffs)
 
-    def solve(self, limit: float) -> Solution:
-        """Return the best solution that is found within some deterministic work; a unit is about a second."""
+    def solve(self, limit: float, *, relaxes: bool = True) -> Solution:
+        """Return the best solution that is found within some deterministic work; a unit is about a second.
+
+        relaxes: solve linear relaxations meanwhile, which are of no help where most of it is a matter of order.
+        """
         parameters = cp_sat.SatParameters()
         parameters.num_workers, parameters.random_seed = 1, 0
         parameters.max_deterministic_time = limit
+        if not relaxes:
+            parameters.linearization_level = 0
         parameters.catch_sigint_signal = False  # it would end the search, but not the process
         wrapper = cp_sat.SolveWrapper()
         wrapper.set_parameters(parameters)

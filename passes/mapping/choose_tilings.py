@@ -32,7 +32,7 @@ Fails    on a layer whose smallest tile does not fit, giving the memory, what it
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from mlir import ir
@@ -80,8 +80,9 @@ class ChooseTilings:
                     this_pass.signal_pass_failure()
                     continue
                 flowing = Flow(residency, choices).tilings()
+                can_flow = len({one.engine.name for one in residency.placed}) > 1
                 for one in residency.placed:
-                    write(one.layer, choices[one.output], flowing.get(one.output))
+                    write(one.layer, choices[one.output], flowing.get(one.output), can_flow)
                 layer_of: dict[ir.Value, accel.Layer] = {accel.output(layer): layer for layer in residency.layers}
                 for value in residency.resident:
                     layer = layer_of[value]
@@ -139,10 +140,14 @@ def take_ordered_weights(layer: accel.Layer) -> None:
     attributes["scratch_bytes"] = accel.integer(plan.scratch_bytes)
 
 
-def write(layer: accel.Layer, choice: Choice, in_group: tiles.Tiling | None) -> None:
-    """Write the tiling of a layer, and what it takes by itself. in_group: its tiling in a group, if it is in one."""
-    attributes = layer.operation.attributes
-    attributes[tiles.NAME] = (in_group or choice.tiling).attribute()
+def write(layer: accel.Layer, choice: Choice, in_group: tiles.Tiling | None, can_flow: bool) -> None:
+    """Write the tiling of a layer, and what it takes by itself.
+
+    in_group: its tiling in a group, if it is in one. can_flow: whether there may be groups, of a plan too: where only
+    one accelerator has layers there is none.
+    """
+    attributes, own = layer.operation.attributes, choice.tiling
+    attributes[tiles.NAME] = (in_group or (own if can_flow else replace(own, group=0))).attribute()
     attributes[PREDICTED] = accel.PredictedAttr.get(cycles=choice.cycles, bound=choice.bound)
 
 

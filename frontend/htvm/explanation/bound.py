@@ -41,7 +41,7 @@ class Bound:
 
     predicted: of the mapping chosen. flows: whether it has groups of layers whose tiles are in flight at once. in_turn:
     each layer begins when those that it reads have ended. in_flight: of every mapping, also of such with groups. units:
-    what `in_flight` is made of, most work first. unlimited: in_flight if all constants had room; None if they have.
+    what `least` is made of, most work first. unlimited: `least` if all constants had room; None if they have.
     """
 
     predicted: int
@@ -84,7 +84,7 @@ class Bound:
         other = (
             f"with layers one after the other none takes less than {self.in_turn:,}"
             if self.flows
-            else f"or than {self.in_flight:,} if layers did not wait for each other"
+            else f"or than {self.in_flight:,} with tiles of several layers in flight at once"
         )
         return f"{self.predicted:,} cycles predicted, {proof}: none takes less than {self.least:,}, {other}"
 
@@ -121,7 +121,7 @@ def bound(model: Model, soc: Soc, options: CompileOptions, cycles: int, has_grou
     if module is None or accel.kernels(module) or kernels.installed():
         return None
     with module.operation.location:
-        found = [cycle_bound(soc, function) for function in accel.functions(module)]
+        found = [cycle_bound(soc, function, has_groups) for function in accel.functions(module)]
         if len(found) != 1:
             return None
         units = [
