@@ -80,6 +80,7 @@ class SatParameters:
     num_workers: int
     random_seed: int
     max_deterministic_time: float
+    linearization_level: int
     catch_sigint_signal: bool
 
 class CpSolverResponse:
