@@ -1,7 +1,8 @@
 """Every model on diana, with these or those engines, in less and less memory: is every number exact?
 
-Usage: sweep.py [--engines auto host ..] [--l1 256 128 ..] [--cost-model match|odimo] [--jobs N] [MODEL ..]
-default: all engines, the host, host and digital; 256 to 8 kB of L1; the models of htvm/ and integer/*_shift
+Usage: sweep.py [--target T] [--engines auto host ..] [--l1 256 128 ..] [--cost-model C] [--jobs N] [MODEL ..]
+default: all engines, the host, host and digital; 256 to 8 kB of L1; the models of htvm/ and integer/*_shift. On another
+target: all engines, and the host; 128 to 16 kB; all models of test/inputs
 
 MODEL is a part of a name, such as htvm/layers/aconv. Prints a row for each model and choice of engines: the cycles in
 each budget, `=` where the C is the same as in the one before, or a letter for the reason, which follows the table.
@@ -38,6 +39,9 @@ import models
 ENGINES = ("auto", "host", "host,digital")
 """All, the smallest machine, and the one that the *_digital networks are for."""
 L1_KILOBYTES = (256, 128, 64, 32, 16, 8)
+DIANA = "diana"
+ELSEWHERE = ("auto", "host"), (128, 64, 32, 16)
+"""Engines and L1 on another target."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +51,13 @@ class Case:
     model: str
     engines: str
     l1_kilobytes: int
-    cost_model: str = "match"
+    target: str = DIANA
+    cost_model: str | None = None
 
     @property
     def soc(self) -> Soc:
-        soc = targets.load("diana").with_cost_model(self.cost_model).with_memory("l1", self.l1_kilobytes * 1024)
+        soc = targets.load(self.target).with_memory("l1", self.l1_kilobytes * 1024)
+        soc = soc.with_cost_model(self.cost_model) if self.cost_model else soc
         return soc if self.engines == "auto" else soc.with_engines(self.engines.split(","))
 
 
@@ -70,8 +76,12 @@ class Finding:
     used: tuple[str, ...] = ()
 
 
-def names() -> list[str]:
+def names(target: str) -> list[str]:
     """Return the models that the sweep is about."""
+    if target != DIANA:
+        folders = ("htvm", "htvm/layers", "integer", "layers", "mlperf_tiny")
+        found = [path for folder in folders for path in models.FOLDER.glob(f"{folder}/*.onnx")]
+        return sorted(str(path.relative_to(models.FOLDER).with_suffix("")) for path in found)
     found = [*models.FOLDER.glob("htvm/*.onnx"), *models.FOLDER.glob("htvm/*/*.onnx")]
     found += models.FOLDER.glob("integer/*_shift.onnx")
     return sorted(str(path.relative_to(models.FOLDER).with_suffix("")) for path in found)
@@ -132,12 +142,14 @@ def sweep(cases: Sequence[Case], jobs: int) -> Iterator[list[Finding]]:
 
 def main() -> int:
     arguments = options()
-    known = names()
+    known = names(arguments.target)
+    engines, sizes = (ENGINES, L1_KILOBYTES) if arguments.target == DIANA else ELSEWHERE
     chosen = [name for name in known if not arguments.models or any(part in name for part in arguments.models)]
-    cases = [Case(model, engines, size, arguments.cost_model)
-             for model in chosen for engines in arguments.engines for size in arguments.l1]  # fmt: skip
-    print(f"cycles with {arguments.cost_model}'s figures; budgets are of L1")
-    print(f"{'model':34} {'engines':13} {'used':20}" + "".join(f"{size:>8} kB" for size in arguments.l1))
+    cases = [Case(model, chosen_engines, size, arguments.target, arguments.cost_model)
+             for model in chosen for chosen_engines in arguments.engines or engines
+             for size in arguments.l1 or sizes]  # fmt: skip
+    print(f"cycles with {arguments.cost_model or 'the default'} figures; budgets are of L1")
+    print(f"{'model':34} {'engines':13} {'used':20}" + "".join(f"{size:>8} kB" for size in arguments.l1 or sizes))
     reasons: dict[str, int] = {}
     wrong = 0
     for findings in sweep(cases, arguments.jobs):
@@ -167,9 +179,10 @@ def line(engines: str, row: Sequence[Finding], reasons: dict[str, int]) -> str:
 def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*", metavar="MODEL")
-    parser.add_argument("--engines", nargs="+", default=ENGINES)
-    parser.add_argument("--l1", nargs="+", type=int, default=L1_KILOBYTES, metavar="KB")
-    parser.add_argument("--cost-model", default="match", choices=("match", "odimo"))
+    parser.add_argument("--target", default=DIANA)
+    parser.add_argument("--engines", nargs="+")
+    parser.add_argument("--l1", nargs="+", type=int, metavar="KB")
+    parser.add_argument("--cost-model")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     return parser.parse_args()
 
