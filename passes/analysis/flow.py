@@ -4,6 +4,7 @@ Layers that follow each other on accelerators and whose maps stay in their memor
 soon as a tile of a map is there, the next layer's tile that reads it can run, on another engine at the same time. For
 that maps are cut along their outermost axis (rows, where channels lie innermost), into about as many tiles each as
 cuts a group best; a cut costs the host's commands, and takes effect where the layers before and behind have it too.
+With more effort the layers are gone through again, and each gets the number of tiles that is best beside the others.
 
 An order of tiles is predicted with the engines' own times (interleaving.py). A group is taken where this gains
 LEAST_GAIN, and its maps, buffers and weights fit their memories in the order that was found.
@@ -34,6 +35,9 @@ LEAST_GAIN = 0.02
 COUNTS = (2, 4, 8, 16)
 """The numbers of tiles that are tried for all maps of a group."""
 
+OWN_COUNTS = (1, 2, 3, 4, 5, 6, 8, 11, 16)
+"""The numbers of tiles that are tried for one layer beside the others."""
+
 
 @dataclass(frozen=True)
 class Member:
@@ -59,10 +63,14 @@ class Member:
 
 @dataclass
 class Flow:
-    """The groups of a function, whose layers have been tiled one by one."""
+    """The groups of a function, whose layers have been tiled one by one.
+
+    rounds: how often the layers of a group are gone through, each to get a number of tiles of its own.
+    """
 
     residency: Residency
     choices: Mapping[ir.Value, Choice]
+    rounds: int = 0
     tiles_of: dict[tuple[ir.Value, Tiling], list[Tile]] = field(
         default_factory=dict[tuple[ir.Value, Tiling], "list[Tile]"]
     )
@@ -113,6 +121,13 @@ class Flow:
         best, order = own, self.order(members, own)
         for count in COUNTS:
             best, order = self.better(members, best, order, [member.cut(count) for member in members])
+        for _ in range(self.rounds if order is not None else 0):
+            before = best
+            for line, member in enumerate(members):
+                for cut in dict.fromkeys(member.cut(count) for count in OWN_COUNTS):
+                    best, order = self.better(members, best, order, [*best[:line], cut, *best[line + 1 :]])
+            if best == before:
+                break
         if order is None or order.cycles > (1 - LEAST_GAIN) * cycles:
             return {}
         return {member.one.output: tiling for member, tiling in zip(members, best, strict=True)}

@@ -49,6 +49,9 @@ from ..analysis.host_tiles import ordering_kernel
 if TYPE_CHECKING:
     from ..analysis.tiling import Choice
 
+ROUNDS = 2
+"""How often the layers of a group are gone through for each effort beyond the first: the second changes many."""
+
 PREDICTED = "accel.predicted"
 
 
@@ -79,7 +82,8 @@ class ChooseTilings:
                         layer.location.emit_error(does_not_fit(layer, reason, self.target))
                     this_pass.signal_pass_failure()
                     continue
-                flowing = Flow(residency, choices).tilings()
+                rounds = ROUNDS * (accel.effort(module) - 1)
+                flowing = Flow(residency, choices, rounds).tilings()
                 can_flow = len({one.engine.name for one in residency.placed}) > 1
                 for one in residency.placed:
                     write(one.layer, choices[one.output], flowing.get(one.output), can_flow)
