@@ -167,8 +167,8 @@ def add_compilation(to: argparse.ArgumentParser) -> None:
         "--effort",
         type=_effort,
         metavar="N",
-        help="let the searches for engines, forms, the order of layers, tiles in flight together, and memory do N times "
-        "as much work (default: 1)",
+        help="let the searches for engines, forms, the order of layers, tiles in flight together, and memory do N "
+        "times as much work (default: 1)",
     )
     to.add_argument(
         "--tflite-rounding",
