@@ -70,6 +70,8 @@ class Schedule:
 
     traces: what they are so far, step by step. counts: how many commands each unit was given. rooms: the bytes that
     buffers and maps may take of each memory. ahead: how much is fetched ahead into them; Ahead() where none is given.
+    waits_between: a layer begins when all that was given before has ended: where its tiles are loops, their buffers are
+    needed from the first on, beside what is on its way then.
     unsent: what still has to be copied out, with the number of its item. brought: copies that were given. nearing: the
     first of the tasks with weights whose weights may still have to be brought from a far memory.
     """
@@ -78,6 +80,7 @@ class Schedule:
     items: Sequence[Item]
     rooms: Mapping[str, int]
     ahead: Mapping[str, Ahead] = field(default_factory=dict[str, Ahead])
+    waits_between: bool = False
     pending: list[Pending] = field(default_factory=list[Pending])
     held: dict[ir.Value, int] = field(default_factory=dict[ir.Value, int])
     brought: set[Copy] = field(default_factory=set[Copy])
@@ -168,7 +171,10 @@ class Schedule:
     def tile(self, task: Task) -> None:
         """Run a tile: fetch what is missing, launch, send away what the tile before has made, fetch ahead."""
         blocking = task.tiling.blocking
-        if not blocking:
+        if self.waits_between and self.first_of[self.number] == self.number:
+            self.send_all()
+            self.wait_for(list(self.pending))
+        elif not blocking:
             self.wait_for_old()
         if any(copy.reads in task.writes for copy in self.unsent_copies()):
             self.send_all()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from mlir import ir
-from mlir.dialects import func
+from mlir.dialects import func, scf
 
 from htvm.backend.targets.jobs import Job
 from htvm.backend.targets.soc import MOST_STRAIGHT, Soc, is_driven, operands
@@ -126,9 +126,21 @@ class Tiler:
             written = self.write(function, order)
             if best is None or written.is_better(best[0]):
                 best = written, order
-        if best is not None and best[1] is not orders[0]:
+        assert best is not None, "there is an order"
+        written, order = best
+        if order is not orders[0]:
             self.take_back(function, items)
-            self.put(function, best[1], best[0].ahead)
+            self.put(function, order, written.ahead)
+        if not self.loops_have_room(function):
+            self.take_back(function, items)
+            self.put(function, order, written.ahead, waits_between=True)
+
+    def loops_have_room(self, function: func.FuncOp) -> bool:
+        """Say whether buffers that are used in loops, and so as long as these last, have room beside all others."""
+        if not any(isinstance(op, scf.ForOp) for op in accel.operations(function)):
+            return True
+        rooms, lives = self.rooms(function), lifetimes(function, actions(function))
+        return all(self.can_be_packed(lives, each, rooms[each], quickly=False) for each in self.memories_of_engines)
 
     def write(self, function: func.FuncOp, items: Sequence[Item]) -> Written:
         """Write the steps of items in their order: whether weights come while transfer engines are idle or only when
@@ -165,9 +177,11 @@ class Tiler:
             levels = levels | {memory: levels[memory][1:] for memory in lower}
             self.take_back(function, items)
 
-    def put(self, function: func.FuncOp, items: Sequence[Item], ahead: Mapping[str, Ahead]) -> int:
+    def put(
+        self, function: func.FuncOp, items: Sequence[Item], ahead: Mapping[str, Ahead], waits_between: bool = False
+    ) -> int:
         """Write the steps of items in their order; return about how many cycles they take."""
-        schedule = Schedule(self.target, items, self.rooms(function), ahead)
+        schedule = Schedule(self.target, items, self.rooms(function), ahead, waits_between)
         traces = schedule.run()
         with ir.InsertionPoint(function.body.blocks[0].operations[-1]):
             for layer, tiling in {each.layer: each.tiling for each in items if isinstance(each, Task)}.items():

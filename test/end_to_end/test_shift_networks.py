@@ -72,6 +72,11 @@ def test_random_tiles_are_exact(seed: int) -> None:
     check(text, soc, seed, planned_in_random_tiles(text, soc, seed))
 
 
+def test_tiles_in_a_loop_wait_for_what_has_no_room_beside_them() -> None:
+    """Both buffers of an input are needed from the loop's beginning on, while the last result before is on its way."""
+    test_random_tiles_are_exact(30174)
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_random_tiles_are_exact_as_loops(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tiler, "STRAIGHT", (0,))
