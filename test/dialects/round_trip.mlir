@@ -251,7 +251,7 @@ func.func @fused(%x: tensor<1x4xi8>) -> tensor<4xi8> {
 // CHECK-SAME: accel.plan = [#accel.pin<node = "conv1", op = "conv2d", number = 2, engine = "npu", tiling = <outputs = 16, rows = 8, columns = 8, loads = true>>]
 module attributes {accel.options = #accel.options<objective = energy, requant = pow2, mapping = default, constants = 2.4 : f64>,
                    accel.plan = [#accel.pin<node = "conv1", op = "conv2d", number = 2, engine = "npu", tiling = <outputs = 16, rows = 8, columns = 8, loads = true>>],
-                   accel.arena = {ram = 64 : i64}, accel.arena_room = {ram = 64 : i64}, accel.kernels = ["my_kernels.py"], accel.effort = 2 : i64, accel.capacity = {ram = 128 : i64}, accel.lower_bound = {ram = 64 : i64}, accel.peak = {ram = "conv1"}} {
+                   accel.arena = {ram = 64 : i64}, accel.arena_room = {ram = 64 : i64}, accel.descriptor_room = 64 : i64, accel.kernels = ["my_kernels.py"], accel.effort = 2 : i64, accel.capacity = {ram = 128 : i64}, accel.lower_bound = {ram = 64 : i64}, accel.peak = {ram = "conv1"}} {
   // CHECK: accel.rounding = #accel.rounding<floor>
   // CHECK: accel.order = #accel.optimality<optimal>, accel.order_bound = 64 : i64, accel.placement = #accel.optimality<bounded>
   func.func @notes(%x: tensor<4xi8> {accel.interface = "float32", accel.name = "x", accel.axis = 1 : i64, accel.nearest, accel.offset = 0 : i64, accel.offsets = array<f64: 0.0, 1.0>, accel.scales = array<f64: 0.5, 0.25>, accel.range = array<i64: -128, 127>, accel.rounding = #accel.rounding<floor>, accel.scale = 0.5 : f64, accel.zero_point = 3 : i64, accel.result}) -> tensor<4xi8>

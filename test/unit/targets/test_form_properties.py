@@ -157,7 +157,7 @@ def check(kind: FormKind, seed: int) -> int:
         offered = [form for form in forms_of(engine, layer) if form.kind == kind]
         tried = rng.sample(offered, min(MOST_FORMS, len(offered)))
         found = EngineCheck(name)
-        check_layer(DIANA, engine, module, layer, tried, np.random.default_rng(seed), found)
+        check_layer(DIANA, engine, module, layer, tried, np.random.default_rng(seed), found, None)
         assert bool(found.compared) == bool(tried)
     return len(offered)
 

@@ -178,7 +178,7 @@ def test_the_launches_of_a_corrected_average_compute_it() -> None:
         module = ir.Module.parse(text, context)
         (layer,) = accel.layers(module)
         check = EngineCheck("digital")
-        offer(DIANA, ARRAY, module, layer, np.random.default_rng(0), check)
+        offer(DIANA, ARRAY, module, layer, np.random.default_rng(0), check, None)
         assert check.is_sound and check.forms == {"corrected_average": 1} and check.compared["pool2d"] == 72
 
 
