@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import ctypes
-import sys
 from collections.abc import Sequence
 from functools import cache
-from importlib import resources
 
 import numpy as np
 
 import htvm.backend.kernels as kernels
 from htvm.backend.kernels.spec import KernelError, KernelSpec
-from htvm.runtime.interrupts import run_child, scratch_folder
-
-OPTIONS = ("-std=c99", "-O1", "-shared", "-fPIC", "-nostdlib", "-fno-sanitize=undefined")
+from htvm.backend.targets.engines import native_library
 
 GUARD_BYTES = 64
 """Bytes before and behind what a driver is given, which it must leave alone; a multiple of every alignment."""
@@ -32,26 +28,13 @@ class DriverLibrary:
             raise KernelError(f"{what}: {', '.join(assembly)} is assembly, expected C: only `htvm run` executes that")
         text = f'#include "{driver.header}"\n#include "htvm_driver.h"\n\n{macro}\n\n'
         text += f"void htvm_call({PARAMETERS})\n{{\n    {function}(job, x, constants, scratch, y);\n}}\n"
-        with scratch_folder() as folder:
-            for header in (resources.files("htvm.runtime") / "kernels").iterdir():
-                if header.name.endswith(".h"):
-                    (folder / header.name).write_text(header.read_text(encoding="utf-8"), encoding="utf-8")
-            source, library = folder / "call.c", folder / "driver.so"
-            source.write_text(text, encoding="utf-8")
-            own = kernels.folder(driver)
-            files = [str(source), *(str(own / name) for name in driver.sources)]
-            compiler = [
-                sys.executable,
-                "-m",
-                "ziglang",
-                "cc",
-                *OPTIONS,
-                *(flag for flag in driver.flags if not flag.startswith("-m")),
-            ]
-            done = run_child([*compiler, f"-I{own}", f"-I{folder}", *files, "-o", str(library)])
-            if done.returncode:
-                raise KernelError(f"{what}: cannot be compiled for this computer\n{done.stderr.strip()}")
-            self.function = ctypes.CDLL(str(library)).htvm_call
+        own = kernels.folder(driver)
+        sources = [own / name for name in driver.sources]
+        flags = [flag for flag in driver.flags if not flag.startswith("-m")]
+        try:
+            self.function = native_library.loaded(text, "driver.so", [own], sources, flags).htvm_call
+        except native_library.NotCompiledError as error:
+            raise KernelError(f"{what}: cannot be compiled for this computer\n{error}") from None
         self.what = what
 
     def call(

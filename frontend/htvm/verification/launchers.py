@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import ctypes
-import sys
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from operator import index
 from typing import SupportsIndex, cast
 
 import numpy as np
 
-from htvm.backend.targets.engines.driver_library import OPTIONS
+from htvm.backend.targets.engines import native_library
 from htvm.backend.targets.jobs import OPERANDS, Job
 from htvm.backend.targets.registers import SIZE_BYTES
 from htvm.backend.targets.soc import Launched, Soc
-from htvm.runtime.interrupts import run_child, scratch_folder
 
 FILLED = (0, 0xFFFF_FFFF)
 """What registers hold before a call, of which there are two: what is the same after both was written."""
 
 WORD_BITS = 32
 
-
 NAMES = "unit, descriptor, input, second, weights, sums, output"
 PARAMETERS = (
     "uintptr_t unit, const uint32_t *descriptor, uint32_t input, uint32_t second, uint32_t weights, uint32_t sums, "
     "uint32_t output"
 )
+"""What a launcher is given (soc.Launcher)."""
 
 
 class LauncherError(ValueError):
@@ -42,19 +39,14 @@ class LauncherLibrary:
         self.engine, launcher = engine, engine.launcher
         call = f"void htvm_call({PARAMETERS})\n{{\n    {launcher.function}({NAMES});\n}}\n"
         text = f'#include "{launcher.header}"\n\n{call}'
-        with scratch_folder() as folder:
-            for header in (resources.files("htvm.runtime") / "kernels").iterdir():
-                if header.name.endswith(".h"):
-                    (folder / header.name).write_text(header.read_text(encoding="utf-8"), encoding="utf-8")
-            source, library = folder / "call.c", folder / "launcher.so"
-            source.write_text(text, encoding="utf-8")
-            own = [f"-I{each}" for each in (launcher.folder, soc.runtime) if each is not None]
-            compiler = [sys.executable, "-m", "ziglang", "cc", *OPTIONS, *own, f"-I{folder}"]
-            done = run_child([*compiler, str(source), "-o", str(library)])
-            if done.returncode:
-                first = next((line for line in done.stderr.splitlines() if "error:" in line), done.stderr.strip())
-                raise LauncherError(f"launcher '{launcher.header}' cannot be compiled for this computer: {first}")
-            self.function = ctypes.CDLL(str(library)).htvm_call
+        folders = [each for each in (launcher.folder, soc.runtime) if each is not None]
+        try:
+            self.function = native_library.loaded(text, "launcher.so", folders).htvm_call
+        except native_library.NotCompiledError as error:
+            said = str(error)
+            first = next((line for line in said.splitlines() if "error:" in line), said)
+            message = f"launcher '{launcher.header}' cannot be compiled for this computer: {first}"
+            raise LauncherError(message) from None
 
     def registers(self, words: Sequence[int], addresses: Mapping[str, int]) -> dict[int, int]:
         """Return what the launcher writes for a job, by the register's offset."""
