@@ -23,7 +23,6 @@ class Constants:
     """
 
     descriptor_room_bytes: int = 0
-
     definitions: list[str] = field(default_factory=list[str])
     sizes: dict[str, int] = field(default_factory=dict[str, int])
     sections: dict[str, str] = field(default_factory=dict[str, str])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 
 from mlir import ir
 from mlir.dialects import memref
@@ -23,9 +23,9 @@ def constant_bytes(module: ir.Operation, target: Soc) -> dict[str, int]:
     A program needs no fewer descriptors; how many more it has, for jobs in several places, is known when it is written.
     """
     found: dict[str, int] = defaultdict(int)
-    done = [action.op for function in accel.functions(module) for action in Outline.of(function).actions]
+    done = _done(module)
     descriptors = sum(dict(descriptor(target, op) for op in done if isinstance(op, accel.LaunchOp)).values())
-    beside_code = min(descriptors, descriptor_room_bytes(module, target))
+    beside_code = min(descriptors, _descriptor_room_bytes(done, target))
     found[target.program_memory] += beside_code
     found[target.constants_in] += descriptors - beside_code
     weights = weight_bytes(module)
@@ -41,11 +41,19 @@ def descriptor_room_bytes(module: ir.Operation, target: Soc) -> int:
 
     0 if constants are in that memory anyway.
     """
+    return _descriptor_room_bytes(_done(module), target)
+
+
+def _descriptor_room_bytes(done: Sequence[ir.OpView], target: Soc) -> int:
     if target.program_memory == target.constants_in:
         return 0
-    done = (action.op for function in accel.functions(module) for action in Outline.of(function).actions)
     commands = sum(map(accel.is_command, done))
     return max(target.commands_room_bytes - commands * target.host.call_bytes, 0)
+
+
+def _done(module: ir.Operation) -> list[ir.OpView]:
+    """Return the layers and commands of a module."""
+    return [action.op for function in accel.functions(module) for action in Outline.of(function).actions]
 
 
 def descriptor(target: Soc, op: accel.LaunchOp) -> tuple[Hashable, int]:

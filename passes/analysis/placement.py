@@ -50,7 +50,7 @@ MARGIN_BYTES = 2 << 10
 """Left free for small maps and constants of the host's kernels."""
 
 DESCRIPTORS_BYTES = 3 << 10
-"""Left free for descriptors of more tiles than these, if they are constants."""
+"""Left free for descriptors of more tiles than are counted, if descriptors are constants."""
 
 COMMANDS_OF_A_LAUNCH = 4
 """It, the copy of its weights, and a wait for each."""

@@ -152,7 +152,7 @@ class Search:
         rows, columns = (written(each, turns, 2) for each in shapes[1:])
         parts = len(tiling.launches(self.job.tile((0, tiling.outputs), *self.whole)[0]))
         if self.job.form is not None:
-            parts *= len(launches.steps(self.engine, Tile.of(self.job, (0, 1), *self.whole).job))
+            parts *= max(len(launches.steps(self.engine, tile.job)) for tile in different(self.job, tiling))
         copied = [len(self.loaded_inputs) * tiling.loads * len(self.load_path), tiling.stores * len(self.store_path)]
         copied.append(self.fetches_weights * len(self.weights_path))
         calls = 2 * written([("launch", parts)], 1, 2) + sum(each + 1 for each in copied if each)  # each with its wait

@@ -25,7 +25,6 @@ from htvm.backend.targets.engines.array_weights import LANES
 from htvm.backend.targets.engines.linear_ops import LinearOp
 from htvm.backend.targets.engines.shift_requant import INT32, Requant, Shift, Shifter
 from htvm.backend.targets.forms import corrected_average, rows_as_channels, some_rows_as_channels
-from htvm.backend.targets.forms.some_rows_as_channels import parts
 from htvm.backend.targets.jobs import Form, Job, JobStep, Layout, Range, has_form
 from htvm.backend.targets.rules import Proof, Rule
 from htvm.backend.targets.soc import CostModel, Operand
@@ -134,7 +133,7 @@ class ArrayEngine:
         whole = [form for form, found in sizes.items() if max(found) <= self.weights.limit_bytes]
         if not whole:
             return whole
-        # These take about as many steps as bytes.
+        # Launches take about as many steps of the array as their weights have bytes.
         least = min(whole, key=lambda form: sum(a * b for a, b in sizes[form].items()))
         some = list(some_rows_as_channels.variants(job, least, LANES))
         has_room = some and self._weights_fit(replace(job, form=some[-1]))  # of all the one with the largest tiles
@@ -250,7 +249,9 @@ class ArrayEngine:
         if has_form(job, FormKind.CORRECTED_AVERAGE):
             return corrected_average.steps(job)
         if has_form(job, FormKind.SOME_ROWS_AS_CHANNELS):
-            return [JobStep(self.lowered(each.job), (each.input,), each.output) for each in parts(job)]
+            return [
+                JobStep(self.lowered(each.job), (each.input,), each.output) for each in some_rows_as_channels.parts(job)
+            ]
         return (launches.one_step(self.lowered(job)),)
 
     def scratch(self, job: Job) -> Mapping[str, int]:
@@ -272,9 +273,9 @@ class ArrayEngine:
         if has_form(job, FormKind.CORRECTED_AVERAGE):
             return np.concatenate([array_weights.pack(*each) for each in corrected_average.matrices(job)])
         if has_form(job, FormKind.SOME_ROWS_AS_CHANNELS):
-            first = outputs[0]
-            chosen = ((each.job, (first + each.outputs[0], first + each.outputs[1])) for each in parts(job))
-            return np.concatenate([self.pack(part, op, channels) for part, channels in chosen])
+            first, parts = outputs[0], some_rows_as_channels.parts(job)
+            chosen = [(first + begin, first + end) for begin, end in (part.outputs for part in parts)]
+            return np.concatenate([self.pack(part.job, op, each) for part, each in zip(parts, chosen)])
         layer = linear_ops.linear(op)
         chosen = slice(*outputs)
         weights, biases = linear_ops.weights(layer)[chosen], np.array(self._shift(layer).biases[chosen])

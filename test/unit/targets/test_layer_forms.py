@@ -118,6 +118,16 @@ def test_an_engine_without_1x_kernels_offers_no_rows_as_channels() -> None:
         assert not list(replace(ARRAY, kernels=(3, 5)).forms(layer))
 
 
+def test_forms_for_some_channels_need_room_for_the_weights_of_a_tile() -> None:
+    """A launch of a whole form has weights of its own, of less than 4 kB; those of 16 channels are fetched together."""
+    with dialects.context() as context, ir.Location.unknown():
+        module = ir.Module.parse(LAYER.format(outputs=4), context)
+        (layer,) = accel.layers(module)
+        small = replace(ARRAY, weights=replace(ARRAY.weights, limit_bytes=4 << 10))
+        kinds = [{form.kind for form in engine.forms(layer)} for engine in (ARRAY, small)]
+        assert kinds == [{FormKind.ROWS_AS_CHANNELS, FormKind.SOME_ROWS_AS_CHANNELS}, {FormKind.ROWS_AS_CHANNELS}]
+
+
 def average(pixels: int, scale: int = 1) -> Requant:
     """Return what an average of whole pixels makes of its sum: it, divided by `scale`, to the nearest integer.
 
