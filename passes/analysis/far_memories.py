@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING
 from mlir import ir
 
 from htvm.backend.targets.engines import launches
-from htvm.backend.targets.jobs import DESCRIPTOR_WORDS
-from htvm.backend.targets.soc import HOST, STACK_BYTES, Accelerator, Memory, Soc
+from htvm.backend.targets.soc import HOST, KERNELS_BYTES, STACK_BYTES, Accelerator, Memory, Soc
 from htvm.dialects import accel
 
 from . import activations, layout
@@ -29,15 +28,6 @@ from .linear_kernels import DATA_BYTES
 
 if TYPE_CHECKING:
     from .residency import Placed
-
-KERNELS_BYTES = 32 << 10
-"""Code of kernels, start-up and the host's own layers, if it is in the memory in question."""
-
-STEP_BYTES = 1 << 10
-"""Code of a step of an accelerator, about: 0.4 to 9 kB in MobileNetV2, whose tiles come and go over two hops."""
-
-DESCRIPTORS = 32
-"""Descriptors of jobs that a layer has, about, if they do not take more than is kept for buffers."""
 
 TILE_BYTES = 144
 """What describes a layer of the host to its kernel, or a tile of one: htvm_conv2d_layer."""
@@ -65,7 +55,8 @@ class Far:
 class Home:
     """The host's memory, and what is to be in it: layers in order, those on accelerators, maps that are elsewhere.
 
-    tiles: how many tiles layers of the host have: the function of each has constants.
+    tiles: how many tiles layers of the host have: the function of each has constants. commands_bytes: what is there of
+    the commands of accelerators, about: code, and descriptors of jobs.
     """
 
     soc: Soc
@@ -73,6 +64,7 @@ class Home:
     placed: Sequence[Placed]
     resident: frozenset[ir.Value]
     tiles: int = 0
+    commands_bytes: int = 0
 
     def choose(self, reserve: int) -> Far:
         """Return what is far. reserve: the bytes that are kept for buffers of what passes through, if there is any."""
@@ -148,12 +140,11 @@ class Home:
     @cached_property
     def room_bytes(self) -> int:
         """What the memory has for maps and weights that could be far, as far as it is known here."""
-        room = self.memory.size_bytes
+        room = self.memory.size_bytes - self.commands_bytes
         if self.soc.program_memory == self.memory.name:
-            room -= STACK_BYTES + KERNELS_BYTES + STEP_BYTES * len(self.placed)
+            room -= STACK_BYTES + KERNELS_BYTES
         if self.soc.constants_in == self.memory.name:
             room -= sum(self.constants_of_host.values())
-            room -= min(4 * DESCRIPTOR_WORDS * DESCRIPTORS * len(self.placed), self.memory.size_bytes // RESERVES[0])
         return room
 
     @cached_property

@@ -12,13 +12,14 @@ of host, engine and transfers. So the choice is the fastest of all, in this mode
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from htvm.backend.targets.engines import launches
-from htvm.backend.targets.jobs import Job, Layout, Range
+from htvm.backend.targets.jobs import DESCRIPTOR_WORDS, Job, Layout, Range
 from htvm.backend.targets.soc import Accelerator, Driven, Route, Soc, is_driven, keeps_sums, operands, sums_bytes
 from htvm.backend.targets.violations import AtMost, Bytes, Described, MapIn, OneOf, PartOf, Subject, Violation
 
@@ -93,8 +94,12 @@ class Search:
     @property
     def key(self) -> Hashable:
         """What the choice depends on, in one function and target."""
-        budgets, far = (tuple(sorted(each.items())) for each in (self.budgets, self.far))
-        flags = (self.loads, self.stores, self.plain, self.keeps, self.in_turn)
+        return self.key_beside(""), self.budgets.get(self.home)
+
+    def key_beside(self, memory: str) -> Hashable:
+        """What the choice depends on, beside the room in a memory."""
+        budgets = tuple(sorted(each for each in self.budgets.items() if each[0] != memory))
+        far, flags = tuple(sorted(self.far.items())), (self.loads, self.stores, self.plain, self.keeps, self.in_turn)
         return self.engine.name, self.job, budgets, far, flags, self.code_budget_bytes
 
     def best(self, objective: str = "latency") -> Choice | None:
@@ -140,6 +145,18 @@ class Search:
 
     def code_bytes(self, tiling: Tiling) -> int:
         """Return what the code of a layer's commands takes at most."""
+        places, parts = self.written(tiling)
+        copied = [len(self.loaded_inputs) * tiling.loads * len(self.load_path), tiling.stores * len(self.store_path)]
+        copied.append(self.fetches_weights * len(self.weights_path))
+        calls = 2 * parts + sum(each + 1 for each in copied if each)  # each with its wait
+        return places * calls * self.soc.host.call_bytes
+
+    def descriptor_bytes(self, tiling: Tiling) -> int:
+        """Return what the descriptors of a layer's jobs take at most."""
+        return math.prod(self.written(tiling)) * 4 * DESCRIPTOR_WORDS
+
+    def written(self, tiling: Tiling) -> tuple[int, int]:
+        """Return how many tiles of a layer have commands of their own at most, and how many launches each of these."""
         job, turns = self.job, tiling.buffers if tiling.loads or tiling.stores else 1
         weight_turns, ends = (2, 2 + 2 * WEIGHTS_AHEAD) if self.fetches_weights else (turns, 2)
         shapes = tile_shapes(self.job, tiling.outputs, tiling.rows, tiling.columns)
@@ -153,10 +170,7 @@ class Search:
         parts = len(tiling.launches(self.job.tile((0, tiling.outputs), *self.whole)[0]))
         if self.job.form is not None:
             parts *= max(len(launches.steps(self.engine, tile.job)) for tile in different(self.job, tiling))
-        copied = [len(self.loaded_inputs) * tiling.loads * len(self.load_path), tiling.stores * len(self.store_path)]
-        copied.append(self.fetches_weights * len(self.weights_path))
-        calls = 2 * written([("launch", parts)], 1, 2) + sum(each + 1 for each in copied if each)  # each with its wait
-        return outputs * rows * columns * calls * self.soc.host.call_bytes
+        return outputs * rows * columns, written([("launch", parts)], 1, 2)
 
     def pinned(self, tiling: Tiling) -> Choice | None:
         """Return a given tiling with its prediction; None if the layer cannot have it."""
