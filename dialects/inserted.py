@@ -19,6 +19,7 @@ TEXTS = {
     Purpose.KEEP_ROWS: "the rows that the next patch of rows begins with",
     Purpose.LEGALIZE_CONV: "the squares of four pixels of which one is read with strides 2x2, as channels",
     Purpose.REFIT_SCALES: "for --requant pow2",
+    Purpose.RUN_AGAIN: "the layer before once more, for the layout that the engine of the next layer reads",
     Purpose.SPLIT_CLAMP: "cuts off the sum of the layer before, which an accelerator makes without a clip",
     Purpose.SPLIT_ROUNDING: "rounding in two steps, as two layers that round once for an accelerator",
     Purpose.TRANSPOSE_SPATIAL_DIMS: "rows and columns are turned for an accelerator",

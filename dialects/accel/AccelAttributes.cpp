@@ -149,7 +149,7 @@ LogicalResult PredictedAttr::verify(Report report, int64_t cycles, int64_t bound
 }
 
 LogicalResult PinAttr::verify(Report report, StringRef node, StringRef op, int64_t number, StringRef, TilingAttr,
-                              FormAttr, StringRef) {
+                              TilingAttr, FormAttr, StringRef) {
   if (node.empty() || op.empty())
     return report() << "pin has node \"" << node << "\" and op \"" << op << "\", expected the names of both";
   if (number < 1)

@@ -93,7 +93,7 @@ def Accel_Layout : Accel_Enum<"Layout", "how a feature map lies in a memory: its
     "blocked"]>;
 
 def Accel_Purpose : Accel_Enum<"Purpose", "what a layer was inserted for that no ONNX node asks for", [
-    "convert_layout", "copy_result", "keep_rows", "legalize_conv", "refit_scales", "split_clamp", "split_rounding", "transpose_spatial_dims"]>;
+    "convert_layout", "copy_result", "keep_rows", "legalize_conv", "refit_scales", "run_again", "split_clamp", "split_rounding", "transpose_spatial_dims"]>;
 
 /// Exact ways to compute a layer, beside the plain one (backend/targets/forms):
 ///   rows_as_channels   a depthwise layer whose rows are the channels of a convolution with Toeplitz matrices
@@ -230,6 +230,7 @@ def Accel_PinAttr : Accel_Attr<"Pin", "pin"> {
     DefaultValuedParameter<"int64_t", "1", "which of the layers with both, from 1">:$number,
     StringRefParameter<"the engine that runs it; empty: any", "\"\"">:$engine,
     OptionalParameter<"TilingAttr", "its tiling">:$tiling,
+    OptionalParameter<"TilingAttr", "its tiling where it runs once more, for the other layout of its result">:$again,
     OptionalParameter<"FormAttr", "the form in which an engine computes it; with a tiling and without a form, the plain one">:$form,
     StringRefParameter<"the host's kernel for it; empty: any", "\"\"">:$kernel);
 }

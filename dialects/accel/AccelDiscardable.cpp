@@ -117,6 +117,7 @@ constexpr Rule ofOperations[] = {
     {"descriptor_room", "an integer of at least 0", isCount},
     {"effort", "an integer of at least 0", isCount},
     {"form", "#accel.form<..>", isForm},
+    {"again", "#accel.tiling<..>", isTiling},
     {"host_kernel", "the name of a kernel (a string)", isNameOfKernel},
     {"inexact", "#accel.inexact<..>", isInexact},
     {"inner", "the name alone", isUnit},

@@ -40,6 +40,9 @@ PLAN_ATTRIBUTE = "accel.plan"
 KERNELS_ATTRIBUTE = "accel.kernels"
 """A module's attribute with the names of kernels from outside that may compute its layers: a list of strings."""
 
+AGAIN = "accel.again"
+"""The tiling that a plan wants for a layer where it runs once more, for the other layout of its result."""
+
 PINNED_KERNEL = "accel.pinned_kernel"
 """Attribute of a layer before choose-kernels: the name of the kernel that a plan wants for it."""
 

@@ -9,16 +9,17 @@ command line has none of its own. node, op: a layer, by the first of its ONNX no
 the second of these. engine: what runs it. kernel: of a linear layer on the host, its kernel; a plan that is saved has
 those from outside, and may be given htvm's own. form: in which way, if that is not the plain one, with the size of its
 tiles: {"kind": "rows_as_channels", "outputs": 12, "rows": 5}. tiling: of a layer on an accelerator, as choose-tilings
-writes it. memory: where its result stays; it follows from the tilings and is not read. Layers are in the order of
-execution; what only changes layouts follows from them. Given again, an entry pins what it has: leave out entries, or
-`tiling`, `form`, `kernel` or `engine` of one, for the compiler to decide; a tiling without a form is one of the plain
-form.
+writes it. again: the tiling where the layer runs once more, for the other layout of its result. memory: where its
+result stays; it follows from the tilings and is not read. Layers are in the order of execution; what only changes
+layouts follows from them. Given again, an entry pins what it has: leave out entries, or `tiling`, `again`, `form`,
+`kernel` or `engine` of one, for the compiler to decide; a tiling without a form is one of the plain form.
 """
 
 from __future__ import annotations
 
 import json
 import reprlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -31,8 +32,8 @@ from htvm.backend import kernels
 from htvm.backend.c.schema import Json
 from htvm.backend.targets.jobs import Form
 from htvm.diagnostics import CompileError
-from htvm.dialects import accel
-from htvm.dialects.accel import FormKind
+from htvm.dialects import accel, inserted
+from htvm.dialects.accel import FormKind, Purpose
 from htvm.options import DEFAULTS, CompileOptions
 from htvm.passes.analysis import conversion
 from htvm.passes.analysis.tiles import Tiling
@@ -42,12 +43,23 @@ Entry = Mapping[str, Any]
 
 def saved(module: ir.Module, target: str, options: CompileOptions) -> dict[str, Any]:
     """Return the plan of a module of stage 'scheduled', which was compiled with `options`."""
-    layers = (layer for layer in accel.layers(module) if layer.engine is not None and not conversion.is_one(layer))
-    entries = [entry_of(*each) for each in accel.numbered(layers).items()]
+    layers = [layer for layer in accel.layers(module) if layer.engine is not None and not conversion.is_one(layer)]
+    again = {name_of(layer): layer for layer in layers if inserted.purpose(layer) is Purpose.RUN_AGAIN}
+    own = accel.numbered(layer for layer in layers if inserted.purpose(layer) is not Purpose.RUN_AGAIN)
+    times = Counter(name_of(layer) for layer in own.values())
+    entries = [
+        entry_of(name, layer, again.get(name_of(layer)) if times[name_of(layer)] == 1 else None)
+        for name, layer in own.items()
+    ]
     return {"target": target, "options": options.facts(), "layers": entries}
 
 
-def entry_of(name: tuple[str, str, int], layer: accel.Layer) -> dict[str, Any]:
+def name_of(layer: accel.Layer) -> tuple[str, str]:
+    return accel.node(layer), accel.op_name(layer)
+
+
+def entry_of(name: tuple[str, str, int], layer: accel.Layer, again: accel.Layer | None = None) -> dict[str, Any]:
+    """Return the entry of a layer. again: the same one where it runs once more."""
     node, op, number = name
     entry: dict[str, Any] = {"node": node, "op": op} | ({"number": number} if number > 1 else {})
     entry["engine"] = accel.engine(layer)
@@ -60,6 +72,8 @@ def entry_of(name: tuple[str, str, int], layer: accel.Layer) -> dict[str, Any]:
         entry["form"] = form_facts(form)
     if (tiling := accel.attribute(layer, "accel.tiling", accel.TilingAttr)) is not None:
         entry["tiling"] = accel.stated(tiling)
+    if again is not None and (tiling := accel.attribute(again, "accel.tiling", accel.TilingAttr)) is not None:
+        entry["again"] = accel.stated(tiling)
     return entry
 
 
@@ -144,15 +158,15 @@ def wrong(entry: Json) -> str | None:
             form_of(entry["form"])
     except ValueError as error:
         return str(error)
-    if "tiling" not in entry:
-        return None
-    tiling = entry["tiling"]
-    if not isinstance(tiling, dict) or not all(isinstance(value, int) for value in tiling.values()):
-        return f"tiling is {reprlib.repr(tiling)}, expected sizes and flags"
-    try:
-        Tiling.of(tiling)
-    except ValueError as error:
-        return str(error)
+    for key in ("tiling", "again"):
+        tiling = entry.get(key, {})
+        if not isinstance(tiling, dict) or not all(isinstance(value, int) for value in tiling.values()):
+            return f"{key} is {reprlib.repr(tiling)}, expected sizes and flags"
+        try:
+            if key in entry:
+                Tiling.of(tiling)
+        except ValueError as error:
+            return str(error) if key == "tiling" else f"{key}: {error}"
     return None
 
 
@@ -186,7 +200,7 @@ def _is_copy(entry: Entry) -> bool:
 def _pin(entry: Entry) -> accel.PinAttr:
     """Return an entry as an attribute. Raises ValueError that names the layer."""
     try:
-        tiling = Tiling.of(entry["tiling"]).attribute() if "tiling" in entry else None
+        tiling, again = (Tiling.of(entry[key]).attribute() if key in entry else None for key in ("tiling", "again"))
         form = form_of(entry["form"]).attribute() if "form" in entry else None
         number, engine = entry.get("number", 1), entry.get("engine", "")
         return accel.PinAttr.get(
@@ -195,6 +209,7 @@ def _pin(entry: Entry) -> accel.PinAttr:
             number=number,
             engine=engine,
             tiling=tiling,
+            again=again,
             form=form,
             kernel=entry.get("kernel", ""),
         )

@@ -68,12 +68,22 @@ def run_again(layers: list[accel.Layer], wanted: Layout) -> ir.Value:
             assert accel.is_layer(copy)
             for number, operand in enumerate(layer.operation.operands):
                 copy.operation.operands[number] = made.get(operand, operand)
-            if NAME in copy.operation.attributes:  # a plan's, for the other layout
-                del copy.operation.attributes[NAME]
-            inserted.mark(copy, Purpose.CONVERT_LAYOUT)
+            take_tiling_of_copy(layer, copy)
+            inserted.mark(copy, Purpose.RUN_AGAIN)
             set_layout(accel.output(copy), wanted)
             made[accel.output(layer)] = accel.output(copy)
     return made[accel.output(layers[-1])]
+
+
+def take_tiling_of_copy(layer: accel.Layer, copy: accel.Layer) -> None:
+    """Give a layer that runs once more the tiling that a plan wants for that, not the one for the other layout."""
+    attributes = copy.operation.attributes
+    for name in (NAME, accel.AGAIN):
+        if name in attributes:
+            del attributes[name]
+    if accel.AGAIN in layer.operation.attributes:
+        attributes[NAME] = layer.operation.attributes[accel.AGAIN]
+        del layer.operation.attributes[accel.AGAIN]
 
 
 def set_layout(value: ir.Value, wanted: Layout) -> None:

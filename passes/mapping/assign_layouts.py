@@ -18,7 +18,7 @@ Reads    shapes and uses of values; engines
 Writes   the encoding of what layers produce: none for row-major, also where another layout is the same places;
          conversions
 Needs    dispatch-engines before it: layouts are those of the engines
-Fails    never
+Fails    on a layer for which a plan has a tiling where it runs once more, and which does not
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -38,6 +38,8 @@ from htvm.dialects.accel import FormKind, Purpose
 from ..analysis import activations, conversion, layout, recomputation
 from ..analysis.placement import ROW_MAJOR, Placement, Placing, must_be_nchw, wanted_layout
 from ..analysis.ways import Way, named
+
+NOT_AGAIN = "the plan has a tiling for where this layer runs once more, and it runs once: leave out its 'again'"
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,10 @@ class AssignLayouts:
                 if found:
                     twice = accelerated if accel.mapping(module) == accel.Mapping.DEFAULT else {}
                     self.convert(accelerated, found, given, twice)
+                for layer in activations.layers(function):
+                    if accel.AGAIN in layer.operation.attributes:
+                        layer.location.emit_error(NOT_AGAIN)
+                        this_pass.signal_pass_failure()
 
     def accelerated(self, function: func.FuncOp) -> dict[accel.Layer, Accelerator]:
         """Return the layers that accelerators run."""

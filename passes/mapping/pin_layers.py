@@ -6,14 +6,14 @@
     %y = accel.conv2d %x, %w {engine = "npu", accel.tiling = #accel.tiling<..>, ..} loc("conv1")
 
 An entry names a layer by the first of its ONNX nodes and its operation, with `number = 2` the second of these, and
-gives an engine, a kernel of the host, a form, a tiling, or several of these; what no entry names is left to later
-passes, but that a tiling without a form is one of the plain form. They say what is wrong with a pin: dispatch-engines,
-why an engine does not support it; choose-kernels, why a kernel does not compute it; choose-tilings, why a tiling does
-not fit.
+gives an engine, a kernel of the host, a form, a tiling, another one for the layer where it runs once more, or several
+of these; what no entry names is left to later passes, but that a tiling without a form is one of the plain form. They
+say what is wrong with a pin: dispatch-engines, why an engine does not support it; choose-kernels, why a kernel does not
+compute it; assign-layouts, that a layer does not run once more; choose-tilings, why a tiling does not fit.
 
 Stage    integer, before dispatch-engines
 Reads    `accel.plan` of the module; the nodes of the layers
-Writes   `engine`, `accel.pinned_kernel`, `accel.form` and `accel.tiling` of layers
+Writes   `engine`, `accel.pinned_kernel`, `accel.form`, `accel.tiling` and `accel.again` of layers
 Needs    fuse-converters, split-clamp and the like before it: a plan names the layers that they make
 Fails    on an entry that names no layer
 """
@@ -54,6 +54,8 @@ class PinLayers:
                 attributes["engine"] = ir.StringAttr.get(pin.engine, context=module.context)
             if pin.tiling is not None:
                 attributes[tiles.NAME] = pin.tiling
+            if pin.again is not None:
+                attributes[accel.AGAIN] = pin.again
             if pin.kernel:
                 attributes[accel.PINNED_KERNEL] = ir.StringAttr.get(pin.kernel, context=module.context)
             if pin.form is not None:

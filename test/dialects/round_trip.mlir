@@ -259,7 +259,7 @@ module attributes {accel.options = #accel.options<objective = energy, requant = 
     // CHECK: accel.inserted = #accel.inserted<purpose = refit_scales, before = !quant.uniform<i8:f32, 5.000000e-01:3>, after = !quant.uniform<i8:f32, 5.000000e-01:3>>
     %y = accel.reshape %x {accel.data_bytes = 4 : i64, accel.inexact = #accel.inexact<count = 1, channel = 0, accumulator = 7>, accel.inner, accel.channels_first, accel.unsigned,
                            accel.inserted = #accel.inserted<purpose = refit_scales, before = !q, after = !q>, accel.macs = 0 : i64, accel.memory = "ram", accel.weights_memory = "flash", accel.instructions = 9 : i64, accel.host_kernel = "own_conv",
-                           accel.pinned_kernel = "few", accel.form = #accel.form<kind = rows_as_channels, outputs = 4, rows = 5>, accel.op = "accel.conv2d",
+                           accel.again = #accel.tiling<outputs = 16, rows = 8, columns = 8>, accel.pinned_kernel = "few", accel.form = #accel.form<kind = rows_as_channels, outputs = 4, rows = 5>, accel.op = "accel.conv2d",
                            accel.predicted = #accel.predicted<cycles = 3, bound = 2>, accel.predicted_cycles = 3 : i64, accel.range = array<i64: 0, 1>, accel.shape = array<i64: 4>, accel.trail = array<i64: 16, 4>,
                            accel.tiling = #accel.tiling<outputs = 1, rows = 1, columns = 1>} : (tensor<4xi8>) -> tensor<4xi8>
     return %y : tensor<4xi8>

@@ -38,6 +38,22 @@ def test_layers_that_were_inserted_are_pinned_as_well() -> None:
     assert scheduled(**choices, plan=saved["layers"]) == saved
 
 
+def test_a_layer_that_runs_twice_has_both_tilings_pinned() -> None:
+    model = MODELS / "htvm" / "resnet8_mixed.onnx"
+    saved = scheduled(model)
+    assert any("again" in entry for entry in saved["layers"])
+    assert scheduled(model, plan=saved["layers"]) == saved
+    other = [entry | {"again": entry["tiling"]} for entry in saved["layers"] if "again" in entry]
+    changed = scheduled(model, plan=[*(entry for entry in saved["layers"] if "again" not in entry), *other])
+    assert [entry["again"] for entry in changed["layers"] if "again" in entry] == [entry["tiling"] for entry in other]
+
+
+def test_a_tiling_for_a_second_run_that_there_is_not_is_an_error() -> None:
+    entry = next(entry for entry in scheduled()["layers"] if entry["op"] == "conv2d")
+    with pytest.raises(CompileError, match="where this layer runs once more, and it runs once: leave out its 'again'"):
+        scheduled(plan=[{"node": entry["node"], "op": "conv2d", "again": entry["tiling"]}])
+
+
 def test_a_pin_is_kept_and_the_rest_is_decided_around_it() -> None:
     free = next(entry for entry in scheduled()["layers"] if entry["op"] == "conv2d")
     assert free["engine"] == "digital"
@@ -63,6 +79,7 @@ def test_a_pin_that_is_impossible_says_why() -> None:
         ('{"layers": [{"node": 3}]}', r"layers\[0\]: found .*, expected an object with 'node' and 'op'"),
         ('{"layers": [{"node": "a", "op": "add", "number": "x"}]}', "number is 'x', expected which of the layers"),
         ('{"layers": [{"node": "a", "op": "add", "tiling": {"rows": "x"}}]}', "tiling is .*, expected sizes and flags"),
+        ('{"layers": [{"node": "a", "op": "add", "again": {"rows": 0}}]}', "again: tiling has no outputs"),
         ('{"layers": [], "options": 3}', "options: there is no 'options'"),
         ('{"layers": [], "options": {"requant": 3}}', "options: 'requant' is 3, expected a text"),
         ('{"layers": [], "options": {"requant": "x"}}', "options: requant is 'x', expected one of exact, pow2"),
