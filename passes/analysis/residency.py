@@ -8,7 +8,6 @@ buffers is what the maps that are resident meanwhile leave.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -65,8 +64,8 @@ class Placed:
 class Residency:
     """The resident maps of a function, and the tilings that follow. resident: those that are, shrinking.
 
-    far: what is in far memories. known, able, loads_of: choices and the room in the host's memory that each was made
-    for, whether there is one, and loads of the host's memory, by what they depend on.
+    far: what is in far memories. known, able, searches, loads_of: choices by the room in the host's memory that each was
+    made for, whether there is one, the first search, and loads of the host's memory, by what else they depend on.
 
     in_turn: what is made by layers whose weights, from a far memory, go through a few buffers.
     code_budgets: what the code of a layer may take, by what the layer makes; if it is less than all there is for code.
@@ -80,9 +79,10 @@ class Residency:
     objective: str = "latency"
     resident: set[ir.Value] = field(default_factory=set[ir.Value])
     far: Far = field(default_factory=Far)
-    known: dict[Hashable, list[tuple[int, Choice | None]]] = field(
-        default_factory=lambda: defaultdict[Hashable, "list[tuple[int, Choice | None]]"](list), repr=False
+    known: dict[Hashable, dict[int, Choice | None]] = field(
+        default_factory=dict[Hashable, "dict[int, Choice | None]"], repr=False
     )
+    searches: dict[Hashable, Search] = field(default_factory=dict[Hashable, "Search"], repr=False)
     able: dict[Hashable, bool] = field(default_factory=dict[Hashable, bool], repr=False)
     loads_of: dict[Hashable, list[int]] = field(default_factory=dict[Hashable, list[int]], repr=False)
     in_turn: set[ir.Value] = field(default_factory=set[ir.Value])
@@ -334,19 +334,29 @@ class Residency:
         search, pin = self.search(one, self.left(one)), self.pin(one)
         if pin is not None:
             return search.pinned(pin)
-        home = self.soc.arena_memory
-        room, known = search.budgets.get(home, 0), self.known[search.key_beside(home)]
-        for wider, choice in known:
-            if room == wider or (room < wider and choice is not None and self.is_best_in_less(search, choice)):
-                return choice
-        best = search.best(self.objective) if self.mapping == "default" else htvm_tiling.choose(search)
-        known.append((room, best))
-        return best
+        known = self.known.setdefault(search.key_beside(search.home), {})
+        if self.only_passes(search):
+            most = self.soc.memory(search.home).size_bytes
+            if most not in known:
+                known[most] = self.best(replace(search, budgets={**search.budgets, search.home: most}))
+            best = known[most]
+            if best is None or search.fits(replace(best.tiling, weight_buffers=0)):
+                return best
+        room = search.budgets.get(search.home, 0)
+        if room not in known:
+            known[room] = self.best(search)
+        return known[room]
 
-    def is_best_in_less(self, search: Search, choice: Choice) -> bool:
-        """Say whether the best choice of a layer is so in a search with less room in the host's memory."""
-        only_passes = search.home not in {operand.memory for operand in operands(search.engine).values()}
-        return only_passes and self.mapping == "default" and search.fits(replace(choice.tiling, weight_buffers=0))
+    def only_passes(self, search: Search) -> bool:
+        """Say whether the room in the host's memory decides which tilings fit, and nothing else: data pass through.
+
+        Then the best tiling in all of the memory, which is sought once, is the best in a part of it that it fits.
+        """
+        used = {operand.memory for operand in operands(search.engine).values()}
+        return self.mapping == "default" and search.home in search.budgets and search.home not in used
+
+    def best(self, search: Search) -> Choice | None:
+        return search.best(self.objective) if self.mapping == "default" else htvm_tiling.choose(search)
 
     def pin(self, one: Placed) -> Tiling | None:
         """Return the tiling that a layer has already."""
@@ -355,7 +365,7 @@ class Residency:
     def search(self, one: Placed, budgets: Mapping[str, int]) -> Search:
         home = self.soc.arena_memory
         stay = [value in self.resident or one.engine.input.memory == home for value in one.inputs]
-        return Search(
+        search = Search(
             self.soc,
             one.engine,
             one.job,
@@ -369,6 +379,7 @@ class Residency:
             code_budget_bytes=self.code_budgets.get(one.output, self.soc.calls_room_bytes),
             far=self.far_operands(one),
         )
+        return search.sharing(self.searches.setdefault(search.key_beside(home), search))
 
     def far_operands(self, one: Placed) -> dict[str, str]:
         """Return which of the operands of a layer are in which far memory, by role."""

@@ -102,6 +102,10 @@ class Search:
         far, flags = tuple(sorted(self.far.items())), (self.loads, self.stores, self.plain, self.keeps, self.in_turn)
         return self.engine.name, self.job, budgets, far, flags, self.code_budget_bytes
 
+    def sharing(self, other: Search) -> Search:
+        """Return the search with what another one knows, which differs in the room in the home memory alone."""
+        return replace(self, costs=other.costs, weights=other.weights, weighted=other.weighted)
+
     def best(self, objective: str = "latency") -> Choice | None:
         """Return the tiling of least latency, or the fastest of those of least energy or memory; None if none fits.
 
@@ -119,13 +123,18 @@ class Search:
         best: tuple[int, int, Tiling] | None = None
         seen = 0
         for bound, _, tiling in bounds:
-            if best is not None and (ALONE * bound + self.busy(tiling) >= best[0] or seen > MOST_TILES):
+            busy, most = self.busy(tiling), math.inf if best is None else best[0]
+            if ALONE * bound + busy >= most or (best is not None and seen > MOST_TILES):
                 continue
-            cycles = self.cycles(tiling)
-            both = ALONE * cycles + (self.cycles(tiling, has_weights=True) if self.fetches_weights else cycles)
             seen += sum(times for _, times in tile_counts(self.job, tiling))
-            if best is None or both < best[0]:
-                best = (both, cycles, tiling)
+            cycles = self.cycles(tiling, enough=(most - busy) / ALONE)
+            if ALONE * cycles + busy >= most:
+                continue
+            with_weights = cycles
+            if self.fetches_weights:
+                with_weights = self.cycles(tiling, has_weights=True, enough=most - ALONE * cycles)
+            if ALONE * cycles + with_weights < most:
+                best = (ALONE * cycles + with_weights, cycles, tiling)
         return None if best is None else Choice(self.with_buffers(best[2]), best[1], bounds[0][0])
 
     def busy(self, tiling: Tiling) -> int:
@@ -562,10 +571,11 @@ class Search:
         runs = pieces(channels, whole[0], size, whole[1], input_layout(self.engine, job))
         return Hop.chain(self.soc, self.load_path, runs, 0)
 
-    def cycles(self, tiling: Tiling, has_weights: bool = False) -> int:
+    def cycles(self, tiling: Tiling, has_weights: bool = False, enough: float = math.inf) -> int:
         """Predict the time of a layer, from its first command to the end of its last, other layers left out.
 
-        has_weights: while these ran all weights of the layer have come.
+        has_weights: while these ran all weights of the layer have come. enough: a time that it does not matter by how
+        much it is reached; the result is then what the layer takes at least.
         """
         run = Run(self, tiling, has_weights)
         all_tiles = list(tiles(self.job, tiling))
@@ -573,8 +583,12 @@ class Search:
         run.load(all_tiles[0])
         for tile in all_tiles[1:2]:
             run.bring_on_the_way(tile)
+        left = self.busy(tiling)
         for number, tile in enumerate(all_tiles):
             run.launch(tile)
+            left -= self.cost(tile, tiling).compute
+            if run.time.free_at[self.engine.name] + left >= enough:
+                return run.time.free_at[self.engine.name] + left
             if number + 1 < len(all_tiles):
                 run.load(all_tiles[number + 1])
             if number + 2 < len(all_tiles):
