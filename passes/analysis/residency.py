@@ -64,8 +64,8 @@ class Placed:
 class Residency:
     """The resident maps of a function, and the tilings that follow. resident: those that are, shrinking.
 
-    far: what is in far memories. known, able, searches, loads_of: choices by the room in the host's memory that each was
-    made for, whether there is one, the first search, and loads of the host's memory, by what else they depend on.
+    far: what is in far memories. known, able, searches, loads_of: choices by the room in the host's memory that each
+    was made for, whether there is one, the first search, and loads of the host's memory, by what else they depend on.
 
     in_turn: what is made by layers whose weights, from a far memory, go through a few buffers.
     code_budgets: what the code of a layer may take, by what the layer makes; if it is less than all there is for code.
