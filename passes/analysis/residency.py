@@ -70,7 +70,7 @@ class Residency:
     in_turn: what is made by layers whose weights, from a far memory, go through a few buffers.
     code_budgets: what the code of a layer may take, by what the layer makes; if it is less than all there is for code.
     on_host: the tilings of layers of the host that touch something far, by what they make. host_tiles: how many tiles
-    have room for their constants.
+    have room for their constants. commands_bytes: what commands of accelerators take of the host's memory.
     """
 
     soc: Soc

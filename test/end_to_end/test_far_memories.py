@@ -144,6 +144,16 @@ def test_the_host_computes_in_tiles_what_only_far_memories_hold(soc: Soc) -> Non
     np.testing.assert_array_equal(simulated(module, soc, inputs)["y0"], meant(text, inputs)["y0"])
 
 
+def test_code_of_commands_takes_room_of_maps() -> None:
+    text = pooled(52)
+    inputs, soc = random_input(text, 1), replace(FAR, program_memory="ram").with_memory("ram", 34 * 1024)
+    for call_bytes, far in ((0, {("weights", "flash")}), (100, {("weights", "flash"), ("map", "l3")})):
+        soc = replace(soc, host=replace(soc.host, call_bytes=call_bytes))
+        module = planned(text, soc)
+        assert places(module) == far
+        np.testing.assert_array_equal(simulated(module, soc, inputs)["y0"], meant(text, inputs)["y0"])
+
+
 @pytest.mark.parametrize(
     ("outputs", "ram", "problem"),
     [
