@@ -103,6 +103,19 @@ def take(step: Step, layer: accel.TakeOp) -> None:
     copy(step, "shape", x, y, (sizes, x_steps, y_steps), loops)
 
 
+@writes(accel.WindowsOp)
+def windows(step: Step, layer: accel.WindowsOp) -> None:
+    """Copy row by row of each window: all of one where channels are innermost."""
+    x, y = step.reads(layer.input, "x"), step.writes(step.output)
+    (_, x_channel, x_row, x_column), (_, y_channel, *y_pixel) = strides(layer.input), strides(step.output)
+    batch, channels = shape(layer.input)[:2]
+    (height, width), (down, along) = layer.kernel, layer.strides
+    sizes = [batch, *shape(step.output)[2:], height, width, channels]
+    x_steps = [strides(layer.input)[0], down * x_row, along * x_column, x_row, x_column, x_channel]
+    taps = [width * channels * y_channel, channels * y_channel, y_channel]
+    copy(step, "shape", x, y, (sizes, x_steps, [strides(step.output)[0], *y_pixel, *taps]))
+
+
 def evenly_spaced(indices: Array) -> list[tuple[int, int, int]] | None:
     """Return (count, distance in x, distance in y) of one loop, or two nested ones, that visit the indices in order.
 

@@ -25,7 +25,7 @@ LINEAR_OPS = ("conv2d", "dense")
 
 OTHER_OPS = (
     "add", "argmax", "concat", "convert_layout", "layer_norm", "lookup", "matmul", "maximum", "minimum", "mul", "pad",
-    "pool2d", "reshape", "softmax", "take", "threshold", "transpose", "weighted_sum",
+    "pool2d", "reshape", "softmax", "take", "threshold", "transpose", "weighted_sum", "windows",
 )  # fmt: skip
 """The other operations that the host computes."""
 

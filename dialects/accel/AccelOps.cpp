@@ -713,6 +713,25 @@ LogicalResult TakeOp::fold(FoldAdaptor, SmallVectorImpl<OpFoldResult> &results) 
   return foldToInput(*this, getInput(), results);
 }
 
+LogicalResult WindowsOp::verify() {
+  if (failed(verifyForm(*this)))
+    return failure();
+  ShapedType input = shaped(getInput());
+  ArrayRef<int64_t> kernel = getKernel(), strides = getStrides();
+  if (failed(verifyRank(*this, "input", input, 4)) || failed(verifyNumbers(*this, "kernel", kernel, 2, 1)) ||
+      failed(verifyNumbers(*this, "strides", strides, 2, 1)))
+    return failure();
+  SmallVector<int64_t> wanted{input.getDimSize(0), kernel[0] * kernel[1] * input.getDimSize(1)};
+  for (int axis = 0; axis < 2; ++axis) {
+    FailureOr<int64_t> windows = windowCount(*this, axis ? "columns" : "rows", input.getDimSize(2 + axis), 0, 0,
+                                             kernel[axis], 1, strides[axis]);
+    if (failed(windows))
+      return failure();
+    wanted.push_back(*windows);
+  }
+  return verifyOutputShape(*this, wanted);
+}
+
 LogicalResult ReshapeOp::verify() {
   if (failed(verifyForm(*this)))
     return failure();

@@ -412,6 +412,20 @@ def Accel_TakeOp : Accel_UnaryLayer<"take", (ins Accel_Indices:$indices, Optiona
   let hasFolder = 1;
 }
 
+def Accel_WindowsOp : Accel_UnaryLayer<"windows",
+    (ins DenseI64ArrayAttr:$kernel, DenseI64ArrayAttr:$strides), [Accel_Moves]> {
+  let summary = "The elements under each window of a map, as the channels of one pixel";
+  let description = [{
+    Stage integer on. input [N, C, H, W], result [N, R*S*C, H', W'] of windows of R x S pixels without padding:
+    y[n, (r*S + s)*C + c, i, j] = x[n, c, i*strides[0] + r, j*strides[1] + s]. A convolution of 1x1 computes of them what
+    one of R x S computes of the input.
+
+    ```mlir
+    %y = accel.windows %x {kernel = array<i64: 3, 3>, strides = array<i64: 2, 2>} : (tensor<1x2x9x9xi8>) -> tensor<1x18x4x4xi8>
+    ```
+  }];
+}
+
 def Accel_ReshapeOp : Accel_UnaryLayer<"reshape", (ins OptionalAttr<Accel_Rounding>:$rounding), [Accel_Moves]> {
   let summary = "The same elements, in row-major order, under another shape";
   let hasFolder = 1;

@@ -410,6 +410,14 @@ def take(op: accel.TakeOp, x: np.ndarray) -> np.ndarray:
     return x[np.ix_(*(np.arange(size) if each is None else each for size, each in zip(sizes, chosen, strict=True)))]
 
 
+@meaning("windows")
+def windows_as_channels(op: accel.WindowsOp, x: np.ndarray) -> np.ndarray:
+    """y[n, (r*S + s)*C + c, i, j] = x[n, c, i*strides[0] + r, j*strides[1] + s]."""
+    down, along = op.strides
+    every = np.lib.stride_tricks.sliding_window_view(x, list(op.kernel), (2, 3))[:, :, ::down, ::along]
+    return every.transpose(0, 4, 5, 1, 2, 3).reshape(accel.output(op).type.shape)
+
+
 @meaning("reshape")
 def reshape(op: accel.ReshapeOp, x: np.ndarray) -> np.ndarray:
     """The same elements, in row-major order, under the result's shape."""

@@ -137,12 +137,13 @@ class HostTiles:
         return all((tile.rows[1] - tile.rows[0]) * tiling.columns >= least for tile in self.tiles(tiling))
 
     def buffer_bytes(self, tiling: Tiling) -> int:
-        """Return the bytes that the buffers of a tiling take of the host's memory."""
+        """Return the bytes that the buffers of a tiling take of the host's memory: those of another size are others."""
         tiles = self.tiles(tiling)
-        sizes = [max(self.part_bytes(value, tile) for tile in tiles) for value in self.far]
+        sizes = [[self.part_bytes(value, tile) for tile in tiles] for value in self.far]
         if self.has_far_weights:
-            sizes.append(max(self.weight_bytes(tile) for tile in tiles))
-        return tiling.buffers * sum(map(layout.aligned, sizes))
+            sizes.append([self.weight_bytes(tile) for tile in tiles])
+        turns = ({(number % tiling.buffers, size) for number, size in enumerate(each)} for each in sizes)
+        return sum(layout.aligned(size) for each in turns for _, size in each)
 
     def weight_bytes(self, tile: HostTile) -> int:
         """Return the bytes of the weights of a tile."""

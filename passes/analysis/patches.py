@@ -50,6 +50,8 @@ class Window:
             case accel.Pool2dOp():
                 dilation = 1 if layer.dilations is None else layer.dilations[0]
                 return Window(layer.kernel[0], layer.strides[0], dilation, layer.pads[0])
+            case accel.WindowsOp():
+                return Window(layer.kernel[0], layer.strides[0])
             case _:
                 alike = isinstance(layer, ROW_BY_ROW) and all(_is_alike(layer, each) for each in layer.operands)
                 return Window() if alike else None

@@ -10,13 +10,14 @@
 Five ways, all exact. Padding that no window reaches goes, as with strides of 2 often at the bottom and right. A kernel
 with an even side gets zeros behind it, and the map as much more padding. Strides of 2 go into channels: the four pixels
 of a square become four channels, and half a kernel walks over them one by one; the host moves the pixels before, and
-pads them where the accelerator cannot. Where even that kernel is none, all pixels of a window become channels, and the
-kernel is 1x1.
+pads them where the accelerator cannot. Where even that kernel is none, `accel.windows` makes channels of all pixels of a
+window, and the kernel is 1x1.
 
 Stage    integer, before dispatch-engines
 Reads    convolutions with constant weights in one group; rules and costs of the target's engines
 Writes   other layers in their place, where an accelerator takes the new convolution, none takes the old one, and what
-         the host does instead takes longer; no map that it moves may have more than a quarter of its memory
+         the host does instead takes longer; no map that it moves may have more than a quarter of its memory, but
+         that windows may be in a far memory
 Needs    integerize before it: weights and the value of the padding are integers
 Fails    never
 """
@@ -89,14 +90,36 @@ class LegalizeConv:
 
     def is_better(self, layer: accel.Layer, before: Sequence[accel.Layer], conv: accel.Layer) -> bool:
         """Say whether an accelerator takes the new convolution, and all together takes less than now."""
-        largest = max((layout.size_bytes(accel.output(each).type) for each in before), default=0)
-        if largest > self.target.memory(self.target.arena_memory).size_bytes // PARTS:
+        if not all(map(self.has_room, before)):
             return False
         now = fewest_cycles(self.target, layer, self.target.engines)
         then = [fewest_cycles(self.target, each, self.target.engines) for each in before]
         then.append(fewest_cycles(self.target, conv, self.target.accelerators))
         cycles = [each for each in then if each is not None]
-        return len(cycles) == len(then) and (now is None or sum(cycles) < now)
+        far = sum(map(self.far_cycles, before))
+        return len(cycles) == len(then) and (now is None or sum(cycles) + far < now)
+
+    def has_room(self, layer: accel.Layer) -> bool:
+        """Say whether the host's memory has room for a map, or a far memory for windows, which the host makes in
+        tiles."""
+        far = [each for each in self.target.far_memories if self.target.holds_maps(each)]
+        size = layout.size_bytes(accel.output(layer).type)
+        return self.is_near(layer) or (
+            isinstance(layer, accel.WindowsOp) and any(size <= each.size_bytes for each in far)
+        )
+
+    def is_near(self, layer: accel.Layer) -> bool:
+        size = layout.size_bytes(accel.output(layer).type)
+        return size <= self.target.memory(self.target.arena_memory).size_bytes // PARTS
+
+    def far_cycles(self, layer: accel.Layer) -> int:
+        """Return what a map takes to a far memory and back, if it goes there."""
+        if self.is_near(layer):
+            return 0
+        home, size = self.target.arena_memory, layout.size_bytes(accel.output(layer).type)
+        far = next(each.name for each in self.target.far_memories if self.target.holds_maps(each))
+        ways = (*self.target.path(home, far), *self.target.path(far, home))
+        return sum(self.target.copy_cycles(route, size) for route in ways)
 
 
 def is_plain(layer: accel.Conv2dOp) -> bool:
@@ -245,26 +268,12 @@ def windows_in_channels(layer: accel.Conv2dOp) -> Made | None:
     _, _, rows, columns = accel.output(layer).type.shape
     top, left, bottom, right = layer.pads
     padded, source = padded_map(layer, layer.input, (top, left, bottom, right))
-    down, along = layer.strides
-    read = [[tap + step * place for tap in range(size) for place in range(count)]
-            for size, count, step in ((height, rows, down), (width, columns, along))]  # fmt: skip
-    windows = accel.TakeOp(
-        quantisation.tensor([1, channels, height * rows, width * columns], element),
-        source,
-        ir.ArrayAttr.get([ir.DenseI64ArrayAttr.get(each) for each in ([], [], *read)]),
-    )
-    split = accel.ReshapeOp(
-        quantisation.tensor([channels * height, rows, width, columns], element), accel.output(windows)
-    )
-    moved = accel.TransposeOp(
-        quantisation.tensor([channels * height, width, rows, columns], element),
-        accel.output(split),
-        permutation=[0, 2, 1, 3],
-    )
     taps = channels * height * width
-    folded = accel.ReshapeOp(quantisation.tensor([1, taps, rows, columns], element), accel.output(moved))
-    conv = convolution(layer, accel.output(folded), weights.reshape(outputs, taps, 1, 1), [1, 1], [0, 0, 0, 0])
-    return [*padded, windows, split, moved, folded], conv
+    windows = accel.WindowsOp(
+        quantisation.tensor([1, taps, rows, columns], element), source, kernel=[height, width], strides=layer.strides
+    )
+    ordered = weights.transpose(0, 2, 3, 1).reshape(outputs, taps, 1, 1)
+    return [*padded, windows], convolution(layer, accel.output(windows), ordered, [1, 1], [0, 0, 0, 0])
 
 
 WAYS = (padding_that_is_read, zeros_behind, strides_in_channels, padded_strides_in_channels, windows_in_channels)

@@ -58,6 +58,30 @@ func.func @a_row_is_no_matrix(%a: tensor<3xi8>, %b: tensor<3x2xi8>) {
 
 // -----
 
+func.func @windows_of_another_shape(%x: tensor<1x2x9x8xi8>) {
+  // expected-error@+1 {{result has shape 1x12x4x8, expected 1x12x4x7}}
+  %y = accel.windows %x {kernel = array<i64: 3, 2>, strides = array<i64: 2, 1>} : (tensor<1x2x9x8xi8>) -> tensor<1x12x4x8xi8>
+  return
+}
+
+// -----
+
+func.func @windows_that_do_not_fit(%x: tensor<1x2x2x8xi8>) {
+  // expected-error@+1 {{rows}}
+  %y = accel.windows %x {kernel = array<i64: 3, 2>, strides = array<i64: 1, 1>} : (tensor<1x2x2x8xi8>) -> tensor<1x12x1x7xi8>
+  return
+}
+
+// -----
+
+func.func @windows_without_steps(%x: tensor<1x2x9x8xi8>) {
+  // expected-error@+1 {{strides}}
+  %y = accel.windows %x {kernel = array<i64: 3, 2>, strides = array<i64: 0, 1>} : (tensor<1x2x9x8xi8>) -> tensor<1x12x7x7xi8>
+  return
+}
+
+// -----
+
 func.func @index_outside(%x: tensor<2x4xi8>) {
   // expected-error@+1 {{indices of axis 1 hold 4, expected 0 to 3}}
   %y = accel.take %x {indices = [array<i64>, array<i64: 0, 4>]} : (tensor<2x4xi8>) -> tensor<2x2xi8>

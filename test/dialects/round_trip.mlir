@@ -148,6 +148,13 @@ func.func @computed_matrices(%a: tensor<2x1x4x3xi8>, %b: tensor<5x3x6xi8>) -> te
   return %y : tensor<2x5x4x6xi32>
 }
 
+// CHECK-LABEL: @windows
+func.func @windows(%x: tensor<1x2x9x8xi8>) -> tensor<1x12x4x7xi8> {
+  // CHECK: accel.windows %{{.*}} {kernel = array<i64: 3, 2>, strides = array<i64: 2, 1>} : (tensor<1x2x9x8xi8>) -> tensor<1x12x4x7xi8>
+  %y = accel.windows %x {kernel = array<i64: 3, 2>, strides = array<i64: 2, 1>} : (tensor<1x2x9x8xi8>) -> tensor<1x12x4x7xi8>
+  return %y : tensor<1x12x4x7xi8>
+}
+
 // CHECK-LABEL: @chosen_elements
 func.func @chosen_elements(%x: tensor<2x4xi8>, %tables: tensor<2x256xi8>) -> (tensor<2x3xi8>, tensor<2x4xi8>, tensor<2x1xi32>) {
   // CHECK: accel.take %{{.*}} {indices = [array<i64>, array<i64: 3, 0, 0>]} : (tensor<2x4xi8>) -> tensor<2x3xi8>

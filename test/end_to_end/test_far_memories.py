@@ -144,6 +144,24 @@ def test_the_host_computes_in_tiles_what_only_far_memories_hold(soc: Soc) -> Non
     np.testing.assert_array_equal(simulated(module, soc, inputs)["y0"], meant(text, inputs)["y0"])
 
 
+def windowed() -> str:
+    """Return a convolution of 1x1 of the windows of a map, which are twelve times as large."""
+    network, ones = Network(random.Random(1), {"x": (3, 23, 23)}), "array<i64: 1, 1>"
+    made = network.layer("windows", ["x"], "kernel = array<i64: 5, 5>, strides = array<i64: 2, 2>", (75, 10, 10))
+    geometry = f"strides = {ones}, pads = array<i64: 0, 0, 0, 0>, dilations = {ones}, groups = 1"
+    attributes = f"{geometry}, {network.requant(16, 75)}"
+    return network.text([network.layer("conv2d", [made, network.constant((16, 75, 1, 1))], attributes, (16, 10, 10))])
+
+
+@pytest.mark.parametrize("ram", [10, 7, 6])  # of 10 two tiles of three rows fit, and one of one row
+def test_windows_are_made_in_tiles_where_only_a_far_memory_holds_them(ram: int) -> None:
+    text, soc = windowed(), FAR.with_memory("ram", ram * 1024)
+    module, inputs = planned(text, soc), random_input(text, 1)
+    assert ("map", "l3") in places(module)
+    assert sum(accel.op_name(layer) == "windows" for layer in accel.layers(module.operation)) > 1
+    np.testing.assert_array_equal(simulated(module, soc, inputs)["y0"], meant(text, inputs)["y0"])
+
+
 def test_code_of_commands_takes_room_of_maps() -> None:
     text = pooled(52)
     inputs, soc = random_input(text, 1), replace(FAR, program_memory="ram").with_memory("ram", 34 * 1024)

@@ -218,6 +218,15 @@ def pool2d(rng: random.Random, types: Types, shape: Shape) -> OtherSample:
     return OtherSample("pool2d", ((batch, channels, *size),), (batch, channels, *out), attributes, types)
 
 
+def windows(rng: random.Random, types: Types, shape: Shape) -> OtherSample:
+    batch, channels, *size = (*shape, 1, 1)[:4]
+    kernel, strides = (tuple(rng.randint(1, min(n, most)) for n in size) for most in (4, 3))
+    out = tuple((n - taps) // step + 1 for n, taps, step in zip(size, kernel, strides, strict=True))
+    attributes = f"kernel = array<i64: {listed(kernel)}>, strides = array<i64: {listed(strides)}>"
+    made = (batch, channels * prod(kernel), *out)
+    return OtherSample("windows", ((batch, channels, *size),), made, attributes, (types[0], types[1], types[0]))
+
+
 def pad(rng: random.Random, types: Types, shape: Shape) -> OtherSample:
     low, high = ([rng.choice((0, 0, 1, 2)) for _ in shape] for _ in range(2))
     out = tuple(a + n + b for a, n, b in zip(low, shape, high, strict=True))
@@ -278,6 +287,6 @@ def listed(numbers: Sequence[int]) -> str:
 
 MAKERS: dict[str, Maker] = {
     each.__name__: each
-    for each in (add, argmax, concat, lookup, matmul, maximum, minimum, mul, pad, pool2d, softmax, transpose)
+    for each in (add, argmax, concat, lookup, matmul, maximum, minimum, mul, pad, pool2d, softmax, transpose, windows)
 }
 """What makes random layers of each operation."""

@@ -20,7 +20,7 @@ KERNELS = (
     kernel("same_mul", "mul", in_place=True),
     kernel("same_extreme", "maximum", "minimum", in_place=True),
     kernel("same_lookup", "lookup", in_place=True),
-    kernel("same_copy", "concat", "pad", "transpose"),
+    kernel("same_copy", "concat", "pad", "transpose", "windows"),
     kernel("same_largest", "pool2d", violations=of_kind("max", "min")),
     kernel("same_sum", "pool2d", violations=of_kind("sum", "average")),
     kernel("same_argmax", "argmax", out="i32"),

@@ -326,6 +326,18 @@ def test_integer_moves_copy():
     assert (layer("accel.reshape %0", ["2x3xi8"], "6xi8", a) == a.ravel()).all()
 
 
+def test_integer_windows_are_what_a_convolution_sums_up():
+    x, weights = int8(1, 2, 6, 5), int8(3, 2, 3, 2)
+    text = "accel.windows %0 {kernel = array<i64: 3, 2>, strides = array<i64: 2, 1>}"
+    y = layer(text, ["1x2x6x5xi8"], "1x12x2x4xi8", x)
+    for i, j, r, s, c in np.ndindex(2, 4, 3, 2, 2):
+        assert y[0, (2 * r + s) * 2 + c, i, j] == x[0, c, 2 * i + r, j + s]
+    sums = np.einsum("kt,tij->kij", weights.transpose(0, 2, 3, 1).reshape(3, 12).astype(int), y[0].astype(int))
+    for i, j in np.ndindex(2, 4):
+        window = x[0, :, 2 * i : 2 * i + 3, j : j + 2].astype(int)
+        assert (sums[:, i, j] == (weights.astype(int) * window).sum((1, 2, 3))).all()
+
+
 def test_layouts_change_no_number():
     layout = "affine_map<(n,c)->(c,n)>"
     a = int8(2, 3)
