@@ -10,8 +10,8 @@
 Five ways, all exact. Padding that no window reaches goes, as with strides of 2 often at the bottom and right. A kernel
 with an even side gets zeros behind it, and the map as much more padding. Strides of 2 go into channels: the four pixels
 of a square become four channels, and half a kernel walks over them one by one; the host moves the pixels before, and
-pads them where the accelerator cannot. Where even that kernel is none, `accel.windows` makes channels of all pixels of a
-window, and the kernel is 1x1.
+pads them where the accelerator cannot. Where even that kernel is none, `accel.windows` makes channels of all pixels of
+a window, and the kernel is 1x1.
 
 Stage    integer, before dispatch-engines
 Reads    convolutions with constant weights in one group; rules and costs of the target's engines
