@@ -34,7 +34,10 @@ def pool2d(step: Step, layer: accel.Pool2dOp) -> None:
     batch, fields = shape(layer.input)[0], _window_fields(step, layer)
     extreme = {accel.PoolKind.MAX: "MAXIMUM", accel.PoolKind.MIN: "MINIMUM"}.get(layer.kind.value)
     if extreme:
-        kernel = step.kernel(POOL2D, "POOL2D_EXTREME", x_type, extreme)
+        if by_words(step, layer):
+            kernel = step.kernel(POOL2D_WORDS, "POOL2D_EXTREME_WORDS", bytes_of(layer), extreme)
+        else:
+            kernel = step.kernel(POOL2D, "POOL2D_EXTREME", x_type, extreme)
         address = step.struct("htvm_pool2d_layer", "layer", fields)
         step.call_for_each(batch, kernel, steps, address, x, y)
         return
@@ -71,13 +74,13 @@ def _window_fields(step: Step, layer: accel.Pool2dOp) -> dict[str, Field]:
 
 
 def by_words(step: Step, layer: accel.Pool2dOp) -> bool:
-    """Say whether htvm_pool2d_words.h sums a map up; it may be another kernel's to sum up."""
+    """Say whether htvm_pool2d_words.h computes a pool; it may be another kernel's to compute."""
     return has_words(layer) and step.host_kernel is None
 
 
 def has_words(layer: accel.Pool2dOp) -> bool:
-    """Say whether the words of a map have bytes of four channels each, and 16 bits hold the sums of a window."""
-    if layer.counts is None or max(layer.counts) > MOST_IN_WORDS:
+    """Say whether the words of a map have bytes of four channels each, and 16 bits hold the sums of a window, if any."""
+    if layer.counts is not None and max(layer.counts) > MOST_IN_WORDS:
         return False
     x_n, x_c, x_h, x_w = strides(layer.input)
     aligned = x_c == 1 and not any(step % 4 for step in (x_n, x_h, x_w, shape(layer.input)[1]))

@@ -22,6 +22,7 @@ CYCLES_PER_POOLED = 2.6
 CYCLES_PER_POOLED_BYTE = 1.9
 CYCLES_PER_POOLED_HALF = 1.25
 CYCLES_PER_NCHW = CYCLES_PER_POOLED - CYCLES_PER_POOLED_HALF
+CYCLES_PER_EXTREME, CYCLES_PER_EXTREME_BYTE = 11, 4.8
 CYCLES_PER_POOL = 13
 CYCLES_PER_SUM = 18
 CYCLES_PER_SOFTMAX, CYCLES_PER_SOFTMAX_ELEMENT = 350, 43
@@ -168,10 +169,13 @@ def is_row(layer: accel.Layer) -> bool:
 
 
 def per_pooled(layer: accel.Pool2dOp) -> float:
-    """Return the cycles of an element under a window: fewer where it is summed in words (htvm_pool2d_words.h)."""
+    """Return the cycles of an element under a window: fewer where words have four (htvm_pool2d_words.h)."""
     value = layer.input.type
     is_nchw = isinstance(value, ir.MemRefType) and value.get_strides_and_offset()[0][1] != 1
-    if is_nchw or layer.counts is None or max(layer.counts) > MOST_IN_WORDS or value.shape[1] % 4:
+    has_words = not is_nchw and value.shape[1] % 4 == 0
+    if layer.counts is None:
+        return CYCLES_PER_EXTREME_BYTE if has_words else CYCLES_PER_EXTREME
+    if not has_words or max(layer.counts) > MOST_IN_WORDS:
         return CYCLES_PER_POOLED
     return CYCLES_PER_POOLED_HALF if is_half(layer) else CYCLES_PER_POOLED_BYTE
 

@@ -11,7 +11,7 @@ from scaling import limits_of, random_scaling
 
 
 def pool2d_words_case(seed: int) -> Case:
-    """Sums of four channels at a time, of bytes of each kind."""
+    """Sums and extremes of four channels at a time, of bytes of each kind."""
     return pool2d_case(seed, ("HTVM_SIGNED", "HTVM_HALF", "HTVM_UNSIGNED")[seed % 3])
 
 
@@ -22,7 +22,7 @@ def pool2d_case(seed: int, held: str = "") -> Case:
 def pool2d_case_and_fields(seed: int, held: str = "") -> tuple[Case, dict[str, int]]:
     """Return a pool and the fields of its layer."""
     generator = np.random.default_rng(seed)
-    extreme = "" if held else ("", "MAXIMUM", "", "MINIMUM")[seed % 4]
+    extreme = ("", "MAXIMUM", "", "MINIMUM")[seed // (3 if held else 1) % 4]
     x_type, y_type, form = [("int8", "int8", "NARROW"), ("uint8", "int8", "WIDE"), ("int8", "uint8", "HALF_EVEN")][
         seed % 3
     ]
@@ -67,8 +67,8 @@ def pool2d_case_and_fields(seed: int, held: str = "") -> tuple[Case, dict[str, i
     if extreme:
         outside, reduce = (info.min, np.max) if extreme == "MAXIMUM" else (info.max, np.min)
         expected = reference.pool(x, kernel, strides, pads, outside, reduce, dilations).astype(y_type)
-        name = f"pool2d_{extreme.lower()}_{x_type}"
-        definition = f"HTVM_DEFINE_POOL2D_EXTREME({name}, {types[0]}, HTVM_{extreme})"
+        name, words = f"pool2d_{extreme.lower()}_{x_type}{held.lower()}", "_WORDS" if held else ""
+        definition = f"HTVM_DEFINE_POOL2D_EXTREME{words}({name}, {held or types[0]}, HTVM_{extreme})"
         arguments, buffers = "", {}
     else:
         acc = reference.pool(x, kernel, strides, pads, 0, np.sum, dilations)

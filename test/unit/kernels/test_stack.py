@@ -68,6 +68,8 @@ WITHOUT_FORM = (
     ("elementwise", "FILL({{}}, {x})"),
     ("elementwise", "EXTREME({{}}, {x}, 1)"),
     ("pool2d", "POOL2D_EXTREME({{}}, {x}, HTVM_MAXIMUM)"),
+    ("pool2d_words", "POOL2D_EXTREME_WORDS({{}}, HTVM_SIGNED, HTVM_MAXIMUM)"),
+    ("pool2d_words", "POOL2D_EXTREME_WORDS({{}}, HTVM_UNSIGNED, HTVM_MINIMUM)"),
     ("layer_norm", "LAYER_NORM({{}}, {x}, {x})"),
     ("softmax", "SOFTMAX({{}}, {x}, {x})"),
     ("real", "THRESHOLD({{}}, HTVM_INT32, {x})"),
