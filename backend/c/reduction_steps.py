@@ -79,7 +79,7 @@ def by_words(step: Step, layer: accel.Pool2dOp) -> bool:
 
 
 def has_words(layer: accel.Pool2dOp) -> bool:
-    """Say whether the words of a map have bytes of four channels each, and 16 bits hold the sums of a window, if any."""
+    """Say whether the words of a map have bytes of four channels each, and 16 bits hold the sums of windows, if any."""
     if layer.counts is not None and max(layer.counts) > MOST_IN_WORDS:
         return False
     x_n, x_c, x_h, x_w = strides(layer.input)

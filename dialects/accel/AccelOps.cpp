@@ -723,8 +723,8 @@ LogicalResult WindowsOp::verify() {
     return failure();
   SmallVector<int64_t> wanted{input.getDimSize(0), kernel[0] * kernel[1] * input.getDimSize(1)};
   for (int axis = 0; axis < 2; ++axis) {
-    FailureOr<int64_t> windows = windowCount(*this, axis ? "columns" : "rows", input.getDimSize(2 + axis), 0, 0,
-                                             kernel[axis], 1, strides[axis]);
+    FailureOr<int64_t> windows =
+        windowCount(*this, axis ? "columns" : "rows", input.getDimSize(2 + axis), 0, 0, kernel[axis], 1, strides[axis]);
     if (failed(windows))
       return failure();
     wanted.push_back(*windows);

@@ -219,13 +219,18 @@ class Residency:
         return choices
 
     def bytes_of_commands(self, choices: Mapping[ir.Value, Choice]) -> int:
-        """Return about what is in the host's memory of the commands of all layers: code, and descriptors of jobs."""
-        total = 0
+        """Return about what is in the host's memory of the commands of all layers: code, and descriptors of jobs.
+
+        Descriptors lie beside code, if that is elsewhere and there is room.
+        """
+        code = descriptors = 0
         for one in self.placed:
             search, tiling = self.search(one, self.left(one)), choices[one.output].tiling
-            total += search.code_bytes(tiling) if self.soc.program_memory == self.soc.arena_memory else 0
-            total += search.descriptor_bytes(tiling) if self.soc.constants_in == self.soc.arena_memory else 0
-        return int(total * COMMANDS)
+            code, descriptors = code + search.code_bytes(tiling), descriptors + search.descriptor_bytes(tiling)
+        if self.soc.program_memory != self.soc.constants_in:
+            descriptors = max(descriptors - max(self.soc.commands_room_bytes - code, 0), 0)
+        code_here = code if self.soc.program_memory == self.soc.arena_memory else 0
+        return int((code_here + (descriptors if self.soc.constants_in == self.soc.arena_memory else 0)) * COMMANDS)
 
     def code_bytes(self, one: Placed, choice: Choice) -> int:
         return self.search(one, self.left(one)).code_bytes(choice.tiling)

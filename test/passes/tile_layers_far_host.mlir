@@ -8,13 +8,13 @@
 // CHECK: [[SECOND:%.*]] = accel.copy {{.*}} "flash"> to {{.*}} "ram">
 // CHECK-NEXT: accel.wait [[FIRST]]
 // CHECK-NEXT: accel.conv2d %arg0, {{.*}}accel.inner
-// CHECK-SAME: memref<12x32x3x3xi8, [[BLOCKS]], "ram">
-// CHECK-SAME: memref<1x12x4x4xi8, strided<[512, 16, 4, 1]>, "ram">
+// CHECK-SAME: memref<8x32x3x3xi8, [[BLOCKS]], "ram">
+// CHECK-SAME: memref<1x8x4x4xi8, strided<[512, 16, 4, 1]>, "ram">
 // CHECK: accel.copy
 // CHECK: accel.wait [[SECOND]]
 // CHECK: accel.step
 // CHECK-NEXT: accel.conv2d
-// CHECK-SAME: strided<[512, 16, 4, 1], offset: 192>
+// CHECK-SAME: strided<[512, 16, 4, 1], offset: 128>
 func.func @weights(%x: tensor<1x32x4x4xi8>) -> tensor<1x32x4x4xi8> {
   %w = arith.constant dense<1> : tensor<32x32x3x3xi8>
   %y = accel.conv2d %x, %w {engine = "host", kernel = #accel.kernel<collected>, scratch_bytes = 576 : i64, strides = array<i64: 1, 1>, pads = array<i64: 1, 1, 1, 1>, dilations = array<i64: 1, 1>, groups = 1, requant = #accel.requant<multiplier = [1], offset = [0], shift = [10], min = -128, max = 127>} : (tensor<1x32x4x4xi8>, tensor<32x32x3x3xi8>) -> tensor<1x32x4x4xi8>

@@ -103,6 +103,16 @@ def no_dilation(weights: str) -> Edit:
     return both(attributes(dilations=[1, 1], kernel_shape=[5, 5]), numbers(**{weights: spread}))
 
 
+def few_outputs(graph: onnx.GraphProto) -> None:
+    """Leave one output: what is under the windows of a convolution costs the host more to move than to sum up."""
+    numbers(conv_weight=lambda weights: weights[:1], conv_bias=lambda biases: biases[:1])(graph)
+    del graph.value_info[:]
+    graph.output[0].type.tensor_type.shape.dim[1].dim_value = 1
+
+
+FEW_OUTPUTS = ("stride_3", "stride_1_2", "kernel_9x9")
+"""With more the host would make channels of the windows, and digital take the layer as it is."""
+
 SEVEN = {"kernel_shape": [7, 7], "pads": [3, 3, 3, 3]}
 
 CASES: dict[tuple[str, str], tuple[str, str, Edit]] = {
@@ -189,6 +199,9 @@ def test_with_the_change_the_engine_takes_the_layer(case: str, engine: str) -> N
     says, effort, edit = CASES[case, engine]
     node = case.split("_")[0] if case.startswith(("add", "dense")) else "conv"
     model = onnx.load(MODELS / "htvm" / "refused" / f"{case}.onnx")
+    if case in FEW_OUTPUTS:
+        assert () in [each.violations for each in candidates(model, node, engine)]
+        few_outputs(model.graph)
     before = candidates(model, node, engine)[0]
     assert isinstance(before.remedy, Counterfactual), before
     assert (before.remedy.description, before.remedy.effort) == (says, effort)
