@@ -94,7 +94,7 @@ class Search:
     @property
     def key(self) -> Hashable:
         """What the choice depends on, in one function and target."""
-        return self.key_beside(""), self.budgets.get(self.home)
+        return self.key_beside("")
 
     def key_beside(self, memory: str) -> Hashable:
         """What the choice depends on, beside the room in a memory."""

@@ -30,7 +30,7 @@ import numpy as np
 from mlir import ir
 from mlir.passmanager import ExternalPass
 
-from htvm.backend.targets.soc import Soc
+from htvm.backend.targets.soc import Memory, Soc
 from htvm.dialects import accel, inserted, quantisation, scaling
 from htvm.dialects.accel import Purpose
 
@@ -96,30 +96,32 @@ class LegalizeConv:
         then = [fewest_cycles(self.target, each, self.target.engines) for each in before]
         then.append(fewest_cycles(self.target, conv, self.target.accelerators))
         cycles = [each for each in then if each is not None]
-        far = sum(map(self.far_cycles, before))
-        return len(cycles) == len(then) and (now is None or sum(cycles) + far < now)
+        cycles += map(self.far_cycles, before)
+        return None not in then and (now is None or sum(cycles) < now)
 
     def has_room(self, layer: accel.Layer) -> bool:
-        """Say whether the host's memory has room for a map, or a far memory for windows, which the host makes in
-        tiles."""
-        far = [each for each in self.target.far_memories if self.target.holds_maps(each)]
-        size = layout.size_bytes(accel.output(layer).type)
-        return self.is_near(layer) or (
-            isinstance(layer, accel.WindowsOp) and any(size <= each.size_bytes for each in far)
-        )
+        """Say whether the host's memory has room for a map, or a far one for windows, which are made in tiles."""
+        return self.is_near(layer) or (isinstance(layer, accel.WindowsOp) and self.far_memory(layer) is not None)
 
     def is_near(self, layer: accel.Layer) -> bool:
-        size = layout.size_bytes(accel.output(layer).type)
-        return size <= self.target.memory(self.target.arena_memory).size_bytes // PARTS
+        """Say whether a map takes no more of the host's memory than it may."""
+        size_bytes = layout.size_bytes(accel.output(layer).type)
+        return size_bytes <= self.target.memory(self.target.arena_memory).size_bytes // PARTS
+
+    def far_memory(self, layer: accel.Layer) -> Memory | None:
+        """Return the first far memory that has room for a map."""
+        size_bytes = layout.size_bytes(accel.output(layer).type)
+        able = (each for each in self.target.far_memories if self.target.holds_maps(each))
+        return next((each for each in able if size_bytes <= each.size_bytes), None)
 
     def far_cycles(self, layer: accel.Layer) -> int:
         """Return what a map takes to a far memory and back, if it goes there."""
-        if self.is_near(layer):
+        far = None if self.is_near(layer) else self.far_memory(layer)
+        if far is None:
             return 0
-        home, size = self.target.arena_memory, layout.size_bytes(accel.output(layer).type)
-        far = next(each.name for each in self.target.far_memories if self.target.holds_maps(each))
-        ways = (*self.target.path(home, far), *self.target.path(far, home))
-        return sum(self.target.copy_cycles(route, size) for route in ways)
+        home, size_bytes = self.target.arena_memory, layout.size_bytes(accel.output(layer).type)
+        ways = (*self.target.path(home, far.name), *self.target.path(far.name, home))
+        return sum(self.target.copy_cycles(route, size_bytes) for route in ways)
 
 
 def is_plain(layer: accel.Conv2dOp) -> bool:

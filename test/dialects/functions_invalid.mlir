@@ -67,7 +67,7 @@ func.func @windows_of_another_shape(%x: tensor<1x2x9x8xi8>) {
 // -----
 
 func.func @windows_that_do_not_fit(%x: tensor<1x2x2x8xi8>) {
-  // expected-error@+1 {{rows}}
+  // expected-error@+1 {{kernel spans 3 rows, input has 2 with padding}}
   %y = accel.windows %x {kernel = array<i64: 3, 2>, strides = array<i64: 1, 1>} : (tensor<1x2x2x8xi8>) -> tensor<1x12x1x7xi8>
   return
 }
@@ -75,7 +75,7 @@ func.func @windows_that_do_not_fit(%x: tensor<1x2x2x8xi8>) {
 // -----
 
 func.func @windows_without_steps(%x: tensor<1x2x9x8xi8>) {
-  // expected-error@+1 {{strides}}
+  // expected-error@+1 {{strides holds 0, expected at least 1}}
   %y = accel.windows %x {kernel = array<i64: 3, 2>, strides = array<i64: 0, 1>} : (tensor<1x2x9x8xi8>) -> tensor<1x12x7x7xi8>
   return
 }

@@ -35,8 +35,9 @@ CYCLES_PER_THRESHOLD = 60
 CYCLES_PER_WEIGHTED_TERM = 30
 """What the host takes, for choosing between engines: MLPerf Tiny's networks on the simulated core, `htvm run`. Products
 of two computed matrices, of which these networks have none, alone: 5.6 to 6.0 for a multiplication of 16x32x16 to
-128x128x128 and of 49 tokens' attention (clang -O3); 8 to 9 where a sum has 8 or 16 products. A multiplication counts
-where the kernel is not chosen yet; afterwards the kernel's estimated instructions do."""
+128x128x128 and of 49 tokens' attention (clang -O3); 8 to 9 where a sum has 8 or 16 products. Largest elements
+alone too: under windows of 3x3 of random bytes. A multiplication counts where the kernel is not chosen yet; afterwards
+the kernel's estimated instructions do."""
 
 INSTRUCTIONS = "accel.instructions"
 """Of a layer from choose-kernels on: what its kernel takes, by the kernel's estimate."""
